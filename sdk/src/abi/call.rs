@@ -1,0 +1,207 @@
+//! One call on the package's side: the link to the host, and the guard that completes it exactly once.
+
+use std::{
+    fmt,
+    sync::{Arc, RwLock},
+};
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::table::{
+    Bytes, CallResult, HostV1, OUTPUT_DELTA, STATUS_CANCELLED, STATUS_FAILED, STATUS_OK, STATUS_PANIC, STATUS_RETRY,
+};
+use crate::{Level, TaskError, context::Host, payload::Delta};
+
+/// The level that counts when the host names none.
+const LEVEL_DEFAULT: u32 = Level::Info as u32;
+
+/// The host, for as long as it may be called. Every call holds the read lock, so that closing the link waits for
+/// the calls under way and nothing reaches a host that has shut the package down.
+pub(super) struct HostLink {
+    table: RwLock<Option<HostTable>>,
+}
+
+#[derive(Clone, Copy)]
+struct HostTable(HostV1);
+
+// SAFETY: the host promises that its functions may be called from any thread, with the ctx that it gave.
+unsafe impl Send for HostTable {}
+// SAFETY: as above; the table itself is a copy and never written.
+unsafe impl Sync for HostTable {}
+
+impl HostLink {
+    /// Copies the table, which must be complete for this minor version.
+    ///
+    /// # Safety
+    /// `host` is null or points to a host table that keeps the rules of the ABI until the link is closed.
+    pub(super) unsafe fn open(host: *const HostV1) -> Option<Self> {
+        if host.is_null() {
+            return None;
+        }
+        // SAFETY: not null, and the first field of every table is its size.
+        let size = unsafe { host.cast::<u32>().read() };
+        if usize::try_from(size).ok()? < size_of::<HostV1>() {
+            return None;
+        }
+        // SAFETY: the table is as large as the struct that is read.
+        let table = unsafe { host.read() };
+        Some(Self { table: RwLock::new(Some(HostTable(table))) })
+    }
+
+    /// Returns once no call to the host is under way; there will be none after it.
+    pub(super) fn close(&self) {
+        let mut table = self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *table = None;
+    }
+
+    fn with<T>(&self, closed: T, call: impl FnOnce(&HostV1) -> T) -> T {
+        let table = self.table.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        table.as_ref().map_or(closed, |table| call(&table.0))
+    }
+
+    /// The most verbose level that anyone wants.
+    pub(super) fn max_level(&self) -> u32 {
+        self.with(0, |host| {
+            if host.max_log_level.is_null() {
+                return LEVEL_DEFAULT;
+            }
+            // SAFETY: not null, so by the ABI it points to a u32 that the host keeps; volatile as it may change.
+            unsafe { host.max_log_level.read_volatile() }
+        })
+    }
+
+    pub(super) fn log(&self, call_id: u64, level: Level, target: &str, message: &str, fields: &str) {
+        let [target, message, fields] = [target, message, fields].map(|text| Bytes::lend(text.as_bytes()));
+        self.with((), |host| {
+            // SAFETY: the table is open, and the bytes outlive the call.
+            unsafe { (host.log)(host.ctx, call_id, level.number(), target, message, fields) }
+        });
+    }
+
+    fn heartbeat(&self, call_id: u64, permille: u32, note: &str) {
+        self.with((), |host| {
+            // SAFETY: the table is open, and the bytes outlive the call.
+            unsafe { (host.heartbeat)(host.ctx, call_id, permille, Bytes::lend(note.as_bytes())) }
+        });
+    }
+
+    fn is_cancelled(&self, call_id: u64) -> bool {
+        self.with(true, |host| {
+            // SAFETY: the table is open.
+            unsafe { (host.is_cancelled)(host.ctx, call_id) != 0 }
+        })
+    }
+
+    fn complete(&self, call_id: u64, result: &CallResult) {
+        self.with((), |host| {
+            // SAFETY: the table is open, and result and its bytes outlive the call.
+            unsafe { (host.complete)(host.ctx, call_id, result) }
+        });
+    }
+}
+
+impl fmt::Debug for HostLink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HostLink").finish_non_exhaustive()
+    }
+}
+
+/// What the context of one call talks to.
+#[derive(Debug)]
+pub(super) struct CallHost {
+    pub(super) link: Arc<HostLink>,
+    pub(super) call_id: u64,
+    pub(super) cancelled: watch::Receiver<bool>,
+}
+
+impl Host for CallHost {
+    fn log(&self, level: Level, target: &str, message: &str, fields: &str) {
+        if level.number() <= self.link.max_level() {
+            self.link.log(self.call_id, level, target, message, fields);
+        }
+    }
+
+    fn heartbeat(&self, permille: u32, note: &str) {
+        self.link.heartbeat(self.call_id, permille, note);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        *self.cancelled.borrow() || self.link.is_cancelled(self.call_id)
+    }
+}
+
+/// Completes a call exactly once: with its result, or when it is dropped without one.
+pub(super) struct Completion {
+    link: Arc<HostLink>,
+    call_id: u64,
+    done: bool,
+    forget: fn(u64),
+}
+
+impl Completion {
+    /// `forget` is told the call's number before the host is.
+    pub(super) fn new(link: Arc<HostLink>, call_id: u64, forget: fn(u64)) -> Self {
+        Self { link, call_id, done: false, forget }
+    }
+
+    pub(super) fn complete(mut self, result: Result<Delta, TaskError>) {
+        self.finish(result);
+    }
+
+    fn finish(&mut self, result: Result<Delta, TaskError>) {
+        if std::mem::replace(&mut self.done, true) {
+            return;
+        }
+        (self.forget)(self.call_id);
+        let output = result.and_then(|delta| serde_json::to_vec(&delta).map_err(TaskError::from));
+        match output {
+            Ok(json) => self.link.complete(self.call_id, &ok_result(&json)),
+            Err(error) => self.complete_with_error(&error),
+        }
+    }
+
+    fn complete_with_error(&self, error: &TaskError) {
+        let record = error.to_record();
+        let details = if record.details == Value::Null { String::new() } else { record.details.to_string() };
+        let status = match error {
+            TaskError::Cancelled { .. } => STATUS_CANCELLED,
+            TaskError::Panicked { .. } => STATUS_PANIC,
+            _ if record.retryable => STATUS_RETRY,
+            _ => STATUS_FAILED,
+        };
+        let retry_after = record.retry_after.map_or(0, |wait| wait.as_millis().clamp(1, u32::MAX.into()));
+        let result = CallResult {
+            status,
+            retry_after_ms: u32::try_from(retry_after).unwrap_or(u32::MAX),
+            output: Bytes::lend(details.as_bytes()),
+            error_code: Bytes::lend(record.kind.as_bytes()),
+            error_message: Bytes::lend(record.message.as_bytes()),
+            ..ok_result(&[])
+        };
+        self.link.complete(self.call_id, &result);
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        let message = "the package was shut down before the task ended".to_owned();
+        let error = match std::thread::panicking() {
+            true => TaskError::Panicked { message: "a panic outside of the task's code".to_owned(), location: None },
+            false => TaskError::Cancelled { message },
+        };
+        self.finish(Err(error));
+    }
+}
+
+fn ok_result(json: &[u8]) -> CallResult {
+    CallResult {
+        size: size_of::<CallResult>() as u32,
+        status: STATUS_OK,
+        output_kind: OUTPUT_DELTA,
+        retry_after_ms: 0,
+        output: Bytes::lend(json),
+        error_code: Bytes::EMPTY,
+        error_message: Bytes::EMPTY,
+    }
+}

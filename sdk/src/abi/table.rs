@@ -1,0 +1,225 @@
+//! The structs of the C ABI as Rust sees them: plain `repr(C)` data, with their layout asserted.
+//!
+//! Adding a field at the end raises [`ABI_MINOR`]; anything else needs a new symbol, `cloacina_package_v2`.
+
+use std::{ffi::c_void, ptr, slice};
+
+/// The major version, which is in the name of the exported symbol.
+pub const ABI_MAJOR: u32 = 1;
+/// The minor version: how many times fields were added.
+pub const ABI_MINOR: u32 = 0;
+/// The one function that a package exports.
+pub const ENTRY_SYMBOL: &str = "cloacina_package_v1";
+/// What the entry symbols of all major versions start with.
+pub const ENTRY_SYMBOL_PREFIX: &str = "cloacina_package_v";
+
+/// Completed; `output` holds what it produced.
+pub const STATUS_OK: i32 = 0;
+/// Failed, and another attempt may succeed.
+pub const STATUS_RETRY: i32 = 1;
+/// Failed for good.
+pub const STATUS_FAILED: i32 = 2;
+/// Stopped because it was asked to.
+pub const STATUS_CANCELLED: i32 = 3;
+/// The task's code panicked.
+pub const STATUS_PANIC: i32 = 4;
+/// Not accepted: no such task, not initialised, or shutting down.
+pub const STATUS_REFUSED: i32 = 5;
+
+/// `output` is the whole new set of values; what is missing from it was removed.
+pub const OUTPUT_WHOLE: u32 = 0;
+/// `output` is a delta, `{"set":{…},"unset":[…]}`.
+pub const OUTPUT_DELTA: u32 = 1;
+
+/// A status code with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// [`STATUS_OK`].
+    Ok,
+    /// [`STATUS_RETRY`].
+    Retry,
+    /// [`STATUS_FAILED`].
+    Failed,
+    /// [`STATUS_CANCELLED`].
+    Cancelled,
+    /// [`STATUS_PANIC`].
+    Panic,
+    /// [`STATUS_REFUSED`].
+    Refused,
+}
+
+impl Status {
+    /// The status with that number, unless there is none.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        match number {
+            STATUS_OK => Some(Self::Ok),
+            STATUS_RETRY => Some(Self::Retry),
+            STATUS_FAILED => Some(Self::Failed),
+            STATUS_CANCELLED => Some(Self::Cancelled),
+            STATUS_PANIC => Some(Self::Panic),
+            STATUS_REFUSED => Some(Self::Refused),
+            _ => None,
+        }
+    }
+}
+
+/// `clcn_bytes`: bytes of the other side, valid until the call returns.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Bytes {
+    /// May be null when `len` is 0.
+    pub ptr: *const u8,
+    /// Length in bytes.
+    pub len: usize,
+}
+
+impl Bytes {
+    /// No bytes.
+    pub const EMPTY: Self = Self { ptr: ptr::null(), len: 0 };
+
+    /// Lends a slice to the other side for the time of one call.
+    #[must_use]
+    pub const fn lend(bytes: &[u8]) -> Self {
+        Self { ptr: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// The bytes, for as long as the other side lends them. Null, or a length that no allocation can have, is `None`.
+    ///
+    /// # Safety
+    /// Unless null or empty, `ptr` points to `len` readable bytes that stay unchanged for `'a`.
+    #[must_use]
+    pub unsafe fn borrow<'a>(self) -> Option<&'a [u8]> {
+        if self.len == 0 {
+            return Some(&[]);
+        }
+        if self.ptr.is_null() || isize::try_from(self.len).is_err() {
+            return None;
+        }
+        // SAFETY: not null, of a possible length, and readable for 'a by the caller's promise.
+        Some(unsafe { slice::from_raw_parts(self.ptr, self.len) })
+    }
+}
+
+/// `clcn_result`: how an attempt ended.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CallResult {
+    /// `sizeof(clcn_result)` of the package.
+    pub size: u32,
+    /// One of the `STATUS_` numbers.
+    pub status: i32,
+    /// [`OUTPUT_WHOLE`] or [`OUTPUT_DELTA`].
+    pub output_kind: u32,
+    /// With [`STATUS_RETRY`]: the wait asked for, 0 for none.
+    pub retry_after_ms: u32,
+    /// JSON: what was produced, or the details of an error.
+    pub output: Bytes,
+    /// With an error: its kind.
+    pub error_code: Bytes,
+    /// With an error: what happened.
+    pub error_message: Bytes,
+}
+
+/// `clcn_host_v1`: what the host offers to a package. Valid, and at the same address, until `shutdown` returned.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct HostV1 {
+    /// `sizeof(clcn_host_v1)` of the host.
+    pub size: u32,
+    /// The host's minor version.
+    pub abi_minor: u32,
+    /// Handed back as the first argument of every function.
+    pub ctx: *mut c_void,
+    /// The most verbose level that anyone wants, 0 to 5; changes at any time.
+    pub max_log_level: *const u32,
+    /// Ends a call; exactly once per accepted `start`, from any thread.
+    pub complete: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64, result: *const CallResult),
+    /// Takes a log line; call 0 is the package itself.
+    pub log: unsafe extern "C" fn(
+        ctx: *mut c_void,
+        call_id: u64,
+        level: u32,
+        target: Bytes,
+        message: Bytes,
+        fields_json: Bytes,
+    ),
+    /// Takes a sign of life.
+    pub heartbeat: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64, permille: u32, note: Bytes),
+    /// 1 when the call was asked to stop, or is none of the host's.
+    pub is_cancelled: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64) -> i32,
+}
+
+/// `clcn_start`: one attempt.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Start {
+    /// `sizeof(clcn_start)` of the host.
+    pub size: u32,
+    /// Index of the task or callback in the merged descriptor.
+    pub task: u32,
+    /// The call's number, never 0, never used twice in a process.
+    pub call_id: u64,
+    /// When the attempt runs out of time, in Unix milliseconds; 0 for never.
+    pub deadline_unix_ms: u64,
+    /// Counts from 1.
+    pub attempt: u32,
+    /// Encoding of `context`; 0 is JSON, the only one so far.
+    pub encoding: u32,
+    /// What the task sees.
+    pub context: Bytes,
+    /// W3C `traceparent`, or empty.
+    pub trace_parent: Bytes,
+    /// The same for every try to run this attempt.
+    pub idempotency_key: Bytes,
+}
+
+/// `clcn_metadata`: the header of a record in the section `cloacina`; `json_len` bytes of JSON follow.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct MetadataHeader {
+    /// `CLCNPKG1`.
+    pub magic: [u8; 8],
+    /// Version of the JSON's schema.
+    pub format: u32,
+    /// Bytes of JSON that follow.
+    pub json_len: u32,
+}
+
+/// `clcn_package_v1`: what a package offers. Valid and unchanged for the life of the process.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct PackageV1 {
+    /// `sizeof(clcn_package_v1)` of the package.
+    pub size: u32,
+    /// The minor version that the package was built against.
+    pub abi_minor: u32,
+    /// All records of the package, as they stand in its section.
+    pub metadata: Bytes,
+    /// Called before anything else, again only after `shutdown`. 0 when all is well.
+    pub init: Option<unsafe extern "C" fn(host: *const HostV1, config_json: Bytes) -> i32>,
+    /// Accepts an attempt (0) or refuses it; returns at once unless the task is marked as blocking.
+    pub start: Option<unsafe extern "C" fn(start: *const Start) -> i32>,
+    /// Asks a call to stop; unknown calls are ignored. May be absent.
+    pub cancel: Option<unsafe extern "C" fn(call_id: u64)>,
+    /// Ends all calls within that time and frees what `init` made. 0 when all is well. May be absent.
+    pub shutdown: Option<unsafe extern "C" fn(grace_ms: u32) -> i32>,
+}
+
+// SAFETY: the table is read-only data; its pointers go to statics and functions of the library, which stays mapped.
+unsafe impl Sync for PackageV1 {}
+// SAFETY: as above, and nothing in it belongs to a thread.
+unsafe impl Send for PackageV1 {}
+
+/// Layouts are a promise: these are the numbers that `cloacina.h` has on every 64-bit target.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(size_of::<Bytes>() == 16);
+    assert!(size_of::<CallResult>() == 64);
+    assert!(size_of::<HostV1>() == 56);
+    assert!(size_of::<Start>() == 80);
+    assert!(size_of::<MetadataHeader>() == 16);
+    assert!(size_of::<PackageV1>() == 56);
+    assert!(align_of::<Start>() == 8 && align_of::<PackageV1>() == 8);
+};

@@ -1,0 +1,503 @@
+//! The context: what a task sees of its run, and where it leaves what it produced.
+//!
+//! A context is a map from keys to JSON values. Values arrive as raw text and are decoded when read, so a task pays
+//! for what it uses. Writes are remembered as a delta, the only thing that leaves the task. Whoever runs a task
+//! gives the context a [`Host`] for logs, heartbeats and cancellation; a context made by [`Context::new`] has none,
+//! so that a task function can be called in a unit test like any other function.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use serde::{Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    ContextError, Level, Timestamp,
+    payload::{Delta, View, check_depths},
+};
+
+/// What a task sees and changes.
+///
+/// ```
+/// use cloacina_workflow::{Context, Value};
+/// use serde_json::json;
+///
+/// let mut context: Context<Value> = Context::new();
+/// context.insert("records", json!(1000))?;
+/// assert_eq!(context.get("records"), Some(&json!(1000)));
+/// assert_eq!(context.get_as::<u64>("records")?, 1000);
+/// assert!(context.insert("records", json!(1)).is_err(), "insert never overwrites");
+/// context.update("records", json!(999))?;
+/// # Ok::<(), cloacina_workflow::ContextError>(())
+/// ```
+pub struct Context<V = Value> {
+    entries: BTreeMap<Arc<str>, Entry<V>>,
+    /// Upstream values that a later writer hid: task, then key.
+    hidden: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Entry<V>>>,
+    written: BTreeSet<Arc<str>>,
+    removed: BTreeSet<Arc<str>>,
+    task: Option<Arc<TaskInfo>>,
+    host: Option<Arc<dyn Host>>,
+}
+
+/// Who is asking: the attempt that a context was made for.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TaskInfo {
+    /// The task's id in its workflow.
+    pub task: String,
+    /// Counts from 1.
+    pub attempt: u32,
+    /// The same for every engine that ever runs this attempt; hand it to services that deduplicate.
+    pub idempotency_key: String,
+    /// When the attempt runs out of time.
+    pub deadline: Option<Timestamp>,
+    /// W3C `traceparent` of the attempt, empty when the run is not traced.
+    pub trace_parent: String,
+}
+
+/// What the one who runs a task does for it. Implemented by the engine and by the package's side of the C ABI.
+pub trait Host: fmt::Debug + Send + Sync {
+    /// Takes a log line. `fields` is a JSON object as text, or empty.
+    fn log(&self, level: Level, target: &str, message: &str, fields: &str);
+    /// Takes a sign of life with the progress in thousandths.
+    fn heartbeat(&self, permille: u32, note: &str);
+    /// Whether the attempt was asked to stop.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// What one upstream task produced, also where a later writer hid it; see [`Context::from_task`].
+#[derive(Debug)]
+pub struct TaskOutput<'a, V = Value> {
+    values: BTreeMap<&'a str, &'a Entry<V>>,
+}
+
+/// One value: the text that came in, what it decodes to, or both.
+struct Entry<V> {
+    raw: Option<Arc<RawValue>>,
+    value: OnceLock<V>,
+    producer: Option<Arc<str>>,
+}
+
+impl<V> Context<V> {
+    /// An empty context, for the input of a run and for unit tests.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+            written: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            task: None,
+            host: None,
+        }
+    }
+
+    /// Whether the key has a value.
+    #[must_use]
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// The keys in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(AsRef::as_ref)
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no key at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The task that wrote the value, or `None` for a key of the run's input, a key written by this very task, and
+    /// a key that is not there.
+    #[must_use]
+    pub fn producer(&self, key: &str) -> Option<&str> {
+        self.entries.get(key)?.producer.as_deref()
+    }
+
+    /// What exactly that upstream task produced, whoever wrote to the same keys after it. A task that produced
+    /// nothing, or is not upstream, has an empty output.
+    #[must_use]
+    pub fn from_task(&self, task: &str) -> TaskOutput<'_, V> {
+        let visible = self.entries.iter().filter(|(_, entry)| entry.producer.as_deref() == Some(task));
+        let hidden = self.hidden.get(task).into_iter().flatten();
+        TaskOutput { values: visible.chain(hidden).map(|(key, entry)| (&**key, entry)).collect() }
+    }
+
+    /// The attempt that this context belongs to; `None` in a unit test.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskInfo> {
+        self.task.as_deref()
+    }
+
+    /// Which attempt at the task this is, counted from 1; 1 in a unit test.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.task.as_ref().map_or(1, |task| task.attempt)
+    }
+
+    /// A key that is the same whenever this attempt is run again after a crash; empty in a unit test.
+    #[must_use]
+    pub fn idempotency_key(&self) -> &str {
+        self.task.as_ref().map_or("", |task| &task.idempotency_key)
+    }
+
+    /// When the attempt runs out of time, if it ever does.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.task.as_ref()?.deadline
+    }
+
+    /// Writes a line to the log of this attempt. `tracing` events of the same thread get there too.
+    pub fn log(&self, level: Level, message: &str) {
+        if let Some(host) = &self.host {
+            host.log(level, self.task.as_ref().map_or("", |task| &task.task), message, "");
+        }
+    }
+
+    /// Shows that the task is alive and how far it is, in thousandths; more than 1,000 counts as 1,000.
+    pub fn heartbeat(&self, permille: u32, note: &str) {
+        if let Some(host) = &self.host {
+            host.heartbeat(permille.min(1000), note);
+        }
+    }
+
+    /// Whether the attempt was asked to stop; a long loop should look now and then. Never true in a unit test.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.host.as_ref().is_some_and(|host| host.is_cancelled())
+    }
+
+    /// Removes the key; whether it was there.
+    pub fn remove(&mut self, key: &str) -> bool {
+        let Some((key, _)) = self.entries.remove_entry(key) else { return false };
+        self.written.remove(&key);
+        // A key that this task itself inserted was never there for others, but saying so twice does no harm.
+        self.removed.insert(key);
+        true
+    }
+
+    fn write(&mut self, key: &str, value: V) {
+        let key: Arc<str> = key.into();
+        self.removed.remove(&key);
+        self.written.insert(key.clone());
+        self.entries.insert(key, Entry::written(value));
+    }
+
+    /// The same values, as a task with that identity and that host sees them.
+    #[must_use]
+    pub(crate) fn attach(mut self, task: Arc<TaskInfo>, host: Arc<dyn Host>) -> Self {
+        self.task = Some(task);
+        self.host = Some(host);
+        self
+    }
+
+    /// A context over what crossed the ABI or what the engine put together.
+    ///
+    /// # Errors
+    /// A value that nests too deep is refused, so that reading a value cannot fail later.
+    pub(crate) fn from_view(view: View) -> Result<Self, ContextError> {
+        let View { values, mut producer, from, outcome: _ } = view;
+        check_depths(&values)?;
+        let mut context = Self::new();
+        for (task, outputs) in from {
+            check_depths(&outputs)?;
+            let outputs = outputs.into_iter().map(|(key, raw)| (key, Entry::read(raw, Some(task.clone()))));
+            context.hidden.insert(task.clone(), outputs.collect());
+        }
+        for (key, raw) in values {
+            let producer = producer.remove(&key);
+            context.entries.insert(key, Entry::read(raw, producer));
+        }
+        Ok(context)
+    }
+}
+
+impl<V: Serialize> Context<V> {
+    /// Adds a value under a new key.
+    ///
+    /// # Errors
+    /// [`ContextError::KeyExists`]; nothing was changed then.
+    pub fn insert(&mut self, key: impl AsRef<str>, value: V) -> Result<(), ContextError> {
+        let key = key.as_ref();
+        if self.contains_key(key) {
+            return Err(ContextError::KeyExists { key: key.to_owned() });
+        }
+        self.write(key, value);
+        Ok(())
+    }
+
+    /// Replaces the value of an existing key.
+    ///
+    /// # Errors
+    /// [`ContextError::KeyMissing`]; nothing was changed then.
+    pub fn update(&mut self, key: impl AsRef<str>, value: V) -> Result<(), ContextError> {
+        let key = key.as_ref();
+        if !self.contains_key(key) {
+            return Err(ContextError::KeyMissing { key: key.to_owned() });
+        }
+        self.write(key, value);
+        Ok(())
+    }
+
+    /// Writes a value whether or not the key exists.
+    pub fn set(&mut self, key: impl AsRef<str>, value: V) {
+        self.write(key.as_ref(), value);
+    }
+
+    /// What this context changed since it was made.
+    ///
+    /// # Errors
+    /// A value that serde cannot write, or that nests too deep.
+    pub(crate) fn delta(&self) -> Result<Delta, ContextError> {
+        let mut delta = Delta { unset: self.removed.iter().cloned().collect(), ..Delta::default() };
+        for key in &self.written {
+            if let Some(entry) = self.entries.get(key) {
+                delta.set.insert(key.clone(), entry.to_raw(key)?);
+            }
+        }
+        delta.check_depth()?;
+        Ok(delta)
+    }
+
+    /// All values as raw text, for the input of a run.
+    ///
+    /// # Errors
+    /// A value that serde cannot write, or that nests too deep.
+    pub(crate) fn raw_values(&self) -> Result<BTreeMap<Arc<str>, Arc<RawValue>>, ContextError> {
+        let raw = self.entries.iter().map(|(key, entry)| Ok((key.clone(), entry.to_raw(key)?)));
+        let values = raw.collect::<Result<_, ContextError>>()?;
+        check_depths(&values)?;
+        Ok(values)
+    }
+}
+
+impl<V: DeserializeOwned> Context<V> {
+    /// The value, decoded at the first look.
+    ///
+    /// # Panics
+    /// When `V` is narrower than [`Value`] and the text does not fit it; [`Context::get_as`] reports that instead.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&V> {
+        self.entries.get(key).map(Entry::value)
+    }
+}
+
+impl<V: Serialize> Context<V> {
+    /// The value as a type of the caller's.
+    ///
+    /// # Errors
+    /// [`ContextError::KeyMissing`], or [`ContextError::WrongType`] with what serde says of it.
+    pub fn get_as<T: DeserializeOwned>(&self, key: &str) -> Result<T, ContextError> {
+        let entry = self.entries.get(key).ok_or_else(|| ContextError::KeyMissing { key: key.to_owned() })?;
+        entry.decode(key)
+    }
+}
+
+impl Context<Value> {
+    /// A context with the members of a JSON object; `None` for any other JSON.
+    #[must_use]
+    pub fn from_object(value: Value) -> Option<Self> {
+        let Value::Object(members) = value else { return None };
+        let mut context = Self::new();
+        for (key, value) in members {
+            context.write(&key, value);
+        }
+        Some(context)
+    }
+}
+
+impl<V> Default for Context<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V: Serialize> fmt::Debug for Context<V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.entries.iter().map(|(key, entry)| (key, entry.to_raw(key).map(|raw| raw.get().to_owned())));
+        formatter
+            .debug_map()
+            .entries(shown.map(|(key, raw)| (key, raw.unwrap_or_else(|error| error.to_string()))))
+            .finish()
+    }
+}
+
+impl<V: Serialize> Serialize for Context<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.entries.len()))?;
+        for (key, entry) in &self.entries {
+            match (&entry.raw, entry.value.get()) {
+                (Some(raw), _) => map.serialize_entry(key, &**raw)?,
+                (None, value) => map.serialize_entry(key, &value)?,
+            }
+        }
+        map.end()
+    }
+}
+
+impl<V: DeserializeOwned> TaskOutput<'_, V> {
+    /// The value that the task produced under that key.
+    ///
+    /// # Panics
+    /// As [`Context::get`].
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&V> {
+        self.values.get(key).map(|entry| entry.value())
+    }
+}
+
+impl<V> TaskOutput<'_, V> {
+    /// The keys that the task wrote, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().copied()
+    }
+
+    /// Whether the task wrote nothing (or is not upstream).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+impl<V> Entry<V> {
+    fn read(raw: Arc<RawValue>, producer: Option<Arc<str>>) -> Self {
+        Self { raw: Some(raw), value: OnceLock::new(), producer }
+    }
+
+    fn written(value: V) -> Self {
+        Self { raw: None, value: value.into(), producer: None }
+    }
+}
+
+impl<V: DeserializeOwned> Entry<V> {
+    fn value(&self) -> &V {
+        self.value.get_or_init(|| {
+            let raw = self.raw.as_ref().expect("invariant: an entry has its text or its value");
+            serde_json::from_str(raw.get()).expect("the value fits the type that the context was declared with")
+        })
+    }
+}
+
+impl<V: Serialize> Entry<V> {
+    fn to_raw(&self, key: &str) -> Result<Arc<RawValue>, ContextError> {
+        if let Some(raw) = &self.raw {
+            return Ok(raw.clone());
+        }
+        let raw = serde_json::value::to_raw_value(&self.value.get());
+        raw.map(Arc::from).map_err(|error| wrong_type(key, &error))
+    }
+
+    fn decode<T: DeserializeOwned>(&self, key: &str) -> Result<T, ContextError> {
+        let raw = self.to_raw(key)?;
+        serde_json::from_str(raw.get()).map_err(|error| wrong_type(key, &error))
+    }
+}
+
+impl<V> fmt::Debug for Entry<V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Entry")
+            .field("raw", &self.raw)
+            .field("producer", &self.producer)
+            .finish_non_exhaustive()
+    }
+}
+
+fn wrong_type(key: &str, error: &serde_json::Error) -> ContextError {
+    ContextError::WrongType { key: key.to_owned(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn view(json: &str) -> Context {
+        Context::from_view(serde_json::from_str(json).unwrap()).unwrap()
+    }
+
+    fn delta(context: &Context) -> String {
+        serde_json::to_string(&context.delta().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn only_changes_leave_a_task() {
+        let mut context = view(r#"{"values":{"a":1,"b":[2],"c":3}}"#);
+        assert_eq!(delta(&context), r#"{"set":{},"unset":[]}"#);
+        assert_eq!(context.get("b"), Some(&json!([2])), "reading is no change");
+        context.update("a", json!(10)).unwrap();
+        context.insert("d", json!({"x": 1})).unwrap();
+        assert!(context.remove("c"));
+        assert!(!context.remove("c"));
+        assert_eq!(delta(&context), r#"{"set":{"a":10,"d":{"x":1}},"unset":["c"]}"#);
+        context.set("c", json!(4));
+        assert_eq!(delta(&context), r#"{"set":{"a":10,"c":4,"d":{"x":1}},"unset":[]}"#);
+    }
+
+    #[test]
+    fn insert_and_update_say_what_is_in_the_way() {
+        let mut context = view(r#"{"values":{"a":1}}"#);
+        assert_eq!(context.insert("a", json!(2)), Err(ContextError::KeyExists { key: "a".to_owned() }));
+        assert_eq!(context.update("b", json!(2)), Err(ContextError::KeyMissing { key: "b".to_owned() }));
+        assert_eq!(context.get("a"), Some(&json!(1)));
+    }
+
+    #[test]
+    fn what_a_task_produced_is_found_even_where_it_was_hidden() {
+        let context = view(
+            r#"{"values":{"k":2,"only":5,"input":0},"producer":{"k":"late","only":"early"},"from":{"early":{"k":1}}}"#,
+        );
+        assert_eq!(context.producer("k"), Some("late"));
+        assert_eq!(context.producer("input"), None);
+        let early = context.from_task("early");
+        assert_eq!((early.get("k"), early.get("only")), (Some(&json!(1)), Some(&json!(5))));
+        assert_eq!(early.keys().collect::<Vec<_>>(), ["k", "only"]);
+        assert_eq!(context.from_task("late").get("k"), Some(&json!(2)));
+        assert!(context.from_task("nobody").is_empty());
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_named_with_its_key() {
+        let context = view(r#"{"values":{"a":"text"}}"#);
+        let error = context.get_as::<u64>("a").unwrap_err();
+        assert!(error.to_string().starts_with(r#"the value of "a" does not fit"#), "{error}");
+        assert_eq!(context.get_as::<String>("a").unwrap(), "text");
+    }
+
+    #[test]
+    fn a_value_nested_too_deep_is_refused_on_both_sides() {
+        let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+        let mut context: Context = Context::new();
+        context.set("deep", deep);
+        assert_eq!(context.delta().unwrap_err(), ContextError::TooDeep { key: "deep".to_owned() });
+    }
+
+    #[test]
+    fn a_context_outside_of_a_run_answers_like_a_first_attempt() {
+        let context: Context = Context::new();
+        context.log(Level::Info, "goes nowhere");
+        context.heartbeat(5000, "");
+        assert!(!context.is_cancelled());
+        assert_eq!((context.attempt(), context.idempotency_key(), context.deadline()), (1, "", None));
+    }
+
+    #[test]
+    fn contexts_print_as_one_object() {
+        let context = Context::from_object(json!({"b": 1, "a": [true]})).unwrap();
+        assert_eq!(serde_json::to_string(&context).unwrap(), r#"{"a":[true],"b":1}"#);
+        assert!(Context::from_object(json!([1])).is_none());
+    }
+}

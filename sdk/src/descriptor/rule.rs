@@ -1,0 +1,60 @@
+//! Trigger rules as data: when a task runs, once all its dependencies are terminal.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A condition over the ends of upstream tasks and the values in the context.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Rule {
+    /// Runs whatever happened upstream.
+    Always,
+    /// Every part holds.
+    All(Vec<Rule>),
+    /// At least one part holds.
+    Any(Vec<Rule>),
+    /// No part holds.
+    None(Vec<Rule>),
+    /// That task completed.
+    TaskSuccess(String),
+    /// That task failed.
+    TaskFailed(String),
+    /// That task was skipped.
+    TaskSkipped(String),
+    /// A value of the context compares so.
+    ContextValue {
+        /// The key.
+        key: String,
+        /// The comparison.
+        op: Operator,
+        /// What to compare with; absent for `exists` and `not_exists`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<Value>,
+    },
+}
+
+/// A comparison of a value in the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operator {
+    /// Equal as JSON.
+    Equals,
+    /// Not equal as JSON.
+    NotEquals,
+    /// A number or text after the given one.
+    GreaterThan,
+    /// A number or text not before the given one.
+    GreaterOrEqual,
+    /// A number or text before the given one.
+    LessThan,
+    /// A number or text not after the given one.
+    LessOrEqual,
+    /// An array with that element, an object with that key, or a text with that part.
+    Contains,
+    /// The opposite of `contains`.
+    NotContains,
+    /// The key is there.
+    Exists,
+    /// The key is not there.
+    NotExists,
+}

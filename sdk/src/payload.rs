@@ -1,0 +1,118 @@
+//! The JSON in which a context crosses the C ABI: the view a task gets, and the delta that it gives back.
+//!
+//! ```json
+//! {"values":{"k":1},"producer":{"k":"collect"},"from":{"other":{"k":0}},"outcome":null}
+//! {"set":{"k":2},"unset":["old"]}
+//! ```
+//! Values stay raw text per key, so that only those which a task reads are ever decoded. `producer` names the
+//! task that wrote a value (absent for the run's input), `from` holds only what a later writer hid. `outcome` is
+//! there for callbacks alone.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{ContextError, task::OutcomeRecord};
+
+/// How deep a value may nest. serde_json refuses to decode deeper than 128 levels, one of which is the object of
+/// values itself; checked wherever values come in, so that whatever a context holds can be decoded.
+pub const DEPTH_MAX: usize = 120;
+
+/// What a task sees, as it crosses the ABI.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct View {
+    /// The visible values.
+    #[serde(default)]
+    pub values: BTreeMap<Arc<str>, Arc<RawValue>>,
+    /// The task that wrote each value; a key of the run's input is absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub producer: BTreeMap<Arc<str>, Arc<str>>,
+    /// What upstream tasks produced and a later writer hid: task, then key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub from: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<RawValue>>>,
+    /// For a callback: how its task ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeRecord>,
+}
+
+/// What a task changed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delta {
+    /// Keys written, with their values.
+    #[serde(default)]
+    pub set: BTreeMap<Arc<str>, Arc<RawValue>>,
+    /// Keys removed.
+    #[serde(default)]
+    pub unset: Vec<Arc<str>>,
+}
+
+impl Delta {
+    /// Whether the task changed nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.unset.is_empty()
+    }
+
+    /// Refuses values that nest deeper than [`DEPTH_MAX`].
+    ///
+    /// # Errors
+    /// [`ContextError::TooDeep`] names the first such key.
+    pub fn check_depth(&self) -> Result<(), ContextError> {
+        check_depths(&self.set)
+    }
+}
+
+/// Refuses values that nest deeper than [`DEPTH_MAX`].
+///
+/// # Errors
+/// [`ContextError::TooDeep`] names the first such key.
+pub fn check_depths(values: &BTreeMap<Arc<str>, Arc<RawValue>>) -> Result<(), ContextError> {
+    match values.iter().find(|(_, value)| depth(value.get()) > DEPTH_MAX) {
+        Some((key, _)) => Err(ContextError::TooDeep { key: key.to_string() }),
+        None => Ok(()),
+    }
+}
+
+/// How deep arrays and objects nest in a text that is known to be valid JSON.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_of_strings() {
+        let cases = [("1", 0), ("[]", 1), (r#"{"a":[1,{"b":"[[[\"{{"}]}"#, 3), (r#""[[""#, 0), (r#"["\\",[]]"#, 2)];
+        for (json, expected) in cases {
+            assert_eq!(depth(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_deepest_allowed_value_can_be_decoded_inside_a_view() {
+        let value = format!("{}{}", "[".repeat(DEPTH_MAX), "]".repeat(DEPTH_MAX));
+        let view: View = serde_json::from_str(&format!("{{\"values\":{{\"k\":{value}}}}}")).unwrap();
+        check_depths(&view.values).unwrap();
+        serde_json::from_str::<serde_json::Value>(view.values["k"].get()).unwrap();
+        let deeper: View = serde_json::from_str(&format!("{{\"values\":{{\"k\":[{value}]}}}}")).unwrap();
+        assert_eq!(check_depths(&deeper.values), Err(ContextError::TooDeep { key: "k".to_owned() }));
+    }
+}
