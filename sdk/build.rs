@@ -2,6 +2,7 @@
 
 use std::{env, process::Command};
 
+#[expect(clippy::disallowed_methods, reason = "a build script is told everything through the environment")]
 fn main() {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = Command::new(rustc)
