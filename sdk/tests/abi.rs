@@ -1,5 +1,6 @@
 //! The C ABI without dlopen: this program is package and host at once, so that the tables are tested alone.
 #![expect(unsafe_code, reason = "the test plays the host, which talks to the package through raw pointers")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::multiple_unsafe_ops_per_block, reason = "the host's callbacks read one borrowed struct each")]
 
 use std::{
