@@ -1,0 +1,5 @@
+DROP TABLE event;
+DROP TABLE run;
+DROP TABLE workflow;
+DROP TABLE package;
+DROP TABLE setting;

@@ -1,0 +1,66 @@
+-- Portable columns only: 16-byte ids and 32-byte digests as binary, times as integer microseconds since the epoch,
+-- states as text with a CHECK that lists the names of the Rust enum, payloads as binary.
+
+CREATE TABLE setting (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+-- One version of a package in one tenant. The digest is the version's identity; names and versions are for people.
+CREATE TABLE package (
+    tenant         TEXT   NOT NULL,
+    digest         BLOB   NOT NULL CHECK (length(digest) = 32),
+    archive_digest BLOB   NOT NULL CHECK (length(archive_digest) = 32),
+    name           TEXT   NOT NULL,
+    version        TEXT   NOT NULL,
+    state          TEXT   NOT NULL CHECK (state IN ('registered', 'active', 'retired', 'quarantined')),
+    actor          TEXT   NOT NULL,
+    registered_at  BIGINT NOT NULL,
+    library_path   TEXT   NOT NULL,
+    descriptor     TEXT   NOT NULL,
+    PRIMARY KEY (tenant, digest),
+    UNIQUE (tenant, name, version)
+);
+
+-- What runs refer to: a workflow of one package version, or one compiled into the program (digest empty). A row
+-- outlives its package, so that old runs can still be shown.
+CREATE TABLE workflow (
+    id          BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    tenant      TEXT NOT NULL,
+    package     TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    digest      BLOB NOT NULL CHECK (length(digest) IN (0, 32)),
+    fingerprint TEXT NOT NULL,
+    descriptor  TEXT NOT NULL,
+    UNIQUE (tenant, package, name, digest, fingerprint)
+);
+
+CREATE TABLE run (
+    id          BLOB   NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    workflow    BLOB   NOT NULL REFERENCES workflow (id),
+    state       TEXT   NOT NULL CHECK (state IN ('pending', 'running', 'paused', 'completed', 'partially_completed', 'failed', 'cancelled')),
+    owner_epoch BIGINT NOT NULL,
+    created_at  BIGINT NOT NULL,
+    started_at  BIGINT,
+    finished_at BIGINT
+);
+
+CREATE INDEX run_unfinished ON run (id) WHERE state IN ('pending', 'running', 'paused');
+
+-- The history of runs, written once and never changed, in the order in which it happened. The row of an attempt's
+-- end is also the task's result: its payload is the context delta or the error. One row serves both, as two would
+-- be written, indexed and synced together every time.
+CREATE TABLE event (
+    run        BLOB    NOT NULL,
+    sequence   BIGINT  NOT NULL,
+    kind       TEXT    NOT NULL CHECK (kind IN ('run_created', 'run_started', 'run_finished', 'attempt_started', 'attempt_interrupted', 'task_completed', 'task_failed', 'task_skipped', 'context_conflict')),
+    task       INTEGER,
+    attempt    INTEGER,
+    at         BIGINT  NOT NULL,
+    started_at BIGINT,
+    payload    BLOB
+);
+
+CREATE UNIQUE INDEX event_sequence ON event (run, sequence);
+CREATE UNIQUE INDEX event_attempt_end ON event (run, task, attempt)
+    WHERE kind IN ('attempt_interrupted', 'task_completed', 'task_failed', 'task_skipped');

@@ -1,0 +1,148 @@
+//! One commit: the durable part of one decision about one run, and how it is written.
+//!
+//! Everything on this path is a query fragment with a static id, so that its statement is prepared once for each
+//! connection; diesel's own inserts and updates would be built and prepared anew every time. Nothing here reads
+//! more than it must: the epoch of a run is checked once in each transaction.
+
+use std::{collections::HashSet, sync::Arc};
+
+use cloacina_workflow::Timestamp;
+use diesel::{
+    OptionalExtension, QueryResult, RunQueryDsl, SqliteConnection,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    result::Error as DieselError,
+    sql_types::{BigInt, Binary, Integer, Nullable, Text},
+    sqlite::Sqlite,
+};
+
+use super::{Connection, Error, EventRow, row::micros};
+use crate::{
+    core::run,
+    id::{RunId, WorkflowId},
+};
+
+/// What one decision changes about one run.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    pub(crate) run: RunId,
+    /// The fencing number under which the decision was made.
+    pub(crate) epoch: i64,
+    /// Set for the first commit of a run.
+    pub(crate) create: Option<NewRun>,
+    /// In sequence. If one of them ends an attempt, that one comes first.
+    pub(crate) events: Vec<EventRow>,
+    /// Set when the run's own state changed after its creation.
+    pub(crate) update: Option<RunUpdate>,
+}
+
+/// A run's first row.
+#[derive(Debug)]
+pub(crate) struct NewRun {
+    pub(crate) workflow: WorkflowId,
+    pub(crate) state: run::State,
+    pub(crate) created_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+}
+
+/// A later state of a run; a time that is absent stays as it was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RunUpdate {
+    pub(crate) state: run::State,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) finished_at: Option<Timestamp>,
+}
+
+/// How a commit ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// It is on the disk.
+    Committed,
+    /// Another epoch owns the run; nothing was written.
+    Fenced,
+    /// The attempt has an end already; nothing was written.
+    Duplicate,
+    /// The database refused it; nothing was written.
+    Failed(Arc<Error>),
+}
+
+/// The runs whose epoch this transaction has checked.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    runs: HashSet<RunId>,
+}
+
+impl Commit {
+    /// Writes the commit inside an open transaction.
+    ///
+    /// # Errors
+    /// After an error the transaction must be rolled back, as a part of the commit may have been written.
+    pub(super) fn write_in_txn(&self, connection: &mut Connection, checked: &mut Checked) -> QueryResult<Outcome> {
+        match &self.create {
+            Some(new) => {
+                InsertRun { run: self.run, epoch: self.epoch, new }.execute(connection)?;
+                checked.runs.insert(self.run);
+            }
+            None if checked.runs.contains(&self.run) => {}
+            None => {
+                let owned = CheckEpoch { run: self.run, epoch: self.epoch }.get_result::<i64>(connection).optional()?;
+                if owned.is_none() {
+                    return Ok(Outcome::Fenced);
+                }
+                checked.runs.insert(self.run);
+            }
+        }
+        for (position, event) in self.events.iter().enumerate() {
+            let n_rows = InsertEvent { run: self.run, event }.execute(connection)?;
+            match n_rows {
+                0 if position == 0 && self.create.is_none() => return Ok(Outcome::Duplicate),
+                0 => return Err(DieselError::RollbackTransaction),
+                _ => {}
+            }
+        }
+        if let Some(update) = &self.update {
+            UpdateRun { run: self.run, epoch: self.epoch, update }.execute(connection)?;
+        }
+        Ok(Outcome::Committed)
+    }
+}
+
+struct InsertRun<'a> {
+    run: RunId,
+    epoch: i64,
+    new: &'a NewRun,
+}
+
+struct InsertEvent<'a> {
+    run: RunId,
+    event: &'a EventRow,
+}
+
+struct UpdateRun<'a> {
+    run: RunId,
+    epoch: i64,
+    update: &'a RunUpdate,
+}
+
+struct CheckEpoch {
+    run: RunId,
+    epoch: i64,
+}
+
+impl QueryFragment<Sqlite> for InsertRun<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO run (id, workflow, state, owner_epoch, created_at, started_at) VALUES (");
+        out.push_bind_param::<Binary, _>(self.run.as_bytes())?;
+        out.push_sql(", ");
+        out.push_bind_param::<Binary, _>(self.new.workflow.as_bytes())?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, str>(self.new.state.as_str())?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&self.epoch)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(micros(&self.new.created_at))?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<BigInt>, _>(&self.new.started_at)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! One engine per SQLite file: `<database>.lock`, held with `flock` for as long as the engine lives.
+//!
+//! The kernel lets go of the lock when the process ends, however it ends, so there are no stale locks. The owner's
+//! process id stands in the file for whoever is refused; it decides nothing. The file itself is never removed, as
+//! two engines could then hold two different files of one name.
+
+use std::{
+    ffi::OsString,
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::Error;
+
+/// The right to drive a database; given back on drop.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of that database.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] with the owner's process id if another engine has it.
+    pub(crate) fn take(database: &Path) -> Result<Self, Error> {
+        let path = lock_path(database);
+        let unusable = |source| Error::LockFile { path: path.clone(), source };
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::Locked { path: database.to_owned(), pid: read_pid(&mut file) });
+            }
+            Err(errno) => return Err(unusable(errno.into())),
+        }
+        write_pid(&mut file).map_err(unusable)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn lock_path(database: &Path) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push(".lock");
+    name.into()
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}

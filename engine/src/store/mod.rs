@@ -1,0 +1,44 @@
+//! The store: everything that must survive the end of the process, in one SQLite file.
+//!
+//! ```text
+//!   driver ──commits──▶ writer thread ──one transaction, one sync──▶ file
+//!      ▲                    │
+//!      └──── outcomes ──────┘          readers (own threads, own connections) ──▶ file
+//! ```
+//! - **Atomic**: a [`Commit`] is written whole or not at all, and its outcome is told only after the sync.
+//! - **Fenced**: a commit for a run that another epoch owns changes nothing and is told so by name.
+//! - **Once**: an attempt has one end; a second one changes nothing.
+//! - **Stopped**: after a commit of a run failed, later commits of that run are refused, so no history has a hole.
+//! - Expected conflicts are outcomes. An error of one commit never reaches the strangers in its group.
+//!
+//! The store decides nothing about runs; it writes what the core decided. Methods are named noun first.
+
+mod commit;
+mod connection;
+mod error;
+mod event;
+mod handle;
+mod lock;
+mod migrate;
+mod reader;
+mod row;
+mod run;
+mod schema;
+mod setting;
+mod workflow;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::error::Error;
+pub(crate) use self::{
+    commit::{Commit, NewRun, Outcome, RunUpdate},
+    connection::Connection,
+    event::{EventRow, Kind},
+    handle::{Options, Store},
+    run::RunRow,
+    schema::{package, setting},
+    workflow::{WorkflowKey, WorkflowRow},
+    writer::Answers,
+};

@@ -1,0 +1,79 @@
+//! The readers: threads with connections of their own, so that no reader ever waits for the writer or delays it.
+//!
+//! A thread without work is blocked on the queue. The threads end when the last [`Readers`] handle is gone.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+};
+
+use diesel::QueryResult;
+use tokio::sync::oneshot;
+
+use super::{
+    Connection, Error,
+    connection::{self, Access},
+};
+
+/// Readers are for people and for start-up; the hot path never reads. Two keep one slow query from blocking a quick
+/// one.
+const N_READERS: usize = 2;
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// A handle to the readers' queue. The queue is not bounded here: each caller waits for its own answer.
+#[derive(Clone)]
+pub(super) struct Readers {
+    jobs: Sender<Job>,
+}
+
+impl Readers {
+    pub(super) fn start(path: PathBuf) -> Result<(Self, Vec<thread::JoinHandle<()>>), Error> {
+        const NAME: &str = "cloacina-reader";
+        let (jobs, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let mut threads = Vec::with_capacity(N_READERS);
+        for _ in 0..N_READERS {
+            let connection = connection::open(&path, Access::Read)?;
+            let queue = queue.clone();
+            let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || serve(connection, &queue));
+            threads.push(spawned.map_err(|source| Error::Thread { name: NAME, source })?);
+        }
+        Ok((Self { jobs }, threads))
+    }
+
+    pub(super) async fn read<T, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        let (answer, result) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // Whoever asked may have stopped waiting; then there is nobody to tell.
+            answer.send(query(connection)).ok();
+        });
+        self.jobs.send(job).map_err(|_| Error::Closed)?;
+        result.await.map_err(|_| Error::Closed)?.map_err(|source| Error::from_diesel(doing, source))
+    }
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Readers").finish_non_exhaustive()
+    }
+}
+
+fn serve(mut connection: Connection, queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(&mut connection),
+            Err(_) => return,
+        }
+    }
+}

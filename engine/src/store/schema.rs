@@ -1,0 +1,65 @@
+//! The tables as diesel sees them; what the columns mean stands in the migrations.
+
+use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
+
+table! {
+    setting (name) {
+        name -> Text,
+        value -> Text,
+    }
+}
+
+table! {
+    package (tenant, digest) {
+        tenant -> Text,
+        digest -> Binary,
+        archive_digest -> Binary,
+        name -> Text,
+        version -> Text,
+        state -> Text,
+        actor -> Text,
+        registered_at -> BigInt,
+        library_path -> Text,
+        descriptor -> Text,
+    }
+}
+
+table! {
+    workflow (id) {
+        id -> Binary,
+        tenant -> Text,
+        package -> Text,
+        name -> Text,
+        digest -> Binary,
+        fingerprint -> Text,
+        descriptor -> Text,
+    }
+}
+
+table! {
+    run (id) {
+        id -> Binary,
+        workflow -> Binary,
+        state -> Text,
+        owner_epoch -> BigInt,
+        created_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    event (run, sequence) {
+        run -> Binary,
+        sequence -> BigInt,
+        kind -> Text,
+        task -> Nullable<Integer>,
+        attempt -> Nullable<Integer>,
+        at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        payload -> Nullable<Binary>,
+    }
+}
+
+joinable!(run -> workflow (workflow));
+allow_tables_to_appear_in_same_query!(run, workflow, event);
