@@ -45,7 +45,7 @@ pub(crate) struct NewRun {
 }
 
 /// A later state of a run; a time that is absent stays as it was.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RunUpdate {
     pub(crate) state: run::State,
     pub(crate) started_at: Option<Timestamp>,
@@ -72,6 +72,11 @@ pub(super) struct Checked {
 }
 
 impl Commit {
+    /// How many rows it touches.
+    pub(super) fn n_rows(&self) -> usize {
+        self.events.len() + usize::from(self.create.is_some()) + usize::from(self.update.is_some())
+    }
+
     /// Writes the commit inside an open transaction.
     ///
     /// # Errors
@@ -79,7 +84,8 @@ impl Commit {
     pub(super) fn write_in_txn(&self, connection: &mut Connection, checked: &mut Checked) -> QueryResult<Outcome> {
         match &self.create {
             Some(new) => {
-                InsertRun { run: self.run, epoch: self.epoch, new }.execute(connection)?;
+                let (created_at, started_at) = (micros(new.created_at), new.started_at.map(micros));
+                InsertRun { run: self.run, epoch: self.epoch, new, created_at, started_at }.execute(connection)?;
                 checked.runs.insert(self.run);
             }
             None if checked.runs.contains(&self.run) => {}
@@ -92,15 +98,22 @@ impl Commit {
             }
         }
         for (position, event) in self.events.iter().enumerate() {
-            let n_rows = InsertEvent { run: self.run, event }.execute(connection)?;
-            match n_rows {
+            let (at, started_at) = (micros(event.at), event.started_at.map(micros));
+            match (InsertEvent { run: self.run, event, at, started_at }).execute(connection)? {
                 0 if position == 0 && self.create.is_none() => return Ok(Outcome::Duplicate),
                 0 => return Err(DieselError::RollbackTransaction),
                 _ => {}
             }
         }
         if let Some(update) = &self.update {
-            UpdateRun { run: self.run, epoch: self.epoch, update }.execute(connection)?;
+            UpdateRun {
+                run: self.run,
+                epoch: self.epoch,
+                state: update.state,
+                started_at: update.started_at.map(micros),
+                finished_at: update.finished_at.map(micros),
+            }
+            .execute(connection)?;
         }
         Ok(Outcome::Committed)
     }
@@ -110,17 +123,23 @@ struct InsertRun<'a> {
     run: RunId,
     epoch: i64,
     new: &'a NewRun,
+    created_at: i64,
+    started_at: Option<i64>,
 }
 
 struct InsertEvent<'a> {
     run: RunId,
     event: &'a EventRow,
+    at: i64,
+    started_at: Option<i64>,
 }
 
-struct UpdateRun<'a> {
+struct UpdateRun {
     run: RunId,
     epoch: i64,
-    update: &'a RunUpdate,
+    state: run::State,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
 }
 
 struct CheckEpoch {
@@ -128,21 +147,90 @@ struct CheckEpoch {
     epoch: i64,
 }
 
+/// Gives a fragment a static id and what diesel needs to execute it.
+macro_rules! cached_statement {
+    ($name:ty, $id:ty) => {
+        impl QueryId for $name {
+            type QueryId = $id;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+        impl RunQueryDsl<SqliteConnection> for $name {}
+    };
+}
+
+cached_statement!(InsertRun<'_>, InsertRun<'static>);
+cached_statement!(InsertEvent<'_>, InsertEvent<'static>);
+cached_statement!(UpdateRun, UpdateRun);
+cached_statement!(CheckEpoch, CheckEpoch);
+
 impl QueryFragment<Sqlite> for InsertRun<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         out.push_sql("INSERT INTO run (id, workflow, state, owner_epoch, created_at, started_at) VALUES (");
-        out.push_bind_param::<Binary, _>(self.run.as_bytes())?;
+        out.push_bind_param::<Binary, [u8]>(self.run.as_bytes())?;
         out.push_sql(", ");
-        out.push_bind_param::<Binary, _>(self.new.workflow.as_bytes())?;
+        out.push_bind_param::<Binary, [u8]>(self.new.workflow.as_bytes())?;
         out.push_sql(", ");
         out.push_bind_param::<Text, str>(self.new.state.as_str())?;
         out.push_sql(", ");
-        out.push_bind_param::<BigInt, _>(&self.epoch)?;
+        out.push_bind_param::<BigInt, i64>(&self.epoch)?;
         out.push_sql(", ");
-        out.push_bind_param::<BigInt, _>(micros(&self.new.created_at))?;
+        out.push_bind_param::<BigInt, i64>(&self.created_at)?;
         out.push_sql(", ");
-        out.push_bind_param::<Nullable<BigInt>, _>(&self.new.started_at)?;
+        out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&self.started_at)?;
         out.push_sql(")");
         Ok(())
     }
+}
+
+impl QueryFragment<Sqlite> for InsertEvent<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO event (run, sequence, kind, task, attempt, at, started_at, payload) VALUES (");
+        out.push_bind_param::<Binary, [u8]>(self.run.as_bytes())?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, i64>(&self.event.sequence)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, str>(self.event.kind.as_str())?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Integer>, Option<i32>>(&self.event.task)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Integer>, Option<i32>>(&self.event.attempt)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, i64>(&self.at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&self.started_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Binary>, Option<Vec<u8>>>(&self.event.payload)?;
+        out.push_sql(") ON CONFLICT DO NOTHING");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for UpdateRun {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("UPDATE run SET state = ");
+        out.push_bind_param::<Text, str>(self.state.as_str())?;
+        out.push_sql(", started_at = coalesce(");
+        out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&self.started_at)?;
+        out.push_sql(", started_at), finished_at = coalesce(");
+        out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&self.finished_at)?;
+        out.push_sql(", finished_at) WHERE id = ");
+        out.push_bind_param::<Binary, [u8]>(self.run.as_bytes())?;
+        out.push_sql(" AND owner_epoch = ");
+        out.push_bind_param::<BigInt, i64>(&self.epoch)?;
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for CheckEpoch {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("SELECT owner_epoch FROM run WHERE id = ");
+        out.push_bind_param::<Binary, [u8]>(self.run.as_bytes())?;
+        out.push_sql(" AND owner_epoch = ");
+        out.push_bind_param::<BigInt, i64>(&self.epoch)?;
+        Ok(())
+    }
+}
+
+impl Query for CheckEpoch {
+    type SqlType = BigInt;
 }

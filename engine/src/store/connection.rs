@@ -35,8 +35,8 @@ const CACHE_KIB: u32 = 16 * 1024;
 pub(super) fn open(path: &Path, access: Access) -> Result<Connection, Error> {
     let text = path.to_str().ok_or_else(|| Error::Address { url: path.display().to_string() })?;
     // A path is no URI: characters such as `?` in it are a part of the name.
-    let mut connection = SqliteConnection::establish(text)
-        .map_err(|source| Error::Open { path: path.to_owned(), source })?;
+    let mut connection =
+        SqliteConnection::establish(text).map_err(|source| Error::Open { path: path.to_owned(), source })?;
     let failed = |source| Error::from_diesel("opening the database", source);
     connection.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_WAIT_MS};")).map_err(failed)?;
     let pragmas = match access {

@@ -2,7 +2,7 @@
 //!
 //! Expected conflicts (a fenced run, a second end of one attempt) are no errors but outcomes of a commit.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 
@@ -88,6 +88,14 @@ pub enum Error {
         /// What SQLite said.
         source: DieselError,
     },
+    /// A change failed, alone or because the database could not be written at all.
+    #[error("{doing} failed")]
+    Change {
+        /// What the store was doing.
+        doing: &'static str,
+        /// Why; others may have been told the same.
+        source: Arc<Error>,
+    },
     /// An earlier write of the same run failed, so this one was not tried.
     #[error("an earlier write of the same run failed")]
     Stopped,
@@ -119,6 +127,7 @@ impl Error {
             Self::Disk { .. } => "STO0008",
             Self::Corrupt { .. } => "STO0009",
             Self::Query { .. } => "STO0010",
+            Self::Change { source, .. } => source.code(),
             Self::Stopped => "STO0011",
             Self::Thread { .. } => "STO0012",
             Self::Closed => "STO0013",
@@ -144,6 +153,7 @@ impl Error {
                 "make room on the disk, then start the engine again; nothing acknowledged is lost".to_owned()
             }
             Self::Corrupt { .. } => "restore the file from a backup; `PRAGMA integrity_check` tells more".to_owned(),
+            Self::Change { source, .. } => return source.hints(),
             Self::Migrate { .. } | Self::Query { .. } | Self::Stopped | Self::Thread { .. } | Self::Closed => {
                 return Vec::new();
             }

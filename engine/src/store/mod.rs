@@ -23,13 +23,10 @@ mod migrate;
 mod reader;
 mod row;
 mod run;
-mod schema;
+pub(crate) mod schema;
 mod setting;
 mod workflow;
 mod writer;
-
-#[cfg(test)]
-mod tests;
 
 pub use self::error::Error;
 pub(crate) use self::{
@@ -38,7 +35,6 @@ pub(crate) use self::{
     event::{EventRow, Kind},
     handle::{Options, Store},
     run::RunRow,
-    schema::{package, setting},
     workflow::{WorkflowKey, WorkflowRow},
     writer::Answers,
 };

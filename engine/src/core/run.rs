@@ -1,0 +1,120 @@
+//! The states of a run and the one function that moves it from one to the next.
+
+use std::{fmt, str::FromStr};
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Created, not started.
+    Pending,
+    /// Its tasks are being run.
+    Running,
+    /// Running tasks finish, nothing new starts.
+    Paused,
+    /// All tasks completed, or were skipped without a failure.
+    Completed,
+    /// Only optional tasks failed.
+    PartiallyCompleted,
+    /// A task failed that was not optional.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+/// What can happen to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// It may begin.
+    Started,
+    /// Nothing new is to be started.
+    Paused,
+    /// New tasks may start again.
+    Resumed,
+    /// All tasks are terminal and none failed.
+    AllCompleted,
+    /// All tasks are terminal and only optional ones failed.
+    OptionalFailed,
+    /// All tasks are terminal and one failed that was not optional.
+    RequiredFailed,
+    /// Somebody asked for its end.
+    Cancelled,
+}
+
+/// A change of state that makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a run that is {from} cannot become {to}")]
+pub struct IllegalTransition {
+    /// The state that it has.
+    pub from: State,
+    /// The state that the event asks for.
+    pub to: State,
+}
+
+/// The state after the event.
+///
+/// # Errors
+/// [`IllegalTransition`] names both states; nothing leaves a terminal state.
+pub fn next(state: State, event: Event) -> Result<State, IllegalTransition> {
+    use State::{Cancelled, Completed, Failed, PartiallyCompleted, Paused, Pending, Running};
+
+    let (allowed, to): (&[State], State) = match event {
+        Event::Started => (&[Pending], Running),
+        Event::Paused => (&[Pending, Running], Paused),
+        Event::Resumed => (&[Paused], Running),
+        Event::AllCompleted => (&[Running, Paused], Completed),
+        Event::OptionalFailed => (&[Running, Paused], PartiallyCompleted),
+        Event::RequiredFailed => (&[Running, Paused], Failed),
+        Event::Cancelled => (&[Pending, Running, Paused], Cancelled),
+    };
+    if allowed.contains(&state) { Ok(to) } else { Err(IllegalTransition { from: state, to }) }
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Running,
+        Self::Paused,
+        Self::Completed,
+        Self::PartiallyCompleted,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The name that is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::PartiallyCompleted => "partially_completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether the run has ended.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Pending | Self::Running | Self::Paused => false,
+            Self::Completed | Self::PartiallyCompleted | Self::Failed | Self::Cancelled => true,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| format!("no run state {text:?}"))
+    }
+}

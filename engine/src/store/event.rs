@@ -1,0 +1,118 @@
+//! The history of runs: one row for each durable transition, and the result of an attempt in the row of its end.
+
+use cloacina_workflow::Timestamp;
+use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
+
+use super::{
+    Connection, Error,
+    row::{state, timestamp},
+    schema::event,
+};
+use crate::id::RunId;
+
+/// One transition of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EventRow {
+    /// Counts from 0 within its run, without gaps.
+    pub(crate) sequence: i64,
+    pub(crate) kind: Kind,
+    /// The task's place in its workflow.
+    pub(crate) task: Option<i32>,
+    pub(crate) attempt: Option<i32>,
+    pub(crate) at: Timestamp,
+    /// For the end of an attempt: when it began.
+    pub(crate) started_at: Option<Timestamp>,
+    /// JSON; what it holds depends on the kind.
+    pub(crate) payload: Option<Vec<u8>>,
+}
+
+/// What happened. The payload is named beside each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// The input as an object.
+    RunCreated,
+    RunStarted,
+    /// The final state.
+    RunFinished,
+    /// Only written where a start must be durable before it happens.
+    AttemptStarted,
+    AttemptInterrupted,
+    /// The context delta, absent if empty.
+    TaskCompleted,
+    /// The error.
+    TaskFailed,
+    /// The reason.
+    TaskSkipped,
+    /// The key and both tasks.
+    ContextConflict,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::RunCreated,
+        Self::RunStarted,
+        Self::RunFinished,
+        Self::AttemptStarted,
+        Self::AttemptInterrupted,
+        Self::TaskCompleted,
+        Self::TaskFailed,
+        Self::TaskSkipped,
+        Self::ContextConflict,
+    ];
+
+    /// The name in the column.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::RunCreated => "run_created",
+            Self::RunStarted => "run_started",
+            Self::RunFinished => "run_finished",
+            Self::AttemptStarted => "attempt_started",
+            Self::AttemptInterrupted => "attempt_interrupted",
+            Self::TaskCompleted => "task_completed",
+            Self::TaskFailed => "task_failed",
+            Self::TaskSkipped => "task_skipped",
+            Self::ContextConflict => "context_conflict",
+        }
+    }
+}
+
+impl std::str::FromStr for Kind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(())
+    }
+}
+
+type Columns = (i64, String, Option<i32>, Option<i32>, i64, Option<i64>, Option<Vec<u8>>);
+
+/// The whole history of a run, in sequence. The outer result is the database's, the inner one tells of damage.
+pub(crate) fn event_list(connection: &mut Connection, run: RunId) -> QueryResult<Result<Vec<EventRow>, Error>> {
+    let rows: Vec<Columns> = event::table
+        .filter(event::run.eq(run.as_bytes().as_slice()))
+        .order(event::sequence)
+        .select((
+            event::sequence,
+            event::kind,
+            event::task,
+            event::attempt,
+            event::at,
+            event::started_at,
+            event::payload,
+        ))
+        .load(connection)?;
+    Ok(rows.into_iter().map(from_columns).collect())
+}
+
+fn from_columns(columns: Columns) -> Result<EventRow, Error> {
+    let (sequence, kind, task, attempt, at, started_at, payload) = columns;
+    Ok(EventRow {
+        sequence,
+        kind: state(&kind)?,
+        task,
+        attempt,
+        at: timestamp(at),
+        started_at: started_at.map(timestamp),
+        payload,
+    })
+}

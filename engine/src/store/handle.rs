@@ -1,0 +1,194 @@
+//! The store's handle: opens the file, starts its threads, and closes them in order.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Sender},
+    },
+    thread::{self, JoinHandle},
+};
+
+use diesel::QueryResult;
+use tokio::sync::oneshot;
+
+use super::{
+    Answers, Commit, Connection, Error,
+    connection::{self, Access},
+    lock::Lock,
+    migrate,
+    reader::Readers,
+    writer::{Command, Job, Writer},
+};
+
+/// How a store is opened.
+pub(crate) struct Options {
+    pub(crate) path: PathBuf,
+    pub(crate) answers: Answers,
+}
+
+/// A cheap handle to the store. Clones share its threads; whoever closes it closes it for all.
+#[derive(Clone)]
+pub(crate) struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    open: Mutex<Option<Open>>,
+    path: PathBuf,
+}
+
+/// What is there while the store is open.
+struct Open {
+    commands: Sender<Command>,
+    readers: Readers,
+    threads: Vec<JoinHandle<()>>,
+    lock: Lock,
+}
+
+impl Store {
+    /// Opens the file, creating it if need be, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another engine has it; otherwise whatever keeps the file from being used.
+    pub(crate) fn open(options: Options) -> Result<Self, Error> {
+        const NAME: &str = "cloacina-writer";
+        let Options { path, answers } = options;
+        let lock = Lock::take(&path)?;
+        let mut connection = connection::open(&path, Access::Write)?;
+        migrate::run(&mut connection, &path)?;
+        let (commands, queue) = mpsc::channel();
+        let writer = Writer::new(connection, answers);
+        let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.serve(&queue));
+        let mut threads = vec![spawned.map_err(|source| Error::Thread { name: NAME, source })?];
+        let (readers, reader_threads) = Readers::start(path.clone())?;
+        threads.extend(reader_threads);
+        let open = Open { commands, readers, threads, lock };
+        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), path }) })
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.shared.path
+    }
+
+    /// A handle for the driver that hands over commits without a lock.
+    pub(crate) fn committer(&self) -> Result<Committer, Error> {
+        self.with_open(|open| Committer { commands: open.commands.clone() })
+    }
+
+    /// Runs a change in a transaction of the writer; returns when it is durable. The change may be called again
+    /// after a rollback, so it must not leave anything behind but what it returns.
+    pub(crate) async fn write<T, F>(&self, doing: &'static str, change: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        self.write_job(doing, change)?.await.map_err(|_| Error::Closed)?
+    }
+
+    /// As [`Self::write`], for threads that may block.
+    pub(crate) fn write_blocking<T, F>(&self, doing: &'static str, change: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        self.write_job(doing, change)?.blocking_recv().map_err(|_| Error::Closed)?
+    }
+
+    /// Runs a query on a connection that can only read.
+    pub(crate) async fn read<T, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        let readers = self.with_open(|open| open.readers.clone())?;
+        readers.read(doing, query).await
+    }
+
+    /// Lets the writer finish what is queued, ends all threads and gives back the lock. Every [`Committer`] must be
+    /// gone, as the writer serves until then. Later calls on any handle answer [`Error::Closed`].
+    pub(crate) fn close(&self) {
+        let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Open { commands, readers, threads, lock }) = open else { return };
+        drop((commands, readers));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+        drop(lock);
+    }
+
+    fn write_job<T, F>(&self, doing: &'static str, change: F) -> Result<oneshot::Receiver<Result<T, Error>>, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        let (answer, result) = oneshot::channel();
+        let job = Change { doing, change, value: None, answer: Some(answer) };
+        self.with_open(|open| open.commands.send(Command::Job(Box::new(job))))?.map_err(|_| Error::Closed)?;
+        Ok(result)
+    }
+
+    fn with_open<T>(&self, with: impl FnOnce(&Open) -> T) -> Result<T, Error> {
+        let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().map(with).ok_or(Error::Closed)
+    }
+}
+
+/// Hands commits to the writer.
+pub(crate) struct Committer {
+    commands: Sender<Command>,
+}
+
+impl Committer {
+    /// Queues commits; their outcomes come through the store's [`Answers`], in this order.
+    pub(crate) fn commit(&self, commits: Vec<Commit>) -> Result<(), Error> {
+        self.commands.send(Command::Commits(commits)).map_err(|_| Error::Closed)
+    }
+}
+
+/// A closure as the writer's job.
+struct Change<T, F> {
+    doing: &'static str,
+    change: F,
+    value: Option<T>,
+    answer: Option<oneshot::Sender<Result<T, Error>>>,
+}
+
+impl<T, F> Job for Change<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Connection) -> QueryResult<T> + Send,
+{
+    fn write(&mut self, connection: &mut Connection) -> QueryResult<()> {
+        self.value = Some((self.change)(connection)?);
+        Ok(())
+    }
+
+    fn finish(&mut self, result: Result<(), Arc<Error>>) {
+        let result = match (result, self.value.take()) {
+            (Ok(()), Some(value)) => Ok(value),
+            (Ok(()), None) => Err(Error::Closed),
+            (Err(error), _) => Err(Error::Change { doing: self.doing, source: error }),
+        };
+        if let Some(answer) = self.answer.take() {
+            // Whoever asked may have stopped waiting; the change is durable all the same.
+            answer.send(result).ok();
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Store").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Committer").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! The table of runs: listing them, and taking over the unfinished ones at start.
+
+use cloacina_workflow::Timestamp;
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
+
+use super::{
+    Connection, Error,
+    row::{run_id, state, timestamp, workflow_id},
+    schema::run,
+};
+use crate::{
+    core::run::State,
+    id::{RunId, WorkflowId},
+};
+
+/// One run without its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunRow {
+    pub(crate) id: RunId,
+    pub(crate) workflow: WorkflowId,
+    pub(crate) state: State,
+    pub(crate) created_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) finished_at: Option<Timestamp>,
+}
+
+type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>);
+
+const COLUMNS: (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at) =
+    (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at);
+
+fn unfinished() -> [&'static str; 3] {
+    [State::Pending.as_str(), State::Running.as_str(), State::Paused.as_str()]
+}
+
+pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> QueryResult<Result<Option<RunRow>, Error>> {
+    let row: Option<Columns> =
+        run::table.filter(run::id.eq(id.as_bytes().as_slice())).select(COLUMNS).first(connection).optional()?;
+    Ok(row.map(from_columns).transpose())
+}
+
+/// The newest runs before that one, newest first.
+pub(crate) fn run_list(
+    connection: &mut Connection,
+    before: Option<RunId>,
+    n_max: i64,
+) -> QueryResult<Result<Vec<RunRow>, Error>> {
+    let newest = run::table.order(run::id.desc()).limit(n_max).select(COLUMNS);
+    let rows: Vec<Columns> = match before {
+        Some(before) => newest.filter(run::id.lt(before.as_bytes().to_vec())).load(connection)?,
+        None => newest.load(connection)?,
+    };
+    Ok(rows.into_iter().map(from_columns).collect())
+}
+
+/// Makes that epoch the owner of all unfinished runs and returns them, oldest first.
+pub(crate) fn run_take_over(connection: &mut Connection, epoch: i64) -> QueryResult<Result<Vec<RunRow>, Error>> {
+    diesel::update(run::table.filter(run::state.eq_any(unfinished())))
+        .set(run::owner_epoch.eq(epoch))
+        .execute(connection)?;
+    let rows: Vec<Columns> =
+        run::table.filter(run::state.eq_any(unfinished())).order(run::id).select(COLUMNS).load(connection)?;
+    Ok(rows.into_iter().map(from_columns).collect())
+}
+
+fn from_columns(columns: Columns) -> Result<RunRow, Error> {
+    let (id, workflow, state_name, created_at, started_at, finished_at) = columns;
+    Ok(RunRow {
+        id: run_id(&id)?,
+        workflow: workflow_id(&workflow)?,
+        state: state(&state_name)?,
+        created_at: timestamp(created_at),
+        started_at: started_at.map(timestamp),
+        finished_at: finished_at.map(timestamp),
+    })
+}

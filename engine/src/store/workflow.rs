@@ -1,0 +1,77 @@
+//! The table of workflows that runs refer to. Rows are added when a workflow is registered and never change.
+
+use cloacina_workflow::Timestamp;
+use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
+
+use super::{Connection, Error, row::workflow_id, schema::workflow};
+use crate::id::WorkflowId;
+
+/// What makes a workflow's version one of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WorkflowKey {
+    pub(crate) tenant: String,
+    /// Empty for a workflow that is compiled into the program.
+    pub(crate) package: String,
+    pub(crate) name: String,
+    /// The package's content digest; empty for a workflow that is compiled into the program.
+    pub(crate) digest: Vec<u8>,
+    pub(crate) fingerprint: String,
+}
+
+/// A workflow with its description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WorkflowRow {
+    pub(crate) id: WorkflowId,
+    pub(crate) key: WorkflowKey,
+    /// JSON of the descriptor's workflow.
+    pub(crate) descriptor: String,
+}
+
+type Columns = (Vec<u8>, String, String, String, Vec<u8>, String, String);
+
+/// The id of that workflow, which is added if it is new. Must be called in a transaction of the writer.
+pub(crate) fn workflow_ensure_in_txn(
+    connection: &mut Connection,
+    key: &WorkflowKey,
+    descriptor: &str,
+    now: Timestamp,
+) -> QueryResult<Result<WorkflowId, Error>> {
+    diesel::insert_into(workflow::table)
+        .values((
+            workflow::id.eq(WorkflowId::new(now).as_bytes().as_slice()),
+            workflow::tenant.eq(&key.tenant),
+            workflow::package.eq(&key.package),
+            workflow::name.eq(&key.name),
+            workflow::digest.eq(&key.digest),
+            workflow::fingerprint.eq(&key.fingerprint),
+            workflow::descriptor.eq(descriptor),
+        ))
+        .on_conflict_do_nothing()
+        .execute(connection)?;
+    let id: Vec<u8> = workflow::table
+        .filter(workflow::tenant.eq(&key.tenant))
+        .filter(workflow::package.eq(&key.package))
+        .filter(workflow::name.eq(&key.name))
+        .filter(workflow::digest.eq(&key.digest))
+        .filter(workflow::fingerprint.eq(&key.fingerprint))
+        .select(workflow::id)
+        .first(connection)?;
+    Ok(workflow_id(&id))
+}
+
+/// All workflows that those runs could refer to.
+pub(crate) fn workflow_list(connection: &mut Connection) -> QueryResult<Result<Vec<WorkflowRow>, Error>> {
+    let rows: Vec<Columns> = workflow::table.order(workflow::id).load(connection)?;
+    Ok(rows.into_iter().map(from_columns).collect())
+}
+
+pub(crate) fn workflow_get(connection: &mut Connection, id: WorkflowId) -> QueryResult<Result<WorkflowRow, Error>> {
+    let row: Columns = workflow::table.filter(workflow::id.eq(id.as_bytes().as_slice())).first(connection)?;
+    Ok(from_columns(row))
+}
+
+fn from_columns(columns: Columns) -> Result<WorkflowRow, Error> {
+    let (id, tenant, package, name, digest, fingerprint, descriptor) = columns;
+    let key = WorkflowKey { tenant, package, name, digest, fingerprint };
+    Ok(WorkflowRow { id: workflow_id(&id)?, key, descriptor })
+}
