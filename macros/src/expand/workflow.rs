@@ -1,0 +1,65 @@
+//! The module with everything that is added to it.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{Item, Path};
+
+use crate::{
+    ast::{Kind, Module},
+    expand::{descriptor, function, package},
+};
+
+/// A valid module; `private` is the path of the private module that the expansion may name.
+pub(crate) fn expand(module: Module, private: &Path) -> TokenStream {
+    let name = &module.name.value;
+    let pieces = descriptor::pieces(&module, private);
+    let functions = function::table(&module, private);
+    let workflow = workflow_function(name, private, &quote!(#private::Workflow::new(&__CLOACINA_WORKFLOW)));
+    let exports = match module.kind {
+        Kind::Packaged => package::exports(private),
+        Kind::Embedded => TokenStream::new(),
+    };
+    let quiet = quiet();
+    let added = quote! {
+        #workflow
+
+        #[doc(hidden)]
+        #quiet
+        const __CLOACINA_JSON: &[&str] = &[#(#pieces),*];
+
+        #[doc(hidden)]
+        #quiet
+        static __CLOACINA_WORKFLOW: #private::StaticWorkflow = #private::StaticWorkflow {
+            name: #name,
+            json: __CLOACINA_JSON,
+            functions: &[#(#functions),*],
+        };
+
+        #exports
+    };
+    let mut item = module.item;
+    if let Some((_, items)) = &mut item.content {
+        items.push(Item::Verbatim(added));
+    }
+    item.into_token_stream()
+}
+
+/// The function `workflow` with the given body; also the stub of a module with mistakes has one.
+pub(crate) fn workflow_function(name: &str, private: &Path, body: &TokenStream) -> TokenStream {
+    let doc = format!("The workflow `{name}`, for an engine to register.");
+    let quiet = quiet();
+    let ident = syn::Ident::new("workflow", Span::call_site());
+    quote! {
+        #[doc = #doc]
+        #[must_use]
+        #quiet
+        pub fn #ident() -> #private::Workflow {
+            #body
+        }
+    }
+}
+
+/// Not every program calls what is added to its modules, and a module may be private.
+fn quiet() -> TokenStream {
+    quote!(#[allow(dead_code, unreachable_pub, reason = "added by the attribute of the module")])
+}

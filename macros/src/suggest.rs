@@ -1,0 +1,146 @@
+//! Near names: "did you mean …" for a word that is not in a list.
+//!
+//! A name is near when its edit distance (insertions, deletions, replacements, swapped neighbors) is at most a third of
+//! the longer word, or when one of the two begins or ends with the other. Words of similar engines that no distance finds
+//! (`retries`, `depends_on`) are translated first.
+
+/// The distance above which no length makes two words near.
+const DISTANCE_MAX: usize = 4;
+
+/// The shortest word that counts as the beginning or the end of another.
+const AFFIX_CHARS_MIN: usize = 3;
+
+/// What authors who come from other engines write, and the word for it here.
+const TRANSLATIONS: &[(&str, &str)] = &[
+    ("after", "dependencies"),
+    ("authors", "author"),
+    ("condition", "retry_condition"),
+    ("depends_on", "dependencies"),
+    ("deps", "dependencies"),
+    ("doc", "description"),
+    ("jitter", "retry_jitter"),
+    ("max_retries", "retry_attempts"),
+    ("needs_network", "needs"),
+    ("network", "net"),
+    ("requires", "dependencies"),
+    ("retries", "retry_attempts"),
+    ("upstream", "dependencies"),
+    ("and", "all"),
+    ("or", "any"),
+    ("not", "none"),
+    ("eq", "equals"),
+    ("ne", "not_equals"),
+    ("gt", "greater_than"),
+    ("ge", "greater_or_equal"),
+    ("lt", "less_than"),
+    ("le", "less_or_equal"),
+];
+
+/// The word of `candidates` that is most probably meant by `word`; the first one where several are as near.
+pub(crate) fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    let translated = TRANSLATIONS.iter().find(|(theirs, _)| *theirs == lower).map(|(_, ours)| *ours);
+    let mut best: Option<(usize, &'a str)> = None;
+    for candidate in candidates {
+        let Some(distance) = rank(&lower, candidate, translated) else { continue };
+        if best.is_none_or(|(nearest, _)| distance < nearest) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// `; did you mean …` or nothing, to be appended to a message.
+pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    near(word, candidates).map_or_else(String::new, |candidate| format!("; did you mean `{candidate}`?"))
+}
+
+/// `a`, `b` and `c`, for messages that list everything there is.
+pub(crate) fn list(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => format!("`{only}`"),
+        [first @ .., last] => {
+            let first: Vec<String> = first.iter().map(|word| format!("`{word}`")).collect();
+            format!("{} and `{last}`", first.join(", "))
+        }
+    }
+}
+
+fn rank(lower: &str, candidate: &str, translated: Option<&str>) -> Option<usize> {
+    if translated == Some(candidate) {
+        return Some(0);
+    }
+    let other = candidate.to_lowercase();
+    let longer = lower.chars().count().max(other.chars().count());
+    let shorter = lower.chars().count().min(other.chars().count());
+    let distance = distance(lower, &other);
+    if distance <= (longer / 3).clamp(1, DISTANCE_MAX) {
+        return Some(distance);
+    }
+    let contained =
+        lower.starts_with(&other) || other.starts_with(lower) || lower.ends_with(&other) || other.ends_with(lower);
+    (shorter >= AFFIX_CHARS_MIN && contained).then_some(DISTANCE_MAX + longer - shorter)
+}
+
+/// The optimal string alignment distance, which counts two swapped neighbors as one edit.
+fn distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().collect();
+    let right: Vec<char> = right.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut previous: Vec<usize> = (0..=right.len()).collect();
+    for (row, from) in left.iter().enumerate() {
+        let mut current = vec![row + 1];
+        for (column, to) in right.iter().enumerate() {
+            let replaced = previous[column] + usize::from(from != to);
+            let mut least = replaced.min(previous[column + 1] + 1).min(current[column] + 1);
+            if row > 0 && column > 0 && *from == right[column - 1] && left[row - 1] == *to {
+                least = least.min(before[column - 1] + 1);
+            }
+            current.push(least);
+        }
+        before = std::mem::replace(&mut previous, current);
+    }
+    previous[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{distance, hint, list, near};
+
+    #[test]
+    fn distance_counts_a_swap_once() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("collcet", "collect"), 1);
+        assert_eq!(distance("same", "same"), 0);
+    }
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let names = ["id", "dependencies", "retry_attempts", "retry_delay_ms", "timeout_ms", "priority"];
+        for (word, expected) in [
+            ("dependancies", Some("dependencies")),
+            ("depends_on", Some("dependencies")),
+            ("retry_attempt", Some("retry_attempts")),
+            ("retires", None),
+            ("retries", Some("retry_attempts")),
+            ("retry_delay", Some("retry_delay_ms")),
+            ("timeout", Some("timeout_ms")),
+            ("ids", Some("id")),
+            ("Priority", Some("priority")),
+            ("colour", None),
+            ("x", None),
+        ] {
+            assert_eq!(near(word, names), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn hints_and_lists_read_as_text() {
+        assert_eq!(hint("extrcat", ["extract", "load"]), "; did you mean `extract`?");
+        assert_eq!(hint("zzz", ["extract", "load"]), "");
+        assert_eq!(list(&["a", "b", "c"]), "`a`, `b` and `c`");
+        assert_eq!(list(&["a"]), "`a`");
+    }
+}
