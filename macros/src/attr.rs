@@ -259,7 +259,7 @@ fn condition(argument: &Argument, mistakes: &mut Mistakes) -> Option<Located<Con
     let value = argument.value("`\"never\"`, `\"all\"`, `\"transient\"` or a list of patterns", mistakes)?;
     let located = |condition| Some(Located::new(condition, argument::stream(value)));
     if let [TokenTree::Group(_)] = value {
-        let items = argument.items("\"timeout*\"", mistakes)?;
+        let items = argument.items("\"timeout\"", mistakes)?;
         if items.is_empty() {
             mistakes
                 .push(argument::stream(value), "a list of patterns needs at least one; `\"never\"` retries nothing");
@@ -271,7 +271,7 @@ fn condition(argument: &Argument, mistakes: &mut Mistakes) -> Option<Located<Con
     let Some(Scalar::Text(text)) = argument::scalar(value) else {
         mistakes.push(
             argument::stream(value),
-            "`retry_condition` takes `\"never\"`, `\"all\"`, `\"transient\"` or a list of patterns, such as `[\"timeout*\"]`",
+            "`retry_condition` takes `\"never\"`, `\"all\"`, `\"transient\"` or a list of patterns, such as `[\"timeout\"]`",
         );
         return None;
     };

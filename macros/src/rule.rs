@@ -178,14 +178,13 @@ fn literal_value(operator: &str, literal: &[TokenTree], mistakes: &mut Mistakes)
         Some(Scalar::Text(text)) => Value::from(text),
         Some(Scalar::Float(number)) => Value::from(number),
         Some(Scalar::Bool(flag)) => Value::from(flag),
-        Some(Scalar::Word(word)) if word == "null" => Value::Null,
         Some(Scalar::Integer(number)) => {
             match i64::try_from(number).map(Value::from).or_else(|_| u64::try_from(number).map(Value::from)) {
                 Ok(value) => value,
                 Err(_) => return fail(literal, "the number does not fit into 64 bits", mistakes),
             }
         }
-        _ => return fail(literal, "the value is a literal: a string, a number, `true`, `false` or `null`", mistakes),
+        _ => return fail(literal, "the value is a literal: a string, a number, `true` or `false`", mistakes),
     };
     if ORDERING.contains(&operator) && !value.is_number() && !value.is_string() {
         return fail(literal, &format!("`{operator}` compares numbers and strings"), mistakes);

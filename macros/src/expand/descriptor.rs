@@ -42,6 +42,10 @@ pub(crate) fn pieces(module: &Module, private: &Path) -> Vec<TokenStream> {
         Some(version) => json.text(&quoted(&version.value)),
         None => json.constant(&crate_version),
     }
+    // The package's description is that of its first workflow which has one.
+    if let Some(description) = &module.description {
+        json.text(&format!(",\"description\":{}", quoted(description)));
+    }
     if let Some(author) = &attributes.author {
         json.text(&format!(",\"author\":{}", quoted(&author.value)));
     }
