@@ -1,0 +1,117 @@
+//! What only ELF files say: needed libraries, search paths, the stack, versions.
+//!
+//! Needed libraries and search paths are read through the program headers, as the system's loader does: the section
+//! table may say something else. Versions come from the sections; a lie there only makes loading fail.
+
+use object::elf::{
+    DF_1_PIE, DT_AUDIT, DT_AUXILIARY, DT_DEPAUDIT, DT_FILTER, DT_FLAGS_1, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ,
+    DT_STRTAB, FileHeader32, FileHeader64, PF_X, PT_GNU_STACK, PT_LOAD,
+};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::{Endianness, FileKind};
+
+use super::glibc::GlibcVersion;
+
+/// What the dynamic segment says.
+#[derive(Debug, Default)]
+pub(super) struct Dynamic {
+    pub(super) needed: Vec<String>,
+    pub(super) search_paths: Vec<String>,
+    pub(super) executable_stack: bool,
+    pub(super) is_program: bool,
+    pub(super) glibc: Option<GlibcVersion>,
+}
+
+/// Reads the dynamic facts of an ELF file.
+pub(super) fn dynamic(bytes: &[u8]) -> Result<Dynamic, String> {
+    match FileKind::parse(bytes).map_err(|error| error.to_string())? {
+        FileKind::Elf64 => {
+            dynamic_of(FileHeader64::<Endianness>::parse(bytes).map_err(|error| error.to_string())?, bytes)
+        }
+        FileKind::Elf32 => {
+            dynamic_of(FileHeader32::<Endianness>::parse(bytes).map_err(|error| error.to_string())?, bytes)
+        }
+        _ => Err("it is no ELF file".to_owned()),
+    }
+}
+
+fn dynamic_of<Elf: FileHeader<Endian = Endianness>>(header: &Elf, bytes: &[u8]) -> Result<Dynamic, String> {
+    let text = |error: object::read::Error| error.to_string();
+    let endian = header.endian().map_err(text)?;
+    let segments = header.program_headers(endian, bytes).map_err(text)?;
+    // Without the header the system's loader assumes that an executable stack is wanted.
+    let stack = segments.iter().find(|segment| segment.p_type(endian) == PT_GNU_STACK);
+    let mut facts = Dynamic {
+        executable_stack: stack.is_none_or(|segment| segment.p_flags(endian).0 & PF_X.0 != 0),
+        glibc: highest_glibc_needed(header, endian, bytes),
+        ..Dynamic::default()
+    };
+    let mut entries = Vec::new();
+    let mut n_tables = 0;
+    for segment in segments {
+        if let Some(table) = segment.dynamic(endian, bytes).map_err(text)? {
+            n_tables += 1;
+            let table = table.iter().map(|entry| (entry.tag(endian), entry.val(endian)));
+            entries.extend(table.take_while(|(tag, _)| *tag != object::elf::DT_NULL));
+        }
+    }
+    if n_tables != 1 {
+        return Err(format!("it has {n_tables} dynamic segments, a shared library has one"));
+    }
+    let value = |wanted| entries.iter().rev().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
+    let strings = match (value(DT_STRTAB), value(DT_STRSZ)) {
+        (Some(address), Some(size)) => segments
+            .iter()
+            .filter(|segment| segment.p_type(endian) == PT_LOAD)
+            .find_map(|segment| segment.data_range(endian, bytes, address, size).ok().flatten())
+            .ok_or("its table of names lies outside of its segments")?,
+        _ => return Err("it has no table of names".to_owned()),
+    };
+    let name = |offset: u64| {
+        let rest = usize::try_from(offset).ok().and_then(|offset| strings.get(offset..));
+        let rest = rest.ok_or("a name lies outside of its table of names")?;
+        let end = rest.iter().position(|&byte| byte == 0).ok_or("a name has no end")?;
+        Ok::<_, String>(String::from_utf8_lossy(&rest[..end]).into_owned())
+    };
+    for (tag, value) in &entries {
+        match *tag {
+            // Filters and auditors are loaded just as needed libraries are.
+            DT_NEEDED | DT_FILTER | DT_AUXILIARY | DT_AUDIT | DT_DEPAUDIT => facts.needed.push(name(*value)?),
+            DT_RPATH | DT_RUNPATH => facts.search_paths.push(name(*value)?),
+            DT_FLAGS_1 => facts.is_program = value & DF_1_PIE.0 != 0,
+            _ => {}
+        }
+    }
+    Ok(facts)
+}
+
+fn highest_glibc_needed<Elf: FileHeader>(header: &Elf, endian: Elf::Endian, bytes: &[u8]) -> Option<GlibcVersion> {
+    let sections = header.sections(endian, bytes).ok()?;
+    let (mut needs, strings) = sections.gnu_verneed(endian, bytes).ok()??;
+    let strings = sections.strings(endian, bytes, strings).ok()?;
+    let mut highest = None;
+    while let Ok(Some((_, mut versions))) = needs.next() {
+        while let Ok(Some(version)) = versions.next() {
+            let name = version.name(endian, strings).ok().and_then(|name| std::str::from_utf8(name).ok());
+            highest = highest.max(name.and_then(GlibcVersion::of_symbol_version));
+        }
+    }
+    highest
+}
+
+/// The highest version that a C library itself defines.
+pub(super) fn highest_glibc_defined(bytes: &[u8]) -> Option<GlibcVersion> {
+    let header = FileHeader64::<Endianness>::parse(bytes).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.sections(endian, bytes).ok()?;
+    let (mut definitions, strings) = sections.gnu_verdef(endian, bytes).ok()??;
+    let strings = sections.strings(endian, bytes, strings).ok()?;
+    let mut highest = None;
+    while let Ok(Some((_, mut names))) = definitions.next() {
+        while let Ok(Some(name)) = names.next() {
+            let name = name.name(endian, strings).ok().and_then(|name| std::str::from_utf8(name).ok());
+            highest = highest.max(name.and_then(GlibcVersion::of_symbol_version));
+        }
+    }
+    highest
+}
