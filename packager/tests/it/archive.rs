@@ -1,0 +1,77 @@
+//! Archives that are as they should be: written, read, written again.
+
+use std::process::Command;
+
+use cloacina_packager::{Digest, Input, Limits, ReadOptions, read, read_with, repack, write};
+
+use crate::support::{DIAMOND, archive, files, input, library};
+
+#[test]
+fn what_is_written_is_read() {
+    let library = library(DIAMOND);
+    let archive = archive(&library);
+    let package = read(&archive, &Limits::default()).unwrap();
+    assert_eq!(package.library(), library);
+    assert_eq!(package.library_name(), "libdiamond.so");
+    assert_eq!(package.archive_digest(), Digest::of(&archive));
+    assert_eq!(package.manifest().package.name, "diamond");
+    assert_eq!(package.manifest().package.tenant, "public");
+    assert_eq!(package.manifest().workflows[0].order, ["top", "left", "right", "bottom"]);
+    assert_eq!(package.metadata().version, "1.2.3");
+    assert_eq!(package.descriptor().workflows[0].tasks.len(), 4);
+    let names: Vec<_> = package.files().iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["lib/libdiamond.so", "manifest.toml", "metadata.json"]);
+    let lines: String =
+        package.files().iter().map(|(name, content)| format!("{}  {name}\n", Digest::of(content).hex())).collect();
+    assert_eq!(package.content_digest(), Digest::of(lines.as_bytes()));
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let library = library(DIAMOND);
+    assert_eq!(archive(&library), archive(&library));
+}
+
+#[test]
+fn an_inventory_of_parts_may_come_along() {
+    let input = Input { sbom: Some(b"{}".to_vec()), ..input(&library(DIAMOND)) };
+    let package = read_with(&write(&input).unwrap(), &ReadOptions::default()).unwrap();
+    assert_eq!(package.files().get("sbom.cdx.json"), Some(b"{}".as_slice()));
+}
+
+/// Unpacks with stock tar into a folder and packs it again with those arguments.
+fn stock_tar(archive: &[u8], arguments: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files(archive) {
+        let path = folder.path().join(&name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    let script = format!("tar {arguments}");
+    let done = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    done.stdout
+}
+
+#[test]
+fn stock_tar_output_is_refused_with_the_way_out_and_repacked_to_the_same_bytes() {
+    let archive = archive(&library(DIAMOND));
+    for arguments in ["-cz .", "-cz *", "--format=pax -cz lib manifest.toml metadata.json", "--format=ustar -cz *"] {
+        let stock = stock_tar(&archive, arguments);
+        let error = read(&stock, &Limits::default()).unwrap_err();
+        assert!(error.hints().iter().any(|hint| hint.contains("package repack")), "{arguments}: {error}");
+        assert_eq!(repack(&stock, &Limits::default()).unwrap(), archive, "{arguments}");
+    }
+}
+
+#[test]
+fn the_documented_command_makes_a_canonical_archive() {
+    let archive = archive(&library(DIAMOND));
+    let stock = stock_tar(
+        &archive,
+        "--format=ustar -b1 --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0644 \
+         -c lib/* manifest.toml metadata.json | gzip -n",
+    );
+    let [ours, theirs] = [&archive, &stock].map(|bytes| read(bytes, &Limits::default()).unwrap());
+    assert_eq!(ours.content_digest(), theirs.content_digest());
+}

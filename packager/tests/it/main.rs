@@ -1,0 +1,10 @@
+//! Tests of the packager through its public API: hostile archives, libraries made by a C compiler, graphs, builds.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
+mod archive;
+mod descriptor;
+mod hostile;
+mod library;
+mod support;
+mod unpack;
