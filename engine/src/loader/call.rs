@@ -1,0 +1,253 @@
+//! Calls into packages: what is asked, what comes back, and the table in which open calls are looked up by number.
+//!
+//! ```text
+//! Library::start ── insert(number, sink) ──► Calls ◄── take(number) ── complete, from any thread of the package
+//! ```
+//! A number is given out once per process and never again, so a completion that comes late, twice, or for a call
+//! that never was, is not found: it is counted, logged and ignored. The table is locked only to look up, never
+//! while a sink runs.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::value::RawValue;
+
+use cloacina_workflow::{
+    Level, TaskError,
+    payload::{Delta, View},
+};
+
+/// One call of one function of a package, as the runtime asks for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// The function's index in the merged descriptor.
+    pub(crate) function: u32,
+    /// Counted from 1.
+    pub(crate) attempt: u32,
+    /// The view of the context, as [`cloacina_workflow::payload::View`] in JSON.
+    pub(crate) payload: Vec<u8>,
+    /// Milliseconds since the epoch; 0 for none.
+    pub(crate) deadline_unix_ms: u64,
+    /// The same for all attempts of one task of one run.
+    pub(crate) idempotency_key: String,
+    /// W3C trace context, empty for none.
+    pub(crate) trace_parent: String,
+}
+
+/// The number of a call: unique in the process, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct CallId(u64);
+
+/// Who is told about a call. Called on threads of the package: quick, and without waiting for anything.
+pub(crate) trait CallSink: Send + Sync {
+    /// The call ended. At most once per accepted call, possibly before `start` has returned.
+    fn complete(&self, id: CallId, result: CallResult);
+    /// The task wrote a line to its log.
+    fn log(&self, id: CallId, line: LogLine);
+    /// The task is alive.
+    fn heartbeat(&self, id: CallId, permille: u32, note: String);
+}
+
+/// How a call ended. Whatever the package sent was checked before it comes here.
+#[derive(Clone, Debug)]
+pub(crate) enum CallResult {
+    /// The task is done; this is what it gave back.
+    Completed(Output),
+    /// The task failed. The error says whether another attempt may help, `retry_after` when the package asked for one.
+    Failed { error: TaskError, retry_after: Option<Duration> },
+    /// The task saw that it was cancelled, and stopped.
+    Cancelled(TaskError),
+}
+
+/// What a completed task gave back.
+#[derive(Clone, Debug)]
+pub(crate) enum Output {
+    /// All values as the task left them; what is missing was removed.
+    Whole(BTreeMap<Arc<str>, Arc<RawValue>>),
+    /// Only the changes.
+    Delta(Delta),
+}
+
+impl Output {
+    /// What the task changed, given what it saw. A value that is the same text as before counts as untouched.
+    pub(crate) fn into_delta(self, view: &View) -> Delta {
+        match self {
+            Self::Delta(delta) => delta,
+            Self::Whole(values) => {
+                let unset = view.values.keys().filter(|key| !values.contains_key(*key)).cloned().collect();
+                let same = |key: &Arc<str>, value: &RawValue| view.values.get(key).is_some_and(|old| old.get() == value.get());
+                Delta { unset, set: values.into_iter().filter(|(key, value)| !same(key, value)).collect() }
+            }
+        }
+    }
+}
+
+/// One line of a task's log.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LogLine {
+    pub(crate) level: Level,
+    /// The module or component that wrote it.
+    pub(crate) target: String,
+    pub(crate) message: String,
+    /// A JSON object as text, empty for none.
+    pub(crate) fields: String,
+}
+
+/// A call that the package, or the loader on its behalf, did not accept. The sink hears nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("the package refused the call")]
+    ByPackage,
+    #[error("the package answered the call with the unknown status {status}")]
+    UnknownStatus { status: i32 },
+    #[error("the package has no function {function}, it declares {functions}")]
+    NoFunction { function: u32, functions: usize },
+    #[error("the call is larger than the {max} bytes that may cross")]
+    TooLarge { max: usize },
+    #[error("this engine has let go of the library")]
+    Closed,
+}
+
+impl Refused {
+    /// The stable code, with a page `docs/errors/<code>.md`.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::ByPackage => "LIB0012",
+            Self::UnknownStatus { .. } => "LIB0013",
+            Self::NoFunction { .. } => "LIB0014",
+            Self::TooLarge { .. } => "LIB0015",
+            Self::Closed => "LIB0016",
+        }
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)
+    }
+}
+
+impl CallId {
+    /// The call with that number; numbers come from the catalog alone.
+    pub(super) fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number as it crosses the ABI.
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// What a library did against the rules, counted since it was loaded.
+#[derive(Debug, Default)]
+pub(crate) struct Anomalies {
+    /// Completions of calls that had ended before, or whose engine had let go.
+    pub(crate) stale_completions: AtomicU64,
+    /// Completions of calls that were never made.
+    pub(crate) unknown_completions: AtomicU64,
+    /// Completions of calls whose `start` answered that it did not accept them.
+    pub(crate) refused_completions: AtomicU64,
+    /// Completions whose content had to be replaced by an error.
+    pub(crate) bad_results: AtomicU64,
+    /// Log lines and heartbeats for no open call, or with damaged pointers.
+    pub(crate) stray_reports: AtomicU64,
+    /// Panics of the engine's own side, caught at the boundary.
+    pub(crate) caught_panics: AtomicU64,
+}
+
+impl Anomalies {
+    /// Counts one, and says whether it is worth a log line: the 1st, 2nd, 4th, 8th and so on are, so that a library
+    /// gone wild cannot flood the log.
+    pub(super) fn count(counter: &AtomicU64) -> bool {
+        (counter.fetch_add(1, Ordering::Relaxed) + 1).is_power_of_two()
+    }
+}
+
+/// The open calls of one library.
+#[derive(Default)]
+pub(super) struct Calls {
+    open: Mutex<HashMap<u64, Open>>,
+    pub(super) anomalies: Anomalies,
+}
+
+struct Open {
+    /// The engine's hold on the library that made the call.
+    lease: u64,
+    sink: Arc<dyn CallSink>,
+    cancelled: bool,
+}
+
+impl Calls {
+    /// Makes a call findable, before the package hears of it.
+    pub(super) fn insert(&self, id: CallId, lease: u64, sink: Arc<dyn CallSink>) {
+        self.lock().insert(id.0, Open { lease, sink, cancelled: false });
+    }
+
+    /// Ends a call: whoever takes it is the only one who tells its sink.
+    pub(super) fn take(&self, number: u64) -> Option<(CallId, Arc<dyn CallSink>)> {
+        self.lock().remove(&number).map(|open| (CallId(number), open.sink))
+    }
+
+    /// The sink of an open call.
+    pub(super) fn find(&self, number: u64) -> Option<(CallId, Arc<dyn CallSink>)> {
+        self.lock().get(&number).map(|open| (CallId(number), Arc::clone(&open.sink)))
+    }
+
+    /// Marks a call as cancelled. False when it is not open, or was made through another lease.
+    pub(super) fn cancel(&self, lease: u64, id: CallId) -> bool {
+        match self.lock().get_mut(&id.0) {
+            Some(open) if open.lease == lease => {
+                open.cancelled = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a call should stop; one that is not open has nobody waiting for it.
+    pub(super) fn is_cancelled(&self, number: u64) -> bool {
+        self.lock().get(&number).is_none_or(|open| open.cancelled)
+    }
+
+    /// The open calls of a lease.
+    pub(super) fn of_lease(&self, lease: u64) -> Vec<CallId> {
+        self.lock().iter().filter(|(_, open)| open.lease == lease).map(|(number, _)| CallId(*number)).collect()
+    }
+
+    /// Forgets every call of a lease, and says how many there were; completions of them are stale from now on.
+    pub(super) fn forget(&self, lease: u64) -> usize {
+        // The sinks are dropped after the lock, because dropping one may run code of the engine.
+        let forgotten: Vec<_> = self.lock().extract_if(|_, open| open.lease == lease).collect();
+        forgotten.len()
+    }
+
+    /// How many calls are open.
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
+        // Nothing panics while the lock is held, and a map of numbers is whole after any of these operations.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Calls").field("open", &self.len()).field("anomalies", &self.anomalies).finish()
+    }
+}
+
+impl fmt::Debug for dyn CallSink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("CallSink")
+    }
+}

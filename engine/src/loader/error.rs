@@ -1,0 +1,88 @@
+//! Why a package's library was not loaded, each reason with its stable code.
+//!
+//! A refusal names both sides: what this engine has or expected, and what the library says. Everything that a
+//! library does wrong after it was loaded is data of a call ([`super::CallResult`]) and never an error of this type.
+
+use std::{io, path::PathBuf};
+
+use cloacina_packager::Digest;
+use cloacina_workflow::abi;
+
+/// Why a library cannot be used. Nothing of it stays visible; what was mapped stays mapped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot read the library {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the library {} is not the file that was registered: its digest is {found}, expected {expected}", path.display())]
+    Changed { path: PathBuf, expected: Digest, found: Digest },
+    #[error("the dynamic loader refused {}", path.display())]
+    Open { path: PathBuf, source: libloading::Error },
+    #[error("the library {} exports no function `{symbol}`", path.display())]
+    Symbol { path: PathBuf, symbol: &'static str, source: libloading::Error },
+    #[error("the table of functions that the library returned is damaged: {problem}")]
+    Table { problem: TableProblem },
+    #[error("the package speaks version {package} of the C ABI, this engine speaks {}.0 to {}.{}", abi::ABI_MAJOR, abi::ABI_MAJOR, abi::ABI_MINOR)]
+    Version { package: String },
+    #[error("the metadata inside the loaded library cannot be read: {reason}")]
+    Metadata { reason: String },
+    #[error("the loaded library describes itself differently from the archive: {field} is {library} in the library, {archive} in the archive")]
+    Differs { field: String, library: String, archive: String },
+    #[error("the package was built with panic = \"abort\", so a panic in it would end the engine")]
+    PanicAborts,
+    #[error("the package refused to start up: init answered {status}")]
+    Init { status: String },
+}
+
+/// What is wrong with the table that `cloacina_package_v1` returned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TableProblem {
+    #[error("the pointer is null")]
+    Null,
+    #[error("the address is not a multiple of {align}")]
+    Misaligned { align: usize },
+    #[error("its size is {found} bytes, version {}.0 has {expected}", abi::ABI_MAJOR)]
+    Size { found: u32, expected: usize },
+    #[error("the function `{name}` is missing")]
+    Function { name: &'static str },
+    #[error("{name} has no address but a length of {len}, or is longer than {max} bytes")]
+    Bytes { name: &'static str, len: usize, max: usize },
+}
+
+impl Error {
+    /// The stable code, with a page `docs/errors/<code>.md`.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "LIB0001",
+            Self::Changed { .. } => "LIB0002",
+            Self::Open { .. } => "LIB0003",
+            Self::Symbol { .. } => "LIB0004",
+            Self::Table { .. } => "LIB0005",
+            Self::Version { .. } => "LIB0006",
+            Self::Metadata { .. } => "LIB0007",
+            Self::Differs { .. } => "LIB0008",
+            Self::PanicAborts => "LIB0009",
+            Self::Init { .. } => "LIB0010",
+        }
+    }
+
+    /// What the reader may do about it, one line each.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Read { .. } => vec!["register the package again: its file is restored from the archive".to_owned()],
+            Self::Changed { .. } => vec![
+                "nothing of the file was run; register the package again to restore it".to_owned(),
+                "files under the packages folder are never written again by the engine: look for what changed it".to_owned(),
+            ],
+            Self::Open { .. } => vec!["build the package on this system, or for its libc and its processor".to_owned()],
+            Self::Symbol { symbol, .. } => vec![format!("a package exports exactly one function, `{symbol}`; see cloacina.h")],
+            Self::Table { .. } => vec!["compile the package against the cloacina.h of a released version".to_owned()],
+            Self::Version { .. } => vec!["rebuild the package with the sdk of this engine, or update the engine".to_owned()],
+            Self::Metadata { .. } => vec!["the records must be those that the section `cloacina` of the file holds".to_owned()],
+            Self::Differs { .. } => vec!["build the archive again from the library".to_owned()],
+            Self::PanicAborts => {
+                vec!["remove `panic = \"abort\"` from the profile that the package is built with".to_owned()]
+            }
+            Self::Init { .. } => vec!["the package's log says why, if it said anything".to_owned()],
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Decides whether a library may be used: before its code runs, from its descriptor; after, from its table.
+//!
+//! ```text
+//! admit(descriptor)  ABI version, panic strategy          before anything of the library runs
+//! read(table)        null, alignment, size, minor version, functions, metadata
+//! compare            what the library says of itself = what was registered
+//! ```
+//! A refusal names both sides. Nothing of the library but its entry function has run before all of it has passed,
+//! its constructors aside.
+
+use std::{collections::BTreeSet, mem};
+
+use serde_json::Value;
+
+use cloacina_workflow::{
+    abi::{ABI_MAJOR, ABI_MINOR, PackageV1},
+    descriptor::{Descriptor, Panic},
+};
+
+use super::{Error, TableProblem};
+
+/// The functions of a library whose table was found to be in order. Fields missing from it were absent in the table.
+#[derive(Clone, Debug)]
+pub(super) struct Functions {
+    pub(super) init: Init,
+    pub(super) start: Start,
+    pub(super) cancel: Option<Cancel>,
+    pub(super) shutdown: Option<Shutdown>,
+}
+
+pub(super) type Init =
+    unsafe extern "C" fn(host: *const cloacina_workflow::abi::HostV1, config: cloacina_workflow::abi::Bytes) -> i32;
+pub(super) type Start = unsafe extern "C" fn(start: *const cloacina_workflow::abi::Start) -> i32;
+pub(super) type Cancel = unsafe extern "C" fn(call_id: u64);
+pub(super) type Shutdown = unsafe extern "C" fn(grace_ms: u32) -> i32;
+
+/// The longest metadata: far above any real package, far below what would hurt.
+const METADATA_BYTES_MAX: usize = 16 << 20;
+
+/// Refuses what this engine cannot run inline, by what the archive says.
+pub(super) fn admit(expected: &Descriptor) -> Result<(), Error> {
+    let mut parts = expected.abi.split('.').map(str::parse::<u32>);
+    let fits = match (parts.next(), parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor)), None) => major == ABI_MAJOR && minor <= ABI_MINOR,
+        _ => false,
+    };
+    if !fits {
+        return Err(Error::Version { package: expected.abi.clone() });
+    }
+    match expected.build.as_ref().map(|build| build.panic) {
+        Some(Panic::Abort) => Err(Error::PanicAborts),
+        Some(Panic::Unwind) | None => Ok(()),
+    }
+}
+
+/// Reads the table that the entry function returned, and the metadata that it points to.
+///
+/// # Safety
+/// `table` is null, misaligned, or points to a table of at least its own `size` bytes that stays there unchanged, as
+/// does what it points to.
+pub(super) unsafe fn read(table: *const PackageV1) -> Result<(Functions, Descriptor), Error> {
+    let damaged = |problem| Error::Table { problem };
+    if table.is_null() {
+        return Err(damaged(TableProblem::Null));
+    }
+    if !table.is_aligned() {
+        return Err(damaged(TableProblem::Misaligned { align: mem::align_of::<PackageV1>() }));
+    }
+    // SAFETY: not null, aligned, and every table of any version starts with its size.
+    let size = unsafe { table.cast::<u32>().read() };
+    if usize::try_from(size).unwrap_or(usize::MAX) < mem::size_of::<PackageV1>() {
+        return Err(damaged(TableProblem::Size { found: size, expected: mem::size_of::<PackageV1>() }));
+    }
+    // SAFETY: not null, aligned, and as long as it has to be by its own size.
+    let table = unsafe { table.read() };
+    if table.abi_minor > ABI_MINOR {
+        return Err(Error::Version { package: format!("{ABI_MAJOR}.{}", table.abi_minor) });
+    }
+    let functions = Functions {
+        init: table.init.ok_or_else(|| damaged(TableProblem::Function { name: "init" }))?,
+        start: table.start.ok_or_else(|| damaged(TableProblem::Function { name: "start" }))?,
+        cancel: table.cancel,
+        shutdown: table.shutdown,
+    };
+    let len = table.metadata.len;
+    let unreadable = TableProblem::Bytes { name: "metadata", len, max: METADATA_BYTES_MAX };
+    // SAFETY: readable and unchanged by the caller's promise, once null and an impossible length are ruled out.
+    let metadata = unsafe { table.metadata.borrow() };
+    let metadata = metadata.filter(|_| len <= METADATA_BYTES_MAX).ok_or_else(|| damaged(unreadable))?;
+    let descriptor =
+        Descriptor::from_section(metadata).map_err(|error| Error::Metadata { reason: error.to_string() })?;
+    Ok((functions, descriptor))
+}
+
+/// Refuses a library that describes itself differently from its archive, and names the first difference.
+pub(super) fn compare(library: &Descriptor, archive: &Descriptor) -> Result<(), Error> {
+    if library == archive {
+        return Ok(());
+    }
+    let as_json = |descriptor| serde_json::to_value(descriptor).unwrap_or(Value::Null);
+    let (field, library, archive) = difference(String::new(), &as_json(library), &as_json(archive))
+        .unwrap_or_else(|| ("the descriptor".to_owned(), "different".to_owned(), "different".to_owned()));
+    Err(Error::Differs { field, library, archive })
+}
+
+/// The indices that `start` may be called with.
+pub(super) fn indices(descriptor: &Descriptor) -> BTreeSet<u32> {
+    let workflows = descriptor.workflows.iter();
+    let of = |workflow: &cloacina_workflow::descriptor::Workflow| {
+        let tasks = workflow.tasks.iter().map(|task| task.index);
+        tasks.chain(workflow.callbacks.iter().map(|callback| callback.index)).collect::<Vec<_>>()
+    };
+    workflows.flat_map(of).collect()
+}
+
+/// The path of the first place where two JSON values differ, with both sides.
+fn difference(path: String, one: &Value, other: &Value) -> Option<(String, String, String)> {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+            keys.into_iter().find_map(|key| {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                difference(path, one.get(key).unwrap_or(&Value::Null), other.get(key).unwrap_or(&Value::Null))
+            })
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            one.iter().zip(other).enumerate().find_map(|(idx, (one, other))| {
+                difference(format!("{path}[{idx}]"), one, other)
+            })
+        }
+        _ if one == other => None,
+        _ => Some((path, brief(one), brief(other))),
+    }
+}
+
+/// A value short enough for an error message.
+fn brief(value: &Value) -> String {
+    match value {
+        Value::Null => "absent".to_owned(),
+        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::Object(_) => "an object".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            let text = value.to_string();
+            if text.chars().count() <= 80 { text } else { text.chars().take(79).chain(['…']).collect() }
+        }
+    }
+}

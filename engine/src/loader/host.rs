@@ -1,0 +1,152 @@
+//! The host table: the functions that packages call, from any thread, at any time, with anything.
+//!
+//! Nothing here trusts its arguments. `ctx` is a library's number in disguise and is looked up, never followed; a
+//! call is a number that is looked up; pointers and lengths are checked, and bytes are copied before the function
+//! returns. A panic on this side is caught and counted. What cannot be made sense of is counted and ignored, except
+//! for the end of an open call, which always ends that call.
+
+use std::{
+    ffi::c_void,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+};
+
+use cloacina_workflow::{
+    Level,
+    abi::{ABI_MINOR, Bytes, CallResult as SentResult, HostV1},
+};
+
+use super::{
+    LogLine,
+    call::Anomalies,
+    catalog::CATALOG,
+    loaded::Loaded,
+    output::{self, Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Sent},
+};
+
+/// The table for the library with that number.
+pub(super) fn table(library: usize, max_log_level: *const u32) -> HostV1 {
+    HostV1 {
+        size: u32::try_from(mem::size_of::<HostV1>()).expect("invariant: the table is a few dozen bytes long"),
+        abi_minor: ABI_MINOR,
+        ctx: ptr::without_provenance_mut(library),
+        max_log_level,
+        complete,
+        log,
+        heartbeat,
+        is_cancelled,
+    }
+}
+
+/// Runs one function of the table for the library that `ctx` numbers, with panics kept on this side.
+fn enter<T>(ctx: *mut c_void, otherwise: T, inner: impl FnOnce(&'static Loaded) -> T) -> T {
+    let caught = catch_unwind(AssertUnwindSafe(|| match CATALOG.loaded(ctx.addr()) {
+        Some(library) => Some((library, catch_unwind(AssertUnwindSafe(|| inner(library))))),
+        None => {
+            tracing::warn!("a package called the host with a context that is not the host's; the call is ignored");
+            None
+        }
+    }));
+    match caught {
+        Ok(Some((_, Ok(value)))) => value,
+        Ok(Some((library, Err(_)))) => {
+            Anomalies::count(&library.calls().anomalies.caught_panics);
+            otherwise
+        }
+        Ok(None) | Err(_) => otherwise,
+    }
+}
+
+unsafe extern "C" fn complete(ctx: *mut c_void, call_id: u64, result: *const SentResult) {
+    enter(ctx, (), |library| {
+        let calls = library.calls();
+        let Some((id, sink)) = calls.take(call_id) else {
+            return library.report_stale_completion(call_id);
+        };
+        // SAFETY: the package promises that a result which is neither null nor misaligned is one, until we return.
+        let judged = unsafe { read(result) };
+        let result = judged.unwrap_or_else(|bad| {
+            if Anomalies::count(&calls.anomalies.bad_results) {
+                tracing::warn!(library = %library.digest(), call = %id, code = bad.code(), "{bad}");
+            }
+            bad.into_result()
+        });
+        sink.complete(id, result);
+    });
+}
+
+unsafe extern "C" fn log(ctx: *mut c_void, call_id: u64, level: u32, target: Bytes, message: Bytes, fields: Bytes) {
+    enter(ctx, (), |library| {
+        let calls = library.calls();
+        // SAFETY: the package lends the bytes until we return.
+        let target = unsafe { target.borrow() };
+        // SAFETY: as above.
+        let message = unsafe { message.borrow() };
+        // SAFETY: as above.
+        let fields = unsafe { fields.borrow() };
+        let (Some(target), Some(message), Some(fields)) = (target, message, fields) else {
+            Anomalies::count(&calls.anomalies.stray_reports);
+            return;
+        };
+        let line = LogLine {
+            level: Level::from_number(level),
+            target: output::text(target, NAME_BYTES_MAX),
+            message: output::text(message, MESSAGE_BYTES_MAX),
+            fields: output::fields(fields),
+        };
+        match calls.find(call_id) {
+            Some((id, sink)) => sink.log(id, line),
+            None => library.log_without_call(call_id, &line),
+        }
+    });
+}
+
+unsafe extern "C" fn heartbeat(ctx: *mut c_void, call_id: u64, permille: u32, note: Bytes) {
+    enter(ctx, (), |library| {
+        let calls = library.calls();
+        // SAFETY: the package lends the bytes until we return.
+        let note = unsafe { note.borrow() };
+        match (calls.find(call_id), note) {
+            (Some((id, sink)), Some(note)) => sink.heartbeat(id, permille.min(1000), output::text(note, NAME_BYTES_MAX)),
+            _ => {
+                Anomalies::count(&calls.anomalies.stray_reports);
+            }
+        }
+    });
+}
+
+unsafe extern "C" fn is_cancelled(ctx: *mut c_void, call_id: u64) -> i32 {
+    // Whatever went wrong, nobody waits for the call any more, so it had better stop.
+    enter(ctx, 1, |library| i32::from(library.calls().is_cancelled(call_id)))
+}
+
+/// Checks the end of a call, copies what is to be kept, and says what it means.
+///
+/// # Safety
+/// `result` is null, misaligned, or points to a result of at least its own `size` bytes, which stays there with all
+/// that it points to until this function returns.
+unsafe fn read(result: *const SentResult) -> Result<super::CallResult, Bad> {
+    if result.is_null() {
+        return Err(Bad::Null);
+    }
+    if !result.is_aligned() {
+        return Err(Bad::Misaligned { align: mem::align_of::<SentResult>() });
+    }
+    // SAFETY: not null, aligned, and every result of any version starts with its size.
+    let size = unsafe { result.cast::<u32>().read() };
+    if usize::try_from(size).unwrap_or(usize::MAX) < mem::size_of::<SentResult>() {
+        return Err(Bad::Size { found: size, expected: mem::size_of::<SentResult>() });
+    }
+    // SAFETY: not null, aligned, and as long as it has to be by its own size.
+    let result = unsafe { result.read() };
+    let checked = |field, bytes: Bytes, lent: Option<&'static [u8]>| lent.ok_or(Bad::Pointer { field, len: bytes.len });
+    // SAFETY: readable by the caller's promise; the slice is not used after this function.
+    let output = checked("output", result.output, unsafe { result.output.borrow() })?;
+    // SAFETY: as above.
+    let error_code = checked("error code", result.error_code, unsafe { result.error_code.borrow() })?;
+    // SAFETY: as above.
+    let error_message = checked("error message", result.error_message, unsafe { result.error_message.borrow() })?;
+    let SentResult { status, output_kind, retry_after_ms, .. } = result;
+    output::judge(&Sent { status, output_kind, retry_after_ms, output, error_code, error_message })
+}

@@ -1,0 +1,38 @@
+//! Loads the library of a package and calls its functions: the host's side of the C ABI.
+//!
+//! ```text
+//! registry, runtime ──► Library (loaded) ──► Loaded ──► functions of the package
+//!                           │ catalog: digest → Loaded       │
+//!                       CallSink ◄── Calls, by number ◄── host table: complete, log, heartbeat, is_cancelled
+//! ```
+//! Owns every `unsafe` block of the engine. The blocks are sound on two grounds. What the engine can check, it
+//! checks: the file's digest before it is mapped; null, alignment, size and length of everything that a package
+//! hands over; the metadata against what was registered; call numbers and the host's `ctx`, which are looked up in
+//! tables and never dereferenced. What remains (that pointers to readable memory are what they claim to be, that
+//! functions have the declared signature) is the package's promise in `cloacina.h`: native code inside the process
+//! is trusted to that degree, and whoever does not trust it runs it in a child process.
+//!
+//! Invariants: a library is mapped once per digest and never unmapped, because thread-local destructors and threads
+//! of its own may point into it for as long as the process lives; so `&'static` to its tables is honest. Nothing
+//! unwinds into a package. No lock is held while code of a package or a sink runs, but for the one that keeps
+//! `init` and `shutdown` of one library apart. It never decides what a result means for a run.
+
+#![expect(unsafe_code, reason = "the C ABI is called here and nowhere else in the engine")]
+
+mod call;
+mod catalog;
+mod error;
+mod handshake;
+mod host;
+mod library;
+mod loaded;
+mod output;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::{
+    call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Output, Refused},
+    error::{Error, TableProblem},
+    loaded::{InitConfig, Library, open},
+};

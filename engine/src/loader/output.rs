@@ -1,0 +1,240 @@
+//! Judges what a package sent as the end of a call: bytes in, a [`CallResult`] out, whatever the bytes are.
+//!
+//! A value that passes here can be decoded by everyone after: valid UTF-8, valid JSON with numbers and escapes in
+//! range, an object at the top, bounded in size and depth. What does not pass becomes an error of the call, with a
+//! code, so that garbage fails one attempt and nothing else. Pure: no pointers, no locks.
+
+use std::{collections::BTreeMap, fmt, str, sync::Arc, time::Duration};
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Value, json, value::RawValue};
+
+use cloacina_workflow::{
+    TaskError,
+    abi::{self, Status},
+    error::ErrorRecord,
+    payload::{Delta, check_depths},
+};
+
+use super::call::{CallResult, Output};
+
+/// The largest output of one call. A context is read and written whole by the store, so larger data belongs into
+/// files or services that the context points to.
+pub(super) const OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// The longest message of an error or a log line; longer ones are cut, because each is stored with its attempt.
+pub(super) const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// The longest kind of an error, target of a log line, or note of a heartbeat.
+pub(super) const NAME_BYTES_MAX: usize = 256;
+
+/// The end of a call as it was sent, copied out of the package's memory.
+#[derive(Debug)]
+pub(super) struct Sent<'a> {
+    pub(super) status: i32,
+    pub(super) output_kind: u32,
+    pub(super) retry_after_ms: u32,
+    pub(super) output: &'a [u8],
+    pub(super) error_code: &'a [u8],
+    pub(super) error_message: &'a [u8],
+}
+
+/// What is wrong with the end of a call. The attempt fails with it, and is not tried again: the package is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Bad {
+    #[error("the package completed the call without a result")]
+    Null,
+    #[error("the package's result is at an address that is not a multiple of {align}")]
+    Misaligned { align: usize },
+    #[error("the package's result is {found} bytes long, version {}.0 has {expected}", abi::ABI_MAJOR)]
+    Size { found: u32, expected: usize },
+    #[error("the package's {field} has no address but a length of {len}")]
+    Pointer { field: &'static str, len: usize },
+    #[error("the package's result has the unknown status {status}")]
+    Status { status: i32 },
+    #[error("the package's output is {len} bytes long, {OUTPUT_BYTES_MAX} are allowed")]
+    TooLarge { len: usize },
+    #[error("the package's output has the unknown kind {kind}")]
+    Kind { kind: u32 },
+    #[error("the package's output is no valid JSON object: {reason}")]
+    Json { reason: String },
+}
+
+impl Bad {
+    /// The stable code, with a page `docs/errors/<code>.md`.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Null | Self::Misaligned { .. } | Self::Size { .. } | Self::Pointer { .. } => "LIB0017",
+            Self::Status { .. } | Self::Kind { .. } => "LIB0018",
+            Self::TooLarge { .. } => "LIB0019",
+            Self::Json { .. } => "LIB0020",
+        }
+    }
+
+    /// The failure of the attempt.
+    pub(super) fn into_result(self) -> CallResult {
+        let error = TaskError::Custom {
+            kind: "bad_output".to_owned(),
+            details: json!({ "code": self.code() }),
+            message: self.to_string(),
+            retryable: false,
+        };
+        CallResult::Failed { error, retry_after: None }
+    }
+}
+
+/// What the end of a call means.
+pub(super) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
+    match Status::from_number(sent.status) {
+        Some(Status::Ok) => output(sent).map(CallResult::Completed),
+        Some(Status::Retry) => {
+            let wait = Duration::from_millis(sent.retry_after_ms.into());
+            let retry_after = (!wait.is_zero()).then_some(wait);
+            let error = error(sent, "transient", true, retry_after);
+            Ok(CallResult::Failed { retry_after: retry_after.or(error.retry_after()), error })
+        }
+        Some(Status::Failed) => Ok(CallResult::Failed { error: error(sent, "permanent", false, None), retry_after: None }),
+        Some(Status::Panic) => Ok(CallResult::Failed { error: error(sent, "panicked", true, None), retry_after: None }),
+        Some(Status::Cancelled) => Ok(CallResult::Cancelled(error(sent, "cancelled", false, None))),
+        // A call can be refused when it starts, not when it ends.
+        Some(_) | None => Err(Bad::Status { status: sent.status }),
+    }
+}
+
+/// Text of a package, made printable: invalid UTF-8 replaced, cut at a character.
+pub(super) fn text(bytes: &[u8], bytes_max: usize) -> String {
+    if bytes.len() <= bytes_max {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    let mut text = String::from_utf8_lossy(&bytes[..bytes_max]).into_owned();
+    // The cut may have split a character, which then shows as one replacement mark.
+    if text.ends_with(char::REPLACEMENT_CHARACTER) {
+        text.pop();
+    }
+    text.push('…');
+    text
+}
+
+/// A JSON object as text, empty for none; what is no object is kept as text under `raw`.
+pub(super) fn fields(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return String::new();
+    }
+    let object = (bytes.len() <= MESSAGE_BYTES_MAX).then(|| checked_object(bytes).ok()).flatten();
+    match object {
+        Some(object) => object.to_owned(),
+        None => json!({ "raw": text(bytes, MESSAGE_BYTES_MAX) }).to_string(),
+    }
+}
+
+fn error(sent: &Sent<'_>, default_kind: &str, retryable: bool, retry_after: Option<Duration>) -> TaskError {
+    let kind = match text(sent.error_code, NAME_BYTES_MAX) {
+        kind if kind.trim().is_empty() => default_kind.to_owned(),
+        kind => kind,
+    };
+    let message = match text(sent.error_message, MESSAGE_BYTES_MAX) {
+        message if message.trim().is_empty() => "the package gave no message".to_owned(),
+        message => message,
+    };
+    // Details only explain a failure that is already one; unreadable ones are dropped.
+    let details = match sent.output.len() {
+        1..=MESSAGE_BYTES_MAX => serde_json::from_slice(sent.output).unwrap_or(Value::Null),
+        _ => Value::Null,
+    };
+    TaskError::from_record(ErrorRecord { kind, message, details, retryable, retry_after })
+}
+
+fn output(sent: &Sent<'_>) -> Result<Output, Bad> {
+    let len = sent.output.len();
+    if len > OUTPUT_BYTES_MAX {
+        return Err(Bad::TooLarge { len });
+    }
+    if len == 0 && matches!(sent.output_kind, abi::OUTPUT_WHOLE | abi::OUTPUT_DELTA) {
+        // No bytes are no changes, so that a task in C that changes nothing needs no JSON.
+        return Ok(Output::Delta(Delta::default()));
+    }
+    let unreadable = |error: serde_json::Error| Bad::Json { reason: error.to_string() };
+    let json = checked_object(sent.output)?;
+    let output = match sent.output_kind {
+        abi::OUTPUT_DELTA => Output::Delta(serde_json::from_str(json).map_err(unreadable)?),
+        abi::OUTPUT_WHOLE => {
+            Output::Whole(serde_json::from_str::<BTreeMap<Arc<str>, Arc<RawValue>>>(json).map_err(unreadable)?)
+        }
+        kind => return Err(Bad::Kind { kind }),
+    };
+    let values = match &output {
+        Output::Delta(delta) => &delta.set,
+        Output::Whole(values) => values,
+    };
+    check_depths(values).map_err(|error| Bad::Json { reason: error.to_string() })?;
+    Ok(output)
+}
+
+/// The text of one JSON object all of whose parts can be decoded. Raw values are skipped over by serde_json without
+/// a look at escapes, ranges of numbers and depth, so everything is visited once here.
+fn checked_object(bytes: &[u8]) -> Result<&str, Bad> {
+    let text = str::from_utf8(bytes).map_err(|error| Bad::Json { reason: error.to_string() })?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let checked = Checked { object: true }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    checked.map_err(|error| Bad::Json { reason: error.to_string() })?;
+    Ok(text)
+}
+
+/// Visits a JSON value to its last part and builds nothing. serde_json itself ends the visit at 128 levels.
+#[derive(Clone, Copy)]
+struct Checked {
+    object: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Checked {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.object { deserializer.deserialize_map(self) } else { deserializer.deserialize_any(self) }
+    }
+}
+
+impl<'de> Visitor<'de> for Checked {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.object { "an object" } else { "a JSON value" })
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Self { object: false })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while members.next_key_seed(Self { object: false })?.is_some() {
+            members.next_value_seed(Self { object: false })?;
+        }
+        Ok(())
+    }
+}
