@@ -13,9 +13,8 @@ use serde::{
 use serde_json::{Value, json, value::RawValue};
 
 use cloacina_workflow::{
-    TaskError,
+    ErrorRecord, TaskError,
     abi::{self, Status},
-    error::ErrorRecord,
     payload::{Delta, check_depths},
 };
 

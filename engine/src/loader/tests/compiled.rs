@@ -1,0 +1,216 @@
+//! Libraries made by a C compiler against the published header, each in a folder of its own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
+
+use cloacina_packager::Digest;
+use cloacina_workflow::Level;
+use tempfile::TempDir;
+
+use super::recorder::{call, descriptor, descriptor_json, recorder};
+use crate::loader::{CallId, Error, InitConfig, Library, open};
+
+const CONFIG: InitConfig = InitConfig { workers: 1, max_log_level: Level::Info };
+const N_TASKS: u32 = 7;
+
+// The tasks of `package.c`.
+const ECHO: u32 = 0;
+const ECHO_ON_A_THREAD: u32 = 1;
+const COMPLETE_TWICE: u32 = 2;
+const GARBAGE: u32 = 3;
+const NEVER: u32 = 4;
+const COUNTS: u32 = 5;
+const REFUSE: u32 = 6;
+
+/// A library and the folder that it lies in.
+struct Made {
+    _folder: TempDir,
+    path: PathBuf,
+    digest: Digest,
+    package: String,
+}
+
+impl Made {
+    fn open(&self) -> Result<Arc<Library>, Error> {
+        open(&self.path, self.digest, &descriptor(&self.package, N_TASKS), CONFIG)
+    }
+}
+
+/// Compiles `package.c`. The package's name makes the file, and so its digest, one of its own.
+fn compile(package: &str, defines: &[&str]) -> Made {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libpackage.so");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let literal = |json: &str| format!("{json:?}");
+    let mut command = Command::new("cc");
+    command.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-O1", "-pthread", "-o"]).arg(&path);
+    command.arg("-I").arg(here.join("../sdk/include")).arg(here.join("src/loader/tests/package.c"));
+    command.arg(format!("-DJSON={}", literal(&descriptor_json(package, N_TASKS))));
+    command.args(defines.iter().map(|define| format!("-D{define}")));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let digest = Digest::of(&fs::read(&path).unwrap());
+    Made { _folder: folder, path, digest, package: package.to_owned() }
+}
+
+/// Runs one call to its end.
+fn run(library: &Library, function: u32, payload: &str) -> (CallId, Vec<String>) {
+    let (sink, heard) = recorder();
+    let id = library.start(call(function, payload), sink).unwrap();
+    let mut all = Vec::new();
+    loop {
+        let (heard_id, what) = heard.next();
+        assert_eq!(heard_id, id);
+        let over = !what.starts_with("log") && !what.starts_with("heartbeat");
+        all.push(what);
+        if over {
+            return (id, all);
+        }
+    }
+}
+
+#[test]
+fn a_task_in_c_gets_the_context_and_gives_back_a_delta() {
+    let library = compile("happy", &[]).open().unwrap();
+    let payload = r#"{"values":{"k":[1,2]},"producer":{"k":"first"}}"#;
+    let expect = format!(r#"delta {{"seen":{payload}}} -[]"#);
+    assert_eq!(run(&library, ECHO, payload).1, [expect.clone()]);
+    let heard = run(&library, ECHO_ON_A_THREAD, payload).1;
+    assert_eq!(heard, [r#"log info worker: echoing {"n":1}"#, "heartbeat 500 half", &expect]);
+}
+
+#[test]
+fn a_second_completion_changes_nothing() {
+    let library = compile("twice", &[]).open().unwrap();
+    let (sink, heard) = recorder();
+    library.start(call(COMPLETE_TWICE, "{}"), sink).unwrap();
+    assert_eq!(heard.all(), ["delta {} -[]"]);
+    assert_eq!(library.anomalies().stale_completions.load(Ordering::Relaxed), 1);
+    assert_eq!(run(&library, ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
+}
+
+#[test]
+fn garbage_fails_the_call_and_nothing_else() {
+    let library = compile("garbage", &[]).open().unwrap();
+    let heard = run(&library, GARBAGE, "{}").1;
+    assert_eq!(
+        heard,
+        ["failed final bad_output LIB0020: the package's output is no valid JSON object: invalid utf-8 sequence of 1 bytes from index 0"]
+    );
+    assert_eq!(run(&library, ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
+    let (sink, heard) = recorder();
+    assert_eq!(library.start(call(REFUSE, "{}"), sink).unwrap_err().code(), "LIB0012");
+    assert_eq!(heard.all(), [""; 0]);
+}
+
+#[test]
+fn a_call_that_never_completes_stays_open_until_the_engine_lets_go() {
+    let library = compile("never", &[]).open().unwrap();
+    let (sink, heard) = recorder();
+    let id = library.start(call(NEVER, "{}"), Arc::clone(&sink) as _).unwrap();
+    library.cancel(id);
+    assert_eq!(run(&library, ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
+    assert_eq!(library.n_open_calls(), 1);
+    library.close(Duration::from_millis(1));
+    assert_eq!(library.n_open_calls(), 0);
+    assert_eq!(heard.all(), [""; 0]);
+    assert_eq!(Arc::strong_count(&sink), 1, "the sink was let go of too");
+}
+
+#[test]
+fn a_library_is_loaded_and_initialised_once_per_process() {
+    let made = compile("once", &[]);
+    let libraries: Vec<_> = thread::scope(|scope| {
+        let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| made.open().unwrap())).collect();
+        opening.into_iter().map(|opening| opening.join().unwrap()).collect()
+    });
+    // The same content elsewhere is the same library.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("other.so");
+    fs::copy(&made.path, &path).unwrap();
+    let again = open(&path, made.digest, &descriptor("once", N_TASKS), CONFIG).unwrap();
+    for library in libraries.iter().chain([&again]) {
+        assert_eq!(run(library, COUNTS, "{}").1, [r#"delta {"constructed":1,"initialised":1} -[]"#]);
+    }
+}
+
+#[test]
+fn many_calls_at_once_each_end_with_their_own_data() {
+    const N_THREADS: usize = 8;
+    const N_CALLS: usize = 250;
+    let library = compile("many", &[]).open().unwrap();
+    thread::scope(|scope| {
+        for n_thread in 0..N_THREADS {
+            let library = &library;
+            scope.spawn(move || {
+                for n_call in 0..N_CALLS {
+                    let payload = format!(r#"{{"values":{{"n":{}}}}}"#, n_thread * N_CALLS + n_call);
+                    let function = if n_call % 8 == 0 { ECHO_ON_A_THREAD } else { ECHO };
+                    let (_, heard) = run(library, function, &payload);
+                    assert_eq!(heard.last().unwrap(), &format!(r#"delta {{"seen":{payload}}} -[]"#));
+                }
+            });
+        }
+    });
+    assert_eq!(library.n_open_calls(), 0);
+    assert_eq!(library.anomalies().stale_completions.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_failed_init_is_an_error_and_is_tried_again() {
+    let made = compile("init", &["INIT_FAILS=2"]);
+    let error = made.open().unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("init answered failed")), ("LIB0010", true), "{error}");
+    let library = made.open().unwrap();
+    assert_eq!(run(&library, COUNTS, "{}").1, [r#"delta {"constructed":1,"initialised":2} -[]"#]);
+}
+
+#[test]
+fn libraries_that_do_not_fit_are_refused_with_both_sides_named() {
+    fn check(package: &str, define: &str, code: &str, expect: &str) {
+        let made = compile(package, &[define]);
+        // Asked twice, as a refusal must not leave anything behind.
+        for _ in 0..2 {
+            let error = made.open().unwrap_err();
+            assert_eq!((error.code(), error.to_string().contains(expect)), (code, true), "{error}");
+            assert!(!error.hints().is_empty());
+        }
+    }
+    check("minor", "MINOR=4", "LIB0006", "the package speaks version 1.4 of the C ABI, this engine speaks 1.0 to 1.0");
+    check("size", "SIZE=24", "LIB0005", "its size is 24 bytes, version 1.0 has 56");
+    check("null", "NULL_TABLE", "LIB0005", "the pointer is null");
+    check("symbol", "NO_SYMBOL", "LIB0004", "exports no function `cloacina_package_v1`");
+    let other = format!("RECORD={:?}", descriptor_json("impostor", N_TASKS));
+    check("differs", &other, "LIB0008", r#"package is "impostor" in the library, "differs" in the archive"#);
+    check("unreadable", r#"RECORD="{\"format\":1}""#, "LIB0007", "missing field");
+    check("status", "INIT_FAILS=n_initialised-n_initialised+99", "LIB0010", "init answered 99");
+}
+
+#[test]
+fn a_file_that_is_not_the_registered_one_is_not_mapped() {
+    let made = compile("file", &["INIT_FAILS=2"]);
+    let check = |path: &Path, digest, code: &str, expect: &str| {
+        let error = open(path, digest, &descriptor("file", N_TASKS), CONFIG).unwrap_err();
+        assert_eq!((error.code(), error.to_string().contains(expect)), (code, true), "{error}");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.so");
+    check(&missing, made.digest, "LIB0001", "cannot read the library");
+    let mut bytes = fs::read(&made.path).unwrap();
+    let changed = folder.path().join("changed.so");
+    bytes.push(0);
+    fs::write(&changed, &bytes).unwrap();
+    check(&changed, made.digest, "LIB0002", &format!("expected {}", made.digest));
+    let no_library = folder.path().join("text.so");
+    fs::write(&no_library, "no library").unwrap();
+    check(&no_library, Digest::of(b"no library"), "LIB0003", "the dynamic loader refused");
+    // The good one is still there to be opened, once its own refusal to start is over.
+    made.open().unwrap_err();
+    made.open().unwrap();
+}
