@@ -5,4 +5,5 @@ mod clock;
 mod core;
 mod error;
 mod id;
+mod loader;
 mod store;

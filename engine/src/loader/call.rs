@@ -82,7 +82,8 @@ impl Output {
             Self::Delta(delta) => delta,
             Self::Whole(values) => {
                 let unset = view.values.keys().filter(|key| !values.contains_key(*key)).cloned().collect();
-                let same = |key: &Arc<str>, value: &RawValue| view.values.get(key).is_some_and(|old| old.get() == value.get());
+                let same =
+                    |key: &Arc<str>, value: &RawValue| view.values.get(key).is_some_and(|old| old.get() == value.get());
                 Delta { unset, set: values.into_iter().filter(|(key, value)| !same(key, value)).collect() }
             }
         }

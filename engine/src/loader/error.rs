@@ -21,11 +21,18 @@ pub(crate) enum Error {
     Symbol { path: PathBuf, symbol: &'static str, source: libloading::Error },
     #[error("the table of functions that the library returned is damaged: {problem}")]
     Table { problem: TableProblem },
-    #[error("the package speaks version {package} of the C ABI, this engine speaks {}.0 to {}.{}", abi::ABI_MAJOR, abi::ABI_MAJOR, abi::ABI_MINOR)]
+    #[error(
+        "the package speaks version {package} of the C ABI, this engine speaks {}.0 to {}.{}",
+        abi::ABI_MAJOR,
+        abi::ABI_MAJOR,
+        abi::ABI_MINOR
+    )]
     Version { package: String },
     #[error("the metadata inside the loaded library cannot be read: {reason}")]
     Metadata { reason: String },
-    #[error("the loaded library describes itself differently from the archive: {field} is {library} in the library, {archive} in the archive")]
+    #[error(
+        "the loaded library describes itself differently from the archive: {field} is {library} in the library, {archive} in the archive"
+    )]
     Differs { field: String, library: String, archive: String },
     #[error("the package was built with panic = \"abort\", so a panic in it would end the engine")]
     PanicAborts,
@@ -71,13 +78,20 @@ impl Error {
             Self::Read { .. } => vec!["register the package again: its file is restored from the archive".to_owned()],
             Self::Changed { .. } => vec![
                 "nothing of the file was run; register the package again to restore it".to_owned(),
-                "files under the packages folder are never written again by the engine: look for what changed it".to_owned(),
+                "files under the packages folder are never written again by the engine: look for what changed it"
+                    .to_owned(),
             ],
             Self::Open { .. } => vec!["build the package on this system, or for its libc and its processor".to_owned()],
-            Self::Symbol { symbol, .. } => vec![format!("a package exports exactly one function, `{symbol}`; see cloacina.h")],
+            Self::Symbol { symbol, .. } => {
+                vec![format!("a package exports exactly one function, `{symbol}`; see cloacina.h")]
+            }
             Self::Table { .. } => vec!["compile the package against the cloacina.h of a released version".to_owned()],
-            Self::Version { .. } => vec!["rebuild the package with the sdk of this engine, or update the engine".to_owned()],
-            Self::Metadata { .. } => vec!["the records must be those that the section `cloacina` of the file holds".to_owned()],
+            Self::Version { .. } => {
+                vec!["rebuild the package with the sdk of this engine, or update the engine".to_owned()]
+            }
+            Self::Metadata { .. } => {
+                vec!["the records must be those that the section `cloacina` of the file holds".to_owned()]
+            }
             Self::Differs { .. } => vec!["build the archive again from the library".to_owned()],
             Self::PanicAborts => {
                 vec!["remove `panic = \"abort\"` from the profile that the package is built with".to_owned()]

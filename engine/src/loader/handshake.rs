@@ -8,32 +8,28 @@
 //! A refusal names both sides. Nothing of the library but its entry function has run before all of it has passed,
 //! its constructors aside.
 
-use std::{collections::BTreeSet, mem};
+use std::{collections::BTreeSet, mem, ops::RangeInclusive};
 
 use serde_json::Value;
 
 use cloacina_workflow::{
-    abi::{ABI_MAJOR, ABI_MINOR, PackageV1},
-    descriptor::{Descriptor, Panic},
+    abi::{ABI_MAJOR, ABI_MINOR, Bytes, HostV1, PackageV1, Start},
+    descriptor::{Descriptor, Panic, Workflow},
 };
 
 use super::{Error, TableProblem};
 
-/// The functions of a library whose table was found to be in order. Fields missing from it were absent in the table.
+/// The functions of a library whose table was found to be in order.
 #[derive(Clone, Debug)]
 pub(super) struct Functions {
-    pub(super) init: Init,
-    pub(super) start: Start,
-    pub(super) cancel: Option<Cancel>,
-    pub(super) shutdown: Option<Shutdown>,
+    pub(super) init: unsafe extern "C" fn(host: *const HostV1, config_json: Bytes) -> i32,
+    pub(super) start: unsafe extern "C" fn(start: *const Start) -> i32,
+    pub(super) cancel: Option<unsafe extern "C" fn(call_id: u64)>,
+    pub(super) shutdown: Option<unsafe extern "C" fn(grace_ms: u32) -> i32>,
 }
 
-pub(super) type Init =
-    unsafe extern "C" fn(host: *const cloacina_workflow::abi::HostV1, config: cloacina_workflow::abi::Bytes) -> i32;
-pub(super) type Start = unsafe extern "C" fn(start: *const cloacina_workflow::abi::Start) -> i32;
-pub(super) type Cancel = unsafe extern "C" fn(call_id: u64);
-pub(super) type Shutdown = unsafe extern "C" fn(grace_ms: u32) -> i32;
-
+/// The minor versions that this engine can call; a later one may rely on functions that this host has not.
+const MINORS: RangeInclusive<u32> = 0..=ABI_MINOR;
 /// The longest metadata: far above any real package, far below what would hurt.
 const METADATA_BYTES_MAX: usize = 16 << 20;
 
@@ -41,7 +37,7 @@ const METADATA_BYTES_MAX: usize = 16 << 20;
 pub(super) fn admit(expected: &Descriptor) -> Result<(), Error> {
     let mut parts = expected.abi.split('.').map(str::parse::<u32>);
     let fits = match (parts.next(), parts.next(), parts.next()) {
-        (Some(Ok(major)), Some(Ok(minor)), None) => major == ABI_MAJOR && minor <= ABI_MINOR,
+        (Some(Ok(major)), Some(Ok(minor)), None) => major == ABI_MAJOR && MINORS.contains(&minor),
         _ => false,
     };
     if !fits {
@@ -73,7 +69,7 @@ pub(super) unsafe fn read(table: *const PackageV1) -> Result<(Functions, Descrip
     }
     // SAFETY: not null, aligned, and as long as it has to be by its own size.
     let table = unsafe { table.read() };
-    if table.abi_minor > ABI_MINOR {
+    if !MINORS.contains(&table.abi_minor) {
         return Err(Error::Version { package: format!("{ABI_MAJOR}.{}", table.abi_minor) });
     }
     let functions = Functions {
@@ -106,7 +102,7 @@ pub(super) fn compare(library: &Descriptor, archive: &Descriptor) -> Result<(), 
 /// The indices that `start` may be called with.
 pub(super) fn indices(descriptor: &Descriptor) -> BTreeSet<u32> {
     let workflows = descriptor.workflows.iter();
-    let of = |workflow: &cloacina_workflow::descriptor::Workflow| {
+    let of = |workflow: &Workflow| {
         let tasks = workflow.tasks.iter().map(|task| task.index);
         tasks.chain(workflow.callbacks.iter().map(|callback| callback.index)).collect::<Vec<_>>()
     };
@@ -123,11 +119,11 @@ fn difference(path: String, one: &Value, other: &Value) -> Option<(String, Strin
                 difference(path, one.get(key).unwrap_or(&Value::Null), other.get(key).unwrap_or(&Value::Null))
             })
         }
-        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            one.iter().zip(other).enumerate().find_map(|(idx, (one, other))| {
-                difference(format!("{path}[{idx}]"), one, other)
-            })
-        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => one
+            .iter()
+            .zip(other)
+            .enumerate()
+            .find_map(|(idx, (one, other))| difference(format!("{path}[{idx}]"), one, other)),
         _ if one == other => None,
         _ => Some((path, brief(one), brief(other))),
     }

@@ -108,7 +108,9 @@ unsafe extern "C" fn heartbeat(ctx: *mut c_void, call_id: u64, permille: u32, no
         // SAFETY: the package lends the bytes until we return.
         let note = unsafe { note.borrow() };
         match (calls.find(call_id), note) {
-            (Some((id, sink)), Some(note)) => sink.heartbeat(id, permille.min(1000), output::text(note, NAME_BYTES_MAX)),
+            (Some((id, sink)), Some(note)) => {
+                sink.heartbeat(id, permille.min(1000), output::text(note, NAME_BYTES_MAX))
+            }
             _ => {
                 Anomalies::count(&calls.anomalies.stray_reports);
             }

@@ -33,8 +33,9 @@ pub(super) fn load(path: &Path, digest: Digest) -> Result<(Image, *const Package
     let library = ManuallyDrop::new(library);
     // SAFETY: the symbol's name holds the version of its signature; a library that exports it promises that one.
     let entry = unsafe { library.get::<Entry>(ENTRY_SYMBOL) };
-    let entry =
-        entry.map_err(|source| Error::Symbol { path: path.to_owned(), symbol: ENTRY_SYMBOL, source }).map(|entry| *entry)?;
+    let entry = entry
+        .map_err(|source| Error::Symbol { path: path.to_owned(), symbol: ENTRY_SYMBOL, source })
+        .map(|entry| *entry)?;
     // SAFETY: the function takes nothing and returns a pointer that is checked before it is followed.
     let table = unsafe { entry() };
     Ok((Image { _library: library }, table))

@@ -93,7 +93,9 @@ pub(super) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
             let error = error(sent, "transient", true, retry_after);
             Ok(CallResult::Failed { retry_after: retry_after.or(error.retry_after()), error })
         }
-        Some(Status::Failed) => Ok(CallResult::Failed { error: error(sent, "permanent", false, None), retry_after: None }),
+        Some(Status::Failed) => {
+            Ok(CallResult::Failed { error: error(sent, "permanent", false, None), retry_after: None })
+        }
         Some(Status::Panic) => Ok(CallResult::Failed { error: error(sent, "panicked", true, None), retry_after: None }),
         Some(Status::Cancelled) => Ok(CallResult::Cancelled(error(sent, "cancelled", false, None))),
         // A call can be refused when it starts, not when it ends.

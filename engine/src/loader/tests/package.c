@@ -111,11 +111,16 @@ static int32_t start(const clcn_start *call) {
 #define SIZE sizeof(clcn_package_v1)
 #endif
 
-#ifdef NULL_TABLE
-const clcn_package_v1 *cloacina_package_v1(void) { return 0; }
-#elif !defined(NO_SYMBOL)
-const clcn_package_v1 *cloacina_package_v1(void) {
-    static clcn_package_v1 table = {SIZE, MINOR, {(const uint8_t *)&clcn_record, sizeof(clcn_record)}, init, start, 0, 0};
-    return &table;
-}
+#ifndef NULL_TABLE
+#define NULL_TABLE 0
 #endif
+#ifndef ENTRY
+#define ENTRY cloacina_package_v1
+#endif
+
+const clcn_package_v1 *ENTRY(void) {
+    static const clcn_package_v1 table = {
+        SIZE, MINOR, {(const uint8_t *)&clcn_record, sizeof(clcn_record)}, init, start, 0, 0,
+    };
+    return NULL_TABLE ? 0 : &table;
+}

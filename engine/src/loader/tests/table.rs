@@ -177,7 +177,11 @@ fn a_damaged_table_is_refused_before_any_function_of_it_runs() {
     check(|table| table.size = 8, "LIB0005", "its size is 8 bytes, version 1.0 has 56");
     check(|table| table.init = None, "LIB0005", "the function `init` is missing");
     check(|table| table.start = None, "LIB0005", "the function `start` is missing");
-    check(|table| table.abi_minor = 3, "LIB0006", "the package speaks version 1.3 of the C ABI, this engine speaks 1.0 to 1.0");
+    check(
+        |table| table.abi_minor = 3,
+        "LIB0006",
+        "the package speaks version 1.3 of the C ABI, this engine speaks 1.0 to 1.0",
+    );
     check(|table| table.metadata.ptr = ptr::null(), "LIB0005", "metadata has no address");
     check(|table| table.metadata.len = usize::MAX, "LIB0005", "metadata has no address");
     check(|table| table.metadata.len = 24, "LIB0007", "ends after the section");
