@@ -1,0 +1,198 @@
+//! Arrows between the modules of the engine, and what may stand in a module's front page.
+//!
+//! A module is the part of a path after `crate::`; `super::` chains that leave a module count as well. The table holds
+//! for tests too: a test that needs the neighbor belongs to the neighbor.
+
+use super::finding::Finding;
+use super::finding::enforce;
+use super::repository::Repository;
+use super::source::Source;
+use super::source::has_word;
+
+/// Each module of the engine, and what it may use of the others. `error` is the public error, which wraps the others.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("id", &[]),
+    ("clock", &[]),
+    ("observe", &[]),
+    ("config", &["clock"]),
+    ("core", &["id"]),
+    ("store", &["core", "id", "clock", "observe"]),
+    ("loader", &["id", "clock", "observe"]),
+    ("registry", &["store", "loader", "core", "id", "clock", "config", "observe"]),
+    ("runtime", &["core", "store", "loader", "registry", "id", "clock", "config", "observe", "error"]),
+    // They put the others together.
+    ("engine", ANYTHING),
+    ("error", ANYTHING),
+    ("lib", ANYTHING),
+    ("testing", ANYTHING),
+];
+
+const ANYTHING: &[&str] = &["*"];
+
+/// What a front page may not hold: everything but `mod`, `use` and attributes.
+const LOGIC: &[&str] = &["fn", "impl", "struct", "enum", "trait", "const", "static", "type", "macro_rules"];
+
+#[test]
+fn modules_of_the_engine_use_what_they_may() {
+    enforce("module-arrow", arrows(Repository::here()));
+}
+
+#[test]
+fn front_pages_hold_no_logic() {
+    enforce("front-page", front_pages(Repository::here()));
+}
+
+#[test]
+fn the_engine_has_no_public_module() {
+    enforce("public-module", public_modules(Repository::here()));
+}
+
+fn arrows(repository: &Repository) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in repository.sources() {
+        let Some(inside) = source.path.strip_prefix("engine/src/") else { continue };
+        let path: Vec<&str> = inside.trim_end_matches(".rs").split('/').filter(|part| *part != "mod").collect();
+        let top = path[0];
+        let Some((_, allowed)) = ARROWS.iter().find(|(module, _)| *module == top) else {
+            if path.len() == 1 {
+                findings.push(Finding {
+                    rule: "S1",
+                    path: source.path.clone(),
+                    line: 0,
+                    found: format!("the module `{top}` has no row in the table of arrows"),
+                    remedy: "move it into the module that it belongs to, or give it a row in tests/it/tidy/module.rs",
+                });
+            }
+            continue;
+        };
+        for (line, used) in used(source, path.len()) {
+            if used != top && *allowed != ANYTHING && is_module(&used) && !allowed.contains(&used.as_str()) {
+                findings.push(Finding {
+                    rule: "S1",
+                    path: source.path.clone(),
+                    line,
+                    found: format!("`{top}` uses `{used}`"),
+                    remedy: "turn the arrow around: pass in what is needed, or move it to where it may be known",
+                });
+            }
+        }
+    }
+    findings
+}
+
+fn is_module(name: &str) -> bool {
+    ARROWS.iter().any(|(module, _)| *module == name)
+}
+
+/// The names that follow `crate::`, or as many `super::` as lead to the root from a file `depth` modules deep.
+fn used(source: &Source, depth: usize) -> Vec<(usize, String)> {
+    let mut used = Vec::new();
+    let code: String = source.lines.iter().flat_map(|line| [line.code.as_str(), "\n"]).collect();
+    for start in ["crate::".to_owned(), "super::".repeat(depth)] {
+        for (at, _) in code.match_indices(&start) {
+            let before = code[..at].chars().next_back().unwrap_or(' ');
+            if before.is_alphanumeric() || before == '_' || before == '$' || before == ':' {
+                continue;
+            }
+            let line = code[..at].matches('\n').count() + 1;
+            used.extend(first_names(&code[at + start.len()..]).into_iter().map(|name| (line, name)));
+        }
+    }
+    used
+}
+
+/// The first name of a path, or the first names in the braces that stand there.
+fn first_names(path: &str) -> Vec<String> {
+    let name = |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let Some(group) = path.strip_prefix('{') else { return vec![name(path)] };
+    let mut names = vec![String::new()];
+    let mut depth = 0;
+    for character in group.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(String::new()),
+            _ if depth == 0 => names.last_mut().expect("invariant: never empty").push(character),
+            _ => {}
+        }
+    }
+    names.iter().map(|text| name(text)).collect()
+}
+
+fn front_pages(repository: &Repository) -> Vec<Finding> {
+    let pages = repository.sources().filter(|source| source.path.ends_with("/mod.rs"));
+    let mut findings = Vec::new();
+    for source in pages {
+        for (line, text) in source.numbered() {
+            let item = text.code.split("pub(crate)").last().unwrap_or_default().trim_start_matches("pub").trim();
+            if LOGIC.iter().any(|keyword| item.starts_with(keyword) && has_word(item, keyword)) {
+                findings.push(Finding {
+                    rule: "S11",
+                    path: source.path.clone(),
+                    line,
+                    found: text.code.clone(),
+                    remedy: "move it to a file that is named after it; mod.rs holds documentation, `mod` and `use`",
+                });
+            }
+        }
+    }
+    findings
+}
+
+fn public_modules(repository: &Repository) -> Vec<Finding> {
+    let roots = repository.sources().filter(|source| source.path == "engine/src/lib.rs");
+    let modules = roots.flat_map(|source| source.numbered().map(move |(line, text)| (source, line, text)));
+    let public = modules.filter(|(_, _, text)| text.code.starts_with("pub mod ") && !text.code.contains("mod testing"));
+    public
+        .map(|(source, line, text)| Finding {
+            rule: "V1",
+            path: source.path.clone(),
+            line,
+            found: text.code.clone(),
+            remedy: "keep the module private and re-export what other crates use",
+        })
+        .collect()
+}
+
+#[test]
+fn an_arrow_that_points_back_is_found() {
+    for (path, text, expected) in [
+        ("engine/src/core/run.rs", "use crate::store::Store;", &["`core` uses `store`"][..]),
+        ("engine/src/core/run.rs", "use super::task::State;\nuse crate::id::RunId;", &[]),
+        ("engine/src/core/run.rs", "fn a() {\n    super::super::runtime::go();\n}", &["`core` uses `runtime`"]),
+        ("engine/src/store/mod.rs", "use crate::{core::{run, task}, runtime::X, id};", &["`store` uses `runtime`"]),
+        ("engine/src/store/mod.rs", "use super::loader;", &["`store` uses `loader`"]),
+        ("engine/src/loader/host.rs", "use crate::runtime::X;", &["`loader` uses `runtime`"]),
+        ("engine/src/runtime/driver.rs", "use crate::store; use crate::Engine; // crate::lib", &[]),
+        ("engine/src/engine.rs", "use crate::runtime;", &[]),
+        ("engine/src/misc.rs", "use crate::runtime;", &["the module `misc` has no row"]),
+        ("sdk/src/core/run.rs", "use crate::store::Store;", &[]),
+    ] {
+        let findings = arrows(&Repository::of(&[(path, text)]));
+        assert_eq!(findings.len(), expected.len(), "{text}: {findings:?}");
+        for (finding, expected) in findings.iter().zip(expected) {
+            assert!(finding.found.contains(expected), "{finding}");
+        }
+    }
+}
+
+#[test]
+fn logic_in_a_front_page_is_found() {
+    for (text, expected) in [
+        ("//! Docs.\n\nmod a;\npub(crate) mod b;\n\npub(crate) use b::C;\n#[cfg(test)]\nmod tests;\n", 0),
+        ("mod a;\npub(crate) fn b() {}\n", 1),
+        ("pub struct A;\nimpl A {}\npub const B: u8 = 1;\n", 3),
+        ("use a::{\n    const_name,\n    functions,\n};\n", 0),
+    ] {
+        assert_eq!(front_pages(&Repository::of(&[("engine/src/a/mod.rs", text)])).len(), expected, "{text}");
+        assert!(front_pages(&Repository::of(&[("engine/src/a.rs", text)])).is_empty());
+    }
+}
+
+#[test]
+fn a_public_module_of_the_engine_is_found() {
+    for (text, expected) in [("mod a;\npub mod testing;\n", 0), ("pub mod core;\n", 1)] {
+        assert_eq!(public_modules(&Repository::of(&[("engine/src/lib.rs", text)])).len(), expected, "{text}");
+    }
+}
