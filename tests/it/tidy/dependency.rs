@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::finding::Finding;
 use super::finding::enforce;
+use super::repository::is_fixture;
 use super::workspace::Crate;
 use super::workspace::Workspace;
 
@@ -85,7 +86,11 @@ fn finding(rule: &'static str, krate: &Crate, found: String, remedy: &'static st
 fn arrows(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     let ours: Vec<&str> = workspace.members().map(|krate| krate.name.as_str()).collect();
-    for krate in workspace.members() {
+    // What a fixture needs is what its test needs.
+    let judged = workspace
+        .members()
+        .filter(|krate| !krate.folder.as_deref().is_some_and(|path| is_fixture(&format!("{path}/"))));
+    for krate in judged {
         let name = krate.name.as_str();
         let row = ARROWS.iter().find(|(from, _)| *from == name);
         let example = krate.folder.as_deref().is_some_and(|folder| folder.starts_with("examples"));

@@ -126,7 +126,8 @@ fn front_pages(repository: &Repository) -> Vec<Finding> {
     for source in pages {
         for (line, text) in source.numbered() {
             let item = text.code.split("pub(crate)").last().unwrap_or_default().trim_start_matches("pub").trim();
-            if LOGIC.iter().any(|keyword| item.starts_with(keyword) && has_word(item, keyword)) {
+            let outermost = !text.code.starts_with([' ', '\t']);
+            if outermost && LOGIC.iter().any(|keyword| item.starts_with(keyword) && has_word(item, keyword)) {
                 findings.push(Finding {
                     rule: "S11",
                     path: source.path.clone(),
