@@ -1,3 +1,4 @@
 //! All cross-crate tests.
 
+mod readme;
 mod tidy;
