@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use super::source::Source;
 
-/// Folders that builds make, for a walk without git.
+/// What git and builds make, for a walk without git.
 const BUILT: &[&str] = &[".git", "target"];
 
 pub(super) struct Repository {
@@ -116,9 +116,12 @@ fn walked(root: &Path) -> Vec<String> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             let kind = entry.file_type().expect("an entry has a type");
-            if kind.is_dir() && !BUILT.contains(&name.as_str()) {
+            if BUILT.contains(&name.as_str()) || name.ends_with(".cloacina") {
+                continue;
+            }
+            if kind.is_dir() {
                 folders.push(path);
-            } else if kind.is_file() && !name.ends_with(".cloacina") {
+            } else if kind.is_file() {
                 paths.push(path);
             }
         }
