@@ -53,6 +53,8 @@ pub(crate) trait CallSink: Send + Sync {
     fn log(&self, id: CallId, line: LogLine);
     /// The task is alive.
     fn heartbeat(&self, id: CallId, permille: u32, note: String);
+    /// Whether nobody waits for the call any more, though nobody cancelled it.
+    fn is_abandoned(&self, id: CallId) -> bool;
 }
 
 /// How a call ended. Whatever the package sent was checked before it comes here.
@@ -215,7 +217,11 @@ impl Calls {
 
     /// Whether a call should stop; one that is not open has nobody waiting for it.
     pub(super) fn is_cancelled(&self, number: u64) -> bool {
-        self.lock().get(&number).is_none_or(|open| open.cancelled)
+        let sink = match self.lock().get(&number) {
+            Some(open) if !open.cancelled => Arc::clone(&open.sink),
+            Some(_) | None => return true,
+        };
+        sink.is_abandoned(CallId(number))
     }
 
     /// The open calls of a lease.

@@ -24,6 +24,7 @@ mod catalog;
 mod error;
 mod handshake;
 mod host;
+mod lazy;
 mod library;
 mod loaded;
 mod output;
@@ -34,5 +35,6 @@ mod tests;
 pub(crate) use self::{
     call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Output, Refused},
     error::{Error, TableProblem},
+    lazy::LazyLibrary,
     loaded::{InitConfig, Library, open},
 };

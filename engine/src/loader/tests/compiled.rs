@@ -14,7 +14,7 @@ use cloacina_workflow::Level;
 use tempfile::TempDir;
 
 use super::recorder::{call, descriptor, descriptor_json, recorder};
-use crate::loader::{CallId, Error, InitConfig, Library, open};
+use crate::loader::{CallId, Error, InitConfig, LazyLibrary, Library, open};
 
 const CONFIG: InitConfig = InitConfig { workers: 1, max_log_level: Level::Info };
 const N_TASKS: u32 = 7;
@@ -217,4 +217,29 @@ fn a_file_that_is_not_the_registered_one_is_not_mapped() {
     // The good one is still there to be opened, once its own refusal to start is over.
     made.open().unwrap_err();
     made.open().unwrap();
+}
+
+#[test]
+fn a_library_is_loaded_when_it_is_first_needed() {
+    let made = compile("lazy", &[]);
+    let lazy = LazyLibrary::new(made.path.clone(), made.digest, descriptor("lazy", N_TASKS).into(), CONFIG);
+    lazy.check().unwrap();
+    assert!(lazy.loaded().is_none());
+    let elsewhere = made.path.with_extension("away");
+    fs::rename(&made.path, &elsewhere).unwrap();
+    assert_eq!(lazy.check().unwrap_err().code(), "LIB0001");
+    assert_eq!(lazy.load().unwrap_err().code(), "LIB0001");
+    fs::write(&made.path, "something else").unwrap();
+    assert_eq!(lazy.check().unwrap_err().code(), "LIB0002");
+    assert_eq!(lazy.load().unwrap_err().code(), "LIB0002");
+    fs::rename(&elsewhere, &made.path).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| lazy.load().unwrap());
+        }
+    });
+    assert_eq!(run(lazy.loaded().unwrap(), ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
+    lazy.close(Duration::ZERO);
+    let (sink, _heard) = recorder();
+    assert_eq!(lazy.load().unwrap().start(call(ECHO, "1"), sink).unwrap_err().code(), "LIB0016");
 }

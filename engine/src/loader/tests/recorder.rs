@@ -61,6 +61,10 @@ impl CallSink for Recorder {
     fn heartbeat(&self, id: CallId, permille: u32, note: String) {
         self.tell(id, format!("heartbeat {permille} {note}"));
     }
+
+    fn is_abandoned(&self, _: CallId) -> bool {
+        false
+    }
 }
 
 pub(super) fn call(function: u32, payload: &str) -> Call {

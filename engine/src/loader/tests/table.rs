@@ -431,13 +431,17 @@ fn a_panic_of_the_engine_does_not_reach_the_package() {
         fn heartbeat(&self, _: CallId, _: u32, _: String) {
             panic::panic_any(3);
         }
+        fn is_abandoned(&self, _: CallId) -> bool {
+            panic::panic_any(4);
+        }
     }
     let library = held();
     let id = library.start(call(KEEP, "{}"), Arc::new(Panics)).unwrap();
     host().log(id.number(), 3, Bytes::EMPTY, Bytes::EMPTY);
     host().heartbeat(id.number(), 3, Bytes::EMPTY);
+    assert_eq!(host().is_cancelled(id.number()), 1);
     host().complete(id.number(), &sent(0, 0, b""));
-    assert_eq!(library.anomalies().caught_panics.load(Ordering::Relaxed), 3);
+    assert_eq!(library.anomalies().caught_panics.load(Ordering::Relaxed), 4);
     assert_eq!(library.n_open_calls(), 0);
 }
 
@@ -468,8 +472,12 @@ fn a_whole_output_becomes_the_changes_against_what_the_task_saw() {
         }
         fn log(&self, _: CallId, _: LogLine) {}
         fn heartbeat(&self, _: CallId, _: u32, _: String) {}
+        fn is_abandoned(&self, _: CallId) -> bool {
+            true
+        }
     }
     let id = library.start(call(KEEP, "{}"), Arc::new(Keeps(sender.into()))).unwrap();
+    assert_eq!(host().is_cancelled(id.number()), 1, "an abandoned call had better stop");
     host().complete(id.number(), &sent(0, OUTPUT_WHOLE, br#"{"same":1,"other":22,"new":4}"#));
     let CallResult::Completed(output) = receiver.recv().unwrap() else { panic!("the call completed") };
     let delta = output.into_delta(&view);
