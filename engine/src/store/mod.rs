@@ -20,6 +20,7 @@ mod event;
 mod handle;
 mod lock;
 mod migrate;
+mod package;
 mod reader;
 mod row;
 mod run;
@@ -28,13 +29,17 @@ mod setting;
 mod workflow;
 mod writer;
 
-pub use self::error::Error;
 pub(crate) use self::{
     commit::{Commit, NewRun, Outcome, RunUpdate},
     connection::Connection,
     event::{EventRow, Kind},
     handle::{Options, Store},
+    package::{
+        PackageRegistered, PackageRow, PackageUnregistered, package_list, package_register_in_txn,
+        package_unregister_in_txn,
+    },
     run::RunRow,
     workflow::{WorkflowKey, WorkflowRow},
     writer::Answers,
 };
+pub use self::{error::Error, package::PackageState};

@@ -14,6 +14,7 @@ table! {
         tenant -> Text,
         digest -> Binary,
         archive_digest -> Binary,
+        library_digest -> Binary,
         name -> Text,
         version -> Text,
         state -> Text,

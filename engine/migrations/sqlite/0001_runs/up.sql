@@ -11,6 +11,7 @@ CREATE TABLE package (
     tenant         TEXT   NOT NULL,
     digest         BLOB   NOT NULL CHECK (length(digest) = 32),
     archive_digest BLOB   NOT NULL CHECK (length(archive_digest) = 32),
+    library_digest BLOB   NOT NULL CHECK (length(library_digest) = 32),
     name           TEXT   NOT NULL,
     version        TEXT   NOT NULL,
     state          TEXT   NOT NULL CHECK (state IN ('registered', 'active', 'retired', 'quarantined')),
