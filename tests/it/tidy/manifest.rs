@@ -10,6 +10,7 @@ use super::finding::Finding;
 use super::finding::enforce;
 use super::repository::Repository;
 use super::repository::is_fixture;
+use super::source::has_word;
 
 const DEPENDENCIES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 
@@ -162,8 +163,10 @@ fn unused(repository: &Repository) -> Vec<Finding> {
     for manifest in crates.iter().filter(|manifest| !manifest.is_example()) {
         for (name, _) in manifest.dependencies() {
             let word = name.replace('-', "_");
-            let inside = repository.ending(".rs").filter(|(path, _)| path.starts_with(manifest.folder()));
-            if !inside.into_iter().any(|(_, text)| super::source::has_word(text, &word)) {
+            let inside = repository.sources().filter(|source| source.path.starts_with(manifest.folder()));
+            let mut lines = inside.flat_map(|source| &source.lines);
+            // Comments count for the examples in them.
+            if !lines.any(|line| has_word(&line.code, &word) || has_word(&line.comment, &word)) {
                 let remedy = "remove it; where it is there for its features, permit it with that reason";
                 findings.push(manifest.finding("P1", name, format!("`{name}` is not used"), remedy));
             }
