@@ -1,2 +1,149 @@
-//! Errors of the engine as its users see them.
-pub use crate::store::Error as StoreError;
+//! Errors of the engine and of runs as callers see them.
+//!
+//! What goes wrong inside a task is no error of the engine: it is data in the run's report.
+
+use std::{io, sync::Arc};
+
+use cloacina_workflow::{ContextError, descriptor};
+
+use crate::{
+    catalog::{PlanError, Unresolved},
+    id::RunId,
+    store::Error as StoreError,
+};
+
+/// Why the engine could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No workflow has that name.
+    #[error("there is no workflow {name:?}")]
+    UnknownWorkflow {
+        /// The name that was asked for.
+        name: String,
+        /// Names that are nearly the same.
+        suggestions: Vec<String>,
+    },
+    /// Several workflows fit the name.
+    #[error("the name {name:?} fits several workflows")]
+    AmbiguousWorkflow {
+        /// The name that was asked for.
+        name: String,
+        /// The full names of those that fit.
+        candidates: Vec<String>,
+    },
+    /// The engine has shut down, or is about to.
+    #[error("the engine has shut down")]
+    ShutDown,
+    /// There is no such run.
+    #[error("there is no run {id}")]
+    UnknownRun {
+        /// The id that was asked for.
+        id: RunId,
+    },
+    /// The input cannot be used as a context.
+    #[error("the input cannot be used")]
+    Input(#[source] ContextError),
+    /// Another engine has taken the run over.
+    #[error("another engine has taken over run {id}")]
+    Fenced {
+        /// The run.
+        id: RunId,
+    },
+    /// The store failed to record what happened to the run; the run goes on from there at the next start.
+    #[error("the engine had to let go of run {id}")]
+    RunLost {
+        /// The run.
+        id: RunId,
+        /// What the store said.
+        source: Arc<StoreError>,
+    },
+    /// A workflow that is compiled into the program cannot be read, because macro and engine do not fit together.
+    #[error("the description of workflow {name:?} cannot be read")]
+    Descriptor {
+        /// The workflow.
+        name: String,
+        /// What is wrong.
+        source: Box<descriptor::Error>,
+    },
+    /// The tasks of a workflow do not make a graph.
+    #[error("the tasks of workflow {name:?} make no graph: {reason}")]
+    Graph {
+        /// The workflow.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two different workflows with one name were registered.
+    #[error("another workflow is registered as {name:?}")]
+    NameTaken {
+        /// The full name of both.
+        name: String,
+    },
+    /// The system refused a thread.
+    #[error("cannot start the engine's threads")]
+    Thread(#[source] io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Error {
+    /// The stable code; each has a page under `docs/errors/`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownWorkflow { .. } => "RUN0001",
+            Self::AmbiguousWorkflow { .. } => "RUN0002",
+            Self::ShutDown => "RUN0003",
+            Self::UnknownRun { .. } => "RUN0004",
+            Self::Input(_) => "RUN0005",
+            Self::Fenced { .. } => "RUN0006",
+            Self::RunLost { .. } => "RUN0007",
+            Self::Descriptor { .. } => "RUN0008",
+            Self::Graph { .. } => "RUN0009",
+            Self::NameTaken { .. } => "RUN0010",
+            Self::Thread(_) => "RUN0011",
+            Self::Store(source) => source.code(),
+        }
+    }
+
+    /// What the reader can do about it.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::UnknownWorkflow { suggestions, .. } if suggestions.is_empty() => {
+                vec!["register the package, or the workflow that is compiled into the program, first".to_owned()]
+            }
+            Self::UnknownWorkflow { suggestions, .. } => {
+                vec![format!("did you mean {}?", suggestions.join(" or "))]
+            }
+            Self::AmbiguousWorkflow { candidates, .. } => vec![format!("use one of {}", candidates.join(", "))],
+            Self::ShutDown => vec!["the run goes on when an engine is started on this database again".to_owned()],
+            Self::UnknownRun { .. } => vec!["the id may belong to another database".to_owned()],
+            Self::RunLost { source, .. } => {
+                let mut hints = source.hints();
+                hints.push("the run goes on when an engine is started on this database again".to_owned());
+                hints
+            }
+            Self::Descriptor { .. } => {
+                vec!["build the program with cloacina and its macros in one version".to_owned()]
+            }
+            Self::NameTaken { .. } => vec!["give one of the two workflows another name".to_owned()],
+            Self::Input(_) | Self::Fenced { .. } | Self::Graph { .. } | Self::Thread(_) => Vec::new(),
+            Self::Store(source) => source.hints(),
+        }
+    }
+
+    pub(crate) fn unresolved(name: &str, unresolved: Unresolved) -> Self {
+        let name = name.to_owned();
+        match unresolved {
+            Unresolved::Unknown { suggestions } => Self::UnknownWorkflow { name, suggestions },
+            Unresolved::Ambiguous { candidates } => Self::AmbiguousWorkflow { name, candidates },
+        }
+    }
+
+    pub(crate) fn plan(name: &str, error: &PlanError) -> Self {
+        Self::Graph { name: name.to_owned(), reason: error.to_string() }
+    }
+}

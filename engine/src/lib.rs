@@ -1,9 +1,33 @@
-//! The Cloacina engine: hot-loads packages and runs their workflows durably.
-#![expect(dead_code, unused_imports, unreachable_pub, reason = "the parts land one by one; the engine uses them all")]
+//! The Cloacina engine: runs workflows durably, from packages that it loads while it runs and from modules that are
+//! compiled into the program.
+//!
+//! This interface is not stable yet; pin the version.
+#![expect(dead_code, unused_imports, reason = "the loader and the registry, which use the rest, land next")]
 
+mod catalog;
 mod clock;
 mod core;
+mod engine;
 mod error;
 mod id;
 mod loader;
+mod report;
+mod run_handle;
+mod runtime;
 mod store;
+
+pub use cloacina_workflow::{
+    Context, ContextError, Level, Outcome, TaskError, TaskInfo, TaskOutput, Timestamp, Value, Workflow, prelude,
+};
+
+pub use self::{
+    clock::{Clock, SystemClock},
+    core::{run::State as RunState, task::State as TaskState},
+    engine::{Builder, Engine, Scheduler},
+    error::Error,
+    id::{ParseRunIdError, RunId},
+    report::{Gate, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
+    run_handle::RunHandle,
+    runtime::{Notice, NoticeKind, Notices},
+    store::{Error as StoreError, PackageState},
+};

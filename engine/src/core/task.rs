@@ -25,7 +25,7 @@ pub enum State {
 
 /// What can happen to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
+pub(crate) enum Event {
     /// Its rule lets it run.
     Released,
     /// Its rule keeps it from running.
@@ -49,18 +49,18 @@ pub enum Event {
 /// A change of state that makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a task that is {from} cannot become {to}")]
-pub struct IllegalTransition {
+pub(crate) struct IllegalTransition {
     /// The state that it has.
-    pub from: State,
+    pub(crate) from: State,
     /// The state that the event asks for.
-    pub to: State,
+    pub(crate) to: State,
 }
 
 /// The state after the event.
 ///
 /// # Errors
 /// [`IllegalTransition`] names both states; nothing leaves a terminal state.
-pub fn next(state: State, event: Event) -> Result<State, IllegalTransition> {
+pub(crate) fn next(state: State, event: Event) -> Result<State, IllegalTransition> {
     use State::{Cancelled, Completed, Failed, Pending, Ready, Running, Skipped, Waiting};
 
     let (allowed, to): (&[State], State) = match event {

@@ -107,6 +107,11 @@ impl Store {
         readers.read(doing, query).await
     }
 
+    /// Hands a job to the readers and does not wait for it; the job tells whoever must know.
+    pub(crate) fn read_detached(&self, job: impl FnOnce(&mut Connection) + Send + 'static) -> Result<(), Error> {
+        self.with_open(|open| open.readers.clone())?.queue(Box::new(job))
+    }
+
     /// Lets the writer finish what is queued, ends all threads and gives back the lock. Every [`Committer`] must be
     /// gone, as the writer serves until then. Later calls on any handle answer [`Error::Closed`].
     pub(crate) fn close(&self) {

@@ -29,17 +29,21 @@ mod setting;
 mod workflow;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use self::{
     commit::{Commit, NewRun, Outcome, RunUpdate},
-    connection::Connection,
-    event::{EventRow, Kind},
-    handle::{Options, Store},
+    connection::{Connection, database_path},
+    event::{EventRow, Kind, event_list},
+    handle::{Committer, Options, Store},
     package::{
         PackageRegistered, PackageRow, PackageUnregistered, package_list, package_register_in_txn,
         package_unregister_in_txn,
     },
-    run::RunRow,
-    workflow::{WorkflowKey, WorkflowRow},
+    run::{RunRow, run_get, run_list, run_take_over},
+    setting::{Ownership, epoch_begin_in_txn, epoch_close_in_txn},
+    workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list},
     writer::Answers,
 };
 pub use self::{error::Error, package::PackageState};

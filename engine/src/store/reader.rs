@@ -24,7 +24,7 @@ use super::{
 /// one.
 const N_READERS: usize = 2;
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+pub(super) type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// A handle to the readers' queue. The queue is not bounded here: each caller waits for its own answer.
 #[derive(Clone)]
@@ -57,8 +57,12 @@ impl Readers {
             // Whoever asked may have stopped waiting; then there is nobody to tell.
             answer.send(query(connection)).ok();
         });
-        self.jobs.send(job).map_err(|_| Error::Closed)?;
+        self.queue(job)?;
         result.await.map_err(|_| Error::Closed)?.map_err(|source| Error::from_diesel(doing, source))
+    }
+
+    pub(super) fn queue(&self, job: Job) -> Result<(), Error> {
+        self.jobs.send(job).map_err(|_| Error::Closed)
     }
 }
 

@@ -1,0 +1,219 @@
+//! The workflows that this engine can run, and how a name finds one.
+//!
+//! A workflow is known by its full name: `tenant::package::workflow`, or just `workflow` if it was compiled into the
+//! program without a package. A full name always wins; otherwise `package::workflow` and `workflow` find the one
+//! workflow that they fit. Each full name has one active version, the one that new runs get. Runs keep the version
+//! that they started with, so versions also stay known by their id.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use cloacina_workflow::descriptor;
+
+use crate::{
+    core::{graph::Graph, plan, plan::Plan, rule::Rule},
+    id::WorkflowId,
+    runtime::TaskRunner,
+    store::{Error as StoreError, WorkflowKey, WorkflowRow},
+};
+
+/// The tenant of whatever names none.
+pub(crate) const TENANT_DEFAULT: &str = "public";
+
+/// How many near names an error lists.
+const SUGGESTIONS_MAX: usize = 3;
+
+/// One version of a workflow as runs know it; needs no code, so it can also be made from what the store kept.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) id: WorkflowId,
+    pub(crate) key: WorkflowKey,
+    pub(crate) plan: Arc<Plan>,
+}
+
+/// A version that can be run.
+#[derive(Clone, Debug)]
+pub(crate) struct Workflow {
+    pub(crate) version: Arc<Version>,
+    pub(crate) runner: Arc<dyn TaskRunner>,
+}
+
+/// The workflows of one engine; shared by all its handles.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    entries: RwLock<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    /// By full name.
+    active: BTreeMap<String, Workflow>,
+    versions: HashMap<WorkflowId, Workflow>,
+}
+
+/// Why a name finds no workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unresolved {
+    /// Nothing fits; near names, if there are any.
+    Unknown { suggestions: Vec<String> },
+    /// Several fit; their full names.
+    Ambiguous { candidates: Vec<String> },
+}
+
+/// A description from which no plan can be made. Whoever registers checks it before, so this is damage.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    #[error("task {task:?} depends on {dependency:?}, which the workflow does not have")]
+    UnknownDependency { task: String, dependency: String },
+    #[error(transparent)]
+    Graph(#[from] crate::core::graph::Error),
+}
+
+impl Catalog {
+    /// Makes the version known, so that runs which are pinned to it can go on.
+    pub(crate) fn add(&self, workflow: Workflow) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.versions.insert(workflow.version.id, workflow);
+    }
+
+    /// Makes the version the one that new runs get; returns the one before.
+    pub(crate) fn activate(&self, workflow: Workflow) -> Option<Workflow> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.versions.insert(workflow.version.id, workflow.clone());
+        entries.active.insert(workflow.version.key.full_name(), workflow)
+    }
+
+    /// Lets new runs no longer find the workflow. Its versions stay known for the runs that they have.
+    pub(crate) fn deactivate(&self, key: &WorkflowKey) -> Option<Workflow> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.active.remove(&key.full_name())
+    }
+
+    /// The version of that id, if its code is there.
+    pub(crate) fn version(&self, id: WorkflowId) -> Option<Workflow> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.versions.get(&id).cloned()
+    }
+
+    /// All versions whose code is there.
+    pub(crate) fn versions(&self) -> Vec<Workflow> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.versions.values().cloned().collect()
+    }
+
+    /// Full names of the workflows that new runs find, in order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.active.keys().cloned().collect()
+    }
+
+    /// The active version of the one workflow that the name fits.
+    pub(crate) fn resolve(&self, name: &str) -> Result<Workflow, Unresolved> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(workflow) = entries.active.get(name) {
+            return Ok(workflow.clone());
+        }
+        let ending = format!("::{name}");
+        let mut fitting = entries.active.iter().filter(|(full, _)| full.ends_with(&ending));
+        match (fitting.next(), fitting.next()) {
+            (Some((_, workflow)), None) => Ok(workflow.clone()),
+            (Some((first, _)), Some((second, _))) => {
+                let rest = fitting.map(|(full, _)| full);
+                Err(Unresolved::Ambiguous { candidates: [first, second].into_iter().chain(rest).cloned().collect() })
+            }
+            (None, _) => Err(Unresolved::Unknown { suggestions: near(name, entries.active.keys()) }),
+        }
+    }
+}
+
+impl WorkflowKey {
+    /// The name that is the workflow's alone.
+    pub(crate) fn full_name(&self) -> String {
+        let Self { tenant, package, name, .. } = self;
+        if package.is_empty() { name.clone() } else { format!("{tenant}::{package}::{name}") }
+    }
+}
+
+impl Version {
+    /// Whether a run that was pinned to the other version may go on with this one: the same, or a workflow compiled
+    /// into the program that has kept its tasks and what they depend on.
+    pub(crate) fn continues(&self, other: &Self) -> bool {
+        let same_tasks = || {
+            self.plan.graph == other.plan.graph
+                && self.plan.tasks.iter().map(|task| &task.id).eq(other.plan.tasks.iter().map(|task| &task.id))
+        };
+        let compiled_in = self.key.digest.is_empty() && other.key.digest.is_empty();
+        self.id == other.id || (compiled_in && self.key.full_name() == other.key.full_name() && same_tasks())
+    }
+}
+
+/// What the core needs to know of a workflow.
+pub(crate) fn plan(workflow: &descriptor::Workflow) -> Result<Plan, PlanError> {
+    let numbers: HashMap<&str, u32> = workflow.tasks.iter().map(|task| task.id.as_str()).zip(0..).collect();
+    let mut dependencies = Vec::with_capacity(workflow.tasks.len());
+    for task in &workflow.tasks {
+        let number = |dependency: &String| {
+            numbers
+                .get(dependency.as_str())
+                .copied()
+                .ok_or_else(|| PlanError::UnknownDependency { task: task.id.clone(), dependency: dependency.clone() })
+        };
+        dependencies.push(task.dependencies.iter().map(number).collect::<Result<Vec<u32>, _>>()?);
+    }
+    let tasks = workflow.tasks.iter().map(|task| plan::Task {
+        id: task.id.as_str().into(),
+        function: task.index,
+        blocking: task.blocking,
+        rule: Rule::AllCompleted,
+        priority: task.priority,
+        optional: task.optional,
+        at_most_once: task.at_most_once,
+    });
+    Ok(Plan { graph: Graph::new(&dependencies)?, tasks: tasks.collect() })
+}
+
+/// The version that a row of the store describes.
+pub(crate) fn stored_version(row: &WorkflowRow) -> Result<Version, StoreError> {
+    let corrupt =
+        |reason: String| StoreError::Corrupt { reason: format!("workflow {}: {reason}", row.key.full_name()) };
+    let workflow: descriptor::Workflow =
+        serde_json::from_str(&row.descriptor).map_err(|error| corrupt(error.to_string()))?;
+    let plan = plan(&workflow).map_err(|error| corrupt(error.to_string()))?;
+    Ok(Version { id: row.id, key: row.key.clone(), plan: Arc::new(plan) })
+}
+
+/// The names that a typing error could have been meant for: those whose last part is near, nearest first.
+fn near<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let last = |name: &str| name.rsplit("::").next().unwrap_or_default().to_owned();
+    let wanted = last(name);
+    let allowed = (wanted.chars().count() / 3).max(1);
+    let mut near: Vec<(usize, &String)> =
+        names.map(|full| (distance(&wanted, &last(full)), full)).filter(|(distance, _)| *distance <= allowed).collect();
+    near.sort();
+    near.into_iter().take(SUGGESTIONS_MAX).map(|(_, full)| full.clone()).collect()
+}
+
+/// How many letters must be added, removed or replaced to make one word the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, letter) in one.chars().enumerate() {
+        let mut diagonal = line;
+        row[0] = line + 1;
+        for column in 0..other.len() {
+            let replaced = diagonal + usize::from(letter != other[column]);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.key.full_name())
+    }
+}

@@ -1,0 +1,379 @@
+//! What tasks see: the run's input overlaid, in the workflow's order, with the deltas of their ancestors.
+//!
+//! Instead of asking for ancestors, each task's view is made from those of its parents: of all writes to a key the
+//! latest in the order wins, and the latest among all ancestors is the latest among what the parents see. Views are
+//! shared: a task without writes passes its own on, all children of a task have the same one, and a view is dropped
+//! once every child has its own. A write remembers what it hid, so nothing is ever copied but handles.
+//!
+//! The final context is the same overlay over all tasks that completed. The result does not depend on the order in
+//! which tasks end.
+
+use std::{
+    collections::{BTreeMap, HashSet, btree_map::Entry},
+    sync::Arc,
+};
+
+use cloacina_workflow::payload::Delta;
+use serde_json::value::RawValue;
+
+use super::{effect::Conflict, graph::Graph};
+
+/// A key of the context.
+pub(crate) type Key = Arc<str>;
+
+/// A value, which the core only passes on and compares.
+pub(crate) type Value = Arc<RawValue>;
+
+/// What a task sees: for each key the last write, which may be a removal.
+pub(crate) type View = Arc<BTreeMap<Key, Arc<Write>>>;
+
+/// One write to one key and what it hid.
+#[derive(Debug)]
+pub(crate) struct Write {
+    /// The writer's place in the workflow's order; `None` for the run's input, which comes before all tasks.
+    rank: Option<u32>,
+    /// `None` if the key was removed.
+    value: Option<Value>,
+    /// The write before, as this view knows it.
+    hidden: Option<Arc<Write>>,
+    /// How many tasks wrote the key in this view, this write included.
+    n_tasks: u32,
+}
+
+/// The context of a whole run.
+#[derive(Debug)]
+pub(crate) struct Merge {
+    input: View,
+    tasks: Vec<TaskContext>,
+    /// Everything that completed tasks wrote, by key and by the writer's place in the order.
+    writes: BTreeMap<Key, BTreeMap<u32, Option<Value>>>,
+}
+
+#[derive(Debug, Default)]
+struct TaskContext {
+    /// What the task sees, from when it may run until all its children have their own.
+    view: Option<View>,
+    /// What it wrote, for as long.
+    delta: Option<Arc<Delta>>,
+    /// Both together, made when a child needs just that.
+    after: Option<View>,
+    /// Children that have not made their view yet and still may.
+    n_open_children: u32,
+}
+
+impl Merge {
+    pub(crate) fn new(graph: &Graph, input: &BTreeMap<Key, Value>) -> Self {
+        let write =
+            |value: &Value| Arc::new(Write { rank: None, value: Some(value.clone()), hidden: None, n_tasks: 0 });
+        let tasks = (0..graph.n_tasks()).zip(0..).map(|(_, task)| TaskContext {
+            n_open_children: u32::try_from(graph.children(task).len()).unwrap_or(u32::MAX),
+            ..TaskContext::default()
+        });
+        Self {
+            input: Arc::new(input.iter().map(|(key, value)| (key.clone(), write(value))).collect()),
+            tasks: tasks.collect(),
+            writes: BTreeMap::new(),
+        }
+    }
+
+    /// Makes the view of a task whose parents are all terminal.
+    pub(crate) fn open(&mut self, graph: &Graph, task: u32) {
+        let parents = graph.parents(task);
+        let view = match parents {
+            [] => self.input.clone(),
+            [parent] => self.after(graph, *parent),
+            _ => self.join(graph, parents),
+        };
+        self.tasks[task as usize].view = Some(view);
+        self.leave(parents);
+    }
+
+    /// Notes that a task will not run. Its ancestors are its children's all the same, so those still need its view.
+    pub(crate) fn skip(&mut self, graph: &Graph, task: u32) {
+        if self.tasks[task as usize].n_open_children > 0 {
+            self.open(graph, task);
+        } else {
+            self.leave(graph.parents(task));
+        }
+        self.release(task);
+    }
+
+    /// What a task sees, while it may run.
+    pub(crate) fn view(&self, task: u32) -> Option<&View> {
+        self.tasks[task as usize].view.as_ref()
+    }
+
+    /// Takes the delta of a task that completed. Returns the conflicts with those that completed before: for each key
+    /// at most one with the nearest earlier writer and one with the nearest later writer, in the workflow's order.
+    pub(crate) fn complete(&mut self, graph: &Graph, task: u32, delta: Arc<Delta>) -> Vec<Conflict> {
+        let mut conflicts = Vec::new();
+        if !delta.is_empty() {
+            for (key, value) in changes(&delta) {
+                self.note(graph, task, key, value.cloned(), &mut conflicts);
+            }
+            self.tasks[task as usize].delta = Some(delta);
+        }
+        self.release(task);
+        conflicts
+    }
+
+    /// Notes that a task ended without a delta that counts.
+    pub(crate) fn fail(&mut self, task: u32) {
+        self.release(task);
+    }
+
+    /// The context over all tasks that completed, with each value's writer.
+    pub(crate) fn result(&self, graph: &Graph) -> BTreeMap<Key, (Option<u32>, Value)> {
+        let mut result = BTreeMap::new();
+        for (key, write) in &*self.input {
+            if let Some(value) = &write.value {
+                result.insert(key.clone(), (None, value.clone()));
+            }
+        }
+        for (key, writes) in &self.writes {
+            match writes.last_key_value() {
+                Some((rank, Some(value))) => {
+                    result.insert(key.clone(), (Some(graph.order()[*rank as usize]), value.clone()));
+                }
+                Some((_, None)) => {
+                    result.remove(key);
+                }
+                None => {}
+            }
+        }
+        result
+    }
+
+    /// What each task that completed wrote and removed, by number.
+    pub(crate) fn deltas(&self, graph: &Graph) -> BTreeMap<u32, BTreeMap<Key, Option<Value>>> {
+        let mut deltas: BTreeMap<u32, BTreeMap<Key, Option<Value>>> = BTreeMap::new();
+        for (key, writes) in &self.writes {
+            for (rank, value) in writes {
+                let task = graph.order()[*rank as usize];
+                deltas.entry(task).or_default().insert(key.clone(), value.clone());
+            }
+        }
+        deltas
+    }
+
+    fn note(&mut self, graph: &Graph, task: u32, key: &Key, value: Option<Value>, conflicts: &mut Vec<Conflict>) {
+        let rank = graph.rank(task);
+        let seen = self.tasks[task as usize].view.as_ref().and_then(|view| view.get(key));
+        let writes = self.writes.entry(key.clone()).or_default();
+        let n_seen = seen.map_or(0, |write| write.n_tasks as usize);
+        // If only ancestors wrote the key so far, there is nobody to be in conflict with.
+        if writes.len() > n_seen {
+            let mut upstream = seen;
+            let earlier = writes.range(..rank).rev().find(|(other, other_value)| {
+                while let Some(write) = upstream.filter(|write| write.rank > Some(**other)) {
+                    upstream = write.hidden.as_ref();
+                }
+                let is_ancestor = upstream.is_some_and(|write| write.rank == Some(**other));
+                !is_ancestor && differ(other_value.as_ref(), value.as_ref())
+            });
+            // Nothing that comes later in the order can be an ancestor, and no descendant has run yet.
+            let later = writes.range(rank + 1..).find(|(_, other_value)| differ(other_value.as_ref(), value.as_ref()));
+            let number = |(rank, _): (&u32, _)| graph.order()[*rank as usize];
+            if let Some(loser) = earlier.map(number) {
+                conflicts.push(Conflict { key: key.clone(), winner: task, loser });
+            }
+            if let Some(winner) = later.map(number) {
+                conflicts.push(Conflict { key: key.clone(), winner, loser: task });
+            }
+        }
+        writes.insert(rank, value);
+    }
+
+    /// What a task with that one parent sees.
+    fn after(&mut self, graph: &Graph, parent: u32) -> View {
+        let rank = graph.rank(parent);
+        let context = &mut self.tasks[parent as usize];
+        if let Some(after) = &context.after {
+            return after.clone();
+        }
+        let Some(view) = &context.view else { return self.input.clone() };
+        let Some(delta) = &context.delta else { return view.clone() };
+        let mut map = match context.n_open_children {
+            // Nobody else will ask, so the map can be changed in place if no attempt holds it any more.
+            1 => Arc::unwrap_or_clone(context.view.take().unwrap_or_default()),
+            _ => (**view).clone(),
+        };
+        overlay(&mut map, rank, delta);
+        let after = Arc::new(map);
+        context.after = Some(after.clone());
+        after
+    }
+
+    /// What a task with several parents sees.
+    fn join(&self, graph: &Graph, parents: &[u32]) -> View {
+        let mut views: Vec<&View> = Vec::new();
+        let mut known = HashSet::new();
+        let mut deltas: Vec<(u32, &Arc<Delta>)> = Vec::new();
+        for parent in parents {
+            let context = &self.tasks[*parent as usize];
+            let view = match (&context.after, &context.view) {
+                (Some(after), _) => after,
+                (None, Some(view)) => {
+                    deltas.extend(context.delta.as_ref().map(|delta| (graph.rank(*parent), delta)));
+                    view
+                }
+                (None, None) => &self.input,
+            };
+            if known.insert(Arc::as_ptr(view)) {
+                views.push(view);
+            }
+        }
+        if let ([view], []) = (views.as_slice(), deltas.as_slice()) {
+            return View::clone(view);
+        }
+        views.sort_by_key(|view| std::cmp::Reverse(view.len()));
+        let mut views = views.into_iter();
+        let mut map = views.next().map(|view| (**view).clone()).unwrap_or_default();
+        for view in views {
+            for (key, write) in &**view {
+                match map.entry(key.clone()) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(write.clone());
+                    }
+                    Entry::Occupied(mut entry) => {
+                        let joined = Write::join(entry.get(), write);
+                        entry.insert(joined);
+                    }
+                }
+            }
+        }
+        // In the order of the workflow, so that nearly every write goes on top of those before.
+        deltas.sort_by_key(|(rank, _)| *rank);
+        for (rank, delta) in deltas {
+            overlay(&mut map, rank, delta);
+        }
+        Arc::new(map)
+    }
+
+    fn leave(&mut self, parents: &[u32]) {
+        for parent in parents {
+            let context = &mut self.tasks[*parent as usize];
+            context.n_open_children = context.n_open_children.saturating_sub(1);
+            self.release(*parent);
+        }
+    }
+
+    fn release(&mut self, task: u32) {
+        let context = &mut self.tasks[task as usize];
+        if context.n_open_children == 0 {
+            (context.view, context.delta, context.after) = (None, None, None);
+        }
+    }
+}
+
+impl Write {
+    /// The writer's place in the workflow's order; `None` for the run's input.
+    pub(crate) fn rank(&self) -> Option<u32> {
+        self.rank
+    }
+
+    /// The value; `None` if the key was removed.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        self.value.as_ref()
+    }
+
+    /// The writes that this one hid, the latest first.
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(self.hidden.as_deref(), |write| write.hidden.as_deref())
+    }
+
+    /// A write of a task on top of what it hides.
+    fn over(rank: u32, value: Option<Value>, hidden: Option<Arc<Self>>) -> Arc<Self> {
+        let n_tasks = hidden.as_ref().map_or(0, |write| write.n_tasks) + 1;
+        Arc::new(Self { rank: Some(rank), value, hidden, n_tasks })
+    }
+
+    /// The writes of both, each once, in order. Shares as much as it can of either.
+    fn join(left: &Arc<Self>, right: &Arc<Self>) -> Arc<Self> {
+        let mut taken: Vec<&Arc<Self>> = Vec::new();
+        let (mut only_left, mut only_right) = (true, true);
+        let (mut next_left, mut next_right) = (Some(left), Some(right));
+        let rest = loop {
+            let (a, b) = match (next_left, next_right) {
+                (Some(a), Some(b)) if Arc::ptr_eq(a, b) => break Some(a),
+                (Some(a), Some(b)) => (a, b),
+                (None, None) => break None,
+                (Some(rest), None) => {
+                    only_right = false;
+                    break Some(rest);
+                }
+                (None, Some(rest)) => {
+                    only_left = false;
+                    break Some(rest);
+                }
+            };
+            // The input is one map for the whole run, so two of its writes are one and the same.
+            let order = a.rank.cmp(&b.rank);
+            taken.push(if order.is_ge() { a } else { b });
+            only_left &= order.is_ge();
+            only_right &= order.is_le();
+            if order.is_ge() {
+                next_left = a.hidden.as_ref();
+            }
+            if order.is_le() {
+                next_right = b.hidden.as_ref();
+            }
+        };
+        if only_left {
+            return left.clone();
+        }
+        if only_right {
+            return right.clone();
+        }
+        let rest = rest.cloned();
+        let joined = taken.into_iter().rev().fold(rest, |hidden, write| match write.rank {
+            Some(rank) => Some(Self::over(rank, write.value.clone(), hidden)),
+            None => Some(write.clone()),
+        });
+        joined.unwrap_or_else(|| left.clone())
+    }
+}
+
+impl Drop for Write {
+    /// A long chain of writes must not be dropped by recursion.
+    fn drop(&mut self) {
+        let mut next = self.hidden.take();
+        while let Some(mut write) = next.and_then(Arc::into_inner) {
+            next = write.hidden.take();
+        }
+    }
+}
+
+fn overlay(map: &mut BTreeMap<Key, Arc<Write>>, rank: u32, delta: &Delta) {
+    for (key, value) in changes(delta) {
+        let value = value.cloned();
+        match map.entry(key.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Write::over(rank, value, None));
+            }
+            Entry::Occupied(mut entry) => {
+                let write = if entry.get().rank < Some(rank) {
+                    Write::over(rank, value, Some(entry.get().clone()))
+                } else {
+                    Write::join(entry.get(), &Write::over(rank, value, None))
+                };
+                entry.insert(write);
+            }
+        }
+    }
+}
+
+/// The writes of a delta, `None` for a removal. A key that is both written and removed counts as written.
+fn changes(delta: &Delta) -> impl Iterator<Item = (&Key, Option<&Value>)> {
+    let written = delta.set.iter().map(|(key, value)| (key, Some(value)));
+    let removed = delta.unset.iter().filter(|key| !delta.set.contains_key(*key)).map(|key| (key, None));
+    written.chain(removed)
+}
+
+fn differ(one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => !Arc::ptr_eq(one, other) && one.get() != other.get(),
+        (None, None) => false,
+        (Some(_), None) | (None, Some(_)) => true,
+    }
+}

@@ -1,0 +1,335 @@
+//! The engine's handles: what an embedding program holds.
+//!
+//! [`Engine`] and [`Scheduler`] are cheap clones of one thing and keep the engine alive; when the last of them is
+//! dropped the engine stops. A [`RunHandle`](crate::RunHandle) does not keep it alive.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    thread,
+    time::Duration,
+};
+
+use cloacina_workflow::{__private::v1::input_values, Context, Value, Workflow as Module, descriptor};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::{
+    Error,
+    catalog::{self, Catalog, TENANT_DEFAULT, Version, Workflow},
+    clock::{Clock, SystemClock},
+    core::admit::SLOTS_DEFAULT,
+    id::RunId,
+    report::RunStatus,
+    run_handle::RunHandle,
+    runtime::{self, Board, Config, EmbeddedRunner, Event, Notices, Submission, TaskRunner},
+    store::{self, Error as StoreError, Store, WorkflowKey},
+};
+
+/// How long [`Engine::shutdown`] lets attempts finish.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// Submissions on their way to the disk at once; others wait their turn, so that the driver's queue stays short.
+const SUBMISSIONS_MAX: usize = 4096;
+
+/// Runs that [`Engine::runs`] returns at most at once.
+const RUNS_MAX: i64 = 1000;
+
+/// A process that decides, stores and dispatches; one for each SQLite file.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// How an engine is to be started; made by [`Engine::builder`].
+#[derive(Debug)]
+#[must_use = "nothing is started before `start`"]
+pub struct Builder {
+    database: String,
+    data_dir: Option<PathBuf>,
+    workflows: Vec<Module>,
+    slots: usize,
+    clock: Arc<dyn Clock>,
+}
+
+/// Starts runs; made by [`Engine::scheduler`].
+#[derive(Clone)]
+pub struct Scheduler {
+    shared: Arc<Shared>,
+}
+
+/// What all handles of one engine share.
+pub(crate) struct Shared {
+    pub(crate) engine: runtime::Engine,
+    pub(crate) catalog: Catalog,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) data_dir: PathBuf,
+    board: Board,
+    submissions: Semaphore,
+}
+
+impl Engine {
+    /// Describes an engine; `cloacina.db` in the working folder unless told otherwise.
+    pub fn builder() -> Builder {
+        Builder {
+            database: "cloacina.db".to_owned(),
+            data_dir: None,
+            workflows: Vec::new(),
+            slots: SLOTS_DEFAULT,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The handle that starts runs.
+    #[must_use]
+    pub fn scheduler(&self) -> Scheduler {
+        Scheduler { shared: self.shared.clone() }
+    }
+
+    /// Makes a workflow that is compiled into the program known. Runs that were waiting for it go on.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`] if another workflow of that name is registered; the same one may be registered again.
+    pub async fn register(&self, workflow: Module) -> Result<(), Error> {
+        let name = || workflow.name().to_owned();
+        let descriptor =
+            workflow.descriptor().map_err(|source| Error::Descriptor { name: name(), source: source.into() })?;
+        let runner = Arc::new(EmbeddedRunner::new(workflow.functions(), self.shared.engine.tasks.clone()));
+        for described in &descriptor.workflows {
+            let key = WorkflowKey {
+                tenant: descriptor.tenant.clone().unwrap_or_else(|| TENANT_DEFAULT.to_owned()),
+                package: descriptor.package.clone(),
+                name: described.name.clone(),
+                digest: Vec::new(),
+                fingerprint: described.fingerprint.clone().unwrap_or_default(),
+            };
+            let full_name = key.full_name();
+            let taken = self.shared.catalog.resolve(&full_name).ok().map(|known| known.version.key.clone());
+            if taken.is_some_and(|known| known.full_name() == full_name && known != key) {
+                return Err(Error::NameTaken { name: full_name });
+            }
+            self.shared.add_workflow(key, described, runner.clone(), Activate::Yes).await?;
+        }
+        Ok(())
+    }
+
+    /// A handle to a run of this database, also one that an earlier engine started.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRun`].
+    pub async fn run(&self, id: RunId) -> Result<RunHandle, Error> {
+        let known = self.shared.store().read("looking for a run", move |connection| store::run_get(connection, id));
+        known.await??.ok_or(Error::UnknownRun { id })?;
+        Ok(RunHandle::new(id, Arc::downgrade(&self.shared), None))
+    }
+
+    /// The newest runs, newest first, at most 1,000; `before` continues a list after its last run.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn runs(&self, before: Option<RunId>) -> Result<Vec<RunStatus>, Error> {
+        let read = self.shared.store().read("listing runs", move |connection| {
+            Ok((store::run_list(connection, before, RUNS_MAX)?, store::workflow_list(connection)?))
+        });
+        let (rows, workflows) = read.await?;
+        let workflows = workflows?;
+        let name = |id| workflows.iter().find(|row| row.id == id).map(|row| row.key.full_name());
+        let statuses = rows?.into_iter().map(|row| RunStatus {
+            id: row.id,
+            workflow: name(row.workflow).unwrap_or_default(),
+            state: row.state,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        });
+        Ok(statuses.collect())
+    }
+
+    /// Full names of the workflows that can be run.
+    #[must_use]
+    pub fn workflows(&self) -> Vec<String> {
+        self.shared.catalog.names()
+    }
+
+    /// What happens from now on, live.
+    #[must_use]
+    pub fn subscribe(&self) -> Notices {
+        self.shared.board.subscribe()
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn database(&self) -> &Path {
+        self.shared.store().path()
+    }
+
+    /// The folder where the engine keeps what is not in the database, such as unpacked libraries.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.shared.data_dir
+    }
+
+    /// Stops the engine: nothing new starts, attempts may finish for 30 seconds, what still runs then is recorded as
+    /// interrupted. Unfinished runs go on with the next start. Every handle answers [`Error::ShutDown`] from then on.
+    ///
+    /// # Errors
+    /// If the system refuses the thread that waits for the engine's end.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.shutdown_within(SHUTDOWN_GRACE).await
+    }
+
+    /// As [`Self::shutdown`], with another time for attempts to finish.
+    ///
+    /// # Errors
+    /// As [`Self::shutdown`].
+    pub async fn shutdown_within(&self, grace: Duration) -> Result<(), Error> {
+        self.shared.engine.stop(grace).await
+    }
+}
+
+impl Builder {
+    /// The database: the path of a SQLite file, or `sqlite:` and a path.
+    pub fn database(mut self, address: impl Into<String>) -> Self {
+        self.database = address.into();
+        self
+    }
+
+    /// The folder for what is not in the database; the database's own folder unless told otherwise.
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(folder.into());
+        self
+    }
+
+    /// Registers a workflow that is compiled into the program, before unfinished runs go on.
+    pub fn workflow(mut self, workflow: Module) -> Self {
+        self.workflows.push(workflow);
+        self
+    }
+
+    /// How many attempts may run at once; 1,024 unless told otherwise, and at least one.
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.slots = slots.max(1);
+        self
+    }
+
+    /// Where the engine takes the time from.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the database, takes over its unfinished runs and lets them go on.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used.
+    pub async fn start(self) -> Result<Engine, Error> {
+        let Self { database, data_dir, workflows, slots, clock } = self;
+        let database = store::database_path(&database)?;
+        let folder = database.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let data_dir = data_dir.unwrap_or_else(|| folder.unwrap_or(Path::new(".")).to_owned());
+        let board = Board::new();
+        let n_task_threads = thread::available_parallelism().map_or(1, Into::into);
+        let config = Config { database, slots, n_task_threads, clock: clock.clone(), board: board.clone() };
+        let shared = Shared {
+            engine: runtime::launch(config).await?,
+            catalog: Catalog::default(),
+            clock,
+            data_dir,
+            board,
+            submissions: Semaphore::new(SUBMISSIONS_MAX),
+        };
+        let engine = Engine { shared: Arc::new(shared) };
+        for workflow in workflows {
+            engine.register(workflow).await?;
+        }
+        Ok(engine)
+    }
+}
+
+impl Scheduler {
+    /// Starts a run of the workflow that the name fits, and returns when the submission is durable: `workflow`,
+    /// `package::workflow` or `tenant::package::workflow`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownWorkflow`] and [`Error::AmbiguousWorkflow`] with names that help; [`Error::Input`] if a value
+    /// nests too deep.
+    pub async fn schedule_workflow(&self, name: &str, context: Context<Value>) -> Result<RunHandle, Error> {
+        let workflow = self.shared.catalog.resolve(name).map_err(|unresolved| Error::unresolved(name, unresolved))?;
+        let input = input_values(&context).map_err(Error::Input)?;
+        let payload = runtime::input_payload(&input).map_err(|error| {
+            Error::Store(StoreError::Corrupt { reason: format!("the input cannot be written: {error}") })
+        })?;
+        let created_at = self.shared.clock.now();
+        let id = RunId::new(created_at);
+        let permit = self.shared.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
+        let (answer, answered) = oneshot::channel();
+        let submission = Submission { id, workflow, input, payload, created_at, answer };
+        self.shared.engine.send(Event::Submit(Box::new(submission)))?;
+        let phase = answered.await.map_err(|_| Error::ShutDown)??;
+        drop(permit);
+        Ok(RunHandle::new(id, Arc::downgrade(&self.shared), Some(phase)))
+    }
+}
+
+/// Whether new runs get the version that is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activate {
+    Yes,
+    No,
+}
+
+impl Shared {
+    pub(crate) fn store(&self) -> &Store {
+        &self.engine.store
+    }
+
+    /// Makes a version known, durably, and lets the runs go on that wait for it.
+    pub(crate) async fn add_workflow(
+        &self,
+        key: WorkflowKey,
+        described: &descriptor::Workflow,
+        runner: Arc<dyn TaskRunner>,
+        activate: Activate,
+    ) -> Result<Arc<Version>, Error> {
+        let full_name = key.full_name();
+        let plan = catalog::plan(described).map_err(|error| Error::plan(&full_name, &error))?;
+        let json = serde_json::to_string(described)
+            .map_err(|error| Error::Graph { name: full_name, reason: error.to_string() })?;
+        let (now, stored_key) = (self.clock.now(), key.clone());
+        let ensure = move |connection: &mut store::Connection| {
+            store::workflow_ensure_in_txn(connection, &stored_key, &json, now)
+        };
+        let id = self.store().write("registering a workflow", ensure).await??;
+        let version = Arc::new(Version { id, key, plan: Arc::new(plan) });
+        let workflow = Workflow { version: version.clone(), runner };
+        match activate {
+            Activate::Yes => drop(self.catalog.activate(workflow.clone())),
+            Activate::No => self.catalog.add(workflow.clone()),
+        }
+        self.engine.send(Event::WorkflowAdded(workflow))?;
+        Ok(version)
+    }
+}
+
+/// The engine of a weak handle.
+pub(crate) fn alive(shared: &Weak<Shared>) -> Result<Arc<Shared>, Error> {
+    shared.upgrade().ok_or(Error::ShutDown)
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Engine").field("database", &self.database()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Scheduler").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! What users are shown of runs: plain data, decoded where it is read and never on the driver's thread.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use cloacina_workflow::{Context, TaskError, Timestamp, Value};
+
+use crate::{
+    core::{context::Value as Raw, effect::FailReason, explain, rule::SkipReason, run, task},
+    id::RunId,
+    runtime::Picture,
+    store::Error as StoreError,
+};
+
+/// A run and all its tasks at one moment.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RunReport {
+    /// The run.
+    pub id: RunId,
+    /// The full name of its workflow.
+    pub workflow: String,
+    /// Where it stands.
+    pub state: run::State,
+    /// When it was submitted.
+    pub created_at: Timestamp,
+    /// When its first task could start.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The tasks in the order of the source.
+    pub tasks: Vec<TaskReport>,
+    /// The input overlaid with what the tasks wrote that completed so far.
+    pub context: Context<Value>,
+    /// The task that wrote each key of the context; keys of the input are absent.
+    pub producers: BTreeMap<String, String>,
+}
+
+/// One task of a run at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskReport {
+    /// The task's id.
+    pub id: String,
+    /// Where it stands.
+    pub state: task::State,
+    /// The attempt that is running, that was the last, or that comes next; counts from 1.
+    pub attempt: u32,
+    /// When the attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When the task became terminal.
+    pub finished_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<TaskError>,
+    /// Why it was skipped.
+    pub skipped: Option<Skipped>,
+    /// What it wrote.
+    pub set: BTreeMap<String, Value>,
+    /// What it removed.
+    pub unset: BTreeSet<String>,
+    /// Why it is not running.
+    pub gates: Vec<Gate>,
+}
+
+/// Why a task was skipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Skipped {
+    /// That dependency failed or was itself skipped.
+    UpstreamFailed {
+        /// The dependency.
+        dependency: String,
+    },
+}
+
+/// One reason why a task waits, with its present value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gate {
+    /// The run has not started.
+    RunPending,
+    /// The run is paused.
+    RunPaused,
+    /// A dependency is not terminal.
+    Dependency {
+        /// The dependency.
+        task: String,
+        /// Where it stands.
+        state: task::State,
+    },
+    /// All slots are taken, or other tasks are first.
+    Slot {
+        /// Attempts that are running.
+        running: usize,
+        /// How many may run at once.
+        slots: usize,
+    },
+    /// The code of the run's workflow is not there.
+    PackageMissing {
+        /// The full name of the workflow.
+        workflow: String,
+    },
+}
+
+/// A run in brief.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunStatus {
+    /// The run.
+    pub id: RunId,
+    /// The full name of its workflow.
+    pub workflow: String,
+    /// Where it stands.
+    pub state: run::State,
+    /// When it was submitted.
+    pub created_at: Timestamp,
+    /// When its first task could start.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// One row of a run's history.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RunEvent {
+    /// Counts from 0 within the run, without gaps.
+    pub sequence: i64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened, such as `task_completed`.
+    pub kind: &'static str,
+    /// The task, if it is about one.
+    pub task: Option<String>,
+    /// The attempt, if it is about one.
+    pub attempt: Option<u32>,
+    /// What else is known: the input, a delta, an error.
+    pub details: Value,
+}
+
+impl RunReport {
+    /// How many tasks completed.
+    #[must_use]
+    pub fn n_completed(&self) -> usize {
+        self.tasks.iter().filter(|task| task.state == task::State::Completed).count()
+    }
+
+    /// The task of that id.
+    #[must_use]
+    pub fn task(&self, id: &str) -> Option<&TaskReport> {
+        self.tasks.iter().find(|task| task.id == id)
+    }
+
+    pub(crate) fn new(picture: Picture) -> Result<Self, StoreError> {
+        let Picture { id, version, state, created_at, started_at, finished_at, tasks, errors, deltas, context } =
+            picture;
+        let name = |task: u32| version.plan.task(task).id.as_ref().to_owned();
+        let mut reports = Vec::with_capacity(tasks.len());
+        for ((task, gates), number) in tasks.into_iter().zip(0..) {
+            let (mut set, mut unset) = (BTreeMap::new(), BTreeSet::new());
+            for (key, value) in deltas.get(&number).into_iter().flatten() {
+                match value {
+                    Some(value) => drop(set.insert(key.as_ref().to_owned(), decode(value)?)),
+                    None => drop(unset.insert(key.as_ref().to_owned())),
+                }
+            }
+            debug_assert!(task.fail_reason != Some(FailReason::Attempt) || errors.contains_key(&number));
+            reports.push(TaskReport {
+                id: name(number),
+                state: task.state,
+                attempt: task.attempt,
+                started_at: task.started_at,
+                finished_at: task.finished_at,
+                error: errors.get(&number).map(|error| (**error).clone()),
+                skipped: task.skip_reason.map(|SkipReason::UpstreamFailed { dependency }| Skipped::UpstreamFailed {
+                    dependency: name(dependency),
+                }),
+                set,
+                unset,
+                gates: gates.into_iter().map(|gate| Gate::named(gate, &name)).collect(),
+            });
+        }
+        let mut values = serde_json::Map::new();
+        let mut producers = BTreeMap::new();
+        for (key, (writer, value)) in context {
+            values.insert(key.as_ref().to_owned(), decode(&value)?);
+            if let Some(writer) = writer {
+                producers.insert(key.as_ref().to_owned(), name(writer));
+            }
+        }
+        Ok(Self {
+            id,
+            workflow: version.key.full_name(),
+            state,
+            created_at,
+            started_at,
+            finished_at,
+            tasks: reports,
+            context: Context::from_object(Value::Object(values)).unwrap_or_default(),
+            producers,
+        })
+    }
+}
+
+impl Gate {
+    fn named(gate: explain::Gate, name: &dyn Fn(u32) -> String) -> Self {
+        match gate {
+            explain::Gate::RunPending => Self::RunPending,
+            explain::Gate::RunPaused => Self::RunPaused,
+            explain::Gate::Dependency { task, state } => Self::Dependency { task: name(task), state },
+            explain::Gate::Slot { running, slots } => Self::Slot { running, slots },
+        }
+    }
+}
+
+fn decode(raw: &Raw) -> Result<Value, StoreError> {
+    let raw: &Arc<_> = raw;
+    serde_json::from_str(raw.get()).map_err(|error| StoreError::Corrupt { reason: format!("a value: {error}") })
+}

@@ -1,0 +1,169 @@
+//! The handle to one run: wait for its end, look at it, read its history.
+//!
+//! What a handle shows comes from the driver's memory while the engine drives the run, and from the store otherwise;
+//! it is the same either way, because a stored run is rebuilt by the decisions that made it.
+
+use std::sync::{Arc, Weak};
+
+use cloacina_workflow::{Context, Value};
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    Error,
+    catalog::stored_version,
+    core::run,
+    engine::{Shared, alive},
+    id::RunId,
+    report::{Gate, RunEvent, RunReport, RunStatus, TaskReport},
+    runtime::{Event, Inspected, Phase, RunRecord, load, records},
+    store::{self, EventRow, RunRow, WorkflowRow},
+};
+
+/// A handle to one run. It does not keep the engine alive.
+#[derive(Clone, Debug)]
+pub struct RunHandle {
+    id: RunId,
+    shared: Weak<Shared>,
+    /// Known from the start for a run that was submitted through this handle.
+    phase: Option<watch::Receiver<Phase>>,
+}
+
+impl RunHandle {
+    pub(crate) fn new(id: RunId, shared: Weak<Shared>, phase: Option<watch::Receiver<Phase>>) -> Self {
+        Self { id, shared, phase }
+    }
+
+    /// The run's id.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// Waits until the run has ended, however it ends.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`] if the engine stops before; the run goes on with the next start. [`Error::RunLost`] if
+    /// the store fails.
+    pub async fn wait(&self) -> Result<RunReport, Error> {
+        let phase = match &self.phase {
+            Some(phase) => Some(phase.clone()),
+            None => self.watch().await?,
+        };
+        let Some(mut phase) = phase else {
+            let report = self.report().await?;
+            // A run that nobody drives and that has not ended belongs to an engine that is about to stop.
+            return if report.state.is_terminal() { Ok(report) } else { Err(Error::ShutDown) };
+        };
+        let ended = phase.wait_for(|phase| !matches!(phase, Phase::Active)).await;
+        let ended = ended.map_err(|_| Error::ShutDown)?.clone();
+        match ended {
+            Phase::Ended(record) => Ok(RunReport::new(record.picture(None))?),
+            Phase::Lost(source) => Err(Error::RunLost { id: self.id, source }),
+            Phase::Fenced => Err(Error::Fenced { id: self.id }),
+            Phase::Active => Err(Error::ShutDown),
+        }
+    }
+
+    /// The run and all its tasks as they are now.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`], or what the store says.
+    pub async fn report(&self) -> Result<RunReport, Error> {
+        if let Some(record) = self.ended() {
+            return Ok(RunReport::new(record.picture(None))?);
+        }
+        let shared = alive(&self.shared)?;
+        let (answer, answered) = oneshot::channel();
+        shared.engine.send(Event::Inspect { run: self.id, answer })?;
+        match answered.await.map_err(|_| Error::ShutDown)? {
+            Inspected::Live(picture) => Ok(RunReport::new(picture)?),
+            Inspected::Elsewhere => self.stored_report(&shared).await,
+            Inspected::Dormant => {
+                let mut report = self.stored_report(&shared).await?;
+                let missing = Gate::PackageMissing { workflow: report.workflow.clone() };
+                for task in report.tasks.iter_mut().filter(|task| !task.state.is_terminal()) {
+                    task.gates = vec![missing.clone()];
+                }
+                Ok(report)
+            }
+        }
+    }
+
+    /// Where the run stands.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub async fn state(&self) -> Result<run::State, Error> {
+        Ok(self.status().await?.state)
+    }
+
+    /// The run in brief.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub async fn status(&self) -> Result<RunStatus, Error> {
+        let RunReport { id, workflow, state, created_at, started_at, finished_at, .. } = self.report().await?;
+        Ok(RunStatus { id, workflow, state, created_at, started_at, finished_at })
+    }
+
+    /// The tasks in the order of the source.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub async fn tasks(&self) -> Result<Vec<TaskReport>, Error> {
+        Ok(self.report().await?.tasks)
+    }
+
+    /// The input overlaid with what the tasks wrote that completed so far.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub async fn context(&self) -> Result<Context<Value>, Error> {
+        Ok(self.report().await?.context)
+    }
+
+    /// The run's history as it is stored.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub async fn events(&self) -> Result<Vec<RunEvent>, Error> {
+        let (_, workflow, rows) = self.stored(&*alive(&self.shared)?).await?;
+        Ok(records(&stored_version(&workflow)?.plan, rows))
+    }
+
+    async fn watch(&self) -> Result<Option<watch::Receiver<Phase>>, Error> {
+        let (answer, answered) = oneshot::channel();
+        alive(&self.shared)?.engine.send(Event::Watch { run: self.id, answer })?;
+        answered.await.map_err(|_| Error::ShutDown)
+    }
+
+    fn ended(&self) -> Option<Arc<RunRecord>> {
+        match &*self.phase.as_ref()?.borrow() {
+            Phase::Ended(record) => Some(record.clone()),
+            Phase::Active | Phase::Lost(_) | Phase::Fenced => None,
+        }
+    }
+
+    async fn stored_report(&self, shared: &Shared) -> Result<RunReport, Error> {
+        let (run, workflow, rows) = self.stored(shared).await?;
+        let version = Arc::new(stored_version(&workflow)?);
+        let (record, _) = load(version, &run, rows)?;
+        Ok(RunReport::new(record.picture(None))?)
+    }
+
+    async fn stored(&self, shared: &Shared) -> Result<(RunRow, WorkflowRow, Vec<EventRow>), Error> {
+        let id = self.id;
+        let read = shared.store().read("reading a run", move |connection| {
+            Ok(match store::run_get(connection, id)? {
+                Ok(Some(run)) => {
+                    let workflow = store::workflow_get(connection, run.workflow)?;
+                    let rows = store::event_list(connection, id)?;
+                    workflow.and_then(|workflow| Ok(Some((run, workflow, rows?))))
+                }
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            })
+        });
+        read.await??.ok_or(Error::UnknownRun { id })
+    }
+}

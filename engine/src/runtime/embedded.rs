@@ -1,0 +1,75 @@
+//! Runs the tasks of workflows that are compiled into the program, on a tokio runtime that is not the program's.
+//!
+//! An `async fn` is a task of that runtime, a plain `fn` runs on one of its blocking threads; either way a task that
+//! blocks can delay its neighbors and never the engine.
+
+use std::{fmt, future, sync::Arc};
+
+use cloacina_workflow::{__private::v1 as sdk, Function, TaskError};
+use tokio::runtime::Handle;
+use tracing::Instrument;
+
+use super::runner::{Attempt, TaskRunner};
+
+/// The runner of one compiled-in workflow.
+pub(crate) struct EmbeddedRunner {
+    functions: &'static [Function],
+    tasks: Handle,
+}
+
+impl EmbeddedRunner {
+    pub(crate) fn new(functions: &'static [Function], tasks: Handle) -> Self {
+        Self { functions, tasks }
+    }
+}
+
+impl TaskRunner for EmbeddedRunner {
+    fn start(&self, attempt: Attempt) {
+        let task = attempt.plan.task(attempt.key.task);
+        let Some(function) = self.functions.get(task.function as usize).copied() else {
+            let message = format!("the workflow has no function {}", task.function);
+            attempt.completion.complete(Err(TaskError::Permanent { message }));
+            return;
+        };
+        let span = tracing::info_span!(
+            "attempt",
+            run.id = %attempt.key.run,
+            task.name = %task.id,
+            attempt = attempt.key.attempt
+        );
+        if task.blocking {
+            let tasks = self.tasks.clone();
+            self.tasks.spawn_blocking(move || {
+                let _entered = span.enter();
+                let (attempt, completion) = prepare(function, attempt);
+                let result = attempt
+                    .and_then(|attempt| attempt.run_blocking(|future| tasks.block_on(future), future::pending()));
+                completion.complete(result);
+            });
+        } else {
+            let run = async move {
+                let (attempt, completion) = prepare(function, attempt);
+                let result = match attempt {
+                    Ok(attempt) => attempt.run(future::pending()).await,
+                    Err(error) => Err(error),
+                };
+                completion.complete(result);
+            };
+            // The driver counts attempts by their slots and waits for them when it shuts down.
+            self.tasks.spawn(run.instrument(span));
+        }
+    }
+}
+
+/// Makes the call ready; what is not needed for it any more is dropped here.
+fn prepare(function: Function, attempt: Attempt) -> (Result<sdk::Attempt, TaskError>, super::runner::Completion) {
+    let host = Arc::new(attempt.completion.host());
+    let call = sdk::Attempt::new(function, attempt.payload_view(), Arc::new(attempt.info()), host);
+    (call, attempt.completion)
+}
+
+impl fmt::Debug for EmbeddedRunner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("EmbeddedRunner").field("functions", &self.functions.len()).finish_non_exhaustive()
+    }
+}

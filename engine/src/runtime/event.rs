@@ -1,0 +1,79 @@
+//! Everything that wakes the driver.
+//!
+//! The queue has no bound of its own; its sources have: submissions hold a permit until they are answered, attempts a
+//! slot until they end, and each commit belongs to one of those.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use cloacina_workflow::Timestamp;
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    active::{Picture, RunRecord},
+    runner::Ended,
+};
+use crate::{
+    Error,
+    catalog::Workflow,
+    core::context::{Key, Value},
+    id::RunId,
+    store::{Error as StoreError, EventRow, Outcome, RunRow},
+};
+
+/// Something for the driver to do.
+pub(crate) enum Event {
+    /// A new run.
+    Submit(Box<Submission>),
+    /// An attempt ended.
+    Ended(Box<Ended>),
+    /// The store answers the oldest commits, in order.
+    Committed(Vec<Outcome>),
+    /// Code that runs may wait for is there now.
+    WorkflowAdded(Workflow),
+    /// Histories of runs that waited for their code.
+    Loaded { workflow: Workflow, runs: Result<Vec<(RunRow, Vec<EventRow>)>, StoreError> },
+    /// Somebody wants to wait for a run; `None` if it is not one that this engine drives.
+    Watch { run: RunId, answer: oneshot::Sender<Option<watch::Receiver<Phase>>> },
+    /// Somebody wants to look at a run.
+    Inspect { run: RunId, answer: oneshot::Sender<Inspected> },
+    /// The engine ends: attempts may finish for so long.
+    Stop { grace: Duration },
+    /// The store's writer has ended, which it does not do by itself.
+    WriterGone,
+}
+
+/// What the driver has of a run.
+#[derive(Debug)]
+pub(crate) enum Inspected {
+    /// It drives the run.
+    Live(Picture),
+    /// The run waits for its code.
+    Dormant,
+    /// Whatever there is stands in the store.
+    Elsewhere,
+}
+
+/// A run to be.
+pub(crate) struct Submission {
+    pub(crate) id: RunId,
+    pub(crate) workflow: Workflow,
+    pub(crate) input: BTreeMap<Key, Value>,
+    /// The input as it is stored.
+    pub(crate) payload: Vec<u8>,
+    pub(crate) created_at: Timestamp,
+    /// Told when the submission is durable.
+    pub(crate) answer: oneshot::Sender<Result<watch::Receiver<Phase>, Error>>,
+}
+
+/// What those who wait for a run see. When the sender is gone without an end, the engine has shut down.
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    /// It has not ended.
+    Active,
+    /// It has, durably.
+    Ended(Arc<RunRecord>),
+    /// The engine had to let go of it; it goes on with the next start.
+    Lost(Arc<StoreError>),
+    /// Another engine has taken it over.
+    Fenced,
+}

@@ -1,0 +1,260 @@
+//! Starting and stopping: everything that one engine consists of is made here, in one list, and taken down here.
+//!
+//! The driver's thread owns it all. It opens the store (which may block), then drives, then takes down in the
+//! opposite order; the lock on the database is the last thing to go. Handles only have a channel to it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::AtomicBool,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle, ThreadId},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::{oneshot, watch},
+};
+
+use super::{
+    driver::{Answering, Dormant, Driver, Stopped, Stopping},
+    event::{Event, Phase},
+    notice::Board,
+    runner::Surroundings,
+    timer::Timers,
+};
+use crate::{
+    Error,
+    catalog::{self, Version},
+    clock::Clock,
+    core::admit::Admission,
+    store::{self, Ownership, RunRow, Store, WorkflowRow},
+};
+
+/// How long the last handle waits for the engine when it is dropped. Recording what is abandoned takes one commit;
+/// more than this is a disk in trouble, and then dropping must not hang.
+const DROP_WAIT: Duration = Duration::from_secs(5);
+
+/// How long idle threads of the tasks' runtime get to end.
+const TASKS_WAIT: Duration = Duration::from_secs(1);
+
+/// What an engine is started with.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) database: PathBuf,
+    pub(crate) slots: usize,
+    /// Threads of the runtime for compiled-in `async fn` tasks.
+    pub(crate) n_task_threads: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) board: Board,
+}
+
+/// The handles' side of a running engine; stops it when dropped.
+pub(crate) struct Engine {
+    events: Sender<Event>,
+    pub(crate) store: Store,
+    pub(crate) tasks: Handle,
+    thread: Mutex<Option<Thread>>,
+}
+
+struct Thread {
+    join: JoinHandle<()>,
+    ended: Receiver<()>,
+    id: ThreadId,
+}
+
+/// What the driver's thread gives to the handles once it is ready. Stops the engine if nobody takes it.
+struct Ready {
+    events: Option<Sender<Event>>,
+    store: Store,
+    tasks: Handle,
+}
+
+/// Starts an engine.
+///
+/// # Errors
+/// Whatever keeps the database or the threads from being used; nothing is left running then.
+pub(crate) async fn launch(config: Config) -> Result<Engine, Error> {
+    let (ready, is_ready) = oneshot::channel();
+    let (end, ended) = mpsc::channel();
+    let join = thread::Builder::new()
+        .name("cloacina-driver".to_owned())
+        .spawn(move || {
+            // Dropped last of all, which tells whoever waits that everything has been taken down.
+            let _end = end;
+            drive(config, ready);
+        })
+        .map_err(Error::Thread)?;
+    let thread = Thread { id: join.thread().id(), join, ended };
+    let mut ready: Ready = is_ready.await.map_err(|_| Error::ShutDown)??;
+    let events = ready.events.take().ok_or(Error::ShutDown)?;
+    Ok(Engine { events, store: ready.store.clone(), tasks: ready.tasks.clone(), thread: Mutex::new(Some(thread)) })
+}
+
+impl Engine {
+    pub(crate) fn send(&self, event: Event) -> Result<(), Error> {
+        self.events.send(event).map_err(|_| Error::ShutDown)
+    }
+
+    /// Stops the engine and waits until everything has been taken down. Attempts may finish for `grace`.
+    pub(crate) async fn stop(&self, grace: Duration) -> Result<(), Error> {
+        // An engine that has stopped before needs no telling.
+        self.send(Event::Stop { grace }).ok();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Thread { join, ended, .. }) = thread else { return Ok(()) };
+        let (told, is_told) = oneshot::channel();
+        let waiter = thread::Builder::new()
+            .name("cloacina-stop".to_owned())
+            .spawn(move || {
+                // The sender is never used; it is gone when the driver's thread ends.
+                ended.recv().ok();
+                if join.join().is_err() {
+                    tracing::error!("the driver panicked");
+                }
+                told.send(()).ok();
+            })
+            .map_err(Error::Thread)?;
+        is_told.await.map_err(|_| Error::ShutDown)?;
+        if waiter.join().is_err() {
+            tracing::error!("the thread that waited for the driver panicked");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // An engine that has stopped before needs no telling.
+        self.events.send(Event::Stop { grace: Duration::ZERO }).ok();
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Thread { join, ended, id }) = thread else { return };
+        if id == thread::current().id() {
+            return;
+        }
+        match ended.recv_timeout(DROP_WAIT) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                if join.join().is_err() {
+                    tracing::error!("the driver panicked");
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => tracing::warn!("the engine is still stopping in the background"),
+        }
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        if let Some(events) = self.events.take() {
+            // The driver cannot have ended before it was told to.
+            events.send(Event::Stop { grace: Duration::ZERO }).ok();
+        }
+    }
+}
+
+/// The life of the driver's thread.
+fn drive(config: Config, ready: oneshot::Sender<Result<Ready, Error>>) {
+    let (events, queue) = mpsc::channel();
+    match open(config, events.clone()) {
+        Ok((driver, tasks)) => {
+            let handles = Ready { events: Some(events), store: driver.store.clone(), tasks: tasks.handle().clone() };
+            // If nobody takes them, dropping them stops the driver at once.
+            drop(ready.send(Ok(handles)));
+            let Stopped { store, has_abandoned } = driver.run(&queue);
+            if has_abandoned {
+                tasks.shutdown_background();
+            } else {
+                tasks.shutdown_timeout(TASKS_WAIT);
+            }
+            store.close();
+        }
+        // Whoever started the engine may have stopped waiting.
+        Err(error) => drop(ready.send(Err(error))),
+    }
+}
+
+fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Error> {
+    let Config { database, slots, n_task_threads, clock, board } = config;
+    let answering = Answering { events: events.clone() };
+    let answers: store::Answers = Box::new(move |outcomes| {
+        // Without a driver nobody waits for the outcomes.
+        answering.events.send(Event::Committed(outcomes)).ok();
+    });
+    let store = Store::open(store::Options { path: database, answers })?;
+    let opened = read_unfinished(&store).and_then(|unfinished| Ok((unfinished, task_runtime(n_task_threads, slots)?)));
+    let ((ownership, rows, workflows), tasks) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            store.close();
+            return Err(error);
+        }
+    };
+    let committer = store.committer()?;
+    let dormant = rows.into_iter().map(|row| {
+        let dormant = Dormant { is_loading: false, phase: watch::Sender::new(Phase::Active), row };
+        (dormant.row.id, dormant)
+    });
+    let driver = Driver {
+        surroundings: Arc::new(Surroundings { events, board, clock, is_stopping: AtomicBool::new(false) }),
+        store,
+        committer: Some(committer),
+        epoch: ownership.epoch,
+        closed_in_order: ownership.closed_in_order,
+        runs: HashMap::new(),
+        dormant: dormant.collect(),
+        versions: versions(workflows),
+        admission: Admission::new(slots),
+        timers: Timers::default(),
+        commits: Vec::new(),
+        pending: VecDeque::new(),
+        stopping: Stopping::No,
+        is_incomplete: false,
+    };
+    Ok((driver, tasks))
+}
+
+/// Takes over the unfinished runs, with the workflows that they are pinned to.
+fn read_unfinished(store: &Store) -> Result<(Ownership, Vec<RunRow>, Vec<WorkflowRow>), Error> {
+    let (ownership, rows, workflows) = store.write_blocking("taking over runs", |connection| {
+        let ownership = store::epoch_begin_in_txn(connection)?;
+        let rows = store::run_take_over(connection, ownership.epoch)?;
+        let workflows = store::workflow_list(connection)?;
+        Ok((ownership, rows, workflows))
+    })?;
+    Ok((ownership, rows?, workflows?))
+}
+
+/// The runtime for compiled-in tasks; not the program's, so that a task that blocks delays tasks only.
+fn task_runtime(n_threads: usize, slots: usize) -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(n_threads)
+        // Each slot may hold a blocking task.
+        .max_blocking_threads(slots)
+        .thread_name("cloacina-task")
+        .enable_all()
+        .build()
+        .map_err(Error::Thread)
+}
+
+fn versions(rows: Vec<WorkflowRow>) -> HashMap<crate::id::WorkflowId, Arc<Version>> {
+    let mut versions = HashMap::new();
+    for row in rows {
+        match catalog::stored_version(&row) {
+            Ok(version) => {
+                versions.insert(row.id, Arc::new(version));
+            }
+            Err(error) => tracing::error!(workflow = %row.key.full_name(), %error, "a stored workflow is damaged"),
+        }
+    }
+    versions
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Engine").field("store", &self.store).finish_non_exhaustive()
+    }
+}

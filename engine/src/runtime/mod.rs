@@ -1,0 +1,41 @@
+//! What makes the core's decisions happen: threads, channels and user code.
+//!
+//! ```text
+//!   handles ──Event──▶ driver ──commits──▶ store's writer
+//!                      ▲  │ ▲                   │
+//!             Event::  │  │ └─ Event::Committed ┘
+//!             Ended    │  ▼
+//!                    task runners (own tokio runtime, blocking threads, packages)
+//! ```
+//! - **Decide, commit, perform.** The driver is one thread that owns every run in memory. It turns events into
+//!   decisions, hands their transitions to the store, and performs their effects when the store says that they are
+//!   durable. Nothing else starts an attempt or ends a run.
+//! - **Idle is idle.** Without events and due timers the driver is blocked on its queue.
+//! - **User code never runs here.** Attempts run on threads of their own, and come back as one event each.
+//!
+//! Shutting down: nothing new is admitted; attempts may finish until the deadline and are committed; what still runs
+//! is recorded as interrupted and abandoned; then the store is closed and the lock given back, last of all.
+
+mod active;
+mod driver;
+mod embedded;
+mod event;
+mod history;
+mod launch;
+mod notice;
+mod runner;
+mod timer;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::notice::{Notice, NoticeKind, Notices};
+pub(crate) use self::{
+    active::{Picture, RunRecord},
+    embedded::EmbeddedRunner,
+    event::{Event, Inspected, Phase, Submission},
+    history::{input_payload, load, records},
+    launch::{Config, Engine, launch},
+    notice::Board,
+    runner::TaskRunner,
+};

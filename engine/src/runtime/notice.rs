@@ -1,0 +1,141 @@
+//! Notices: what happens in an engine, told live to whoever listens.
+//!
+//! A notice is told after what it says is durable; logs and heartbeats are told at once and kept nowhere. Listening
+//! never slows the engine: each listener has room for a bounded number of notices, and one that falls behind loses
+//! the oldest and is told how many.
+
+use std::sync::Arc;
+
+use cloacina_workflow::{Level, TaskError, Timestamp};
+use tokio::sync::broadcast;
+
+use crate::{RunState, id::RunId};
+
+/// Notices that a listener may be behind. Room for the logs of some hundred attempts that all talk at once.
+const NOTICES_MAX: usize = 4096;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Notice {
+    /// The run that it happened to.
+    pub run: RunId,
+    /// The task, if it is about one.
+    pub task: Option<Arc<str>>,
+    /// The attempt, counted from 1; 0 if it is about none.
+    pub attempt: u32,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: NoticeKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum NoticeKind {
+    /// The run was created and begins.
+    RunStarted,
+    /// An attempt begins.
+    Started,
+    /// The task completed.
+    Completed,
+    /// The task failed.
+    Failed {
+        /// Why.
+        error: TaskError,
+    },
+    /// The task will not run.
+    Skipped {
+        /// The dependency that failed or was itself skipped.
+        because_of: Arc<str>,
+    },
+    /// The engine ended while the attempt could have been running; another one follows.
+    Interrupted,
+    /// Two tasks wrote different values to one key.
+    ContextConflict {
+        /// The key.
+        key: Arc<str>,
+        /// The task whose value stands.
+        winner: Arc<str>,
+        /// The task whose value is hidden.
+        loser: Arc<str>,
+    },
+    /// The task wrote a line to its log.
+    Log {
+        /// How important it is.
+        level: Level,
+        /// Where it came from, by convention a module.
+        target: String,
+        /// The line.
+        message: String,
+        /// A JSON object as text, or empty.
+        fields: String,
+    },
+    /// The task showed that it is alive.
+    Heartbeat {
+        /// How far it is, in thousandths.
+        permille: u32,
+        /// What it is at.
+        note: String,
+    },
+    /// The run has ended.
+    RunFinished {
+        /// How.
+        state: RunState,
+    },
+}
+
+/// A listener's notices; made by `Engine::subscribe`.
+#[derive(Debug)]
+pub struct Notices {
+    receiver: broadcast::Receiver<Notice>,
+    n_dropped: u64,
+}
+
+impl Notices {
+    /// The next notice; `None` when the engine has shut down.
+    pub async fn next(&mut self) -> Option<Notice> {
+        loop {
+            match self.receiver.recv().await {
+                Ok(notice) => return Some(notice),
+                Err(broadcast::error::RecvError::Lagged(n_dropped)) => self.n_dropped += n_dropped,
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// How many notices were lost because this listener was behind.
+    #[must_use]
+    pub fn n_dropped(&self) -> u64 {
+        self.n_dropped
+    }
+}
+
+/// Where notices are put up.
+#[derive(Clone, Debug)]
+pub(crate) struct Board {
+    sender: broadcast::Sender<Notice>,
+}
+
+impl Board {
+    pub(crate) fn new() -> Self {
+        Self { sender: broadcast::Sender::new(NOTICES_MAX) }
+    }
+
+    pub(crate) fn subscribe(&self) -> Notices {
+        Notices { receiver: self.sender.subscribe(), n_dropped: 0 }
+    }
+
+    /// Whether anyone listens; if not, notices need not even be made.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    pub(crate) fn put(&self, notice: Notice) {
+        if self.is_watched() {
+            // The last listener may have left just now.
+            self.sender.send(notice).ok();
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The seam between the driver and user code: who runs attempts, and what comes back.
+//!
+//! A runner starts an attempt and returns at once; the attempt runs elsewhere. Each attempt comes with a
+//! [`Completion`], which sends exactly one end to the driver: when it is completed, or when it is dropped.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
+    },
+};
+
+use cloacina_workflow::{
+    __private::v1::Host,
+    Level, TaskError, TaskInfo, Timestamp,
+    payload::{self, Delta},
+};
+
+use super::{
+    event::Event,
+    history,
+    notice::{Board, Notice, NoticeKind},
+};
+use crate::{
+    clock::Clock,
+    core::{context::View, plan::Plan},
+    id::RunId,
+};
+
+/// Runs attempts of one package, or of the workflows compiled into the program.
+pub(crate) trait TaskRunner: fmt::Debug + Send + Sync {
+    /// Starts the attempt and returns at once. Must not block and must not panic: it is called on the driver's thread.
+    fn start(&self, attempt: Attempt);
+}
+
+/// One attempt to be run.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) key: AttemptKey,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) view: View,
+    pub(crate) completion: Completion,
+}
+
+/// Names one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AttemptKey {
+    pub(crate) run: RunId,
+    pub(crate) task: u32,
+    /// Counts from 1.
+    pub(crate) attempt: u32,
+}
+
+/// An attempt's end on its way to the driver.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) key: AttemptKey,
+    pub(crate) result: Result<Arc<Delta>, TaskError>,
+    /// The delta or the error as it is stored; made here so that the driver does not have to.
+    pub(crate) payload: Option<Vec<u8>>,
+    pub(crate) started_at: Timestamp,
+    pub(crate) finished_at: Timestamp,
+}
+
+/// What all attempts of an engine share.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    pub(super) events: Sender<Event>,
+    pub(super) board: Board,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Set when the engine no longer waits for attempts.
+    pub(super) is_stopping: AtomicBool,
+}
+
+/// Sends the one end of an attempt, and its signs of life before that.
+#[derive(Debug)]
+pub(crate) struct Completion {
+    key: AttemptKey,
+    task: Arc<str>,
+    surroundings: Arc<Surroundings>,
+    started_at: Timestamp,
+    is_sent: bool,
+}
+
+impl Attempt {
+    /// What the function must be told of itself.
+    pub(crate) fn info(&self) -> TaskInfo {
+        let mut info = TaskInfo::default();
+        info.task = self.plan.task(self.key.task).id.as_ref().to_owned();
+        info.attempt = self.key.attempt;
+        info.idempotency_key = self.idempotency_key();
+        info
+    }
+
+    /// The same whenever this attempt is started again.
+    pub(crate) fn idempotency_key(&self) -> String {
+        format!("{}/{}/{}", self.key.run, self.plan.task(self.key.task).id, self.key.attempt)
+    }
+
+    /// What the function sees, with the names of those who wrote it.
+    pub(crate) fn payload_view(&self) -> payload::View {
+        let writer = |rank: u32| self.plan.task(self.plan.graph.order()[rank as usize]).id.clone();
+        let mut view = payload::View::default();
+        for (key, write) in &*self.view {
+            if let Some(value) = write.value() {
+                view.values.insert(key.clone(), value.clone());
+                if let Some(rank) = write.rank() {
+                    view.producer.insert(key.clone(), writer(rank));
+                }
+            }
+            for hidden in write.hidden() {
+                if let (Some(rank), Some(value)) = (hidden.rank(), hidden.value()) {
+                    let of_writer: &mut BTreeMap<_, _> = view.from.entry(writer(rank)).or_default();
+                    of_writer.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        view
+    }
+}
+
+impl Completion {
+    pub(super) fn new(key: AttemptKey, task: Arc<str>, surroundings: Arc<Surroundings>) -> Self {
+        let started_at = surroundings.clock.now();
+        Self { key, task, surroundings, started_at, is_sent: false }
+    }
+
+    /// Ends the attempt. The view should be dropped before, so that the next task's can be made in its place.
+    pub(crate) fn complete(mut self, result: Result<Delta, TaskError>) {
+        self.send(result);
+    }
+
+    /// Takes a log line of the attempt. `fields` is a JSON object as text, or empty.
+    pub(crate) fn log(&self, level: Level, target: &str, message: &str, fields: &str) {
+        self.host().log(level, target, message, fields);
+    }
+
+    /// Takes a sign of life.
+    pub(crate) fn heartbeat(&self, permille: u32, note: &str) {
+        self.host().heartbeat(permille, note);
+    }
+
+    /// What the attempt's context talks to.
+    pub(crate) fn host(&self) -> AttemptHost {
+        AttemptHost { key: self.key, task: self.task.clone(), surroundings: self.surroundings.clone() }
+    }
+
+    fn send(&mut self, result: Result<Delta, TaskError>) {
+        if std::mem::replace(&mut self.is_sent, true) {
+            return;
+        }
+        let (result, payload) = match result.map(Arc::new) {
+            Ok(delta) => match history::delta_payload(&delta) {
+                Ok(payload) => (Ok(delta), payload),
+                Err(error) => {
+                    let error = TaskError::from(error);
+                    let payload = history::error_payload(&error);
+                    (Err(error), Some(payload))
+                }
+            },
+            Err(error) => {
+                let payload = history::error_payload(&error);
+                (Err(error), Some(payload))
+            }
+        };
+        let finished_at = self.surroundings.clock.now();
+        let ended = Ended { key: self.key, result, payload, started_at: self.started_at, finished_at };
+        // Without a driver the attempt has been recorded as interrupted, and nobody waits for its end.
+        self.surroundings.events.send(Event::Ended(Box::new(ended))).ok();
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        if !self.is_sent {
+            let message = "the attempt went away without a result".to_owned();
+            self.send(Err(TaskError::Panicked { message, location: None }));
+        }
+    }
+}
+
+/// The host of one attempt's context.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptHost {
+    key: AttemptKey,
+    task: Arc<str>,
+    surroundings: Arc<Surroundings>,
+}
+
+impl AttemptHost {
+    fn put(&self, kind: NoticeKind) {
+        let Surroundings { board, clock, .. } = &*self.surroundings;
+        let AttemptKey { run, attempt, .. } = self.key;
+        board.put(Notice { run, task: Some(self.task.clone()), attempt, at: clock.now(), kind });
+    }
+}
+
+impl Host for AttemptHost {
+    fn log(&self, level: Level, target: &str, message: &str, fields: &str) {
+        if self.surroundings.board.is_watched() {
+            let (target, message, fields) = (target.to_owned(), message.to_owned(), fields.to_owned());
+            self.put(NoticeKind::Log { level, target, message, fields });
+        }
+    }
+
+    fn heartbeat(&self, permille: u32, note: &str) {
+        if self.surroundings.board.is_watched() {
+            self.put(NoticeKind::Heartbeat { permille, note: note.to_owned() });
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.surroundings.is_stopping.load(Ordering::Relaxed)
+    }
+}
