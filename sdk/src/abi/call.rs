@@ -1,4 +1,6 @@
 //! One call on the package's side: the link to the host, and the guard that completes it exactly once.
+//!
+//! Every call to the host holds the link open, so that a package which was shut down cannot reach a host that is gone.
 
 use std::{
     fmt,
