@@ -86,6 +86,8 @@ impl Module {
         for attribute in item.attrs.iter().filter(|attribute| is_module_attribute(attribute)) {
             mistakes.push(attribute, "a module is one workflow: give it one such attribute");
         }
+        // The other attribute would find its tasks already taken and complain about that.
+        item.attrs.retain(|attribute| !is_module_attribute(attribute));
         let (tasks, functions) = clean(&mut item, mistakes);
         let name = match &attributes.name {
             Some(name) => name.clone(),

@@ -4,7 +4,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Item, Path};
+use syn::{FnArg, Item, Path, parse_quote};
 
 use crate::{ast::Module, expand, mistakes::Mistakes};
 
@@ -12,8 +12,7 @@ use crate::{ast::Module, expand, mistakes::Mistakes};
 pub(crate) fn with_stub(module: Module, private: &Path, mistakes: Mistakes) -> TokenStream {
     let Module { name, mut item, .. } = module;
     if let Some((_, items)) = &mut item.content {
-        // A function with `self` is refused by the compiler as well, and cannot be called by anyone.
-        items.retain(|item| !matches!(item, Item::Fn(function) if function.sig.receiver().is_some()));
+        items.iter_mut().for_each(without_self);
         let has_own = items.iter().any(|item| matches!(item, Item::Fn(function) if function.sig.ident == "workflow"));
         if !has_own {
             let body = quote!(::core::unreachable!("the module has mistakes"));
@@ -27,4 +26,16 @@ pub(crate) fn with_stub(module: Module, private: &Path, mistakes: Mistakes) -> T
 pub(crate) fn unread(tokens: TokenStream, mistakes: Mistakes) -> TokenStream {
     let errors = mistakes.into_compile_errors();
     quote!(#tokens #errors)
+}
+
+/// A function with `self` outside of an `impl` is refused by the compiler a second time, so it loses that parameter and
+/// its body, which may use it.
+fn without_self(item: &mut Item) {
+    if let Item::Fn(function) = item
+        && function.sig.receiver().is_some()
+    {
+        let inputs = std::mem::take(&mut function.sig.inputs);
+        function.sig.inputs = inputs.into_iter().filter(|input| matches!(input, FnArg::Typed(_))).collect();
+        function.block = parse_quote!({ ::core::unreachable!("the module has mistakes") });
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A name is near when its edit distance (insertions, deletions, replacements, swapped neighbors) is at most a third of
 //! the longer word, or when one of the two begins or ends with the other. Words of similar engines that no distance finds
-//! (`retries`, `depends_on`) are translated first.
+//! (`retries`, `depends_on`) stand for ours.
 
 /// The distance above which no length makes two words near.
 const DISTANCE_MAX: usize = 4;
@@ -39,15 +39,12 @@ const TRANSLATIONS: &[(&str, &str)] = &[
 /// The word of `candidates` that is most probably meant by `word`; the first one where several are as near.
 pub(crate) fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
-    let translated = TRANSLATIONS.iter().find(|(theirs, _)| *theirs == lower).map(|(_, ours)| *ours);
-    let mut best: Option<(usize, &'a str)> = None;
-    for candidate in candidates {
-        let Some(distance) = rank(&lower, candidate, translated) else { continue };
-        if best.is_none_or(|(nearest, _)| distance < nearest) {
-            best = Some((distance, candidate));
-        }
-    }
-    best.map(|(_, candidate)| candidate)
+    let ranked = candidates.into_iter().filter_map(|candidate| {
+        let translated = TRANSLATIONS.iter().filter(|(_, ours)| *ours == candidate).map(|(theirs, _)| *theirs);
+        let ranks = translated.filter_map(|theirs| rank(&lower, theirs)).chain(rank(&lower, candidate));
+        Some((ranks.min()?, candidate))
+    });
+    ranked.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
 /// `; did you mean …` or nothing, to be appended to a message.
@@ -67,10 +64,7 @@ pub(crate) fn list(words: &[&str]) -> String {
     }
 }
 
-fn rank(lower: &str, candidate: &str, translated: Option<&str>) -> Option<usize> {
-    if translated == Some(candidate) {
-        return Some(0);
-    }
+fn rank(lower: &str, candidate: &str) -> Option<usize> {
     let other = candidate.to_lowercase();
     let longer = lower.chars().count().max(other.chars().count());
     let shorter = lower.chars().count().min(other.chars().count());
@@ -123,7 +117,7 @@ mod tests {
             ("dependancies", Some("dependencies")),
             ("depends_on", Some("dependencies")),
             ("retry_attempt", Some("retry_attempts")),
-            ("retires", None),
+            ("retires", Some("retry_attempts")),
             ("retries", Some("retry_attempts")),
             ("retry_delay", Some("retry_delay_ms")),
             ("timeout", Some("timeout_ms")),

@@ -1,14 +1,13 @@
 //! The function table: tasks in the order of the source, then callbacks in the order in which tasks first name them.
 //!
 //! An entry is a closure without captures around a call of the user's function. Its tokens have the place of the
-//! function's name (the conversion of the error, that of the return type), so that a future that is not `Send` or an
-//! error that does not convert is reported there.
+//! function's name, so that a future that is not `Send` or an error that does not convert is reported there.
 
 use std::collections::BTreeSet;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote_spanned;
-use syn::{Path, ReturnType, Signature, spanned::Spanned};
+use quote::{ToTokens, quote_spanned};
+use syn::{Path, Signature};
 
 use crate::ast::{Function, Module};
 
@@ -32,44 +31,47 @@ fn find<'a>(module: &'a Module, ident: &Ident) -> Option<&'a Function> {
 
 fn task_entry(signature: &Signature, private: &Path) -> TokenStream {
     let function = &signature.ident;
-    let place = placed(function.span());
-    let call = quote_spanned!(place=> self::#function(context));
+    let (place, private) = placed(function, private);
     if signature.asyncness.is_some() {
-        let result = converted("task_result", &quote_spanned!(place=> #call.await), signature, private);
         quote_spanned! {place=>
-            #private::Function::AsyncTask(|context| ::std::boxed::Box::pin(async move { #result }))
+            #private::Function::AsyncTask(|context| ::std::boxed::Box::pin(async move {
+                #private::task_result(self::#function(context).await)
+            }))
         }
     } else {
-        let result = converted("task_result", &call, signature, private);
-        quote_spanned!(place=> #private::Function::Task(|context| #result))
+        quote_spanned! {place=>
+            #private::Function::Task(|context| #private::task_result(self::#function(context)))
+        }
     }
 }
 
 fn callback_entry(signature: &Signature, private: &Path) -> TokenStream {
     let function = &signature.ident;
-    let place = placed(function.span());
-    let call = quote_spanned!(place=> self::#function(outcome, context));
+    let (place, private) = placed(function, private);
     if signature.asyncness.is_some() {
-        let result = converted("callback_result", &quote_spanned!(place=> #call.await), signature, private);
         quote_spanned! {place=>
-            #private::Function::AsyncCallback(|outcome, context| ::std::boxed::Box::pin(async move { #result }))
+            #private::Function::AsyncCallback(|outcome, context| ::std::boxed::Box::pin(async move {
+                #private::callback_result(self::#function(outcome, context).await)
+            }))
         }
     } else {
-        let result = converted("callback_result", &call, signature, private);
-        quote_spanned!(place=> #private::Function::Callback(|outcome, context| #result))
+        quote_spanned! {place=>
+            #private::Function::Callback(|outcome, context| {
+                #private::callback_result(self::#function(outcome, context))
+            })
+        }
     }
 }
 
-fn converted(conversion: &str, call: &TokenStream, signature: &Signature, private: &Path) -> TokenStream {
-    let place = match &signature.output {
-        ReturnType::Default => placed(signature.ident.span()),
-        ReturnType::Type(_, output) => placed(output.span()),
-    };
-    let conversion = Ident::new(conversion, place);
-    quote_spanned!(place=> #private::#conversion(#call))
-}
-
-/// The place of what the user wrote with the macro's own name resolution, which lints take for foreign code.
-fn placed(span: Span) -> Span {
-    Span::call_site().located_at(span)
+/// The place of a function's name with the macro's own name resolution, which lints take for foreign code, and the
+/// private path at that place: an error underlines from the first token of an expression to its last.
+fn placed(function: &Ident, private: &Path) -> (Span, TokenStream) {
+    let place = Span::call_site().located_at(function.span());
+    let private = private.to_token_stream().into_iter().map(|mut tree| {
+        // A path that the user wrote in `crate = …` keeps its own way of being resolved.
+        let resolved = tree.span().located_at(function.span());
+        tree.set_span(resolved);
+        tree
+    });
+    (place, private.collect())
 }

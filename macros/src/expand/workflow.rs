@@ -19,16 +19,13 @@ pub(crate) fn expand(module: Module, private: &Path) -> TokenStream {
         Kind::Packaged => package::exports(private),
         Kind::Embedded => TokenStream::new(),
     };
-    let quiet = quiet();
     let added = quote! {
         #workflow
 
         #[doc(hidden)]
-        #quiet
         const __CLOACINA_JSON: &[&str] = &[#(#pieces),*];
 
         #[doc(hidden)]
-        #quiet
         static __CLOACINA_WORKFLOW: #private::StaticWorkflow = #private::StaticWorkflow {
             name: #name,
             json: __CLOACINA_JSON,
@@ -47,19 +44,12 @@ pub(crate) fn expand(module: Module, private: &Path) -> TokenStream {
 /// The function `workflow` with the given body; also the stub of a module with mistakes has one.
 pub(crate) fn workflow_function(name: &str, private: &Path, body: &TokenStream) -> TokenStream {
     let doc = format!("The workflow `{name}`, for an engine to register.");
-    let quiet = quiet();
     let ident = syn::Ident::new("workflow", Span::call_site());
     quote! {
         #[doc = #doc]
         #[must_use]
-        #quiet
         pub fn #ident() -> #private::Workflow {
             #body
         }
     }
-}
-
-/// Not every program calls what is added to its modules, and a module may be private.
-fn quiet() -> TokenStream {
-    quote!(#[allow(dead_code, unreachable_pub, reason = "added by the attribute of the module")])
 }
