@@ -1,0 +1,17 @@
+use cloacina_workflow::prelude::*;
+
+#[packaged_workflow(package = "demo")]
+mod flow {
+    use super::*;
+
+    #[task()]
+    async fn extract(_: &mut Context<Value>) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    pub fn workflow() {}
+}
+
+fn main() {
+    flow::workflow();
+}

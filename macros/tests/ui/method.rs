@@ -1,0 +1,24 @@
+use cloacina_workflow::prelude::*;
+
+#[packaged_workflow(package = "demo")]
+mod flow {
+    use super::*;
+
+    #[task()]
+    async fn extract(_: &mut Context<Value>) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    struct Loader;
+
+    impl Loader {
+        #[task(dependencies = [extract])]
+        fn load(&self, _: &mut Context<Value>) -> Result<(), TaskError> {
+            Ok(())
+        }
+    }
+}
+
+fn main() {
+    flow::workflow();
+}

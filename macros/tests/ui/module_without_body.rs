@@ -1,0 +1,6 @@
+use cloacina_workflow::prelude::*;
+
+#[packaged_workflow(package = "demo")]
+mod elsewhere;
+
+fn main() {}

@@ -1,0 +1,16 @@
+use cloacina_workflow::prelude::*;
+
+#[packaged_workflow(package = "demo")]
+mod flow {
+    use super::*;
+
+    #[task]
+    #[task()]
+    async fn extract(_: &mut Context<Value>) -> Result<(), TaskError> {
+        Ok(())
+    }
+}
+
+fn main() {
+    flow::workflow();
+}

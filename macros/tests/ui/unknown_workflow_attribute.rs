@@ -1,0 +1,15 @@
+use cloacina_workflow::prelude::*;
+
+#[packaged_workflow(package = "demo", versoin = "1.0.0")]
+mod flow {
+    use super::*;
+
+    #[task()]
+    async fn extract(_: &mut Context<Value>) -> Result<(), TaskError> {
+        Ok(())
+    }
+}
+
+fn main() {
+    flow::workflow();
+}
