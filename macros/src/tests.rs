@@ -6,7 +6,7 @@ use syn::parse_quote;
 
 use crate::{
     ast::{Kind, Module},
-    expand,
+    attr, expand,
     mistakes::Mistakes,
     valid,
 };
@@ -244,4 +244,12 @@ fn every_cycle_is_reported_once_and_long_chains_need_no_stack() {
     let chain: String = (1..1_000).map(|place| task(&format!("t{place}"), &format!("t{}", place - 1))).collect();
     assert_eq!(mistakes("package = \"demo\"", &(task("t0", "t999") + &chain)).len(), 1);
     assert_eq!(mistakes("package = \"demo\"", &(task("t0", "") + &chain)), Vec::<String>::new());
+}
+
+#[test]
+fn the_reference_page_has_a_row_for_every_attribute() {
+    const PAGE: &str = include_str!("../../docs/reference/macros.md");
+    for name in attr::WORKFLOW_NAMES.iter().chain(attr::TASK_NAMES) {
+        assert!(PAGE.contains(&format!("\n| `{name}` | ")), "{name}");
+    }
 }

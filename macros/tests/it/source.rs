@@ -16,5 +16,5 @@ mod placed {
 #[test]
 fn a_task_knows_its_file_relative_to_the_workspace_and_its_line() {
     let descriptor = placed::workflow().descriptor().unwrap();
-    assert_eq!(descriptor.workflows[0].tasks[0].source.as_deref(), Some("macros/tests/source.rs:11"));
+    assert_eq!(descriptor.workflows[0].tasks[0].source.as_deref(), Some("macros/tests/it/source.rs:11"));
 }
