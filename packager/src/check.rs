@@ -12,7 +12,7 @@ use crate::graph::Graph;
 use crate::mistake::{Mistake, MistakeKind, similar};
 
 /// The longest name of anything.
-const NAME_CHARS_MAX: usize = 64;
+const NAME_BYTES_MAX: usize = 128;
 /// Retries after the first attempt.
 const RETRIES_MAX: u32 = 1_000;
 /// Exact in every JSON reader, and still an `i64` when counted in microseconds.
@@ -70,8 +70,8 @@ impl<'a> Checker<'a> {
     fn name(&mut self, what: &'static str, name: &str) {
         let reason = if name.is_empty() {
             "it is empty"
-        } else if name.chars().count() > NAME_CHARS_MAX {
-            "it is longer than 64 characters"
+        } else if name.len() > NAME_BYTES_MAX {
+            "it is longer than 128 bytes"
         } else if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
             "it does not start with a letter or `_`"
         } else if !name.chars().all(|character| character.is_ascii_alphanumeric() || "_-".contains(character)) {
@@ -158,9 +158,9 @@ impl<'a> Checker<'a> {
     fn task(&mut self, task: &Task, workflow: &Workflow) {
         let retry = &task.retry;
         self.range("retry.attempts", retry.attempts <= RETRIES_MAX, &retry.attempts, "0 to 1000");
-        self.range("retry.delay_ms", retry.delay_ms <= MILLISECONDS_MAX, &retry.delay_ms, "0 to 9007199254740991");
-        let max_delay_ms = retry.max_delay_ms;
+        let (delay_ms, max_delay_ms) = (retry.delay_ms, retry.max_delay_ms);
         self.range("retry.max_delay_ms", max_delay_ms <= MILLISECONDS_MAX, &max_delay_ms, "0 to 9007199254740991");
+        self.range("retry.delay_ms", delay_ms <= max_delay_ms, &delay_ms, "0 to retry.max_delay_ms");
         if retry.condition == RetryCondition::Patterns(Vec::new()) {
             self.range(
                 "retry.condition",

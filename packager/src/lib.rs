@@ -17,10 +17,13 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+#[cfg(feature = "build")]
+pub mod build;
 
 mod check;
 mod digest;
 
+pub mod draw;
 mod error;
 pub mod graph;
 pub mod library;

@@ -132,8 +132,7 @@ impl Mistake {
             }
             MistakeKind::BadName { .. } => {
                 vec![
-                    "start with a letter or `_`; go on with letters, digits, `_` and `-`; at most 64 characters"
-                        .to_owned(),
+                    "start with a letter or `_`; go on with letters, digits, `_` and `-`; at most 128 bytes".to_owned(),
                 ]
             }
             MistakeKind::DuplicateTask { .. }

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod archive;
+#[cfg(feature = "build")]
+mod build;
 mod descriptor;
+mod draw;
 mod hostile;
 mod library;
 mod support;
