@@ -7,8 +7,8 @@ use std::{io, sync::Arc};
 use cloacina_workflow::{ContextError, descriptor};
 
 use crate::{
-    catalog::{PlanError, Unresolved},
     id::RunId,
+    runtime::{PlanError, Unresolved},
     store::Error as StoreError,
 };
 

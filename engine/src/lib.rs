@@ -4,15 +4,12 @@
 //! This interface is not stable yet; pin the version.
 #![expect(dead_code, unused_imports, reason = "the loader and the registry, which use the rest, land next")]
 
-mod catalog;
 mod clock;
 mod core;
 mod engine;
 mod error;
 mod id;
 mod loader;
-mod report;
-mod run_handle;
 mod runtime;
 mod store;
 
@@ -23,11 +20,9 @@ pub use cloacina_workflow::{
 pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
-    engine::{Builder, Engine, Scheduler},
+    engine::{Builder, Engine, RunHandle, Scheduler},
     error::Error,
     id::{ParseRunIdError, RunId},
-    report::{Gate, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
-    run_handle::RunHandle,
-    runtime::{Notice, NoticeKind, Notices},
+    runtime::{Gate, Notice, NoticeKind, Notices, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
     store::{Error as StoreError, PackageState},
 };

@@ -1,4 +1,7 @@
 //! The states of a run and the one function that moves it from one to the next.
+//!
+//! The live path, recovery and replay all go through [`next`]. Nothing leaves a terminal state, and the names that are
+//! stored and shown come from here alone.
 
 use std::{fmt, str::FromStr};
 

@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use cloacina_workflow::{TaskError, Timestamp};
 use tokio::sync::watch;
 
-use super::{event::Phase, runner::TaskRunner};
+use super::{catalog::Version, event::Phase, runner::TaskRunner};
 use crate::{
-    catalog::Version,
     core::{
         admit::Admission,
         context::{Key, Value},

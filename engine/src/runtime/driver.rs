@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     active::{ActiveRun, RunRecord},
+    catalog::{Version, Workflow},
     event::{Event, Inspected, Phase, Submission},
     history::{self, AttemptFacts},
     notice::{Notice, NoticeKind},
@@ -27,7 +28,6 @@ use super::{
 };
 use crate::{
     Error,
-    catalog::{Version, Workflow},
     core::{
         admit::Admission,
         decide::{self, End, Run, decide},

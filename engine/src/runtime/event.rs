@@ -10,11 +10,11 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     active::{Picture, RunRecord},
+    catalog::Workflow,
     runner::Ended,
 };
 use crate::{
     Error,
-    catalog::Workflow,
     core::context::{Key, Value},
     id::RunId,
     store::{Error as StoreError, EventRow, Outcome, RunRow},

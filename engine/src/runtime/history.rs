@@ -15,9 +15,8 @@ use cloacina_workflow::{ErrorRecord, TaskError, Timestamp, payload::Delta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::active::RunRecord;
+use super::{active::RunRecord, catalog::Version, report::RunEvent};
 use crate::{
-    catalog::Version,
     core::{
         context::{Key, Value},
         decide::{self, End, INTERRUPTIONS_MAX, Past},
@@ -25,7 +24,6 @@ use crate::{
         plan::Plan,
         rule::SkipReason,
     },
-    report::RunEvent,
     store::{Error as StoreError, EventRow, Kind, RunRow},
 };
 

@@ -22,6 +22,7 @@ use tokio::{
 };
 
 use super::{
+    catalog::{Version, stored_version},
     driver::{Answering, Dormant, Driver, Stopped, Stopping},
     event::{Event, Phase},
     notice::Board,
@@ -30,7 +31,6 @@ use super::{
 };
 use crate::{
     Error,
-    catalog::{self, Version},
     clock::Clock,
     core::admit::Admission,
     store::{self, Ownership, RunRow, Store, WorkflowRow},
@@ -243,7 +243,7 @@ fn task_runtime(n_threads: usize, slots: usize) -> Result<Runtime, Error> {
 fn versions(rows: Vec<WorkflowRow>) -> HashMap<crate::id::WorkflowId, Arc<Version>> {
     let mut versions = HashMap::new();
     for row in rows {
-        match catalog::stored_version(&row) {
+        match stored_version(&row) {
             Ok(version) => {
                 versions.insert(row.id, Arc::new(version));
             }

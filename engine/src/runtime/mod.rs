@@ -17,25 +17,31 @@
 //! is recorded as interrupted and abandoned; then the store is closed and the lock given back, last of all.
 
 mod active;
+mod catalog;
 mod driver;
 mod embedded;
 mod event;
 mod history;
 mod launch;
 mod notice;
+mod report;
 mod runner;
 mod timer;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::notice::{Notice, NoticeKind, Notices};
 pub(crate) use self::{
-    active::{Picture, RunRecord},
+    active::RunRecord,
+    catalog::{Catalog, PlanError, TENANT_DEFAULT, Unresolved, Version, Workflow, plan, stored_version},
     embedded::EmbeddedRunner,
     event::{Event, Inspected, Phase, Submission},
     history::{input_payload, load, records},
     launch::{Config, Engine, launch},
     notice::Board,
     runner::TaskRunner,
+};
+pub use self::{
+    notice::{Notice, NoticeKind, Notices},
+    report::{Gate, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
 };

@@ -1,4 +1,7 @@
 //! The store's handle: opens the file, starts its threads, and closes them in order.
+//!
+//! The lock is taken before anything is read and given back after every thread has ended, so two engines never have
+//! the file open for writing at once.
 
 use std::{
     fmt,

@@ -14,15 +14,16 @@ use std::{
 use cloacina_workflow::{__private::v1::input_values, Context, Value, Workflow as Module, descriptor};
 use tokio::sync::{Semaphore, oneshot};
 
+use super::run_handle::RunHandle;
 use crate::{
     Error,
-    catalog::{self, Catalog, TENANT_DEFAULT, Version, Workflow},
     clock::{Clock, SystemClock},
     core::admit::SLOTS_DEFAULT,
     id::RunId,
-    report::RunStatus,
-    run_handle::RunHandle,
-    runtime::{self, Board, Config, EmbeddedRunner, Event, Notices, Submission, TaskRunner},
+    runtime::{
+        self, Board, Catalog, Config, EmbeddedRunner, Event, Notices, RunStatus, Submission, TENANT_DEFAULT,
+        TaskRunner, Version, Workflow,
+    },
     store::{self, Error as StoreError, Store, WorkflowKey},
 };
 
@@ -292,7 +293,7 @@ impl Shared {
         activate: Activate,
     ) -> Result<Arc<Version>, Error> {
         let full_name = key.full_name();
-        let plan = catalog::plan(described).map_err(|error| Error::plan(&full_name, &error))?;
+        let plan = runtime::plan(described).map_err(|error| Error::plan(&full_name, &error))?;
         let json = serde_json::to_string(described)
             .map_err(|error| Error::Graph { name: full_name, reason: error.to_string() })?;
         let (now, stored_key) = (self.clock.now(), key.clone());

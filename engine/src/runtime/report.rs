@@ -1,4 +1,7 @@
-//! What users are shown of runs: plain data, decoded where it is read and never on the driver's thread.
+//! What users are shown of runs.
+//!
+//! Plain data with names instead of numbers. It is decoded by whoever asks for it, never on the driver's thread, and
+//! is the same whether it comes from memory or from the store.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,10 +10,10 @@ use std::{
 
 use cloacina_workflow::{Context, TaskError, Timestamp, Value};
 
+use super::active::Picture;
 use crate::{
     core::{context::Value as Raw, effect::FailReason, explain, rule::SkipReason, run, task},
     id::RunId,
-    runtime::Picture,
     store::Error as StoreError,
 };
 

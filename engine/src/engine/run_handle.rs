@@ -8,14 +8,15 @@ use std::sync::{Arc, Weak};
 use cloacina_workflow::{Context, Value};
 use tokio::sync::{oneshot, watch};
 
+use super::handle::{Shared, alive};
 use crate::{
     Error,
-    catalog::stored_version,
     core::run,
-    engine::{Shared, alive},
     id::RunId,
-    report::{Gate, RunEvent, RunReport, RunStatus, TaskReport},
-    runtime::{Event, Inspected, Phase, RunRecord, load, records},
+    runtime::{
+        Event, Gate, Inspected, Phase, RunEvent, RunRecord, RunReport, RunStatus, TaskReport, load, records,
+        stored_version,
+    },
     store::{self, EventRow, RunRow, WorkflowRow},
 };
 

@@ -13,10 +13,10 @@ use std::{
 
 use cloacina_workflow::descriptor;
 
+use super::runner::TaskRunner;
 use crate::{
     core::{graph::Graph, plan, plan::Plan, rule::Rule},
     id::WorkflowId,
-    runtime::TaskRunner,
     store::{Error as StoreError, WorkflowKey, WorkflowRow},
 };
 

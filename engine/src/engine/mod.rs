@@ -1,0 +1,12 @@
+//! What an embedding program holds: the engine, the scheduler, and a handle for each run it looks at.
+//!
+//! Everything here is a thin layer over the runtime: it resolves names, turns arguments into events for the driver,
+//! and turns what comes back into plain data. Nothing is decided here, and nothing here touches a run directly.
+
+mod handle;
+mod run_handle;
+
+pub use self::{
+    handle::{Builder, Engine, Scheduler},
+    run_handle::RunHandle,
+};
