@@ -68,9 +68,12 @@ impl Module {
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
         let name = attribute_name(kind);
-        let Ok(item) = syn::parse2::<Item>(tokens.clone()) else {
-            mistakes.push(tokens, format!("#[{name}] goes on a module: `mod name {{ … }}`"));
-            return None;
+        let item = match syn::parse2::<Item>(tokens.clone()) {
+            Ok(item) => item,
+            Err(error) => {
+                mistakes.push_error(error);
+                return None;
+            }
         };
         let Item::Mod(mut item) = item else {
             mistakes.push(head(&item), format!("#[{name}] goes on a module: `mod name {{ … }}`"));

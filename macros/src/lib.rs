@@ -81,7 +81,7 @@ fn module(
 ) -> proc_macro2::TokenStream {
     let mut mistakes = Mistakes::default();
     let Some(module) = Module::read(kind, arguments, item.clone(), &mut mistakes) else {
-        return fallback::unread(item, mistakes);
+        return fallback::unread(item, &parse_quote!(#home::__private::v1), mistakes);
     };
     let home = module.attributes.krate.clone().unwrap_or(home);
     let private = parse_quote!(#home::__private::v1);
@@ -99,5 +99,5 @@ fn function(arguments: &proc_macro2::TokenStream, item: proc_macro2::TokenStream
         proc_macro2::Span::call_site(),
         "#[task] belongs inside a module marked #[packaged_workflow] or #[workflow]",
     );
-    fallback::unread(item, mistakes)
+    fallback::with_errors(item, mistakes)
 }

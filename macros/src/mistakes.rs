@@ -36,6 +36,11 @@ impl Mistakes {
         self.found.push(syn::Error::new(span, message.into()));
     }
 
+    /// Adds what the parser says.
+    pub(crate) fn push_error(&mut self, error: syn::Error) {
+        self.found.push(error);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::{Ident, Span};
-use syn::{Item, UseTree};
+use syn::{Item, UseTree, ext::IdentExt};
 
 use crate::{
     ast::{Function, Kind, Module, Task},
@@ -189,6 +189,7 @@ fn callbacks(module: &Module, mistakes: &mut Mistakes) {
             };
             if judged.insert(ident.to_string()) {
                 signature::callback(&function.signature, mistakes);
+                name("callback name", &Located::new(ident.unraw().to_string(), ident), mistakes);
                 if let Some(condition) = &function.condition {
                     mistakes.push(
                         condition,
