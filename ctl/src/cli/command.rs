@@ -1,0 +1,78 @@
+//! The command line as a whole: the options that every command takes, and the commands.
+
+use clap::builder::styling::{AnsiColor, Style, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::package::PackageCommand;
+
+const STYLES: Styles = Styles::styled()
+    .header(Style::new().bold())
+    .usage(Style::new().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  cloacina-ctl package new my_package      make a package's crate
+  cloacina-ctl run my_package              build it and run its workflow
+  cloacina-ctl package build my_package    write my_package/my_package.cloacina
+  cloacina-ctl package inspect my_package/my_package.cloacina
+
+Exit codes:
+  0    success
+  1    the run or a check failed
+  2    the command line or its input is wrong
+  3    the package could not be built or read
+  4    the database or the engine had trouble
+  130  interrupted";
+
+/// Builds, inspects, verifies and runs packages of workflows.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cloacina-ctl",
+    version,
+    after_help = EXAMPLES,
+    styles = STYLES
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GlobalOptions {
+    /// Print text for people, or one JSON document; errors are JSON on stderr then.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, global = true, help_heading = "Global options")]
+    pub(crate) output: Format,
+    /// When to use colors; NO_COLOR in the environment counts as never.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true, help_heading = "Global options")]
+    pub(crate) color: ColorWhen,
+    /// No progress and no notes on stderr; warnings and errors remain.
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    #[default]
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make, build, look into and check packages.
+    #[command(subcommand)]
+    Package(PackageCommand),
+}

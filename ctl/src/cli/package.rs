@@ -1,0 +1,159 @@
+//! `cloacina-ctl package …`: the arguments of its verbs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PackageCommand {
+    New(NewArgs),
+    Build(BuildArgs),
+    Inspect(InspectArgs),
+    Verify(VerifyArgs),
+    Visualize(VisualizeArgs),
+    Repack(RepackArgs),
+}
+
+/// Make the crate of a package: two tasks, a test, and what to do next.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package new my_package
+  cloacina-ctl package new my_package --path crates/my_package
+  cloacina-ctl package new my_package --sdk ~/src/cloacina/sdk")]
+pub(crate) struct NewArgs {
+    /// The package's name: lower-case letters, digits, `_` and `-`.
+    pub(crate) name: String,
+    /// The folder to make; by default ./NAME.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<PathBuf>,
+    /// The folder of the crate cloacina-workflow; by default that of the checkout that built this program.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sdk: Option<PathBuf>,
+}
+
+/// Build a crate and pack it into an archive, PACKAGE.cloacina.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package build
+  cloacina-ctl package build my_package -o dist/my_package.cloacina
+  cloacina-ctl package build my_package --features fast --locked
+  cloacina-ctl package build --library libhello.so")]
+pub(crate) struct BuildArgs {
+    /// The folder of the crate.
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Where to write the archive; by default PACKAGE.cloacina beside the crate's Cargo.toml or the library.
+    #[arg(short = 'o', long = "to", value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cargo: CargoArgs,
+    /// Pack a library that another compiler made, with everything from its descriptor.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "CargoArgs"])]
+    pub(crate) library: Option<PathBuf>,
+}
+
+/// What is handed on to cargo.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Building")]
+pub(crate) struct CargoArgs {
+    /// The package of the workspace to build.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) package: Option<String>,
+    /// The cargo profile; by default release with thin LTO, stripped.
+    #[arg(long)]
+    pub(crate) profile: Option<String>,
+    /// Features to build with, separated by commas.
+    #[arg(long, value_name = "FEATURES", value_delimiter = ',')]
+    pub(crate) features: Vec<String>,
+    /// Build with all features.
+    #[arg(long)]
+    pub(crate) all_features: bool,
+    /// Build without the default features.
+    #[arg(long)]
+    pub(crate) no_default_features: bool,
+    /// Refuse to change Cargo.lock.
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Do without the network.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// Show what is in an archive. Runs none of the package's code.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package inspect my_package.cloacina
+  cloacina-ctl package inspect my_package.cloacina --output json")]
+pub(crate) struct InspectArgs {
+    /// The archive.
+    pub(crate) file: PathBuf,
+}
+
+/// Check an archive: its form, its digests, its manifest and its library. Runs none of the package's code.
+///
+/// Every check is listed with its result. The exit code is 0 if all passed, 1 if one failed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package verify my_package.cloacina
+  cloacina-ctl package verify my_package.cloacina --target aarch64-unknown-linux-gnu
+  cloacina-ctl package verify my_package.cloacina --allow-library libssl.so.3")]
+pub(crate) struct VerifyArgs {
+    /// The archive.
+    pub(crate) file: PathBuf,
+    /// The target to check the library for; by default that of this machine.
+    #[arg(long, value_name = "TRIPLE")]
+    pub(crate) target: Option<String>,
+    /// A library that the package may need besides those of the system; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_library: Vec<String>,
+}
+
+/// Draw the graph of a workflow.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package visualize my_package.cloacina
+  cloacina-ctl package visualize my_package --workflow greeting
+  cloacina-ctl package visualize my_package.cloacina --format dot | dot -Tpng > graph.png
+  cloacina-ctl package visualize my_package.cloacina --format svg -o graph.svg")]
+pub(crate) struct VisualizeArgs {
+    /// An archive, or the folder of a crate, which is built first.
+    pub(crate) path: PathBuf,
+    /// The workflow to draw; by default every one of the package. A picture needs one.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workflow: Option<String>,
+    /// What to draw: text, the language of Graphviz, or a picture.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) format: DrawFormat,
+    /// Where to write the drawing; by default stdout.
+    #[arg(short = 'o', long = "to", value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cargo: CargoArgs,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DrawFormat {
+    #[default]
+    Ascii,
+    Dot,
+    Svg,
+}
+
+/// Write an archive that another tar made again, in the one form that is read.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package repack my_package.cloacina
+  cloacina-ctl package repack foreign.tar.gz -o my_package.cloacina")]
+pub(crate) struct RepackArgs {
+    /// The archive.
+    pub(crate) file: PathBuf,
+    /// Where to write the archive; by default over the old one.
+    #[arg(short = 'o', long = "to", value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+}

@@ -1,0 +1,128 @@
+//! Why a command cannot do what was asked for: codes `CTL…` for its use, and the errors of the libraries as they are.
+//!
+//! Values in the fields, advice in [`Error::hints`], a page in `docs/errors/` for each code.
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+
+/// The one error of the program.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The arguments are not understood.
+    #[error("{message}")]
+    CommandLine { message: String, tips: Vec<String>, usage: String },
+    /// A package cannot have that name.
+    #[error("a package cannot be called `{name}`: {reason}")]
+    BadPackageName { name: String, reason: &'static str, suggestion: Option<String> },
+    /// The folder that is to be made has something in it.
+    #[error("`{}` exists and is not an empty folder", .path.display())]
+    FolderNotEmpty { path: PathBuf },
+    /// The crate that packages link was not found.
+    #[error("there is no crate cloacina-workflow in `{}`", .path.display())]
+    NoSdk { path: PathBuf },
+    /// The path is nothing that can be run or drawn.
+    #[error("`{}` is neither the folder of a crate nor an archive", .path.display())]
+    NeitherCrateNorArchive { path: PathBuf },
+    /// The input is no JSON.
+    #[error("the input {place} is no JSON: {reason}")]
+    InputNotJson { place: String, reason: String },
+    /// The input is JSON, but no object.
+    #[error("the input {place} is {found}, where an object is needed")]
+    InputNotAnObject { place: String, found: &'static str },
+    /// The package has several workflows, and none was named.
+    #[error("the package `{package}` has {} workflows", .available.len())]
+    ChooseWorkflow { package: String, available: Vec<String> },
+    /// The package has no such workflow.
+    #[error("the package `{package}` has no workflow `{workflow}`")]
+    UnknownWorkflow { package: String, workflow: String, available: Vec<String> },
+    /// The system refused.
+    #[error("cannot {action} `{}`", .path.display())]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    /// The text is no id of a run.
+    #[error("`{text}` is no run id")]
+    BadRunId { text: String },
+    /// Ctrl-C before the run had ended.
+    #[error("interrupted before the run {run} had ended")]
+    Interrupted { run: String, resume: Option<String> },
+    /// The run took longer than it may.
+    #[error("the run {run} had not ended after {seconds} s")]
+    TimedOut { run: String, seconds: u64, resume: Option<String> },
+    /// An archive or a library is refused.
+    #[error(transparent)]
+    Package(#[from] cloacina_packager::Error),
+    /// A package could not be built.
+    #[error(transparent)]
+    Build(#[from] cloacina_packager::build::Error),
+    /// The engine or its database had trouble, or refused a package.
+    #[error(transparent)]
+    Engine(#[from] cloacina::Error),
+}
+
+impl Error {
+    /// The stable code; `docs/errors/<code>.md` explains it.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Error::CommandLine { .. } => "CTL0001",
+            Error::BadPackageName { .. } => "CTL0002",
+            Error::FolderNotEmpty { .. } => "CTL0003",
+            Error::NoSdk { .. } => "CTL0004",
+            Error::NeitherCrateNorArchive { .. } => "CTL0005",
+            Error::InputNotJson { .. } => "CTL0006",
+            Error::InputNotAnObject { .. } => "CTL0007",
+            Error::ChooseWorkflow { .. } => "CTL0008",
+            Error::UnknownWorkflow { .. } => "CTL0009",
+            Error::Io { .. } => "CTL0010",
+            Error::BadRunId { .. } => "CTL0011",
+            Error::Interrupted { .. } => "CTL0012",
+            Error::TimedOut { .. } => "CTL0013",
+            Error::Package(error) => error.code(),
+            Error::Build(error) => error.code(),
+            Error::Engine(error) => error.code(),
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        let one = |hint: &str| vec![hint.to_owned()];
+        match self {
+            Error::CommandLine { tips, .. } => tips.clone(),
+            Error::BadPackageName { suggestion, .. } => {
+                suggestion.iter().map(|name| format!("`{name}` would do")).collect()
+            }
+            Error::FolderNotEmpty { .. } => one("choose another name, or another folder with --path DIR"),
+            Error::NoSdk { path } if *path == Config::built_in_sdk() => {
+                one("the checkout that built this program is gone: name another one's sdk folder with --sdk DIR")
+            }
+            Error::NoSdk { .. } => one("--sdk names the folder `sdk` of a checkout of Cloacina"),
+            Error::NeitherCrateNorArchive { .. } => {
+                one("a crate's folder has a Cargo.toml; an archive is a file that `cloacina-ctl package build` wrote")
+            }
+            Error::InputNotJson { .. } | Error::InputNotAnObject { .. } => vec![
+                "an input looks like this: --input '{\"key\": 1}'".to_owned(),
+                "--input @FILE reads it from a file, --input - from stdin".to_owned(),
+            ],
+            Error::ChooseWorkflow { available, .. } => {
+                available.iter().map(|name| format!("choose one with --workflow {name}")).collect()
+            }
+            Error::UnknownWorkflow { available, .. } => vec![format!("it has: {}", available.join(", "))],
+            Error::Io { .. } => Vec::new(),
+            Error::BadRunId { .. } => one("a run's id looks like this: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e"),
+            Error::Interrupted { resume, .. } | Error::TimedOut { resume, .. } => match resume {
+                Some(command) => vec![format!("go on with: {command}")],
+                None => one("with --database FILE, a run that was stopped can go on later"),
+            },
+            Error::Package(error) => error.hints(),
+            Error::Build(error) => error.hints(),
+            Error::Engine(error) => error.hints(),
+        }
+    }
+
+    /// How the command is used, where it was used wrongly.
+    pub(crate) fn usage(&self) -> Option<&str> {
+        match self {
+            Error::CommandLine { usage, .. } => Some(usage.as_str()).filter(|usage| !usage.is_empty()),
+            _ => None,
+        }
+    }
+}

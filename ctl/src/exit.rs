@@ -1,0 +1,46 @@
+//! The exit codes, and which error ends with which. Scripts rely on both.
+
+use crate::error::Error;
+
+/// All went well.
+pub(crate) const SUCCESS: u8 = 0;
+/// The run, or a check of a package, failed: the program worked, and the answer is no.
+pub(crate) const FAILED: u8 = 1;
+/// The command line, or what it names as input, is wrong.
+pub(crate) const USAGE: u8 = 2;
+/// The package could not be built or read.
+pub(crate) const PACKAGE: u8 = 3;
+/// The database or the engine had trouble.
+pub(crate) const ENGINE: u8 = 4;
+/// Interrupted from the keyboard.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// The exit code of an error.
+pub(crate) fn code(error: &Error) -> u8 {
+    match error {
+        Error::CommandLine { .. }
+        | Error::BadPackageName { .. }
+        | Error::FolderNotEmpty { .. }
+        | Error::NoSdk { .. }
+        | Error::NeitherCrateNorArchive { .. }
+        | Error::InputNotJson { .. }
+        | Error::InputNotAnObject { .. }
+        | Error::ChooseWorkflow { .. }
+        | Error::UnknownWorkflow { .. }
+        | Error::BadRunId { .. }
+        | Error::Io { .. } => USAGE,
+        Error::TimedOut { .. } => FAILED,
+        Error::Interrupted { .. } => INTERRUPTED,
+        Error::Package(_) | Error::Build(_) => PACKAGE,
+        Error::Engine(error) => engine_code(error.code()),
+    }
+}
+
+/// The engine's errors are of several layers, which its codes tell apart.
+fn engine_code(code: &str) -> u8 {
+    match code.get(..3) {
+        // The archive, its descriptor, its library, or its place in the registry.
+        Some("PKG" | "DSC" | "LIB" | "REG") => PACKAGE,
+        _ => ENGINE,
+    }
+}

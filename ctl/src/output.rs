@@ -1,0 +1,314 @@
+//! The only place that prints.
+//!
+//! stdout is for data: what was asked for, as text or as one JSON document. stderr is for everything else: progress,
+//! notes, warnings, errors. On a terminal, progress is drawn in lines that change ([`Live`]); otherwise it is plain
+//! lines. Color never carries meaning alone. A reader that went away (a closed pipe) is no error.
+
+use std::borrow::Cow;
+use std::error::Error as _;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::builder::StyledStr;
+use clap::builder::styling::{AnsiColor, Style};
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::{ColorWhen, Format, GlobalOptions};
+use crate::config::Config;
+use crate::error::Error;
+
+/// Where the pages of the error codes are.
+const PAGES: &str = "docs/errors";
+/// How often a spinner turns; often enough to look alive.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Prints what commands have to say.
+#[derive(Debug)]
+pub(crate) struct Output {
+    format: Format,
+    quiet: bool,
+    stdout: Paint,
+    stderr: Paint,
+    bars: MultiProgress,
+    live: bool,
+}
+
+impl Output {
+    pub(crate) fn new(options: &GlobalOptions, config: &Config) -> Self {
+        let paint = |terminal: bool| Paint {
+            on: match options.color {
+                ColorWhen::Always => true,
+                ColorWhen::Never => false,
+                ColorWhen::Auto => terminal && !config.no_color,
+            },
+        };
+        let live = io::stderr().is_terminal() && !options.quiet;
+        Self {
+            format: options.output,
+            quiet: options.quiet,
+            stdout: paint(io::stdout().is_terminal()),
+            stderr: paint(io::stderr().is_terminal()),
+            bars: MultiProgress::with_draw_target(match live {
+                true => ProgressDrawTarget::stderr(),
+                false => ProgressDrawTarget::hidden(),
+            }),
+            live,
+        }
+    }
+
+    /// The colors of stderr.
+    pub(crate) fn paint_notes(&self) -> Paint {
+        self.stderr
+    }
+
+    /// Whether stdout gets colors.
+    pub(crate) fn paints(&self) -> bool {
+        self.stdout.on
+    }
+
+    /// Whether stderr gets colors.
+    pub(crate) fn paints_notes(&self) -> bool {
+        self.stderr.on
+    }
+
+    /// Whether progress is drawn in lines that change.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Prints the answer: `text` for people, or `value` as JSON.
+    pub(crate) fn answer(&self, value: &impl Serialize, text: impl FnOnce(Paint) -> String) -> Result<(), Error> {
+        match self.format {
+            Format::Human => self.data(text(self.stdout).as_bytes()),
+            Format::Json => {
+                let mut document = serde_json::to_string_pretty(value)
+                    .expect("invariant: answers are structs of strings, numbers and lists");
+                document.push('\n');
+                self.data(document.as_bytes())
+            }
+        }
+    }
+
+    /// Prints a help text, in color where stdout has it.
+    pub(crate) fn help(&self, text: &StyledStr) -> Result<(), Error> {
+        match self.paints() {
+            true => self.data(text.ansi().to_string().as_bytes()),
+            false => self.data(text.to_string().as_bytes()),
+        }
+    }
+
+    /// Prints bytes on stdout as they are.
+    pub(crate) fn data(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Error::Io { action: "write to", path: "stdout".into(), source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A line about what is going on; left out when quiet.
+    pub(crate) fn note(&self, line: &str) {
+        if !self.quiet {
+            self.say(line);
+        }
+    }
+
+    /// What another program says of a mistake; never left out.
+    pub(crate) fn diagnostic(&self, line: &str) {
+        self.say(line);
+    }
+
+    /// A warning with its code.
+    pub(crate) fn warning(&self, warning: &Warning) {
+        let label = self.stderr.yellow(&format!("warning[{}]", warning.code));
+        self.say(&format!("{label}: {}", warning.message));
+    }
+
+    /// An error with its causes, its hints and its page.
+    pub(crate) fn error(&self, error: &Error) {
+        let mut causes = Vec::new();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            causes.push(next.to_string());
+            cause = next.source();
+        }
+        let problem = Problem::new(error.code(), error.to_string(), causes, error.hints());
+        match self.format {
+            Format::Json => self.say(&json!({ "error": problem }).to_string()),
+            Format::Human => {
+                self.say(problem.text("", self.stderr).trim_end());
+                if let Some(usage) = error.usage() {
+                    self.say(&format!("\n{usage}"));
+                }
+            }
+        }
+    }
+
+    /// A line at the bottom of the terminal that changes; `template` is indicatif's. Invisible without a terminal.
+    pub(crate) fn live(&self, template: &str) -> Live {
+        let bar = self.bars.add(ProgressBar::no_length().with_style(style(template)));
+        if self.live {
+            bar.enable_steady_tick(TICK);
+        }
+        Live { bar }
+    }
+
+    /// Writes a line on stderr, above whatever is live. Nothing can be done where stderr does not take it.
+    fn say(&self, line: &str) {
+        self.bars.suspend(|| writeln!(io::stderr().lock(), "{line}").ok());
+    }
+}
+
+/// Something to know that is no error.
+#[derive(Debug, Serialize)]
+pub(crate) struct Warning {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl Warning {
+    pub(crate) fn of_package(warning: &cloacina_packager::Warning) -> Self {
+        Self { code: warning.code(), message: warning.to_string() }
+    }
+}
+
+/// An error as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
+    code: &'static str,
+    message: String,
+    causes: Vec<String>,
+    hints: Vec<String>,
+    page: String,
+}
+
+impl Problem {
+    fn new(code: &'static str, message: String, causes: Vec<String>, hints: Vec<String>) -> Self {
+        Self { code, message, causes, hints, page: format!("{PAGES}/{code}.md") }
+    }
+
+    pub(crate) fn of_package(error: &cloacina_packager::Error) -> Self {
+        Self::new(error.code(), error.to_string(), Vec::new(), error.hints())
+    }
+
+    /// The lines, each with `indent` in front.
+    pub(crate) fn text(&self, indent: &str, paint: Paint) -> String {
+        let mut lines = vec![format!("{}: {}", paint.red(&format!("error[{}]", self.code)), self.message)];
+        lines.extend(self.causes.iter().map(|cause| format!("  {} {cause}", paint.dim("caused by:"))));
+        lines.extend(self.hints.iter().map(|hint| format!("  {} {hint}", paint.cyan("hint:"))));
+        lines.push(format!("  {}", paint.dim(&format!("see {}", self.page))));
+        let lines = lines.iter().flat_map(|line| line.lines()).map(|line| format!("{indent}{line}\n"));
+        lines.collect()
+    }
+}
+
+/// A line that changes.
+#[derive(Debug)]
+pub(crate) struct Live {
+    bar: ProgressBar,
+}
+
+impl Live {
+    pub(crate) fn set(&self, message: impl Into<Cow<'static, str>>) {
+        self.bar.set_message(message);
+    }
+
+    pub(crate) fn set_position(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
+    /// Begins anew in another form: its time counts from now.
+    pub(crate) fn restart(&self, template: &str) {
+        self.bar.set_style(style(template));
+        self.bar.reset_elapsed();
+    }
+
+    /// Stops changing, and stays where it is.
+    pub(crate) fn freeze(&self, message: impl Into<Cow<'static, str>>) {
+        self.bar.finish_with_message(message);
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if !self.bar.is_finished() {
+            self.bar.finish_and_clear();
+        }
+    }
+}
+
+/// Colors, or none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.with(Style::new().bold(), text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.with(Style::new().dimmed(), text)
+    }
+
+    pub(crate) fn red(self, text: &str) -> String {
+        self.with(AnsiColor::Red.on_default().bold(), text)
+    }
+
+    pub(crate) fn green(self, text: &str) -> String {
+        self.with(AnsiColor::Green.on_default().bold(), text)
+    }
+
+    pub(crate) fn yellow(self, text: &str) -> String {
+        self.with(AnsiColor::Yellow.on_default().bold(), text)
+    }
+
+    pub(crate) fn cyan(self, text: &str) -> String {
+        self.with(AnsiColor::Cyan.on_default(), text)
+    }
+
+    fn with(self, style: Style, text: &str) -> String {
+        match self.on {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    style.progress_chars("=> ")
+}
+
+/// Rows as columns without frames, each line with `indent` in front.
+pub(crate) fn columns(rows: impl IntoIterator<Item = Vec<String>>, indent: &str) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).add_rows(rows);
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 2));
+    });
+    table.lines().map(|line| format!("{indent}{}\n", line.trim_end())).collect()
+}
+
+/// A number of bytes, for people.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}

@@ -1,0 +1,136 @@
+//! `package build`: from a crate or a library to an archive, with progress while it compiles.
+
+use std::path::{Path, PathBuf};
+
+use cloacina_packager::build::{self, Built, Options, Progress};
+use serde::Serialize;
+
+use crate::cli::{BuildArgs, CargoArgs};
+use crate::config::Config;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Live, Output, Paint, Warning, size};
+
+/// What was built.
+#[derive(Debug, Serialize)]
+struct Summary {
+    archive: PathBuf,
+    size: u64,
+    package: String,
+    version: String,
+    content_digest: String,
+    archive_digest: String,
+    library: PathBuf,
+    workflows: Vec<WorkflowSummary>,
+    warnings: Vec<Warning>,
+}
+
+#[derive(Debug, Serialize)]
+struct WorkflowSummary {
+    name: String,
+    /// In the order of execution.
+    tasks: Vec<String>,
+}
+
+/// Builds an archive.
+pub(crate) fn build(arguments: &BuildArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let to = arguments.to.as_deref();
+    let built = match &arguments.library {
+        Some(library) => build::pack_library(library, to)?,
+        None => build_crate(&arguments.path, &arguments.cargo, to, output, config)?,
+    };
+    let summary = Summary::new(&built);
+    summary.warnings.iter().for_each(|warning| output.warning(warning));
+    output.answer(&summary, |paint| summary.text(paint))?;
+    Ok(exit::SUCCESS)
+}
+
+/// Builds a crate, and shows how far cargo is and what it says.
+pub(crate) fn build_crate(
+    path: &Path,
+    cargo: &CargoArgs,
+    to: Option<&Path>,
+    output: &Output,
+    config: &Config,
+) -> Result<Built, Error> {
+    let options = Options {
+        package: cargo.package.clone(),
+        profile: cargo.profile.clone(),
+        features: cargo.features.clone(),
+        all_features: cargo.all_features,
+        no_default_features: cargo.no_default_features,
+        locked: cargo.locked,
+        offline: cargo.offline,
+        output: to.map(Path::to_owned),
+        color: output.paints_notes(),
+        cargo: config.cargo.clone(),
+        ..Options::new(path)
+    };
+    let display = Display { output, live: output.live("{spinner} {msg} [{bar:24}] {pos}/{len}") };
+    Ok(build::build(&options, &mut |progress| display.show(progress))?)
+}
+
+/// Shows how far a build is: in one line that changes on a terminal, a line each otherwise.
+struct Display<'a> {
+    output: &'a Output,
+    live: Live,
+}
+
+impl Display<'_> {
+    fn show(&self, progress: Progress) {
+        match progress {
+            Progress::Compiling { name } => self.step(format!("compiling {name}")),
+            Progress::Compiled { done, total, .. } => self.live.set_position(done as u64, total as u64),
+            Progress::Status(line) => self.live.set(line),
+            Progress::Diagnostic(line) => self.output.diagnostic(&line),
+            Progress::Packing => self.step("packing".to_owned()),
+        }
+    }
+
+    fn step(&self, step: String) {
+        if self.output.is_live() {
+            self.live.set(step);
+        } else {
+            self.output.note(&step);
+        }
+    }
+}
+
+impl Summary {
+    fn new(built: &Built) -> Self {
+        let package = &built.package;
+        let manifest = package.manifest();
+        let workflows = manifest.workflows.iter();
+        Self {
+            archive: built.archive.clone(),
+            size: built.archive_bytes as u64,
+            package: manifest.package.name.clone(),
+            version: manifest.package.version.clone(),
+            content_digest: package.content_digest().to_string(),
+            archive_digest: package.archive_digest().to_string(),
+            library: built.library.clone(),
+            workflows: workflows
+                .map(|workflow| WorkflowSummary { name: workflow.name.clone(), tasks: workflow.order.clone() })
+                .collect(),
+            warnings: built.warnings.iter().map(Warning::of_package).collect(),
+        }
+    }
+
+    fn text(&self, paint: Paint) -> String {
+        let mut text = format!(
+            "{} {} {}: {}, {}\n  content digest  {}\n  archive digest  {}\n",
+            paint.green("built"),
+            self.package,
+            self.version,
+            self.archive.display(),
+            size(self.size),
+            self.content_digest,
+            self.archive_digest
+        );
+        for workflow in &self.workflows {
+            let name = paint.bold(&workflow.name);
+            text.push_str(&format!("  workflow {name}: {}\n", workflow.tasks.join(", ")));
+        }
+        text
+    }
+}

@@ -1,0 +1,22 @@
+//! The verbs of `cloacina-ctl package`, one file each: arguments → library call → report.
+
+mod build;
+mod describe;
+mod inspect;
+mod name;
+mod new;
+pub(crate) mod place;
+mod repack;
+mod source;
+mod verify;
+mod visualize;
+
+pub(crate) use self::{
+    build::{build, build_crate},
+    inspect::inspect,
+    new::new,
+    repack::repack,
+    source::Source,
+    verify::verify,
+    visualize::visualize,
+};
