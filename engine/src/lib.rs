@@ -10,9 +10,11 @@ mod engine;
 mod error;
 mod id;
 mod loader;
+mod registry;
 mod runtime;
 mod store;
 
+pub use cloacina_packager::{Digest, Warning, WarningKind};
 pub use cloacina_workflow::{
     Context, ContextError, Level, Outcome, TaskError, TaskInfo, TaskOutput, Timestamp, Value, Workflow, prelude,
 };
@@ -23,6 +25,8 @@ pub use self::{
     engine::{Builder, Engine, RunHandle, Scheduler},
     error::Error,
     id::{ParseRunIdError, RunId},
+    loader::{Error as LoadError, TableProblem},
+    registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     runtime::{Gate, Notice, NoticeKind, Notices, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
     store::{Error as StoreError, PackageState},
 };

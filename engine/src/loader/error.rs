@@ -10,7 +10,8 @@ use cloacina_workflow::abi;
 
 /// Why a library cannot be used. Nothing of it stays visible; what was mapped stays mapped.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+#[non_exhaustive]
+pub enum Error {
     #[error("cannot read the library {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("the library {} is not the file that was registered: its digest is {found}, expected {expected}", path.display())]
@@ -42,7 +43,8 @@ pub(crate) enum Error {
 
 /// What is wrong with the table that `cloacina_package_v1` returned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TableProblem {
+#[non_exhaustive]
+pub enum TableProblem {
     #[error("the pointer is null")]
     Null,
     #[error("the address is not a multiple of {align}")]
@@ -57,7 +59,8 @@ pub(crate) enum TableProblem {
 
 impl Error {
     /// The stable code, with a page `docs/errors/<code>.md`.
-    pub(crate) fn code(&self) -> &'static str {
+    #[must_use]
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Read { .. } => "LIB0001",
             Self::Changed { .. } => "LIB0002",
@@ -73,7 +76,8 @@ impl Error {
     }
 
     /// What the reader may do about it, one line each.
-    pub(crate) fn hints(&self) -> Vec<String> {
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Read { .. } => vec!["register the package again: its file is restored from the archive".to_owned()],
             Self::Changed { .. } => vec![

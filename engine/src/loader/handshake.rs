@@ -34,7 +34,7 @@ const MINORS: RangeInclusive<u32> = 0..=ABI_MINOR;
 const METADATA_BYTES_MAX: usize = 16 << 20;
 
 /// Refuses what this engine cannot run inline, by what the archive says.
-pub(super) fn admit(expected: &Descriptor) -> Result<(), Error> {
+pub(crate) fn admit(expected: &Descriptor) -> Result<(), Error> {
     let mut parts = expected.abi.split('.').map(str::parse::<u32>);
     let fits = match (parts.next(), parts.next(), parts.next()) {
         (Some(Ok(major)), Some(Ok(minor)), None) => major == ABI_MAJOR && MINORS.contains(&minor),

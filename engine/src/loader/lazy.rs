@@ -39,6 +39,11 @@ impl LazyLibrary {
         &self.path
     }
 
+    /// What the library is expected to say of itself.
+    pub(crate) fn descriptor(&self) -> &Arc<Descriptor> {
+        &self.expected
+    }
+
     /// Whether the library could be loaded, as far as that shows without running any of it. Blocks on the disk.
     pub(crate) fn check(&self) -> Result<(), Error> {
         handshake::admit(&self.expected)?;

@@ -30,11 +30,12 @@ mod loaded;
 mod output;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub use self::error::{Error, TableProblem};
 pub(crate) use self::{
     call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Output, Refused},
-    error::{Error, TableProblem},
+    handshake::admit,
     lazy::LazyLibrary,
     loaded::{InitConfig, Library, open},
 };

@@ -2,78 +2,19 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
     sync::{Arc, atomic::Ordering},
     thread,
     time::Duration,
 };
 
 use cloacina_packager::Digest;
-use cloacina_workflow::Level;
-use tempfile::TempDir;
 
-use super::recorder::{call, descriptor, descriptor_json, recorder};
-use crate::loader::{CallId, Error, InitConfig, LazyLibrary, Library, open};
-
-const CONFIG: InitConfig = InitConfig { workers: 1, max_log_level: Level::Info };
-const N_TASKS: u32 = 7;
-
-// The tasks of `package.c`.
-const ECHO: u32 = 0;
-const ECHO_ON_A_THREAD: u32 = 1;
-const COMPLETE_TWICE: u32 = 2;
-const GARBAGE: u32 = 3;
-const NEVER: u32 = 4;
-const COUNTS: u32 = 5;
-const REFUSE: u32 = 6;
-
-/// A library and the folder that it lies in.
-struct Made {
-    _folder: TempDir,
-    path: PathBuf,
-    digest: Digest,
-    package: String,
-}
-
-impl Made {
-    fn open(&self) -> Result<Arc<Library>, Error> {
-        open(&self.path, self.digest, &descriptor(&self.package, N_TASKS), CONFIG)
-    }
-}
-
-/// Compiles `package.c`. The package's name makes the file, and so its digest, one of its own.
-fn compile(package: &str, defines: &[&str]) -> Made {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("libpackage.so");
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let literal = |json: &str| format!("{json:?}");
-    let mut command = Command::new("cc");
-    command.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-O1", "-pthread", "-o"]).arg(&path);
-    command.arg("-I").arg(here.join("../sdk/include")).arg(here.join("src/loader/tests/package.c"));
-    command.arg(format!("-DJSON={}", literal(&descriptor_json(package, N_TASKS))));
-    command.args(defines.iter().map(|define| format!("-D{define}")));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let digest = Digest::of(&fs::read(&path).unwrap());
-    Made { _folder: folder, path, digest, package: package.to_owned() }
-}
-
-/// Runs one call to its end.
-fn run(library: &Library, function: u32, payload: &str) -> (CallId, Vec<String>) {
-    let (sink, heard) = recorder();
-    let id = library.start(call(function, payload), sink).unwrap();
-    let mut all = Vec::new();
-    loop {
-        let (heard_id, what) = heard.next();
-        assert_eq!(heard_id, id);
-        let over = !what.starts_with("log") && !what.starts_with("heartbeat");
-        all.push(what);
-        if over {
-            return (id, all);
-        }
-    }
-}
+use super::{
+    library::{COMPLETE_TWICE, CONFIG, COUNTS, ECHO, ECHO_ON_A_THREAD, GARBAGE, N_TASKS, NEVER, REFUSE, compile, run},
+    recorder::{call, descriptor, descriptor_json, recorder},
+};
+use crate::loader::{LazyLibrary, open};
 
 #[test]
 fn a_task_in_c_gets_the_context_and_gives_back_a_delta() {

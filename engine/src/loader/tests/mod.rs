@@ -2,5 +2,6 @@
 //! compiled into the test, then with libraries made by a C compiler against the published header.
 
 mod compiled;
-mod recorder;
+pub(crate) mod library;
+pub(crate) mod recorder;
 mod table;

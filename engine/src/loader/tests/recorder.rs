@@ -16,27 +16,27 @@ use crate::loader::{Call, CallId, CallResult, CallSink, LogLine, Output};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     sender: Mutex<Sender<(CallId, String)>>,
 }
 
 /// What a [`Recorder`] was told.
 #[derive(Debug)]
-pub(super) struct Heard(Receiver<(CallId, String)>);
+pub(crate) struct Heard(Receiver<(CallId, String)>);
 
-pub(super) fn recorder() -> (Arc<Recorder>, Heard) {
+pub(crate) fn recorder() -> (Arc<Recorder>, Heard) {
     let (sender, receiver) = mpsc::channel();
     (Arc::new(Recorder { sender: Mutex::new(sender) }), Heard(receiver))
 }
 
 impl Heard {
     /// The next thing heard.
-    pub(super) fn next(&self) -> (CallId, String) {
+    pub(crate) fn next(&self) -> (CallId, String) {
         self.0.recv_timeout(PATIENCE).unwrap()
     }
 
     /// Everything heard so far that was not taken yet.
-    pub(super) fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         self.0.try_iter().map(|(_, what)| what).collect()
     }
 }
@@ -67,7 +67,7 @@ impl CallSink for Recorder {
     }
 }
 
-pub(super) fn call(function: u32, payload: &str) -> Call {
+pub(crate) fn call(function: u32, payload: &str) -> Call {
     Call {
         function,
         attempt: 1,
@@ -79,7 +79,7 @@ pub(super) fn call(function: u32, payload: &str) -> Call {
 }
 
 /// A descriptor of one workflow with that many tasks.
-pub(super) fn descriptor_json(package: &str, n_tasks: u32) -> String {
+pub(crate) fn descriptor_json(package: &str, n_tasks: u32) -> String {
     let tasks: Vec<_> = (0..n_tasks).map(|index| format!(r#"{{"id":"t{index}","index":{index}}}"#)).collect();
     format!(
         r#"{{"format":1,"abi":"1.0","package":"{package}","version":"1.0.0","workflows":[{{"name":"w","tasks":[{}]}}]}}"#,
@@ -87,7 +87,7 @@ pub(super) fn descriptor_json(package: &str, n_tasks: u32) -> String {
     )
 }
 
-pub(super) fn descriptor(package: &str, n_tasks: u32) -> Descriptor {
+pub(crate) fn descriptor(package: &str, n_tasks: u32) -> Descriptor {
     Descriptor::parse(&descriptor_json(package, n_tasks)).unwrap()
 }
 

@@ -1,0 +1,297 @@
+//! The handle: registering, listing and removing packages, one change after the other.
+//!
+//! The registry's state is the list of packages, kept in memory as it is in the store. Every operation that may block
+//! runs whole on a blocking thread, under one lock, so that changes never interleave.
+
+use std::{
+    collections::HashMap,
+    fmt, panic,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use cloacina_packager::{Digest, Limits};
+
+use super::{Change, Error, Listener, Package, PackageInfo, Registered, Upload, register, selector};
+use crate::{
+    clock::Clock,
+    id::WorkflowId,
+    loader::{self, InitConfig},
+    store::{self, PackageState, PackageUnregistered, Store, WorkflowKey},
+};
+
+/// How long a package gets to shut down when it is removed; it has no runs any more.
+const REMOVAL_GRACE: Duration = Duration::from_secs(2);
+
+/// The packages of an engine. Cheap to clone; all clones are the same registry.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+/// What a registry is made of.
+pub(crate) struct Options {
+    pub(crate) store: Store,
+    /// Where libraries are unpacked.
+    pub(crate) folder: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) init: InitConfig,
+    pub(crate) limits: Limits,
+    pub(crate) listener: Listener,
+}
+
+pub(super) struct Shared {
+    pub(super) options: Options,
+    state: Mutex<State>,
+}
+
+/// The packages, in the order in which they were registered.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) packages: Vec<Arc<Package>>,
+    /// Why a package cannot be used, of those that cannot; by tenant and content.
+    pub(super) problems: HashMap<(String, Digest), Arc<loader::Error>>,
+    is_closed: bool,
+}
+
+impl Registry {
+    /// Knows the packages of earlier processes. The listener is told of each whose file is there and as it was;
+    /// nothing is loaded yet.
+    pub(crate) async fn open(options: Options) -> Result<Self, Error> {
+        let read = options.store.read("listing packages", |connection| {
+            Ok((store::package_list(connection)?, store::workflow_list(connection)?))
+        });
+        let (rows, workflows) = read.await?;
+        let (rows, workflows) = (rows?, workflows?);
+        let ids: HashMap<WorkflowKey, WorkflowId> = workflows.into_iter().map(|row| (row.key, row.id)).collect();
+        let mut packages = Vec::with_capacity(rows.len());
+        for row in rows {
+            let package = Package::known(row, &options.folder, options.init, |key| ids.get(key).copied())?;
+            packages.push(Arc::new(package));
+        }
+        let state = Mutex::new(State { packages, ..State::default() });
+        let registry = Self { shared: Arc::new(Shared { options, state }) };
+        registry.blocking(Shared::check_all).await?;
+        Ok(registry)
+    }
+
+    /// Registers the package in these bytes for the tenant that it names, or `public`, and activates it: new runs get
+    /// it from now on. The short form of [`Self::register`].
+    ///
+    /// # Errors
+    /// As [`Self::register`].
+    pub async fn register_workflow(&self, archive: impl Into<Vec<u8>>) -> Result<Registered, Error> {
+        self.register(Upload::new(archive)).await
+    }
+
+    /// Registers a package and activates it: new runs get it from now on, runs that are under way stay with the
+    /// version that they started with. The same content again is no error and activates it again.
+    ///
+    /// The archive is read and checked before anything of it is written; then its library is unpacked and loaded into
+    /// this process. The work goes on if the future is dropped.
+    ///
+    /// # Errors
+    /// Whatever is wrong with archive, library or store; [`Error::Conflict`] and [`Error::Tenant`]. Nothing is
+    /// registered then, and nothing of it stays on the disk.
+    pub async fn register(&self, upload: Upload) -> Result<Registered, Error> {
+        self.blocking(move |shared| register::register(shared, upload)).await
+    }
+
+    /// All packages, those registered first in front.
+    #[must_use]
+    pub fn list(&self) -> Vec<PackageInfo> {
+        let state = self.shared.lock();
+        state.packages.iter().map(|package| state.info(package)).collect()
+    }
+
+    /// One package: `package`, `tenant::package`, either with `@version`, or `sha256:` and a digest or the first
+    /// digits of it. Without a version, the active one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPackage`] and [`Error::AmbiguousPackage`] with names that help.
+    pub fn get(&self, name: &str) -> Result<PackageInfo, Error> {
+        let state = self.shared.lock();
+        selector::find(&state.packages, name).map(|package| state.info(package))
+    }
+
+    /// Removes a package, named as for [`Self::get`]. If it was the active version, the one that was registered last
+    /// among those that are left becomes active. Its library stays mapped in this process.
+    ///
+    /// # Errors
+    /// [`Error::Needed`] while unfinished runs are pinned to it; otherwise as for [`Self::get`].
+    pub async fn unregister(&self, name: &str) -> Result<PackageInfo, Error> {
+        let name = name.to_owned();
+        self.blocking(move |shared| shared.unregister(&name)).await
+    }
+
+    /// All packages as they are kept in memory.
+    pub(crate) fn packages(&self) -> Vec<Arc<Package>> {
+        self.shared.lock().packages.clone()
+    }
+
+    /// Why no run finds that workflow though it is registered; `None` if it is not, or if nothing is wrong with it.
+    pub(crate) fn problem(&self, workflow: &str) -> Option<Error> {
+        let state = self.shared.lock();
+        let ending = format!("::{workflow}");
+        let fits = |name: &String| name == workflow || name.ends_with(&ending);
+        state.packages.iter().filter(|package| package.is_active()).find_map(|package| {
+            let source = Arc::clone(state.problems.get(&package.place())?);
+            let is_meant = package.workflow_names().iter().any(fits);
+            is_meant.then(|| Error::Missing { package: package.label(), source })
+        })
+    }
+
+    /// Lets go of all libraries. Blocks for up to about `grace` for each that is busy. Later changes are refused.
+    pub(crate) fn close(&self, grace: Duration) {
+        let mut state = self.shared.lock();
+        state.is_closed = true;
+        for package in &state.packages {
+            package.library.close(grace);
+        }
+    }
+
+    async fn blocking<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        match tokio::task::spawn_blocking(move || work(&shared)).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(payload) => panic::resume_unwind(payload),
+                // The runtime ends and the work was never begun.
+                Err(_) => Err(Error::Closed),
+            },
+        }
+    }
+}
+
+impl Shared {
+    /// Waits for other changes to end, and holds off new ones.
+    pub(super) fn begin(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.lock();
+        if state.is_closed { Err(Error::Closed) } else { Ok(state) }
+    }
+
+    pub(super) fn tell(&self, change: Change) {
+        (self.options.listener)(change);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each change is prepared aside and then takes its place in one step, so the list is whole at any time.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_all(&self) -> Result<(), Error> {
+        let mut state = self.begin()?;
+        for package in state.packages.clone() {
+            match package.library.check() {
+                Ok(()) => {
+                    self.tell(Change::Added(Arc::clone(&package)));
+                    if package.is_active() {
+                        self.tell(Change::Activated(package));
+                    }
+                }
+                Err(problem) => {
+                    let code = problem.code();
+                    tracing::error!(%package, code, "{problem}: whatever needs the package waits");
+                    state.problems.insert(package.place(), Arc::new(problem));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unregister(&self, name: &str) -> Result<PackageInfo, Error> {
+        let mut state = self.begin()?;
+        let package = Arc::clone(selector::find(&state.packages, name)?);
+        let info = state.info(&package);
+        let (tenant, digest) = package.place();
+        let answer = self.options.store.write_blocking("removing a package", move |connection| {
+            store::package_unregister_in_txn(connection, &tenant, digest)
+        })??;
+        let (is_last, promoted) = match answer {
+            PackageUnregistered::Gone { is_last, promoted } => (is_last, promoted),
+            PackageUnregistered::Needed { runs } => return Err(Error::Needed { package: package.label(), runs }),
+            // The store is the truth; what it does not know is to be forgotten.
+            PackageUnregistered::Missing => (false, None),
+        };
+        state.packages.retain(|known| known.place() != package.place());
+        state.problems.remove(&package.place());
+        self.tell(Change::Removed(Arc::clone(&package)));
+        if package.is_active() {
+            let next =
+                promoted.and_then(|digest| state.replace_state(&package.row.tenant, digest, PackageState::Active));
+            self.succeed(&state, Some(&package), next.as_ref());
+        }
+        package.library.close(REMOVAL_GRACE);
+        if is_last {
+            register::remove_folder(&self.options.folder, package.row.digest);
+        }
+        tracing::info!(%package, digest = %package.row.digest, "unregistered");
+        Ok(info)
+    }
+
+    /// Tells that new runs get another version, or none.
+    pub(super) fn succeed(&self, state: &State, before: Option<&Arc<Package>>, after: Option<&Arc<Package>>) {
+        let usable = after.filter(|after| !state.problems.contains_key(&after.place()));
+        if let Some(after) = usable {
+            self.tell(Change::Activated(Arc::clone(after)));
+        }
+        let still =
+            |key: &WorkflowKey| usable.is_some_and(|after| after.workflows.iter().any(|w| w.key.name == key.name));
+        let gone: Vec<_> = before
+            .iter()
+            .flat_map(|before| &before.workflows)
+            .map(|w| w.key.clone())
+            .filter(|key| !still(key))
+            .collect();
+        if !gone.is_empty() {
+            self.tell(Change::Withdrawn(gone));
+        }
+    }
+}
+
+impl State {
+    /// Puts the package where it belongs, and says what was active under its name before.
+    pub(super) fn put(&mut self, package: Arc<Package>) -> Option<Arc<Package>> {
+        let of_name =
+            |known: &Arc<Package>| known.row.tenant == package.row.tenant && known.row.name == package.row.name;
+        let before = self.packages.iter().find(|known| of_name(known) && known.is_active()).cloned();
+        self.packages.retain(|known| known.place() != package.place());
+        for known in &mut self.packages {
+            if known.is_active() && of_name(known) {
+                *known = Arc::new(known.with_state(PackageState::Retired));
+            }
+        }
+        self.problems.remove(&package.place());
+        self.packages.push(package);
+        before
+    }
+
+    fn replace_state(&mut self, tenant: &str, digest: Digest, state: PackageState) -> Option<Arc<Package>> {
+        let known = self.packages.iter_mut().find(|known| known.row.tenant == tenant && known.row.digest == digest)?;
+        *known = Arc::new(known.with_state(state));
+        Some(Arc::clone(known))
+    }
+
+    pub(super) fn info(&self, package: &Package) -> PackageInfo {
+        let problem = self.problems.get(&package.place());
+        package.info(problem.map(|problem| format!("{}: {problem}", problem.code())))
+    }
+}
+
+impl Package {
+    /// What makes it one of its own among all registered ones.
+    pub(super) fn place(&self) -> (String, Digest) {
+        (self.row.tenant.clone(), self.row.digest)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Registry").field("folder", &self.shared.options.folder).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! The steps from an archive's bytes to a registered package.
+//!
+//! ```text
+//! read and check ─ tenant ─ conflicts ─┐ nothing is written up to here
+//!               unpack ─ load ─ store ─┘ undone together: the folder goes again, unless it was there before
+//! ```
+//! Runs on a thread that may block, under the registry's lock from the conflicts on.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use cloacina_packager::{self as packager, Digest, Package as Archive, Verified};
+use cloacina_workflow::descriptor::Descriptor;
+
+use super::{
+    Change, Error, Package, Registered, Upload,
+    handle::{Shared, State},
+    package::workflow_key,
+};
+use crate::{
+    id::WorkflowId,
+    loader::{self, LazyLibrary},
+    store::{self, Error as StoreError, PackageRegistered, PackageRow, PackageState, WorkflowKey},
+};
+
+/// The tenant of whatever names none.
+const TENANT_DEFAULT: &str = "public";
+
+pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Error> {
+    let Upload { archive, signatures, tenant, actor } = upload;
+    if !signatures.is_empty() {
+        return Err(Error::Signatures { n_signatures: signatures.len() });
+    }
+    let read = packager::read(&archive, &shared.options.limits)?;
+    drop(archive);
+    loader::admit(read.descriptor())?;
+    let tenant = tenant_of(read.descriptor(), tenant)?;
+    // There is no signature to check, and registering without one is allowed in this version.
+    let verified = Verified::trust_unsigned(read);
+    let row = row(shared, verified.get(), tenant, actor)?;
+
+    let mut state = shared.begin()?;
+    refuse_conflict(&state, &row)?;
+    let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
+    let library = library(shared, &state, &row, &unpacked, verified.get());
+    library.load()?;
+    let (answer, package) = store(shared, row, &library).inspect_err(|_| unpacked.abandon(&state, &library))?;
+    unpacked.keep();
+    let package = Arc::new(package);
+    take_place(shared, &mut state, &package);
+    let is_new = answer == PackageRegistered::New;
+    tracing::info!(%package, digest = %package.row.digest, actor = package.row.actor, is_new, "registered");
+    Ok(registered(&package, is_new, verified.get()))
+}
+
+/// The tenant of the one who uploads, which a tenant that the package names must be; without either, the default.
+fn tenant_of(descriptor: &Descriptor, upload: Option<String>) -> Result<String, Error> {
+    let tenant = match (upload, &descriptor.tenant) {
+        (Some(upload), Some(package)) if upload != *package => {
+            return Err(Error::Tenant { package: package.clone(), upload });
+        }
+        (Some(upload), _) => upload,
+        (None, Some(package)) => package.clone(),
+        (None, None) => TENANT_DEFAULT.to_owned(),
+    };
+    // A tenant that was given with the upload keeps to the rules for one that was written down.
+    let named = Descriptor { tenant: Some(tenant.clone()), ..descriptor.clone() };
+    packager::check(&named).map_err(|mistakes| packager::Error::Mistakes { mistakes })?;
+    Ok(tenant)
+}
+
+fn row(shared: &Shared, archive: &Archive, tenant: String, actor: String) -> Result<PackageRow, Error> {
+    let descriptor = archive.descriptor();
+    let unwritable = |error: serde_json::Error| StoreError::Corrupt { reason: error.to_string() };
+    Ok(PackageRow {
+        tenant,
+        digest: archive.content_digest(),
+        archive_digest: archive.archive_digest(),
+        library_digest: Digest::of(archive.library()),
+        name: descriptor.package.clone(),
+        version: descriptor.version.clone(),
+        state: PackageState::Active,
+        actor,
+        registered_at: shared.options.clock.now(),
+        library_path: format!("{}/{}", archive.content_digest().hex(), archive.library_name()),
+        descriptor: serde_json::to_string(descriptor).map_err(unwritable)?,
+    })
+}
+
+/// Looks before anything is written; the store has the last word.
+fn refuse_conflict(state: &State, row: &PackageRow) -> Result<(), Error> {
+    let same = |known: &&Arc<Package>| {
+        known.row.tenant == row.tenant && known.row.name == row.name && known.row.version == row.version
+    };
+    match state.packages.iter().find(same) {
+        Some(known) if known.row.digest != row.digest => Err(conflict(row, known.row.digest)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn conflict(row: &PackageRow, registered: Digest) -> Error {
+    let package = format!("{}::{}", row.tenant, row.name);
+    Error::Conflict { package, version: row.version.clone(), registered, offered: row.digest }
+}
+
+/// What is loaded for the same package stays; otherwise the library is made anew.
+fn library(
+    shared: &Shared,
+    state: &State,
+    row: &PackageRow,
+    unpacked: &Unpacked,
+    archive: &Archive,
+) -> Arc<LazyLibrary> {
+    let known = state.packages.iter().find(|known| known.row.tenant == row.tenant && known.row.digest == row.digest);
+    match known {
+        Some(known) if !state.problems.contains_key(&known.place()) => Arc::clone(&known.library),
+        Some(_) | None => {
+            let (path, descriptor) = (unpacked.library.clone(), Arc::new(archive.descriptor().clone()));
+            Arc::new(LazyLibrary::new(path, row.library_digest, descriptor, shared.options.init))
+        }
+    }
+}
+
+/// Writes the package and its workflows, in one transaction.
+fn store(shared: &Shared, row: PackageRow, library: &Arc<LazyLibrary>) -> Result<(PackageRegistered, Package), Error> {
+    let descriptor =
+        Descriptor::parse(&row.descriptor).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
+    let mut workflows: Vec<(WorkflowKey, String)> = Vec::with_capacity(descriptor.workflows.len());
+    for described in &descriptor.workflows {
+        let json =
+            serde_json::to_string(described).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
+        workflows.push((workflow_key(&row.tenant, row.digest, &row.name, described), json));
+    }
+    let keys: Vec<WorkflowKey> = workflows.iter().map(|(key, _)| key.clone()).collect();
+    let stored = row.clone();
+    let (answer, ids) = shared.options.store.write_blocking("registering a package", move |connection| {
+        let answer = match store::package_register_in_txn(connection, &stored)? {
+            Ok(answer @ (PackageRegistered::New | PackageRegistered::Again)) => answer,
+            answered => return Ok(answered.map(|answer| (answer, Vec::new()))),
+        };
+        let mut ids: Vec<WorkflowId> = Vec::with_capacity(workflows.len());
+        for (key, json) in &workflows {
+            match store::workflow_ensure_in_txn(connection, key, json, stored.registered_at)? {
+                Ok(id) => ids.push(id),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok((answer, ids)))
+    })??;
+    if let PackageRegistered::Conflict { registered } = answer {
+        return Err(conflict(&row, registered));
+    }
+    let id = |key: &WorkflowKey| keys.iter().position(|known| known == key).and_then(|place| ids.get(place).copied());
+    Ok((answer, Package::new(row, Arc::clone(library), id)?))
+}
+
+/// Puts the package into the list and tells who must know.
+fn take_place(shared: &Shared, state: &mut State, package: &Arc<Package>) {
+    let before = state.put(Arc::clone(package));
+    shared.tell(Change::Added(Arc::clone(package)));
+    let before = before.filter(|before| before.place() != package.place());
+    shared.succeed(state, before.as_ref(), Some(package));
+    // The file is there again for other tenants too.
+    for other in state.packages.clone() {
+        let was_missing = other.row.digest == package.row.digest && state.problems.contains_key(&other.place());
+        if was_missing && other.library.check().is_ok() {
+            state.problems.remove(&other.place());
+            shared.tell(Change::Added(Arc::clone(&other)));
+            if other.is_active() {
+                shared.succeed(state, None, Some(&other));
+            }
+        }
+    }
+}
+
+fn registered(package: &Package, is_new: bool, archive: &Archive) -> Registered {
+    Registered {
+        tenant: package.row.tenant.clone(),
+        package: package.row.name.clone(),
+        version: package.row.version.clone(),
+        workflows: package.workflow_names(),
+        digest: package.row.digest,
+        archive_digest: archive.archive_digest(),
+        library: package.library.path().to_owned(),
+        activated: package.is_active(),
+        is_new,
+        warnings: packager::warnings(archive.descriptor()),
+    }
+}
+
+/// An unpacked library, which goes again unless it is kept or was there before.
+struct Unpacked {
+    folder: PathBuf,
+    library: PathBuf,
+    is_mine: bool,
+}
+
+impl Unpacked {
+    fn write(packages: &Path, verified: &Verified<Archive>) -> Result<Self, Error> {
+        let disk = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Disk { action, path, source }
+        };
+        fs::create_dir_all(packages).map_err(disk("create the folder", packages))?;
+        let folder = packages.join(verified.get().content_digest().hex());
+        let is_mine = !folder.try_exists().map_err(disk("look at", &folder))?;
+        let mut unpacked = Self { folder, library: PathBuf::new(), is_mine };
+        unpacked.library = match verified.unpack_into(packages) {
+            // The file was damaged since. Whoever has it mapped keeps what is mapped, as the new one is another file.
+            Err(packager::Error::ExistingDiffers { path, .. }) => {
+                fs::remove_file(&path).map_err(disk("remove the damaged file", &path))?;
+                verified.unpack_into(packages)?
+            }
+            unpacked => unpacked?,
+        };
+        Ok(unpacked)
+    }
+
+    fn keep(mut self) {
+        self.is_mine = false;
+    }
+
+    /// Lets go of a library that was loaded for nothing.
+    fn abandon(&self, state: &State, library: &Arc<LazyLibrary>) {
+        if !state.packages.iter().any(|known| Arc::ptr_eq(&known.library, library)) {
+            library.close(Duration::ZERO);
+        }
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        if self.is_mine {
+            remove(&self.folder);
+        }
+    }
+}
+
+/// Removes what was unpacked of a package. What is mapped stays mapped.
+pub(super) fn remove_folder(packages: &Path, digest: Digest) {
+    remove(&packages.join(digest.hex()));
+}
+
+fn remove(folder: &Path) {
+    match fs::remove_dir_all(folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(folder = %folder.display(), %error, "cannot remove the folder of a package"),
+    }
+}

@@ -1,0 +1,93 @@
+//! What goes into the registry and what it tells: plain data for callers.
+//!
+//! Nothing here has behavior of its own. Names are full names: `tenant::package::workflow`.
+
+use std::path::PathBuf;
+
+use cloacina_packager::{Digest, Warning};
+use cloacina_workflow::Timestamp;
+
+use crate::store::PackageState;
+
+/// An archive to register, and who asks for it.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// The bytes of a `.cloacina` file.
+    pub archive: Vec<u8>,
+    /// Detached signatures of the archive. This version can check none, and refuses to be given any.
+    pub signatures: Vec<Vec<u8>>,
+    /// The tenant of the one who uploads; without one, the tenant that the package names, else `public`.
+    pub tenant: Option<String>,
+    /// Who uploads, for the record.
+    pub actor: String,
+}
+
+/// Who uploads when nobody is named: the program that the engine is part of.
+const ACTOR_DEFAULT: &str = "local";
+
+impl Upload {
+    /// An upload without signatures by the program itself.
+    pub fn new(archive: impl Into<Vec<u8>>) -> Self {
+        Self { archive: archive.into(), signatures: Vec::new(), tenant: None, actor: ACTOR_DEFAULT.to_owned() }
+    }
+}
+
+/// A package that was registered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Registered {
+    /// The tenant that has it now.
+    pub tenant: String,
+    /// The package's name.
+    pub package: String,
+    /// Its version, for people.
+    pub version: String,
+    /// Full names of its workflows.
+    pub workflows: Vec<String>,
+    /// The content digest: the version's identity.
+    pub digest: Digest,
+    /// The digest of the archive as it was sent.
+    pub archive_digest: Digest,
+    /// The library that was unpacked and loaded.
+    pub library: PathBuf,
+    /// Whether new runs get it. In this version they always get what was registered last.
+    pub activated: bool,
+    /// False if the tenant had the same content before.
+    pub is_new: bool,
+    /// What the package declares and this version does not execute.
+    pub warnings: Vec<Warning>,
+}
+
+/// A package that is registered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PackageInfo {
+    /// The tenant that has it.
+    pub tenant: String,
+    /// Its name.
+    pub name: String,
+    /// Its version, for people.
+    pub version: String,
+    /// What the author says of it.
+    pub description: Option<String>,
+    /// Who the author is.
+    pub author: Option<String>,
+    /// The content digest: the version's identity.
+    pub digest: Digest,
+    /// The digest of the archive as it was sent.
+    pub archive_digest: Digest,
+    /// Whether new runs get it.
+    pub state: PackageState,
+    /// Who registered it last.
+    pub actor: String,
+    /// When it was registered last.
+    pub registered_at: Timestamp,
+    /// Full names of its workflows.
+    pub workflows: Vec<String>,
+    /// The unpacked library.
+    pub library: PathBuf,
+    /// Whether this engine has loaded the library.
+    pub is_loaded: bool,
+    /// Why it cannot be used, with the code in front; whatever needs it waits.
+    pub problem: Option<String>,
+}
