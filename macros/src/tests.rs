@@ -77,7 +77,7 @@ fn a_descriptor_holds_what_was_written_and_nothing_else() {
     assert_eq!(
         json,
         concat!(
-            r#"{"format":1,"abi":"1.0","package":"demo","tenant":"acme","version":"<::core::env!("CARGO_PKG_VERSION")>","#,
+            r#"{"format":1,"abi":"<private::ABI>","package":"demo","tenant":"acme","version":"<::core::env!("CARGO_PKG_VERSION")>","#,
             r#""description":"Says \"hello\".","build":{"sdk":"<private::SDK>","compiler":"<private::RUSTC>","#,
             r#""target":"<private::TARGET>","panic":"<private::PANIC>","crate":"<::core::env!("CARGO_PKG_NAME")>","#,
             r#""crate_version":"<::core::env!("CARGO_PKG_VERSION")>"},"workflows":[{"name":"flow","#,
@@ -109,7 +109,7 @@ fn an_embedded_workflow_belongs_to_its_program() {
     assert_eq!(
         json,
         concat!(
-            r#"{"format":1,"abi":"1.0","package":"<::core::env!("CARGO_PKG_NAME")>","tenant":"public","#,
+            r#"{"format":1,"abi":"<private::ABI>","package":"<::core::env!("CARGO_PKG_NAME")>","#,
             r#""version":"1.0.0","build":{"sdk":"<private::SDK>","compiler":"<private::RUSTC>","#,
             r#""target":"<private::TARGET>","panic":"<private::PANIC>","crate":"<::core::env!("CARGO_PKG_NAME")>","#,
             r#""crate_version":"<::core::env!("CARGO_PKG_VERSION")>"},"workflows":[{"name":"flow","#,

@@ -11,6 +11,7 @@ pub mod v1 {
 
     use crate::{
         Context, ContextError, TaskError,
+        abi::{ABI_MAJOR, ABI_MINOR},
         descriptor::{FORMAT, MAGIC},
     };
     pub use crate::{
@@ -21,6 +22,9 @@ pub mod v1 {
 
     /// `CARGO_PKG_VERSION` of the sdk, with its name.
     pub const SDK: &str = concat!("cloacina-workflow ", env!("CARGO_PKG_VERSION"));
+    /// The ABI that packages of this sdk speak, `major.minor`.
+    pub const ABI: &str = "1.0";
+    const _: () = assert!(ABI_MAJOR == 1 && ABI_MINOR == 0, "ABI must say the version of the structs");
     /// The compiler.
     pub const RUSTC: &str = env!("CLOACINA_RUSTC");
     /// The target triple.

@@ -21,23 +21,24 @@ use crate::{
 /// The version of the descriptor's form.
 const FORMAT: u32 = 1;
 
-/// The version of the ABI that the private module `v1` stands for.
-const ABI: &str = "1.0";
-
 /// The pieces, each an expression of type `&str`.
 pub(crate) fn pieces(module: &Module, private: &Path) -> Vec<TokenStream> {
     let attributes = &module.attributes;
     let crate_name = quote!(::core::env!("CARGO_PKG_NAME"));
     let crate_version = quote!(::core::env!("CARGO_PKG_VERSION"));
     let mut json = Pieces::default();
-    json.text(&format!("{{\"format\":{FORMAT},\"abi\":{},\"package\":", quoted(ABI)));
+    json.text(&format!("{{\"format\":{FORMAT},\"abi\":"));
+    json.constant(&quote!(#private::ABI));
+    json.text(",\"package\":");
     match (module.kind, &attributes.package) {
         (Kind::Packaged, Some(package)) => json.text(&quoted(&package.value)),
         // An embedded workflow belongs to the program that it is compiled into.
         (Kind::Packaged | Kind::Embedded, _) => json.constant(&crate_name),
     }
-    let tenant = attributes.tenant.as_ref().map_or("public", |tenant| &tenant.value);
-    json.text(&format!(",\"tenant\":{},\"version\":", quoted(tenant)));
+    if let Some(tenant) = &attributes.tenant {
+        json.text(&format!(",\"tenant\":{}", quoted(&tenant.value)));
+    }
+    json.text(",\"version\":");
     match &attributes.version {
         Some(version) => json.text(&quoted(&version.value)),
         None => json.constant(&crate_version),
