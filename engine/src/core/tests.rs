@@ -1,1 +1,550 @@
-//! placeholder
+//! The core against a slow, obvious model of what it should do, over random graphs, outcomes and orders of events.
+//!
+//! The model knows nothing of views and counters: it walks the graph for everything that it is asked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use cloacina_workflow::{Timestamp, payload::Delta};
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::{
+    context::{Key, Value},
+    decide::{self, End, Event, INTERRUPTIONS_MAX, Past, Refused, Run, Task, decide, recover, replay},
+    effect::{Conflict, Decision, Effect, FailReason, Transition},
+    graph::Graph,
+    plan,
+    plan::Plan,
+    rule::Rule,
+    run, task,
+};
+
+fn now() -> Timestamp {
+    Timestamp::from_unix_micros(1)
+}
+
+/// What a task will do.
+#[derive(Clone, Debug)]
+struct Script {
+    dependencies: BTreeSet<u32>,
+    fails: bool,
+    optional: bool,
+    at_most_once: bool,
+    /// Values by key; `None` removes.
+    writes: BTreeMap<u8, Option<u8>>,
+}
+
+/// Tasks whose dependencies come later in the source as well as earlier, without cycles: a random order of the tasks
+/// decides who may depend on whom.
+fn scripts() -> impl Strategy<Value = Vec<Script>> {
+    (1..12_usize).prop_flat_map(|n_tasks| {
+        let order = Just((0..n_tasks).collect::<Vec<_>>()).prop_shuffle();
+        let task = (
+            prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+            prop::bool::weighted(0.15),
+            prop::bool::weighted(0.3),
+            prop::bool::weighted(0.1),
+            prop::collection::btree_map(0..4_u8, prop::option::weighted(0.8, 0..3_u8), 0..3),
+        );
+        (order, prop::collection::vec(task, n_tasks)).prop_map(|(order, tasks)| {
+            let mut scripts = vec![None; tasks.len()];
+            for (place, (dependencies, fails, optional, at_most_once, writes)) in tasks.into_iter().enumerate() {
+                let earlier = &order[..place];
+                let dependencies = dependencies
+                    .iter()
+                    .filter(|_| !earlier.is_empty())
+                    .map(|index| u32::try_from(*index.get(earlier)).unwrap())
+                    .collect();
+                scripts[order[place]] = Some(Script { dependencies, fails, optional, at_most_once, writes });
+            }
+            scripts.into_iter().map(Option::unwrap).collect()
+        })
+    })
+}
+
+fn plan_of(scripts: &[Script]) -> Arc<Plan> {
+    let dependencies: Vec<Vec<u32>> =
+        scripts.iter().map(|script| script.dependencies.iter().copied().collect()).collect();
+    let tasks = scripts.iter().enumerate().map(|(number, script)| plan::Task {
+        id: format!("t{number}").into(),
+        function: 0,
+        blocking: false,
+        rule: Rule::AllCompleted,
+        priority: 0,
+        optional: script.optional,
+        at_most_once: script.at_most_once,
+    });
+    Arc::new(Plan { graph: Graph::new(&dependencies).unwrap(), tasks: tasks.collect() })
+}
+
+fn key(key: u8) -> Key {
+    format!("k{key}").into()
+}
+
+fn value(value: u8) -> Value {
+    RawValue::from_string(value.to_string()).unwrap().into()
+}
+
+fn input() -> BTreeMap<Key, Value> {
+    [(key(0), value(9)), (key(1), value(8))].into()
+}
+
+fn delta(script: &Script) -> Arc<Delta> {
+    let mut delta = Delta::default();
+    for (written, new) in &script.writes {
+        match new {
+            Some(new) => drop(delta.set.insert(key(*written), value(*new))),
+            None => delta.unset.push(key(*written)),
+        }
+    }
+    Arc::new(delta)
+}
+
+/// The model: everything is found by walking the graph.
+struct Model<'a> {
+    scripts: &'a [Script],
+    order: &'a [u32],
+}
+
+/// Keys with their last writer (`None` for the input) and value, and all hidden values by writer and key.
+type Seen = (BTreeMap<Key, (Option<u32>, String)>, BTreeSet<(u32, Key, String)>);
+
+impl Model<'_> {
+    fn ancestors(&self, task: u32) -> BTreeSet<u32> {
+        let mut found = BTreeSet::new();
+        for parent in &self.scripts[task as usize].dependencies {
+            found.insert(*parent);
+            found.extend(self.ancestors(*parent));
+        }
+        found
+    }
+
+    /// How each task ends.
+    fn outcome(&self, task: u32) -> task::State {
+        let dependencies = &self.scripts[task as usize].dependencies;
+        if dependencies.iter().any(|dependency| self.outcome(*dependency) != task::State::Completed) {
+            task::State::Skipped
+        } else if self.scripts[task as usize].fails {
+            task::State::Failed
+        } else {
+            task::State::Completed
+        }
+    }
+
+    fn run_state(&self) -> run::State {
+        let failed: Vec<&Script> = (0..)
+            .zip(self.scripts)
+            .filter(|(task, _)| self.outcome(*task) == task::State::Failed)
+            .map(|(_, script)| script)
+            .collect();
+        if failed.iter().any(|script| !script.optional) {
+            run::State::Failed
+        } else if failed.is_empty() {
+            run::State::Completed
+        } else {
+            run::State::PartiallyCompleted
+        }
+    }
+
+    /// The input overlaid, in the order, with the deltas of those tasks.
+    fn overlay(&self, tasks: &BTreeSet<u32>) -> Seen {
+        let mut writes: BTreeMap<Key, Vec<(Option<u32>, Option<String>)>> = BTreeMap::new();
+        for (key, value) in input() {
+            writes.entry(key).or_default().push((None, Some(value.get().to_owned())));
+        }
+        for task in self.order.iter().filter(|task| tasks.contains(task)) {
+            if self.outcome(*task) == task::State::Completed {
+                for (written, new) in &self.scripts[*task as usize].writes {
+                    writes.entry(key(*written)).or_default().push((Some(*task), new.map(|new| new.to_string())));
+                }
+            }
+        }
+        let (mut visible, mut hidden) = (BTreeMap::new(), BTreeSet::new());
+        for (key, mut writes) in writes {
+            if let Some((writer, Some(value))) = writes.pop() {
+                visible.insert(key.clone(), (writer, value));
+            }
+            for (writer, value) in writes {
+                if let (Some(writer), Some(value)) = (writer, value) {
+                    hidden.insert((writer, key.clone(), value));
+                }
+            }
+        }
+        (visible, hidden)
+    }
+
+    /// All pairs of tasks that wrote different values to one key with neither upstream of the other.
+    fn conflicts(&self) -> BTreeSet<Conflict> {
+        let mut conflicts = BTreeSet::new();
+        for (place, winner) in self.order.iter().enumerate() {
+            for loser in &self.order[..place] {
+                let both_completed = [winner, loser].iter().all(|task| self.outcome(**task) == task::State::Completed);
+                if !both_completed || self.ancestors(*winner).contains(loser) {
+                    continue;
+                }
+                let (winner_writes, loser_writes) =
+                    (&self.scripts[*winner as usize].writes, &self.scripts[*loser as usize].writes);
+                for (written, new) in winner_writes {
+                    if loser_writes.get(written).is_some_and(|other| other != new) {
+                        conflicts.insert(Conflict { key: key(*written), winner: *winner, loser: *loser });
+                    }
+                }
+            }
+        }
+        conflicts
+    }
+}
+
+/// A run that is driven by chance, with the history that a store would have.
+struct Live<'a> {
+    scripts: &'a [Script],
+    run: Run,
+    history: Vec<Past>,
+    ready: Vec<u32>,
+    running: Vec<(u32, u32)>,
+    conflicts: Vec<Conflict>,
+}
+
+impl<'a> Live<'a> {
+    fn new(scripts: &'a [Script], plan: &Arc<Plan>) -> Self {
+        let run = Run::new(plan.clone(), &input());
+        Self { scripts, run, history: Vec::new(), ready: Vec::new(), running: Vec::new(), conflicts: Vec::new() }
+    }
+
+    fn apply(&mut self, event: Event) {
+        let decision = decide(&mut self.run, event, now()).unwrap();
+        self.take(decision);
+    }
+
+    fn take(&mut self, decision: Decision) {
+        for transition in decision.transitions {
+            match transition {
+                Transition::RunStarted => self.history.push(Past::Started),
+                Transition::AttemptStarted { task, .. } => self.history.push(Past::AttemptStarted { task }),
+                Transition::AttemptInterrupted { task, .. } => self.history.push(Past::AttemptInterrupted { task }),
+                Transition::TaskCompleted { task, attempt } => {
+                    let end = End::Completed(delta(&self.scripts[task as usize]));
+                    self.history.push(Past::Ended { task, attempt, started_at: None, end });
+                }
+                Transition::TaskFailed { task, attempt, reason } => {
+                    self.history.push(Past::Ended { task, attempt, started_at: None, end: End::Failed(reason) });
+                }
+                Transition::ContextConflict(conflict) => self.conflicts.push(conflict),
+                Transition::RunFinished { .. } | Transition::TaskSkipped { .. } => {}
+            }
+        }
+        for effect in decision.effects {
+            match effect {
+                Effect::Offer { task } => self.ready.push(task),
+                Effect::Perform { task, attempt } => self.running.push((task, attempt)),
+                Effect::Finish => {}
+            }
+        }
+    }
+
+    /// Does one of the things that can happen next; false if the run has ended.
+    fn step(&mut self, choice: usize) -> bool {
+        let n_choices = self.ready.len() + self.running.len();
+        if n_choices == 0 {
+            return false;
+        }
+        let choice = choice % n_choices;
+        if choice < self.ready.len() {
+            let task = self.ready.swap_remove(choice);
+            self.apply(Event::Admit { task });
+        } else {
+            let (task, attempt) = self.running.swap_remove(choice - self.ready.len());
+            let script = &self.scripts[task as usize];
+            let end = if script.fails { End::Failed(FailReason::Attempt) } else { End::Completed(delta(script)) };
+            self.apply(Event::End { task, attempt, end });
+        }
+        true
+    }
+
+    fn seen(&self, task: u32) -> Seen {
+        let plan = self.run.plan();
+        let writer = |rank: u32| plan.graph.order()[rank as usize];
+        let (mut visible, mut hidden) = (BTreeMap::new(), BTreeSet::new());
+        for (key, write) in &**self.run.view(task).unwrap() {
+            if let Some(value) = write.value() {
+                visible.insert(key.clone(), (write.rank().map(writer), value.get().to_owned()));
+            }
+            for write in write.hidden() {
+                if let (Some(rank), Some(value)) = (write.rank(), write.value()) {
+                    hidden.insert((writer(rank), key.clone(), value.get().to_owned()));
+                }
+            }
+        }
+        (visible, hidden)
+    }
+
+    fn context(&self) -> BTreeMap<Key, (Option<u32>, String)> {
+        let context = self.run.context().into_iter();
+        context.map(|(key, (writer, value))| (key, (writer, value.get().to_owned()))).collect()
+    }
+
+    fn states(&self) -> Vec<task::State> {
+        self.run.tasks().iter().map(|task| task.state).collect()
+    }
+}
+
+/// What must be the same after a replay. A start that was not stored is not known, so running counts as ready.
+fn durable(run: &Run) -> (run::State, Vec<Task>, BTreeMap<Key, (Option<u32>, String)>) {
+    let tasks = run.tasks().iter().cloned().map(|mut task| {
+        if task.state == task::State::Running {
+            task.state = task::State::Ready;
+        }
+        task.started_at = None;
+        task
+    });
+    let context = run.context().into_iter().map(|(key, (writer, value))| (key, (writer, value.get().to_owned())));
+    (run.state(), tasks.collect(), context.collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn runs_end_as_the_model_says_in_every_order(
+        scripts in scripts(),
+        choices in prop::collection::vec(any::<usize>(), 24..=24),
+    ) {
+        let plan = plan_of(&scripts);
+        let model = Model { scripts: &scripts, order: plan.graph.order() };
+        let mut live = Live::new(&scripts, &plan);
+        live.apply(Event::Start);
+        for choice in choices {
+            for task in live.ready.clone() {
+                prop_assert_eq!(live.seen(task), model.overlay(&model.ancestors(task)));
+            }
+            live.step(choice);
+        }
+        while live.step(0) {}
+        let tasks: BTreeSet<u32> = (0..).take(scripts.len()).collect();
+        let expected: Vec<task::State> = tasks.iter().map(|task| model.outcome(*task)).collect();
+        prop_assert_eq!(live.states(), expected);
+        prop_assert_eq!(live.run.state(), model.run_state());
+        prop_assert_eq!(live.context(), model.overlay(&tasks).0);
+
+        let reported: BTreeSet<Conflict> = live.conflicts.iter().cloned().collect();
+        prop_assert_eq!(reported.len(), live.conflicts.len(), "a conflict is told once");
+        let possible = model.conflicts();
+        prop_assert!(reported.is_subset(&possible), "{reported:?} against {possible:?}");
+        let keys = |conflicts: &BTreeSet<Conflict>| -> BTreeSet<Key> {
+            conflicts.iter().map(|conflict| conflict.key.clone()).collect()
+        };
+        prop_assert_eq!(keys(&reported), keys(&possible), "no key's conflict stays unknown");
+    }
+
+    #[test]
+    fn a_replay_rebuilds_what_was_there_and_interruptions_change_no_result(
+        scripts in scripts(),
+        choices in prop::collection::vec(any::<usize>(), 24..=24),
+        crash_after in 0..24_usize,
+        closed_in_order in any::<bool>(),
+    ) {
+        // Otherwise an interruption is meant to change the result.
+        let scripts: Vec<Script> =
+            scripts.into_iter().map(|script| Script { at_most_once: false, ..script }).collect();
+        let plan = plan_of(&scripts);
+        let model = Model { scripts: &scripts, order: plan.graph.order() };
+        let mut live = Live::new(&scripts, &plan);
+        live.apply(Event::Start);
+        for choice in &choices[..crash_after] {
+            live.step(*choice);
+        }
+        let mut again = Live::new(&scripts, &plan);
+        for past in live.history.clone() {
+            replay(&mut again.run, past, now()).unwrap();
+        }
+        prop_assert_eq!(durable(&again.run), durable(&live.run));
+
+        again.history = live.history;
+        let decision = recover(&mut again.run, closed_in_order, now()).unwrap();
+        let n_ready = again.states().iter().filter(|state| **state == task::State::Ready).count();
+        again.take(decision);
+        prop_assert_eq!(again.ready.len(), n_ready, "each task that may run is offered once");
+        while again.step(choices[0]) {}
+        let expected: Vec<task::State> = (0..).take(scripts.len()).map(|task| model.outcome(task)).collect();
+        prop_assert_eq!(again.states(), expected);
+        prop_assert_eq!(again.context(), model.overlay(&(0..).take(scripts.len()).collect()).0);
+    }
+
+    #[test]
+    fn events_that_make_no_sense_are_refused_and_change_nothing(
+        scripts in scripts(),
+        events in prop::collection::vec((0..4_u8, 0..14_u32, 1..3_u32), 0..60),
+    ) {
+        let plan = plan_of(&scripts);
+        let mut run = Run::new(plan, &input());
+        for (kind, task, attempt) in events {
+            let event = match kind {
+                0 => Event::Start,
+                1 => Event::Admit { task },
+                2 => Event::Interrupt { task },
+                _ => {
+                    let script = scripts.get(task as usize);
+                    Event::End { task, attempt, end: End::Completed(script.map(delta).unwrap_or_default()) }
+                }
+            };
+            let before = (run.state(), run.tasks().to_vec());
+            let refused = decide(&mut run, event, now()).is_err();
+            let after = (run.state(), run.tasks().to_vec());
+            if refused {
+                prop_assert_eq!(before, after);
+                continue;
+            }
+            for (before, after) in before.1.iter().zip(&after.1) {
+                prop_assert!(!before.state.is_terminal() || before == after, "nothing leaves a terminal state");
+            }
+            prop_assert!(!before.0.is_terminal(), "nothing happens to a run that has ended");
+        }
+    }
+}
+
+#[test]
+fn a_run_without_tasks_completes_at_once() {
+    let mut run = Run::new(plan_of(&[]), &input());
+    let decision = decide(&mut run, Event::Start, now()).unwrap();
+    assert_eq!(run.state(), run::State::Completed);
+    assert_eq!(decision.effects, [Effect::Finish]);
+}
+
+fn single(at_most_once: bool) -> Vec<Script> {
+    let dependencies = BTreeSet::new();
+    vec![Script { dependencies, fails: false, optional: false, at_most_once, writes: BTreeMap::new() }]
+}
+
+#[test]
+fn a_task_fails_after_interruptions_in_a_row() {
+    let scripts = single(false);
+    let mut live = Live::new(&scripts, &plan_of(&scripts));
+    live.apply(Event::Start);
+    for n_interruptions in 1..=INTERRUPTIONS_MAX {
+        assert_eq!(live.run.state(), run::State::Running);
+        live.step(0);
+        let starts = live.history.iter().filter(|past| matches!(past, Past::AttemptStarted { .. })).count();
+        assert_eq!(starts as u32, n_interruptions - 1, "after the first interruption starts are durable");
+        live.running.clear();
+        let decision = recover(&mut live.run, false, now()).unwrap();
+        live.take(decision);
+    }
+    assert_eq!(live.run.state(), run::State::Failed);
+    assert_eq!(live.run.tasks()[0].fail_reason, Some(FailReason::Interrupted));
+}
+
+#[test]
+fn a_guess_about_a_task_that_never_ran_does_not_count_twice() {
+    let scripts = single(false);
+    let mut live = Live::new(&scripts, &plan_of(&scripts));
+    live.apply(Event::Start);
+    for _ in 0..5 {
+        let decision = recover(&mut live.run, false, now()).unwrap();
+        live.take(decision);
+    }
+    assert_eq!((live.run.tasks()[0].state, live.run.tasks()[0].n_interruptions), (task::State::Ready, 1));
+}
+
+#[test]
+fn what_may_start_once_starts_durably_and_is_never_started_again() {
+    let scripts = single(true);
+    let mut live = Live::new(&scripts, &plan_of(&scripts));
+    live.apply(Event::Start);
+    let decision = recover(&mut live.run, false, now()).unwrap();
+    assert_eq!(decision.transitions, [], "it has certainly not been started");
+    live.step(0);
+    assert!(matches!(live.history.last(), Some(Past::AttemptStarted { task: 0 })));
+    let decision = recover(&mut live.run, true, now()).unwrap();
+    live.take(decision);
+    assert_eq!(live.run.state(), run::State::Failed);
+}
+
+#[test]
+fn a_late_end_is_stale() {
+    let scripts = single(false);
+    let mut live = Live::new(&scripts, &plan_of(&scripts));
+    live.apply(Event::Start);
+    live.step(0);
+    live.apply(Event::Interrupt { task: 0 });
+    let late = Event::End { task: 0, attempt: 1, end: End::Completed(Arc::default()) };
+    assert_eq!(decide(&mut live.run, late, now()), Err(Refused::Stale { attempt: 1, current: 2 }));
+}
+
+#[test]
+fn long_chains_of_writes_are_dropped_without_recursion() {
+    let n_tasks: u32 = 50_000;
+    let scripts: Vec<Script> = (0..n_tasks)
+        .map(|task| Script {
+            dependencies: task.checked_sub(1).into_iter().collect(),
+            fails: false,
+            optional: false,
+            at_most_once: false,
+            writes: [(0, Some(1))].into(),
+        })
+        .collect();
+    let mut live = Live::new(&scripts, &plan_of(&scripts));
+    live.apply(Event::Start);
+    while live.step(0) {}
+    assert_eq!(live.run.state(), run::State::Completed);
+    assert_eq!(live.conflicts, []);
+}
+
+#[test]
+fn the_tables_of_transitions_are_these() {
+    use run::Event as R;
+    let runs = [R::Started, R::Paused, R::Resumed, R::AllCompleted, R::OptionalFailed, R::RequiredFailed, R::Cancelled];
+    let mut table = String::new();
+    for state in run::State::ALL {
+        let cells = runs.map(|event| run::next(state, event).map_or("-", run::State::as_str));
+        assert!(!state.is_terminal() || cells.iter().all(|cell| *cell == "-"));
+        assert_eq!(state.as_str().parse(), Ok(state));
+        table += &format!("{state}: {}\n", cells.join(" "));
+    }
+    assert_eq!(
+        table,
+        "pending: running paused - - - - cancelled\n\
+         running: - paused - completed partially_completed failed cancelled\n\
+         paused: - - running completed partially_completed failed cancelled\n\
+         completed: - - - - - - -\n\
+         partially_completed: - - - - - - -\n\
+         failed: - - - - - - -\n\
+         cancelled: - - - - - - -\n"
+    );
+
+    use task::Event as T;
+    let tasks = [
+        T::Released,
+        T::Ruled,
+        T::Admitted,
+        T::Succeeded,
+        T::GaveUp,
+        T::Postponed,
+        T::Due,
+        T::Interrupted,
+        T::Cancelled,
+    ];
+    let mut table = String::new();
+    for state in task::State::ALL {
+        let cells = tasks.map(|event| task::next(state, event).map_or("-", task::State::as_str));
+        assert!(!state.is_terminal() || cells.iter().all(|cell| *cell == "-"));
+        assert_eq!(state.as_str().parse(), Ok(state));
+        table += &format!("{state}: {}\n", cells.join(" "));
+    }
+    assert_eq!(
+        table,
+        "pending: ready skipped - - - - - - cancelled\n\
+         ready: - - running - failed - - ready cancelled\n\
+         running: - - - completed failed waiting - ready cancelled\n\
+         waiting: - - - - - - ready - cancelled\n\
+         completed: - - - - - - - - -\n\
+         failed: - - - - - - - - -\n\
+         skipped: - - - - - - - - -\n\
+         cancelled: - - - - - - - - -\n"
+    );
+    let refused = task::next(task::State::Completed, T::Admitted).unwrap_err();
+    assert_eq!(refused.to_string(), "a task that is completed cannot become running");
+    assert_eq!(decide::INTERRUPTIONS_MAX, 3);
+}
