@@ -1,4 +1,7 @@
 //! Which package of which workspace is meant, and what cargo knows of it.
+//!
+//! Cargo is asked, and nothing else: no manifest is parsed here, so workspaces, inheritance and target folders are
+//! what cargo says they are. Where several packages could be meant, none is chosen.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

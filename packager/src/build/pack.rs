@@ -1,4 +1,7 @@
 //! The two ways to an archive: build a crate, or pack a library that is there.
+//!
+//! Both end in the same place: the library's descriptor says everything, the archive is read again before anybody
+//! gets it, and the file appears whole or not at all. Nothing else is written but what cargo writes.
 
 use std::fs;
 use std::io::Write;
