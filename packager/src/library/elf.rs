@@ -1,12 +1,13 @@
 //! What only ELF files say: needed libraries, search paths, the stack, versions.
 //!
-//! Needed libraries and search paths are read through the program headers, as the system's loader does: the section
-//! table may say something else. Versions come from the sections; a lie there only makes loading fail.
+//! Needed libraries and search paths are read where the system's loader reads them, by address in the segments that
+//! it maps: sections and file offsets may say something else. Versions come from the sections; a lie there only makes loading fail.
 
 use object::elf::{
-    DF_1_PIE, DT_AUDIT, DT_AUXILIARY, DT_DEPAUDIT, DT_FILTER, DT_FLAGS_1, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ,
-    DT_STRTAB, FileHeader32, FileHeader64, PF_X, PT_GNU_STACK, PT_LOAD,
+    DF_1_PIE, DT_AUDIT, DT_AUXILIARY, DT_DEPAUDIT, DT_FILTER, DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH,
+    DT_STRTAB, FileHeader32, FileHeader64, PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_LOAD,
 };
+use object::pod::slice_from_bytes;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
 
@@ -39,34 +40,36 @@ fn dynamic_of<Elf: FileHeader<Endian = Endianness>>(header: &Elf, bytes: &[u8]) 
     let text = |error: object::read::Error| error.to_string();
     let endian = header.endian().map_err(text)?;
     let segments = header.program_headers(endian, bytes).map_err(text)?;
-    // Without the header the system's loader assumes that an executable stack is wanted.
-    let stack = segments.iter().find(|segment| segment.p_type(endian) == PT_GNU_STACK);
+    check_mapping::<Elf>(segments, endian)?;
+    // Without the header the system's loader assumes that an executable stack is wanted; of several it takes one.
+    let mut stacks = segments.iter().filter(|segment| segment.p_type(endian) == PT_GNU_STACK).peekable();
     let mut facts = Dynamic {
-        executable_stack: stack.is_none_or(|segment| segment.p_flags(endian).0 & PF_X.0 != 0),
+        executable_stack: stacks.peek().is_none() || stacks.any(|segment| segment.p_flags(endian).0 & PF_X.0 != 0),
         glibc: highest_glibc_needed(header, endian, bytes),
         ..Dynamic::default()
     };
-    let mut entries = Vec::new();
-    let mut n_tables = 0;
-    for segment in segments {
-        if let Some(table) = segment.dynamic(endian, bytes).map_err(text)? {
-            n_tables += 1;
-            let table = table.iter().map(|entry| (entry.tag(endian), entry.val(endian)));
-            entries.extend(table.take_while(|(tag, _)| *tag != object::elf::DT_NULL));
-        }
-    }
-    if n_tables != 1 {
-        return Err(format!("it has {n_tables} dynamic segments, a shared library has one"));
-    }
-    let value = |wanted| entries.iter().rev().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
-    let strings = match (value(DT_STRTAB), value(DT_STRSZ)) {
-        (Some(address), Some(size)) => segments
-            .iter()
-            .filter(|segment| segment.p_type(endian) == PT_LOAD)
-            .find_map(|segment| segment.data_range(endian, bytes, address, size).ok().flatten())
-            .ok_or("its table of names lies outside of its segments")?,
-        _ => return Err("it has no table of names".to_owned()),
+    // What lies at an address once the file is mapped, up to the end of its segment.
+    let mapped = |address: u64| {
+        let loaded = segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD);
+        loaded
+            .filter_map(|segment| {
+                let offset = address.checked_sub(segment.p_vaddr(endian).into())?;
+                segment.data(endian, bytes).ok()?.get(usize::try_from(offset).ok()?..)
+            })
+            .find(|data| !data.is_empty())
     };
+    let tables: Vec<_> = segments.iter().filter(|segment| segment.p_type(endian) == PT_DYNAMIC).collect();
+    let [table] = tables.as_slice() else {
+        return Err(format!("it has {} dynamic segments, a shared library has one", tables.len()));
+    };
+    let table = mapped(table.p_vaddr(endian).into()).ok_or("its dynamic segment lies outside of what is loaded")?;
+    let (table, _) = slice_from_bytes::<Elf::Dyn>(table, table.len() / size_of::<Elf::Dyn>())
+        .map_err(|()| "its dynamic segment is not aligned")?;
+    let end = table.iter().position(|entry| entry.tag(endian) == DT_NULL).ok_or("its dynamic segment has no end")?;
+    let entries: Vec<_> = table[..end].iter().map(|entry| (entry.tag(endian), entry.val(endian))).collect();
+    let value = |wanted| entries.iter().rev().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
+    let strings = value(DT_STRTAB).ok_or("it has no table of names")?;
+    let strings = mapped(strings).ok_or("its table of names lies outside of what is loaded")?;
     let name = |offset: u64| {
         let rest = usize::try_from(offset).ok().and_then(|offset| strings.get(offset..));
         let rest = rest.ok_or("a name lies outside of its table of names")?;
@@ -83,6 +86,25 @@ fn dynamic_of<Elf: FileHeader<Endian = Endianness>>(header: &Elf, bytes: &[u8]) 
         }
     }
     Ok(facts)
+}
+
+/// Segments that are loaded over each other would show a reader of the file something else than what is mapped.
+fn check_mapping<Elf: FileHeader<Endian = Endianness>>(
+    segments: &[Elf::ProgramHeader],
+    endian: Endianness,
+) -> Result<(), String> {
+    // The smallest page that any known target has.
+    const PAGE: u64 = 4096;
+    let mut free_from = 0;
+    for segment in segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
+        let start: u64 = segment.p_vaddr(endian).into();
+        let end = start.checked_add(segment.p_memsz(endian).into()).and_then(|end| end.checked_next_multiple_of(PAGE));
+        if start - start % PAGE < free_from {
+            return Err("its segments overlap or are not in order".to_owned());
+        }
+        free_from = end.ok_or("a segment ends beyond all memory")?;
+    }
+    Ok(())
 }
 
 fn highest_glibc_needed<Elf: FileHeader>(header: &Elf, endian: Elf::Endian, bytes: &[u8]) -> Option<GlibcVersion> {

@@ -92,8 +92,10 @@ impl LibraryFacts {
         if self.format != BinaryFormat::Elf {
             return true;
         }
+        // A name with a slash is a path, whatever it begins with.
+        let is_version = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         match needed.split_once(".so") {
-            Some((stem, version)) if version.is_empty() || version.starts_with('.') => {
+            Some((stem, version)) if is_version(version) && !stem.contains('/') => {
                 SYSTEM_LIBRARIES.contains(&stem) || stem.starts_with("ld-linux") || stem == "ld64"
             }
             _ => false,

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use cloacina_packager::{Digest, Input, Limits, ReadOptions, read, read_with, repack, write};
+use cloacina_packager::{Digest, Input, InputLibrary, Limits, ReadOptions, Target, read, read_with, repack, write};
 
 use crate::support::{DIAMOND, archive, files, input, library};
 
@@ -39,6 +39,50 @@ fn an_inventory_of_parts_may_come_along() {
     assert_eq!(package.files().get("sbom.cdx.json"), Some(b"{}".as_slice()));
 }
 
+/// The library as if it were for another machine: its number in the ELF header is AArch64's.
+fn for_aarch64(library: &[u8]) -> Vec<u8> {
+    let mut library = library.to_vec();
+    library[18..20].copy_from_slice(&183u16.to_le_bytes());
+    library
+}
+
+#[test]
+fn an_archive_may_hold_libraries_for_several_targets() {
+    let library = library(DIAMOND);
+    let other = for_aarch64(&library);
+    let mut input = input(&library);
+    input.libraries.push(InputLibrary { name: "libdiamond.so".to_owned(), bytes: other.clone() });
+    let archive = write(&input).unwrap();
+    let package = read(&archive, &Limits::default()).unwrap();
+    assert_eq!(package.library(), library);
+    let names: Vec<_> = package.files().iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names[..2],
+        ["lib/aarch64-unknown-linux-gnu/libdiamond.so", "lib/x86_64-unknown-linux-gnu/libdiamond.so"]
+    );
+    let wanted = ReadOptions { target: Target::find("aarch64-unknown-linux-gnu"), ..ReadOptions::default() };
+    assert_eq!(read_with(&archive, &wanted).unwrap().library(), other);
+    input.libraries.reverse();
+    assert_eq!(write(&input).unwrap(), archive, "the order of the libraries makes no difference");
+}
+
+#[test]
+fn libraries_that_hold_different_workflows_are_not_packed_together() {
+    let mut input = input(&library(DIAMOND));
+    let other = for_aarch64(&library(&DIAMOND.replace("[\"left\",\"right\"]", "[\"left\"]")));
+    input.libraries.push(InputLibrary { name: "libdiamond.so".to_owned(), bytes: other });
+    assert_eq!(write(&input).unwrap_err().code(), "PKG0028");
+}
+
+#[test]
+fn a_package_for_another_machine_can_be_read_but_not_loaded() {
+    let archive = archive(&for_aarch64(&library(DIAMOND)));
+    let error = read(&archive, &Limits::default()).unwrap_err();
+    assert_eq!(error.code(), "PKG0030");
+    assert!(error.to_string().ends_with("only for aarch64-unknown-linux-gnu"), "{error}");
+    assert_eq!(read_with(&archive, &ReadOptions::default()).unwrap().target().triple(), "aarch64-unknown-linux-gnu");
+}
+
 /// Unpacks with stock tar into a folder and packs it again with those arguments.
 fn stock_tar(archive: &[u8], arguments: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
@@ -62,6 +106,14 @@ fn stock_tar_output_is_refused_with_the_way_out_and_repacked_to_the_same_bytes()
         assert!(error.hints().iter().any(|hint| hint.contains("package repack")), "{arguments}: {error}");
         assert_eq!(repack(&stock, &Limits::default()).unwrap(), archive, "{arguments}");
     }
+}
+
+#[test]
+fn the_documented_command_computes_the_content_digest() {
+    let archive = archive(&library(DIAMOND));
+    let printed = stock_tar(&archive, "--version > /dev/null; sha256sum lib/* manifest.toml metadata.json | sha256sum");
+    let content = read(&archive, &Limits::default()).unwrap().content_digest();
+    assert_eq!(String::from_utf8(printed).unwrap(), format!("{}  -\n", content.hex()));
 }
 
 #[test]

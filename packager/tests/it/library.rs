@@ -93,6 +93,39 @@ fn libraries_that_need_others_are_refused_unless_the_operator_allows_it() {
 }
 
 #[test]
+fn a_path_is_no_name_of_a_system_library() {
+    for needed in
+        ["libc.so.6/../../tmp/evil.so", "ld-linux/../../tmp/evil.so.1", "/tmp/libc.so.6", "libc.so.evil", "libc.sox"]
+    {
+        let filter = format!("-Wl,--filter={needed}");
+        let facts = inspect("x.so", &compile(&source(DIAMOND), &["-shared", &filter])).unwrap();
+        let codes: Vec<_> = facts.problems("x.so", &Policy::default()).iter().map(Error::code).collect();
+        assert_eq!(codes, ["PKG0038"], "{needed}");
+    }
+}
+
+/// The system's loader goes by address, so a table that only other tools find hides nothing.
+#[test]
+fn what_a_library_needs_is_read_where_the_system_reads_it() {
+    let mut bytes = compile(&source(DIAMOND), &["-shared", "-Wl,--filter=libother.so.3"]);
+    let number = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let table = usize::try_from(number(&bytes, 32)).unwrap();
+    let n_headers = usize::from(u16::from_le_bytes([bytes[56], bytes[57]]));
+    let headers: Vec<_> = (0..n_headers).map(|number| table + number * 56).collect();
+    let dynamic = *headers.iter().find(|&&at| bytes[at] == 2).unwrap();
+    // The offset in the file of the dynamic segment leads to zeros now: an empty table.
+    let zeros = bytes.len() as u64;
+    bytes.extend([0; 512]);
+    bytes[dynamic + 8..dynamic + 16].copy_from_slice(&zeros.to_le_bytes());
+    let facts = inspect("x.so", &bytes).unwrap();
+    assert!(facts.needed.contains(&"libother.so.3".to_owned()), "{:?}", facts.needed);
+    // Segments over each other: the second is moved to the address of the first.
+    let loads: Vec<_> = headers.iter().copied().filter(|&at| bytes[at..at + 4] == [1, 0, 0, 0]).collect();
+    bytes.copy_within(loads[0] + 16..loads[0] + 24, loads[1] + 16);
+    assert_eq!(inspect("x.so", &bytes).unwrap_err().code(), "PKG0031");
+}
+
+#[test]
 fn a_library_for_a_newer_glibc_is_refused() {
     let uses_libc = source(DIAMOND) + "#include <stdio.h>\nvoid say(void) { puts(\"x\"); }";
     let facts = inspect("x.so", &compile(&uses_libc, SHARED)).unwrap();
