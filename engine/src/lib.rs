@@ -14,6 +14,9 @@ mod registry;
 mod runtime;
 mod store;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use cloacina_packager::{Digest, Warning, WarningKind};
 pub use cloacina_workflow::{
     Context, ContextError, Level, Outcome, TaskError, TaskInfo, TaskOutput, Timestamp, Value, Workflow, prelude,

@@ -1,4 +1,10 @@
 //! All cross-crate tests.
 
+mod c_package;
+mod demo;
+mod hostile;
+mod mischief;
+mod packages;
 mod readme;
+mod restart;
 mod tidy;
