@@ -37,6 +37,10 @@ impl CallSink for Sink {
     fn log(&self, _: CallId, _: LogLine) {}
 
     fn heartbeat(&self, _: CallId, _: u32, _: String) {}
+
+    fn is_abandoned(&self, _: CallId) -> bool {
+        false
+    }
 }
 
 impl Probe {
