@@ -8,6 +8,7 @@ use cloacina_workflow::{ContextError, descriptor};
 
 use crate::{
     id::RunId,
+    registry,
     runtime::{PlanError, Unresolved},
     store::Error as StoreError,
 };
@@ -86,6 +87,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The registry could not do what it was asked, or a package cannot be used.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
 }
 
 impl Error {
@@ -105,6 +109,7 @@ impl Error {
             Self::NameTaken { .. } => "RUN0010",
             Self::Thread(_) => "RUN0011",
             Self::Store(source) => source.code(),
+            Self::Registry(source) => source.code(),
         }
     }
 
@@ -132,6 +137,7 @@ impl Error {
             Self::NameTaken { .. } => vec!["give one of the two workflows another name".to_owned()],
             Self::Input(_) | Self::Fenced { .. } | Self::Graph { .. } | Self::Thread(_) => Vec::new(),
             Self::Store(source) => source.hints(),
+            Self::Registry(source) => source.hints(),
         }
     }
 

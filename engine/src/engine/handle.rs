@@ -11,15 +11,18 @@ use std::{
     time::Duration,
 };
 
-use cloacina_workflow::{__private::v1::input_values, Context, Value, Workflow as Module, descriptor};
+use cloacina_packager::Limits;
+use cloacina_workflow::{__private::v1::input_values, Context, Level, Value, Workflow as Module, descriptor};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::run_handle::RunHandle;
+use super::{packages, run_handle::RunHandle};
 use crate::{
     Error,
     clock::{Clock, SystemClock},
     core::admit::SLOTS_DEFAULT,
     id::RunId,
+    loader::InitConfig,
+    registry::{self, Registry},
     runtime::{
         self, Board, Catalog, Config, EmbeddedRunner, Event, Notices, RunStatus, Submission, TENANT_DEFAULT,
         TaskRunner, Version, Workflow,
@@ -29,6 +32,12 @@ use crate::{
 
 /// How long [`Engine::shutdown`] lets attempts finish.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// How long each package gets to shut down once nothing of it runs that anyone waits for.
+const PACKAGE_GRACE: Duration = Duration::from_secs(2);
+
+/// The folder of unpacked libraries in the data folder.
+const PACKAGES: &str = "packages";
 
 /// Submissions on their way to the disk at once; others wait their turn, so that the driver's queue stays short.
 const SUBMISSIONS_MAX: usize = 4096;
@@ -50,6 +59,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     workflows: Vec<Module>,
     slots: usize,
+    log_level: Level,
     clock: Arc<dyn Clock>,
 }
 
@@ -62,7 +72,9 @@ pub struct Scheduler {
 /// What all handles of one engine share.
 pub(crate) struct Shared {
     pub(crate) engine: runtime::Engine,
-    pub(crate) catalog: Catalog,
+    pub(crate) catalog: Arc<Catalog>,
+    /// After the engine, so that packages shut down when nothing needs them any more.
+    registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) data_dir: PathBuf,
     board: Board,
@@ -77,6 +89,7 @@ impl Engine {
             data_dir: None,
             workflows: Vec::new(),
             slots: SLOTS_DEFAULT,
+            log_level: Level::Info,
             clock: Arc::new(SystemClock),
         }
     }
@@ -85,6 +98,12 @@ impl Engine {
     #[must_use]
     pub fn scheduler(&self) -> Scheduler {
         Scheduler { shared: self.shared.clone() }
+    }
+
+    /// The handle that registers packages.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        self.shared.registry.clone()
     }
 
     /// Makes a workflow that is compiled into the program known. Runs that were waiting for it go on.
@@ -184,7 +203,9 @@ impl Engine {
     /// # Errors
     /// As [`Self::shutdown`].
     pub async fn shutdown_within(&self, grace: Duration) -> Result<(), Error> {
-        self.shared.engine.stop(grace).await
+        self.shared.engine.stop(grace).await?;
+        self.shared.registry.shut_down(PACKAGE_GRACE).await;
+        Ok(())
     }
 }
 
@@ -213,6 +234,13 @@ impl Builder {
         self
     }
 
+    /// How verbose the logs of packaged tasks are; `Info` unless told otherwise. A package does not even make lines
+    /// that are more verbose.
+    pub fn log_level(mut self, level: Level) -> Self {
+        self.log_level = level;
+        self
+    }
+
     /// Where the engine takes the time from.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -222,23 +250,30 @@ impl Builder {
     /// Opens the database, takes over its unfinished runs and lets them go on.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used.
+    /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used. A package
+    /// whose file is gone is no error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
-        let Self { database, data_dir, workflows, slots, clock } = self;
+        let Self { database, data_dir, workflows, slots, log_level, clock } = self;
         let database = store::database_path(&database)?;
         let folder = database.parent().filter(|parent| !parent.as_os_str().is_empty());
         let data_dir = data_dir.unwrap_or_else(|| folder.unwrap_or(Path::new(".")).to_owned());
         let board = Board::new();
         let n_task_threads = thread::available_parallelism().map_or(1, Into::into);
         let config = Config { database, slots, n_task_threads, clock: clock.clone(), board: board.clone() };
-        let shared = Shared {
-            engine: runtime::launch(config).await?,
-            catalog: Catalog::default(),
-            clock,
-            data_dir,
-            board,
-            submissions: Semaphore::new(SUBMISSIONS_MAX),
-        };
+        let engine = runtime::launch(config).await?;
+        let catalog = Arc::new(Catalog::default());
+        let registry = Registry::open(registry::Options {
+            store: engine.store.clone(),
+            folder: data_dir.join(PACKAGES),
+            clock: Arc::clone(&clock),
+            // Each package makes as many threads as there are cores.
+            init: InitConfig { workers: 0, max_log_level: log_level },
+            limits: Limits::default(),
+            listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone()),
+        });
+        let registry = registry.await?;
+        let shared =
+            Shared { engine, catalog, registry, clock, data_dir, board, submissions: Semaphore::new(SUBMISSIONS_MAX) };
         let engine = Engine { shared: Arc::new(shared) };
         for workflow in workflows {
             engine.register(workflow).await?;
@@ -255,7 +290,11 @@ impl Scheduler {
     /// [`Error::UnknownWorkflow`] and [`Error::AmbiguousWorkflow`] with names that help; [`Error::Input`] if a value
     /// nests too deep.
     pub async fn schedule_workflow(&self, name: &str, context: Context<Value>) -> Result<RunHandle, Error> {
-        let workflow = self.shared.catalog.resolve(name).map_err(|unresolved| Error::unresolved(name, unresolved))?;
+        let workflow = self.shared.catalog.resolve(name).map_err(|unresolved| {
+            // A workflow may be unknown only because the file of its package is gone.
+            let problem = self.shared.registry.problem(name);
+            problem.map_or_else(|| Error::unresolved(name, unresolved), Error::Registry)
+        })?;
         let input = input_values(&context).map_err(Error::Input)?;
         let payload = runtime::input_payload(&input).map_err(|error| {
             Error::Store(StoreError::Corrupt { reason: format!("the input cannot be written: {error}") })

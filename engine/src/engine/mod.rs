@@ -4,7 +4,11 @@
 //! and turns what comes back into plain data. Nothing is decided here, and nothing here touches a run directly.
 
 mod handle;
+mod packages;
 mod run_handle;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     handle::{Builder, Engine, Scheduler},

@@ -34,7 +34,7 @@ pub(crate) mod tests;
 
 pub use self::error::{Error, TableProblem};
 pub(crate) use self::{
-    call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Output, Refused},
+    call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Refused},
     handshake::admit,
     lazy::LazyLibrary,
     loaded::{InitConfig, Library, open},

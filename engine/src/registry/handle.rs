@@ -142,6 +142,15 @@ impl Registry {
         })
     }
 
+    /// As [`Self::close`], from where nothing may block.
+    pub(crate) async fn shut_down(&self, grace: Duration) {
+        let registry = self.clone();
+        let closed = tokio::task::spawn_blocking(move || registry.close(grace)).await;
+        if let Err(error) = closed {
+            tracing::warn!(%error, "packages were not shut down in order");
+        }
+    }
+
     /// Lets go of all libraries. Blocks for up to about `grace` for each that is busy. Later changes are refused.
     pub(crate) fn close(&self, grace: Duration) {
         let mut state = self.shared.lock();

@@ -31,5 +31,5 @@ pub use self::{
 };
 pub(crate) use self::{
     handle::Options,
-    package::{Change, Listener, Package, PackagedWorkflow},
+    package::{Change, Listener, Package},
 };

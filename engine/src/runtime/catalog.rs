@@ -92,6 +92,12 @@ impl Catalog {
         entries.active.remove(&key.full_name())
     }
 
+    /// Forgets a version that no unfinished run needs.
+    pub(crate) fn forget(&self, id: WorkflowId) -> Option<Workflow> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.versions.remove(&id)
+    }
+
     /// The version of that id, if its code is there.
     pub(crate) fn version(&self, id: WorkflowId) -> Option<Workflow> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);

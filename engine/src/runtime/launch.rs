@@ -97,6 +97,11 @@ pub(crate) async fn launch(config: Config) -> Result<Engine, Error> {
 }
 
 impl Engine {
+    /// The driver's queue, for those who tell it something without a handle of the engine.
+    pub(crate) fn events(&self) -> Sender<Event> {
+        self.events.clone()
+    }
+
     pub(crate) fn send(&self, event: Event) -> Result<(), Error> {
         self.events.send(event).map_err(|_| Error::ShutDown)
     }

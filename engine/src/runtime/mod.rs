@@ -24,6 +24,7 @@ mod event;
 mod history;
 mod launch;
 mod notice;
+mod packaged;
 mod report;
 mod runner;
 mod timer;
@@ -39,6 +40,7 @@ pub(crate) use self::{
     history::{input_payload, load, records},
     launch::{Config, Engine, launch},
     notice::Board,
+    packaged::PackagedRunner,
     runner::TaskRunner,
 };
 pub use self::{

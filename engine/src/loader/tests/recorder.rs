@@ -10,7 +10,7 @@ use std::{
 
 use cloacina_workflow::{TaskError, descriptor::Descriptor, payload::Delta};
 
-use crate::loader::{Call, CallId, CallResult, CallSink, LogLine, Output};
+use crate::loader::{Call, CallId, CallResult, CallSink, LogLine, call::Output};
 
 /// Longer than anything here takes; a test that waits for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);

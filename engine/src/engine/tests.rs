@@ -1,0 +1,170 @@
+//! Packages in a whole engine, through the public handles: what a package in C does, and what it does wrong.
+
+use std::{fs, path::Path, time::Duration};
+
+use cloacina_packager::{Input, InputLibrary};
+use cloacina_workflow::Context;
+use serde_json::{Value, json};
+
+use crate::{Engine, Error, Gate, RunHandle, RunState, TaskState, Upload, loader::tests::library::compile_described};
+
+/// The archive of `package.c`, with a workflow for each of the things that it does.
+fn archive(package: &str) -> Vec<u8> {
+    let task = |id: &str, index: u32, more: Value| {
+        let mut task = json!({ "id": id, "index": index });
+        task.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        task
+    };
+    let alone = |name: &str, index: u32| json!({ "name": name, "tasks": [task("only", index, json!({}))] });
+    let described = json!({
+        "format": 1, "abi": "1.0", "package": package, "version": "1.0.0", "workflows": [
+            { "name": "echo", "tasks": [
+                task("first", 0, json!({ "blocking": true })), task("second", 1, json!({ "dependencies": ["first"] }))
+            ] },
+            alone("twice", 2), alone("garbage", 3), alone("never", 4), alone("counts", 5), alone("refused", 6),
+        ]
+    });
+    let library = compile_described(&described.to_string(), &[]);
+    let library = InputLibrary { name: "libpackage.so".to_owned(), bytes: library.bytes() };
+    cloacina_packager::write(&Input { libraries: vec![library], ..Input::default() }).unwrap()
+}
+
+async fn engine(folder: &Path) -> Engine {
+    Engine::builder().database(folder.join("runs.db").to_str().unwrap()).start().await.unwrap()
+}
+
+async fn begin(engine: &Engine, workflow: &str, input: Value) -> RunHandle {
+    let input = Context::from_object(input).unwrap();
+    engine.scheduler().schedule_workflow(workflow, input).await.unwrap()
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+#[test]
+fn a_registered_package_runs_and_its_data_passes_from_task_to_task() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path()).await;
+        engine.registry().register_workflow(archive("runs")).await.unwrap();
+        let report = begin(&engine, "echo", json!({ "n": 7 })).await.wait().await.unwrap();
+        assert_eq!(report.state, RunState::Completed);
+        let seen = json!({ "values": { "n": 7 } });
+        let again = json!({ "values": { "n": 7, "seen": seen }, "producer": { "seen": "first" } });
+        assert_eq!(report.context.get("seen"), Some(&again));
+        assert_eq!(report.tasks[0].set["seen"], seen);
+        assert_eq!(report.producers["seen"], "second");
+        engine.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn many_runs_at_once_keep_their_data_apart() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path()).await;
+        engine.registry().register_workflow(archive("apart")).await.unwrap();
+        let mut runs = Vec::new();
+        for n in 0..200 {
+            runs.push((n, begin(&engine, "apart::echo", json!({ "n": n })).await));
+        }
+        for (n, run) in runs {
+            let report = run.wait().await.unwrap();
+            assert_eq!((report.state, report.context.get("n")), (RunState::Completed, Some(&json!(n))));
+            assert_eq!(report.context.get("seen").unwrap()["values"]["seen"]["values"]["n"], n);
+        }
+        engine.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_package_does_wrong_is_data_of_the_run() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path()).await;
+        engine.registry().register_workflow(archive("wrong")).await.unwrap();
+        for (workflow, state, code) in [
+            ("twice", RunState::Completed, None),
+            ("garbage", RunState::Failed, Some("LIB0020")),
+            ("refused", RunState::Failed, Some("LIB0012")),
+            ("counts", RunState::Completed, None),
+        ] {
+            let report = begin(&engine, workflow, json!({})).await.wait().await.unwrap();
+            let error = report.tasks[0].error.as_ref().map(|error| error.to_record().details["code"].clone());
+            assert_eq!((report.state, error), (state, code.map(|code| json!(code))), "{workflow}");
+        }
+        engine.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_never_completes_stays_running_and_goes_on_with_the_next_engine() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let first = engine(folder.path()).await;
+        first.registry().register_workflow(archive("never")).await.unwrap();
+        let run = begin(&first, "never", json!({})).await;
+        // Something else of the same package goes through meanwhile.
+        begin(&first, "echo", json!({})).await.wait().await.unwrap();
+        let tasks = run.tasks().await.unwrap();
+        assert_eq!((tasks[0].state, tasks[0].attempt), (TaskState::Running, 1));
+        let needed = first.registry().unregister("never").await.unwrap_err();
+        assert_eq!(needed.code(), "REG0006");
+        first.shutdown_within(Duration::ZERO).await.unwrap();
+
+        let second = engine(folder.path()).await;
+        let run = second.run(run.id()).await.unwrap();
+        begin(&second, "echo", json!({})).await.wait().await.unwrap();
+        let tasks = run.tasks().await.unwrap();
+        assert_eq!((tasks[0].state, tasks[0].attempt), (TaskState::Running, 2));
+        second.shutdown_within(Duration::ZERO).await.unwrap();
+    });
+}
+
+#[test]
+fn runs_wait_for_a_package_that_is_missing_until_it_is_registered_again() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = archive("missing");
+        let first = engine(folder.path()).await;
+        let library = first.registry().register_workflow(bytes.clone()).await.unwrap().library;
+        let run = begin(&first, "never", json!({})).await.id();
+        first.shutdown_within(Duration::ZERO).await.unwrap();
+        fs::remove_file(&library).unwrap();
+
+        let second = engine(folder.path()).await;
+        let run = second.run(run).await.unwrap();
+        let tasks = run.tasks().await.unwrap();
+        assert!(matches!(tasks[0].gates.as_slice(), [Gate::PackageMissing { .. }]), "{:?}", tasks[0].gates);
+        let refused = second.scheduler().schedule_workflow("missing::echo", Context::new()).await.unwrap_err();
+        assert_eq!(refused.code(), "REG0007");
+        assert!(matches!(&refused, Error::Registry(_)), "{refused}");
+        second.registry().register_workflow(bytes).await.unwrap();
+        begin(&second, "echo", json!({})).await.wait().await.unwrap();
+        assert_eq!(run.tasks().await.unwrap()[0].state, TaskState::Running);
+        second.shutdown_within(Duration::ZERO).await.unwrap();
+    });
+}
+
+#[test]
+fn names_are_resolved_among_tenants_and_packages() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path()).await;
+        let bytes = archive("shared");
+        for tenant in ["acme", "beta"] {
+            let upload = Upload { tenant: Some(tenant.to_owned()), ..Upload::new(bytes.clone()) };
+            engine.registry().register(upload).await.unwrap();
+        }
+        let error = engine.scheduler().schedule_workflow("shared::echo", Context::new()).await.unwrap_err();
+        assert_eq!(error.hints(), ["use one of acme::shared::echo, beta::shared::echo"]);
+        for tenant in ["acme", "beta"] {
+            let report = begin(&engine, &format!("{tenant}::shared::echo"), json!({ "t": tenant })).await.wait().await;
+            assert_eq!(report.unwrap().context.get("t"), Some(&json!(tenant)));
+        }
+        engine.registry().unregister("beta::shared").await.unwrap();
+        assert_eq!(begin(&engine, "echo", json!({})).await.wait().await.unwrap().workflow, "acme::shared::echo");
+        engine.shutdown().await.unwrap();
+    });
+}
