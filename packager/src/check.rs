@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use cloacina_workflow::descriptor::{Descriptor, Operator, RetryCondition, Rule, Task, Workflow};
 
 use crate::digest::Digest;
-use crate::graph::Graph;
-use crate::mistake::{Mistake, MistakeKind, similar};
+use crate::graph::{Ancestors, Graph};
+use crate::mistake::{Mistake, MistakeKind, SUGGESTED_MAX, similar};
 
 /// The longest name of anything.
 const NAME_BYTES_MAX: usize = 128;
@@ -17,6 +17,8 @@ const NAME_BYTES_MAX: usize = 128;
 const RETRIES_MAX: u32 = 1_000;
 /// Exact in every JSON reader, and still an `i64` when counted in microseconds.
 const MILLISECONDS_MAX: u64 = 9_007_199_254_740_991;
+/// Tasks and callbacks of a package: what checking them costs must not be the author's choice.
+const FUNCTIONS_MAX: usize = 10_000;
 const PRIORITY_MAX: i32 = 100;
 /// How deep rules may be nested; people lose track long before.
 const RULE_DEPTH_MAX: usize = 16;
@@ -27,6 +29,11 @@ const RULE_DEPTH_MAX: usize = 16;
 /// Every mistake found, in the order of the descriptor.
 pub fn check(descriptor: &Descriptor) -> Result<(), Vec<Mistake>> {
     let mut checker = Checker { mistakes: Vec::new(), workflow: None, task: None };
+    let n_functions = descriptor.n_functions();
+    checker.range("the number of tasks and callbacks", n_functions <= FUNCTIONS_MAX, &n_functions, "0 to 10000");
+    if !checker.mistakes.is_empty() {
+        return Err(checker.mistakes);
+    }
     checker.name("the package name", &descriptor.package);
     if let Some(tenant) = &descriptor.tenant {
         checker.name("the tenant", tenant);
@@ -137,12 +144,16 @@ impl<'a> Checker<'a> {
                 None
             }
         };
+        let has_rules = workflow.tasks.iter().any(|task| task.trigger_rules.is_some());
+        let places = workflow.tasks.iter().enumerate().map(|(place, task)| (task.id.as_str(), place)).collect();
+        let ancestors = graph.filter(|_| has_rules).map(|graph| graph.all_ancestors());
+        let upstream = Upstream { places, ancestors };
         for (place, task) in workflow.tasks.iter().enumerate() {
             self.task = Some(&task.id);
             self.name("the task id", &task.id);
             self.task(task, workflow);
             if let Some(rule) = &task.trigger_rules {
-                self.rule(rule, workflow, &Upstream { graph: graph.as_ref(), task: place }, 0);
+                self.rule(rule, place, &upstream, 0);
             }
             self.task = None;
         }
@@ -184,7 +195,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn rule(&mut self, rule: &Rule, workflow: &Workflow, upstream: &Upstream<'_>, depth: usize) {
+    fn rule(&mut self, rule: &Rule, task: usize, upstream: &Upstream<'_>, depth: usize) {
         if depth > RULE_DEPTH_MAX {
             return self.add(MistakeKind::MalformedRule { reason: "it is nested more than 16 deep" });
         }
@@ -195,15 +206,18 @@ impl<'a> Checker<'a> {
                     self.add(MistakeKind::MalformedRule { reason: "`all`, `any` and `none` need at least one part" });
                 }
                 for part in parts {
-                    self.rule(part, workflow, upstream, depth + 1);
+                    self.rule(part, task, upstream, depth + 1);
                 }
             }
             Rule::TaskSuccess(named) | Rule::TaskFailed(named) | Rule::TaskSkipped(named) => {
-                if !workflow.tasks.iter().any(|task| task.id == *named) {
-                    let similar = similar(named, workflow.tasks.iter().map(|task| task.id.as_str()));
-                    self.add(MistakeKind::UnknownTaskInRule { named: named.clone(), similar });
-                } else if !upstream.contains(named) {
-                    self.add(MistakeKind::RuleNotUpstream { named: named.clone() });
+                match upstream.places.get(named.as_str()) {
+                    Some(place) if upstream.contains(task, *place) => {}
+                    Some(_) => self.add(MistakeKind::RuleNotUpstream { named: named.clone() }),
+                    None => {
+                        let others = upstream.places.keys().copied().filter(|_| self.mistakes.len() < SUGGESTED_MAX);
+                        let similar = similar(named, others);
+                        self.add(MistakeKind::UnknownTaskInRule { named: named.clone(), similar });
+                    }
                 }
             }
             Rule::ContextValue { key, op, value } => {
@@ -223,15 +237,15 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What is upstream of a task, as far as the graph is valid.
+/// What is upstream of which task, as far as the graph is valid.
 struct Upstream<'a> {
-    graph: Option<&'a Graph>,
-    task: usize,
+    places: BTreeMap<&'a str, usize>,
+    ancestors: Option<Ancestors>,
 }
 
 impl Upstream<'_> {
     /// True also where the graph could not be built: its own mistakes come first.
-    fn contains(&self, id: &str) -> bool {
-        self.graph.is_none_or(|graph| graph.ancestors(self.task).iter().any(|ancestor| graph.id(*ancestor) == id))
+    fn contains(&self, task: usize, ancestor: usize) -> bool {
+        self.ancestors.as_ref().is_none_or(|ancestors| ancestors.contains(task, ancestor))
     }
 }

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use cloacina_workflow::descriptor::Workflow;
 use petgraph::Direction;
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use crate::mistake::{Mistake, MistakeKind, similar};
+use crate::mistake::{Mistake, MistakeKind, SUGGESTED_MAX, similar};
 
 /// A validated DAG of tasks. Tasks are numbered by their place in the source.
 #[derive(Debug, Clone)]
@@ -30,6 +30,7 @@ impl Graph {
     /// each other: all of them at once.
     pub fn new(workflow: &Workflow) -> Result<Graph, Vec<Mistake>> {
         let mut mistakes = Vec::new();
+        let mut n_suggested = 0;
         let mut mistake = |task: Option<&str>, kind| {
             let task = task.map(str::to_owned);
             mistakes.push(Mistake { workflow: Some(workflow.name.clone()), task, kind });
@@ -53,7 +54,8 @@ impl Graph {
                 } else if let Some(parent) = nodes.get(dependency.as_str()) {
                     graph.add_edge(*parent, NodeIndex::new(place), ());
                 } else {
-                    let others = nodes.keys().copied().filter(|name| *name != task.id);
+                    n_suggested += 1;
+                    let others = nodes.keys().copied().filter(|name| *name != task.id && n_suggested <= SUGGESTED_MAX);
                     let similar = similar(dependency, others);
                     mistake(id, MistakeKind::UnknownDependency { dependency: dependency.clone(), similar });
                 }
@@ -117,6 +119,24 @@ impl Graph {
         found
     }
 
+    /// The ancestors of every task at once.
+    pub(crate) fn all_ancestors(&self) -> Ancestors {
+        const BITS: usize = u64::BITS as usize;
+        let n_words = self.n_tasks().div_ceil(BITS);
+        let mut sets = vec![vec![0u64; n_words]; self.n_tasks()];
+        for &task in &self.order {
+            let mut own = std::mem::take(&mut sets[task]);
+            for parent in self.parents(task) {
+                own[parent / BITS] |= 1 << (parent % BITS);
+                for (word, inherited) in own.iter_mut().zip(&sets[parent]) {
+                    *word |= inherited;
+                }
+            }
+            sets[task] = own;
+        }
+        Ancestors(sets)
+    }
+
     /// The number of tasks on the longest way from a root to this task; roots are at level 0.
     pub fn level(&self, task: usize) -> usize {
         self.levels[task]
@@ -142,13 +162,25 @@ impl Graph {
     }
 }
 
+/// For each task, one bit for each task that is upstream of it.
+#[derive(Debug)]
+pub(crate) struct Ancestors(Vec<Vec<u64>>);
+
+impl Ancestors {
+    pub(crate) fn contains(&self, task: usize, ancestor: usize) -> bool {
+        let (word, bit) = (ancestor / u64::BITS as usize, ancestor % u64::BITS as usize);
+        self.0[task][word] >> bit & 1 == 1
+    }
+}
+
 /// One shortest cycle through the first task of each group that waits for itself, as a closed path of ids.
 ///
-/// The path follows the waiting: each task depends on the next one.
+/// The path follows the waiting: each task depends on the next one. Nothing here recurses: a chain may be long.
 fn cycles(graph: &DiGraph<String, ()>) -> Vec<Vec<String>> {
     let mut cycles = Vec::new();
-    for group in tarjan_scc(graph) {
+    for group in kosaraju_scc(graph) {
         let Some(&start) = group.iter().min().filter(|_| group.len() > 1) else { continue };
+        let group: BTreeSet<_> = group.into_iter().collect();
         let mut came_from = BTreeMap::new();
         let mut open = VecDeque::from([start]);
         while let Some(node) = open.pop_front() {

@@ -166,6 +166,9 @@ pub(crate) fn list(mistakes: &[Mistake]) -> String {
     lines.join("\n")
 }
 
+/// How many mistakes come with suggestions: nobody reads more, and each costs a look at every name.
+pub(crate) const SUGGESTED_MAX: usize = 100;
+
 /// The names that were probably meant, nearest first.
 pub(crate) fn similar<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
     const SHOWN_MAX: usize = 3;

@@ -26,6 +26,8 @@ impl Located {
         let manifest = manifest_path(&options.path)?;
         let mut command = MetadataCommand::new();
         command.cargo_path(&options.cargo).manifest_path(&manifest);
+        // Cargo looks for its settings from here upwards, as it will when it compiles.
+        command.current_dir(manifest.parent().unwrap_or(&manifest));
         let mut arguments: Vec<String> = options.lock_arguments().map(str::to_owned).collect();
         if let Some(target) = Target::host() {
             arguments.extend(["--filter-platform".to_owned(), target.triple().to_owned()]);

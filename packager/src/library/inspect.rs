@@ -15,6 +15,8 @@ use crate::mistake::{Mistake, MistakeKind};
 pub(crate) const ABI_MAJOR: u32 = 1;
 /// What the entry points of all major versions have in common.
 const ENTRY_POINT: &str = "cloacina_package_v";
+/// The largest section: ten times what 10,000 tasks need, and small enough to be parsed from a stranger.
+const SECTION_BYTES_MAX: usize = 16 << 20;
 /// The names of the link section, by kind of file.
 const SECTIONS: [&str; 3] = [descriptor::SECTION, "__cloacina", ".clcn"];
 
@@ -83,6 +85,9 @@ fn check_entry_point(library: &str, exports: &[String], section: Option<&[u8]>) 
     }
     let section = section.filter(|section| !section.is_empty());
     let section = section.ok_or_else(|| Error::NoWorkflow { library: library.to_owned() })?;
+    if section.len() > SECTION_BYTES_MAX {
+        return Err(unreadable(library, format!("it has more than {SECTION_BYTES_MAX} bytes")));
+    }
     let descriptor = Descriptor::from_section(section).map_err(|error| explain(library, error))?;
     if !has_entry_point {
         return Err(Error::NoEntryPoint { library: library.to_owned(), symbol });

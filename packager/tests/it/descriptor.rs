@@ -117,6 +117,24 @@ fn descriptor_of_chain(ids: &[&str]) -> Descriptor {
 }
 
 #[test]
+fn a_huge_workflow_is_checked_in_time_and_a_larger_one_refused() {
+    let tasks = |n_tasks: usize| {
+        let tasks = (0..n_tasks).map(|place| {
+            let dependencies: Vec<_> = (place.saturating_sub(20)..place).map(|parent| format!("t{parent}")).collect();
+            let rule = if place > 0 { serde_json::json!({"any": [{"task_failed": "t0"}]}) } else { "always".into() };
+            serde_json::json!({"id": format!("t{place}"), "index": place, "dependencies": dependencies, "trigger_rules": rule})
+        });
+        let workflow = serde_json::json!({"name": "w", "tasks": tasks.collect::<Vec<_>>()});
+        let json =
+            serde_json::json!({"format": 1, "abi": "1.0", "package": "p", "version": "1.0.0", "workflows": [workflow]});
+        Descriptor::parse(&json.to_string()).unwrap()
+    };
+    assert_eq!(check(&tasks(10_000)), Ok(()));
+    let mistakes = check(&tasks(10_001)).unwrap_err();
+    assert_eq!(mistakes[0].code(), "DSC0007");
+}
+
+#[test]
 fn records_that_disagree_are_a_mistake_of_the_descriptor() {
     let kind = MistakeKind::Disagree {
         member: "version",
