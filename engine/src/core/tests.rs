@@ -110,7 +110,12 @@ struct Model<'a> {
 }
 
 /// Keys with their last writer (`None` for the input) and value, and all hidden values by writer and key.
-type Seen = (BTreeMap<Key, (Option<u32>, String)>, BTreeSet<(u32, Key, String)>);
+type Seen = (Visible, BTreeSet<(u32, Key, String)>);
+
+type Visible = BTreeMap<Key, (Option<u32>, String)>;
+
+/// Writes to one key in order: by whom, and the value unless it is a removal.
+type Writes = Vec<(Option<u32>, Option<String>)>;
 
 impl Model<'_> {
     fn ancestors(&self, task: u32) -> BTreeSet<u32> {
@@ -151,7 +156,7 @@ impl Model<'_> {
 
     /// The input overlaid, in the order, with the deltas of those tasks.
     fn overlay(&self, tasks: &BTreeSet<u32>) -> Seen {
-        let mut writes: BTreeMap<Key, Vec<(Option<u32>, Option<String>)>> = BTreeMap::new();
+        let mut writes: BTreeMap<Key, Writes> = BTreeMap::new();
         for (key, value) in input() {
             writes.entry(key).or_default().push((None, Some(value.get().to_owned())));
         }
@@ -281,7 +286,7 @@ impl<'a> Live<'a> {
         (visible, hidden)
     }
 
-    fn context(&self) -> BTreeMap<Key, (Option<u32>, String)> {
+    fn context(&self) -> Visible {
         let context = self.run.context().into_iter();
         context.map(|(key, (writer, value))| (key, (writer, value.get().to_owned()))).collect()
     }
@@ -292,7 +297,7 @@ impl<'a> Live<'a> {
 }
 
 /// What must be the same after a replay. A start that was not stored is not known, so running counts as ready.
-fn durable(run: &Run) -> (run::State, Vec<Task>, BTreeMap<Key, (Option<u32>, String)>) {
+fn durable(run: &Run) -> (run::State, Vec<Task>, Visible) {
     let tasks = run.tasks().iter().cloned().map(|mut task| {
         if task.state == task::State::Running {
             task.state = task::State::Ready;

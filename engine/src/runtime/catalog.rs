@@ -223,3 +223,93 @@ impl fmt::Display for Version {
         formatter.write_str(&self.key.full_name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cloacina_workflow::Timestamp;
+
+    use super::*;
+    use crate::runtime::runner::Attempt;
+
+    #[derive(Debug)]
+    struct NoRunner;
+
+    impl TaskRunner for NoRunner {
+        fn start(&self, _: Attempt) {}
+    }
+
+    fn workflow(tenant: &str, package: &str, name: &str) -> Workflow {
+        let key = WorkflowKey {
+            tenant: tenant.to_owned(),
+            package: package.to_owned(),
+            name: name.to_owned(),
+            digest: Vec::new(),
+            fingerprint: String::new(),
+        };
+        let plan = Plan { graph: Graph::new(&[]).unwrap(), tasks: Box::default() };
+        let id = WorkflowId::new(Timestamp::from_unix_micros(0));
+        Workflow { version: Arc::new(Version { id, key, plan: Arc::new(plan) }), runner: Arc::new(NoRunner) }
+    }
+
+    #[test]
+    fn names_find_the_one_workflow_that_they_fit() {
+        let catalog = Catalog::default();
+        for (tenant, package, name) in [
+            ("public", "", "cleanup"),
+            ("public", "billing", "invoices"),
+            ("acme", "billing", "invoices"),
+            ("acme", "billing", "cleanup"),
+            ("acme", "reports", "monthly"),
+        ] {
+            assert!(catalog.activate(workflow(tenant, package, name)).is_none());
+        }
+        let unknown = |suggestions: &[&str]| {
+            Err(Unresolved::Unknown { suggestions: suggestions.iter().map(|name| (*name).to_owned()).collect() })
+        };
+        let both = ["acme::billing::invoices", "public::billing::invoices"].map(str::to_owned).to_vec();
+        for (name, expected) in [
+            ("monthly", Ok("acme::reports::monthly")),
+            ("reports::monthly", Ok("acme::reports::monthly")),
+            ("public::billing::invoices", Ok("public::billing::invoices")),
+            ("cleanup", Ok("cleanup")),
+            ("billing::cleanup", Ok("acme::billing::cleanup")),
+            ("invoices", Err(Unresolved::Ambiguous { candidates: both.clone() })),
+            ("billing::invoices", Err(Unresolved::Ambiguous { candidates: both })),
+            ("montly", unknown(&["acme::reports::monthly"])),
+            ("cleanups", unknown(&["acme::billing::cleanup", "cleanup"])),
+            ("nothing_like_it", unknown(&[])),
+            ("onthly", unknown(&["acme::reports::monthly"])),
+        ] {
+            let found = catalog.resolve(name).map(|workflow| workflow.version.to_string());
+            assert_eq!(found, expected.map(str::to_owned), "{name}");
+        }
+    }
+
+    #[test]
+    fn old_versions_stay_known_when_a_new_one_is_active() {
+        let catalog = Catalog::default();
+        let (old, new) = (workflow("public", "p", "w"), workflow("public", "p", "w"));
+        catalog.activate(old.clone());
+        assert_eq!(catalog.activate(new.clone()).map(|before| before.version.id), Some(old.version.id));
+        assert_eq!(catalog.resolve("w").map(|found| found.version.id), Ok(new.version.id));
+        assert!(catalog.version(old.version.id).is_some());
+        assert!(catalog.deactivate(&new.version.key).is_some());
+        assert!(catalog.resolve("w").is_err() && catalog.version(new.version.id).is_some());
+    }
+
+    #[test]
+    fn plans_come_from_descriptions() {
+        let described = serde_json::json!({"name": "w", "tasks": [
+            {"id": "b", "index": 3, "dependencies": ["a"], "priority": 5, "optional": true},
+            {"id": "a", "index": 1, "blocking": true, "at_most_once": true},
+        ]});
+        let mut described: descriptor::Workflow = serde_json::from_value(described).unwrap();
+        let made = plan(&described).unwrap();
+        assert_eq!(made.graph.order(), [1, 0]);
+        let (a, b) = (made.task(1), made.task(0));
+        assert!(a.blocking && a.at_most_once && !b.blocking && b.optional);
+        assert_eq!((a.function, b.function, b.priority), (1, 3, 5));
+        described.tasks[0].dependencies.push("c".to_owned());
+        assert!(matches!(plan(&described), Err(PlanError::UnknownDependency { .. })));
+    }
+}

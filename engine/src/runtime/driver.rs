@@ -325,7 +325,8 @@ impl Driver {
         let plan = active.record.version.plan.clone();
         let task = plan.task(key.task).id.clone();
         self.put(key.run, Some((&task, key.attempt)), now, || NoticeKind::Started);
-        let completion = Completion::new(key, task, self.surroundings.clone());
+        let started_at = active.record.run.tasks()[key.task as usize].started_at.unwrap_or(now);
+        let completion = Completion::new(key, task, started_at, self.surroundings.clone());
         match active.record.run.view(key.task) {
             Some(view) => active.runner.start(Attempt { key, plan, view: view.clone(), completion }),
             None => {

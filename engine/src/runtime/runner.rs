@@ -123,8 +123,7 @@ impl Attempt {
 }
 
 impl Completion {
-    pub(super) fn new(key: AttemptKey, task: Arc<str>, surroundings: Arc<Surroundings>) -> Self {
-        let started_at = surroundings.clock.now();
+    pub(super) fn new(key: AttemptKey, task: Arc<str>, started_at: Timestamp, surroundings: Arc<Surroundings>) -> Self {
         Self { key, task, surroundings, started_at, is_sent: false }
     }
 

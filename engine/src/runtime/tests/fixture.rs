@@ -1,7 +1,7 @@
 //! Workflows of any shape for tests: the description is made at run time, the functions are a few that look at what
 //! they are called with.
 
-use cloacina_workflow::{__private::v1::StaticWorkflow, Context, Function, Value, Workflow, descriptor};
+use cloacina_workflow::{__private::v1::StaticWorkflow, Context, Function, TaskError, Value, Workflow, descriptor};
 use serde_json::{Map, json};
 use tempfile::TempDir;
 
@@ -73,6 +73,10 @@ pub(super) const SEES: Function = Function::AsyncTask(|context| {
     })
 });
 
+/// Fails.
+pub(super) const FAILS: Function =
+    Function::AsyncTask(|_| Box::pin(async { Err(TaskError::ValidationFailed { message: "as planned".to_owned() }) }));
+
 /// Writes its id under the key `shared`.
 pub(super) const SHARED: Function = Function::AsyncTask(|context| {
     Box::pin(async move {
@@ -123,4 +127,9 @@ pub(super) fn nothing() -> Context<Value> {
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// How many threads this process has.
+pub(super) fn n_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
 }
