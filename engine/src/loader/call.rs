@@ -167,6 +167,22 @@ pub(crate) struct Anomalies {
 }
 
 impl Anomalies {
+    /// All of them together.
+    pub(crate) fn total(&self) -> u64 {
+        let Self {
+            stale_completions,
+            unknown_completions,
+            refused_completions,
+            bad_results,
+            stray_reports,
+            caught_panics,
+        } = self;
+        [stale_completions, unknown_completions, refused_completions, bad_results, stray_reports, caught_panics]
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .iter()
+            .sum()
+    }
+
     /// Counts one, and says whether it is worth a log line: the 1st, 2nd, 4th, 8th and so on are, so that a library
     /// gone wild cannot flood the log.
     pub(super) fn count(counter: &AtomicU64) -> bool {

@@ -120,11 +120,6 @@ impl Library {
         self.loaded.calls.len()
     }
 
-    /// Raises how verbose the package's logs are; what another engine wants is kept.
-    pub(crate) fn raise_log_level(&self, level: Level) {
-        self.loaded.max_log_level.fetch_max(level.number(), Ordering::Relaxed);
-    }
-
     /// Starts a call. The sink hears of its end exactly once, unless the package breaks its promise and never
     /// completes; it may hear of it before this function returns. After an error the sink hears nothing.
     ///

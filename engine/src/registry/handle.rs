@@ -126,6 +126,7 @@ impl Registry {
     }
 
     /// All packages as they are kept in memory.
+    #[cfg(test)]
     pub(crate) fn packages(&self) -> Vec<Arc<Package>> {
         self.shared.lock().packages.clone()
     }

@@ -110,6 +110,7 @@ impl Package {
     pub(super) fn info(&self, problem: Option<String>) -> PackageInfo {
         let PackageRow { tenant, name, version, digest, archive_digest, state, actor, registered_at, .. } =
             self.row.clone();
+        let library = self.library.loaded();
         PackageInfo {
             tenant,
             name,
@@ -123,7 +124,9 @@ impl Package {
             registered_at,
             workflows: self.workflow_names(),
             library: self.library.path().to_owned(),
-            is_loaded: self.library.loaded().is_some(),
+            is_loaded: library.is_some(),
+            n_open_calls: library.map_or(0, |library| library.n_open_calls()),
+            n_anomalies: library.map_or(0, |library| library.anomalies().total()),
             problem,
         }
     }

@@ -88,6 +88,11 @@ pub struct PackageInfo {
     pub library: PathBuf,
     /// Whether this engine has loaded the library.
     pub is_loaded: bool,
+    /// Calls into the library that have not ended, those of all engines in this process together.
+    pub n_open_calls: usize,
+    /// How often the library broke the rules of the C ABI since it was loaded: ended a call twice or with garbage,
+    /// spoke of calls that are none. Each was ignored or failed its attempt; the log says more.
+    pub n_anomalies: u64,
     /// Why it cannot be used, with the code in front; whatever needs it waits.
     pub problem: Option<String>,
 }
