@@ -2,7 +2,8 @@
 //!
 //! Values in the fields, advice in [`Error::hints`], a page in `docs/errors/` for each code.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 
@@ -25,10 +26,10 @@ pub(crate) enum Error {
     #[error("`{}` is neither the folder of a crate nor an archive", .path.display())]
     NeitherCrateNorArchive { path: PathBuf },
     /// The input is no JSON.
-    #[error("the input {place} is no JSON: {reason}")]
+    #[error("{place} is no JSON: {reason}")]
     InputNotJson { place: String, reason: String },
     /// The input is JSON, but no object.
-    #[error("the input {place} is {found}, where an object is needed")]
+    #[error("{place} is {found}, where an object is needed")]
     InputNotAnObject { place: String, found: &'static str },
     /// The package has several workflows, and none was named.
     #[error("the package `{package}` has {} workflows", .available.len())]
@@ -38,7 +39,7 @@ pub(crate) enum Error {
     UnknownWorkflow { package: String, workflow: String, available: Vec<String> },
     /// The system refused.
     #[error("cannot {action} `{}`", .path.display())]
-    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     /// The text is no id of a run.
     #[error("`{text}` is no run id")]
     BadRunId { text: String },
@@ -48,18 +49,30 @@ pub(crate) enum Error {
     /// The run took longer than it may.
     #[error("the run {run} had not ended after {seconds} s")]
     TimedOut { run: String, seconds: u64, resume: Option<String> },
-    /// An archive or a library is refused.
+    /// An archive is refused.
+    #[error("`{}`: {refusal}", .path.display())]
+    Archive { path: PathBuf, refusal: Box<cloacina_packager::Error> },
+    /// What was asked about packages makes no sense.
     #[error(transparent)]
     Package(#[from] cloacina_packager::Error),
     /// A package could not be built.
     #[error(transparent)]
     Build(#[from] cloacina_packager::build::Error),
-    /// The engine or its database had trouble, or refused a package.
+    /// The registry refused a package.
+    #[error(transparent)]
+    Registry(#[from] cloacina::RegistryError),
+    /// The engine or its database had trouble.
     #[error(transparent)]
     Engine(#[from] cloacina::Error),
 }
 
 impl Error {
+    /// The archive at that path is refused.
+    pub(crate) fn archive(path: &Path) -> impl FnOnce(cloacina_packager::Error) -> Self {
+        let path = path.to_owned();
+        move |refusal| Error::Archive { path, refusal: Box::new(refusal) }
+    }
+
     /// The stable code; `docs/errors/<code>.md` explains it.
     pub(crate) fn code(&self) -> &'static str {
         match self {
@@ -76,8 +89,10 @@ impl Error {
             Error::BadRunId { .. } => "CTL0011",
             Error::Interrupted { .. } => "CTL0012",
             Error::TimedOut { .. } => "CTL0013",
+            Error::Archive { refusal, .. } => refusal.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
+            Error::Registry(error) => error.code(),
             Error::Engine(error) => error.code(),
         }
     }
@@ -106,14 +121,19 @@ impl Error {
                 available.iter().map(|name| format!("choose one with --workflow {name}")).collect()
             }
             Error::UnknownWorkflow { available, .. } => vec![format!("it has: {}", available.join(", "))],
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                one("a path is looked for from the folder in which the command runs")
+            }
             Error::Io { .. } => Vec::new(),
             Error::BadRunId { .. } => one("a run's id looks like this: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e"),
             Error::Interrupted { resume, .. } | Error::TimedOut { resume, .. } => match resume {
                 Some(command) => vec![format!("go on with: {command}")],
                 None => one("with --database FILE, a run that was stopped can go on later"),
             },
+            Error::Archive { refusal, .. } => refusal.hints(),
             Error::Package(error) => error.hints(),
             Error::Build(error) => error.hints(),
+            Error::Registry(error) => error.hints(),
             Error::Engine(error) => error.hints(),
         }
     }

@@ -31,12 +31,13 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::Io { .. } => USAGE,
         Error::TimedOut { .. } => FAILED,
         Error::Interrupted { .. } => INTERRUPTED,
-        Error::Package(_) | Error::Build(_) => PACKAGE,
+        Error::Archive { .. } | Error::Package(_) | Error::Build(_) => PACKAGE,
+        Error::Registry(error) => engine_code(error.code()),
         Error::Engine(error) => engine_code(error.code()),
     }
 }
 
-/// The engine's errors are of several layers, which its codes tell apart.
+/// The errors of engine and registry come from several layers, which their codes tell apart.
 fn engine_code(code: &str) -> u8 {
     match code.get(..3) {
         // The archive, its descriptor, its library, or its place in the registry.

@@ -15,7 +15,6 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::cli::{ColorWhen, Format, GlobalOptions};
 use crate::config::Config;
@@ -140,7 +139,10 @@ impl Output {
         }
         let problem = Problem::new(error.code(), error.to_string(), causes, error.hints());
         match self.format {
-            Format::Json => self.say(&json!({ "error": problem }).to_string()),
+            Format::Json => {
+                let document = serde_json::to_string(&Document { error: &problem });
+                self.say(&document.expect("invariant: a problem is made of strings and lists"));
+            }
             Format::Human => {
                 self.say(problem.text("", self.stderr).trim_end());
                 if let Some(usage) = error.usage() {
@@ -206,6 +208,12 @@ impl Problem {
         let lines = lines.iter().flat_map(|line| line.lines()).map(|line| format!("{indent}{line}\n"));
         lines.collect()
     }
+}
+
+/// An error as programs get it.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    error: &'a Problem,
 }
 
 /// A line that changes.

@@ -4,6 +4,7 @@ use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::package::PackageCommand;
+use super::run::RunArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -72,6 +73,7 @@ pub(crate) enum ColorWhen {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(RunArgs),
     /// Make, build, look into and check packages.
     #[command(subcommand)]
     Package(PackageCommand),

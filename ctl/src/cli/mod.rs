@@ -9,6 +9,7 @@
 mod command;
 mod dispatch;
 mod package;
+mod run;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -16,5 +17,6 @@ mod tests;
 pub(crate) use self::{
     command::{ColorWhen, Format, GlobalOptions},
     package::{BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, VerifyArgs, VisualizeArgs},
+    run::RunArgs,
     start::main,
 };

@@ -1,4 +1,7 @@
 //! `cloacina-ctl package …`: the arguments of its verbs.
+//!
+//! Types for clap alone: the doc comments are the help texts, and each verb ends its help with examples that work.
+//! What cannot go together is refused here, so that the verbs need not check it again.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,7 @@
 //! `package build`: from a crate or a library to an archive, with progress while it compiles.
+//!
+//! The packager builds and writes; here is how that is shown: on a terminal in one line that changes, otherwise a line
+//! for each step. What the compiler says is shown as it comes, in both cases.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,7 @@
 //! The attributes of workflows and tasks in words; those that have their default value are left out.
+//!
+//! For people alone: programs read the descriptor itself. An attribute that is declared is never left out because it
+//! is not executed yet.
 
 use cloacina_workflow::descriptor::{Backoff, Durability, Need, Operator, Retry, RetryCondition, Rule, Task, Workflow};
 

@@ -1,4 +1,7 @@
 //! `package inspect`: what is in an archive, for people and for programs.
+//!
+//! Reads packages for any machine and judges none of them; `verify` does that. As JSON, manifest, metadata and
+//! descriptor are as the archive has them.
 
 use std::path::Path;
 
@@ -54,7 +57,8 @@ struct LibraryFacts<'a> {
 /// Shows what is in an archive.
 pub(crate) fn inspect(arguments: &InspectArgs, output: &Output) -> Result<u8, Error> {
     let bytes = place::read(&arguments.file)?;
-    let package = cloacina_packager::read_with(&bytes, &ReadOptions::default())?;
+    let package = cloacina_packager::read_with(&bytes, &ReadOptions::default());
+    let package = package.map_err(Error::archive(&arguments.file))?;
     let inspected = Inspected::new(&arguments.file, bytes.len() as u64, &package);
     output.answer(&inspected, |paint| inspected.text(paint))?;
     Ok(exit::SUCCESS)

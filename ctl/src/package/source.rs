@@ -31,7 +31,7 @@ impl Source {
 
     fn read(path: &Path) -> Result<Self, Error> {
         let archive = place::read(path)?;
-        let package = cloacina_packager::read(&archive, &Limits::default())?;
+        let package = cloacina_packager::read(&archive, &Limits::default()).map_err(Error::archive(path))?;
         Ok(Self { archive, package })
     }
 

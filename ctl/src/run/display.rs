@@ -1,0 +1,211 @@
+//! How a run goes, on stderr: a line for each task that changes on a terminal, a line for each event otherwise.
+//!
+//! Task logs are lines in both cases. Only the notices of the one run are shown.
+
+use std::collections::BTreeMap;
+
+use cloacina::{Level, Notice, NoticeKind, RunId, RunReport, TaskState, Timestamp};
+
+use crate::output::{Live, Output, Paint};
+
+/// With more tasks than that, a terminal shows only those that run.
+const LINES_MAX: usize = 24;
+
+const RUNNING: &str = "  {spinner} {msg} {elapsed}";
+const STILL: &str = "  {msg}";
+
+/// Shows one run.
+pub(super) struct Display<'a> {
+    output: &'a Output,
+    paint: Paint,
+    run: RunId,
+    log_level: Level,
+    /// How wide the column of task names is.
+    width: usize,
+    n_tasks: usize,
+    n_ended: usize,
+    started: BTreeMap<String, Timestamp>,
+    lines: BTreeMap<String, Live>,
+    total: Option<Live>,
+    finished: bool,
+}
+
+impl<'a> Display<'a> {
+    pub(super) fn new(report: &RunReport, log_level: Level, output: &'a Output) -> Self {
+        output.note(&format!("run {} of {}", report.id, report.workflow));
+        let width = report.tasks.iter().map(|task| task.id.chars().count()).max().unwrap_or(0);
+        let n_tasks = report.tasks.len();
+        let mut display = Self {
+            output,
+            paint: output.paint_notes(),
+            run: report.id,
+            log_level,
+            width,
+            n_tasks,
+            n_ended: 0,
+            started: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            total: None,
+            finished: report.state.is_terminal(),
+        };
+        if output.is_live() && n_tasks <= LINES_MAX {
+            for task in &report.tasks {
+                let line = output.live(STILL);
+                line.set(format!("{:width$}  {}", task.id, display.paint.dim("waiting")));
+                display.lines.insert(task.id.clone(), line);
+            }
+        } else if output.is_live() {
+            let total = output.live("  [{bar:24}] {pos}/{len} tasks");
+            total.set_position(0, n_tasks as u64);
+            display.total = Some(total);
+        }
+        for task in report.tasks.iter().filter(|task| task.state.is_terminal()) {
+            display.end(&task.id, display.ending(task.state, ""));
+        }
+        display
+    }
+
+    /// Whether the end of the run was shown.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    pub(super) fn show(&mut self, notice: &Notice) {
+        if notice.run != self.run {
+            return;
+        }
+        let task = notice.task.as_deref().unwrap_or_default();
+        match &notice.kind {
+            NoticeKind::Started => self.start(task, notice),
+            NoticeKind::Completed => {
+                self.plain(notice, &format!("completed {task}{}", self.time_of(task, notice.at)));
+                self.end(task, self.ending(TaskState::Completed, &self.time_of(task, notice.at)));
+            }
+            NoticeKind::Failed { error } => {
+                let why = format!("{}: {error}", self.time_of(task, notice.at));
+                self.plain(notice, &format!("failed {task}{why}"));
+                self.end(task, self.ending(TaskState::Failed, &why));
+            }
+            NoticeKind::Skipped { because_of } => {
+                let why = format!(" because of {because_of}");
+                self.plain(notice, &format!("skipped {task}{why}"));
+                self.end(task, self.ending(TaskState::Skipped, &why));
+            }
+            NoticeKind::Interrupted => self.plain(notice, &format!("interrupted {task}, another attempt follows")),
+            NoticeKind::ContextConflict { key, winner, loser } => {
+                self.line(notice.at, &format!("conflict on {key}: {winner}'s value hides that of {loser}"));
+            }
+            NoticeKind::Log { level, message, fields, .. } if level.number() <= self.log_level.number() => {
+                let fields = if matches!(fields.as_str(), "" | "{}") { "" } else { fields.as_str() };
+                self.line(notice.at, format!("{} {task}: {message} {fields}", self.level(*level)).trim_end());
+            }
+            NoticeKind::Heartbeat { permille, note } => {
+                if let Some(line) = self.lines.get(task) {
+                    let percent = permille / 10;
+                    line.set(format!("{task:0$}  {percent} % {note}", self.width));
+                }
+            }
+            NoticeKind::RunFinished { .. } => self.finished = true,
+            // Lines that are too unimportant, and the run's start, which its tasks show.
+            _ => {}
+        }
+    }
+
+    /// Leaves the lines as they are at the end.
+    pub(super) fn finish(self, report: &RunReport) {
+        if self.n_ended < self.n_tasks && !self.output.is_live() {
+            self.output.note(&format!("{} of {} tasks ended", report.n_completed(), self.n_tasks));
+        }
+    }
+
+    fn start(&mut self, task: &str, notice: &Notice) {
+        self.started.insert(task.to_owned(), notice.at);
+        let attempt = if notice.attempt > 1 { format!(" (attempt {})", notice.attempt) } else { String::new() };
+        self.plain(notice, &format!("started {task}{attempt}"));
+        if self.output.is_live() {
+            let line = self.lines.entry(task.to_owned()).or_insert_with(|| self.output.live(RUNNING));
+            line.restart(RUNNING);
+            line.set(format!("{task:0$}  running{attempt}", self.width));
+        }
+    }
+
+    /// A task is over: its line stands still, or leaves where there are too many.
+    fn end(&mut self, task: &str, ending: String) {
+        self.n_ended += 1;
+        if let Some(total) = &self.total {
+            total.set_position(self.n_ended as u64, self.n_tasks as u64);
+            self.lines.remove(task);
+        } else if let Some(line) = self.lines.get(task) {
+            line.restart(STILL);
+            line.freeze(format!("{task:0$}  {ending}", self.width));
+        }
+    }
+
+    fn ending(&self, state: TaskState, why: &str) -> String {
+        let word = match state {
+            TaskState::Completed => self.paint.green("completed"),
+            TaskState::Failed => self.paint.red("failed"),
+            _ => self.paint.yellow(state.as_str()),
+        };
+        format!("{word}{why}")
+    }
+
+    /// A line for an event, where no line of the task shows it.
+    fn plain(&self, notice: &Notice, text: &str) {
+        if !self.output.is_live() {
+            self.line(notice.at, text);
+        }
+    }
+
+    fn line(&self, at: Timestamp, text: &str) {
+        self.output.note(&format!("{} {text}", self.paint.dim(&time_of_day(at))));
+    }
+
+    fn level(&self, level: Level) -> String {
+        let name = level.as_str();
+        match level {
+            Level::Error => self.paint.red(name),
+            Level::Warn => self.paint.yellow(name),
+            _ => self.paint.cyan(name),
+        }
+    }
+
+    fn time_of(&self, task: &str, end: Timestamp) -> String {
+        match self.started.get(task) {
+            Some(start) => format!(" in {}", between(*start, end)),
+            None => String::new(),
+        }
+    }
+}
+
+/// The time from one moment to another.
+pub(super) fn between(start: Timestamp, end: Timestamp) -> String {
+    let micros = end.unix_micros().saturating_sub(start.unix_micros());
+    match micros {
+        0..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        10_000..1_000_000 => format!("{} ms", micros / 1_000),
+        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+    }
+}
+
+/// `12:00:01.123`, in UTC.
+fn time_of_day(moment: Timestamp) -> String {
+    let text = moment.to_string();
+    text.get(11..23).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        let at = Timestamp::from_unix_micros;
+        for (micros, expected) in
+            [(0, "0.0 ms"), (1_240, "1.2 ms"), (100_900, "100 ms"), (1_250_000, "1.2 s"), (90_000_000, "90.0 s")]
+        {
+            assert_eq!(between(at(5), at(5 + micros)), expected);
+        }
+        assert_eq!(time_of_day(at(1_234_567_890_123_456)), "23:31:30.123");
+    }
+}

@@ -1,0 +1,149 @@
+//! One run from an empty engine to its report: start, register, schedule, watch, shut down.
+//!
+//! However it ends, the engine is shut down in order: attempts may finish, and what they did is stored. Only a second
+//! Ctrl-C does not wait for that.
+
+use std::future::pending;
+use std::path::Path;
+use std::time::Duration;
+
+use cloacina::{Context, Engine, Notices, RunHandle, RunId, RunReport, Value};
+
+use super::display::Display;
+use crate::cli::RunArgs;
+use crate::error::Error;
+use crate::output::Output;
+use crate::package::{Source, place};
+
+/// How long attempts may finish after Ctrl-C or the end of the time.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long to wait for the notice of an end that is known already.
+const LAST_NOTICE: Duration = Duration::from_millis(200);
+
+/// What to do.
+pub(super) struct Job<'a> {
+    pub(super) source: &'a Source,
+    pub(super) begin: Begin,
+    pub(super) arguments: &'a RunArgs,
+    pub(super) output: &'a Output,
+}
+
+/// How a run begins.
+pub(super) enum Begin {
+    /// A new run of the workflow of that full name.
+    Start { workflow: String, context: Context<Value> },
+    /// A run that is in the database.
+    Resume(RunId),
+}
+
+/// Why watching a run ended.
+enum Stop {
+    /// The run has ended.
+    Ended(Box<RunReport>),
+    /// Ctrl-C.
+    Interrupted,
+    /// The run took too long.
+    TimedOut,
+}
+
+/// Does the job.
+pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
+    let Job { source, begin, arguments, output } = job;
+    let temporary = place::temporary_folder()?;
+    let database = match &arguments.database {
+        Some(file) => file.clone(),
+        None => temporary.path().join("run.db"),
+    };
+    let engine = Engine::builder().database(database.to_string_lossy()).start().await?;
+    let result = execute(&engine, source, begin, arguments, output).await;
+    let (id, stop) = match result {
+        Ok(stopped) => stopped,
+        Err(error) => {
+            // The first error is the one to tell.
+            engine.shutdown_within(GRACE).await.ok();
+            return Err(error);
+        }
+    };
+    shut_down(&engine, &stop, output).await?;
+    let resume = arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
+    match stop {
+        Stop::Ended(report) => Ok(*report),
+        Stop::Interrupted => Err(Error::Interrupted { run: id.to_string(), resume }),
+        Stop::TimedOut => {
+            Err(Error::TimedOut { run: id.to_string(), seconds: arguments.timeout.unwrap_or_default(), resume })
+        }
+    }
+}
+
+async fn execute(
+    engine: &Engine,
+    source: &Source,
+    begin: Begin,
+    arguments: &RunArgs,
+    output: &Output,
+) -> Result<(RunId, Stop), Error> {
+    let notices = engine.subscribe();
+    let registered = engine.registry().register_workflow(source.archive.clone()).await?;
+    output.note(&format!("registered {} ({})", source.name(), registered.digest));
+    let handle = match begin {
+        Begin::Start { workflow, context } => engine.scheduler().schedule_workflow(&workflow, context).await?,
+        Begin::Resume(id) => engine.run(id).await?,
+    };
+    let display = Display::new(&handle.report().await?, arguments.log_level, output);
+    let limit = arguments.timeout.map(Duration::from_secs);
+    let stop = watch(&handle, notices, display, limit).await?;
+    Ok((handle.id(), stop))
+}
+
+/// Shows what happens until the run has ended, or nobody wants to wait any longer.
+async fn watch(
+    handle: &RunHandle,
+    mut notices: Notices,
+    mut display: Display<'_>,
+    limit: Option<Duration>,
+) -> Result<Stop, Error> {
+    let ended = handle.wait();
+    let interrupted = tokio::signal::ctrl_c();
+    let timed_out = async {
+        match limit {
+            Some(limit) => tokio::time::timeout(limit, pending::<()>()).await,
+            None => pending().await,
+        }
+    };
+    tokio::pin!(ended, interrupted, timed_out);
+    let report = loop {
+        tokio::select! {
+            biased;
+            Some(notice) = notices.next() => display.show(&notice),
+            report = &mut ended => break report?,
+            Ok(()) = &mut interrupted => return Ok(Stop::Interrupted),
+            _ = &mut timed_out => return Ok(Stop::TimedOut),
+        }
+    };
+    // The last notices may still be on their way.
+    while !display.is_finished() {
+        match tokio::time::timeout(LAST_NOTICE, notices.next()).await {
+            Ok(Some(notice)) => display.show(&notice),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    display.finish(&report);
+    Ok(Stop::Ended(Box::new(report)))
+}
+
+/// Lets attempts finish; a second Ctrl-C does not.
+async fn shut_down(engine: &Engine, stop: &Stop, output: &Output) -> Result<(), Error> {
+    if !matches!(stop, Stop::Ended(_)) {
+        let seconds = GRACE.as_secs();
+        output.note(&format!("stopping: tasks may finish for {seconds} s; Ctrl-C again stops at once"));
+    }
+    tokio::select! {
+        result = engine.shutdown_within(GRACE) => Ok(result?),
+        Ok(()) = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+/// The command that goes on with a run.
+fn go_on(path: &Path, database: &Path, id: RunId) -> String {
+    format!("cloacina-ctl run {} --database {} --resume {id}", path.display(), database.display())
+}

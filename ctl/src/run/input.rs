@@ -1,0 +1,73 @@
+//! The input of a run: a JSON object, from the command line, a file or stdin.
+//!
+//! Every mistake names where the text came from, and where in it the mistake is.
+
+use std::io::Read;
+use std::path::Path;
+
+use cloacina_workflow::{Context, Value};
+
+use crate::error::Error;
+use crate::package::place;
+
+/// Reads the input; without one, it is empty.
+pub(super) fn read(argument: Option<&str>) -> Result<Context<Value>, Error> {
+    let Some(argument) = argument else { return Ok(Context::new()) };
+    let (place, text) = match argument.strip_prefix('@') {
+        _ if argument == "-" => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            read.map_err(|source| Error::Io { action: "read", path: "stdin".into(), source })?;
+            ("the text on stdin".to_owned(), bytes)
+        }
+        Some(file) => (format!("`{file}`"), place::read(Path::new(file))?),
+        None => ("the value of --input".to_owned(), argument.as_bytes().to_owned()),
+    };
+    parse(place, &text)
+}
+
+fn parse(place: String, text: &[u8]) -> Result<Context<Value>, Error> {
+    let value: Value = match serde_json::from_slice(text) {
+        Ok(value) => value,
+        Err(error) => return Err(Error::InputNotJson { place, reason: error.to_string() }),
+    };
+    let found = kind(&value);
+    Context::from_object(value).ok_or(Error::InputNotAnObject { place, found })
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_becomes_the_context() {
+        let context = read(Some(r#"{"a": 1, "b": [2]}"#)).unwrap();
+        assert_eq!(context.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(read(None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_mistake_names_its_place() {
+        for (text, expected) in [
+            (r#"{"a": }"#, "the value of --input is no JSON: expected value at line 1 column 7"),
+            ("", "the value of --input is no JSON: EOF while parsing a value at line 1 column 0"),
+            ("[1]", "the value of --input is an array, where an object is needed"),
+            ("3", "the value of --input is a number, where an object is needed"),
+        ] {
+            assert_eq!(read(Some(text)).unwrap_err().to_string(), expected);
+        }
+        let missing = read(Some("@no/such/file.json")).unwrap_err();
+        assert_eq!(missing.to_string(), "cannot read `no/such/file.json`");
+    }
+}

@@ -1,0 +1,16 @@
+//! `cloacina-ctl run`: a whole run in one process.
+//!
+//! ```text
+//! path ── package::Source ──> archive ─┐
+//! --input ── input ──> context ────────┴─ drive ──> engine: register, schedule, wait
+//!                                           │ notices ──> display (stderr)
+//!                                           └ report  ──> report  (stdout, exit code)
+//! ```
+
+mod display;
+mod drive;
+mod input;
+mod report;
+mod start;
+
+pub(crate) use self::start::run;
