@@ -1,6 +1,7 @@
 //! All cross-crate tests.
 
 mod c_package;
+mod cmd;
 mod demo;
 mod hostile;
 mod mischief;

@@ -1,0 +1,195 @@
+//! The command line as a user sees it: the transcripts in `tests/cmd`, each in an empty folder of its own.
+//!
+//! Beside a transcript lie the library of the C demonstration and what else its commands read. `TRYCMD=overwrite`
+//! writes the transcripts anew; what differs from machine to machine stands as `[..]`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use cloacina_tests::{library, root};
+
+/// Crates are built elsewhere; here nothing takes longer than a process start and a few tasks.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Two workflows, one of which fails with its first task.
+const MIXED: &str = r#"
+#include "cloacina.h"
+CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"mixed\",\"version\":\"1.2.3\",\"workflows\":["
+              "{\"name\":\"failing\",\"tasks\":[{\"id\":\"check\",\"index\":0,\"blocking\":true},"
+              "{\"id\":\"report\",\"index\":1,\"blocking\":true,\"dependencies\":[\"check\"]}]},"
+              "{\"name\":\"fine\",\"tasks\":[{\"id\":\"do_it\",\"index\":2,\"blocking\":true}]}]}");
+static const clcn_host_v1 *host;
+static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
+    (void)config;
+    host = given;
+    return CLCN_OK;
+}
+static int32_t start(const clcn_start *call) {
+    clcn_result result = CLCN_RESULT_INIT;
+    if (call->task == 0) {
+        result.status = CLCN_FAILED;
+        result.error_code = CLCN_TEXT("out_of_paper");
+        result.error_message = CLCN_TEXT("the printer has no paper");
+    }
+    host->complete(host->ctx, call->call_id, &result);
+    return CLCN_OK;
+}
+CLCN_PACKAGE(init, start, NULL, NULL);
+"#;
+
+/// A task that ends when there is a file `go` in the working folder.
+const PATIENT: &str = r#"
+#include <stdio.h>
+#include <time.h>
+#include "cloacina.h"
+CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"patient\",\"version\":\"0.1.0\",\"workflows\":[{\"name\":\"waiting\","
+              "\"tasks\":[{\"id\":\"wait\",\"index\":0,\"blocking\":true}]}]}");
+static const clcn_host_v1 *host;
+static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
+    (void)config;
+    host = given;
+    return CLCN_OK;
+}
+static int32_t start(const clcn_start *call) {
+    const struct timespec step = {0, 10 * 1000 * 1000};
+    FILE *go;
+    while ((go = fopen("go", "r")) == NULL) nanosleep(&step, NULL);
+    fclose(go);
+    clcn_result result = CLCN_RESULT_INIT;
+    host->complete(host->ctx, call->call_id, &result);
+    return CLCN_OK;
+}
+CLCN_PACKAGE(init, start, NULL, NULL);
+"#;
+
+#[test]
+fn a_reader_that_went_away_is_no_error() {
+    let mut command = Command::new(program());
+    let mut child = command.arg("--help").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn an_interrupted_run_goes_on_with_the_command_of_the_hint() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let archive = library::pack(&library::compile(folder.path(), "patient", PATIENT));
+    fs::write(folder.path().join("patient.cloacina"), archive).expect("the folder can be written");
+    let mut command = Command::new(program());
+    command.current_dir(folder.path()).args(["run", "patient.cloacina", "--database", "runs.db"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+
+    let lines = BufReader::new(child.stderr.take().expect("stderr is a pipe")).lines();
+    let mut lines = lines.map(|line| line.expect("stderr is text"));
+    assert!(lines.any(|line| line.ends_with("started wait")));
+    interrupt(&child);
+    assert!(lines.any(|line| line.starts_with("stopping:")));
+    interrupt(&child);
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("error[CTL0012]")), "{rest:?}");
+    let hint = rest.iter().find_map(|line| line.split_once("go on with: cloacina-ctl "));
+    let (_, arguments) = hint.expect("the hint has the command");
+
+    fs::write(folder.path().join("go"), "").expect("the folder can be written");
+    let mut command = Command::new(program());
+    let output = command.current_dir(folder.path()).args(arguments.split(' ')).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("completed public::patient::waiting"));
+}
+
+fn interrupt(child: &Child) {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
+    assert!(status.success());
+}
+
+#[test]
+fn commands_do_what_the_transcripts_say() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let material = material(folder.path());
+    let transcripts = transcripts();
+    for transcript in &transcripts {
+        let name = transcript.file_name().expect("a transcript has a name");
+        let copy = folder.path().join(name);
+        fs::copy(transcript, &copy).expect("a transcript can be copied");
+        copy_files(&material, &copy.with_extension("in"));
+        // A transcript with a folder of this name runs in a copy of its input.
+        fs::create_dir(copy.with_extension("out")).expect("the folder can be written");
+    }
+    let cases = trycmd::TestCases::new();
+    cases.register_bin("cloacina-ctl", program()).timeout(PATIENCE);
+    cases.case(folder.path().join("*.md"));
+    cases.run();
+    for transcript in &transcripts {
+        let name = transcript.file_name().expect("a transcript has a name");
+        let (old, new) = (fs::read(transcript), fs::read(folder.path().join(name)));
+        if old.is_ok() && new.is_ok() && old.as_ref().ok() != new.as_ref().ok() {
+            fs::write(transcript, new.expect("it was just looked at")).expect("a transcript can be written");
+        }
+    }
+}
+
+/// The program, built once, as the tests are.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(build_program)
+}
+
+fn build_program() -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "cloacina-ctl"]);
+    cargo.args(["--message-format", "json"]).current_dir(root());
+    let output = cargo.output().expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let messages = cargo_metadata::Message::parse_stream(output.stdout.as_slice());
+    let executables = messages.filter_map(|message| match message.expect("cargo writes JSON") {
+        cargo_metadata::Message::CompilerArtifact(artifact) => artifact.executable,
+        _ => None,
+    });
+    executables.last().expect("the program is built").into()
+}
+
+fn transcripts() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("tests/cmd")).expect("the transcripts are there");
+    let paths = entries.map(|entry| entry.expect("the transcripts can be listed").path());
+    let mut paths: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths
+}
+
+/// What the commands of the transcripts find in their folder.
+fn material(folder: &Path) -> PathBuf {
+    let material = folder.join("material");
+    fs::create_dir(&material).expect("the folder can be written");
+    let demo = root().join("examples/c_package/data_processing.c");
+    let library = library::compile_file(&material, "c_demo", &demo, &[]);
+    let archive = library::pack(&library);
+    fs::write(material.join("c_demo.cloacina"), &archive).expect("the folder can be written");
+    let mixed = library::pack(&library::compile(folder, "mixed", MIXED));
+    fs::write(material.join("mixed.cloacina"), mixed).expect("the folder can be written");
+    fs::write(material.join("truncated.cloacina"), &archive[..archive.len() / 2]).expect("the folder can be written");
+    fs::write(material.join("foreign.cloacina"), "PK\x03\x04 a zip file").expect("the folder can be written");
+    fs::write(material.join("list.json"), "[1, 2]\n").expect("the folder can be written");
+    fs::write(material.join("broken.json"), "{\n  \"a\": 1,\n}\n").expect("the folder can be written");
+    fs::create_dir(material.join("empty")).expect("the folder can be written");
+    material
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("the folder can be written");
+    for entry in fs::read_dir(from).expect("the folder can be read") {
+        let path = entry.expect("the folder can be read").path();
+        let copy = to.join(path.file_name().expect("a file has a name"));
+        if path.is_dir() {
+            fs::create_dir(copy).expect("the folder can be written");
+        } else {
+            fs::copy(&path, copy).expect("a file can be copied");
+        }
+    }
+}
