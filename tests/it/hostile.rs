@@ -40,9 +40,9 @@ fn gunzip(archive: &[u8]) -> Vec<u8> {
     tar
 }
 
-/// In the form of the packager: no name, no time, unknown system.
+/// In the form of the packager: no name, no time, Unix.
 fn gzip(tar: &[u8]) -> Vec<u8> {
-    let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
+    let mut encoder = GzBuilder::new().mtime(0).operating_system(3).write(Vec::new(), Compression::new(6));
     encoder.write_all(tar).unwrap();
     encoder.finish().unwrap()
 }
