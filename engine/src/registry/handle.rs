@@ -11,14 +11,14 @@ use std::{
     time::Duration,
 };
 
-use cloacina_packager::{Digest, Limits};
+use cloacina_packager::Limits;
 
-use super::{Change, Error, Listener, Package, PackageInfo, Registered, Upload, register, selector};
+use super::{Change, Error, Listener, Package, PackageInfo, Registered, Upload, register, selector, state::State};
 use crate::{
     clock::Clock,
     id::WorkflowId,
-    loader::{self, InitConfig},
-    store::{self, PackageState, PackageUnregistered, Store, WorkflowKey},
+    loader::InitConfig,
+    store::{self, PackageUnregistered, Store, WorkflowKey},
 };
 
 /// How long a package gets to shut down when it is removed; it has no runs any more.
@@ -43,15 +43,15 @@ pub(crate) struct Options {
 
 pub(super) struct Shared {
     pub(super) options: Options,
+    /// Held for a whole change, however long it takes.
+    turn: Mutex<Turn>,
+    /// Held to look and to put into place.
     state: Mutex<State>,
 }
 
-/// The packages, in the order in which they were registered.
+/// The right to change something.
 #[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) packages: Vec<Arc<Package>>,
-    /// Why a package cannot be used, of those that cannot; by tenant and content.
-    pub(super) problems: HashMap<(String, Digest), Arc<loader::Error>>,
+pub(super) struct Turn {
     is_closed: bool,
 }
 
@@ -70,8 +70,8 @@ impl Registry {
             let package = Package::known(row, &options.folder, options.init, |key| ids.get(key).copied())?;
             packages.push(Arc::new(package));
         }
-        let state = Mutex::new(State { packages, ..State::default() });
-        let registry = Self { shared: Arc::new(Shared { options, state }) };
+        let state = Mutex::new(State::new(packages));
+        let registry = Self { shared: Arc::new(Shared { options, turn: Mutex::default(), state }) };
         registry.blocking(Shared::check_all).await?;
         Ok(registry)
     }
@@ -154,9 +154,10 @@ impl Registry {
 
     /// Lets go of all libraries. Blocks for up to about `grace` for each that is busy. Later changes are refused.
     pub(crate) fn close(&self, grace: Duration) {
-        let mut state = self.shared.lock();
-        state.is_closed = true;
-        for package in &state.packages {
+        let mut turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.is_closed = true;
+        let packages = self.shared.lock().packages.clone();
+        for package in packages {
             package.library.close(grace);
         }
     }
@@ -180,23 +181,25 @@ impl Registry {
 
 impl Shared {
     /// Waits for other changes to end, and holds off new ones.
-    pub(super) fn begin(&self) -> Result<MutexGuard<'_, State>, Error> {
-        let state = self.lock();
-        if state.is_closed { Err(Error::Closed) } else { Ok(state) }
+    pub(super) fn begin(&self) -> Result<MutexGuard<'_, Turn>, Error> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if turn.is_closed { Err(Error::Closed) } else { Ok(turn) }
     }
 
     pub(super) fn tell(&self, change: Change) {
         (self.options.listener)(change);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// What is known now. Never held while anything blocks.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Each change is prepared aside and then takes its place in one step, so the list is whole at any time.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check_all(&self) -> Result<(), Error> {
-        let mut state = self.begin()?;
-        for package in state.packages.clone() {
+        let _turn = self.begin()?;
+        let packages = self.lock().packages.clone();
+        for package in packages {
             match package.library.check() {
                 Ok(()) => {
                     self.tell(Change::Added(Arc::clone(&package)));
@@ -207,7 +210,7 @@ impl Shared {
                 Err(problem) => {
                     let code = problem.code();
                     tracing::error!(%package, code, "{problem}: whatever needs the package waits");
-                    state.problems.insert(package.place(), Arc::new(problem));
+                    self.lock().problems.insert(package.place(), Arc::new(problem));
                 }
             }
         }
@@ -215,9 +218,13 @@ impl Shared {
     }
 
     fn unregister(&self, name: &str) -> Result<PackageInfo, Error> {
-        let mut state = self.begin()?;
-        let package = Arc::clone(selector::find(&state.packages, name)?);
-        let info = state.info(&package);
+        let _turn = self.begin()?;
+        let (package, info) = {
+            let state = self.lock();
+            let package = Arc::clone(selector::find(&state.packages, name)?);
+            let info = state.info(&package);
+            (package, info)
+        };
         let (tenant, digest) = package.place();
         let answer = self.options.store.write_blocking("removing a package", move |connection| {
             store::package_unregister_in_txn(connection, &tenant, digest)
@@ -228,13 +235,10 @@ impl Shared {
             // The store is the truth; what it does not know is to be forgotten.
             PackageUnregistered::Missing => (false, None),
         };
-        state.packages.retain(|known| known.place() != package.place());
-        state.problems.remove(&package.place());
+        let next = self.lock().remove(&package, promoted);
         self.tell(Change::Removed(Arc::clone(&package)));
         if package.is_active() {
-            let next =
-                promoted.and_then(|digest| state.replace_state(&package.row.tenant, digest, PackageState::Active));
-            self.succeed(&state, Some(&package), next.as_ref());
+            self.succeed(Some(&package), next.as_ref());
         }
         package.library.close(REMOVAL_GRACE);
         if is_last {
@@ -245,8 +249,8 @@ impl Shared {
     }
 
     /// Tells that new runs get another version, or none.
-    pub(super) fn succeed(&self, state: &State, before: Option<&Arc<Package>>, after: Option<&Arc<Package>>) {
-        let usable = after.filter(|after| !state.problems.contains_key(&after.place()));
+    pub(super) fn succeed(&self, before: Option<&Arc<Package>>, after: Option<&Arc<Package>>) {
+        let usable = after.filter(|after| self.lock().is_usable(after));
         if let Some(after) = usable {
             self.tell(Change::Activated(Arc::clone(after)));
         }
@@ -261,42 +265,6 @@ impl Shared {
         if !gone.is_empty() {
             self.tell(Change::Withdrawn(gone));
         }
-    }
-}
-
-impl State {
-    /// Puts the package where it belongs, and says what was active under its name before.
-    pub(super) fn put(&mut self, package: Arc<Package>) -> Option<Arc<Package>> {
-        let of_name =
-            |known: &Arc<Package>| known.row.tenant == package.row.tenant && known.row.name == package.row.name;
-        let before = self.packages.iter().find(|known| of_name(known) && known.is_active()).cloned();
-        self.packages.retain(|known| known.place() != package.place());
-        for known in &mut self.packages {
-            if known.is_active() && of_name(known) {
-                *known = Arc::new(known.with_state(PackageState::Retired));
-            }
-        }
-        self.problems.remove(&package.place());
-        self.packages.push(package);
-        before
-    }
-
-    fn replace_state(&mut self, tenant: &str, digest: Digest, state: PackageState) -> Option<Arc<Package>> {
-        let known = self.packages.iter_mut().find(|known| known.row.tenant == tenant && known.row.digest == digest)?;
-        *known = Arc::new(known.with_state(state));
-        Some(Arc::clone(known))
-    }
-
-    pub(super) fn info(&self, package: &Package) -> PackageInfo {
-        let problem = self.problems.get(&package.place());
-        package.info(problem.map(|problem| format!("{}: {problem}", problem.code())))
-    }
-}
-
-impl Package {
-    /// What makes it one of its own among all registered ones.
-    pub(super) fn place(&self) -> (String, Digest) {
-        (self.row.tenant.clone(), self.row.digest)
     }
 }
 

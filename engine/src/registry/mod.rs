@@ -19,6 +19,7 @@ mod handle;
 mod package;
 mod register;
 mod selector;
+mod state;
 mod upload;
 
 #[cfg(test)]

@@ -86,6 +86,16 @@ impl Package {
         self.row.state == PackageState::Active
     }
 
+    /// What makes it one of its own among all registered ones.
+    pub(super) fn place(&self) -> (String, Digest) {
+        (self.row.tenant.clone(), self.row.digest)
+    }
+
+    /// Whether both are versions of one package.
+    pub(super) fn has_name_of(&self, other: &Self) -> bool {
+        self.row.tenant == other.row.tenant && self.row.name == other.row.name
+    }
+
     /// The same package in another state.
     pub(super) fn with_state(&self, state: PackageState) -> Self {
         Self {

@@ -16,11 +16,7 @@ use std::{
 use cloacina_packager::{self as packager, Digest, Package as Archive, Verified};
 use cloacina_workflow::descriptor::Descriptor;
 
-use super::{
-    Change, Error, Package, Registered, Upload,
-    handle::{Shared, State},
-    package::workflow_key,
-};
+use super::{Change, Error, Package, Registered, Upload, handle::Shared, package::workflow_key, state::State};
 use crate::{
     id::WorkflowId,
     loader::{self, LazyLibrary},
@@ -43,15 +39,15 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let verified = Verified::trust_unsigned(read);
     let row = row(shared, verified.get(), tenant, actor)?;
 
-    let mut state = shared.begin()?;
-    refuse_conflict(&state, &row)?;
+    let _turn = shared.begin()?;
+    refuse_conflict(&shared.lock(), &row)?;
     let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
-    let library = library(shared, &state, &row, &unpacked, verified.get());
+    let library = library(shared, &row, &unpacked, verified.get());
     library.load()?;
-    let (answer, package) = store(shared, row, &library).inspect_err(|_| unpacked.abandon(&state, &library))?;
+    let (answer, package) = store(shared, row, &library).inspect_err(|_| abandon(shared, &library))?;
     unpacked.keep();
     let package = Arc::new(package);
-    take_place(shared, &mut state, &package);
+    take_place(shared, &package);
     let is_new = answer == PackageRegistered::New;
     tracing::info!(%package, digest = %package.row.digest, actor = package.row.actor, is_new, "registered");
     Ok(registered(&package, is_new, verified.get()))
@@ -108,20 +104,22 @@ fn conflict(row: &PackageRow, registered: Digest) -> Error {
 }
 
 /// What is loaded for the same package stays; otherwise the library is made anew.
-fn library(
-    shared: &Shared,
-    state: &State,
-    row: &PackageRow,
-    unpacked: &Unpacked,
-    archive: &Archive,
-) -> Arc<LazyLibrary> {
-    let known = state.packages.iter().find(|known| known.row.tenant == row.tenant && known.row.digest == row.digest);
-    match known {
-        Some(known) if !state.problems.contains_key(&known.place()) => Arc::clone(&known.library),
-        Some(_) | None => {
+fn library(shared: &Shared, row: &PackageRow, unpacked: &Unpacked, archive: &Archive) -> Arc<LazyLibrary> {
+    let state = shared.lock();
+    match state.find(row).filter(|known| state.is_usable(known)) {
+        Some(known) => Arc::clone(&known.library),
+        None => {
             let (path, descriptor) = (unpacked.library.clone(), Arc::new(archive.descriptor().clone()));
             Arc::new(LazyLibrary::new(path, row.library_digest, descriptor, shared.options.init))
         }
+    }
+}
+
+/// Lets go of a library that was loaded for nothing.
+fn abandon(shared: &Shared, library: &Arc<LazyLibrary>) {
+    let is_in_use = shared.lock().packages.iter().any(|known| Arc::ptr_eq(&known.library, library));
+    if !is_in_use {
+        library.close(Duration::ZERO);
     }
 }
 
@@ -154,25 +152,30 @@ fn store(shared: &Shared, row: PackageRow, library: &Arc<LazyLibrary>) -> Result
     if let PackageRegistered::Conflict { registered } = answer {
         return Err(conflict(&row, registered));
     }
+    // The row of a version that was active is as it was.
+    let known = shared.lock().find(&row).filter(|known| known.is_active()).map(|known| known.row.clone());
+    let row = known.unwrap_or(row);
     let id = |key: &WorkflowKey| keys.iter().position(|known| known == key).and_then(|place| ids.get(place).copied());
     Ok((answer, Package::new(row, Arc::clone(library), id)?))
 }
 
 /// Puts the package into the list and tells who must know.
-fn take_place(shared: &Shared, state: &mut State, package: &Arc<Package>) {
-    let before = state.put(Arc::clone(package));
+fn take_place(shared: &Shared, package: &Arc<Package>) {
+    let before = shared.lock().put(Arc::clone(package));
     shared.tell(Change::Added(Arc::clone(package)));
     let before = before.filter(|before| before.place() != package.place());
-    shared.succeed(state, before.as_ref(), Some(package));
+    shared.succeed(before.as_ref(), Some(package));
     // The file is there again for other tenants too.
-    for other in state.packages.clone() {
-        let was_missing = other.row.digest == package.row.digest && state.problems.contains_key(&other.place());
-        if was_missing && other.library.check().is_ok() {
-            state.problems.remove(&other.place());
-            shared.tell(Change::Added(Arc::clone(&other)));
-            if other.is_active() {
-                shared.succeed(state, None, Some(&other));
-            }
+    let others: Vec<_> = {
+        let state = shared.lock();
+        let was_missing = |other: &&Arc<Package>| other.row.digest == package.row.digest && !state.is_usable(other);
+        state.packages.iter().filter(was_missing).cloned().collect()
+    };
+    for other in others.into_iter().filter(|other| other.library.check().is_ok()) {
+        shared.lock().problems.remove(&other.place());
+        shared.tell(Change::Added(Arc::clone(&other)));
+        if other.is_active() {
+            shared.succeed(None, Some(&other));
         }
     }
 }
@@ -222,13 +225,6 @@ impl Unpacked {
 
     fn keep(mut self) {
         self.is_mine = false;
-    }
-
-    /// Lets go of a library that was loaded for nothing.
-    fn abandon(&self, state: &State, library: &Arc<LazyLibrary>) {
-        if !state.packages.iter().any(|known| Arc::ptr_eq(&known.library, library)) {
-            library.close(Duration::ZERO);
-        }
     }
 }
 

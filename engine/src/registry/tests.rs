@@ -188,6 +188,12 @@ fn the_same_content_again_changes_nothing() {
         }
         let n_new = uploads.join_all().await.into_iter().filter(|is_new| *is_new).count();
         assert_eq!((n_new, desk.registry.list().len(), desk.on_disk()), (1, 1, 1));
+        // Nor does it change who registered it, and when; in memory as in the store.
+        let before = desk.registry.get("again").unwrap();
+        let upload = Upload { actor: "ann".to_owned(), ..Upload::new(bytes) };
+        desk.registry.register(upload).await.unwrap();
+        let after = desk.registry.get("again").unwrap();
+        assert_eq!((after.actor.as_str(), after.registered_at), ("local", before.registered_at));
         let packages = desk.registry.packages();
         let counts = run(packages[0].library.load().unwrap(), COUNTS, "{}").1;
         assert_eq!(counts, [r#"delta {"constructed":1,"initialised":1} -[]"#]);
