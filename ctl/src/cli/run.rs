@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) log_level: Level,
     /// Stop if the run takes longer than that many seconds.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,
     #[command(flatten)]
     pub(crate) cargo: CargoArgs,

@@ -14,6 +14,9 @@ use crate::error::Error;
 use crate::exit;
 use crate::output::{Live, Output, Paint, Warning, size};
 
+/// Of larger workflows people see the number of tasks; `package inspect` lists them.
+const TASKS_SHOWN_MAX: usize = 24;
+
 /// What was built.
 #[derive(Debug, Serialize)]
 struct Summary {
@@ -132,7 +135,11 @@ impl Summary {
         );
         for workflow in &self.workflows {
             let name = paint.bold(&workflow.name);
-            text.push_str(&format!("  workflow {name}: {}\n", workflow.tasks.join(", ")));
+            let tasks = match workflow.tasks.len() {
+                ..=TASKS_SHOWN_MAX => workflow.tasks.join(", "),
+                n_tasks => format!("{n_tasks} tasks"),
+            };
+            text.push_str(&format!("  workflow {name}: {tasks}\n"));
         }
         text
     }
