@@ -10,6 +10,7 @@ use std::time::Duration;
 use cloacina::{Context, Engine, Notices, RunHandle, RunId, RunReport, Value};
 
 use super::display::Display;
+use super::interrupt::Interrupts;
 use crate::cli::RunArgs;
 use crate::error::Error;
 use crate::output::Output;
@@ -49,13 +50,14 @@ enum Stop {
 /// Does the job.
 pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
     let Job { source, begin, arguments, output } = job;
+    let mut interrupts = Interrupts::listen()?;
     let temporary = place::temporary_folder()?;
     let database = match &arguments.database {
         Some(file) => file.clone(),
         None => temporary.path().join("run.db"),
     };
     let engine = Engine::builder().database(database.to_string_lossy()).start().await?;
-    let result = execute(&engine, source, begin, arguments, output).await;
+    let result = execute(&engine, source, begin, arguments, output, &mut interrupts).await;
     let (id, stop) = match result {
         Ok(stopped) => stopped,
         Err(error) => {
@@ -64,7 +66,7 @@ pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
             return Err(error);
         }
     };
-    shut_down(&engine, &stop, output).await?;
+    shut_down(&engine, &stop, output, &mut interrupts).await?;
     let resume = arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
     match stop {
         Stop::Ended(report) => Ok(*report),
@@ -81,6 +83,7 @@ async fn execute(
     begin: Begin,
     arguments: &RunArgs,
     output: &Output,
+    interrupts: &mut Interrupts,
 ) -> Result<(RunId, Stop), Error> {
     let notices = engine.subscribe();
     let registered = engine.registry().register_workflow(source.archive.clone()).await?;
@@ -91,7 +94,7 @@ async fn execute(
     };
     let display = Display::new(&handle.report().await?, arguments.log_level, output);
     let limit = arguments.timeout.map(Duration::from_secs);
-    let stop = watch(&handle, notices, display, limit).await?;
+    let stop = watch(&handle, notices, display, limit, interrupts).await?;
     Ok((handle.id(), stop))
 }
 
@@ -101,9 +104,10 @@ async fn watch(
     mut notices: Notices,
     mut display: Display<'_>,
     limit: Option<Duration>,
+    interrupts: &mut Interrupts,
 ) -> Result<Stop, Error> {
     let ended = handle.wait();
-    let interrupted = tokio::signal::ctrl_c();
+    let interrupted = interrupts.next();
     let timed_out = async {
         match limit {
             Some(limit) => tokio::time::timeout(limit, pending::<()>()).await,
@@ -113,11 +117,12 @@ async fn watch(
     tokio::pin!(ended, interrupted, timed_out);
     let report = loop {
         tokio::select! {
+            // Tasks that never stop talking must not keep anyone from stopping them.
             biased;
+            () = &mut interrupted => return Ok(Stop::Interrupted),
+            _ = &mut timed_out => return Ok(Stop::TimedOut),
             Some(notice) = notices.next() => display.show(&notice),
             report = &mut ended => break report?,
-            Ok(()) = &mut interrupted => return Ok(Stop::Interrupted),
-            _ = &mut timed_out => return Ok(Stop::TimedOut),
         }
     };
     // The last notices may still be on their way.
@@ -132,14 +137,14 @@ async fn watch(
 }
 
 /// Lets attempts finish; a second Ctrl-C does not.
-async fn shut_down(engine: &Engine, stop: &Stop, output: &Output) -> Result<(), Error> {
+async fn shut_down(engine: &Engine, stop: &Stop, output: &Output, interrupts: &mut Interrupts) -> Result<(), Error> {
     if !matches!(stop, Stop::Ended(_)) {
         let seconds = GRACE.as_secs();
         output.note(&format!("stopping: tasks may finish for {seconds} s; Ctrl-C again stops at once"));
     }
     tokio::select! {
         result = engine.shutdown_within(GRACE) => Ok(result?),
-        Ok(()) = tokio::signal::ctrl_c() => Ok(()),
+        () = interrupts.next() => Ok(()),
     }
 }
 

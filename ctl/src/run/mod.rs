@@ -10,6 +10,7 @@
 mod display;
 mod drive;
 mod input;
+mod interrupt;
 mod report;
 mod start;
 
