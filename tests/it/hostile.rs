@@ -93,7 +93,13 @@ async fn nothing_of_a_hostile_archive_is_executed_or_kept() {
         ("PAX header", over(156, b"x")),
         ("another mode", over(100, b"0000755\0")),
         ("duplicate", gzip(&[first_entry.clone(), tar.clone()].concat())),
-        ("unsorted", gzip(&[tar[first_entry.len()..tar.len() - 2 * BLOCK].to_vec(), first_entry.clone(), vec![0; 2 * BLOCK]].concat())),
+        (
+            "unsorted",
+            gzip(
+                &[tar[first_entry.len()..tar.len() - 2 * BLOCK].to_vec(), first_entry.clone(), vec![0; 2 * BLOCK]]
+                    .concat(),
+            ),
+        ),
         ("trailing data in the tar", gzip(&[tar.clone(), b"junk".to_vec()].concat())),
         ("junk after the gzip member", [good.clone(), b"junk".to_vec()].concat()),
         ("a second gzip member", [good.clone(), gzip(b"more")].concat()),
@@ -113,7 +119,11 @@ async fn nothing_of_a_hostile_archive_is_executed_or_kept() {
         codes.push(format!("{name}: {}", error.code()));
     }
     // The packager would not write these, so the libraries are damaged after they were packed as another one's bytes.
-    let other_machine = { let mut bytes = library.clone(); bytes[18..20].copy_from_slice(&0xb7_u16.to_le_bytes()); bytes };
+    let other_machine = {
+        let mut bytes = library.clone();
+        bytes[18..20].copy_from_slice(&0xb7_u16.to_le_bytes());
+        bytes
+    };
     let other_major = replaced(&library, b"\0cloacina_package_v1\0", b"\0cloacina_package_v2\0");
     let no_symbol = replaced(&library, b"\0cloacina_package_v1\0", b"\0cloacinapackage_v1_\0");
     for (name, library) in [("another major of the ABI", other_major), ("no such symbol", no_symbol)] {

@@ -14,7 +14,8 @@ async fn panics_fail_their_attempts_with_message_and_place() {
     test.register(&archive::fixture("mischief")).await;
     let report = test.run("panics", json!({})).await;
     assert_eq!(report.state, RunState::Failed);
-    let expected = [("blocking", "a plain panic"), ("polled", "a value that is not there"), ("dropped", "a panic in a drop")];
+    let expected =
+        [("blocking", "a plain panic"), ("polled", "a value that is not there"), ("dropped", "a panic in a drop")];
     for (task, said) in expected {
         let Some(TaskError::Panicked { message, location }) = &report.task(task).unwrap().error else {
             panic!("{task}: {report:?}");

@@ -78,7 +78,8 @@ async fn the_twenty_one_tasks_of_a_package_with_several_diamonds_agree() {
 #[tokio::test]
 async fn two_tenants_use_the_same_names_and_never_meet() {
     let test = TestEngine::start().await;
-    for (tenant, archive) in [("acme", archive::fixture("twin")), ("umbrella", archive::fixture_with("twin", "second"))] {
+    for (tenant, archive) in [("acme", archive::fixture("twin")), ("umbrella", archive::fixture_with("twin", "second"))]
+    {
         let upload = cloacina::Upload { tenant: Some(tenant.to_owned()), ..cloacina::Upload::new(archive) };
         test.engine.registry().register(upload).await.unwrap();
     }

@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 /// The root of the repository.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("invariant: the tests are a folder of the repository").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("invariant: the tests are a folder of the repository")
+        .to_owned()
 }
 
 /// Where packages and libraries of the tests are built.

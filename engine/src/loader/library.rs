@@ -41,6 +41,13 @@ pub(super) fn load(path: &Path, digest: Digest) -> Result<(Image, *const Package
     Ok((Image { _library: library }, table))
 }
 
+/// Maps a file for the rest of the process and calls nothing of it but its constructors.
+#[cfg(feature = "testing")]
+pub(crate) fn map_for_good(path: &Path) -> Result<(), libloading::Error> {
+    let _library = ManuallyDrop::new(map(path)?);
+    Ok(())
+}
+
 type Entry = unsafe extern "C" fn() -> *const PackageV1;
 
 /// All symbols bound at once, so that a missing one is an error here and not a crash in a task; none of them visible

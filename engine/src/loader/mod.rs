@@ -33,6 +33,8 @@ mod output;
 pub(crate) mod tests;
 
 pub use self::error::{Error, TableProblem};
+#[cfg(feature = "testing")]
+pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
     call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Refused},
     handshake::admit,

@@ -60,6 +60,14 @@ impl Probe {
         Ok(package.unpack_into(folder)?)
     }
 
+    /// Maps a library and calls nothing of it: the bare cost of opening.
+    ///
+    /// # Errors
+    /// What the system's loader says.
+    pub fn map(library: &Path) -> Result<(), ProbeError> {
+        Ok(loader::map_for_good(library)?)
+    }
+
     /// Loads the library and initialises the package with that many workers.
     ///
     /// # Errors

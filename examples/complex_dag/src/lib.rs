@@ -19,7 +19,8 @@ pub mod nightly_close {
     /// The day's orders: product, customer, quantity.
     #[task(dependencies = [])]
     pub fn load_orders(context: &mut Context<Value>) -> Result<(), TaskError> {
-        Ok(context.insert("orders", json!([["tea", "ann", 3], ["mug", "bob", 2], ["tea", "bob", 0], ["pot", "cy", 1]]))?)
+        Ok(context
+            .insert("orders", json!([["tea", "ann", 3], ["mug", "bob", 2], ["tea", "bob", 0], ["pot", "cy", 1]]))?)
     }
 
     /// What came back: product, customer, quantity.
@@ -119,7 +120,8 @@ pub mod nightly_close {
     /// Whom to thank.
     #[task(dependencies = [loyalty], optional = true)]
     pub async fn campaign(context: &mut Context<Value>) -> Result<(), TaskError> {
-        let thanks: Vec<_> = context.get_as::<Vec<String>>("loyal")?.iter().map(|name| format!("thank {name}")).collect();
+        let thanks: Vec<_> =
+            context.get_as::<Vec<String>>("loyal")?.iter().map(|name| format!("thank {name}")).collect();
         Ok(context.insert("campaign", json!(thanks))?)
     }
 

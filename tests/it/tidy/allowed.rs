@@ -32,6 +32,7 @@ pub(super) const ALLOWED: &[Allowance] = &[
     allow("duplicate", "", "`winnow`", "comes with the two versions of toml"),
     allow("later", "tests/it/tidy/", "", "looks for these marks"),
     allow("machine", "tests/it/tidy/", "", "looks for these places"),
+    allow("print", "tests/src/bin/", "", "programs whose output is what they are for"),
     allow("test-program", "macros/tests/it/main.rs", "", "links no engine; what the compiler says is kept beside the macros"),
     allow("test-program", "packager/tests/it/main.rs", "", "links no engine, so that changing the packager is quick"),
     allow("test-program", "sdk/tests/abi.rs", "", "plays the host of a package, of which a program can hold only one"),

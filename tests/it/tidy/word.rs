@@ -45,7 +45,7 @@ fn no_machine_is_named() {
 }
 
 fn lines(repository: &Repository) -> impl Iterator<Item = (&str, usize, &str)> {
-    let texts = repository.files().filter(|(path, _)| !matches!(*path, "LICENSE" | "Cargo.lock"));
+    let texts = repository.files().filter(|(path, _)| *path != "LICENSE" && !is_lock(path));
     texts.flat_map(|(path, text)| text.lines().enumerate().map(move |(index, line)| (path, index + 1, line)))
 }
 
@@ -112,18 +112,25 @@ fn machine(repository: &Repository) -> Vec<Finding> {
             });
         }
     }
-    for (index, text) in repository.text("Cargo.lock").unwrap_or_default().lines().enumerate() {
-        if text.starts_with("source = ") && !text.contains(INDEX) {
-            findings.push(Finding {
-                rule: "B9",
-                path: "Cargo.lock".to_owned(),
-                line: index + 1,
-                found: text.to_owned(),
-                remedy: "let every dependency come from the one index, so that everybody gets the same",
-            });
+    for (path, lock) in repository.files().filter(|(path, _)| is_lock(path)) {
+        for (index, text) in lock.lines().enumerate() {
+            if text.starts_with("source = ") && !text.contains(INDEX) {
+                findings.push(Finding {
+                    rule: "B9",
+                    path: path.to_owned(),
+                    line: index + 1,
+                    found: text.to_owned(),
+                    remedy: "let every dependency come from the one index, so that everybody gets the same",
+                });
+            }
         }
     }
     findings
+}
+
+/// Whether it is cargo's record of where packages came from.
+fn is_lock(path: &str) -> bool {
+    path.rsplit('/').next() == Some("Cargo.lock")
 }
 
 /// Whether `folder` begins a path here, and is not the middle of another.

@@ -72,7 +72,13 @@ fn payload(bytes: usize) -> Vec<u8> {
         .into_bytes()
 }
 
-fn call_row(probe: &Probe, kind: &str, task: u32, size: &str, payload: &[u8]) -> Result<Value, Box<dyn Error + Send + Sync>> {
+fn call_row(
+    probe: &Probe,
+    kind: &str,
+    task: u32,
+    size: &str,
+    payload: &[u8],
+) -> Result<Value, Box<dyn Error + Send + Sync>> {
     let (mut limits, mut latencies, mut throughputs) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         limits.push(echo(payload)?);
@@ -187,7 +193,6 @@ fn renamed(archive: &[u8], round: usize) -> Result<Vec<u8>, Box<dyn Error + Send
 }
 
 /// What no loader can leave out.
-#[expect(unsafe_code, reason = "the limit of loading is the bare dlopen")]
 fn load_limit(archive: &[u8], folder: &Path) -> Result<Duration, Box<dyn Error + Send + Sync>> {
     let package = Probe::read(archive)?;
     let expected = package.get().library().to_vec();
@@ -200,11 +205,8 @@ fn load_limit(archive: &[u8], folder: &Path) -> Result<Duration, Box<dyn Error +
     file.write_all(&expected)?;
     file.sync_all()?;
     drop(file);
-    // SAFETY: the library is one that was just built, and it has no constructors beside the runtime's own.
-    let library = unsafe { libloading::Library::new(&path)? };
+    Probe::map(&path)?;
     let elapsed = begin.elapsed();
-    // Never unloaded, like every library.
-    Box::leak(Box::new(library));
     fs::remove_file(path)?;
     Ok(elapsed)
 }
