@@ -2,7 +2,11 @@
 //! compiled into the program.
 //!
 //! This interface is not stable yet; pin the version.
-#![expect(dead_code, reason = "what later parts use stands beside what is used now")]
+#![cfg_attr(not(test), expect(dead_code, reason = "what cancels and retries comes with those who ask for it"))]
+
+// What the macros emit names this crate from the outside.
+#[cfg(test)]
+extern crate self as cloacina;
 
 mod clock;
 mod core;
@@ -17,9 +21,15 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+/// The authoring names again, expanding to this crate, so that a program that embeds the engine needs no other.
+pub use cloacina_macros::{
+    engine_packaged_workflow as packaged_workflow, engine_task as task, engine_workflow as workflow,
+};
 pub use cloacina_packager::{Digest, Warning, WarningKind};
+#[doc(hidden)]
+pub use cloacina_workflow::__private;
 pub use cloacina_workflow::{
-    Context, ContextError, Level, Outcome, TaskError, TaskInfo, TaskOutput, Timestamp, Value, Workflow, prelude,
+    Context, ContextError, Level, Outcome, TaskError, TaskInfo, TaskOutput, Timestamp, Value, Workflow,
 };
 
 pub use self::{
@@ -33,3 +43,10 @@ pub use self::{
     runtime::{Gate, Notice, NoticeKind, Notices, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
     store::{Error as StoreError, PackageState},
 };
+
+/// Everything that a workflow module names: `use cloacina::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Context, ContextError, Level, Outcome, TaskError, Timestamp, Value, packaged_workflow, task, workflow,
+    };
+}

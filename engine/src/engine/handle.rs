@@ -128,7 +128,7 @@ impl Engine {
             if taken.is_some_and(|known| known.full_name() == full_name && known != key) {
                 return Err(Error::NameTaken { name: full_name });
             }
-            self.shared.add_workflow(key, described, runner.clone(), Activate::Yes).await?;
+            self.shared.add_workflow(key, described, runner.clone()).await?;
         }
         Ok(())
     }
@@ -311,13 +311,6 @@ impl Scheduler {
     }
 }
 
-/// Whether new runs get the version that is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activate {
-    Yes,
-    No,
-}
-
 impl Shared {
     pub(crate) fn store(&self) -> &Store {
         &self.engine.store
@@ -329,7 +322,6 @@ impl Shared {
         key: WorkflowKey,
         described: &descriptor::Workflow,
         runner: Arc<dyn TaskRunner>,
-        activate: Activate,
     ) -> Result<Arc<Version>, Error> {
         let full_name = key.full_name();
         let plan = runtime::plan(described).map_err(|error| Error::plan(&full_name, &error))?;
@@ -342,10 +334,7 @@ impl Shared {
         let id = self.store().write("registering a workflow", ensure).await??;
         let version = Arc::new(Version { id, key, plan: Arc::new(plan) });
         let workflow = Workflow { version: version.clone(), runner };
-        match activate {
-            Activate::Yes => drop(self.catalog.activate(workflow.clone())),
-            Activate::No => self.catalog.add(workflow.clone()),
-        }
+        self.catalog.activate(workflow.clone());
         self.engine.send(Event::WorkflowAdded(workflow))?;
         Ok(version)
     }

@@ -8,6 +8,8 @@ mod packages;
 mod run_handle;
 
 #[cfg(test)]
+mod authoring_tests;
+#[cfg(test)]
 mod tests;
 
 pub use self::{

@@ -104,12 +104,6 @@ impl Catalog {
         entries.versions.get(&id).cloned()
     }
 
-    /// All versions whose code is there.
-    pub(crate) fn versions(&self) -> Vec<Workflow> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.versions.values().cloned().collect()
-    }
-
     /// Full names of the workflows that new runs find, in order.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);

@@ -132,16 +132,6 @@ impl Completion {
         self.send(result);
     }
 
-    /// Takes a log line of the attempt. `fields` is a JSON object as text, or empty.
-    pub(crate) fn log(&self, level: Level, target: &str, message: &str, fields: &str) {
-        self.host().log(level, target, message, fields);
-    }
-
-    /// Takes a sign of life.
-    pub(crate) fn heartbeat(&self, permille: u32, note: &str) {
-        self.host().heartbeat(permille, note);
-    }
-
     /// What the attempt's context talks to.
     pub(crate) fn host(&self) -> AttemptHost {
         AttemptHost { key: self.key, task: self.task.clone(), surroundings: self.surroundings.clone() }
