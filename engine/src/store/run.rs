@@ -29,10 +29,6 @@ type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>);
 const COLUMNS: (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at) =
     (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at);
 
-fn unfinished() -> [&'static str; 3] {
-    [State::Pending.as_str(), State::Running.as_str(), State::Paused.as_str()]
-}
-
 pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> QueryResult<Result<Option<RunRow>, Error>> {
     let row: Option<Columns> =
         run::table.filter(run::id.eq(id.as_bytes().as_slice())).select(COLUMNS).first(connection).optional()?;
@@ -55,11 +51,11 @@ pub(crate) fn run_list(
 
 /// Makes that epoch the owner of all unfinished runs and returns them, oldest first.
 pub(crate) fn run_take_over(connection: &mut Connection, epoch: i64) -> QueryResult<Result<Vec<RunRow>, Error>> {
-    diesel::update(run::table.filter(run::state.eq_any(unfinished())))
+    diesel::update(run::table.filter(run::finished_at.is_null()))
         .set(run::owner_epoch.eq(epoch))
         .execute(connection)?;
     let rows: Vec<Columns> =
-        run::table.filter(run::state.eq_any(unfinished())).order(run::id).select(COLUMNS).load(connection)?;
+        run::table.filter(run::finished_at.is_null()).order(run::id).select(COLUMNS).load(connection)?;
     Ok(rows.into_iter().map(from_columns).collect())
 }
 
