@@ -8,6 +8,9 @@ use std::{fmt, str::FromStr};
 use cloacina_workflow::Timestamp;
 use uuid::{NoContext, Uuid};
 
+/// The tenant of whatever names none.
+pub const TENANT_DEFAULT: &str = "public";
+
 /// The id of one run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(Uuid);

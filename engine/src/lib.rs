@@ -37,7 +37,7 @@ pub use self::{
     core::{run::State as RunState, task::State as TaskState},
     engine::{Builder, Engine, RunHandle, Scheduler},
     error::Error,
-    id::{ParseRunIdError, RunId},
+    id::{ParseRunIdError, RunId, TENANT_DEFAULT},
     loader::{Error as LoadError, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     runtime::{Gate, Notice, NoticeKind, Notices, RunEvent, RunReport, RunStatus, Skipped, TaskReport},

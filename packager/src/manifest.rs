@@ -16,9 +16,6 @@ use crate::target::Target;
 /// The version of the archive format that this program writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// The tenant of a package that names none.
-pub const DEFAULT_TENANT: &str = "public";
-
 /// The content of `manifest.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,8 +38,9 @@ pub struct PackageFacts {
     pub name: String,
     /// The semantic version.
     pub version: String,
-    /// The tenant that the author expects.
-    pub tenant: String,
+    /// The tenant that the package is for; any, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// The version of the ABI, `major.minor`.
     pub abi: String,
 }
@@ -124,7 +122,7 @@ impl Manifest {
             package: PackageFacts {
                 name: descriptor.package.clone(),
                 version: descriptor.version.clone(),
-                tenant: descriptor.tenant.clone().unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
+                tenant: descriptor.tenant.clone(),
                 abi: descriptor.abi.clone(),
             },
             targets,

@@ -1,8 +1,11 @@
 //! All cross-crate tests.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod c_package;
 mod cmd;
 mod demo;
+mod docs;
 mod hostile;
 mod mischief;
 mod packages;

@@ -93,7 +93,7 @@ impl<'a> Inspected<'a> {
         let optional = |value: &Option<String>| value.clone().unwrap_or_default();
         let facts = [
             ("package", format!("{} {}", package.name, package.version)),
-            ("tenant", package.tenant.clone()),
+            ("tenant", optional(&package.tenant)),
             ("description", optional(&self.metadata.description)),
             ("authors", self.metadata.authors.join(", ")),
             ("license", optional(&self.metadata.license)),
@@ -121,7 +121,8 @@ impl<'a> Inspected<'a> {
         text.push_str(&columns(targets, "  "));
 
         for workflow in &self.descriptor.workflows {
-            text.push_str(&workflow_text(workflow, &format!("{}::{}", package.tenant, package.name), paint));
+            let tenant = package.tenant.as_ref().map(|tenant| format!("{tenant}::")).unwrap_or_default();
+            text.push_str(&workflow_text(workflow, &format!("{tenant}{}", package.name), paint));
         }
         for warning in &self.warnings {
             text.push_str(&format!("\n{}: {}\n", paint.yellow(&format!("warning[{}]", warning.code)), warning.message));

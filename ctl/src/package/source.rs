@@ -44,7 +44,8 @@ impl Source {
     /// The name that is this workflow's alone.
     pub(crate) fn full_name(&self, workflow: &Workflow) -> String {
         let package = &self.package.manifest().package;
-        format!("{}::{}::{}", package.tenant, package.name, workflow.name)
+        let tenant = package.tenant.as_deref().unwrap_or(cloacina::TENANT_DEFAULT);
+        format!("{tenant}::{}::{}", package.name, workflow.name)
     }
 
     /// The workflow of that name; without a name, the only one.

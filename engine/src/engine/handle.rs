@@ -20,12 +20,12 @@ use crate::{
     Error,
     clock::{Clock, SystemClock},
     core::admit::SLOTS_DEFAULT,
-    id::RunId,
+    id::{RunId, TENANT_DEFAULT},
     loader::InitConfig,
     registry::{self, Registry},
     runtime::{
-        self, Board, Catalog, Config, EmbeddedRunner, Event, Notices, RunStatus, Submission, TENANT_DEFAULT,
-        TaskRunner, Version, Workflow,
+        self, Board, Catalog, Config, EmbeddedRunner, Event, Notices, RunStatus, Submission, TaskRunner, Version,
+        Workflow,
     },
     store::{self, Error as StoreError, Store, WorkflowKey},
 };

@@ -18,13 +18,10 @@ use cloacina_workflow::descriptor::Descriptor;
 
 use super::{Change, Error, Package, Registered, Upload, handle::Shared, package::workflow_key, state::State};
 use crate::{
-    id::WorkflowId,
+    id::{TENANT_DEFAULT, WorkflowId},
     loader::{self, LazyLibrary},
     store::{self, Error as StoreError, PackageRegistered, PackageRow, PackageState, WorkflowKey},
 };
-
-/// The tenant of whatever names none.
-const TENANT_DEFAULT: &str = "public";
 
 pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Error> {
     let Upload { archive, signatures, tenant, actor } = upload;

@@ -20,9 +20,6 @@ use crate::{
     store::{Error as StoreError, WorkflowKey, WorkflowRow},
 };
 
-/// The tenant of whatever names none.
-pub(crate) const TENANT_DEFAULT: &str = "public";
-
 /// How many near names an error lists.
 const SUGGESTIONS_MAX: usize = 3;
 

@@ -34,7 +34,7 @@ mod tests;
 
 pub(crate) use self::{
     active::RunRecord,
-    catalog::{Catalog, PlanError, TENANT_DEFAULT, Unresolved, Version, Workflow, plan, stored_version},
+    catalog::{Catalog, PlanError, Unresolved, Version, Workflow, plan, stored_version},
     embedded::EmbeddedRunner,
     event::{Event, Inspected, Phase, Submission},
     history::{input_payload, load, records},

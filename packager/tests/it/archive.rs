@@ -15,7 +15,7 @@ fn what_is_written_is_read() {
     assert_eq!(package.library_name(), "libdiamond.so");
     assert_eq!(package.archive_digest(), Digest::of(&archive));
     assert_eq!(package.manifest().package.name, "diamond");
-    assert_eq!(package.manifest().package.tenant, "public");
+    assert_eq!(package.manifest().package.tenant, None);
     assert_eq!(package.manifest().workflows[0].order, ["top", "left", "right", "bottom"]);
     assert_eq!(package.metadata().version, "1.2.3");
     assert_eq!(package.descriptor().workflows[0].tasks.len(), 4);

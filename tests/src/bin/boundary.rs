@@ -8,6 +8,9 @@
 //! nothing done in between. Loading is: check the archive, write the library durably, open it. Its limit is what no loader
 //! can leave out: hash and inflate the archive, write and sync the library, dlopen a copy of it.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is a program that prints")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
 use std::{
     error::Error,
     fs::{self, File},
