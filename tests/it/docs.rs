@@ -25,9 +25,6 @@ fn the_commands_of_the_guide_do_what_it_says() {
     cases.env("CARGO_TARGET_DIR", build_folder().display().to_string()).timeout(PATIENCE);
     cases.case(&guide);
     cases.run();
-    if std::env::var_os("TRYCMD").is_some() {
-        fs::copy(&guide, root().join("docs/guide/first-package.md")).unwrap();
-    }
 }
 
 #[test]
