@@ -18,7 +18,7 @@ use super::Error;
 /// The right to drive a database; given back on drop.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -39,7 +39,17 @@ impl Lock {
             Err(errno) => return Err(unusable(errno.into())),
         }
         write_pid(&mut file).map_err(unusable)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file would not do: a child process that is just being started has it open too, until it becomes
+    /// another program, and the kernel keeps the lock for as long.
+    fn drop(&mut self) {
+        if let Err(errno) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%errno, "cannot give the lock of the database back; the end of the process will");
+        }
     }
 }
 
