@@ -1,6 +1,6 @@
 //! `manifest.toml`: what an archive holds, written from the descriptors of its libraries.
 //!
-//! The manifest is a summary for readers; the descriptor inside each library is the truth. [`Manifest::describe`]
+//! The manifest is a summary for readers; the descriptor inside each library is the truth. `Manifest::describe`
 //! makes the one manifest that belongs to some libraries, and reading an archive makes it again and compares, field by
 //! field. Unknown fields are refused: a field that one program ignores and another obeys is a way to lie to one of
 //! them. The same libraries give the same text.
