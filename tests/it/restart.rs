@@ -1,11 +1,77 @@
 //! What survives the end of a program: packages, runs with their results, and runs in the middle.
 
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
 use cloacina::{Context, NoticeKind, RunState, TaskState};
 use cloacina_tests::{
     archive,
     engine::{TestEngine, context, in_time, start},
+    library,
 };
 use serde_json::json;
+
+use crate::cmd::program;
+
+/// Two tasks in a row: one leaves a mark in the file `marks`, one ends when there is a file `go`.
+const MARKING: &str = r#"
+#include <stdio.h>
+#include <time.h>
+#include "cloacina.h"
+CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"marking\",\"version\":\"0.1.0\",\"workflows\":[{\"name\":\"marking\","
+              "\"tasks\":[{\"id\":\"mark\",\"index\":0,\"blocking\":true},"
+              "{\"id\":\"wait\",\"index\":1,\"blocking\":true,\"dependencies\":[\"mark\"]}]}]}");
+static const clcn_host_v1 *host;
+static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
+    (void)config;
+    host = given;
+    return CLCN_OK;
+}
+static int32_t start(const clcn_start *call) {
+    const struct timespec step = {0, 10 * 1000 * 1000};
+    FILE *file;
+    if (call->task == 0) {
+        if ((file = fopen("marks", "a")) == NULL || fputc('x', file) == EOF || fclose(file) != 0) return CLCN_REFUSED;
+    } else {
+        while ((file = fopen("go", "r")) == NULL) nanosleep(&step, NULL);
+        fclose(file);
+    }
+    clcn_result result = CLCN_RESULT_INIT;
+    if (call->task == 0) result.output = CLCN_TEXT("{\"set\":{\"marked\":true}}");
+    host->complete(host->ctx, call->call_id, &result);
+    return CLCN_OK;
+}
+CLCN_PACKAGE(init, start, NULL, NULL);
+"#;
+
+#[test]
+fn a_killed_program_repeats_nothing_that_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = library::pack(&library::compile(folder.path(), "marking", MARKING));
+    fs::write(folder.path().join("marking.cloacina"), archive).unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(program());
+        command.current_dir(folder.path()).args(["run", "marking.cloacina", "--database", "runs.db"]).args(arguments);
+        command
+    };
+    let mut killed = command(&[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(killed.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let run = lines.find_map(|line| Some(line.strip_prefix("run ")?.split_once(' ')?.0.to_owned())).unwrap();
+    assert!(lines.any(|line| line.ends_with("started wait")));
+    // SIGKILL: no handler, no destructor, nothing is flushed.
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+
+    fs::write(folder.path().join("go"), "").unwrap();
+    let output = command(&["--resume", &run]).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains("completed public::marking::marking") && stdout.contains("\"marked\": true"), "{stdout}");
+    assert_eq!(fs::read_to_string(folder.path().join("marks")).unwrap(), "x", "the first task ran again");
+}
 
 #[tokio::test]
 async fn packages_runs_and_results_are_there_after_a_restart() {
