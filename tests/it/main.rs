@@ -4,6 +4,7 @@
 
 mod c_package;
 mod cmd;
+mod crash;
 mod demo;
 mod docs;
 mod hostile;
