@@ -1,9 +1,18 @@
-//! What the program takes from its surroundings: environment variables, and the checkout that it was built from.
+//! What the program takes from its surroundings: environment variables, `cloacina.toml`, and the checkout that it was
+//! built from.
 //!
-//! The only place that reads the environment. Everything here is read once, at the start.
+//! The only place that reads the environment. Variables are read once, at the start; the file only when a command
+//! needs what may stand in it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// The settings of a project; looked for in the working folder.
+const FILE: &str = "cloacina.toml";
 
 /// The surroundings of one invocation.
 #[derive(Debug, Clone)]
@@ -12,14 +21,49 @@ pub(crate) struct Config {
     pub(crate) no_color: bool,
     /// The cargo to run; `CARGO` where cargo itself started this program.
     pub(crate) cargo: PathBuf,
+    /// `CLOACINA__DATABASE__URL`.
+    pub(crate) database_url: Option<String>,
+    /// The folder for data of the user: `XDG_DATA_HOME`, else `~/.local/share`.
+    pub(crate) data_home: Option<PathBuf>,
+}
+
+/// What stands in `cloacina.toml`. A misspelt name must not become a silent default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(default)]
+    pub(crate) database: DatabaseSection,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DatabaseSection {
+    pub(crate) url: Option<String>,
 }
 
 impl Config {
     pub(crate) fn from_env() -> Self {
+        let folder = |name: &str| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
         Self {
             no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
             cargo: variable("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
+            database_url: variable("CLOACINA__DATABASE__URL")
+                .map(|value| value.to_string_lossy().into_owned())
+                .filter(|value| !value.is_empty()),
+            data_home: folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))),
         }
+    }
+
+    /// The settings in the working folder; empty ones without a file.
+    pub(crate) fn file() -> Result<File, Error> {
+        let path = Path::new(FILE);
+        if !path.exists() {
+            return Ok(File::default());
+        }
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
+        toml::from_str(&text)
+            .map_err(|error| Error::BadConfig { path: path.into(), reason: error.to_string().trim().to_owned() })
     }
 
     /// The sdk of the checkout that built this program, whether or not it still exists.

@@ -49,6 +49,33 @@ pub(crate) enum Error {
     /// The run took longer than it may.
     #[error("the run {run} had not ended after {seconds} s")]
     TimedOut { run: String, seconds: u64, resume: Option<String> },
+    /// The settings cannot be read.
+    #[error("`{}` cannot be read as settings: {reason}", .path.display())]
+    BadConfig { path: PathBuf, reason: String },
+    /// No database is named, and there is no folder for the default one.
+    #[error("no database is named, and the user has no data folder")]
+    NoDatabase,
+    /// The id fits several runs.
+    #[error("several runs have an id that begins with `{text}`")]
+    AmbiguousRun { text: String, candidates: Vec<String> },
+    /// No run has such an id.
+    #[error("no run has an id that begins with `{text}`")]
+    UnknownRunPrefix { text: String },
+    /// There is no newest run.
+    #[error("the database has no runs")]
+    NoRuns,
+    /// The text is no moment.
+    #[error("`{text}` is no moment for {option}: {reason}")]
+    BadMoment { option: &'static str, text: String, reason: String },
+    /// The run has no such task.
+    #[error("the run {run} has no task `{task}`")]
+    UnknownTask { run: String, task: String, available: Vec<String> },
+    /// The context has no such key.
+    #[error("the context of the run {run} has no key `{key}`")]
+    UnknownKey { run: String, key: String, available: Vec<String> },
+    /// The database knows no such workflow.
+    #[error("the database knows no workflow `{name}`")]
+    WorkflowNotThere { name: String },
     /// An archive is refused.
     #[error("`{}`: {refusal}", .path.display())]
     Archive { path: PathBuf, refusal: Box<cloacina_packager::Error> },
@@ -89,6 +116,14 @@ impl Error {
             Error::BadRunId { .. } => "CTL0011",
             Error::Interrupted { .. } => "CTL0012",
             Error::TimedOut { .. } => "CTL0013",
+            Error::BadConfig { .. } => "CTL0014",
+            Error::NoDatabase => "CTL0015",
+            Error::AmbiguousRun { .. } => "CTL0016",
+            Error::UnknownRunPrefix { .. } | Error::NoRuns => "CTL0017",
+            Error::BadMoment { .. } => "CTL0018",
+            Error::UnknownTask { .. } => "CTL0019",
+            Error::UnknownKey { .. } => "CTL0020",
+            Error::WorkflowNotThere { .. } => "CTL0021",
             Error::Archive { refusal, .. } => refusal.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
@@ -125,7 +160,20 @@ impl Error {
                 one("a path is looked for from the folder in which the command runs")
             }
             Error::Io { .. } => Vec::new(),
-            Error::BadRunId { .. } => one("a run's id looks like this: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e"),
+            Error::BadRunId { .. } => {
+                one("a run's id looks like this, and may be shortened: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")
+            }
+            Error::BadConfig { .. } => one("docs/reference/config.md lists what may stand there"),
+            Error::NoDatabase => one("name one with --database FILE, or set HOME"),
+            Error::AmbiguousRun { candidates, .. } => candidates.clone(),
+            Error::UnknownRunPrefix { .. } => one("`cloacina-ctl runs list` lists the runs of the database"),
+            Error::NoRuns => one("--database names another one"),
+            Error::BadMoment { .. } => one("a moment looks like this: 2026-01-31T12:00:00Z, or 24h for a time ago"),
+            Error::UnknownTask { available, .. } | Error::UnknownKey { available, .. } => match available.as_slice() {
+                [] => one("it has none"),
+                several => vec![format!("it has: {}", several.join(", "))],
+            },
+            Error::WorkflowNotThere { .. } => one("`cloacina-ctl workflow list --all` lists those that it knows"),
             Error::Interrupted { resume, .. } | Error::TimedOut { resume, .. } => match resume {
                 Some(command) => vec![format!("go on with: {command}")],
                 None => one("with --database FILE, a run that was stopped can go on later"),

@@ -28,6 +28,15 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::ChooseWorkflow { .. }
         | Error::UnknownWorkflow { .. }
         | Error::BadRunId { .. }
+        | Error::BadConfig { .. }
+        | Error::NoDatabase
+        | Error::AmbiguousRun { .. }
+        | Error::UnknownRunPrefix { .. }
+        | Error::NoRuns
+        | Error::BadMoment { .. }
+        | Error::UnknownTask { .. }
+        | Error::UnknownKey { .. }
+        | Error::WorkflowNotThere { .. }
         | Error::Io { .. } => USAGE,
         Error::TimedOut { .. } => FAILED,
         Error::Interrupted { .. } => INTERRUPTED,

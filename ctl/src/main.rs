@@ -5,11 +5,14 @@
 
 mod cli;
 mod config;
+mod database;
 mod error;
 mod exit;
 mod output;
 mod package;
 mod run;
+mod runs;
+mod workflow;
 
 fn main() -> std::process::ExitCode {
     cli::main(std::env::args_os().collect())

@@ -35,7 +35,7 @@ pub use cloacina_workflow::{
 pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
-    engine::{Builder, Engine, RunHandle, Scheduler},
+    engine::{Builder, Engine, Records, RunFilter, RunHandle, RunSummary, Scheduler, WorkflowRecord},
     error::Error,
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},
     loader::{Error as LoadError, TableProblem},

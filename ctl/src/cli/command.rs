@@ -5,6 +5,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::package::PackageCommand;
 use super::run::RunArgs;
+use super::runs::RunsCommand;
+use super::workflow::WorkflowCommand;
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -18,6 +20,7 @@ Examples:
   cloacina-ctl run my_package              build it and run its workflow
   cloacina-ctl package build my_package    write my_package/my_package.cloacina
   cloacina-ctl package inspect my_package/my_package.cloacina
+  cloacina-ctl runs list --state failed    list runs of a database
 
 Exit codes:
   0    success
@@ -27,7 +30,7 @@ Exit codes:
   4    the database or the engine had trouble
   130  interrupted";
 
-/// Builds, inspects, verifies and runs packages of workflows.
+/// Builds, inspects, verifies and runs packages of workflows, and shows what their runs do.
 #[derive(Debug, Parser)]
 #[command(
     name = "cloacina-ctl",
@@ -77,4 +80,10 @@ pub(crate) enum Command {
     /// Make, build, look into and check packages.
     #[command(subcommand)]
     Package(PackageCommand),
+    /// Look at runs and steer them, on a database.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Look at the workflows of a database.
+    #[command(subcommand)]
+    Workflow(WorkflowCommand),
 }

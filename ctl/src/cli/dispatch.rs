@@ -2,10 +2,12 @@
 
 use super::command::Command;
 use super::package::PackageCommand;
+use super::runs::RunsCommand;
+use super::workflow::WorkflowCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
-use crate::{package, run};
+use crate::{package, run, runs, workflow};
 
 /// Does what was asked for, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -18,6 +20,19 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             PackageCommand::Verify(arguments) => package::verify(&arguments, output),
             PackageCommand::Visualize(arguments) => package::visualize(&arguments, output, config),
             PackageCommand::Repack(arguments) => package::repack(&arguments, output),
+        },
+        Command::Runs(command) => match command {
+            RunsCommand::List(arguments) => runs::list(&arguments, output, config),
+            RunsCommand::Show(arguments) => runs::show(&arguments, output, config),
+            RunsCommand::Events(arguments) => runs::events(&arguments, output, config),
+            RunsCommand::Context(arguments) => runs::context(&arguments, output, config),
+            RunsCommand::Why(arguments) => runs::why(&arguments, output, config),
+            RunsCommand::Wait(arguments) => runs::wait(&arguments, output, config),
+            RunsCommand::Watch(arguments) => runs::watch(&arguments, output, config),
+        },
+        Command::Workflow(command) => match command {
+            WorkflowCommand::List(arguments) => workflow::list(&arguments, output, config),
+            WorkflowCommand::Show(arguments) => workflow::show(&arguments, output, config),
         },
     }
 }

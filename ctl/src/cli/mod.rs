@@ -1,22 +1,29 @@
 //! What can be asked for on the command line, and how it gets to the code that does it.
 //!
 //! ```text
-//! arguments ── start ──> Cli (command, package, run) ── dispatch ──> one file per verb ──> output, exit code
+//! arguments ── start ──> Cli (command, package, run, runs, workflow) ── dispatch ──> one file per verb ──> output, exit code
 //! ```
 //! The types here are read by clap alone. Their doc comments are the help texts, and with them
 //! `docs/reference/cli.md`.
 
 mod command;
+mod database;
 mod dispatch;
 mod package;
 mod run;
+mod runs;
 mod start;
 #[cfg(test)]
 mod tests;
+mod workflow;
 
 pub(crate) use self::{
     command::{ColorWhen, Format, GlobalOptions},
     package::{BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, VerifyArgs, VisualizeArgs},
     run::RunArgs,
+    runs::{
+        RunArg, RunsContextArgs, RunsEventsArgs, RunsListArgs, RunsShowArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
+    },
     start::main,
+    workflow::{WorkflowListArgs, WorkflowShowArgs},
 };

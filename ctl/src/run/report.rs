@@ -3,17 +3,17 @@
 //! Both forms say the same; the JSON has every delta besides. How the run ended also decides the exit code: a failed
 //! run is an answer and no error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use cloacina::{RunReport, RunState, Skipped, TaskReport, Timestamp, Value};
+use cloacina::{RunReport, RunState, Timestamp, Value};
 use serde::Serialize;
 use serde_json::Map;
 
-use super::display::between;
 use crate::exit;
-use crate::output::{Paint, columns};
+use crate::output::Paint;
 use crate::package::Source;
+use crate::runs::{Task, exit_code, span, task_table};
 
 /// A run that has ended.
 #[derive(Debug, Serialize)]
@@ -33,29 +33,6 @@ pub(super) struct Finished<'a> {
     producers: &'a BTreeMap<String, String>,
     #[serde(skip)]
     ended_as: RunState,
-}
-
-#[derive(Debug, Serialize)]
-struct Task<'a> {
-    id: &'a str,
-    state: &'static str,
-    attempt: u32,
-    started_at: Option<Timestamp>,
-    finished_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Failure>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    skipped_because_of: Option<&'a str>,
-    set: &'a BTreeMap<String, Value>,
-    unset: &'a BTreeSet<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Failure {
-    kind: String,
-    message: String,
-    details: Value,
-    retryable: bool,
 }
 
 impl<'a> Finished<'a> {
@@ -78,14 +55,8 @@ impl<'a> Finished<'a> {
         }
     }
 
-    /// A run that went as its author allows, optional tasks aside, is a success.
     pub(super) fn exit_code(&self) -> u8 {
-        match self.ended_as {
-            RunState::Completed | RunState::PartiallyCompleted => exit::SUCCESS,
-            RunState::Pending | RunState::Running | RunState::Paused | RunState::Failed | RunState::Cancelled => {
-                exit::FAILED
-            }
-        }
+        exit_code(self.ended_as)
     }
 
     pub(super) fn text(&self, paint: Paint) -> String {
@@ -93,52 +64,13 @@ impl<'a> Finished<'a> {
             exit::SUCCESS => paint.green(self.state),
             _ => paint.red(self.state),
         };
-        let took = self.started_at.zip(self.finished_at).map(|(start, end)| format!(" in {}", between(start, end)));
-        let mut text = format!("{state} {}{} (run {})\n", self.workflow, took.unwrap_or_default(), self.run);
-        let header = ["task", "state", "attempt", "time", ""].map(str::to_owned).to_vec();
-        text.push_str(&columns([header].into_iter().chain(self.tasks.iter().map(Task::row)), "  "));
+        let took = span(self.started_at, self.finished_at);
+        let took = if took.is_empty() { took } else { format!(" in {took}") };
+        let mut text = format!("{state} {}{} (run {})\n", self.workflow, took, self.run);
+        text.push_str(&task_table(&self.tasks, paint));
         text.push_str("context\n");
         let context = serde_json::to_string_pretty(&self.context).unwrap_or_default();
         text.extend(context.lines().map(|line| format!("  {line}\n")));
         text
-    }
-}
-
-impl<'a> Task<'a> {
-    fn new(task: &'a TaskReport) -> Self {
-        Self {
-            id: &task.id,
-            state: task.state.as_str(),
-            attempt: task.attempt,
-            started_at: task.started_at,
-            finished_at: task.finished_at,
-            error: task.error.as_ref().map(|error| {
-                let record = error.to_record();
-                let (kind, message) = (record.kind, record.message);
-                Failure { kind, message, details: record.details, retryable: record.retryable }
-            }),
-            skipped_because_of: match &task.skipped {
-                Some(Skipped::UpstreamFailed { dependency }) => Some(dependency),
-                _ => None,
-            },
-            set: &task.set,
-            unset: &task.unset,
-        }
-    }
-
-    fn row(&self) -> Vec<String> {
-        let ran = self.started_at.zip(self.finished_at);
-        let why = match (&self.error, self.skipped_because_of) {
-            (Some(error), _) => format!("{}: {}", error.kind, error.message),
-            (None, Some(dependency)) => format!("because of {dependency}"),
-            (None, None) => String::new(),
-        };
-        vec![
-            self.id.to_owned(),
-            self.state.to_owned(),
-            if self.started_at.is_some() { self.attempt.to_string() } else { String::new() },
-            ran.map(|(start, end)| between(start, end)).unwrap_or_default(),
-            why,
-        ]
     }
 }

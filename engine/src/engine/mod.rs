@@ -5,14 +5,18 @@
 
 mod handle;
 mod packages;
+mod records;
 mod run_handle;
 
 #[cfg(test)]
 mod authoring_tests;
 #[cfg(test)]
+mod records_tests;
+#[cfg(test)]
 mod tests;
 
 pub use self::{
     handle::{Builder, Engine, Scheduler},
+    records::{Records, RunFilter, RunSummary, WorkflowRecord},
     run_handle::RunHandle,
 };

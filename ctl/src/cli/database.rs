@@ -1,0 +1,10 @@
+//! `--database`, which every command on a database takes.
+
+use clap::Args;
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DatabaseArgs {
+    /// The database: a SQLite file, or its URL; otherwise CLOACINA__DATABASE__URL, cloacina.toml, the user's data folder.
+    #[arg(long, value_name = "URL", help_heading = "Database")]
+    pub(crate) database: Option<String>,
+}

@@ -1,0 +1,81 @@
+//! Which database a command works on. The one place that decides.
+//!
+//! The first of these that is given: `--database`, `CLOACINA__DATABASE__URL`, `[database] url` in `cloacina.toml`, and
+//! otherwise a SQLite file in the user's data folder. `docs/reference/config.md` tells it to people.
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// The default database, below the user's data folder.
+const DEFAULT: &str = "cloacina/cloacina.db";
+
+/// A database, and where its name comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Database {
+    pub(crate) url: String,
+    origin: Origin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Given,
+    Default,
+}
+
+impl Database {
+    /// The database that the arguments and the surroundings name.
+    pub(crate) fn choose(argument: Option<&str>, config: &Config) -> Result<Self, Error> {
+        let given = |url: &str| Self { url: url.to_owned(), origin: Origin::Given };
+        if let Some(url) = argument.or(config.database_url.as_deref()) {
+            return Ok(given(url));
+        }
+        if let Some(url) = Config::file()?.database.url {
+            return Ok(given(&url));
+        }
+        let home = config.data_home.as_deref().ok_or(Error::NoDatabase)?;
+        Ok(Self { url: home.join(DEFAULT).display().to_string(), origin: Origin::Default })
+    }
+
+    /// `--database URL` for a command in a hint, where it is needed.
+    pub(crate) fn option(&self) -> String {
+        match self.origin {
+            Origin::Given => format!(" --database {}", self.url),
+            Origin::Default => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            no_color: false,
+            cargo: "cargo".into(),
+            database_url: Some("variable.db".to_owned()),
+            data_home: Some("/data".into()),
+        }
+    }
+
+    #[test]
+    fn what_is_nearer_to_the_command_wins() {
+        let url = |argument, config: &Config| Database::choose(argument, config).unwrap().url;
+        assert_eq!(url(Some("argument.db"), &config()), "argument.db");
+        assert_eq!(url(None, &config()), "variable.db");
+        assert_eq!(url(None, &Config { database_url: None, ..config() }), "/data/cloacina/cloacina.db");
+    }
+
+    #[test]
+    fn without_any_folder_the_database_must_be_named() {
+        let config = Config { database_url: None, data_home: None, ..config() };
+        assert!(matches!(Database::choose(None, &config), Err(Error::NoDatabase)));
+    }
+
+    #[test]
+    fn hints_name_a_database_that_was_given() {
+        assert_eq!(Database::choose(Some("a.db"), &config()).unwrap().option(), " --database a.db");
+        let config = Config { database_url: None, ..config() };
+        assert_eq!(Database::choose(None, &config).unwrap().option(), "");
+    }
+}

@@ -1,0 +1,55 @@
+//! From what stands on the command line to the one run that it means.
+
+use cloacina::{Records, RunFilter, RunId};
+
+use crate::cli::RunArg;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+
+/// The word for the newest run.
+const LATEST: &str = "latest";
+/// How many runs an ambiguous id lists.
+const CANDIDATES_MAX: usize = 5;
+
+/// A run in the database that holds it.
+pub(super) struct Found {
+    pub(super) database: Database,
+    pub(super) records: Records,
+    pub(super) id: RunId,
+}
+
+impl Found {
+    /// Opens the database and looks for the run.
+    pub(super) fn open(argument: &RunArg, config: &Config) -> Result<Self, Error> {
+        let database = Database::choose(argument.database.database.as_deref(), config)?;
+        let mut records = Records::open(&database.url)?;
+        let id = find(&mut records, &argument.run)?;
+        Ok(Self { database, records, id })
+    }
+}
+
+/// The one run whose id begins so, or the newest.
+pub(super) fn find(records: &mut Records, text: &str) -> Result<RunId, Error> {
+    let all = RunFilter::default();
+    if text == LATEST {
+        let newest = records.runs(&all, 1)?;
+        return newest.first().map(|run| run.status.id).ok_or(Error::NoRuns);
+    }
+    let ids = RunId::range_of(text).ok_or_else(|| Error::BadRunId { text: text.to_owned() })?;
+    let found = records.runs(&RunFilter { ids: Some(ids), ..all }, CANDIDATES_MAX + 1)?;
+    match found.as_slice() {
+        [] => Err(Error::UnknownRunPrefix { text: text.to_owned() }),
+        [run] => Ok(run.status.id),
+        several => {
+            let name = |run: &cloacina::RunSummary| {
+                format!("{}  {}  {}", run.status.id, run.status.state, run.status.workflow)
+            };
+            let mut candidates: Vec<String> = several.iter().take(CANDIDATES_MAX).map(name).collect();
+            if several.len() > CANDIDATES_MAX {
+                candidates.push("and more".to_owned());
+            }
+            Err(Error::AmbiguousRun { text: text.to_owned(), candidates })
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `runs list`: the runs that fit, newest first.
+
+use cloacina::{Records, RunFilter, RunState, RunSummary, Timestamp};
+use serde::Serialize;
+
+use super::moment;
+use super::view::{paint_state, span};
+use crate::cli::RunsListArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Paint, columns};
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    runs: Vec<Row>,
+    /// Whether more runs fit than were asked for.
+    more: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    run: String,
+    workflow: String,
+    tenant: String,
+    state: &'static str,
+    completed_tasks: usize,
+    total_tasks: usize,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    #[serde(skip)]
+    at: RunState,
+}
+
+/// Lists runs.
+pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let now = Timestamp::now();
+    let moment =
+        |option, text: &Option<String>| text.as_deref().map(|text| moment::parse(option, text, now)).transpose();
+    let filter = RunFilter {
+        states: arguments.state.clone(),
+        workflow: arguments.workflow.clone(),
+        tenant: arguments.tenant.clone(),
+        created_from: moment("--since", &arguments.since)?,
+        created_before: moment("--until", &arguments.until)?,
+        ids: None,
+    };
+    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let limit = arguments.limit as usize;
+    let mut runs = Records::open(&database.url)?.runs(&filter, limit + 1)?;
+    let more = runs.len() > limit;
+    runs.truncate(limit);
+    let listed = Listed { runs: runs.into_iter().map(Row::new).collect(), more };
+    output.answer(&listed, |paint| listed.text(now, paint))?;
+    if listed.more {
+        output.note(&format!("only the newest {limit} are listed; --limit N lists more"));
+    }
+    Ok(exit::SUCCESS)
+}
+
+impl Row {
+    fn new(run: RunSummary) -> Self {
+        let RunSummary { status, tenant, n_tasks, n_completed, .. } = run;
+        Self {
+            run: status.id.to_string(),
+            workflow: status.workflow,
+            tenant,
+            state: status.state.as_str(),
+            completed_tasks: n_completed,
+            total_tasks: n_tasks,
+            created_at: status.created_at,
+            started_at: status.started_at,
+            finished_at: status.finished_at,
+            at: status.state,
+        }
+    }
+}
+
+impl Listed {
+    fn text(&self, now: Timestamp, paint: Paint) -> String {
+        if self.runs.is_empty() {
+            return "no runs\n".to_owned();
+        }
+        let header = ["run", "workflow", "state", "tasks", "created", "time"].map(str::to_owned).to_vec();
+        let rows = self.runs.iter().map(|run| {
+            vec![
+                run.run.clone(),
+                run.workflow.clone(),
+                paint_state(run.at, paint),
+                format!("{}/{}", run.completed_tasks, run.total_tasks),
+                moment::ago(run.created_at, now),
+                span(run.started_at, run.finished_at),
+            ]
+        });
+        columns([header].into_iter().chain(rows), "")
+    }
+}

@@ -1,0 +1,18 @@
+//! `runs show`: one run and its tasks.
+
+use super::find::Found;
+use super::view::Shown;
+use crate::cli::RunsShowArgs;
+use crate::config::Config;
+use crate::error::Error;
+use crate::exit;
+use crate::output::Output;
+
+/// Shows a run.
+pub(crate) fn show(arguments: &RunsShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
+    let report = records.report(id)?;
+    let shown = Shown::new(&report);
+    output.answer(&shown, |paint| shown.text(paint))?;
+    Ok(exit::SUCCESS)
+}

@@ -1,0 +1,61 @@
+//! `runs wait`: until the run has ended.
+
+use std::time::Duration;
+
+use cloacina::{Records, RunId, RunReport};
+
+use super::find::Found;
+use super::view::{Shown, exit_code};
+use crate::cli::RunsWaitArgs;
+use crate::config::Config;
+use crate::error::Error;
+use crate::output::Output;
+
+/// How often the database is looked at. Another process drives the run, and a person waits.
+pub(super) const PERIOD: Duration = Duration::from_millis(100);
+
+/// Waits for a run.
+pub(crate) fn wait(arguments: &RunsWaitArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
+    let resume = format!("cloacina-ctl runs wait {id}{}", database.option());
+    let report = until_ended(&mut records, id, arguments.timeout, resume, output, |_| Ok(()))?;
+    let shown = Shown::new(&report);
+    output.answer(&shown, |paint| shown.text(paint))?;
+    Ok(exit_code(report.state))
+}
+
+/// Looks at a run again and again until it has ended; each look is also shown to `look`.
+pub(super) fn until_ended(
+    records: &mut Records,
+    id: RunId,
+    timeout_seconds: Option<u64>,
+    resume: String,
+    output: &Output,
+    mut look: impl FnMut(&mut Records) -> Result<(), Error>,
+) -> Result<RunReport, Error> {
+    let report = records.report(id)?;
+    if !report.state.is_terminal() && records.engine().is_none() {
+        output.note("no engine drives this database: the run goes on when one is started on it");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime =
+        runtime.map_err(|source| Error::Io { action: "start a timer for", path: "the run".into(), source })?;
+    runtime.block_on(async {
+        let mut ticks = tokio::time::interval(PERIOD);
+        let ended = async {
+            loop {
+                ticks.tick().await;
+                look(records)?;
+                let report = records.report(id)?;
+                if report.state.is_terminal() {
+                    // What became durable between the two looks.
+                    look(records)?;
+                    return Ok(report);
+                }
+            }
+        };
+        let Some(seconds) = timeout_seconds else { return ended.await };
+        let in_time = tokio::time::timeout(Duration::from_secs(seconds), ended).await;
+        in_time.unwrap_or(Err(Error::TimedOut { run: id.to_string(), seconds, resume: Some(resume) }))
+    })
+}

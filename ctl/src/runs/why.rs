@@ -1,0 +1,129 @@
+//! `runs why`: the gates at which the tasks of a run wait.
+//!
+//! The gates come from the decisions that admit tasks, over what is stored; only whether an engine is alive is found
+//! out here. Nothing is shown of tasks that have ended.
+
+use cloacina::{Gate, Records, RunReport, TaskReport};
+use serde::Serialize;
+
+use super::find::Found;
+use super::view::paint_state;
+use crate::cli::RunsWhyArgs;
+use crate::config::Config;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Paint, columns};
+
+#[derive(Debug, Serialize)]
+struct Why<'a> {
+    run: String,
+    workflow: &'a str,
+    state: &'static str,
+    /// The process of the engine that drives the database; null where none does.
+    engine: Option<Engine>,
+    waiting: Vec<Waiting<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Engine {
+    pid: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Waiting<'a> {
+    task: &'a str,
+    state: &'static str,
+    gates: Vec<Shown>,
+}
+
+/// A gate as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    gate: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    text: String,
+}
+
+/// Tells why tasks are not running.
+pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
+    let report = records.report(id)?;
+    let why = explain(&report, &records);
+    output.answer(&why, |paint| why.text(&report, paint))?;
+    Ok(exit::SUCCESS)
+}
+
+fn explain<'a>(report: &'a RunReport, records: &Records) -> Why<'a> {
+    let engine = records.engine().map(|pid| Engine { pid });
+    let open = report.tasks.iter().filter(|task| !task.state.is_terminal());
+    let waiting = open.map(|task| Waiting::new(task, engine.is_some())).filter(|waiting| !waiting.gates.is_empty());
+    Why {
+        run: report.id.to_string(),
+        workflow: &report.workflow,
+        state: report.state.as_str(),
+        waiting: waiting.collect(),
+        engine,
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn new(task: &'a TaskReport, has_engine: bool) -> Self {
+        let mut gates: Vec<Shown> = task.gates.iter().map(Shown::new).collect();
+        if !has_engine {
+            gates.push(Shown::plain("no_engine", "no engine drives this database"));
+        }
+        Self { task: &task.id, state: task.state.as_str(), gates }
+    }
+}
+
+impl Shown {
+    fn plain(gate: &'static str, text: &str) -> Self {
+        Self { gate, task: None, state: None, text: text.to_owned() }
+    }
+
+    fn new(gate: &Gate) -> Self {
+        match gate {
+            Gate::RunPending => Self::plain("run_pending", "the run has not been started"),
+            Gate::RunPaused => Self::plain("run_paused", "the run is paused"),
+            Gate::Dependency { task, state } => Self {
+                gate: "dependency",
+                task: Some(task.clone()),
+                state: Some(state.as_str()),
+                text: format!("{task} is {state}"),
+            },
+            Gate::Slot { running, slots } => {
+                Self::plain("slot", &format!("{running} of {slots} slots are taken, or others are first"))
+            }
+            Gate::PackageMissing { workflow } => {
+                Self::plain("package_missing", &format!("the code of {workflow} is not there"))
+            }
+            other => Self::plain("other", &format!("{other:?}")),
+        }
+    }
+}
+
+impl Why<'_> {
+    fn text(&self, report: &RunReport, paint: Paint) -> String {
+        let state = paint_state(report.state, paint);
+        let completed = report.n_completed();
+        let total = report.tasks.len();
+        let mut text =
+            format!("run {} of {} is {state}, {completed}/{total} tasks completed\n", self.run, self.workflow);
+        if self.waiting.is_empty() {
+            text.push_str("nothing waits\n");
+            return text;
+        }
+        let header = ["task", "state", "waits because"].map(str::to_owned).to_vec();
+        let rows = self.waiting.iter().flat_map(|waiting| {
+            waiting.gates.iter().enumerate().map(|(index, gate)| {
+                let (task, state) = if index == 0 { (waiting.task, waiting.state) } else { ("", "") };
+                vec![task.to_owned(), state.to_owned(), gate.text.clone()]
+            })
+        });
+        text.push_str(&columns([header].into_iter().chain(rows), "  "));
+        text
+    }
+}
