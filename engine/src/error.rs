@@ -7,6 +7,7 @@ use std::{io, sync::Arc};
 use cloacina_workflow::{ContextError, descriptor};
 
 use crate::{
+    core::{run, task},
     id::RunId,
     registry,
     runtime::{PlanError, Unresolved},
@@ -40,6 +41,48 @@ pub enum Error {
     #[error("there is no run {id}")]
     UnknownRun {
         /// The id that was asked for.
+        id: RunId,
+    },
+    /// The run is not in a state in which that can be done.
+    #[error("run {id} is {}, so it cannot be {}", if *is_ending { "being ended" } else { state.as_str() }, request.done())]
+    Illegal {
+        /// The run.
+        id: RunId,
+        /// What was asked.
+        request: Request,
+        /// Where the run stands.
+        state: run::State,
+        /// Whether it is being cancelled, or its time is over.
+        is_ending: bool,
+    },
+    /// The task is not in a state in which that can be done.
+    #[error("task {task} is {state}, so it cannot be {}", request.done())]
+    IllegalForTask {
+        /// The task.
+        task: String,
+        /// What was asked.
+        request: Request,
+        /// Where the task stands.
+        state: task::State,
+    },
+    /// The run has no such task.
+    #[error("run {id} has no task {task:?}")]
+    UnknownTask {
+        /// The run.
+        id: RunId,
+        /// The task that was asked for.
+        task: String,
+    },
+    /// The run waits for its code, and so for everything else.
+    #[error("the code of run {id} is not there")]
+    CodeMissing {
+        /// The run.
+        id: RunId,
+    },
+    /// The run has ended, or another engine drives it.
+    #[error("this engine does not drive run {id}")]
+    NotDriven {
+        /// The run.
         id: RunId,
     },
     /// The input cannot be used as a context.
@@ -92,6 +135,57 @@ pub enum Error {
     Registry(#[from] registry::Error),
 }
 
+/// What can be asked of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Request {
+    /// Let it begin.
+    Start,
+    /// Let nothing new start.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// End it.
+    Cancel,
+    /// Do not wait for a task's next attempt.
+    Retry,
+    /// Run what did not complete again, as a new run.
+    Rerun,
+    /// Run it again from one task on, as a new run.
+    Fork,
+    /// Take it off the list of failed runs.
+    Dismiss,
+}
+
+impl Request {
+    fn done(self) -> &'static str {
+        match self {
+            Self::Start => "started",
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+            Self::Cancel => "cancelled",
+            Self::Retry => "retried",
+            Self::Rerun => "run again",
+            Self::Fork => "forked",
+            Self::Dismiss => "dismissed",
+        }
+    }
+
+    /// What to do instead.
+    fn hint(self, state: run::State, is_ending: bool) -> &'static str {
+        match (self, state) {
+            _ if is_ending => "wait for its end; then it can be run again or forked",
+            (Self::Rerun | Self::Fork, state) if !state.is_terminal() => "wait for its end, or cancel it first",
+            (Self::Rerun, _) => "nothing failed in it; fork it from a task, or run everything again",
+            (Self::Dismiss, _) => "only runs that failed can be dismissed",
+            (_, state) if state.is_terminal() => "it has ended; run it again or fork it, which makes a new run",
+            (_, run::State::Pending) => "start it or cancel it",
+            (_, run::State::Paused) => "resume it or cancel it",
+            (_, _) => "pause it, cancel it or wait for its end",
+        }
+    }
+}
+
 impl Error {
     /// The stable code; each has a page under `docs/errors/`.
     #[must_use]
@@ -109,6 +203,11 @@ impl Error {
             Self::NameTaken { .. } => "RUN0010",
             Self::Thread(_) => "RUN0011",
             Self::Store(source) => source.code(),
+            Self::Illegal { .. } => "RUN0012",
+            Self::IllegalForTask { .. } => "RUN0013",
+            Self::UnknownTask { .. } => "RUN0014",
+            Self::CodeMissing { .. } => "RUN0015",
+            Self::NotDriven { .. } => "RUN0016",
             Self::Registry(source) => source.code(),
         }
     }
@@ -135,6 +234,18 @@ impl Error {
                 vec!["build the program with cloacina and its macros in one version".to_owned()]
             }
             Self::NameTaken { .. } => vec!["give one of the two workflows another name".to_owned()],
+            Self::Illegal { request, state, is_ending, .. } => vec![request.hint(*state, *is_ending).to_owned()],
+            Self::IllegalForTask { .. } => {
+                vec![
+                    "a task can be retried while it waits for its next attempt; afterwards rerun or fork the run"
+                        .to_owned(),
+                ]
+            }
+            Self::UnknownTask { .. } => vec!["show the run to see its tasks".to_owned()],
+            Self::CodeMissing { .. } => {
+                vec!["register the package, or the workflow that is compiled into the program, first".to_owned()]
+            }
+            Self::NotDriven { .. } => vec!["ask the engine that drives it".to_owned()],
             Self::Input(_) | Self::Fenced { .. } | Self::Graph { .. } | Self::Thread(_) => Vec::new(),
             Self::Store(source) => source.hints(),
             Self::Registry(source) => source.hints(),

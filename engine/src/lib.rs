@@ -35,12 +35,12 @@ pub use cloacina_workflow::{
 pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
-    engine::{Builder, Engine, Records, RunFilter, RunHandle, RunSummary, Scheduler, WorkflowRecord},
-    error::Error,
+    engine::{Builder, Engine, Filter, RunHandle, RunRequest, Scheduler, Waiting},
+    error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},
     loader::{Error as LoadError, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
-    runtime::{Gate, Notice, NoticeKind, Notices, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
+    runtime::{AttemptOutcome, Gate, Notice, NoticeKind, Notices, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
     store::{Error as StoreError, PackageState},
 };
 

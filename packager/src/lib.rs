@@ -46,4 +46,4 @@ pub use self::mistake::{Mistake, MistakeKind};
 pub use self::package::{Input, InputLibrary, Package, ReadOptions, read, read_with, repack, write};
 pub use self::target::Target;
 pub use self::verified::Verified;
-pub use self::warning::{Warning, WarningKind, unsupported, warnings};
+pub use self::warning::{Warning, WarningKind, warnings};

@@ -1,8 +1,9 @@
-//! What a package declares and this version does not execute yet: codes `WRN…`.
+//! What should be known of a package, though it is no error: codes `WRN…`.
 //!
-//! A declaration must never be a silent default. Build, registration and run show these warnings.
+//! Build, registration and run show these warnings. A declaration that were not executed would be one of them; there
+//! is none at present.
 
-use cloacina_workflow::descriptor::{Descriptor, Panic, Workflow};
+use cloacina_workflow::descriptor::{Descriptor, Panic};
 
 /// Something to know about a package that is no error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +19,6 @@ pub struct Warning {
 /// What a warning says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WarningKind {
-    /// Retries are declared.
-    Retry,
-    /// Trigger rules are declared.
-    TriggerRules,
-    /// A timeout is declared.
-    Timeout,
-    /// A callback is declared.
-    Callback,
     /// A panic ends the process.
     PanicAbort,
 }
@@ -34,10 +27,6 @@ impl Warning {
     /// The stable code; `docs/errors/<code>.md` explains it.
     pub fn code(&self) -> &'static str {
         match self.kind {
-            WarningKind::Retry => "WRN0001",
-            WarningKind::TriggerRules => "WRN0002",
-            WarningKind::Timeout => "WRN0003",
-            WarningKind::Callback => "WRN0004",
             WarningKind::PanicAbort => "WRN0005",
         }
     }
@@ -55,12 +44,6 @@ impl std::fmt::Display for Warning {
             formatter.write_str(": ")?;
         }
         formatter.write_str(match self.kind {
-            WarningKind::Retry => "retries are declared, but not executed yet: a failed attempt is final",
-            WarningKind::TriggerRules => {
-                "trigger rules are declared, but not evaluated yet: a task runs when all its dependencies completed"
-            }
-            WarningKind::Timeout => "a timeout is declared, but not enforced yet",
-            WarningKind::Callback => "callbacks are declared, but not called yet",
             WarningKind::PanicAbort => {
                 "the package was built with panic = \"abort\": a panic ends the process, so it cannot be loaded into an engine"
             }
@@ -68,25 +51,9 @@ impl std::fmt::Display for Warning {
     }
 }
 
-/// What the workflow declares and this version does not execute yet.
-pub fn unsupported(workflow: &Workflow) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let mut warn = |kind, declares: fn(&cloacina_workflow::descriptor::Task) -> bool, of_workflow: bool| {
-        let tasks: Vec<_> = workflow.tasks.iter().filter(|task| declares(task)).map(|task| task.id.clone()).collect();
-        if of_workflow || !tasks.is_empty() {
-            warnings.push(Warning { workflow: Some(workflow.name.clone()), tasks, kind });
-        }
-    };
-    warn(WarningKind::Retry, |task| task.retry.attempts > 0, false);
-    warn(WarningKind::TriggerRules, |task| task.trigger_rules.is_some(), false);
-    warn(WarningKind::Timeout, |task| task.timeout_ms.is_some(), workflow.timeout_ms.is_some());
-    warn(WarningKind::Callback, |task| task.on_success.is_some() || task.on_failure.is_some(), false);
-    warnings
-}
-
-/// Everything to know about a package: what its workflows declare in vain, and how it was built.
+/// Everything to know about a package.
 pub fn warnings(descriptor: &Descriptor) -> Vec<Warning> {
-    let mut warnings: Vec<_> = descriptor.workflows.iter().flat_map(unsupported).collect();
+    let mut warnings = Vec::new();
     if descriptor.build.as_ref().is_some_and(|build| build.panic == Panic::Abort) {
         warnings.push(Warning { workflow: None, tasks: Vec::new(), kind: WarningKind::PanicAbort });
     }

@@ -16,9 +16,19 @@ pub(crate) const SLOTS_DEFAULT: usize = 1024;
 pub(crate) struct Candidate {
     pub(crate) run: RunId,
     pub(crate) task: u32,
+    pub(crate) role: Role,
     pub(crate) priority: i32,
     /// Its place among all candidates ever.
     sequence: u64,
+}
+
+/// What is to be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// The task itself.
+    Task,
+    /// The callback after its end.
+    Callback,
 }
 
 /// The tasks that wait for a slot, and the slots.
@@ -35,10 +45,10 @@ impl Admission {
         Self { slots, n_running: 0, n_offered: 0, candidates: BinaryHeap::new() }
     }
 
-    pub(crate) fn offer(&mut self, run: RunId, task: u32, priority: i32) {
+    pub(crate) fn offer(&mut self, run: RunId, task: u32, role: Role, priority: i32) {
         let sequence = self.n_offered;
         self.n_offered += 1;
-        self.candidates.push(Candidate { run, task, priority, sequence });
+        self.candidates.push(Candidate { run, task, role, priority, sequence });
     }
 
     /// Takes the next candidate if there is a slot for it.
@@ -88,7 +98,7 @@ mod tests {
         let run = RunId::new(Timestamp::from_unix_micros(0));
         let mut admission = Admission::new(3);
         for (task, priority) in [(0, 0), (1, 5), (2, 0), (3, 5), (4, -1)] {
-            admission.offer(run, task, priority);
+            admission.offer(run, task, Role::Task, priority);
         }
         let admitted = |admission: &mut Admission| admission.admit().map(|candidate| candidate.task);
         assert_eq!([admitted(&mut admission), admitted(&mut admission)], [Some(1), Some(3)]);

@@ -76,6 +76,20 @@ impl Merge {
         }
     }
 
+    /// Keeps the task's view and delta, as for one more child, until [`Self::let_go`].
+    pub(crate) fn hold(&mut self, task: u32) {
+        self.tasks[task as usize].n_open_children += 1;
+    }
+
+    pub(crate) fn let_go(&mut self, task: u32) {
+        self.leave(&[task]);
+    }
+
+    /// What a task that follows this one would see; there while the task is held.
+    pub(crate) fn after_task(&mut self, graph: &Graph, task: u32) -> View {
+        self.after(graph, task)
+    }
+
     /// Makes the view of a task whose parents are all terminal.
     pub(crate) fn open(&mut self, graph: &Graph, task: u32) {
         let parents = graph.parents(task);

@@ -1,7 +1,8 @@
 //! The one place where it is decided what happens in a run.
 //!
 //! `decide` moves the run in memory and says what must be stored and then done. It is called for what happens live
-//! and, by `replay`, for what is read back after a restart. If it refuses an event, nothing has changed.
+//! and, by `replay`, for what is read back after a restart: what policies, rules and chance decided live is read back
+//! as it was decided. If it refuses an event, nothing has changed. What people ask of a run is in [`super::control`].
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,9 +13,11 @@ use cloacina_workflow::{Timestamp, payload::Delta};
 
 use super::{
     context::{Key, Merge, Value, View},
-    effect::{Decision, Effect, FailReason, Transition},
-    plan::Plan,
-    rule::{SkipReason, Upstream, Verdict},
+    effect::{Actor, Decision, Effect, FailReason, Transition, after},
+    explain,
+    plan::{Function, Plan},
+    retry::Failure,
+    rule::{Facts, SkipReason, Upstream, Verdict},
     run, task,
 };
 
@@ -25,15 +28,30 @@ pub(crate) const INTERRUPTIONS_MAX: u32 = 3;
 /// A run in memory.
 #[derive(Debug)]
 pub(crate) struct Run {
-    plan: Arc<Plan>,
-    state: run::State,
-    tasks: Vec<Task>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) state: run::State,
+    pub(super) tasks: Vec<Task>,
     merge: Merge,
+    /// Tasks that are not terminal.
     n_open: u32,
+    /// Callbacks that have not ended.
+    n_callbacks: u32,
     required_failed: bool,
     optional_failed: bool,
+    /// Set when nothing new is to start any more.
+    pub(super) closing: Option<Closing>,
+    pub(super) paused_by: Option<Actor>,
+    /// When a run that was created for later starts.
+    pub(super) delayed_until: Option<Timestamp>,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
+}
+
+/// Why a run ends before its tasks have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    Cancelled { by: Actor },
+    TimedOut,
 }
 
 /// A task in a run.
@@ -44,43 +62,135 @@ pub(crate) struct Task {
     pub(crate) attempt: u32,
     /// Interruptions since the task last ended an attempt by itself.
     pub(crate) n_interruptions: u32,
+    /// Attempts that failed by themselves.
+    pub(crate) n_failures: u32,
+    /// When a waiting task may run again.
+    pub(crate) due_at: Option<Timestamp>,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) skip_reason: Option<SkipReason>,
+    /// Why the last attempt failed.
     pub(crate) fail_reason: Option<FailReason>,
+    /// Whether its callback is still to be called.
+    pub(crate) callback_open: bool,
     upstream: Upstream,
 }
 
 /// Something that happened to a run.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
+    /// It is to begin later; only before it begins.
+    Delay {
+        until: Timestamp,
+    },
     /// It may begin.
     Start,
     /// The task was given a slot.
-    Admit { task: u32 },
+    Admit {
+        task: u32,
+    },
     /// An attempt ended.
-    End { task: u32, attempt: u32, end: End },
+    End {
+        task: u32,
+        attempt: u32,
+        end: End,
+    },
     /// The engine ended while the attempt could have been running.
-    Interrupt { task: u32 },
+    Interrupt {
+        task: u32,
+    },
+    /// The time for another attempt has come.
+    Due {
+        task: u32,
+    },
+    /// The callback of a task was called.
+    CallbackEnded {
+        task: u32,
+        failed: bool,
+    },
+    /// The run has used up its time.
+    TimeOut,
+    Pause {
+        by: Actor,
+    },
+    Resume {
+        by: Actor,
+    },
+    Cancel {
+        by: Actor,
+    },
+    /// Do not wait for the time of the next attempt.
+    RetryNow {
+        task: u32,
+        by: Actor,
+    },
 }
 
 /// How an attempt ended, as far as decisions go.
 #[derive(Clone, Debug)]
 pub(crate) enum End {
     Completed(Arc<Delta>),
+    Failed(Failure),
+}
+
+/// Something that happened to a run before this process began, as it was decided then.
+#[derive(Clone, Debug)]
+pub(crate) enum Past {
+    Delayed {
+        until: Timestamp,
+    },
+    Started,
+    Paused {
+        by: Actor,
+    },
+    Resumed {
+        by: Actor,
+    },
+    CancelRequested {
+        by: Actor,
+    },
+    TimedOut,
+    RetryRequested {
+        task: u32,
+    },
+    AttemptStarted {
+        task: u32,
+    },
+    AttemptInterrupted {
+        task: u32,
+    },
+    Ended {
+        task: u32,
+        attempt: u32,
+        started_at: Option<Timestamp>,
+        end: PastEnd,
+    },
+    /// Without an attempt, or with one that was under way.
+    Cancelled {
+        task: u32,
+        abandoned: bool,
+        started_at: Option<Timestamp>,
+    },
+    CallbackEnded {
+        task: u32,
+        failed: bool,
+    },
+}
+
+/// How an attempt ended and what was made of it.
+#[derive(Clone, Debug)]
+pub(crate) enum PastEnd {
+    Completed(Arc<Delta>),
+    /// Completed in the run from which this one was derived.
+    Reused(Arc<Delta>),
+    Postponed {
+        reason: FailReason,
+        due_at: Timestamp,
+    },
     Failed(FailReason),
 }
 
-/// Something that happened to a run before this process began.
-#[derive(Clone, Debug)]
-pub(crate) enum Past {
-    Started,
-    AttemptStarted { task: u32 },
-    AttemptInterrupted { task: u32 },
-    Ended { task: u32, attempt: u32, started_at: Option<Timestamp>, end: End },
-}
-
-/// An event that cannot have happened.
+/// An event that cannot have happened, or must not happen now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     #[error(transparent)]
@@ -91,6 +201,12 @@ pub(crate) enum Refused {
     Stale { attempt: u32, current: u32 },
     #[error("the workflow has no task {task}")]
     NoSuchTask { task: u32 },
+    #[error("the task waits at a gate")]
+    Gated,
+    #[error("the run is being ended")]
+    Closing,
+    #[error("the task has no open callback")]
+    NoCallback,
 }
 
 /// Decides what follows from an event.
@@ -100,10 +216,18 @@ pub(crate) enum Refused {
 pub(crate) fn decide(run: &mut Run, event: Event, now: Timestamp) -> Result<Decision, Refused> {
     let mut decision = Decision::default();
     match event {
+        Event::Delay { until } => run.delay(until, &mut decision)?,
         Event::Start => run.start(now, &mut decision)?,
         Event::Admit { task } => run.admit(task, now, &mut decision)?,
         Event::End { task, attempt, end } => run.end(task, attempt, end, now, &mut decision)?,
         Event::Interrupt { task } => run.interrupt(task, now, &mut decision)?,
+        Event::Due { task } => run.due(task, &mut decision)?,
+        Event::CallbackEnded { task, failed } => run.end_callback(task, failed, now, &mut decision)?,
+        Event::TimeOut => run.time_out(now, &mut decision)?,
+        Event::Pause { by } => run.pause(by, &mut decision)?,
+        Event::Resume { by } => run.resume(by, &mut decision)?,
+        Event::Cancel { by } => run.cancel(by, now, &mut decision)?,
+        Event::RetryNow { task, by } => run.retry_now(task, by, &mut decision)?,
     }
     Ok(decision)
 }
@@ -113,18 +237,57 @@ pub(crate) fn decide(run: &mut Run, event: Event, now: Timestamp) -> Result<Deci
 /// # Errors
 /// [`Refused`] if the history cannot be that of this workflow.
 pub(crate) fn replay(run: &mut Run, past: Past, at: Timestamp) -> Result<(), Refused> {
+    // What follows is in the history already, or is asked for again by `recover`.
+    let decision = &mut Decision::default();
     match past {
-        Past::Started => drop(decide(run, Event::Start, at)?),
-        Past::AttemptStarted { task } => drop(decide(run, Event::Admit { task }, at)?),
-        Past::AttemptInterrupted { task } => drop(decide(run, Event::Interrupt { task }, at)?),
-        Past::Ended { task, attempt, started_at, end } => {
-            if run.task(task)?.state == task::State::Ready {
-                decide(run, Event::Admit { task }, started_at.unwrap_or(at))?;
-            }
-            decide(run, Event::End { task, attempt, end }, at)?;
+        Past::Delayed { until } => run.delay(until, decision),
+        Past::Started => run.start(at, decision),
+        Past::Paused { by } => run.pause(by, decision),
+        Past::Resumed { by } => run.resume(by, decision),
+        Past::CancelRequested { by } => {
+            run.closing = Some(Closing::Cancelled { by });
+            Ok(())
         }
+        Past::TimedOut => {
+            run.closing = Some(Closing::TimedOut);
+            Ok(())
+        }
+        Past::RetryRequested { task } => run.due(task, decision),
+        Past::AttemptStarted { task } => run.begin(task, at, decision),
+        Past::AttemptInterrupted { task } => run.interrupt(task, at, decision),
+        Past::Ended { task, attempt, started_at, end } => {
+            if matches!(end, PastEnd::Reused(_)) && run.task(task)?.state != task::State::Ready {
+                // With another input the rules decided otherwise, so the result is of no use.
+                return Ok(());
+            }
+            if run.task(task)?.state != task::State::Running {
+                run.begin(task, started_at.unwrap_or(at), decision)?;
+            }
+            if matches!(end, PastEnd::Reused(_)) {
+                run.tasks[task as usize].attempt = attempt;
+            }
+            run.check_attempt(task, attempt)?;
+            match end {
+                PastEnd::Completed(delta) => run.complete(task, delta, at, decision),
+                PastEnd::Reused(delta) => {
+                    run.complete(task, delta, at, decision)?;
+                    run.drop_callback(task);
+                    Ok(())
+                }
+                PastEnd::Postponed { reason, due_at } => run.postpone(task, reason, due_at, decision),
+                PastEnd::Failed(reason) => run.fail(task, reason, at, decision),
+            }
+        }
+        Past::Cancelled { task, abandoned, started_at } => {
+            if started_at.is_some() && run.task(task)?.state == task::State::Ready {
+                run.begin(task, started_at.unwrap_or(at), decision)?;
+            }
+            let attempt = (run.task(task)?.state == task::State::Running).then_some(run.tasks[task as usize].attempt);
+            run.cancel_task(task, attempt, abandoned, at, decision)?;
+            run.finish_if_done(at, decision)
+        }
+        Past::CallbackEnded { task, failed } => run.end_callback(task, failed, at, decision),
     }
-    Ok(())
 }
 
 /// Decides what a restart means for a run whose past was replayed. `closed_in_order` says that the engine before left
@@ -135,27 +298,37 @@ pub(crate) fn replay(run: &mut Run, past: Past, at: Timestamp) -> Result<(), Ref
 pub(crate) fn recover(run: &mut Run, closed_in_order: bool, now: Timestamp) -> Result<Decision, Refused> {
     let mut decision = Decision::default();
     if run.state == run::State::Pending {
-        run.start(now, &mut decision)?;
+        decision.effects.extend(run.delayed_until.map(|at| Effect::WakeRun { at }));
         return Ok(decision);
     }
+    run.limit(&mut decision);
     for place in 0..run.plan.n_tasks() {
         let task = run.plan.graph.order()[place];
-        let could_have_run = match run.tasks[task as usize].state {
-            task::State::Running => true,
-            task::State::Ready => !closed_in_order && !run.starts_durably(task),
+        let entry = &run.tasks[task as usize];
+        if entry.callback_open {
+            decision.effects.push(Effect::OfferCallback { task });
+        }
+        match entry.state {
+            task::State::Running => run.interrupt(task, now, &mut decision)?,
+            task::State::Ready if !closed_in_order && !run.starts_durably(task) => {
+                run.interrupt(task, now, &mut decision)?;
+            }
+            // It was to be cancelled when the engine ended.
+            task::State::Ready | task::State::Pending | task::State::Waiting if run.closing.is_some() => {
+                run.cancel_task(task, None, false, now, &mut decision)?;
+            }
+            task::State::Ready => decision.effects.push(Effect::Offer { task }),
+            task::State::Waiting => {
+                decision.effects.push(Effect::WakeTask { task, at: entry.due_at.unwrap_or(now) });
+            }
             task::State::Pending
-            | task::State::Waiting
             | task::State::Completed
             | task::State::Failed
             | task::State::Skipped
-            | task::State::Cancelled => false,
-        };
-        if could_have_run {
-            run.interrupt(task, now, &mut decision)?;
-        } else if run.tasks[task as usize].state == task::State::Ready {
-            decision.effects.push(Effect::Offer { task });
+            | task::State::Cancelled => {}
         }
     }
+    run.finish_if_done(now, &mut decision)?;
     Ok(decision)
 }
 
@@ -165,22 +338,35 @@ impl Run {
             state: task::State::Pending,
             attempt: 1,
             n_interruptions: 0,
+            n_failures: 0,
+            due_at: None,
             started_at: None,
             finished_at: None,
             skip_reason: None,
             fail_reason: None,
+            callback_open: false,
             upstream: Upstream {
                 open: u32::try_from(plan.graph.parents(task).len()).unwrap_or(u32::MAX),
                 unsuccessful: None,
             },
         });
+        let mut merge = Merge::new(&plan.graph, input);
+        for (task, number) in plan.tasks.iter().zip(0..) {
+            if task.has_callbacks() {
+                merge.hold(number);
+            }
+        }
         Self {
             state: run::State::Pending,
             tasks: tasks.collect(),
-            merge: Merge::new(&plan.graph, input),
+            merge,
             n_open: u32::try_from(plan.n_tasks()).unwrap_or(u32::MAX),
+            n_callbacks: 0,
             required_failed: false,
             optional_failed: false,
+            closing: None,
+            paused_by: None,
+            delayed_until: None,
             started_at: None,
             finished_at: None,
             plan,
@@ -193,6 +379,11 @@ impl Run {
 
     pub(crate) fn state(&self) -> run::State {
         self.state
+    }
+
+    /// Why the run ends before its tasks have, if it does.
+    pub(crate) fn closing(&self) -> Option<&Closing> {
+        self.closing.as_ref()
     }
 
     pub(crate) fn tasks(&self) -> &[Task] {
@@ -212,6 +403,21 @@ impl Run {
         self.merge.view(task)
     }
 
+    /// What the open callback of a task sees: the task's view with what it wrote, if it completed.
+    pub(crate) fn callback_view(&mut self, task: u32) -> View {
+        self.merge.after_task(&self.plan.graph, task)
+    }
+
+    /// The function of the open callback of a task.
+    pub(crate) fn callback(&self, task: u32) -> Option<Function> {
+        let declared = self.plan.task(task);
+        match self.tasks[task as usize].state {
+            _ if !self.tasks[task as usize].callback_open => None,
+            task::State::Completed => declared.on_success,
+            _ => declared.on_failure,
+        }
+    }
+
     /// The context over all tasks that completed so far, with each value's writer.
     pub(crate) fn context(&self) -> BTreeMap<Key, (Option<u32>, Value)> {
         self.merge.result(&self.plan.graph)
@@ -222,29 +428,57 @@ impl Run {
         self.merge.deltas(&self.plan.graph)
     }
 
-    fn task(&self, task: u32) -> Result<&Task, Refused> {
+    pub(super) fn task(&self, task: u32) -> Result<&Task, Refused> {
         self.tasks.get(task as usize).ok_or(Refused::NoSuchTask { task })
     }
 
-    /// Whether the next start of the task must be stored before it happens.
+    /// Whether the next start of the task must be stored before it happens. Only first starts are not.
     fn starts_durably(&self, task: u32) -> bool {
-        self.plan.task(task).at_most_once || self.tasks[task as usize].n_interruptions > 0
+        let entry = &self.tasks[task as usize];
+        self.plan.task(task).at_most_once || entry.n_interruptions > 0 || entry.n_failures > 0
+    }
+
+    fn check_attempt(&self, task: u32, attempt: u32) -> Result<(), Refused> {
+        let current = self.task(task)?.attempt;
+        if attempt == current { Ok(()) } else { Err(Refused::Stale { attempt, current }) }
     }
 
     fn start(&mut self, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
         self.state = run::next(self.state, run::Event::Started)?;
         self.started_at = Some(now);
+        self.delayed_until = None;
         decision.transitions.push(Transition::RunStarted);
+        self.limit(decision);
         let plan = self.plan.clone();
+        let mut skipped = Vec::new();
         for task in plan.graph.order() {
-            if plan.graph.parents(*task).is_empty() {
-                self.release(*task, decision)?;
+            if plan.graph.parents(*task).is_empty() && self.judge(*task, now, decision)? {
+                skipped.push(*task);
             }
         }
-        self.finish_if_done(now, decision)
+        self.settle_all(skipped, now, decision)
+    }
+
+    /// Asks for a sign when the run's time is over.
+    fn limit(&self, decision: &mut Decision) {
+        if let (Some(started_at), Some(timeout), None) = (self.started_at, self.plan.timeout, &self.closing) {
+            decision.effects.push(Effect::LimitRun { at: after(started_at, timeout) });
+        }
     }
 
     fn admit(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        task::next(self.task(task)?.state, task::Event::Admitted)?;
+        if !explain::gates(self, task).is_empty() {
+            return Err(Refused::Gated);
+        }
+        self.begin(task, now, decision)
+    }
+
+    /// Begins the present attempt.
+    fn begin(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        if self.task(task)?.state == task::State::Waiting {
+            self.due(task, decision)?;
+        }
         let state = task::next(self.task(task)?.state, task::Event::Admitted)?;
         let is_durable = self.starts_durably(task);
         let entry = &mut self.tasks[task as usize];
@@ -266,32 +500,85 @@ impl Run {
         now: Timestamp,
         decision: &mut Decision,
     ) -> Result<(), Refused> {
-        let current = self.task(task)?.attempt;
-        if attempt != current {
-            return Err(Refused::Stale { attempt, current });
+        self.check_attempt(task, attempt)?;
+        task::next(self.tasks[task as usize].state, task::Event::Succeeded)?;
+        let failure = match end {
+            End::Completed(delta) => return self.complete(task, delta, now, decision),
+            End::Failed(failure) => failure,
+        };
+        match self.closing {
+            // Whatever it said, it was asked to stop.
+            Some(Closing::Cancelled { .. }) => return self.stopped(task, failure.abandoned, now, decision),
+            Some(Closing::TimedOut) => return self.fail(task, FailReason::TimedOut, now, decision),
+            None => {}
         }
-        match end {
-            End::Completed(delta) => {
-                let state = task::next(self.tasks[task as usize].state, task::Event::Succeeded)?;
-                self.tasks[task as usize].state = state;
-                decision.transitions.push(Transition::TaskCompleted { task, attempt });
-                let conflicts = self.merge.complete(&self.plan.graph, task, delta);
-                decision.transitions.extend(conflicts.into_iter().map(Transition::ContextConflict));
-            }
-            End::Failed(reason) => self.give_up(task, reason, decision)?,
+        let reason = FailReason::of_kind(&failure.kind);
+        let n_failures = self.tasks[task as usize].n_failures + 1;
+        match self.plan.task(task).retry.wait(n_failures, &failure) {
+            Some(wait) if !self.plan.task(task).at_most_once => self.postpone(task, reason, after(now, wait), decision),
+            _ => self.fail(task, reason, now, decision),
         }
-        self.tasks[task as usize].finished_at = Some(now);
+    }
+
+    fn complete(
+        &mut self,
+        task: u32,
+        delta: Arc<Delta>,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) -> Result<(), Refused> {
+        let entry = &mut self.tasks[task as usize];
+        entry.state = task::next(entry.state, task::Event::Succeeded)?;
+        entry.finished_at = Some(now);
+        entry.n_interruptions = 0;
+        entry.fail_reason = None;
+        decision.transitions.push(Transition::TaskCompleted { task, attempt: entry.attempt });
+        let conflicts = self.merge.complete(&self.plan.graph, task, delta);
+        decision.transitions.extend(conflicts.into_iter().map(Transition::ContextConflict));
+        self.open_callback(task, decision);
         self.settle(task, now, decision)
+    }
+
+    /// Lets the task wait for another attempt.
+    fn postpone(
+        &mut self,
+        task: u32,
+        reason: FailReason,
+        due_at: Timestamp,
+        decision: &mut Decision,
+    ) -> Result<(), Refused> {
+        let entry = &mut self.tasks[task as usize];
+        entry.state = task::next(entry.state, task::Event::Postponed)?;
+        entry.fail_reason = Some(reason);
+        entry.due_at = Some(due_at);
+        entry.started_at = None;
+        entry.n_failures += 1;
+        entry.n_interruptions = 0;
+        decision.transitions.push(Transition::AttemptFailed { task, attempt: entry.attempt, reason, due_at });
+        entry.attempt += 1;
+        decision.effects.push(Effect::WakeTask { task, at: due_at });
+        Ok(())
+    }
+
+    pub(super) fn due(&mut self, task: u32, decision: &mut Decision) -> Result<(), Refused> {
+        let state = task::next(self.task(task)?.state, task::Event::Due)?;
+        let entry = &mut self.tasks[task as usize];
+        entry.state = state;
+        entry.due_at = None;
+        decision.effects.push(Effect::Offer { task });
+        Ok(())
     }
 
     fn interrupt(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
         let state = task::next(self.task(task)?.state, task::Event::Interrupted)?;
+        if matches!(self.closing, Some(Closing::Cancelled { .. })) {
+            return self.stopped(task, false, now, decision);
+        }
         let entry = &mut self.tasks[task as usize];
         entry.n_interruptions += 1;
-        if entry.n_interruptions >= INTERRUPTIONS_MAX || self.plan.task(task).at_most_once {
-            entry.finished_at = Some(now);
-            self.give_up(task, FailReason::Interrupted, decision)?;
-            return self.settle(task, now, decision);
+        let is_last = entry.n_interruptions >= INTERRUPTIONS_MAX || self.plan.task(task).at_most_once;
+        if is_last || self.closing.is_some() {
+            return self.fail(task, FailReason::Interrupted, now, decision);
         }
         entry.state = state;
         entry.started_at = None;
@@ -301,10 +588,18 @@ impl Run {
         Ok(())
     }
 
-    fn give_up(&mut self, task: u32, reason: FailReason, decision: &mut Decision) -> Result<(), Refused> {
+    /// Ends the task as failed.
+    pub(super) fn fail(
+        &mut self,
+        task: u32,
+        reason: FailReason,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) -> Result<(), Refused> {
         let entry = &mut self.tasks[task as usize];
         entry.state = task::next(entry.state, task::Event::GaveUp)?;
         entry.fail_reason = Some(reason);
+        entry.finished_at = Some(now);
         decision.transitions.push(Transition::TaskFailed { task, attempt: entry.attempt, reason });
         self.merge.fail(task);
         if self.plan.task(task).optional {
@@ -312,15 +607,91 @@ impl Run {
         } else {
             self.required_failed = true;
         }
+        self.open_callback(task, decision);
+        self.settle(task, now, decision)
+    }
+
+    /// Ends a task as cancelled whose attempt was under way.
+    fn stopped(&mut self, task: u32, abandoned: bool, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        let attempt = self.tasks[task as usize].attempt;
+        self.cancel_task(task, Some(attempt), abandoned, now, decision)?;
+        self.finish_if_done(now, decision)
+    }
+
+    /// Ends a task as cancelled. Whoever calls must see whether the run is done.
+    pub(super) fn cancel_task(
+        &mut self,
+        task: u32,
+        attempt: Option<u32>,
+        abandoned: bool,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) -> Result<(), Refused> {
+        let state = task::next(self.task(task)?.state, task::Event::Cancelled)?;
+        let entry = &mut self.tasks[task as usize];
+        entry.state = state;
+        entry.finished_at = Some(now);
+        entry.due_at = None;
+        // Nothing of a run that is being ended looks at its context any more.
+        decision.transitions.push(Transition::TaskCancelled { task, attempt, abandoned });
+        self.n_open -= 1;
         Ok(())
+    }
+
+    fn open_callback(&mut self, task: u32, decision: &mut Decision) {
+        let declared = self.plan.task(task);
+        let entry = &mut self.tasks[task as usize];
+        let is_wanted = match entry.state {
+            task::State::Completed => declared.on_success.is_some(),
+            _ => declared.on_failure.is_some(),
+        };
+        if is_wanted {
+            entry.callback_open = true;
+            self.n_callbacks += 1;
+            decision.effects.push(Effect::OfferCallback { task });
+        } else if declared.has_callbacks() {
+            self.merge.let_go(task);
+        }
+    }
+
+    /// Whether there was one.
+    fn drop_callback(&mut self, task: u32) -> bool {
+        let was_open = std::mem::replace(&mut self.tasks[task as usize].callback_open, false);
+        if was_open {
+            self.n_callbacks -= 1;
+            self.merge.let_go(task);
+        }
+        was_open
+    }
+
+    fn end_callback(
+        &mut self,
+        task: u32,
+        failed: bool,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) -> Result<(), Refused> {
+        self.task(task)?;
+        if !self.drop_callback(task) {
+            return Err(Refused::NoCallback);
+        }
+        decision.transitions.push(Transition::CallbackEnded { task, failed });
+        self.finish_if_done(now, decision)
     }
 
     /// Tells the dependents of a task that it is terminal, and theirs if they are skipped, and so on.
     fn settle(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        self.settle_all(vec![task], now, decision)
+    }
+
+    fn settle_all(&mut self, terminal: Vec<u32>, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
         let plan = self.plan.clone();
-        let mut terminal = VecDeque::from([task]);
+        let mut terminal = VecDeque::from(terminal);
         while let Some(task) = terminal.pop_front() {
             self.n_open -= 1;
+            if self.closing.is_some() {
+                continue;
+            }
             let completed = self.tasks[task as usize].state == task::State::Completed;
             for child in plan.graph.children(task) {
                 let upstream = &mut self.tasks[*child as usize].upstream;
@@ -328,45 +699,64 @@ impl Run {
                 if !completed {
                     upstream.unsuccessful.get_or_insert(task);
                 }
-                match plan.task(*child).rule.judge(*upstream) {
-                    Verdict::Wait => {}
-                    Verdict::Run => self.release(*child, decision)?,
-                    Verdict::Skip(reason) => {
-                        self.skip(*child, reason, now, decision)?;
-                        terminal.push_back(*child);
-                    }
+                if upstream.open == 0 && self.judge(*child, now, decision)? {
+                    terminal.push_back(*child);
                 }
             }
         }
         self.finish_if_done(now, decision)
     }
 
-    fn release(&mut self, task: u32, decision: &mut Decision) -> Result<(), Refused> {
-        let entry = &mut self.tasks[task as usize];
-        entry.state = task::next(entry.state, task::Event::Released)?;
-        self.merge.open(&self.plan.graph, task);
-        decision.effects.push(Effect::Offer { task });
-        Ok(())
+    /// Asks the rule of a task whose dependencies are terminal; true if it was skipped.
+    fn judge(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<bool, Refused> {
+        let plan = self.plan.clone();
+        let rule = &plan.task(task).rule;
+        let is_open = rule.needs_context();
+        if is_open {
+            self.merge.open(&plan.graph, task);
+        }
+        let states = &self.tasks;
+        let state = |other: u32| states[other as usize].state;
+        let facts = Facts { state: &state, view: self.merge.view(task) };
+        match rule.judge(states[task as usize].upstream, &facts) {
+            Verdict::Wait => Ok(false),
+            Verdict::Run => {
+                let entry = &mut self.tasks[task as usize];
+                entry.state = task::next(entry.state, task::Event::Released)?;
+                if !is_open {
+                    self.merge.open(&plan.graph, task);
+                }
+                decision.effects.push(Effect::Offer { task });
+                Ok(false)
+            }
+            Verdict::Skip(reason) => {
+                let entry = &mut self.tasks[task as usize];
+                entry.state = task::next(entry.state, task::Event::Ruled)?;
+                entry.skip_reason = Some(reason);
+                entry.finished_at = Some(now);
+                if plan.task(task).has_callbacks() {
+                    self.merge.let_go(task);
+                }
+                if is_open {
+                    self.merge.fail(task);
+                } else {
+                    self.merge.skip(&plan.graph, task);
+                }
+                decision.transitions.push(Transition::TaskSkipped { task, reason });
+                Ok(true)
+            }
+        }
     }
 
-    fn skip(&mut self, task: u32, reason: SkipReason, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        let entry = &mut self.tasks[task as usize];
-        entry.state = task::next(entry.state, task::Event::Ruled)?;
-        entry.skip_reason = Some(reason);
-        entry.finished_at = Some(now);
-        self.merge.skip(&self.plan.graph, task);
-        decision.transitions.push(Transition::TaskSkipped { task, reason });
-        Ok(())
-    }
-
-    fn finish_if_done(&mut self, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        if self.n_open > 0 {
+    pub(super) fn finish_if_done(&mut self, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        if self.n_open > 0 || self.n_callbacks > 0 || self.state.is_terminal() {
             return Ok(());
         }
-        let event = match (self.required_failed, self.optional_failed) {
-            (true, _) => run::Event::RequiredFailed,
-            (false, true) => run::Event::OptionalFailed,
-            (false, false) => run::Event::AllCompleted,
+        let event = match (&self.closing, self.required_failed, self.optional_failed) {
+            (Some(Closing::Cancelled { .. }), ..) => run::Event::Cancelled,
+            (Some(Closing::TimedOut), ..) | (None, true, _) => run::Event::RequiredFailed,
+            (None, false, true) => run::Event::OptionalFailed,
+            (None, false, false) => run::Event::AllCompleted,
         };
         self.state = run::next(self.state, event)?;
         self.finished_at = Some(now);

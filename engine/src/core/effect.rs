@@ -1,6 +1,11 @@
 //! What a decision asks for: transitions to store first, effects to perform when they are stored.
+//!
+//! Both are closed lists of plain data. A transition says all that a replay needs to decide the same again; an effect
+//! may be asked for twice, after a crash, and then does the same or nothing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use cloacina_workflow::Timestamp;
 
 use super::{rule::SkipReason, run};
 
@@ -13,10 +18,28 @@ pub(crate) struct Decision {
     pub(crate) effects: Vec<Effect>,
 }
 
+/// Who asked for something, as it is kept in the history.
+pub(crate) type Actor = Arc<str>;
+
 /// A durable change of a run or of one of its tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Transition {
+    RunDelayed {
+        until: Timestamp,
+    },
     RunStarted,
+    RunPaused {
+        by: Actor,
+    },
+    RunResumed {
+        by: Actor,
+    },
+    /// From here on nothing new starts; the run ends when what runs has ended.
+    RunCancelRequested {
+        by: Actor,
+    },
+    /// The same, because the run's time is over.
+    RunTimedOut,
     RunFinished {
         state: run::State,
     },
@@ -28,6 +51,18 @@ pub(crate) enum Transition {
     AttemptInterrupted {
         task: u32,
         attempt: u32,
+    },
+    /// The attempt failed and another one comes at that time.
+    AttemptFailed {
+        task: u32,
+        attempt: u32,
+        reason: FailReason,
+        due_at: Timestamp,
+    },
+    /// Somebody did not want to wait for that time.
+    RetryRequested {
+        task: u32,
+        by: Actor,
     },
     TaskCompleted {
         task: u32,
@@ -42,14 +77,30 @@ pub(crate) enum Transition {
         task: u32,
         reason: SkipReason,
     },
+    /// `attempt` if one was under way; `abandoned` if it did not stop when asked.
+    TaskCancelled {
+        task: u32,
+        attempt: Option<u32>,
+        abandoned: bool,
+    },
+    CallbackEnded {
+        task: u32,
+        failed: bool,
+    },
     ContextConflict(Conflict),
 }
 
-/// Why a task failed.
+/// Why an attempt, and with it perhaps the task, failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailReason {
-    /// Its last attempt did; the attempt's error tells more.
+    /// It returned an error, which tells more.
     Attempt,
+    /// Its time was over.
+    TimedOut,
+    /// It panicked.
+    Panicked,
+    /// It said that it was cancelled, though nobody asked.
+    Cancelled,
     /// The engine ended too often, or once too often, while the task was running.
     Interrupted,
 }
@@ -68,8 +119,37 @@ pub(crate) struct Conflict {
 pub(crate) enum Effect {
     /// The task may run: let it wait for a slot.
     Offer { task: u32 },
+    /// Its callback is to be called: let it wait for a slot.
+    OfferCallback { task: u32 },
     /// Start that attempt.
     Perform { task: u32, attempt: u32 },
+    /// Ask that attempt to stop, and give it up if it does not.
+    Stop { task: u32, attempt: u32 },
+    /// Say when it is time for the next attempt.
+    WakeTask { task: u32, at: Timestamp },
+    /// Say when it is time to start the run.
+    WakeRun { at: Timestamp },
+    /// Say when the run has used up its time.
+    LimitRun { at: Timestamp },
     /// The run has ended: tell those who wait and forget it.
     Finish,
+}
+
+impl FailReason {
+    /// What an error of that kind means.
+    pub(crate) fn of_kind(kind: &str) -> Self {
+        match kind {
+            "timed_out" => Self::TimedOut,
+            "panicked" => Self::Panicked,
+            "cancelled" => Self::Cancelled,
+            _ => Self::Attempt,
+        }
+    }
+}
+
+/// The moment so much later.
+pub(crate) fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    let wait = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+    // Columns hold signed numbers, and nobody waits for the end of those.
+    Timestamp::from_unix_micros(at.unix_micros().saturating_add(wait).min(i64::MAX.unsigned_abs()))
 }

@@ -1,43 +1,81 @@
-//! Why a task is not running: the gates that it waits at, from the same data by which it is admitted.
+//! Why a task is not running: the gates that it waits at.
+//!
+//! [`gates`] is what admission itself asks, so the answer cannot differ from what is done. Slots are the one gate that
+//! lies outside of a run; those who are turned away there stay in the queue of [`super::admit`].
 
-use super::{admit::Admission, decide::Run, run, task};
+use cloacina_workflow::Timestamp;
+
+use super::{
+    decide::Run,
+    effect::Actor,
+    rule::{Condition, Rule},
+    run, task,
+};
 
 /// One reason why a task waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
-    /// The run has not started.
+    /// The run has not been started.
     RunPending,
+    /// The run starts later.
+    RunDelayed { until: Timestamp },
     /// The run is paused.
-    RunPaused,
+    RunPaused { by: Option<Actor> },
+    /// The run is being cancelled, or its time is over.
+    RunClosing,
     /// That dependency is not terminal.
     Dependency { task: u32, state: task::State },
-    /// All slots are taken, or others are first.
-    Slot { running: usize, slots: usize },
+    /// The trigger rule is asked once all dependencies are terminal; what it will look at.
+    Rule { text: String, tasks: Vec<u32>, keys: Vec<String> },
+    /// The last attempt failed and the next one comes then.
+    RetryAt { at: Timestamp },
 }
 
-/// All gates at which the task waits; none for a task that runs or has ended.
-pub(crate) fn gates(run: &Run, task: u32, admission: &Admission) -> Vec<Gate> {
+/// All gates within the run at which the task waits; none for a task that runs, has ended, or only lacks a slot.
+pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
     let mut gates = Vec::new();
     let states = run.tasks();
-    let state = states[task as usize].state;
-    if state.is_terminal() || state == task::State::Running {
+    let entry = &states[task as usize];
+    if entry.state.is_terminal() || entry.state == task::State::Running {
         return gates;
     }
     match run.state() {
-        run::State::Pending => gates.push(Gate::RunPending),
-        run::State::Paused => gates.push(Gate::RunPaused),
+        run::State::Pending => gates.push(match run.delayed_until {
+            Some(until) => Gate::RunDelayed { until },
+            None => Gate::RunPending,
+        }),
+        run::State::Paused => gates.push(Gate::RunPaused { by: run.paused_by.clone() }),
+        run::State::Running if run.closing.is_some() => gates.push(Gate::RunClosing),
         run::State::Running
         | run::State::Completed
         | run::State::PartiallyCompleted
         | run::State::Failed
         | run::State::Cancelled => {}
     }
-    let parents = run.plan().graph.parents(task).iter();
-    let open =
-        parents.map(|parent| (*parent, states[*parent as usize].state)).filter(|(_, state)| !state.is_terminal());
-    gates.extend(open.map(|(task, state)| Gate::Dependency { task, state }));
-    if state == task::State::Ready {
-        gates.push(Gate::Slot { running: admission.n_running(), slots: admission.slots() });
+    match entry.state {
+        task::State::Pending => {
+            let parents = run.plan().graph.parents(task).iter();
+            let open = parents.map(|parent| (*parent, states[*parent as usize].state));
+            let open = open.filter(|(_, state)| !state.is_terminal());
+            gates.extend(open.map(|(task, state)| Gate::Dependency { task, state }));
+            if let Rule::When(condition) = &run.plan().task(task).rule {
+                gates.push(rule_gate(run, condition));
+            }
+        }
+        task::State::Waiting => gates.extend(entry.due_at.map(|at| Gate::RetryAt { at })),
+        task::State::Ready
+        | task::State::Running
+        | task::State::Completed
+        | task::State::Failed
+        | task::State::Skipped
+        | task::State::Cancelled => {}
     }
     gates
+}
+
+fn rule_gate(run: &Run, condition: &Condition) -> Gate {
+    let (mut tasks, mut keys) = (Vec::new(), Vec::new());
+    condition.inputs(&mut tasks, &mut keys);
+    let text = condition.text(&|task| &run.plan().task(task).id).to_string();
+    Gate::Rule { text, tasks, keys: keys.into_iter().map(|key| key.as_ref().to_owned()).collect() }
 }

@@ -2,18 +2,20 @@
 //!
 //! `decide(run, event, now)` returns the transitions to store and the effects to perform once they are stored. No
 //! code here reads a clock, draws random bits, does I/O, waits or serialises; moments come in with the events and
-//! values are opaque handles that are passed on. Live operation and recovery after a crash call the same functions,
+//! values are opaque handles that are passed on (only trigger rules look into them). Live operation and recovery after a crash call the same functions,
 //! so what a replay rebuilds is what was there.
 //!
 //! The cost of an event is proportional to what it makes ready, never to the size of the run.
 
 pub(crate) mod admit;
 pub(crate) mod context;
+pub(crate) mod control;
 pub(crate) mod decide;
 pub(crate) mod effect;
 pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod plan;
+pub(crate) mod retry;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod task;

@@ -62,7 +62,7 @@ pub(crate) fn next(state: State, event: Event) -> Result<State, IllegalTransitio
 
     let (allowed, to): (&[State], State) = match event {
         Event::Started => (&[Pending], Running),
-        Event::Paused => (&[Pending, Running], Paused),
+        Event::Paused => (&[Running], Paused),
         Event::Resumed => (&[Paused], Running),
         Event::AllCompleted => (&[Running, Paused], Completed),
         Event::OptionalFailed => (&[Running, Paused], PartiallyCompleted),

@@ -13,12 +13,12 @@ use serde_json::value::RawValue;
 
 use super::{
     context::{Key, Value},
-    decide::{self, End, Event, INTERRUPTIONS_MAX, Past, Refused, Run, Task, decide, recover, replay},
+    decide::{self, End, Event, INTERRUPTIONS_MAX, Past, PastEnd, Refused, Run, Task, decide, recover, replay},
     effect::{Conflict, Decision, Effect, FailReason, Transition},
     graph::Graph,
     plan,
     plan::Plan,
-    rule::Rule,
+    retry::Failure,
     run, task,
 };
 
@@ -69,15 +69,11 @@ fn plan_of(scripts: &[Script]) -> Arc<Plan> {
     let dependencies: Vec<Vec<u32>> =
         scripts.iter().map(|script| script.dependencies.iter().copied().collect()).collect();
     let tasks = scripts.iter().enumerate().map(|(number, script)| plan::Task {
-        id: format!("t{number}").into(),
-        function: 0,
-        blocking: false,
-        rule: Rule::AllCompleted,
-        priority: 0,
         optional: script.optional,
         at_most_once: script.at_most_once,
+        ..plan::Task::new(format!("t{number}"), plan::Function::default())
     });
-    Arc::new(Plan { graph: Graph::new(&dependencies).unwrap(), tasks: tasks.collect() })
+    Arc::new(Plan { graph: Graph::new(&dependencies).unwrap(), tasks: tasks.collect(), timeout: None })
 }
 
 fn key(key: u8) -> Key {
@@ -231,21 +227,21 @@ impl<'a> Live<'a> {
                 Transition::AttemptStarted { task, .. } => self.history.push(Past::AttemptStarted { task }),
                 Transition::AttemptInterrupted { task, .. } => self.history.push(Past::AttemptInterrupted { task }),
                 Transition::TaskCompleted { task, attempt } => {
-                    let end = End::Completed(delta(&self.scripts[task as usize]));
+                    let end = PastEnd::Completed(delta(&self.scripts[task as usize]));
                     self.history.push(Past::Ended { task, attempt, started_at: None, end });
                 }
                 Transition::TaskFailed { task, attempt, reason } => {
-                    self.history.push(Past::Ended { task, attempt, started_at: None, end: End::Failed(reason) });
+                    self.history.push(Past::Ended { task, attempt, started_at: None, end: PastEnd::Failed(reason) });
                 }
                 Transition::ContextConflict(conflict) => self.conflicts.push(conflict),
-                Transition::RunFinished { .. } | Transition::TaskSkipped { .. } => {}
+                _ => {}
             }
         }
         for effect in decision.effects {
             match effect {
                 Effect::Offer { task } => self.ready.push(task),
                 Effect::Perform { task, attempt } => self.running.push((task, attempt)),
-                Effect::Finish => {}
+                _ => {}
             }
         }
     }
@@ -263,7 +259,7 @@ impl<'a> Live<'a> {
         } else {
             let (task, attempt) = self.running.swap_remove(choice - self.ready.len());
             let script = &self.scripts[task as usize];
-            let end = if script.fails { End::Failed(FailReason::Attempt) } else { End::Completed(delta(script)) };
+            let end = if script.fails { End::Failed(Failure::default()) } else { End::Completed(delta(script)) };
             self.apply(Event::End { task, attempt, end });
         }
         true
@@ -510,7 +506,7 @@ fn the_tables_of_transitions_are_these() {
     }
     assert_eq!(
         table,
-        "pending: running paused - - - - cancelled\n\
+        "pending: running - - - - - cancelled\n\
          running: - paused - completed partially_completed failed cancelled\n\
          paused: - - running completed partially_completed failed cancelled\n\
          completed: - - - - - - -\n\

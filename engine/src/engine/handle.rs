@@ -4,6 +4,7 @@
 //! dropped the engine stops. A [`RunHandle`](crate::RunHandle) does not keep it alive.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
@@ -15,17 +16,25 @@ use cloacina_packager::Limits;
 use cloacina_workflow::{__private::v1::input_values, Context, Level, Value, Workflow as Module, descriptor};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::{packages, run_handle::RunHandle};
+use super::{
+    packages,
+    request::{Beginning, RunRequest},
+    run_handle::RunHandle,
+};
 use crate::{
     Error,
     clock::{Clock, SystemClock},
-    core::admit::SLOTS_DEFAULT,
+    core::{
+        admit::SLOTS_DEFAULT,
+        context::{Key, Value as RawValue},
+        effect::after,
+    },
     id::{RunId, TENANT_DEFAULT},
     loader::InitConfig,
     registry::{self, Registry},
     runtime::{
-        self, Board, Catalog, Config, EmbeddedRunner, Event, Notices, RunStatus, Submission, TaskRunner, Version,
-        Workflow,
+        self, Begin, Board, Catalog, Config, Derived, EmbeddedRunner, Event, Notices, RunStatus, Submission,
+        TaskRunner, Version, Workflow,
     },
     store::{self, Error as StoreError, Store, WorkflowKey},
 };
@@ -35,6 +44,9 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 
 /// How long each package gets to shut down once nothing of it runs that anyone waits for.
 const PACKAGE_GRACE: Duration = Duration::from_secs(2);
+
+/// How long an attempt that was asked to stop may take to do so.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// The folder of unpacked libraries in the data folder.
 const PACKAGES: &str = "packages";
@@ -59,6 +71,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     workflows: Vec<Module>,
     slots: usize,
+    stop_grace: Duration,
     log_level: Level,
     clock: Arc<dyn Clock>,
 }
@@ -89,6 +102,7 @@ impl Engine {
             data_dir: None,
             workflows: Vec::new(),
             slots: SLOTS_DEFAULT,
+            stop_grace: STOP_GRACE,
             log_level: Level::Info,
             clock: Arc::new(SystemClock),
         }
@@ -152,17 +166,7 @@ impl Engine {
             Ok((store::run_list(connection, before, RUNS_MAX)?, store::workflow_list(connection)?))
         });
         let (rows, workflows) = read.await?;
-        let workflows = workflows?;
-        let name = |id| workflows.iter().find(|row| row.id == id).map(|row| row.key.full_name());
-        let statuses = rows?.into_iter().map(|row| RunStatus {
-            id: row.id,
-            workflow: name(row.workflow).unwrap_or_default(),
-            state: row.state,
-            created_at: row.created_at,
-            started_at: row.started_at,
-            finished_at: row.finished_at,
-        });
-        Ok(statuses.collect())
+        Ok(statuses(rows?, &workflows?))
     }
 
     /// Full names of the workflows that can be run.
@@ -234,6 +238,13 @@ impl Builder {
         self
     }
 
+    /// How long an attempt that was asked to stop may take to do so before it is given up; 5 seconds unless told
+    /// otherwise.
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.stop_grace = grace;
+        self
+    }
+
     /// How verbose the logs of packaged tasks are; `Info` unless told otherwise. A package does not even make lines
     /// that are more verbose.
     pub fn log_level(mut self, level: Level) -> Self {
@@ -253,13 +264,13 @@ impl Builder {
     /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used. A package
     /// whose file is gone is no error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
-        let Self { database, data_dir, workflows, slots, log_level, clock } = self;
+        let Self { database, data_dir, workflows, slots, stop_grace, log_level, clock } = self;
         let database = store::database_path(&database)?;
         let folder = database.parent().filter(|parent| !parent.as_os_str().is_empty());
         let data_dir = data_dir.unwrap_or_else(|| folder.unwrap_or(Path::new(".")).to_owned());
         let board = Board::new();
         let n_task_threads = thread::available_parallelism().map_or(1, Into::into);
-        let config = Config { database, slots, n_task_threads, clock: clock.clone(), board: board.clone() };
+        let config = Config { database, slots, stop_grace, n_task_threads, clock: clock.clone(), board: board.clone() };
         let engine = runtime::launch(config).await?;
         let catalog = Arc::new(Catalog::default());
         let registry = Registry::open(registry::Options {
@@ -290,28 +301,69 @@ impl Scheduler {
     /// [`Error::UnknownWorkflow`] and [`Error::AmbiguousWorkflow`] with names that help; [`Error::Input`] if a value
     /// nests too deep.
     pub async fn schedule_workflow(&self, name: &str, context: Context<Value>) -> Result<RunHandle, Error> {
-        let workflow = self.shared.catalog.resolve(name).map_err(|unresolved| {
+        self.submit(RunRequest::new(name, context)).await
+    }
+
+    /// As [`Self::schedule_workflow`], with everything that can be said about a run to be.
+    ///
+    /// # Errors
+    /// As [`Self::schedule_workflow`].
+    pub async fn submit(&self, request: RunRequest) -> Result<RunHandle, Error> {
+        let RunRequest { workflow: name, input, begin, key } = request;
+        let workflow = self.shared.catalog.resolve(&name).map_err(|unresolved| {
             // A workflow may be unknown only because the file of its package is gone.
-            let problem = self.shared.registry.problem(name);
-            problem.map_or_else(|| Error::unresolved(name, unresolved), Error::Registry)
+            let problem = self.shared.registry.problem(&name);
+            problem.map_or_else(|| Error::unresolved(&name, unresolved), Error::Registry)
         })?;
-        let input = input_values(&context).map_err(Error::Input)?;
-        let payload = runtime::input_payload(&input).map_err(|error| {
-            Error::Store(StoreError::Corrupt { reason: format!("the input cannot be written: {error}") })
-        })?;
-        let created_at = self.shared.clock.now();
-        let id = RunId::new(created_at);
-        let permit = self.shared.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
-        let (answer, answered) = oneshot::channel();
-        let submission = Submission { id, workflow, input, payload, created_at, answer };
-        self.shared.engine.send(Event::Submit(Box::new(submission)))?;
-        let phase = answered.await.map_err(|_| Error::ShutDown)??;
-        drop(permit);
-        Ok(RunHandle::new(id, Arc::downgrade(&self.shared), Some(phase)))
+        let input = input_values(&input).map_err(Error::Input)?;
+        let begin = match begin {
+            Beginning::Now => Begin::Now,
+            Beginning::Held => Begin::Held,
+            Beginning::At(at) => Begin::At(at),
+            Beginning::After(wait) => Begin::At(after(self.shared.clock.now(), wait)),
+        };
+        // One key may mean different things to different workflows.
+        let key = key.map(|key| format!("{}/{key}", workflow.version.key.full_name()));
+        let submitted = self.shared.submit(workflow, input, begin, key.clone(), None).await;
+        match (submitted, key) {
+            // A new run can only lose to one that has its key.
+            (Err(Error::Fenced { id }), Some(key)) => {
+                let found = self
+                    .shared
+                    .store()
+                    .read("looking for a key", move |connection| store::run_by_key(connection, &key));
+                let id = found.await??.ok_or(Error::UnknownRun { id })?;
+                Ok(RunHandle::new(id, Arc::downgrade(&self.shared), None))
+            }
+            (submitted, _) => submitted,
+        }
     }
 }
 
 impl Shared {
+    /// Creates a run; returns when that is durable.
+    pub(crate) async fn submit(
+        self: &Arc<Self>,
+        workflow: Workflow,
+        input: BTreeMap<Key, RawValue>,
+        begin: Begin,
+        key: Option<String>,
+        derived: Option<Derived>,
+    ) -> Result<RunHandle, Error> {
+        let payload = runtime::input_payload(&input).map_err(|error| {
+            Error::Store(StoreError::Corrupt { reason: format!("the input cannot be written: {error}") })
+        })?;
+        let created_at = self.clock.now();
+        let id = RunId::new(created_at);
+        let permit = self.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
+        let (answer, answered) = oneshot::channel();
+        let submission = Submission { id, workflow, input, payload, created_at, begin, key, derived, answer };
+        self.engine.send(Event::Submit(Box::new(submission)))?;
+        let phase = answered.await.map_err(|_| Error::ShutDown)??;
+        drop(permit);
+        Ok(RunHandle::new(id, Arc::downgrade(self), Some(phase)))
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.engine.store
     }
@@ -338,6 +390,20 @@ impl Shared {
         self.engine.send(Event::WorkflowAdded(workflow))?;
         Ok(version)
     }
+}
+
+/// The rows as users see them.
+pub(super) fn statuses(rows: Vec<store::RunRow>, workflows: &[store::WorkflowRow]) -> Vec<RunStatus> {
+    let name = |id| workflows.iter().find(|row| row.id == id).map(|row| row.key.full_name());
+    let statuses = rows.into_iter().map(|row| RunStatus {
+        id: row.id,
+        workflow: name(row.workflow).unwrap_or_default(),
+        state: row.state,
+        created_at: row.created_at,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+    });
+    statuses.collect()
 }
 
 /// The engine of a weak handle.

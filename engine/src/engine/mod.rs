@@ -3,20 +3,22 @@
 //! Everything here is a thin layer over the runtime: it resolves names, turns arguments into events for the driver,
 //! and turns what comes back into plain data. Nothing is decided here, and nothing here touches a run directly.
 
+mod control;
 mod handle;
 mod packages;
-mod records;
+mod request;
 mod run_handle;
+mod select;
 
 #[cfg(test)]
 mod authoring_tests;
 #[cfg(test)]
-mod records_tests;
-#[cfg(test)]
 mod tests;
 
 pub use self::{
+    control::Waiting,
     handle::{Builder, Engine, Scheduler},
-    records::{Records, RunFilter, RunSummary, WorkflowRecord},
+    request::RunRequest,
     run_handle::RunHandle,
+    select::Filter,
 };

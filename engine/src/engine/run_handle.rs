@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RunHandle {
     id: RunId,
-    shared: Weak<Shared>,
+    pub(super) shared: Weak<Shared>,
     /// Known from the start for a run that was submitted through this handle.
     phase: Option<watch::Receiver<Phase>>,
 }
@@ -58,7 +58,7 @@ impl RunHandle {
         let ended = phase.wait_for(|phase| !matches!(phase, Phase::Active)).await;
         let ended = ended.map_err(|_| Error::ShutDown)?.clone();
         match ended {
-            Phase::Ended(record) => Ok(RunReport::new(record.picture(None))?),
+            Phase::Ended(record) => Ok(RunReport::new(record.picture())?),
             Phase::Lost(source) => Err(Error::RunLost { id: self.id, source }),
             Phase::Fenced => Err(Error::Fenced { id: self.id }),
             Phase::Active => Err(Error::ShutDown),
@@ -71,7 +71,7 @@ impl RunHandle {
     /// [`Error::ShutDown`], or what the store says.
     pub async fn report(&self) -> Result<RunReport, Error> {
         if let Some(record) = self.ended() {
-            return Ok(RunReport::new(record.picture(None))?);
+            return Ok(RunReport::new(record.picture())?);
         }
         let shared = alive(&self.shared)?;
         let (answer, answered) = oneshot::channel();
@@ -149,10 +149,10 @@ impl RunHandle {
         let (run, workflow, rows) = self.stored(shared).await?;
         let version = Arc::new(stored_version(&workflow)?);
         let (record, _) = load(version, &run, rows)?;
-        Ok(RunReport::new(record.picture(None))?)
+        Ok(RunReport::new(record.picture())?)
     }
 
-    async fn stored(&self, shared: &Shared) -> Result<(RunRow, WorkflowRow, Vec<EventRow>), Error> {
+    pub(super) async fn stored(&self, shared: &Shared) -> Result<(RunRow, WorkflowRow, Vec<EventRow>), Error> {
         let id = self.id;
         let read = shared.store().read("reading a run", move |connection| {
             Ok(match store::run_get(connection, id)? {

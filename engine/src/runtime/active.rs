@@ -1,4 +1,7 @@
 //! A run in the driver's memory, and what is shown of it to others.
+//!
+//! Only the driver changes a run. Others are given pictures: copies of handles and states of one moment, which are
+//! decoded where they are wanted. A run that has ended is shared as it is, as nothing changes it any more.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,8 +14,8 @@ use crate::{
         admit::Admission,
         context::{Key, Value},
         decide::{Run, Task},
-        explain::{Gate, gates},
-        run,
+        explain::{self, gates},
+        run, task,
     },
     id::RunId,
 };
@@ -36,6 +39,23 @@ pub(super) struct ActiveRun {
     /// The number of the next row in its history.
     pub(super) next_sequence: i64,
     pub(super) phase: watch::Sender<Phase>,
+    /// When its time is over, if that is being waited for.
+    pub(super) limit: Option<Timestamp>,
+}
+
+/// A gate in the run, or the one outside of it.
+#[derive(Clone, Debug)]
+pub(crate) enum PictureGate {
+    Core(explain::Gate),
+    Slot { running: usize, slots: usize, held_by: Vec<(RunId, String)> },
+}
+
+/// The slots of an engine as a picture shows them.
+#[derive(Debug)]
+pub(super) struct Slots<'a> {
+    pub(super) admission: &'a Admission,
+    /// Some of those who hold a slot.
+    pub(super) held_by: Vec<(RunId, String)>,
 }
 
 /// A run as it was at one moment; only handles are copied to make one.
@@ -48,18 +68,30 @@ pub(crate) struct Picture {
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
     /// By number, each with the gates that it waits at.
-    pub(crate) tasks: Vec<(Task, Vec<Gate>)>,
+    pub(crate) tasks: Vec<(Task, Vec<PictureGate>)>,
     pub(crate) errors: BTreeMap<u32, Arc<TaskError>>,
     pub(crate) deltas: BTreeMap<u32, BTreeMap<Key, Option<Value>>>,
     pub(crate) context: BTreeMap<Key, (Option<u32>, Value)>,
 }
 
 impl RunRecord {
+    /// What can be seen of a run that nobody drives.
+    pub(crate) fn picture(&self) -> Picture {
+        self.picture_with(None)
+    }
+
     /// What can be seen of the run now; gates only of a run that is being driven.
-    pub(crate) fn picture(&self, admission: Option<&Admission>) -> Picture {
+    pub(super) fn picture_with(&self, slots: Option<&Slots<'_>>) -> Picture {
         let tasks = self.run.tasks().iter().zip(0..).map(|(task, number)| {
-            let gates = admission.map(|admission| gates(&self.run, number, admission)).unwrap_or_default();
-            (task.clone(), gates)
+            let mut waits_at = Vec::new();
+            if let Some(Slots { admission, held_by }) = slots {
+                waits_at.extend(gates(&self.run, number).into_iter().map(PictureGate::Core));
+                if task.state == task::State::Ready && waits_at.is_empty() {
+                    let (running, slots) = (admission.n_running(), admission.slots());
+                    waits_at.push(PictureGate::Slot { running, slots, held_by: held_by.clone() });
+                }
+            }
+            (task.clone(), waits_at)
         });
         Picture {
             id: self.id,

@@ -9,13 +9,20 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use cloacina_workflow::descriptor;
 
 use super::runner::TaskRunner;
 use crate::{
-    core::{graph::Graph, plan, plan::Plan, rule::Rule},
+    core::{
+        graph::Graph,
+        plan::{self, Plan},
+        retry::Policy,
+        rule::{Condition, Rule},
+        task,
+    },
     id::WorkflowId,
     store::{Error as StoreError, WorkflowKey, WorkflowRow},
 };
@@ -136,11 +143,14 @@ impl WorkflowKey {
 
 impl Version {
     /// Whether a run that was pinned to the other version may go on with this one: the same, or a workflow compiled
-    /// into the program that has kept its tasks and what they depend on.
+    /// into the program that has kept its tasks and on what they depend: a history is read with the rules by which it was made.
     pub(crate) fn continues(&self, other: &Self) -> bool {
+        fn identity(task: &plan::Task) -> (&str, &Rule, [bool; 3]) {
+            (&task.id, &task.rule, [task.on_success.is_some(), task.on_failure.is_some(), task.optional])
+        }
         let same_tasks = || {
             self.plan.graph == other.plan.graph
-                && self.plan.tasks.iter().map(|task| &task.id).eq(other.plan.tasks.iter().map(|task| &task.id))
+                && self.plan.tasks.iter().map(identity).eq(other.plan.tasks.iter().map(identity))
         };
         let compiled_in = self.key.digest.is_empty() && other.key.digest.is_empty();
         self.id == other.id || (compiled_in && self.key.full_name() == other.key.full_name() && same_tasks())
@@ -160,16 +170,52 @@ pub(crate) fn plan(workflow: &descriptor::Workflow) -> Result<Plan, PlanError> {
         };
         dependencies.push(task.dependencies.iter().map(number).collect::<Result<Vec<u32>, _>>()?);
     }
-    let tasks = workflow.tasks.iter().map(|task| plan::Task {
-        id: task.id.as_str().into(),
-        function: task.index,
-        blocking: task.blocking,
-        rule: Rule::AllCompleted,
-        priority: task.priority,
-        optional: task.optional,
-        at_most_once: task.at_most_once,
+    let tasks = workflow.tasks.iter().map(|task| {
+        let callback = |index: Option<u32>| {
+            let declared = index.and_then(|index| workflow.callbacks.iter().find(|callback| callback.index == index));
+            declared.map(|callback| plan::Function { index: callback.index, blocking: callback.blocking })
+        };
+        Ok(plan::Task {
+            rule: match &task.trigger_rules {
+                None => Rule::AllCompleted,
+                Some(rule) => Rule::When(condition(rule, &task.id, &numbers)?),
+            },
+            retry: Policy::new(&task.retry),
+            timeout: task.timeout_ms.map(Duration::from_millis),
+            on_success: callback(task.on_success),
+            on_failure: callback(task.on_failure),
+            priority: task.priority,
+            optional: task.optional,
+            at_most_once: task.at_most_once,
+            ..plan::Task::new(&*task.id, plan::Function { index: task.index, blocking: task.blocking })
+        })
     });
-    Ok(Plan { graph: Graph::new(&dependencies)?, tasks: tasks.collect() })
+    let tasks = tasks.collect::<Result<_, PlanError>>()?;
+    let timeout = workflow.timeout_ms.map(Duration::from_millis);
+    Ok(Plan { graph: Graph::new(&dependencies)?, tasks, timeout })
+}
+
+/// The rule with numbers instead of names.
+fn condition(rule: &descriptor::Rule, task: &str, numbers: &HashMap<&str, u32>) -> Result<Condition, PlanError> {
+    let ended = |id: &String, state| match numbers.get(id.as_str()) {
+        Some(number) => Ok(Condition::Ended { task: *number, state }),
+        None => Err(PlanError::UnknownDependency { task: task.to_owned(), dependency: id.clone() }),
+    };
+    let parts = |parts: &[descriptor::Rule]| -> Result<Vec<Condition>, PlanError> {
+        parts.iter().map(|part| condition(part, task, numbers)).collect()
+    };
+    Ok(match rule {
+        descriptor::Rule::Always => Condition::Always,
+        descriptor::Rule::All(rules) => Condition::All(parts(rules)?),
+        descriptor::Rule::Any(rules) => Condition::Any(parts(rules)?),
+        descriptor::Rule::None(rules) => Condition::None(parts(rules)?),
+        descriptor::Rule::TaskSuccess(id) => ended(id, task::State::Completed)?,
+        descriptor::Rule::TaskFailed(id) => ended(id, task::State::Failed)?,
+        descriptor::Rule::TaskSkipped(id) => ended(id, task::State::Skipped)?,
+        descriptor::Rule::ContextValue { key, op, value } => {
+            Condition::Value { key: key.as_str().into(), op: *op, value: value.clone() }
+        }
+    })
 }
 
 /// The version that a row of the store describes.
@@ -237,7 +283,7 @@ mod tests {
             digest: Vec::new(),
             fingerprint: String::new(),
         };
-        let plan = Plan { graph: Graph::new(&[]).unwrap(), tasks: Box::default() };
+        let plan = Plan { graph: Graph::new(&[]).unwrap(), tasks: Box::default(), timeout: None };
         let id = WorkflowId::new(Timestamp::from_unix_micros(0));
         Workflow { version: Arc::new(Version { id, key, plan: Arc::new(plan) }), runner: Arc::new(NoRunner) }
     }
@@ -298,8 +344,8 @@ mod tests {
         let made = plan(&described).unwrap();
         assert_eq!(made.graph.order(), [1, 0]);
         let (a, b) = (made.task(1), made.task(0));
-        assert!(a.blocking && a.at_most_once && !b.blocking && b.optional);
-        assert_eq!((a.function, b.function, b.priority), (1, 3, 5));
+        assert!(a.function.blocking && a.at_most_once && !b.function.blocking && b.optional);
+        assert_eq!((a.function.index, b.function.index, b.priority), (1, 3, 5));
         described.tasks[0].dependencies.push("c".to_owned());
         assert!(matches!(plan(&described), Err(PlanError::UnknownDependency { .. })));
     }

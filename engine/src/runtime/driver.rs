@@ -5,7 +5,7 @@
 //! queued and no timer is set it is blocked.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::Ordering,
@@ -14,30 +14,31 @@ use std::{
     time::Duration,
 };
 
-use cloacina_workflow::{TaskError, Timestamp};
+use cloacina_workflow::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::{
     active::{ActiveRun, RunRecord},
+    attempt::Underway,
     catalog::{Version, Workflow},
-    event::{Event, Inspected, Phase, Submission},
+    event::{Begin, Derived, Event, Inspected, Phase, Submission},
     history::{self, AttemptFacts},
     notice::{Notice, NoticeKind},
-    runner::{Attempt, AttemptKey, Completion, Ended, Surroundings},
+    runner::{AttemptKey, Surroundings},
     timer::{Timer, Timers},
 };
 use crate::{
     Error,
     core::{
-        admit::Admission,
-        decide::{self, End, Run, decide},
+        admit::{Admission, Role},
+        decide::{self, Refused, Run, decide},
         effect::{Decision, Effect, FailReason, Transition},
         rule::SkipReason,
         task,
     },
     id::{RunId, WorkflowId},
     store::{
-        Commit, Committer, Error as StoreError, EventRow, NewRun, Outcome, RunRow, RunUpdate, Store,
+        Commit, Committer, Error as StoreError, EventRow, Kind, NewRun, Outcome, RunRow, RunUpdate, Store,
         epoch_close_in_txn, event_list,
     },
 };
@@ -64,6 +65,12 @@ pub(super) struct Driver {
     pub(super) versions: HashMap<WorkflowId, Arc<Version>>,
     pub(super) admission: Admission,
     pub(super) timers: Timers,
+    /// Attempts and callbacks that hold a slot.
+    pub(super) underway: HashMap<AttemptKey, Underway>,
+    /// How long an attempt that was asked to stop may take to do so.
+    pub(super) stop_grace: Duration,
+    /// Attempts that were given up and have not ended since.
+    pub(super) n_abandoned: usize,
     /// Decided in this batch, not handed on yet.
     pub(super) commits: Vec<Commit>,
     /// What follows from each commit that the store has not answered, in order.
@@ -84,9 +91,22 @@ pub(super) struct Dormant {
 /// What is to be done when a commit is durable.
 pub(super) struct Pending {
     run: RunId,
-    answer: Option<oneshot::Sender<Result<watch::Receiver<Phase>, Error>>>,
+    answer: Option<Answer>,
     decision: Decision,
     at: Timestamp,
+}
+
+impl Pending {
+    /// Nothing follows but that the order is kept.
+    pub(super) fn nothing(run: RunId, at: Timestamp) -> Self {
+        Self { run, answer: None, decision: Decision::default(), at }
+    }
+}
+
+/// Who waits for a commit.
+pub(super) enum Answer {
+    Submitted(oneshot::Sender<Result<watch::Receiver<Phase>, Error>>),
+    Controlled(oneshot::Sender<Result<(), Error>>),
 }
 
 /// How far shutting down is.
@@ -120,9 +140,7 @@ impl Driver {
                 }
             }
             while let Some(timer) = self.timers.pop_due(now) {
-                match timer {
-                    Timer::ShutdownDeadline => self.abandon(now),
-                }
+                self.ring(timer, now);
             }
             self.admit(now);
             self.flush();
@@ -141,6 +159,7 @@ impl Driver {
         match event {
             Event::Submit(submission) => self.submit(*submission, now),
             Event::Ended(ended) => self.end(*ended),
+            Event::Control { run, action, by, answer } => self.control(run, &action, &by, answer, now),
             Event::Committed(outcomes) => {
                 for outcome in outcomes {
                     self.committed(outcome, now);
@@ -156,7 +175,7 @@ impl Driver {
             }
             Event::Inspect { run, answer } => {
                 let inspected = match self.runs.get(&run) {
-                    Some(active) => Inspected::Live(active.record.picture(Some(&self.admission))),
+                    Some(active) => Inspected::Live(active.record.picture_with(Some(&self.slots()))),
                     None if self.dormant.contains_key(&run) => Inspected::Dormant,
                     None => Inspected::Elsewhere,
                 };
@@ -168,51 +187,47 @@ impl Driver {
     }
 
     fn submit(&mut self, submission: Submission, now: Timestamp) {
-        let Submission { id, workflow, input, payload, created_at, answer } = submission;
+        let Submission { id, workflow, input, payload, created_at, begin, key, derived, answer } = submission;
         if self.stopping != Stopping::No {
             answer.send(Err(Error::ShutDown)).ok();
             return;
         }
         let Workflow { version, runner } = workflow;
         let workflow = version.id;
-        let mut run = Run::new(version.plan.clone(), &input);
-        let decision = match decide(&mut run, decide::Event::Start, now) {
-            Ok(decision) => decision,
-            Err(refused) => {
-                tracing::error!(run.id = %id, %refused, "a new run could not be started");
+        let run = Run::new(version.plan.clone(), &input);
+        let record = RunRecord { id, version, run, created_at, errors: BTreeMap::new() };
+        let mut active =
+            ActiveRun { record, runner, next_sequence: 1, phase: watch::Sender::new(Phase::Active), limit: None };
+        let begun = match begin {
+            Begin::Now => decide(&mut active.record.run, decide::Event::Start, now),
+            Begin::At(until) => decide(&mut active.record.run, decide::Event::Delay { until }, now),
+            Begin::Held => Ok(Decision::default()),
+        };
+        let begun = begun.map_err(|refused| refused.to_string()).and_then(|decision| {
+            let mut commit = active.commit(self.epoch, &decision, now, AttemptFacts::default());
+            match derived {
+                None => Ok((commit, decision)),
+                Some(derived) => {
+                    // What is reused takes the place of what the start would have offered.
+                    let decision = active.derive(derived, &mut commit, now)?;
+                    Ok((commit, decision))
+                }
+            }
+        });
+        let (mut commit, decision) = match begun {
+            Ok(begun) => begun,
+            Err(reason) => {
+                tracing::error!(run.id = %id, reason, "a new run could not be started");
+                answer.send(Err(StoreError::Corrupt { reason }.into())).ok();
                 return;
             }
         };
-        let record = RunRecord { id, version, run, created_at, errors: Default::default() };
-        let mut active = ActiveRun { record, runner, next_sequence: 1, phase: watch::Sender::new(Phase::Active) };
-        let mut commit = active.commit(self.epoch, &decision, now, None);
         commit.events.insert(0, history::created_row(created_at, payload));
-        commit.create = Some(NewRun { workflow, state: active.record.run.state(), created_at, started_at: Some(now) });
+        let (state, started_at) = (active.record.run.state(), active.record.run.started_at());
+        commit.create = Some(NewRun { workflow, state, created_at, started_at, key });
+        commit.update = commit.update.filter(|update| update.finished_at.is_some());
         self.runs.insert(id, active);
-        self.queue(commit, Pending { run: id, answer: Some(answer), decision, at: now });
-    }
-
-    fn end(&mut self, ended: Ended) {
-        let Ended { key, result, payload, started_at, finished_at } = ended;
-        self.admission.release();
-        let Some(active) = self.runs.get_mut(&key.run) else { return };
-        let (end, error) = match result {
-            Ok(delta) => (End::Completed(delta), None),
-            Err(error) => (End::Failed(FailReason::Attempt), Some(error)),
-        };
-        let event = decide::Event::End { task: key.task, attempt: key.attempt, end };
-        match decide(&mut active.record.run, event, finished_at) {
-            Ok(decision) => {
-                if let Some(error) = error {
-                    active.record.errors.insert(key.task, Arc::new(error));
-                }
-                let facts = AttemptFacts { payload, started_at: Some(started_at) };
-                let commit = active.commit(self.epoch, &decision, finished_at, Some(facts));
-                self.queue(commit, Pending { run: key.run, answer: None, decision, at: finished_at });
-            }
-            // A late end of an attempt that was given up changes nothing.
-            Err(refused) => tracing::warn!(run.id = %key.run, task = key.task, %refused, "an attempt's end is ignored"),
-        }
+        self.queue(commit, Pending { run: id, answer: Some(Answer::Submitted(answer)), decision, at: now });
     }
 
     /// Gives free slots to those who wait for one.
@@ -221,14 +236,21 @@ impl Driver {
             return;
         }
         while let Some(candidate) = self.admission.admit() {
-            let Some(active) = self.runs.get_mut(&candidate.run) else {
+            let (run, task) = (candidate.run, candidate.task);
+            let Some(active) = self.runs.get_mut(&run) else {
                 self.admission.release();
                 continue;
             };
-            match decide(&mut active.record.run, decide::Event::Admit { task: candidate.task }, now) {
-                Ok(decision) => self.enact(candidate.run, decision, now),
+            if candidate.role == Role::Callback {
+                self.start_callback(run, task, now);
+                continue;
+            }
+            match decide(&mut active.record.run, decide::Event::Admit { task }, now) {
+                Ok(decision) => self.enact(run, decision, now, None),
+                // It is offered again when its gate opens. Who was cancelled, or offered twice, waits no more.
+                Err(Refused::Gated | Refused::Task(_)) => self.admission.release(),
                 Err(refused) => {
-                    tracing::error!(run.id = %candidate.run, %refused, "a task could not be admitted");
+                    tracing::error!(run.id = %run, %refused, "a task could not be admitted");
                     self.admission.release();
                 }
             }
@@ -236,18 +258,30 @@ impl Driver {
     }
 
     /// Stores a decision if it must be, otherwise performs it at once.
-    fn enact(&mut self, run: RunId, decision: Decision, now: Timestamp) {
-        if decision.transitions.is_empty() {
-            self.perform(run, &decision.effects, now);
+    pub(super) fn enact(&mut self, run: RunId, decision: Decision, now: Timestamp, answer: Option<Answer>) {
+        self.enact_with(run, decision, now, answer, AttemptFacts::default());
+    }
+
+    /// As [`Self::enact`], with what the attempt left that the decision ends.
+    pub(super) fn enact_with(
+        &mut self,
+        run: RunId,
+        decision: Decision,
+        at: Timestamp,
+        answer: Option<Answer>,
+        facts: AttemptFacts,
+    ) {
+        if decision.transitions.is_empty() && answer.is_none() {
+            self.perform(run, &decision.effects, at);
             return;
         }
         if let Some(active) = self.runs.get_mut(&run) {
-            let commit = active.commit(self.epoch, &decision, now, None);
-            self.queue(commit, Pending { run, answer: None, decision, at: now });
+            let commit = active.commit(self.epoch, &decision, at, facts);
+            self.queue(commit, Pending { run, answer, decision, at });
         }
     }
 
-    fn queue(&mut self, commit: Commit, pending: Pending) {
+    pub(super) fn queue(&mut self, commit: Commit, pending: Pending) {
         self.commits.push(commit);
         self.pending.push_back(pending);
     }
@@ -272,8 +306,7 @@ impl Driver {
         match outcome {
             Outcome::Committed => {
                 if let (Some(answer), Some(active)) = (answer, self.runs.get(&run)) {
-                    // The run goes on even if whoever submitted it has gone.
-                    answer.send(Ok(active.phase.subscribe())).ok();
+                    answer.done(active);
                 }
                 self.announce(run, &decision.transitions, at);
                 self.perform(run, &decision.effects, now);
@@ -281,13 +314,13 @@ impl Driver {
             Outcome::Fenced | Outcome::Duplicate => {
                 tracing::warn!(run.id = %run, "another engine has taken over the run");
                 if let Some(answer) = answer {
-                    answer.send(Err(Error::Fenced { id: run })).ok();
+                    answer.refuse(Error::Fenced { id: run });
                 }
                 self.lose(run, Phase::Fenced);
             }
             Outcome::Failed(error) => {
                 if let Some(answer) = answer {
-                    answer.send(Err(Error::RunLost { id: run, source: error.clone() })).ok();
+                    answer.refuse(Error::RunLost { id: run, source: error.clone() });
                 }
                 if self.runs.contains_key(&run) {
                     tracing::error!(run.id = %run, %error, "the store failed, the run stops until the next start");
@@ -304,34 +337,37 @@ impl Driver {
                 Effect::Offer { task } => {
                     if let Some(active) = self.runs.get(&run) {
                         let priority = active.record.version.plan.task(task).priority;
-                        self.admission.offer(run, task, priority);
+                        self.admission.offer(run, task, Role::Task, priority);
                     }
                 }
-                Effect::Perform { task, attempt } => self.start(AttemptKey { run, task, attempt }, now),
+                Effect::OfferCallback { task } => {
+                    if let Some(active) = self.runs.get(&run) {
+                        let priority = active.record.version.plan.task(task).priority;
+                        self.admission.offer(run, task, Role::Callback, priority);
+                    }
+                }
+                Effect::Perform { task, attempt } => {
+                    self.start(AttemptKey { run, task, attempt, role: Role::Task }, now);
+                }
+                Effect::Stop { task, attempt } => {
+                    self.ask_to_stop(AttemptKey { run, task, attempt, role: Role::Task }, now);
+                }
+                Effect::WakeTask { task, at } => self.timers.set(at, Timer::TaskDue { run, task }),
+                Effect::WakeRun { at } => self.timers.set(at, Timer::RunDue { run }),
+                Effect::LimitRun { at } => {
+                    if let Some(active) = self.runs.get_mut(&run) {
+                        active.limit = Some(at);
+                        self.timers.set(at, Timer::RunLimit { run });
+                    }
+                }
                 Effect::Finish => {
-                    if let Some(ActiveRun { record, phase, .. }) = self.runs.remove(&run) {
+                    if let Some(ActiveRun { record, phase, limit, .. }) = self.runs.remove(&run) {
+                        if let Some(at) = limit {
+                            self.timers.unset(at, Timer::RunLimit { run });
+                        }
                         phase.send_replace(Phase::Ended(Arc::new(record)));
                     }
                 }
-            }
-        }
-    }
-
-    fn start(&mut self, key: AttemptKey, now: Timestamp) {
-        let Some(active) = self.runs.get(&key.run) else {
-            self.admission.release();
-            return;
-        };
-        let plan = active.record.version.plan.clone();
-        let task = plan.task(key.task).id.clone();
-        self.put(key.run, Some((&task, key.attempt)), now, || NoticeKind::Started);
-        let started_at = active.record.run.tasks()[key.task as usize].started_at.unwrap_or(now);
-        let completion = Completion::new(key, task, started_at, self.surroundings.clone());
-        match active.record.run.view(key.task) {
-            Some(view) => active.runner.start(Attempt { key, plan, view: view.clone(), completion }),
-            None => {
-                let message = "the task has no view of the context".to_owned();
-                completion.complete(Err(TaskError::Permanent { message }));
             }
         }
     }
@@ -344,18 +380,37 @@ impl Driver {
         let Some(active) = self.runs.get(&run) else { return };
         let name = |task: u32| active.record.version.plan.task(task).id.clone();
         for transition in transitions {
+            let error = |task: &u32| active.record.errors.get(task).map(|error| (**error).clone());
             let (about, kind) = match transition {
                 Transition::RunStarted => (None, NoticeKind::RunStarted),
+                Transition::RunPaused { .. } => (None, NoticeKind::RunPaused),
+                Transition::RunResumed { .. } => (None, NoticeKind::RunResumed),
+                Transition::RunCancelRequested { .. } => (None, NoticeKind::RunCancelling),
+                Transition::RunTimedOut => (None, NoticeKind::RunTimedOut),
                 Transition::RunFinished { state } => (None, NoticeKind::RunFinished { state: *state }),
-                Transition::AttemptStarted { .. } => continue,
+                Transition::AttemptStarted { .. }
+                | Transition::RunDelayed { .. }
+                | Transition::RetryRequested { .. }
+                // Told where its error is known.
+                | Transition::CallbackEnded { .. } => continue,
                 Transition::AttemptInterrupted { task, attempt } => (Some((*task, *attempt)), NoticeKind::Interrupted),
                 Transition::TaskCompleted { task, attempt } => (Some((*task, *attempt)), NoticeKind::Completed),
+                Transition::AttemptFailed { task, attempt, due_at, .. } => {
+                    let Some(error) = error(task) else { continue };
+                    (Some((*task, *attempt)), NoticeKind::Retrying { error, at: *due_at })
+                }
                 Transition::TaskFailed { task, attempt, .. } => {
-                    let Some(error) = active.record.errors.get(task) else { continue };
-                    (Some((*task, *attempt)), NoticeKind::Failed { error: (**error).clone() })
+                    let Some(error) = error(task) else { continue };
+                    (Some((*task, *attempt)), NoticeKind::Failed { error })
+                }
+                Transition::TaskCancelled { task, attempt, .. } => {
+                    (Some((*task, attempt.unwrap_or(0))), NoticeKind::Cancelled)
                 }
                 Transition::TaskSkipped { task, reason: SkipReason::UpstreamFailed { dependency } } => {
                     (Some((*task, 0)), NoticeKind::Skipped { because_of: name(*dependency) })
+                }
+                Transition::TaskSkipped { task, reason: SkipReason::RuleNotMet } => {
+                    (Some((*task, 0)), NoticeKind::RuledOut)
                 }
                 Transition::ContextConflict(conflict) => {
                     let (winner, loser) = (name(conflict.winner), name(conflict.loser));
@@ -367,7 +422,13 @@ impl Driver {
         }
     }
 
-    fn put(&self, run: RunId, about: Option<(&Arc<str>, u32)>, at: Timestamp, kind: impl FnOnce() -> NoticeKind) {
+    pub(super) fn put(
+        &self,
+        run: RunId,
+        about: Option<(&Arc<str>, u32)>,
+        at: Timestamp,
+        kind: impl FnOnce() -> NoticeKind,
+    ) {
         let board = &self.surroundings.board;
         if board.is_watched() {
             let (task, attempt) = about.map_or((None, 0), |(task, attempt)| (Some(task.clone()), attempt));
@@ -429,11 +490,11 @@ impl Driver {
                 }
             };
             let runner = workflow.runner.clone();
-            let mut active = ActiveRun { record, runner, next_sequence, phase };
+            let mut active = ActiveRun { record, runner, next_sequence, phase, limit: None };
             match decide::recover(&mut active.record.run, self.closed_in_order, now) {
                 Ok(decision) => {
                     self.runs.insert(row.id, active);
-                    self.enact(row.id, decision, now);
+                    self.enact(row.id, decision, now, None);
                 }
                 Err(refused) => tracing::error!(run.id = %row.id, %refused, "the run cannot go on"),
             }
@@ -455,7 +516,7 @@ impl Driver {
     }
 
     /// Records what still runs as interrupted; whatever it does from now on counts no more.
-    fn abandon(&mut self, now: Timestamp) {
+    pub(super) fn abandon(&mut self, now: Timestamp) {
         if self.stopping == Stopping::Abandoned {
             return;
         }
@@ -471,7 +532,7 @@ impl Driver {
             for task in tasks {
                 let Some(active) = self.runs.get_mut(&run) else { break };
                 match decide(&mut active.record.run, decide::Event::Interrupt { task }, now) {
-                    Ok(decision) => self.enact(run, decision, now),
+                    Ok(decision) => self.enact(run, decision, now, None),
                     Err(refused) => tracing::error!(run.id = %run, task, %refused, "an attempt cannot be abandoned"),
                 }
             }
@@ -517,7 +578,24 @@ impl Driver {
             }
         }
         self.committer = None;
-        Stopped { store: self.store, has_abandoned: self.admission.n_running() > 0 }
+        Stopped { store: self.store, has_abandoned: self.admission.n_running() > 0 || self.n_abandoned > 0 }
+    }
+}
+
+impl Answer {
+    /// The commit is durable. The run goes on even if whoever asked has gone.
+    fn done(self, active: &ActiveRun) {
+        match self {
+            Self::Submitted(answer) => drop(answer.send(Ok(active.phase.subscribe()))),
+            Self::Controlled(answer) => drop(answer.send(Ok(()))),
+        }
+    }
+
+    fn refuse(self, error: Error) {
+        match self {
+            Self::Submitted(answer) => drop(answer.send(Err(error))),
+            Self::Controlled(answer) => drop(answer.send(Err(error))),
+        }
     }
 }
 
@@ -530,14 +608,20 @@ pub(super) struct Stopped {
 
 impl ActiveRun {
     /// The commit of a decision about this run.
-    fn commit(&mut self, epoch: i64, decision: &Decision, at: Timestamp, attempt: Option<AttemptFacts>) -> Commit {
+    fn commit(&mut self, epoch: i64, decision: &Decision, at: Timestamp, attempt: AttemptFacts) -> Commit {
         let plan = self.record.version.plan.clone();
-        let events = history::rows(&plan, &mut self.next_sequence, &decision.transitions, at, attempt);
+        let events = history::rows(&plan, &mut self.next_sequence, &decision.transitions, at, Some(attempt));
+        let state = self.record.run.state();
         let mut update = None;
         for transition in &decision.transitions {
             match transition {
                 Transition::RunFinished { state } => {
-                    update = Some(RunUpdate { state: *state, started_at: None, finished_at: Some(at) });
+                    let started_at = self.record.run.started_at();
+                    update = Some(RunUpdate { state: *state, started_at, finished_at: Some(at) });
+                }
+                Transition::RunStarted | Transition::RunPaused { .. } | Transition::RunResumed { .. } => {
+                    let finished_at = self.record.run.finished_at();
+                    update = Some(RunUpdate { state, started_at: self.record.run.started_at(), finished_at });
                 }
                 Transition::TaskFailed { task, reason: FailReason::Interrupted, .. } => {
                     let error = history::interrupted_error(&plan, *task);
@@ -547,6 +631,35 @@ impl ActiveRun {
             }
         }
         Commit { run: self.record.id, epoch, create: None, events, update }
+    }
+
+    /// Gives a run that has just begun what completed in the run from which it is derived.
+    fn derive(&mut self, derived: Derived, commit: &mut Commit, now: Timestamp) -> Result<Decision, String> {
+        let run = self.record.id;
+        let mut rows = vec![history::derived_row(1, now, &derived)];
+        rows.append(&mut commit.events);
+        rows.extend(derived.reused);
+        for (row, sequence) in rows.iter_mut().zip(1..) {
+            row.sequence = sequence;
+        }
+        self.next_sequence = rows.last().map_or(1, |row| row.sequence + 1);
+        for row in rows.iter().filter(|row| row.kind == Kind::TaskReused) {
+            history::replay_row(&mut self.record, row.clone()).map_err(|error| format!("run {run}: {error}"))?;
+        }
+        commit.events = rows;
+        let state = self.record.run.state();
+        if state.is_terminal() {
+            // With the other input the rules let nothing run.
+            let finished = [Transition::RunFinished { state }];
+            let plan = self.record.version.plan.clone();
+            commit.events.extend(history::rows(&plan, &mut self.next_sequence, &finished, now, None));
+            let started_at = self.record.run.started_at();
+            commit.update = Some(RunUpdate { state, started_at, finished_at: Some(now) });
+            return Ok(Decision { transitions: finished.into(), effects: vec![Effect::Finish] });
+        }
+        let mut decision = decide::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
+        decision.transitions.insert(0, Transition::RunStarted);
+        Ok(decision)
     }
 }
 

@@ -3,7 +3,7 @@
 //! An `async fn` is a task of that runtime, a plain `fn` runs on one of its blocking threads; either way a task that
 //! blocks can delay its neighbors and never the engine.
 
-use std::{fmt, future, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use cloacina_workflow::{__private::v1 as sdk, Function, TaskError};
 use tokio::runtime::Handle;
@@ -26,8 +26,8 @@ impl EmbeddedRunner {
 impl TaskRunner for EmbeddedRunner {
     fn start(&self, attempt: Attempt) {
         let task = attempt.plan.task(attempt.key.task);
-        let Some(function) = self.functions.get(task.function as usize).copied() else {
-            let message = format!("the workflow has no function {}", task.function);
+        let Some(function) = self.functions.get(attempt.function.index as usize).copied() else {
+            let message = format!("the workflow has no function {}", attempt.function.index);
             attempt.completion.complete(Err(TaskError::Permanent { message }));
             return;
         };
@@ -37,20 +37,22 @@ impl TaskRunner for EmbeddedRunner {
             task.name = %task.id,
             attempt = attempt.key.attempt
         );
-        if task.blocking {
+        if attempt.function.blocking {
             let tasks = self.tasks.clone();
             self.tasks.spawn_blocking(move || {
                 let _entered = span.enter();
                 let (attempt, completion) = prepare(function, attempt);
-                let result = attempt
-                    .and_then(|attempt| attempt.run_blocking(|future| tasks.block_on(future), future::pending()));
+                let stop = completion.stop();
+                let result =
+                    attempt.and_then(|attempt| attempt.run_blocking(|future| tasks.block_on(future), stop.asked()));
                 completion.complete(result);
             });
         } else {
             let run = async move {
                 let (attempt, completion) = prepare(function, attempt);
+                let stop = completion.stop();
                 let result = match attempt {
-                    Ok(attempt) => attempt.run(future::pending()).await,
+                    Ok(attempt) => attempt.run(stop.asked()).await,
                     Err(error) => Err(error),
                 };
                 completion.complete(result);

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     Error,
-    core::context::{Key, Value},
+    core::{
+        context::{Key, Value},
+        effect::Actor,
+    },
     id::RunId,
     store::{Error as StoreError, EventRow, Outcome, RunRow},
 };
@@ -26,6 +29,8 @@ pub(crate) enum Event {
     Submit(Box<Submission>),
     /// An attempt ended.
     Ended(Box<Ended>),
+    /// Somebody asks something of a run.
+    Control { run: RunId, action: Action, by: Actor, answer: oneshot::Sender<Result<(), Error>> },
     /// The store answers the oldest commits, in order.
     Committed(Vec<Outcome>),
     /// Code that runs may wait for is there now.
@@ -53,6 +58,41 @@ pub(crate) enum Inspected {
     Elsewhere,
 }
 
+/// What can be asked of a run that has not ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Start,
+    Pause,
+    Resume,
+    Cancel,
+    /// Do not wait for the time of the task's next attempt.
+    RetryNow {
+        task: String,
+    },
+}
+
+/// When a new run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    Now,
+    At(Timestamp),
+    /// When somebody starts it.
+    Held,
+}
+
+/// From where a new run takes results.
+#[derive(Debug)]
+pub(crate) struct Derived {
+    pub(crate) from: RunId,
+    /// `rerun` or `fork`.
+    pub(crate) how: &'static str,
+    /// The task from which it runs anew, for a fork.
+    pub(crate) task: Option<String>,
+    pub(crate) by: Actor,
+    /// The rows of what is not run again; their sequence is given to them later.
+    pub(crate) reused: Vec<EventRow>,
+}
+
 /// A run to be.
 pub(crate) struct Submission {
     pub(crate) id: RunId,
@@ -61,6 +101,11 @@ pub(crate) struct Submission {
     /// The input as it is stored.
     pub(crate) payload: Vec<u8>,
     pub(crate) created_at: Timestamp,
+    pub(crate) begin: Begin,
+    /// Whoever submits the same again gets the same run.
+    pub(crate) key: Option<String>,
+    /// Only with [`Begin::Now`].
+    pub(crate) derived: Option<Derived>,
     /// Told when the submission is durable.
     pub(crate) answer: oneshot::Sender<Result<watch::Receiver<Phase>, Error>>,
 }

@@ -3,10 +3,17 @@
 //! | kind | payload |
 //! |---|---|
 //! | `run_created` | the input: `{"key": value}` |
+//! | `run_delayed` | `{"until": "time"}` |
+//! | `run_derived` | `{"from": "run", "how": "rerun", "task": "id or null", "by": "who"}` |
+//! | `run_paused`, `run_resumed`, `run_cancel_requested`, `retry_requested` | `{"by": "who"}` |
 //! | `run_finished` | `{"state": "completed"}` |
 //! | `task_completed` | `{"set": {}, "unset": []}`, absent if both are empty |
-//! | `task_failed` | `{"reason": "attempt", "kind", "message", "details", "retryable", "retry_after_ms"}` |
-//! | `task_skipped` | `{"reason": "upstream_failed", "dependency": "id"}` |
+//! | `task_reused` | as `task_completed`; the task completed in the run from which this one was derived |
+//! | `attempt_failed`, `task_failed` | `{"reason": "attempt", "kind", "message", "details", "retryable", "retry_after_ms", "due_at"}` |
+//! | `task_cancelled` | `{"abandoned": false}`, with the error as above if an attempt was under way |
+//! | `attempt_fenced` | `{"result": "completed"}`: an end that came too late to count |
+//! | `callback_completed`, `callback_failed` | `{"callback": "on_failure", "error": null}` |
+//! | `task_skipped` | `{"reason": "upstream_failed", "dependency": "id"}` or `{"reason": "rule_not_met"}` |
 //! | `context_conflict` | `{"key", "winner": "id", "loser": "id"}` |
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -15,12 +22,12 @@ use cloacina_workflow::{ErrorRecord, TaskError, Timestamp, payload::Delta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::{active::RunRecord, catalog::Version, report::RunEvent};
+use super::{active::RunRecord, catalog::Version, event::Derived, report::RunEvent};
 use crate::{
     core::{
         context::{Key, Value},
-        decide::{self, End, INTERRUPTIONS_MAX, Past},
-        effect::{FailReason, Transition},
+        decide::{self, INTERRUPTIONS_MAX, Past, PastEnd},
+        effect::{Actor, FailReason, Transition},
         plan::Plan,
         rule::SkipReason,
     },
@@ -38,29 +45,36 @@ struct FailurePayload {
     retryable: bool,
     #[serde(default)]
     retry_after_ms: Option<u64>,
+    /// Microseconds since the epoch; when the next attempt comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_at: Option<u64>,
+    /// For a task that was cancelled: whether its attempt did not stop when it was asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    abandoned: Option<bool>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum FailReasonName {
     Attempt,
+    TimedOut,
+    Panicked,
+    Cancelled,
     Interrupted,
 }
 
-/// What an attempt left, for the rows of its end.
+/// What an attempt or a callback left, for the rows of its end.
+#[derive(Default)]
 pub(super) struct AttemptFacts {
+    /// The delta.
     pub(super) payload: Option<Vec<u8>>,
+    pub(super) error: Option<Arc<TaskError>>,
     pub(super) started_at: Option<Timestamp>,
 }
 
 /// The delta as it is stored; nothing for an empty one.
 pub(super) fn delta_payload(delta: &Delta) -> serde_json::Result<Option<Vec<u8>>> {
     if delta.is_empty() { Ok(None) } else { serde_json::to_vec(delta).map(Some) }
-}
-
-/// The error of a last attempt as it is stored.
-pub(super) fn error_payload(error: &TaskError) -> Vec<u8> {
-    failure_payload(error, FailReasonName::Attempt)
 }
 
 /// The input as it is stored.
@@ -83,56 +97,133 @@ pub(super) fn created_row(at: Timestamp, input: Vec<u8>) -> EventRow {
     row(0, Kind::RunCreated, at, Some(input))
 }
 
+/// The row that says from which run another one is derived.
+pub(super) fn derived_row(sequence: i64, at: Timestamp, derived: &Derived) -> EventRow {
+    let Derived { from, how, task, by, .. } = derived;
+    let payload = json!({ "from": from.to_string(), "how": how, "task": task, "by": &**by });
+    row(sequence, Kind::RunDerived, at, Some(payload.to_string().into_bytes()))
+}
+
+/// The row by which a derived run has the result of a task that completed; nothing for other rows.
+pub(crate) fn reused_row(row: &EventRow) -> Option<EventRow> {
+    let completed = matches!(row.kind, Kind::TaskCompleted | Kind::TaskReused);
+    completed.then(|| EventRow { kind: Kind::TaskReused, ..row.clone() })
+}
+
+/// Moves a run by one row of its history.
+pub(super) fn replay_row(record: &mut RunRecord, row: EventRow) -> Result<(), String> {
+    let (sequence, at) = (row.sequence, row.at);
+    match past(row, &mut record.errors)? {
+        Some(past) => decide::replay(&mut record.run, past, at).map_err(|error| format!("row {sequence}: {error}")),
+        None => Ok(()),
+    }
+}
+
+/// The row of a late end.
+pub(super) fn fenced_row(sequence: i64, task: u32, attempt: u32, at: Timestamp, completed: bool) -> EventRow {
+    let result = if completed { "completed" } else { "failed" };
+    let mut row = row(sequence, Kind::AttemptFenced, at, Some(json!({ "result": result }).to_string().into_bytes()));
+    (row.task, row.attempt) = (Some(number(task)), Some(number(attempt)));
+    row
+}
+
 /// The rows of one decision's transitions. `attempt` belongs to the transition that ends one, if there is any.
 pub(super) fn rows(
     plan: &Plan,
     next_sequence: &mut i64,
     transitions: &[Transition],
     at: Timestamp,
-    mut attempt: Option<AttemptFacts>,
+    attempt: Option<AttemptFacts>,
 ) -> Vec<EventRow> {
-    let name = |task: u32| &*plan.task(task).id;
+    let mut attempt = attempt;
     let rows = transitions.iter().map(|transition| {
         let sequence = *next_sequence;
         *next_sequence += 1;
-        let (kind, ends, payload) = match transition {
-            Transition::RunStarted => (Kind::RunStarted, None, None),
-            Transition::RunFinished { state } => (Kind::RunFinished, None, Some(json!({ "state": state.as_str() }))),
-            Transition::AttemptStarted { task, attempt } => (Kind::AttemptStarted, Some((*task, *attempt)), None),
-            Transition::AttemptInterrupted { task, attempt } => {
-                (Kind::AttemptInterrupted, Some((*task, *attempt)), None)
-            }
-            Transition::TaskCompleted { task, attempt } => (Kind::TaskCompleted, Some((*task, *attempt)), None),
-            Transition::TaskFailed { task, attempt, .. } => (Kind::TaskFailed, Some((*task, *attempt)), None),
-            Transition::TaskSkipped { task, reason } => {
-                let SkipReason::UpstreamFailed { dependency } = reason;
-                let payload = json!({ "reason": reason.as_str(), "dependency": name(*dependency) });
-                (Kind::TaskSkipped, Some((*task, 0)), Some(payload))
-            }
-            Transition::ContextConflict(conflict) => {
-                let (winner, loser) = (name(conflict.winner), name(conflict.loser));
-                let payload = json!({ "key": &*conflict.key, "winner": winner, "loser": loser });
-                (Kind::ContextConflict, None, Some(payload))
-            }
-        };
+        let (kind, about, payload) = described(plan, transition);
         let mut row = row(sequence, kind, at, payload.map(|json| json.to_string().into_bytes()));
-        row.task = ends.map(|(task, _)| number(task));
-        row.attempt = ends.map(|(_, attempt)| number(attempt));
-        match transition {
-            Transition::TaskFailed { task, reason: FailReason::Interrupted, .. } => {
-                let error = interrupted_error(plan, *task);
-                row.payload = Some(failure_payload(&error, FailReasonName::Interrupted));
-            }
-            Transition::TaskCompleted { .. } | Transition::TaskFailed { .. } => {
-                if let Some(facts) = attempt.take() {
-                    (row.payload, row.started_at) = (facts.payload, facts.started_at);
-                }
-            }
-            _ => {}
-        }
+        row.task = about.map(|(task, _)| number(task));
+        row.attempt = about.and_then(|(_, attempt)| attempt).map(number);
+        add_facts(plan, transition, &mut row, &mut attempt);
         row
     });
     rows.collect()
+}
+
+/// A task and perhaps an attempt.
+type About = (u32, Option<u32>);
+
+/// What the row of a transition says without the attempt's own result.
+fn described(plan: &Plan, transition: &Transition) -> (Kind, Option<About>, Option<Json>) {
+    let name = |task: u32| &*plan.task(task).id;
+    let by = |by: &Actor| Some(json!({ "by": &**by }));
+    match transition {
+        Transition::RunDelayed { until } => (Kind::RunDelayed, None, Some(json!({ "until": until.unix_micros() }))),
+        Transition::RunStarted => (Kind::RunStarted, None, None),
+        Transition::RunPaused { by: who } => (Kind::RunPaused, None, by(who)),
+        Transition::RunResumed { by: who } => (Kind::RunResumed, None, by(who)),
+        Transition::RunCancelRequested { by: who } => (Kind::RunCancelRequested, None, by(who)),
+        Transition::RunTimedOut => (Kind::RunTimedOut, None, None),
+        Transition::RunFinished { state } => (Kind::RunFinished, None, Some(json!({ "state": state.as_str() }))),
+        Transition::AttemptStarted { task, attempt } => (Kind::AttemptStarted, Some((*task, Some(*attempt))), None),
+        Transition::AttemptInterrupted { task, attempt } => {
+            (Kind::AttemptInterrupted, Some((*task, Some(*attempt))), None)
+        }
+        Transition::AttemptFailed { task, attempt, .. } => (Kind::AttemptFailed, Some((*task, Some(*attempt))), None),
+        Transition::RetryRequested { task, by: who } => (Kind::RetryRequested, Some((*task, None)), by(who)),
+        Transition::TaskCompleted { task, attempt } => (Kind::TaskCompleted, Some((*task, Some(*attempt))), None),
+        Transition::TaskFailed { task, attempt, .. } => (Kind::TaskFailed, Some((*task, Some(*attempt))), None),
+        Transition::TaskCancelled { task, attempt, abandoned } => {
+            (Kind::TaskCancelled, Some((*task, *attempt)), Some(json!({ "abandoned": abandoned })))
+        }
+        Transition::CallbackEnded { task, failed } => {
+            let kind = if *failed { Kind::CallbackFailed } else { Kind::CallbackCompleted };
+            (kind, Some((*task, None)), None)
+        }
+        Transition::TaskSkipped { task, reason } => {
+            let payload = match reason {
+                SkipReason::UpstreamFailed { dependency } => {
+                    json!({ "reason": reason.as_str(), "dependency": name(*dependency) })
+                }
+                SkipReason::RuleNotMet => json!({ "reason": reason.as_str() }),
+            };
+            (Kind::TaskSkipped, Some((*task, Some(0))), Some(payload))
+        }
+        Transition::ContextConflict(conflict) => {
+            let (winner, loser) = (name(conflict.winner), name(conflict.loser));
+            let payload = json!({ "key": &*conflict.key, "winner": winner, "loser": loser });
+            (Kind::ContextConflict, None, Some(payload))
+        }
+    }
+}
+
+/// Adds to a row what the attempt left that the transition ends, once.
+fn add_facts(plan: &Plan, transition: &Transition, row: &mut EventRow, attempt: &mut Option<AttemptFacts>) {
+    let failure = match transition {
+        Transition::TaskFailed { task, reason: FailReason::Interrupted, .. } => {
+            let error = interrupted_error(plan, *task);
+            row.payload = Some(failure_payload(&error, FailReason::Interrupted, None, None));
+            return;
+        }
+        Transition::AttemptFailed { reason, due_at, .. } => Some((*reason, Some(*due_at))),
+        Transition::TaskFailed { reason, .. } => Some((*reason, None)),
+        Transition::TaskCompleted { .. }
+        | Transition::TaskCancelled { attempt: Some(_), .. }
+        | Transition::CallbackEnded { .. } => None,
+        _ => return,
+    };
+    let Some(AttemptFacts { payload, error, started_at }) = attempt.take() else { return };
+    row.started_at = started_at;
+    match (failure, error) {
+        (Some((reason, due_at)), Some(error)) => row.payload = Some(failure_payload(&error, reason, due_at, None)),
+        (None, Some(error)) if let Transition::TaskCancelled { abandoned, .. } = transition => {
+            row.payload = Some(failure_payload(&error, FailReason::Cancelled, None, Some(*abandoned)));
+        }
+        (None, Some(error)) if matches!(transition, Transition::CallbackEnded { .. }) => {
+            row.payload = Some(failure_payload(&error, FailReason::of_kind(error.kind()), None, None));
+        }
+        _ if matches!(transition, Transition::TaskCompleted { .. }) => row.payload = payload,
+        _ => {}
+    }
 }
 
 /// Rebuilds a run from its history; also returns the number of the next row.
@@ -157,11 +248,7 @@ pub(crate) fn load(version: Arc<Version>, run: &RunRow, rows: Vec<EventRow>) -> 
         errors: BTreeMap::new(),
     };
     for row in rows {
-        let (sequence, at) = (row.sequence, row.at);
-        let past = past(row, &mut record.errors).map_err(corrupt)?;
-        if let Some(past) = past {
-            decide::replay(&mut record.run, past, at).map_err(|error| corrupt(format!("row {sequence}: {error}")))?;
-        }
+        replay_row(&mut record, row).map_err(corrupt)?;
     }
     Ok((record, next_sequence))
 }
@@ -174,28 +261,58 @@ fn past(row: EventRow, errors: &mut BTreeMap<u32, Arc<TaskError>>) -> Result<Opt
         value.ok_or_else(|| format!("row {sequence} has no {name}"))
     };
     let unreadable = |error: serde_json::Error| format!("row {sequence}: {error}");
-    Ok(match kind {
-        Kind::RunCreated | Kind::RunFinished | Kind::TaskSkipped | Kind::ContextConflict => None,
-        Kind::RunStarted => Some(Past::Started),
-        Kind::AttemptStarted => Some(Past::AttemptStarted { task: positive(task, "task")? }),
-        Kind::AttemptInterrupted => Some(Past::AttemptInterrupted { task: positive(task, "task")? }),
-        Kind::TaskCompleted => {
+    let number_of = || positive(task, "task");
+    let by = |payload: Option<Vec<u8>>| -> Actor {
+        let json: Json = payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
+        json["by"].as_str().unwrap_or("unknown").into()
+    };
+    let ended = |end: PastEnd| -> Result<Past, String> {
+        Ok(Past::Ended { task: number_of()?, attempt: positive(attempt, "attempt")?, started_at, end })
+    };
+    Ok(Some(match kind {
+        Kind::RunCreated
+        | Kind::RunDerived
+        | Kind::RunFinished
+        | Kind::TaskSkipped
+        | Kind::ContextConflict
+        | Kind::AttemptFenced => return Ok(None),
+        Kind::RunDelayed => {
+            let json: Json = serde_json::from_slice(&payload.unwrap_or_default()).map_err(unreadable)?;
+            Past::Delayed { until: Timestamp::from_unix_micros(json["until"].as_u64().unwrap_or(0)) }
+        }
+        Kind::RunStarted => Past::Started,
+        Kind::RunPaused => Past::Paused { by: by(payload) },
+        Kind::RunResumed => Past::Resumed { by: by(payload) },
+        Kind::RunCancelRequested => Past::CancelRequested { by: by(payload) },
+        Kind::RunTimedOut => Past::TimedOut,
+        Kind::RetryRequested => Past::RetryRequested { task: number_of()? },
+        Kind::AttemptStarted => Past::AttemptStarted { task: number_of()? },
+        Kind::AttemptInterrupted => Past::AttemptInterrupted { task: number_of()? },
+        Kind::TaskCompleted | Kind::TaskReused => {
             let delta = payload.map(|payload| serde_json::from_slice(&payload)).transpose().map_err(unreadable)?;
-            let end = End::Completed(Arc::new(delta.unwrap_or_default()));
-            let (task, attempt) = (positive(task, "task")?, positive(attempt, "attempt")?);
-            Some(Past::Ended { task, attempt, started_at, end })
+            let delta = Arc::new(delta.unwrap_or_default());
+            errors.remove(&number_of()?);
+            ended(if kind == Kind::TaskReused { PastEnd::Reused(delta) } else { PastEnd::Completed(delta) })?
         }
-        Kind::TaskFailed => {
-            let (task, attempt) = (positive(task, "task")?, positive(attempt, "attempt")?);
+        Kind::AttemptFailed | Kind::TaskFailed => {
             let payload: FailurePayload = serde_json::from_slice(&payload.unwrap_or_default()).map_err(unreadable)?;
-            let reason = match payload.reason {
-                FailReasonName::Attempt => FailReason::Attempt,
-                FailReasonName::Interrupted => FailReason::Interrupted,
-            };
-            errors.insert(task, Arc::new(payload.into_error()));
-            Some(Past::Ended { task, attempt, started_at, end: End::Failed(reason) })
+            let reason = payload.reason.into();
+            let due_at = Timestamp::from_unix_micros(payload.due_at.unwrap_or(0));
+            errors.insert(number_of()?, Arc::new(payload.into_error()));
+            let postponed = kind == Kind::AttemptFailed;
+            ended(if postponed { PastEnd::Postponed { reason, due_at } } else { PastEnd::Failed(reason) })?
         }
-    })
+        Kind::TaskCancelled => {
+            let json: Json = serde_json::from_slice(&payload.unwrap_or_default()).map_err(unreadable)?;
+            let abandoned = json["abandoned"].as_bool().unwrap_or(false);
+            if let Ok(payload) = serde_json::from_value::<FailurePayload>(json) {
+                errors.insert(number_of()?, Arc::new(payload.into_error()));
+            }
+            Past::Cancelled { task: number_of()?, abandoned, started_at }
+        }
+        Kind::CallbackCompleted => Past::CallbackEnded { task: number_of()?, failed: false },
+        Kind::CallbackFailed => Past::CallbackEnded { task: number_of()?, failed: true },
+    }))
 }
 
 /// The rows as users see them.
@@ -214,18 +331,49 @@ pub(crate) fn records(plan: &Plan, rows: Vec<EventRow>) -> Vec<RunEvent> {
     records.collect()
 }
 
+impl From<FailReasonName> for FailReason {
+    fn from(name: FailReasonName) -> Self {
+        match name {
+            FailReasonName::Attempt => Self::Attempt,
+            FailReasonName::TimedOut => Self::TimedOut,
+            FailReasonName::Panicked => Self::Panicked,
+            FailReasonName::Cancelled => Self::Cancelled,
+            FailReasonName::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+impl From<FailReason> for FailReasonName {
+    fn from(reason: FailReason) -> Self {
+        match reason {
+            FailReason::Attempt => Self::Attempt,
+            FailReason::TimedOut => Self::TimedOut,
+            FailReason::Panicked => Self::Panicked,
+            FailReason::Cancelled => Self::Cancelled,
+            FailReason::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
 impl FailurePayload {
     fn into_error(self) -> TaskError {
-        let Self { reason: _, kind, message, details, retryable, retry_after_ms } = self;
+        let Self { reason: _, kind, message, details, retryable, retry_after_ms, due_at: _, abandoned: _ } = self;
         let retry_after = retry_after_ms.map(Duration::from_millis);
         TaskError::from_record(ErrorRecord { kind, message, details, retryable, retry_after })
     }
 }
 
-fn failure_payload(error: &TaskError, reason: FailReasonName) -> Vec<u8> {
+fn failure_payload(
+    error: &TaskError,
+    reason: FailReason,
+    due_at: Option<Timestamp>,
+    abandoned: Option<bool>,
+) -> Vec<u8> {
+    let reason = reason.into();
+    let due_at = due_at.map(Timestamp::unix_micros);
     let ErrorRecord { kind, message, details, retryable, retry_after } = error.to_record();
     let retry_after_ms = retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-    let payload = FailurePayload { reason, kind, message, details, retryable, retry_after_ms };
+    let payload = FailurePayload { reason, kind, message, details, retryable, retry_after_ms, due_at, abandoned };
     serde_json::to_vec(&payload).expect("invariant: strings and JSON values can always be written")
 }
 

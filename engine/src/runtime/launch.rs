@@ -48,6 +48,8 @@ const TASKS_WAIT: Duration = Duration::from_secs(1);
 pub(crate) struct Config {
     pub(crate) database: PathBuf,
     pub(crate) slots: usize,
+    /// How long an attempt that was asked to stop may take to do so.
+    pub(crate) stop_grace: Duration,
     /// Threads of the runtime for compiled-in `async fn` tasks.
     pub(crate) n_task_threads: usize,
     pub(crate) clock: Arc<dyn Clock>,
@@ -183,7 +185,7 @@ fn drive(config: Config, ready: oneshot::Sender<Result<Ready, Error>>) {
 }
 
 fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Error> {
-    let Config { database, slots, n_task_threads, clock, board } = config;
+    let Config { database, slots, stop_grace, n_task_threads, clock, board } = config;
     let answering = Answering { events: events.clone() };
     let answers: store::Answers = Box::new(move |outcomes| {
         // Without a driver nobody waits for the outcomes.
@@ -214,6 +216,9 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         versions: versions(workflows),
         admission: Admission::new(slots),
         timers: Timers::default(),
+        underway: HashMap::new(),
+        stop_grace,
+        n_abandoned: 0,
         commits: Vec::new(),
         pending: VecDeque::new(),
         stopping: Stopping::No,

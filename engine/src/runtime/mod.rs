@@ -17,7 +17,9 @@
 //! is recorded as interrupted and abandoned; then the store is closed and the lock given back, last of all.
 
 mod active;
+mod attempt;
 mod catalog;
+mod control;
 mod driver;
 mod embedded;
 mod event;
@@ -27,6 +29,7 @@ mod notice;
 mod packaged;
 mod report;
 mod runner;
+mod stop;
 mod timer;
 
 #[cfg(test)]
@@ -36,8 +39,8 @@ pub(crate) use self::{
     active::RunRecord,
     catalog::{Catalog, PlanError, Unresolved, Version, Workflow, plan, stored_version},
     embedded::EmbeddedRunner,
-    event::{Event, Inspected, Phase, Submission},
-    history::{input_payload, load, records},
+    event::{Action, Begin, Derived, Event, Inspected, Phase, Submission},
+    history::{input_payload, load, records, reused_row},
     launch::{Config, Engine, launch},
     notice::Board,
     packaged::PackagedRunner,
@@ -45,5 +48,5 @@ pub(crate) use self::{
 };
 pub use self::{
     notice::{Notice, NoticeKind, Notices},
-    report::{Gate, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
+    report::{AttemptOutcome, Gate, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
 };

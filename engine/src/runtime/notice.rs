@@ -50,6 +50,30 @@ pub enum NoticeKind {
         /// The dependency that failed or was itself skipped.
         because_of: Arc<str>,
     },
+    /// The task will not run because its trigger rule did not hold.
+    RuledOut,
+    /// The attempt failed and another one follows.
+    Retrying {
+        /// Why it failed.
+        error: TaskError,
+        /// When the next one comes.
+        at: Timestamp,
+    },
+    /// The task was cancelled with its run.
+    Cancelled,
+    /// The callback of the task was called.
+    CallbackEnded {
+        /// Why it failed, if it did.
+        error: Option<TaskError>,
+    },
+    /// The run was paused.
+    RunPaused,
+    /// The run was resumed.
+    RunResumed,
+    /// The run is being cancelled.
+    RunCancelling,
+    /// The run has used up its time.
+    RunTimedOut,
     /// The engine ended while the attempt could have been running; another one follows.
     Interrupted,
     /// Two tasks wrote different values to one key.

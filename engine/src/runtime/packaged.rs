@@ -30,7 +30,7 @@ impl PackagedRunner {
 
 impl TaskRunner for PackagedRunner {
     fn start(&self, attempt: Attempt) {
-        let may_block = attempt.plan.task(attempt.key.task).blocking;
+        let may_block = attempt.function.blocking;
         match self.library.loaded() {
             Some(library) if !may_block => {
                 let library = Arc::clone(library);
@@ -51,10 +51,11 @@ impl TaskRunner for PackagedRunner {
 }
 
 /// Begins the call. Takes as long as the package's `start` does.
-fn begin(library: &Library, attempt: Attempt) {
-    let function = attempt.plan.task(attempt.key.task).function;
+fn begin(library: &Arc<Library>, attempt: Attempt) {
+    let function = attempt.function.index;
     let (idempotency_key, view) = (attempt.idempotency_key(), attempt.payload_view());
-    let Attempt { key, completion, .. } = attempt;
+    let Attempt { key, completion, deadline, .. } = attempt;
+    let stop = completion.stop();
     let payload = match serde_json::to_vec(&view) {
         Ok(payload) => payload,
         Err(error) => return completion.complete(Err(error.into())),
@@ -63,16 +64,27 @@ fn begin(library: &Library, attempt: Attempt) {
         function,
         attempt: key.attempt,
         payload,
-        deadline_unix_ms: 0,
+        deadline_unix_ms: deadline.map_or(0, |deadline| deadline.unix_micros() / 1_000),
         idempotency_key,
         trace_parent: String::new(),
     };
     let sink = Arc::new(AttemptSink { host: completion.host(), ending: Mutex::new(Some(Ending { completion, view })) });
-    if let Err(refused) = library.start(call, Arc::clone(&sink) as Arc<dyn CallSink>)
-        && let Some(Ending { completion, .. }) = sink.take()
-    {
-        let may_help = matches!(refused, Refused::ByPackage | Refused::Closed);
-        completion.complete(Err(failure("refused", refused.code(), &refused, may_help)));
+    match library.start(call, Arc::clone(&sink) as Arc<dyn CallSink>) {
+        Ok(id) => {
+            // The hook must not keep the library, or the package's own thread might shut the package down.
+            let library = Arc::downgrade(library);
+            stop.on_ask(move || {
+                if let Some(library) = library.upgrade() {
+                    library.cancel(id);
+                }
+            });
+        }
+        Err(refused) => {
+            if let Some(Ending { completion, .. }) = sink.take() {
+                let may_help = matches!(refused, Refused::ByPackage | Refused::Closed);
+                completion.complete(Err(failure("refused", refused.code(), &refused, may_help)));
+            }
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use std::{
 
 use cloacina_workflow::{Context, TaskError, Timestamp, Value};
 
-use super::active::Picture;
+use super::active::{Picture, PictureGate};
 use crate::{
-    core::{context::Value as Raw, effect::FailReason, explain, rule::SkipReason, run, task},
+    core::{context::Value as Raw, decide, effect::FailReason, explain, rule::SkipReason, run, task},
     id::RunId,
     store::Error as StoreError,
 };
@@ -59,6 +59,10 @@ pub struct TaskReport {
     pub error: Option<TaskError>,
     /// Why it was skipped.
     pub skipped: Option<Skipped>,
+    /// How the last attempt that ended did so; absent before.
+    pub outcome: Option<AttemptOutcome>,
+    /// When a waiting task runs again.
+    pub retry_at: Option<Timestamp>,
     /// What it wrote.
     pub set: BTreeMap<String, Value>,
     /// What it removed.
@@ -76,16 +80,98 @@ pub enum Skipped {
         /// The dependency.
         dependency: String,
     },
+    /// Its trigger rule did not hold.
+    RuleNotMet,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AttemptOutcome {
+    /// It succeeded.
+    Ok,
+    /// It returned an error.
+    Failed,
+    /// Its time was over.
+    TimedOut,
+    /// It stopped because it was asked to.
+    Cancelled,
+    /// It panicked.
+    Panicked,
+    /// The engine ended while it was, or could have been, running.
+    Interrupted,
+    /// It ended after it had been given up, and does not count.
+    Fenced,
+}
+
+impl AttemptOutcome {
+    /// The name that is shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Panicked => "panicked",
+            Self::Interrupted => "interrupted",
+            Self::Fenced => "fenced",
+        }
+    }
+
+    fn of(task: &decide::Task) -> Option<Self> {
+        Some(match (task.state, task.fail_reason) {
+            (task::State::Completed, _) => Self::Ok,
+            (task::State::Cancelled, _) => return task.started_at.map(|_| Self::Cancelled),
+            (_, None) if task.n_interruptions > 0 => Self::Interrupted,
+            (_, None) => return None,
+            (_, Some(FailReason::Attempt)) => Self::Failed,
+            (_, Some(FailReason::TimedOut)) => Self::TimedOut,
+            (_, Some(FailReason::Panicked)) => Self::Panicked,
+            (_, Some(FailReason::Cancelled)) => Self::Cancelled,
+            (_, Some(FailReason::Interrupted)) => Self::Interrupted,
+        })
+    }
+}
+
+impl std::fmt::Display for AttemptOutcome {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.pad(self.as_str())
+    }
 }
 
 /// One reason why a task waits, with its present value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gate {
-    /// The run has not started.
+    /// The run has not been started.
     RunPending,
+    /// The run starts later.
+    RunDelayed {
+        /// When.
+        until: Timestamp,
+    },
     /// The run is paused.
-    RunPaused,
+    RunPaused {
+        /// Who paused it.
+        by: String,
+    },
+    /// The run is being cancelled, or its time is over.
+    RunClosing,
+    /// The last attempt failed; the next one comes later.
+    RetryAt {
+        /// When.
+        at: Timestamp,
+    },
+    /// The trigger rule is asked once all dependencies are terminal.
+    TriggerRule {
+        /// The rule as it is written in the source.
+        rule: String,
+        /// The tasks that it looks at and where they stand.
+        tasks: Vec<(String, task::State)>,
+        /// The keys of the context that it looks at.
+        keys: Vec<String>,
+    },
     /// A dependency is not terminal.
     Dependency {
         /// The dependency.
@@ -99,6 +185,8 @@ pub enum Gate {
         running: usize,
         /// How many may run at once.
         slots: usize,
+        /// Some of those who hold them: run and task.
+        held_by: Vec<(RunId, String)>,
     },
     /// The code of the run's workflow is not there.
     PackageMissing {
@@ -160,6 +248,7 @@ impl RunReport {
         let Picture { id, version, state, created_at, started_at, finished_at, tasks, errors, deltas, context } =
             picture;
         let name = |task: u32| version.plan.task(task).id.as_ref().to_owned();
+        let states: Vec<task::State> = tasks.iter().map(|(task, _)| task.state).collect();
         let mut reports = Vec::with_capacity(tasks.len());
         for ((task, gates), number) in tasks.into_iter().zip(0..) {
             let (mut set, mut unset) = (BTreeMap::new(), BTreeSet::new());
@@ -169,7 +258,6 @@ impl RunReport {
                     None => drop(unset.insert(key.as_ref().to_owned())),
                 }
             }
-            debug_assert!(task.fail_reason != Some(FailReason::Attempt) || errors.contains_key(&number));
             reports.push(TaskReport {
                 id: name(number),
                 state: task.state,
@@ -177,12 +265,17 @@ impl RunReport {
                 started_at: task.started_at,
                 finished_at: task.finished_at,
                 error: errors.get(&number).map(|error| (**error).clone()),
-                skipped: task.skip_reason.map(|SkipReason::UpstreamFailed { dependency }| Skipped::UpstreamFailed {
-                    dependency: name(dependency),
+                outcome: AttemptOutcome::of(&task),
+                retry_at: task.due_at,
+                skipped: task.skip_reason.map(|reason| match reason {
+                    SkipReason::UpstreamFailed { dependency } => {
+                        Skipped::UpstreamFailed { dependency: name(dependency) }
+                    }
+                    SkipReason::RuleNotMet => Skipped::RuleNotMet,
                 }),
                 set,
                 unset,
-                gates: gates.into_iter().map(|gate| Gate::named(gate, &name)).collect(),
+                gates: gates.into_iter().map(|gate| Gate::named(gate, &name, &states)).collect(),
             });
         }
         let mut values = serde_json::Map::new();
@@ -208,12 +301,24 @@ impl RunReport {
 }
 
 impl Gate {
-    fn named(gate: explain::Gate, name: &dyn Fn(u32) -> String) -> Self {
+    fn named(gate: PictureGate, name: &dyn Fn(u32) -> String, states: &[task::State]) -> Self {
+        let gate = match gate {
+            PictureGate::Slot { running, slots, held_by } => return Self::Slot { running, slots, held_by },
+            PictureGate::Core(gate) => gate,
+        };
         match gate {
             explain::Gate::RunPending => Self::RunPending,
-            explain::Gate::RunPaused => Self::RunPaused,
+            explain::Gate::RunDelayed { until } => Self::RunDelayed { until },
+            explain::Gate::RunPaused { by } => {
+                Self::RunPaused { by: by.map_or_else(|| "unknown".to_owned(), |by| by.as_ref().to_owned()) }
+            }
+            explain::Gate::RunClosing => Self::RunClosing,
             explain::Gate::Dependency { task, state } => Self::Dependency { task: name(task), state },
-            explain::Gate::Slot { running, slots } => Self::Slot { running, slots },
+            explain::Gate::RetryAt { at } => Self::RetryAt { at },
+            explain::Gate::Rule { text, tasks, keys } => {
+                let tasks = tasks.into_iter().map(|task| (name(task), states[task as usize]));
+                Self::TriggerRule { rule: text, tasks: tasks.collect(), keys }
+            }
         }
     }
 }

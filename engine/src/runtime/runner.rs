@@ -15,7 +15,7 @@ use std::{
 
 use cloacina_workflow::{
     __private::v1::Host,
-    Level, TaskError, TaskInfo, Timestamp,
+    Level, Outcome, TaskError, TaskInfo, Timestamp,
     payload::{self, Delta},
 };
 
@@ -23,10 +23,15 @@ use super::{
     event::Event,
     history,
     notice::{Board, Notice, NoticeKind},
+    stop::Stop,
 };
 use crate::{
     clock::Clock,
-    core::{context::View, plan::Plan},
+    core::{
+        admit::Role,
+        context::View,
+        plan::{Function, Plan},
+    },
     id::RunId,
 };
 
@@ -41,17 +46,24 @@ pub(crate) trait TaskRunner: fmt::Debug + Send + Sync {
 pub(crate) struct Attempt {
     pub(crate) key: AttemptKey,
     pub(crate) plan: Arc<Plan>,
+    /// The task's own, or its callback.
+    pub(crate) function: Function,
     pub(crate) view: View,
+    /// For a callback: how its task ended.
+    pub(crate) outcome: Option<Outcome>,
+    /// When it will be asked to stop.
+    pub(crate) deadline: Option<Timestamp>,
     pub(crate) completion: Completion,
 }
 
-/// Names one attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Names one attempt, or the call of the callback that follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct AttemptKey {
     pub(crate) run: RunId,
     pub(crate) task: u32,
     /// Counts from 1.
     pub(crate) attempt: u32,
+    pub(crate) role: Role,
 }
 
 /// An attempt's end on its way to the driver.
@@ -59,7 +71,7 @@ pub(crate) struct AttemptKey {
 pub(crate) struct Ended {
     pub(crate) key: AttemptKey,
     pub(crate) result: Result<Arc<Delta>, TaskError>,
-    /// The delta or the error as it is stored; made here so that the driver does not have to.
+    /// The delta as it is stored; made here so that the driver does not have to.
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) started_at: Timestamp,
     pub(crate) finished_at: Timestamp,
@@ -82,6 +94,7 @@ pub(crate) struct Completion {
     task: Arc<str>,
     surroundings: Arc<Surroundings>,
     started_at: Timestamp,
+    stop: Arc<Stop>,
     is_sent: bool,
 }
 
@@ -92,18 +105,20 @@ impl Attempt {
         info.task = self.plan.task(self.key.task).id.as_ref().to_owned();
         info.attempt = self.key.attempt;
         info.idempotency_key = self.idempotency_key();
+        info.deadline = self.deadline;
         info
     }
 
     /// The same whenever this attempt is started again.
     pub(crate) fn idempotency_key(&self) -> String {
-        format!("{}/{}/{}", self.key.run, self.plan.task(self.key.task).id, self.key.attempt)
+        let callback = if self.key.role == Role::Callback { "/callback" } else { "" };
+        format!("{}/{}/{}{callback}", self.key.run, self.plan.task(self.key.task).id, self.key.attempt)
     }
 
     /// What the function sees, with the names of those who wrote it.
     pub(crate) fn payload_view(&self) -> payload::View {
         let writer = |rank: u32| self.plan.task(self.plan.graph.order()[rank as usize]).id.clone();
-        let mut view = payload::View::default();
+        let mut view = payload::View { outcome: self.outcome.as_ref().map(Into::into), ..payload::View::default() };
         for (key, write) in &*self.view {
             if let Some(value) = write.value() {
                 view.values.insert(key.clone(), value.clone());
@@ -124,7 +139,12 @@ impl Attempt {
 
 impl Completion {
     pub(super) fn new(key: AttemptKey, task: Arc<str>, started_at: Timestamp, surroundings: Arc<Surroundings>) -> Self {
-        Self { key, task, surroundings, started_at, is_sent: false }
+        Self { key, task, surroundings, started_at, stop: Arc::default(), is_sent: false }
+    }
+
+    /// How the attempt hears that it is to stop.
+    pub(crate) fn stop(&self) -> Arc<Stop> {
+        self.stop.clone()
     }
 
     /// Ends the attempt. The view should be dropped before, so that the next task's can be made in its place.
@@ -134,7 +154,12 @@ impl Completion {
 
     /// What the attempt's context talks to.
     pub(crate) fn host(&self) -> AttemptHost {
-        AttemptHost { key: self.key, task: self.task.clone(), surroundings: self.surroundings.clone() }
+        AttemptHost {
+            key: self.key,
+            task: self.task.clone(),
+            surroundings: self.surroundings.clone(),
+            stop: self.stop.clone(),
+        }
     }
 
     fn send(&mut self, result: Result<Delta, TaskError>) {
@@ -144,16 +169,9 @@ impl Completion {
         let (result, payload) = match result.map(Arc::new) {
             Ok(delta) => match history::delta_payload(&delta) {
                 Ok(payload) => (Ok(delta), payload),
-                Err(error) => {
-                    let error = TaskError::from(error);
-                    let payload = history::error_payload(&error);
-                    (Err(error), Some(payload))
-                }
+                Err(error) => (Err(TaskError::from(error)), None),
             },
-            Err(error) => {
-                let payload = history::error_payload(&error);
-                (Err(error), Some(payload))
-            }
+            Err(error) => (Err(error), None),
         };
         let finished_at = self.surroundings.clock.now();
         let ended = Ended { key: self.key, result, payload, started_at: self.started_at, finished_at };
@@ -177,6 +195,7 @@ pub(crate) struct AttemptHost {
     key: AttemptKey,
     task: Arc<str>,
     surroundings: Arc<Surroundings>,
+    stop: Arc<Stop>,
 }
 
 impl AttemptHost {
@@ -202,6 +221,6 @@ impl Host for AttemptHost {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.surroundings.is_stopping.load(Ordering::Relaxed)
+        self.stop.is_asked() || self.surroundings.is_stopping.load(Ordering::Relaxed)
     }
 }

@@ -1,38 +1,56 @@
 //! Timers: what is due when. The driver sleeps until the earliest and not at all if there is none.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::collections::BTreeSet;
 
 use cloacina_workflow::Timestamp;
+
+use super::runner::AttemptKey;
+use crate::id::RunId;
 
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// Attempts have had their time to finish.
     ShutdownDeadline,
+    /// The attempt has used up its time.
+    AttemptDeadline(AttemptKey),
+    /// The attempt was asked to stop and has had its time to do so.
+    AttemptGrace(AttemptKey),
+    /// The task's next attempt may start.
+    TaskDue { run: RunId, task: u32 },
+    /// The run may start.
+    RunDue { run: RunId },
+    /// The run has used up its time.
+    RunLimit { run: RunId },
 }
 
 /// The timers that are set.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    due: BinaryHeap<Reverse<(Timestamp, Timer)>>,
+    due: BTreeSet<(Timestamp, Timer)>,
 }
 
 impl Timers {
     pub(super) fn set(&mut self, at: Timestamp, timer: Timer) {
-        self.due.push(Reverse((at, timer)));
+        self.due.insert((at, timer));
+    }
+
+    /// Takes back what [`Self::set`] did, so that nothing wakes up for it.
+    pub(super) fn unset(&mut self, at: Timestamp, timer: Timer) {
+        self.due.remove(&(at, timer));
     }
 
     /// When the earliest timer is due.
     pub(super) fn earliest(&self) -> Option<Timestamp> {
-        self.due.peek().map(|Reverse((at, _))| *at)
+        self.due.first().map(|(at, _)| *at)
     }
 
     /// Takes the earliest timer if it is due.
     pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
-        let Reverse((at, _)) = self.due.peek()?;
+        let (at, _) = self.due.first()?;
         if *at > now {
             return None;
         }
-        self.due.pop().map(|Reverse((_, timer))| timer)
+        self.due.pop_first().map(|(_, timer)| timer)
     }
 }

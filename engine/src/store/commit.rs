@@ -42,6 +42,8 @@ pub(crate) struct NewRun {
     pub(crate) state: run::State,
     pub(crate) created_at: Timestamp,
     pub(crate) started_at: Option<Timestamp>,
+    /// No two runs have the same.
+    pub(crate) key: Option<String>,
 }
 
 /// A later state of a run; a time that is absent stays as it was.
@@ -59,7 +61,7 @@ pub(crate) enum Outcome {
     Committed,
     /// Another epoch owns the run; nothing was written.
     Fenced,
-    /// The attempt has an end already; nothing was written.
+    /// The attempt has an end already, or the key of a new run is taken; nothing was written.
     Duplicate,
     /// The database refused it; nothing was written.
     Failed(Arc<Error>),
@@ -85,7 +87,10 @@ impl Commit {
         match &self.create {
             Some(new) => {
                 let (created_at, started_at) = (micros(new.created_at), new.started_at.map(micros));
-                InsertRun { run: self.run, epoch: self.epoch, new, created_at, started_at }.execute(connection)?;
+                let insert = InsertRun { run: self.run, epoch: self.epoch, new, created_at, started_at };
+                if insert.execute(connection)? == 0 {
+                    return Ok(Outcome::Duplicate);
+                }
                 checked.runs.insert(self.run);
             }
             None if checked.runs.contains(&self.run) => {}
@@ -165,7 +170,9 @@ cached_statement!(CheckEpoch, CheckEpoch);
 
 impl QueryFragment<Sqlite> for InsertRun<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO run (id, workflow, state, owner_epoch, created_at, started_at) VALUES (");
+        out.push_sql(
+            "INSERT INTO run (id, workflow, state, owner_epoch, created_at, started_at, submission_key) VALUES (",
+        );
         out.push_bind_param::<Binary, [u8]>(self.run.as_bytes())?;
         out.push_sql(", ");
         out.push_bind_param::<Binary, [u8]>(self.new.workflow.as_bytes())?;
@@ -177,7 +184,9 @@ impl QueryFragment<Sqlite> for InsertRun<'_> {
         out.push_bind_param::<BigInt, i64>(&self.created_at)?;
         out.push_sql(", ");
         out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&self.started_at)?;
-        out.push_sql(")");
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, Option<String>>(&self.new.key)?;
+        out.push_sql(") ON CONFLICT DO NOTHING");
         Ok(())
     }
 }

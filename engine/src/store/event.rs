@@ -48,10 +48,32 @@ pub(crate) enum Kind {
     TaskSkipped,
     /// The key and both tasks.
     ContextConflict,
+    /// Until when.
+    RunDelayed,
+    /// From which run, how and by whom.
+    RunDerived,
+    /// By whom, as in the next two.
+    RunPaused,
+    RunResumed,
+    RunCancelRequested,
+    RunTimedOut,
+    /// The error, and when the next attempt comes.
+    AttemptFailed,
+    /// An end that came after the attempt was given up, and does not count.
+    AttemptFenced,
+    /// By whom.
+    RetryRequested,
+    /// The context delta of a task that completed in the run from which this one was derived.
+    TaskReused,
+    /// Whether an attempt was abandoned.
+    TaskCancelled,
+    CallbackCompleted,
+    /// The error.
+    CallbackFailed,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::RunCreated,
         Self::RunStarted,
         Self::RunFinished,
@@ -61,6 +83,19 @@ impl Kind {
         Self::TaskFailed,
         Self::TaskSkipped,
         Self::ContextConflict,
+        Self::RunDelayed,
+        Self::RunDerived,
+        Self::RunPaused,
+        Self::RunResumed,
+        Self::RunCancelRequested,
+        Self::RunTimedOut,
+        Self::AttemptFailed,
+        Self::AttemptFenced,
+        Self::RetryRequested,
+        Self::TaskReused,
+        Self::TaskCancelled,
+        Self::CallbackCompleted,
+        Self::CallbackFailed,
     ];
 
     /// The name in the column.
@@ -75,6 +110,19 @@ impl Kind {
             Self::TaskFailed => "task_failed",
             Self::TaskSkipped => "task_skipped",
             Self::ContextConflict => "context_conflict",
+            Self::RunDelayed => "run_delayed",
+            Self::RunDerived => "run_derived",
+            Self::RunPaused => "run_paused",
+            Self::RunResumed => "run_resumed",
+            Self::RunCancelRequested => "run_cancel_requested",
+            Self::RunTimedOut => "run_timed_out",
+            Self::AttemptFailed => "attempt_failed",
+            Self::AttemptFenced => "attempt_fenced",
+            Self::RetryRequested => "retry_requested",
+            Self::TaskReused => "task_reused",
+            Self::TaskCancelled => "task_cancelled",
+            Self::CallbackCompleted => "callback_completed",
+            Self::CallbackFailed => "callback_failed",
         }
     }
 }

@@ -5,7 +5,7 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQue
 
 use super::{
     Connection, Error,
-    row::{run_id, state, timestamp, workflow_id},
+    row::{micros, run_id, state, timestamp, workflow_id},
     schema::run,
 };
 use crate::{
@@ -24,9 +24,9 @@ pub(crate) struct RunRow {
     pub(crate) finished_at: Option<Timestamp>,
 }
 
-pub(super) type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>);
+type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>);
 
-pub(super) const COLUMNS: (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at) =
+const COLUMNS: (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at) =
     (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at);
 
 pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> QueryResult<Result<Option<RunRow>, Error>> {
@@ -59,7 +59,34 @@ pub(crate) fn run_take_over(connection: &mut Connection, epoch: i64) -> QueryRes
     Ok(rows.into_iter().map(from_columns).collect())
 }
 
-pub(super) fn from_columns(columns: Columns) -> Result<RunRow, Error> {
+/// The newest runs that failed and that nobody dismissed, newest first.
+pub(crate) fn run_list_failed(connection: &mut Connection, n_max: i64) -> QueryResult<Result<Vec<RunRow>, Error>> {
+    let rows: Vec<Columns> = run::table
+        .filter(run::state.eq(State::Failed.as_str()))
+        .filter(run::dismissed_at.is_null())
+        .order(run::id.desc())
+        .limit(n_max)
+        .select(COLUMNS)
+        .load(connection)?;
+    Ok(rows.into_iter().map(from_columns).collect())
+}
+
+/// The run that was submitted with that key.
+pub(crate) fn run_by_key(connection: &mut Connection, key: &str) -> QueryResult<Result<Option<RunId>, Error>> {
+    let id: Option<Vec<u8>> =
+        run::table.filter(run::submission_key.eq(key)).select(run::id).first(connection).optional()?;
+    Ok(id.map(|id| run_id(&id)).transpose())
+}
+
+/// Notes that somebody has seen that the run failed. Must be called in a transaction of the writer.
+pub(crate) fn run_dismiss_in_txn(connection: &mut Connection, id: RunId, now: Timestamp) -> QueryResult<()> {
+    diesel::update(run::table.filter(run::id.eq(id.as_bytes().as_slice())))
+        .set(run::dismissed_at.eq(micros(now)))
+        .execute(connection)?;
+    Ok(())
+}
+
+fn from_columns(columns: Columns) -> Result<RunRow, Error> {
     let (id, workflow, state_name, created_at, started_at, finished_at) = columns;
     Ok(RunRow {
         id: run_id(&id)?,

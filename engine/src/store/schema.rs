@@ -46,6 +46,8 @@ table! {
         created_at -> BigInt,
         started_at -> Nullable<BigInt>,
         finished_at -> Nullable<BigInt>,
+        submission_key -> Nullable<Text>,
+        dismissed_at -> Nullable<BigInt>,
     }
 }
 

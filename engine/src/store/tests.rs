@@ -60,7 +60,8 @@ impl Fixture {
     }
 
     fn create(&self, run: RunId) -> Commit {
-        let new = NewRun { workflow: self.workflow, state: State::Running, created_at: now(), started_at: None };
+        let new =
+            NewRun { workflow: self.workflow, state: State::Running, created_at: now(), started_at: None, key: None };
         let events = vec![event(0, Kind::RunCreated, None)];
         Commit { run, epoch: EPOCH, create: Some(new), events, update: None }
     }

@@ -81,7 +81,7 @@ fn a_crate_becomes_an_archive_the_same_in_every_folder() {
     assert_eq!(package.metadata().license.as_deref(), Some("MIT"));
     assert_eq!(package.metadata().authors, ["A. Uthor"]);
     assert_eq!(package.metadata().build.profile.as_deref(), Some("release"));
-    assert_eq!(done.warnings.iter().map(|warning| warning.code()).collect::<Vec<_>>(), ["WRN0001"]);
+    assert!(done.warnings.is_empty(), "{:?}", done.warnings);
     let library = String::from_utf8_lossy(package.library()).into_owned();
     assert!(!library.contains(folder.path().to_str().unwrap()), "the library holds the folder's path");
     assert!(!library.contains(root().to_str().unwrap()), "the library holds the sdk's path");

@@ -47,6 +47,10 @@ CREATE TABLE run (
     started_at  BIGINT,
     -- Set when, and only when, the state is terminal.
     finished_at BIGINT,
+    -- Whoever submits with the same key again gets the same run.
+    submission_key TEXT UNIQUE,
+    -- Set when somebody has seen that the run failed and wants no more of it.
+    dismissed_at BIGINT,
     CHECK (
         state = 'running' OR state = 'pending' OR state = 'paused' OR state = 'completed'
         OR state = 'partially_completed' OR state = 'failed' OR state = 'cancelled'
@@ -70,10 +74,13 @@ CREATE TABLE event (
     CHECK (
         kind = 'task_completed' OR kind = 'run_created' OR kind = 'run_started' OR kind = 'run_finished'
         OR kind = 'task_failed' OR kind = 'task_skipped' OR kind = 'attempt_started'
-        OR kind = 'attempt_interrupted' OR kind = 'context_conflict'
+        OR kind = 'attempt_interrupted' OR kind = 'context_conflict' OR kind = 'run_delayed'
+        OR kind = 'run_derived' OR kind = 'run_paused' OR kind = 'run_resumed' OR kind = 'run_cancel_requested'
+        OR kind = 'run_timed_out' OR kind = 'attempt_failed' OR kind = 'attempt_fenced' OR kind = 'retry_requested'
+        OR kind = 'task_reused' OR kind = 'task_cancelled' OR kind = 'callback_completed' OR kind = 'callback_failed'
     )
 );
 
 CREATE UNIQUE INDEX event_sequence ON event (run, sequence);
 CREATE UNIQUE INDEX event_attempt_end ON event (run, task, attempt)
-    WHERE attempt IS NOT NULL AND kind <> 'attempt_started';
+    WHERE attempt IS NOT NULL AND kind <> 'attempt_started' AND kind <> 'attempt_fenced';

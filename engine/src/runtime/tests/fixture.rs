@@ -12,6 +12,8 @@ pub(super) struct Shape {
     pub(super) name: &'static str,
     pub(super) fingerprint: &'static str,
     pub(super) tasks: Vec<Task>,
+    pub(super) callbacks: Vec<Function>,
+    pub(super) timeout_ms: Option<u64>,
 }
 
 pub(super) struct Task {
@@ -23,7 +25,7 @@ pub(super) struct Task {
 
 impl Shape {
     pub(super) fn new(name: &'static str) -> Self {
-        Self { name, fingerprint: "", tasks: Vec::new() }
+        Self { name, fingerprint: "", tasks: Vec::new(), callbacks: Vec::new(), timeout_ms: None }
     }
 
     pub(super) fn task(mut self, id: &str, dependencies: &[&str], function: Function) -> Self {
@@ -35,6 +37,12 @@ impl Shape {
     /// Changes the description of the last task.
     pub(super) fn with(mut self, change: fn(&mut descriptor::Task)) -> Self {
         self.tasks.last_mut().unwrap().change = change;
+        self
+    }
+
+    /// Adds a callback; its index is 1,000 and its place, so that no task has it.
+    pub(super) fn callback(mut self, function: Function) -> Self {
+        self.callbacks.push(function);
         self
     }
 
@@ -88,7 +96,11 @@ pub(super) const SHARED: Function = Function::AsyncTask(|context| {
 
 /// A module such as the macros make.
 pub(super) fn workflow(shape: Shape) -> Workflow {
-    let functions: Vec<Function> = shape.tasks.iter().map(|task| task.function).collect();
+    let mut functions: Vec<Function> = shape.tasks.iter().map(|task| task.function).collect();
+    if !shape.callbacks.is_empty() {
+        functions.resize(1000, NAME);
+        functions.extend(&shape.callbacks);
+    }
     let tasks = shape.tasks.iter().zip(0..).map(|(task, index)| {
         let blocking = matches!(task.function, Function::Task(_));
         let mut described: descriptor::Task = serde_json::from_value(json!({
@@ -99,6 +111,12 @@ pub(super) fn workflow(shape: Shape) -> Workflow {
         serde_json::to_value(described).unwrap()
     });
     let mut described = json!({ "name": shape.name, "tasks": tasks.collect::<Vec<_>>() });
+    let callbacks = shape.callbacks.iter().zip(1000..).map(|(function, index)| {
+        let blocking = matches!(function, Function::Callback(_));
+        json!({ "name": format!("callback_{index}"), "index": index, "blocking": blocking })
+    });
+    described["callbacks"] = callbacks.collect();
+    described["timeout_ms"] = json!(shape.timeout_ms);
     if !shape.fingerprint.is_empty() {
         described["fingerprint"] = json!(shape.fingerprint);
     }

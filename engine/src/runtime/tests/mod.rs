@@ -2,6 +2,8 @@
 //!
 //! Tasks are functions without captures, so what a test shares with its tasks is a `static` of its own.
 
+mod control;
 mod fixture;
+mod policy;
 mod restart;
 mod run;

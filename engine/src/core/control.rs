@@ -1,0 +1,87 @@
+//! What people ask of a run: start it later, pause, resume, cancel, do not wait for a retry; and the end of its time.
+//!
+//! Cancelling is a request: what does not run yet is cancelled at once, what runs is asked to stop and may finish. The
+//! run has ended when all of it has. Nothing here moves what has ended: a finished run is run again as a new one.
+
+use cloacina_workflow::Timestamp;
+
+use super::{
+    decide::{Closing, Refused, Run},
+    effect::{Actor, Decision, Effect, Transition},
+    run, task,
+};
+
+impl Run {
+    pub(super) fn delay(&mut self, until: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        run::next(self.state, run::Event::Started)?;
+        self.delayed_until = Some(until);
+        decision.transitions.push(Transition::RunDelayed { until });
+        decision.effects.push(Effect::WakeRun { at: until });
+        Ok(())
+    }
+
+    pub(super) fn pause(&mut self, by: Actor, decision: &mut Decision) -> Result<(), Refused> {
+        let state = run::next(self.state, run::Event::Paused)?;
+        self.check_not_closing()?;
+        self.state = state;
+        self.paused_by = Some(by.clone());
+        decision.transitions.push(Transition::RunPaused { by });
+        Ok(())
+    }
+
+    pub(super) fn resume(&mut self, by: Actor, decision: &mut Decision) -> Result<(), Refused> {
+        let state = run::next(self.state, run::Event::Resumed)?;
+        self.check_not_closing()?;
+        self.state = state;
+        self.paused_by = None;
+        decision.transitions.push(Transition::RunResumed { by });
+        // Those who were turned away at the gate.
+        let ready = |task: &u32| self.tasks[*task as usize].state == task::State::Ready;
+        let offers = self.plan.graph.order().iter().copied().filter(ready).map(|task| Effect::Offer { task });
+        decision.effects.extend(offers);
+        Ok(())
+    }
+
+    pub(super) fn cancel(&mut self, by: Actor, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        run::next(self.state, run::Event::Cancelled)?;
+        self.check_not_closing()?;
+        decision.transitions.push(Transition::RunCancelRequested { by: by.clone() });
+        self.close(Closing::Cancelled { by }, now, decision)
+    }
+
+    pub(super) fn time_out(&mut self, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        run::next(self.state, run::Event::RequiredFailed)?;
+        self.check_not_closing()?;
+        decision.transitions.push(Transition::RunTimedOut);
+        self.close(Closing::TimedOut, now, decision)
+    }
+
+    pub(super) fn retry_now(&mut self, task: u32, by: Actor, decision: &mut Decision) -> Result<(), Refused> {
+        task::next(self.task(task)?.state, task::Event::Due)?;
+        decision.transitions.push(Transition::RetryRequested { task, by });
+        self.due(task, decision)
+    }
+
+    fn check_not_closing(&self) -> Result<(), Refused> {
+        if self.closing.is_some() { Err(Refused::Closing) } else { Ok(()) }
+    }
+
+    /// Cancels whatever does not run, and asks what runs to stop.
+    fn close(&mut self, closing: Closing, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        self.closing = Some(closing);
+        let plan = self.plan.clone();
+        for task in plan.graph.order() {
+            let entry = &self.tasks[*task as usize];
+            match entry.state {
+                task::State::Running => {
+                    decision.effects.push(Effect::Stop { task: *task, attempt: entry.attempt });
+                }
+                task::State::Pending | task::State::Ready | task::State::Waiting => {
+                    self.cancel_task(*task, None, false, now, decision)?;
+                }
+                task::State::Completed | task::State::Failed | task::State::Skipped | task::State::Cancelled => {}
+            }
+        }
+        self.finish_if_done(now, decision)
+    }
+}

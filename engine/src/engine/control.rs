@@ -1,0 +1,233 @@
+//! What people ask of runs through their handles: start, pause, resume, cancel, retry, and running them again.
+//!
+//! A run that has ended stays as it is. Running it again makes a new run, which takes over what need not be done
+//! again and says in its history where it comes from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cloacina_workflow::{__private::v1::input_values, Context, Value};
+use tokio::sync::oneshot;
+
+use super::{handle::alive, run_handle::RunHandle};
+use crate::{
+    Error,
+    core::{
+        context::{Key, Value as RawValue},
+        graph::Graph,
+        run, task,
+    },
+    error::Request,
+    runtime::{Action, Begin, Derived, Event, Gate, Workflow, load, reused_row, stored_version},
+    store::{self, Error as StoreError, EventRow},
+};
+
+/// A task that does not run, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The task.
+    pub task: String,
+    /// Where it stands.
+    pub state: task::State,
+    /// Each reason with its present value.
+    pub gates: Vec<Gate>,
+}
+
+/// What of a run is not done again.
+enum Keep<'a> {
+    Nothing,
+    /// What completed without anything upstream that did not.
+    Completed,
+    /// Everything but that task and what follows from it.
+    Before(&'a str),
+}
+
+impl RunHandle {
+    /// Lets a run begin that was created without, or for later.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`] if it has begun, as below if the request does not fit the run's state.
+    pub async fn start(&self) -> Result<(), Error> {
+        self.ask(Request::Start, Action::Start, "").await
+    }
+
+    /// Lets nothing new start; what runs may finish.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`].
+    pub async fn pause(&self, by: &str) -> Result<(), Error> {
+        self.ask(Request::Pause, Action::Pause, by).await
+    }
+
+    /// Lets a paused run go on.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`].
+    pub async fn resume(&self, by: &str) -> Result<(), Error> {
+        self.ask(Request::Resume, Action::Resume, by).await
+    }
+
+    /// Ends the run: what does not run is cancelled, what runs is asked to stop and given up if it does not. Returns
+    /// when the request is durable; [`Self::wait`] waits for the end.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`].
+    pub async fn cancel(&self, by: &str) -> Result<(), Error> {
+        self.ask(Request::Cancel, Action::Cancel, by).await
+    }
+
+    /// Lets a task that waits for its next attempt have it now.
+    ///
+    /// # Errors
+    /// [`Error::IllegalForTask`] if it does not wait, [`Error::UnknownTask`]. A task that failed for good is run again
+    /// by [`Self::rerun_failed`] or [`Self::fork`].
+    pub async fn retry(&self, task: &str, by: &str) -> Result<(), Error> {
+        self.ask(Request::Retry, Action::RetryNow { task: task.to_owned() }, by).await
+    }
+
+    /// For every task that does not run, why.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub async fn why(&self) -> Result<Vec<Waiting>, Error> {
+        let tasks = self.report().await?.tasks.into_iter();
+        let waiting = tasks.filter(|task| !task.state.is_terminal() && task.state != task::State::Running);
+        Ok(waiting.map(|task| Waiting { task: task.id, state: task.state, gates: task.gates }).collect())
+    }
+
+    /// Runs what failed, was cancelled, or followed from such a task again, in a new run that takes over the rest;
+    /// with another input if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`] if the run has not ended, or if nothing failed.
+    pub async fn rerun_failed(&self, input: Option<Context<Value>>, by: &str) -> Result<Self, Error> {
+        self.derive(Request::Rerun, Keep::Completed, input, by).await
+    }
+
+    /// Runs everything again, in a new run with the same input.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`] if the run has not ended.
+    pub async fn rerun(&self, by: &str) -> Result<Self, Error> {
+        self.derive(Request::Rerun, Keep::Nothing, None, by).await
+    }
+
+    /// Runs that task and what follows from it again, in a new run that takes over the rest; with another input if
+    /// there is one.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`] if the run has not ended, [`Error::UnknownTask`].
+    pub async fn fork(&self, task: &str, input: Option<Context<Value>>, by: &str) -> Result<Self, Error> {
+        self.derive(Request::Fork, Keep::Before(task), input, by).await
+    }
+
+    /// Takes a failed run off the list of dead letters.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`] if it did not fail.
+    pub async fn dismiss(&self) -> Result<(), Error> {
+        let shared = alive(&self.shared)?;
+        let (run, ..) = self.stored(&shared).await?;
+        if run.state != run::State::Failed {
+            return Err(self.illegal(Request::Dismiss, run.state));
+        }
+        let (id, now) = (self.id(), shared.clock.now());
+        let dismiss = move |connection: &mut store::Connection| store::run_dismiss_in_txn(connection, id, now);
+        shared.store().write("dismissing a run", dismiss).await?;
+        Ok(())
+    }
+
+    async fn ask(&self, request: Request, action: Action, by: &str) -> Result<(), Error> {
+        let shared = alive(&self.shared)?;
+        let (answer, answered) = oneshot::channel();
+        shared.engine.send(Event::Control { run: self.id(), action, by: by.into(), answer })?;
+        match answered.await.map_err(|_| Error::ShutDown)? {
+            // Most likely it has ended, and then that is the answer.
+            Err(Error::NotDriven { id }) => {
+                let state = self.stored(&shared).await?.0.state;
+                Err(if state.is_terminal() { self.illegal(request, state) } else { Error::NotDriven { id } })
+            }
+            answer => answer,
+        }
+    }
+
+    fn illegal(&self, request: Request, state: run::State) -> Error {
+        Error::Illegal { id: self.id(), request, state, is_ending: false }
+    }
+
+    async fn derive(
+        &self,
+        request: Request,
+        keep: Keep<'_>,
+        input: Option<Context<Value>>,
+        by: &str,
+    ) -> Result<Self, Error> {
+        let shared = alive(&self.shared)?;
+        let id = self.id();
+        let (run, row, rows) = self.stored(&shared).await?;
+        if !run.state.is_terminal() {
+            return Err(self.illegal(request, run.state));
+        }
+        let pinned = stored_version(&row)?;
+        let known = shared.catalog.version(run.workflow).or_else(|| {
+            let active = shared.catalog.resolve(&row.key.full_name()).ok();
+            active.filter(|active| active.version.continues(&pinned))
+        });
+        let workflow: Workflow = known.ok_or(Error::CodeMissing { id })?;
+        let input = match input {
+            Some(input) => input_values(&input).map_err(Error::Input)?,
+            None => stored_input(&rows)?,
+        };
+        let again = {
+            let (record, _) = load(workflow.version.clone(), &run, rows.clone())?;
+            let graph = &workflow.version.plan.graph;
+            match keep {
+                Keep::Nothing => None,
+                Keep::Before(task) => {
+                    let tasks = workflow.version.plan.tasks.iter().zip(0..);
+                    let found = tasks.into_iter().find(|(declared, _)| *declared.id == *task);
+                    let (_, number) = found.ok_or_else(|| Error::UnknownTask { id, task: task.to_owned() })?;
+                    Some(with_descendants(graph, vec![number]))
+                }
+                Keep::Completed => {
+                    let done = |state| matches!(state, task::State::Completed | task::State::Skipped);
+                    let tasks = record.run.tasks().iter().zip(0..);
+                    let failed: Vec<u32> =
+                        tasks.filter(|(task, _)| !done(task.state)).map(|(_, number)| number).collect();
+                    if failed.is_empty() {
+                        return Err(self.illegal(request, run.state));
+                    }
+                    Some(with_descendants(graph, failed))
+                }
+            }
+        };
+        let is_kept = |row: &EventRow| {
+            let task = row.task.and_then(|task| u32::try_from(task).ok());
+            task.is_some_and(|task| again.as_ref().is_some_and(|again| !again.contains(&task)))
+        };
+        let derived = Derived {
+            from: id,
+            how: if request == Request::Fork { "fork" } else { "rerun" },
+            task: if let Keep::Before(task) = keep { Some(task.to_owned()) } else { None },
+            by: by.into(),
+            reused: rows.iter().filter(|row| is_kept(row)).filter_map(reused_row).collect(),
+        };
+        shared.submit(workflow, input, Begin::Now, None, Some(derived)).await
+    }
+}
+
+/// The input with which a run was created.
+fn stored_input(rows: &[EventRow]) -> Result<BTreeMap<Key, RawValue>, StoreError> {
+    let payload = rows.first().and_then(|row| row.payload.as_deref()).unwrap_or_default();
+    serde_json::from_slice(payload).map_err(|error| StoreError::Corrupt { reason: format!("an input: {error}") })
+}
+
+fn with_descendants(graph: &Graph, tasks: Vec<u32>) -> BTreeSet<u32> {
+    let (mut found, mut open) = (BTreeSet::new(), tasks);
+    while let Some(task) = open.pop() {
+        if found.insert(task) {
+            open.extend(graph.children(task));
+        }
+    }
+    found
+}

@@ -1,0 +1,57 @@
+//! What can be said about a run to be: which workflow, its input, when it begins, and a key that makes it happen once.
+//!
+//! Plain data; nothing here reads a clock or resolves a name.
+
+use std::time::Duration;
+
+use cloacina_workflow::{Context, Timestamp, Value};
+
+/// A run to be: what, with what, and when.
+#[derive(Debug)]
+#[must_use = "nothing is submitted before `Scheduler::submit`"]
+pub struct RunRequest {
+    pub(super) workflow: String,
+    pub(super) input: Context<Value>,
+    pub(super) begin: Beginning,
+    pub(super) key: Option<String>,
+}
+
+/// When a run begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Beginning {
+    Now,
+    Held,
+    At(Timestamp),
+    After(Duration),
+}
+
+impl RunRequest {
+    /// A run that begins at once.
+    pub fn new(workflow: impl Into<String>, input: Context<Value>) -> Self {
+        Self { workflow: workflow.into(), input, begin: Beginning::Now, key: None }
+    }
+
+    /// It begins when somebody calls [`crate::RunHandle::start`].
+    pub fn held(mut self) -> Self {
+        self.begin = Beginning::Held;
+        self
+    }
+
+    /// It begins at that moment, also if the engine was restarted in between.
+    pub fn at(mut self, at: Timestamp) -> Self {
+        self.begin = Beginning::At(at);
+        self
+    }
+
+    /// It begins after that time.
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.begin = Beginning::After(wait);
+        self
+    }
+
+    /// Whoever submits the same workflow with the same key again gets the run that is there, whatever its input is.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+}

@@ -1,0 +1,99 @@
+//! The driver's part about what people ask of runs, and about timers that ring.
+
+use cloacina_workflow::Timestamp;
+use tokio::sync::oneshot;
+
+use super::{
+    driver::{Answer, Driver, Stopping},
+    event::Action,
+    timer::Timer,
+};
+use crate::{
+    Error,
+    core::{
+        decide::{self, Refused, decide},
+        effect::Actor,
+    },
+    error::Request,
+    id::RunId,
+};
+
+impl Driver {
+    /// Does what somebody asks of a run that this engine drives, and answers when it is durable.
+    pub(super) fn control(
+        &mut self,
+        run: RunId,
+        action: &Action,
+        by: &Actor,
+        answer: oneshot::Sender<Result<(), Error>>,
+        now: Timestamp,
+    ) {
+        match self.decide_control(run, action, by, now) {
+            Ok(decision) => self.enact(run, decision, now, Some(Answer::Controlled(answer))),
+            // Whoever asked may have stopped waiting.
+            Err(error) => drop(answer.send(Err(error))),
+        }
+    }
+
+    fn decide_control(
+        &mut self,
+        id: RunId,
+        action: &Action,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<crate::core::effect::Decision, Error> {
+        if self.stopping != Stopping::No {
+            return Err(Error::ShutDown);
+        }
+        let Some(active) = self.runs.get_mut(&id) else {
+            return Err(match self.dormant.contains_key(&id) {
+                true => Error::CodeMissing { id },
+                false => Error::NotDriven { id },
+            });
+        };
+        let (request, event) = match action {
+            Action::Start => (Request::Start, decide::Event::Start),
+            Action::Pause => (Request::Pause, decide::Event::Pause { by: by.clone() }),
+            Action::Resume => (Request::Resume, decide::Event::Resume { by: by.clone() }),
+            Action::Cancel => (Request::Cancel, decide::Event::Cancel { by: by.clone() }),
+            Action::RetryNow { task } => {
+                let tasks = active.record.version.plan.tasks.iter().zip(0..);
+                let number = tasks.into_iter().find(|(declared, _)| *declared.id == **task).map(|(_, number)| number);
+                let number = number.ok_or_else(|| Error::UnknownTask { id, task: task.clone() })?;
+                (Request::Retry, decide::Event::RetryNow { task: number, by: by.clone() })
+            }
+        };
+        let run = &mut active.record.run;
+        decide(run, event, now).map_err(|refused| match refused {
+            Refused::Task(refused) => match action {
+                Action::RetryNow { task } => Error::IllegalForTask { task: task.clone(), request, state: refused.from },
+                _ => Error::Illegal { id, request, state: run.state(), is_ending: false },
+            },
+            refused => Error::Illegal { id, request, state: run.state(), is_ending: refused == Refused::Closing },
+        })
+    }
+
+    /// Does what a timer was set for.
+    pub(super) fn ring(&mut self, timer: Timer, now: Timestamp) {
+        let (run, event) = match timer {
+            Timer::ShutdownDeadline => return self.abandon(now),
+            Timer::AttemptDeadline(key) => return self.overdue(key, now),
+            Timer::AttemptGrace(key) => return self.give_up(key, now),
+            Timer::TaskDue { run, task } => (run, decide::Event::Due { task }),
+            Timer::RunDue { run } => (run, decide::Event::Start),
+            Timer::RunLimit { run } => (run, decide::Event::TimeOut),
+        };
+        let Some(active) = self.runs.get_mut(&run) else { return };
+        if let Timer::TaskDue { task, .. } = timer
+            && active.record.run.tasks()[task as usize].due_at.is_none_or(|at| at > now)
+        {
+            // Somebody did not want to wait for it, and the task is elsewhere by now.
+            return;
+        }
+        match decide(&mut active.record.run, event, now) {
+            Ok(decision) => self.enact(run, decision, now, None),
+            // Somebody was faster: the run was started, or is being ended.
+            Err(refused) => tracing::debug!(run.id = %run, ?timer, %refused, "a timer came too late"),
+        }
+    }
+}
