@@ -32,6 +32,21 @@ impl RunId {
         Self(uuid_at(now))
     }
 
+    /// The first and the last id that could begin with that text; none if no id can.
+    #[must_use]
+    pub fn range_of(prefix: &str) -> Option<(Self, Self)> {
+        let digits: String = prefix.chars().filter(|one| *one != '-').collect();
+        let hexadecimal = digits.chars().all(|one| one.is_ascii_hexdigit());
+        if !hexadecimal || digits.is_empty() || digits.len() > 32 {
+            return None;
+        }
+        let end = |fill: char| {
+            let padding = std::iter::repeat_n(fill, 32 - digits.len());
+            digits.chars().chain(padding).collect::<String>().parse().ok()
+        };
+        end('0').zip(end('f'))
+    }
+
     pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
@@ -104,5 +119,19 @@ mod tests {
         assert_eq!(early.to_string().parse(), Ok(early));
         assert_eq!(RunId::from_bytes(*late.as_bytes()), late);
         assert!("today".parse::<RunId>().is_err());
+    }
+
+    #[test]
+    fn a_prefix_is_a_range_of_ids() {
+        let id: RunId = "0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e".parse().unwrap();
+        for prefix in ["0", "0198A4C1-7", "0198a4c17c1e7d429b7e3f0c5a6b1d2e", "0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e"] {
+            let (first, last) = RunId::range_of(prefix).unwrap();
+            assert!(first <= id && id <= last, "{prefix}");
+        }
+        let (first, last) = RunId::range_of("0198a4c2").unwrap();
+        assert!(id < first && first < last);
+        for text in ["", "-", "run", "0198a4c17c1e7d429b7e3f0c5a6b1d2e0"] {
+            assert_eq!(RunId::range_of(text), None, "{text}");
+        }
     }
 }

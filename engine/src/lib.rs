@@ -35,7 +35,10 @@ pub use cloacina_workflow::{
 pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
-    engine::{Builder, Engine, Filter, RunHandle, RunRequest, Scheduler, Waiting},
+    engine::{
+        Builder, Engine, Filter, Records, RunFilter, RunHandle, RunRequest, RunSummary, Scheduler, Waiting,
+        WorkflowRecord,
+    },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},
     loader::{Error as LoadError, TableProblem},

@@ -87,14 +87,18 @@ impl Shown {
     fn new(gate: &Gate) -> Self {
         match gate {
             Gate::RunPending => Self::plain("run_pending", "the run has not been started"),
-            Gate::RunPaused => Self::plain("run_paused", "the run is paused"),
+            Gate::RunPaused { by } => Self::plain("run_paused", &format!("the run was paused by {by}")),
+            Gate::RunDelayed { until } => Self::plain("run_delayed", &format!("the run starts at {until}")),
+            Gate::RunClosing => Self::plain("run_closing", "the run is being ended"),
+            Gate::RetryAt { at } => Self::plain("retry_at", &format!("the next attempt comes at {at}")),
+            Gate::TriggerRule { rule, .. } => Self::plain("trigger_rule", &format!("then the rule {rule} is asked")),
             Gate::Dependency { task, state } => Self {
                 gate: "dependency",
                 task: Some(task.clone()),
                 state: Some(state.as_str()),
                 text: format!("{task} is {state}"),
             },
-            Gate::Slot { running, slots } => {
+            Gate::Slot { running, slots, .. } => {
                 Self::plain("slot", &format!("{running} of {slots} slots are taken, or others are first"))
             }
             Gate::PackageMissing { workflow } => {

@@ -6,6 +6,7 @@
 mod control;
 mod handle;
 mod packages;
+mod records;
 mod request;
 mod run_handle;
 mod select;
@@ -13,11 +14,14 @@ mod select;
 #[cfg(test)]
 mod authoring_tests;
 #[cfg(test)]
+mod records_tests;
+#[cfg(test)]
 mod tests;
 
 pub use self::{
     control::Waiting,
     handle::{Builder, Engine, Scheduler},
+    records::{Records, RunFilter, RunSummary, WorkflowRecord},
     request::RunRequest,
     run_handle::RunHandle,
     select::Filter,

@@ -80,6 +80,11 @@ impl RunRecord {
         self.picture_with(None)
     }
 
+    /// The same, with the gates of the run itself. There is no engine here whose slots a task could wait for.
+    pub(crate) fn picture_at_gates(&self) -> Picture {
+        self.picture_with(Some(&Slots { admission: &Admission::new(0), held_by: Vec::new() }))
+    }
+
     /// What can be seen of the run now; gates only of a run that is being driven.
     pub(super) fn picture_with(&self, slots: Option<&Slots<'_>>) -> Picture {
         let tasks = self.run.tasks().iter().zip(0..).map(|(task, number)| {

@@ -53,6 +53,18 @@ impl Drop for Lock {
     }
 }
 
+/// The process that drives the database now, if any does; `Some(None)` if the lock file does not tell which.
+///
+/// Looking takes the lock for a moment, shared with others who look. An engine that starts in that very moment finds
+/// the database locked, so this is for people who ask, and for nothing that repeats.
+pub(crate) fn owner_find(database: &Path) -> Option<Option<u32>> {
+    let mut file = File::open(lock_path(database)).ok()?;
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Some(read_pid(&mut file)),
+        Ok(()) | Err(_) => None,
+    }
+}
+
 fn lock_path(database: &Path) -> PathBuf {
     let mut name = OsString::from(database);
     name.push(".lock");

@@ -27,6 +27,25 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), Error>
     Ok(())
 }
 
+/// Refuses a database that does not have the schema of this program, and changes nothing.
+///
+/// # Errors
+/// [`Error::NewerSchema`], or [`Error::Migrate`] if the schema is older.
+pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let failed = |reason: String| Error::Migrate { path: path.to_owned(), reason };
+    let applied = connection.applied_migrations().map_err(|error| failed(error.to_string()))?;
+    let applied: Vec<String> = applied.iter().map(ToString::to_string).collect();
+    let known = known_versions()?;
+    if let Some(found) = applied.iter().find(|version| !known.contains(version)) {
+        let known = known.last().cloned().unwrap_or_default();
+        return Err(Error::NewerSchema { path: path.to_owned(), found: found.clone(), known });
+    }
+    if applied.len() < known.len() {
+        return Err(failed("it is older than this program; start an engine on it once".to_owned()));
+    }
+    Ok(())
+}
+
 fn known_versions() -> Result<Vec<String>, Error> {
     use diesel::migration::{Migration, MigrationSource};
 

@@ -26,6 +26,7 @@ mod row;
 mod run;
 pub(crate) mod schema;
 mod setting;
+mod view;
 mod workflow;
 mod writer;
 
@@ -37,12 +38,14 @@ pub(crate) use self::{
     connection::{Connection, database_path},
     event::{EventRow, Kind, event_list},
     handle::{Committer, Options, Store},
+    lock::owner_find,
     package::{
         PackageRegistered, PackageRow, PackageUnregistered, package_list, package_register_in_txn,
         package_unregister_in_txn,
     },
     run::{RunRow, run_by_key, run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over},
     setting::{Ownership, epoch_begin_in_txn, epoch_close_in_txn},
+    view::{RunSearch, run_count_completed, run_search, view_open},
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list},
     writer::Answers,
 };

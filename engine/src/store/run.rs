@@ -24,9 +24,9 @@ pub(crate) struct RunRow {
     pub(crate) finished_at: Option<Timestamp>,
 }
 
-type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>);
+pub(super) type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>);
 
-const COLUMNS: (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at) =
+pub(super) const COLUMNS: (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at) =
     (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at);
 
 pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> QueryResult<Result<Option<RunRow>, Error>> {
@@ -86,7 +86,7 @@ pub(crate) fn run_dismiss_in_txn(connection: &mut Connection, id: RunId, now: Ti
     Ok(())
 }
 
-fn from_columns(columns: Columns) -> Result<RunRow, Error> {
+pub(super) fn from_columns(columns: Columns) -> Result<RunRow, Error> {
     let (id, workflow, state_name, created_at, started_at, finished_at) = columns;
     Ok(RunRow {
         id: run_id(&id)?,

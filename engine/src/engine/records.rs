@@ -1,0 +1,219 @@
+//! What a database holds, for those who only look: no engine is started, no run goes on, nothing changes.
+//!
+//! It works beside a living engine and without one. What is shown is what was durable when each call began; only what
+//! an engine keeps in memory, such as who holds the slots, is not there.
+
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+
+use cloacina_packager::Digest;
+use cloacina_workflow::{Timestamp, descriptor};
+use diesel::QueryResult;
+
+use crate::{
+    Error,
+    core::run::State,
+    id::{RunId, WorkflowId},
+    runtime::{Gate, RunEvent, RunReport, RunStatus, load, records, stored_version},
+    store::{self, Connection, EventRow, PackageState, RunRow, RunSearch, WorkflowRow},
+};
+
+/// A database as one who looks sees it.
+pub struct Records {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// Which runs are looked for; an absent part excludes none.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Only runs in one of these states; all if there are none.
+    pub states: Vec<State>,
+    /// Only runs of workflows that this name fits: `workflow`, `package::workflow` or `tenant::package::workflow`.
+    pub workflow: Option<String>,
+    /// Only runs of this tenant's workflows.
+    pub tenant: Option<String>,
+    /// Only runs that were submitted at this moment or later.
+    pub created_from: Option<Timestamp>,
+    /// Only runs that were submitted before this moment.
+    pub created_before: Option<Timestamp>,
+    /// Only runs whose id is in this range, both ends included.
+    pub ids: Option<(RunId, RunId)>,
+}
+
+/// A run in brief, with its progress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunSummary {
+    /// The run.
+    pub status: RunStatus,
+    /// The tenant of its workflow.
+    pub tenant: String,
+    /// How many tasks it has.
+    pub n_tasks: usize,
+    /// How many of them completed.
+    pub n_completed: usize,
+}
+
+/// One version of a workflow that the database knows.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WorkflowRecord {
+    /// Its full name.
+    pub name: String,
+    /// The tenant.
+    pub tenant: String,
+    /// The package; empty for a workflow that is compiled into a program.
+    pub package: String,
+    /// The version of the package, as long as it is registered.
+    pub version: Option<String>,
+    /// The content digest of the package; none for a workflow that is compiled into a program.
+    pub digest: Option<Digest>,
+    /// Where the version of the package stands; none once it is not registered any more.
+    pub state: Option<PackageState>,
+    /// What it consists of.
+    pub descriptor: descriptor::Workflow,
+}
+
+impl Records {
+    /// Opens a database for looking at it: the path of a SQLite file, or `sqlite:` and a path.
+    ///
+    /// # Errors
+    /// If there is no such database, or another version of this program wrote it.
+    pub fn open(database: &str) -> Result<Self, Error> {
+        let path = store::database_path(database)?;
+        let connection = store::view_open(&path)?;
+        Ok(Self { connection, path })
+    }
+
+    /// Whether an engine drives the database now, and in which process as far as that is known.
+    #[must_use]
+    pub fn engine(&self) -> Option<Option<u32>> {
+        store::owner_find(&self.path)
+    }
+
+    /// The runs that fit, newest first, at most `n_max`.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn runs(&mut self, filter: &RunFilter, n_max: usize) -> Result<Vec<RunSummary>, Error> {
+        let known = self.read("listing workflows", store::workflow_list)?;
+        let mut tasks = HashMap::new();
+        let mut fitting = Vec::new();
+        for row in known {
+            if filter.fits(&row) {
+                fitting.push(row.id);
+            }
+            let (name, tenant) = (row.key.full_name(), row.key.tenant.clone());
+            tasks.insert(row.id, (name, tenant, parse(&row)?.tasks.len()));
+        }
+        let search = RunSearch {
+            states: filter.states.clone(),
+            workflows: (filter.workflow.is_some() || filter.tenant.is_some()).then_some(fitting),
+            created_from: filter.created_from,
+            created_before: filter.created_before,
+            ids: filter.ids,
+            n_max: i64::try_from(n_max).unwrap_or(i64::MAX),
+        };
+        let rows = self.read("looking for runs", |connection| store::run_search(connection, &search))?;
+        let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
+        let completed = self.read("counting tasks", |connection| store::run_count_completed(connection, &ids))?;
+        let summaries = rows.into_iter().map(|row| summary(row, &tasks, &completed));
+        Ok(summaries.collect())
+    }
+
+    /// A run and all its tasks as they are stored. The gates of a task leave out those of a living engine.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRun`], or what the store says.
+    pub fn report(&mut self, id: RunId) -> Result<RunReport, Error> {
+        let (run, workflow, rows) = self.stored(id)?;
+        let (record, _) = load(Arc::new(stored_version(&workflow)?), &run, rows)?;
+        // There is no engine here whose slots a task could wait for.
+        let mut report = RunReport::new(record.picture_at_gates())?;
+        for task in &mut report.tasks {
+            task.gates.retain(|gate| !matches!(gate, Gate::Slot { .. }));
+        }
+        Ok(report)
+    }
+
+    /// A run's history, from its beginning.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub fn events(&mut self, id: RunId) -> Result<Vec<RunEvent>, Error> {
+        let (_, workflow, rows) = self.stored(id)?;
+        Ok(records(&stored_version(&workflow)?.plan, rows))
+    }
+
+    /// Every version of every workflow that the database knows, by name, and the newest version first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn workflows(&mut self) -> Result<Vec<WorkflowRecord>, Error> {
+        let mut rows = self.read("listing workflows", store::workflow_list)?;
+        let packages = self.read("listing packages", store::package_list)?;
+        rows.sort_by_cached_key(|row| (row.key.full_name(), std::cmp::Reverse(row.id)));
+        let workflows = rows.into_iter().map(|row| {
+            let digest = <[u8; 32]>::try_from(row.key.digest.as_slice()).ok().map(Digest::from_bytes);
+            let package =
+                packages.iter().find(|package| package.tenant == row.key.tenant && Some(package.digest) == digest);
+            Ok(WorkflowRecord {
+                name: row.key.full_name(),
+                tenant: row.key.tenant.clone(),
+                package: row.key.package.clone(),
+                version: package.map(|package| package.version.clone()),
+                digest,
+                state: package.map(|package| package.state),
+                descriptor: parse(&row)?,
+            })
+        });
+        workflows.collect()
+    }
+
+    fn stored(&mut self, id: RunId) -> Result<(RunRow, WorkflowRow, Vec<EventRow>), Error> {
+        let run = self.read("reading a run", |connection| store::run_get(connection, id))?;
+        let run = run.ok_or(Error::UnknownRun { id })?;
+        let rows = self.read("reading a run", |connection| store::event_list(connection, id))?;
+        let workflow = self.read("reading a run", |connection| store::workflow_get(connection, run.workflow))?;
+        Ok((run, workflow, rows))
+    }
+
+    fn read<T>(
+        &mut self,
+        doing: &'static str,
+        query: impl FnOnce(&mut Connection) -> QueryResult<Result<T, store::Error>>,
+    ) -> Result<T, Error> {
+        Ok(query(&mut self.connection).map_err(|source| store::Error::from_diesel(doing, source))??)
+    }
+}
+
+impl RunFilter {
+    fn fits(&self, row: &WorkflowRow) -> bool {
+        let full = row.key.full_name();
+        let named = |name: &String| full == *name || full.ends_with(&format!("::{name}"));
+        self.workflow.as_ref().is_none_or(named) && self.tenant.as_ref().is_none_or(|tenant| row.key.tenant == *tenant)
+    }
+}
+
+type Known = HashMap<WorkflowId, (String, String, usize)>;
+
+fn summary(row: RunRow, workflows: &Known, completed: &HashMap<RunId, i64>) -> RunSummary {
+    let (workflow, tenant, n_tasks) = workflows.get(&row.workflow).cloned().unwrap_or_default();
+    let RunRow { id, workflow: _, state, created_at, started_at, finished_at } = row;
+    let n_completed = completed.get(&id).and_then(|count| usize::try_from(*count).ok()).unwrap_or_default();
+    let status = RunStatus { id, workflow, state, created_at, started_at, finished_at };
+    RunSummary { status, tenant, n_tasks, n_completed }
+}
+
+fn parse(row: &WorkflowRow) -> Result<descriptor::Workflow, Error> {
+    serde_json::from_str(&row.descriptor).map_err(|error| {
+        let reason = format!("workflow {}: {error}", row.key.full_name());
+        Error::Store(store::Error::Corrupt { reason })
+    })
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Records").field("path", &self.path).finish_non_exhaustive()
+    }
+}

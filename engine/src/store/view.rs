@@ -1,0 +1,87 @@
+//! Looking at a database without being its engine, whether or not one drives it at the moment.
+//!
+//! A view takes no lock, starts no thread and changes nothing. Its queries see what was durable when each began.
+
+use std::{collections::HashMap, path::Path};
+
+use cloacina_workflow::Timestamp;
+use diesel::{
+    AggregateExpressionMethods, ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, dsl::count,
+    result::ConnectionError,
+};
+
+use super::{
+    Connection, Error, Kind,
+    connection::{self, Access},
+    migrate,
+    row::{micros, run_id},
+    run::{COLUMNS, Columns, RunRow, from_columns},
+    schema::{event, run},
+};
+use crate::{
+    core::run::State,
+    id::{RunId, WorkflowId},
+};
+
+/// Which runs are looked for; an absent part excludes none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunSearch {
+    pub(crate) states: Vec<State>,
+    pub(crate) workflows: Option<Vec<WorkflowId>>,
+    pub(crate) created_from: Option<Timestamp>,
+    pub(crate) created_before: Option<Timestamp>,
+    /// Only runs whose id is in this range, both ends included.
+    pub(crate) ids: Option<(RunId, RunId)>,
+    pub(crate) n_max: i64,
+}
+
+/// Opens a database for looking at it.
+///
+/// # Errors
+/// [`Error::Open`] if there is none; [`Error::NewerSchema`] and [`Error::Migrate`] if another version wrote it.
+pub(crate) fn view_open(path: &Path) -> Result<Connection, Error> {
+    if !path.is_file() {
+        // Opening it would make one.
+        let source = ConnectionError::BadConnection("there is no such file".to_owned());
+        return Err(Error::Open { path: path.to_owned(), source });
+    }
+    let mut connection = connection::open(path, Access::Read)?;
+    migrate::check(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// The runs that fit, newest first.
+pub(crate) fn run_search(connection: &mut Connection, search: &RunSearch) -> QueryResult<Result<Vec<RunRow>, Error>> {
+    let mut query = run::table.order(run::id.desc()).limit(search.n_max).select(COLUMNS).into_boxed();
+    if !search.states.is_empty() {
+        query = query.filter(run::state.eq_any(search.states.iter().map(|state| state.as_str())));
+    }
+    if let Some(workflows) = &search.workflows {
+        query = query.filter(run::workflow.eq_any(workflows.iter().map(|id| id.as_bytes().to_vec())));
+    }
+    if let Some(from) = search.created_from {
+        query = query.filter(run::created_at.ge(micros(from)));
+    }
+    if let Some(before) = search.created_before {
+        query = query.filter(run::created_at.lt(micros(before)));
+    }
+    if let Some((first, last)) = search.ids {
+        query = query.filter(run::id.between(first.as_bytes().to_vec(), last.as_bytes().to_vec()));
+    }
+    let rows: Vec<Columns> = query.load(connection)?;
+    Ok(rows.into_iter().map(from_columns).collect())
+}
+
+/// How many tasks of each run completed; runs without any are absent.
+pub(crate) fn run_count_completed(
+    connection: &mut Connection,
+    runs: &[RunId],
+) -> QueryResult<Result<HashMap<RunId, i64>, Error>> {
+    let rows: Vec<(Vec<u8>, i64)> = event::table
+        .filter(event::run.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
+        .filter(event::kind.eq(Kind::TaskCompleted.as_str()))
+        .group_by(event::run)
+        .select((event::run, count(event::task).aggregate_distinct()))
+        .load(connection)?;
+    Ok(rows.into_iter().map(|(run, n_completed)| Ok((run_id(&run)?, n_completed))).collect())
+}
