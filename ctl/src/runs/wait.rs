@@ -34,7 +34,7 @@ pub(super) fn until_ended(
     mut look: impl FnMut(&mut Records) -> Result<(), Error>,
 ) -> Result<RunReport, Error> {
     let report = records.report(id)?;
-    if !report.state.is_terminal() && records.engine().is_none() {
+    if !report.state.is_terminal() && records.engine()?.is_none() {
         output.note("no engine drives this database: the run goes on when one is started on it");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();

@@ -3,7 +3,7 @@
 //! The gates come from the decisions that admit tasks, over what is stored; only whether an engine is alive is found
 //! out here. Nothing is shown of tasks that have ended.
 
-use cloacina::{Gate, Records, RunReport, TaskReport};
+use cloacina::{Gate, RunReport, TaskReport};
 use serde::Serialize;
 
 use super::find::Found;
@@ -51,13 +51,13 @@ struct Shown {
 pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
     let report = records.report(id)?;
-    let why = explain(&report, &records);
+    let engine = records.engine()?.map(|pid| Engine { pid });
+    let why = explain(&report, engine);
     output.answer(&why, |paint| why.text(&report, paint))?;
     Ok(exit::SUCCESS)
 }
 
-fn explain<'a>(report: &'a RunReport, records: &Records) -> Why<'a> {
-    let engine = records.engine().map(|pid| Engine { pid });
+fn explain(report: &RunReport, engine: Option<Engine>) -> Why<'_> {
     let open = report.tasks.iter().filter(|task| !task.state.is_terminal());
     let waiting = open.map(|task| Waiting::new(task, engine.is_some())).filter(|waiting| !waiting.gates.is_empty());
     Why {

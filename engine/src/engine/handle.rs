@@ -36,7 +36,7 @@ use crate::{
         self, Begin, Board, Catalog, Config, Derived, EmbeddedRunner, Event, Notices, RunStatus, Submission,
         TaskRunner, Version, Workflow,
     },
-    store::{self, Error as StoreError, Store, WorkflowKey},
+    store::{self, Database, Error as StoreError, Store, WorkflowKey},
 };
 
 /// How long [`Engine::shutdown`] lets attempts finish.
@@ -181,10 +181,10 @@ impl Engine {
         self.shared.board.subscribe()
     }
 
-    /// The database file.
+    /// The database as it is shown: the path of the file, or the server's address without its password.
     #[must_use]
-    pub fn database(&self) -> &Path {
-        self.shared.store().path()
+    pub fn database(&self) -> &str {
+        self.shared.store().name()
     }
 
     /// The folder where the engine keeps what is not in the database, such as unpacked libraries.
@@ -214,13 +214,15 @@ impl Engine {
 }
 
 impl Builder {
-    /// The database: the path of a SQLite file, or `sqlite:` and a path.
+    /// The database: the path of a SQLite file, `sqlite:` and a path, or the address of a PostgreSQL server as
+    /// `postgres://user:password@host/database`.
     pub fn database(mut self, address: impl Into<String>) -> Self {
         self.database = address.into();
         self
     }
 
-    /// The folder for what is not in the database; the database's own folder unless told otherwise.
+    /// The folder for what is not in the database. Unless told otherwise it is the folder of the database file, or the
+    /// current one if the database is on a server.
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
         self
@@ -265,9 +267,8 @@ impl Builder {
     /// whose file is gone is no error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
         let Self { database, data_dir, workflows, slots, stop_grace, log_level, clock } = self;
-        let database = store::database_path(&database)?;
-        let folder = database.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let data_dir = data_dir.unwrap_or_else(|| folder.unwrap_or(Path::new(".")).to_owned());
+        let database = Database::parse(&database)?;
+        let data_dir = data_dir.unwrap_or_else(|| database.folder().unwrap_or(Path::new(".")).to_owned());
         let board = Board::new();
         let n_task_threads = thread::available_parallelism().map_or(1, Into::into);
         let config = Config { database, slots, stop_grace, n_task_threads, clock: clock.clone(), board: board.clone() };

@@ -3,7 +3,7 @@
 //! It works beside a living engine and without one. What is shown is what was durable when each call began; only what
 //! an engine keeps in memory, such as who holds the slots, is not there.
 
-use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use cloacina_packager::Digest;
 use cloacina_workflow::{Timestamp, descriptor};
@@ -14,13 +14,13 @@ use crate::{
     core::run::State,
     id::{RunId, WorkflowId},
     runtime::{Gate, RunEvent, RunReport, RunStatus, load, records, stored_version},
-    store::{self, Connection, EventRow, PackageState, RunRow, RunSearch, WorkflowRow},
+    store::{self, Connection, Database, EventRow, PackageState, RunRow, RunSearch, WorkflowRow},
 };
 
 /// A database as one who looks sees it.
 pub struct Records {
     connection: Connection,
-    path: PathBuf,
+    database: Database,
 }
 
 /// Which runs are looked for; an absent part excludes none.
@@ -75,20 +75,24 @@ pub struct WorkflowRecord {
 }
 
 impl Records {
-    /// Opens a database for looking at it: the path of a SQLite file, or `sqlite:` and a path.
+    /// Opens a database for looking at it: the path of a SQLite file, `sqlite:` and a path, or the address of a
+    /// PostgreSQL server.
     ///
     /// # Errors
     /// If there is no such database, or another version of this program wrote it.
     pub fn open(database: &str) -> Result<Self, Error> {
-        let path = store::database_path(database)?;
-        let connection = store::view_open(&path)?;
-        Ok(Self { connection, path })
+        let database = Database::parse(database)?;
+        let connection = store::view_open(&database)?;
+        Ok(Self { connection, database })
     }
 
     /// Whether an engine drives the database now, and in which process as far as that is known.
-    #[must_use]
-    pub fn engine(&self) -> Option<Option<u32>> {
-        store::owner_find(&self.path)
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn engine(&mut self) -> Result<Option<Option<u32>>, Error> {
+        let database = self.database.clone();
+        self.read("looking for an engine", |connection| Ok(Ok(store::engine_find(connection, &database)?)))
     }
 
     /// The runs that fit, newest first, at most `n_max`.
@@ -214,6 +218,6 @@ fn parse(row: &WorkflowRow) -> Result<descriptor::Workflow, Error> {
 
 impl fmt::Debug for Records {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Records").field("path", &self.path).finish_non_exhaustive()
+        formatter.debug_struct("Records").field("database", &self.database).finish_non_exhaustive()
     }
 }

@@ -43,12 +43,12 @@ fn what_an_engine_did_can_be_looked_at_beside_it_and_after_it() {
     let told = block_on(bad.wait()).unwrap();
 
     let mut records = Records::open(&path).unwrap();
-    assert_eq!(records.engine(), Some(Some(std::process::id())));
+    assert_eq!(records.engine().unwrap(), Some(Some(std::process::id())));
     let seen = records.report(bad.id()).unwrap();
     assert_eq!(seen.state, RunState::Failed);
     assert_eq!(format!("{:?}", seen.tasks), format!("{:?}", told.tasks));
     block_on(engine.shutdown()).unwrap();
-    assert_eq!(records.engine(), None);
+    assert_eq!(records.engine().unwrap(), None);
 
     let all = records.runs(&RunFilter::default(), 10).unwrap();
     assert_eq!(all.iter().map(|run| run.status.id).collect::<Vec<_>>(), [bad.id(), good.id()]);

@@ -17,7 +17,7 @@ use crate::{
     core::run::State as RunState,
     id::{RunId, WorkflowId},
     loader::tests::library::{CONFIG, COUNTS, ECHO, compile_described, run},
-    store::{Options as StoreOptions, PackageState, Store, schema},
+    store::{Database, Options as StoreOptions, PackageState, Store, schema},
 };
 
 /// The archive of a package with some workflows.
@@ -52,7 +52,8 @@ struct Desk {
 impl Desk {
     async fn open(data: &TempDir) -> Self {
         let answers = Box::new(|_| {});
-        let store = Store::open(StoreOptions { path: data.path().join("test.db"), answers }).unwrap();
+        let store =
+            Store::open(StoreOptions { database: Database::Sqlite(data.path().join("test.db")), answers }).unwrap();
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
         let notes = Arc::clone(&told);
         let folder = data.path().join("packages");

@@ -6,7 +6,6 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::AtomicBool,
@@ -33,7 +32,7 @@ use crate::{
     Error,
     clock::Clock,
     core::admit::Admission,
-    store::{self, Ownership, RunRow, Store, WorkflowRow},
+    store::{self, Database, Ownership, RunRow, Store, WorkflowRow},
 };
 
 /// How long the last handle waits for the engine when it is dropped. Recording what is abandoned takes one commit;
@@ -46,7 +45,7 @@ const TASKS_WAIT: Duration = Duration::from_secs(1);
 /// What an engine is started with.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) database: PathBuf,
+    pub(crate) database: Database,
     pub(crate) slots: usize,
     /// How long an attempt that was asked to stop may take to do so.
     pub(crate) stop_grace: Duration,
@@ -191,7 +190,7 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         // Without a driver nobody waits for the outcomes.
         answering.events.send(Event::Committed(outcomes)).ok();
     });
-    let store = Store::open(store::Options { path: database, answers })?;
+    let store = Store::open(store::Options { database, answers })?;
     let opened = read_unfinished(&store).and_then(|unfinished| Ok((unfinished, task_runtime(n_task_threads, slots)?)));
     let ((ownership, rows, workflows), tasks) = match opened {
         Ok(opened) => opened,

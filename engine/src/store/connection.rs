@@ -1,15 +1,19 @@
-//! Connections to the database: how they are opened, and what SQLite promises on them.
+//! Connections to the database: how they are opened, and what is promised on them.
 //!
-//! `synchronous=FULL` in WAL mode means that a transaction is on the disk before its COMMIT returns.
+//! `synchronous=FULL` in WAL mode, and `synchronous_commit=on`, mean that a transaction is on the disk before its
+//! COMMIT returns.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection};
+use diesel::{
+    Connection as _, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
+    sql_query,
+};
 
-use super::Error;
-
-/// A connection to the database. The one name by which the rest of the crate knows it.
-pub(crate) type Connection = SqliteConnection;
+use super::{
+    Connection, Error,
+    database::{Database, Server},
+};
 
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +30,32 @@ const PAGE_BYTES: u32 = 4096;
 /// Checkpoints of this many pages were measured to keep the slowest commits at 4 to 6 ms.
 const CHECKPOINT_PAGES: u32 = 1000;
 
-/// How long a connection waits for another program, such as a backup, to let go of the file.
+/// How long a connection waits for another program, such as a backup, to let go of the file or of rows.
 const BUSY_WAIT_MS: u32 = 5000;
 
 /// Bytes of pages that the writer keeps in memory.
 const CACHE_KIB: u32 = 16 * 1024;
 
-pub(super) fn open(path: &Path, access: Access) -> Result<Connection, Error> {
-    let text = path.to_str().ok_or_else(|| Error::Address { url: path.display().to_string() })?;
+pub(super) fn open(database: &Database, access: Access) -> Result<Connection, Error> {
+    match database {
+        Database::Sqlite(path) => open_file(path, access).map(Connection::Sqlite),
+        Database::Postgres(server) => open_server(database, server, access).map(Connection::Postgres),
+    }
+}
+
+/// Whether the connection still works. A file is never further away than it was.
+pub(super) fn is_alive(connection: &mut Connection) -> bool {
+    match connection {
+        Connection::Sqlite(_) => true,
+        Connection::Postgres(connection) => sql_query("SELECT 1").execute(connection).is_ok(),
+    }
+}
+
+fn open_file(path: &Path, access: Access) -> Result<SqliteConnection, Error> {
+    let name = path.display().to_string();
+    let text = path.to_str().ok_or_else(|| Error::Address { url: name.clone() })?;
     // A path is no URI: characters such as `?` in it are a part of the name.
-    let mut connection =
-        SqliteConnection::establish(text).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+    let mut connection = SqliteConnection::establish(text).map_err(|source| Error::Open { database: name, source })?;
     let failed = |source| Error::from_diesel("opening the database", source);
     connection.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_WAIT_MS};")).map_err(failed)?;
     let pragmas = match access {
@@ -51,37 +70,23 @@ pub(super) fn open(path: &Path, access: Access) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// The file that an address names: a path, or `sqlite:` and a path.
-///
-/// # Errors
-/// [`Error::Address`] for other databases, for a database in memory, and for an empty address.
-pub(crate) fn database_path(address: &str) -> Result<PathBuf, Error> {
-    let unusable = || Error::Address { url: address.to_owned() };
-    let path = match address.strip_prefix("sqlite:") {
-        Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
-        None if address.contains("://") || address.starts_with("postgres:") => return Err(unusable()),
-        None => address,
+fn open_server(database: &Database, server: &Server, access: Access) -> Result<PgConnection, Error> {
+    let established = PgConnection::establish(&server.connection_url());
+    let mut connection = established.map_err(|error| {
+        // The client library repeats what it was given, and that may hold a password.
+        let source = ConnectionError::BadConnection(server.scrub(&error.to_string()));
+        Error::Open { database: database.name(), source }
+    })?;
+    // A server may have been told to acknowledge before the disk has it; that is not what a store promises. What it
+    // says is sorted by its words, so these must not depend on the server's language where that can be chosen.
+    let settings = match access {
+        Access::Write => format!(
+            "SET synchronous_commit = on; SET lock_timeout = {BUSY_WAIT_MS}; \
+             SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+        ),
+        Access::Read => "SET default_transaction_read_only = on;".to_owned(),
     };
-    if path.is_empty() || path == ":memory:" { Err(unusable()) } else { Ok(path.into()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_name_files() {
-        for (address, path) in [
-            ("runs.db", Some("runs.db")),
-            ("sqlite:runs.db", Some("runs.db")),
-            ("sqlite:///var/runs.db", Some("/var/runs.db")),
-            ("sqlite://runs.db", Some("runs.db")),
-            ("postgres://host/db", None),
-            ("", None),
-            ("sqlite:", None),
-            (":memory:", None),
-        ] {
-            assert_eq!(database_path(address).ok(), path.map(PathBuf::from), "{address}");
-        }
-    }
+    let prepared = connection.batch_execute(&format!("SET client_min_messages = warning; {settings}"));
+    prepared.map_err(|source| Error::from_diesel("opening the database", source))?;
+    Ok(connection)
 }

@@ -27,11 +27,11 @@ pub enum Error {
         source: io::Error,
     },
     /// The database cannot be opened.
-    #[error("cannot open the database {}", path.display())]
+    #[error("cannot open the database {database}")]
     Open {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite said.
+        /// The database, without a password.
+        database: String,
+        /// What SQLite or the client library of PostgreSQL said.
         source: ConnectionError,
     },
     /// The address names a database that this engine cannot use.
@@ -41,29 +41,37 @@ pub enum Error {
         url: String,
     },
     /// A newer version of this program wrote the database.
-    #[error("the database {} has schema {found}, this program knows up to {known}", path.display())]
+    #[error("the database {database} has schema {found}, this program knows up to {known}")]
     NewerSchema {
-        /// The database.
-        path: PathBuf,
-        /// Version of the schema in the file.
+        /// The database, without a password.
+        database: String,
+        /// Version of the schema in the database.
         found: String,
         /// The newest version that this program knows.
         known: String,
     },
     /// The schema cannot be brought up to date.
-    #[error("cannot bring the schema of {} up to date: {reason}", path.display())]
+    #[error("cannot bring the schema of {database} up to date: {reason}")]
     Migrate {
-        /// The database.
-        path: PathBuf,
+        /// The database, without a password.
+        database: String,
         /// What the migration said.
         reason: String,
     },
-    /// Somebody else holds the file for longer than the engine waits.
+    /// Somebody else holds the database for longer than the engine waits.
     #[error("the database stayed busy while {doing}")]
     Busy {
         /// What the store was doing.
         doing: &'static str,
-        /// What SQLite said.
+        /// What the database said.
+        source: DieselError,
+    },
+    /// The server cannot be reached, and did not come back for as long as the store tried.
+    #[error("the database could not be reached while {doing}")]
+    Unavailable {
+        /// What the store was doing.
+        doing: &'static str,
+        /// What the client library said.
         source: DieselError,
     },
     /// There is no room for what must be written, or the disk fails.
@@ -71,7 +79,7 @@ pub enum Error {
     Disk {
         /// What the store was doing.
         doing: &'static str,
-        /// What SQLite said.
+        /// What the database said.
         source: DieselError,
     },
     /// What stands in the database cannot be.
@@ -85,7 +93,7 @@ pub enum Error {
     Query {
         /// What the store was doing.
         doing: &'static str,
-        /// What SQLite said.
+        /// What the database said.
         source: DieselError,
     },
     /// A change failed, alone or because the database could not be written at all.
@@ -131,6 +139,7 @@ impl Error {
             Self::Stopped => "STO0011",
             Self::Thread { .. } => "STO0012",
             Self::Closed => "STO0013",
+            Self::Unavailable { .. } => "STO0014",
         }
     }
 
@@ -145,14 +154,23 @@ impl Error {
                 "one engine at a time drives a SQLite file: stop the other or use another database".to_owned()
             }
             Self::LockFile { .. } => "the folder of the database must be writable".to_owned(),
+            Self::Open { database, .. } if database.starts_with("postgres") => {
+                "the server must be running, and the user and the database must exist: `psql <address>` tells more"
+                    .to_owned()
+            }
             Self::Open { .. } => "the folder must exist and be writable, and the file must be a database".to_owned(),
-            Self::Address { .. } => "give the path of a file, or `sqlite:` followed by a path".to_owned(),
+            Self::Address { .. } => {
+                "give the path of a file, `sqlite:` followed by a path, or `postgres://user@host/database`".to_owned()
+            }
             Self::NewerSchema { .. } => "use the version of Cloacina that wrote it, or a newer one".to_owned(),
             Self::Busy { .. } => "close other programs that have the database open".to_owned(),
+            Self::Unavailable { .. } => {
+                "see that the server runs, then start the engine again; nothing acknowledged is lost".to_owned()
+            }
             Self::Disk { .. } => {
                 "make room on the disk, then start the engine again; nothing acknowledged is lost".to_owned()
             }
-            Self::Corrupt { .. } => "restore the file from a backup; `PRAGMA integrity_check` tells more".to_owned(),
+            Self::Corrupt { .. } => "restore the database from a backup".to_owned(),
             Self::Change { source, .. } => return source.hints(),
             Self::Migrate { .. } | Self::Query { .. } | Self::Stopped | Self::Thread { .. } | Self::Closed => {
                 return Vec::new();
@@ -161,23 +179,53 @@ impl Error {
         vec![hint]
     }
 
-    /// Sorts what diesel reports; SQLite's result code only comes as its message.
+    /// Whether everybody else would have got it in the same way: the database cannot be written by anyone now.
+    pub(super) fn is_nobodys_fault(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Unavailable { .. })
+    }
+
+    /// Sorts what diesel reports. It gives away the codes of neither database, so the words decide.
     pub(crate) fn from_diesel(doing: &'static str, source: DieselError) -> Self {
-        let message = match &source {
-            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => return Self::Closed,
-            DieselError::DatabaseError(_, information) => information.message().to_owned(),
-            _ => return Self::Query { doing, source },
-        };
-        if message.contains("is locked") {
+        let Some((kind, message)) = said(&source) else { return Self::Query { doing, source } };
+        let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
+        if matches!(kind, DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand) || says(GONE) {
+            Self::Unavailable { doing, source }
+        } else if matches!(kind, DatabaseErrorKind::SerializationFailure) || says(BUSY) {
             Self::Busy { doing, source }
-        } else if message.contains("disk is full") || message.contains("disk I/O error") || message.contains("readonly")
-        {
+        } else if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) || says(DISK) {
             Self::Disk { doing, source }
-        } else if message.contains("malformed") || message.contains("not a database") {
-            Self::Corrupt { reason: message }
+        } else if says(DAMAGED) {
+            Self::Corrupt { reason: message.to_owned() }
         } else {
             Self::Query { doing, source }
         }
+    }
+}
+
+/// The server is there no more, or not yet.
+const GONE: &[&str] = &[
+    "server closed the connection",
+    "terminating connection",
+    "no connection to the server",
+    "could not receive data from server",
+    "could not send data to server",
+    "the database system is",
+    "SSL connection has been closed",
+];
+/// Somebody else is in the way.
+const BUSY: &[&str] = &["is locked", "lock timeout", "deadlock detected"];
+const DISK: &[&str] =
+    &["disk is full", "disk I/O error", "readonly", "No space left on device", "could not extend file"];
+const DAMAGED: &[&str] = &["malformed", "not a database", "invalid page in block", "could not read block"];
+
+/// What the database said, if it was the database. A rollback that fails as well says less than what it was for.
+fn said(error: &DieselError) -> Option<(&DatabaseErrorKind, &str)> {
+    match error {
+        DieselError::DatabaseError(kind, information) => Some((kind, information.message())),
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => said(commit_error),
+        // A connection that was lost in a transaction.
+        DieselError::BrokenTransactionManager => Some((&DatabaseErrorKind::ClosedConnection, "")),
+        _ => None,
     }
 }
 

@@ -1,11 +1,10 @@
-//! The store's handle: opens the file, starts its threads, and closes them in order.
+//! The store's handle: opens the database, starts its threads, and closes them in order.
 //!
-//! The lock is taken before anything is read and given back after every thread has ended, so two engines never have
-//! the file open for writing at once.
+//! The lock of a file is taken before anything is read and given back after every thread has ended, so two engines
+//! never have the file open for writing at once. A server has no such lock: there each run has its owner.
 
 use std::{
     fmt,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Sender},
@@ -19,6 +18,7 @@ use tokio::sync::oneshot;
 use super::{
     Answers, Commit, Connection, Error,
     connection::{self, Access},
+    database::Database,
     lock::Lock,
     migrate,
     reader::Readers,
@@ -27,7 +27,7 @@ use super::{
 
 /// How a store is opened.
 pub(crate) struct Options {
-    pub(crate) path: PathBuf,
+    pub(crate) database: Database,
     pub(crate) answers: Answers,
 }
 
@@ -39,7 +39,8 @@ pub(crate) struct Store {
 
 struct Shared {
     open: Mutex<Option<Open>>,
-    path: PathBuf,
+    /// The database as it is shown.
+    name: String,
 }
 
 /// What is there while the store is open.
@@ -47,33 +48,38 @@ struct Open {
     commands: Sender<Command>,
     readers: Readers,
     threads: Vec<JoinHandle<()>>,
-    lock: Lock,
+    /// Of a file.
+    lock: Option<Lock>,
 }
 
 impl Store {
-    /// Opens the file, creating it if need be, and brings its schema up to date.
+    /// Opens the database, creating a file if need be, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`Error::Locked`] if another engine has it; otherwise whatever keeps the file from being used.
+    /// [`Error::Locked`] if another engine has the file; otherwise whatever keeps the database from being used.
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
         const NAME: &str = "cloacina-writer";
-        let Options { path, answers } = options;
-        let lock = Lock::take(&path)?;
-        let mut connection = connection::open(&path, Access::Write)?;
-        migrate::run(&mut connection, &path)?;
+        let Options { database, answers } = options;
+        let lock = match &database {
+            Database::Sqlite(path) => Some(Lock::take(path)?),
+            Database::Postgres(_) => None,
+        };
+        let mut connection = connection::open(&database, Access::Write)?;
+        migrate::run(&mut connection, &database)?;
+        let name = database.name();
         let (commands, queue) = mpsc::channel();
-        let writer = Writer::new(connection, answers);
+        let writer = Writer::new(database.clone(), connection, answers);
         let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.serve(&queue));
         let mut threads = vec![spawned.map_err(|source| Error::Thread { name: NAME, source })?];
-        let (readers, reader_threads) = Readers::start(path.clone())?;
+        let (readers, reader_threads) = Readers::start(&database)?;
         threads.extend(reader_threads);
         let open = Open { commands, readers, threads, lock };
-        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), path }) })
+        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), name }) })
     }
 
-    /// The file.
-    pub(crate) fn path(&self) -> &std::path::Path {
-        &self.shared.path
+    /// The database as it is shown: without a password.
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
     }
 
     /// A handle for the driver that hands over commits without a lock.
@@ -191,7 +197,7 @@ where
 
 impl fmt::Debug for Store {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Store").field("path", &self.shared.path).finish_non_exhaustive()
+        formatter.debug_struct("Store").field("database", &self.shared.name).finish_non_exhaustive()
     }
 }
 

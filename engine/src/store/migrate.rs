@@ -1,29 +1,59 @@
 //! The schema: brought up to date at each start, and refused when a newer program wrote it.
+//!
+//! Engines that start together on one server take turns, under a lock of that server.
 
-use std::path::Path;
-
+use diesel::{
+    QueryDsl, RunQueryDsl,
+    connection::SimpleConnection,
+    migration::{Migration, MigrationSource},
+    pg::Pg,
+    sqlite::Sqlite,
+};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{Connection, Error};
+use super::{Connection, Error, database::Database, schema};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// Names the lock under which schemas are changed; any number will do that no other program uses.
+const LOCK: i64 = 0x636c_6f61_6369_6e61;
 
 /// Applies whatever is missing.
 ///
 /// # Errors
-/// [`Error::NewerSchema`] if the file has a migration that this program does not know; nothing was changed then.
-pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+/// [`Error::NewerSchema`] if the database has a migration that this program does not know; nothing was changed then.
+pub(super) fn run(connection: &mut Connection, database: &Database) -> Result<(), Error> {
+    match connection {
+        Connection::Sqlite(connection) => apply(connection, SQLITE, database),
+        Connection::Postgres(connection) => {
+            let locked = |source| Error::from_diesel("waiting to change the schema", source);
+            connection.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).map_err(locked)?;
+            let applied = apply(connection, POSTGRES, database);
+            // A connection that is lost has given back the lock by itself.
+            let unlocked = connection.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})")).map_err(locked);
+            applied.and(unlocked)
+        }
+    }
+}
+
+fn apply<C, DB>(connection: &mut C, migrations: EmbeddedMigrations, database: &Database) -> Result<(), Error>
+where
+    DB: diesel::backend::Backend,
+    C: MigrationHarness<DB>,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Migrate {
-        path: path.to_owned(),
+        database: database.name(),
         reason: error.to_string(),
     };
     let applied = connection.applied_migrations().map_err(failed)?;
-    let known = known_versions()?;
+    let known = known_versions::<DB>(&migrations).map_err(failed)?;
     let newest = known.last().cloned().unwrap_or_default();
     if let Some(found) = applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
-        return Err(Error::NewerSchema { path: path.to_owned(), found, known: newest });
+        return Err(Error::NewerSchema { database: database.name(), found, known: newest });
     }
-    connection.run_pending_migrations(MIGRATIONS).map_err(failed)?;
+    connection.run_pending_migrations(migrations).map_err(failed)?;
     Ok(())
 }
 
@@ -31,14 +61,21 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), Error>
 ///
 /// # Errors
 /// [`Error::NewerSchema`], or [`Error::Migrate`] if the schema is older.
-pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let failed = |reason: String| Error::Migrate { path: path.to_owned(), reason };
-    let applied = connection.applied_migrations().map_err(|error| failed(error.to_string()))?;
-    let applied: Vec<String> = applied.iter().map(ToString::to_string).collect();
-    let known = known_versions()?;
+pub(super) fn check(connection: &mut Connection, database: &Database) -> Result<(), Error> {
+    let failed = |reason: String| Error::Migrate { database: database.name(), reason };
+    // Asking diesel would make its table.
+    let applied: Vec<String> = schema::migration::table
+        .select(schema::migration::version)
+        .load(connection)
+        .map_err(|error| failed(error.to_string()))?;
+    let known = match connection {
+        Connection::Sqlite(_) => known_versions::<Sqlite>(&SQLITE),
+        Connection::Postgres(_) => known_versions::<Pg>(&POSTGRES),
+    };
+    let known = known.map_err(|error| failed(error.to_string()))?;
     if let Some(found) = applied.iter().find(|version| !known.contains(version)) {
         let known = known.last().cloned().unwrap_or_default();
-        return Err(Error::NewerSchema { path: path.to_owned(), found: found.clone(), known });
+        return Err(Error::NewerSchema { database: database.name(), found: found.clone(), known });
     }
     if applied.len() < known.len() {
         return Err(failed("it is older than this program; start an engine on it once".to_owned()));
@@ -46,11 +83,12 @@ pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), Erro
     Ok(())
 }
 
-fn known_versions() -> Result<Vec<String>, Error> {
-    use diesel::migration::{Migration, MigrationSource};
-
-    let migrations: Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>> =
-        MIGRATIONS.migrations().map_err(|error| Error::Corrupt { reason: error.to_string() })?;
+fn known_versions<DB>(migrations: &EmbeddedMigrations) -> diesel::migration::Result<Vec<String>>
+where
+    DB: diesel::backend::Backend,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let migrations: Vec<Box<dyn Migration<DB>>> = migrations.migrations()?;
     let mut versions: Vec<String> = migrations.iter().map(|migration| migration.name().version().to_string()).collect();
     versions.sort();
     Ok(versions)

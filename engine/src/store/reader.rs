@@ -4,7 +4,6 @@
 
 use std::{
     fmt,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, Sender},
@@ -18,6 +17,7 @@ use tokio::sync::oneshot;
 use super::{
     Connection, Error,
     connection::{self, Access},
+    database::Database,
 };
 
 /// Readers are for people and for start-up; the hot path never reads. Two keep one slow query from blocking a quick
@@ -33,15 +33,16 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn start(path: PathBuf) -> Result<(Self, Vec<thread::JoinHandle<()>>), Error> {
+    pub(super) fn start(database: &Database) -> Result<(Self, Vec<thread::JoinHandle<()>>), Error> {
         const NAME: &str = "cloacina-reader";
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         let mut threads = Vec::with_capacity(N_READERS);
         for _ in 0..N_READERS {
-            let connection = connection::open(&path, Access::Read)?;
-            let queue = queue.clone();
-            let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || serve(connection, &queue));
+            let connection = connection::open(database, Access::Read)?;
+            let (database, queue) = (database.clone(), queue.clone());
+            let spawned =
+                thread::Builder::new().name(NAME.to_owned()).spawn(move || serve(&database, connection, &queue));
             threads.push(spawned.map_err(|source| Error::Thread { name: NAME, source })?);
         }
         Ok((Self { jobs }, threads))
@@ -72,11 +73,20 @@ impl fmt::Debug for Readers {
     }
 }
 
-fn serve(mut connection: Connection, queue: &Mutex<Receiver<Job>>) {
+fn serve(database: &Database, mut connection: Connection, queue: &Mutex<Receiver<Job>>) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
-            Ok(job) => job(&mut connection),
+            Ok(job) => {
+                if !connection::is_alive(&mut connection) {
+                    // Without a new connection the job is told so by the old one.
+                    match connection::open(database, Access::Read) {
+                        Ok(opened) => connection = opened,
+                        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot read"),
+                    }
+                }
+                job(&mut connection);
+            }
             Err(_) => return,
         }
     }

@@ -1,12 +1,15 @@
 //! The table of runs: listing them, and taking over the unfinished ones at start.
+//!
+//! A run belongs to the epoch that stands in its row. Only taking over changes that, and only once the owner is gone.
+//! States are changed by commits alone.
 
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
 
 use super::{
-    Connection, Error,
+    Connection, Error, owner,
     row::{micros, run_id, state, timestamp, workflow_id},
-    schema::run,
+    schema::{self, run},
 };
 use crate::{
     core::run::State,
@@ -49,13 +52,15 @@ pub(crate) fn run_list(
     Ok(rows.into_iter().map(from_columns).collect())
 }
 
-/// Makes that epoch the owner of all unfinished runs and returns them, oldest first.
+/// Makes that epoch the owner of all unfinished runs whose engine is gone, and returns those, oldest first. Must be
+/// called in a transaction of the writer.
 pub(crate) fn run_take_over(connection: &mut Connection, epoch: i64) -> QueryResult<Result<Vec<RunRow>, Error>> {
-    diesel::update(run::table.filter(run::finished_at.is_null()))
-        .set(run::owner_epoch.eq(epoch))
-        .execute(connection)?;
-    let rows: Vec<Columns> =
-        run::table.filter(run::finished_at.is_null()).order(run::id).select(COLUMNS).load(connection)?;
+    owner::lock_epoch(connection)?;
+    owner::owner_remove_dead(connection, epoch)?;
+    let alive: Vec<i64> = schema::owner::table.select(schema::owner::epoch).load(connection)?;
+    let orphans = run::table.filter(run::finished_at.is_null()).filter(run::owner_epoch.ne_all(alive));
+    let rows: Vec<Columns> = orphans.clone().order(run::id).select(COLUMNS).load(connection)?;
+    diesel::update(orphans).set(run::owner_epoch.eq(epoch)).execute(connection)?;
     Ok(rows.into_iter().map(from_columns).collect())
 }
 

@@ -10,6 +10,13 @@ table! {
 }
 
 table! {
+    owner (epoch) {
+        epoch -> BigInt,
+        lease_until -> Nullable<BigInt>,
+    }
+}
+
+table! {
     package (tenant, digest) {
         tenant -> Text,
         digest -> Binary,
@@ -61,6 +68,14 @@ table! {
         at -> BigInt,
         started_at -> Nullable<BigInt>,
         payload -> Nullable<Binary>,
+    }
+}
+
+table! {
+    /// What diesel keeps of the migrations that were applied.
+    #[sql_name = "__diesel_schema_migrations"]
+    migration (version) {
+        version -> Text,
     }
 }
 

@@ -1,79 +1,116 @@
-//! The store's contract on a real file: atomic, fenced, once, and no stranger pays for another's mistake.
+//! The store's contract on real databases: atomic, fenced, once, and no stranger pays for another's mistake.
 //!
-//! Commits are made by hand here; what they mean is of no interest.
+//! Each behaviour is written once and run on SQLite and on PostgreSQL; what only one of them has stands at the end, or
+//! in `server_tests`. Commits are made by hand here; what they mean is of no interest.
 
 use std::sync::mpsc::{self, Receiver};
 
+use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, result::Error as DieselError};
-use tempfile::TempDir;
 
 use super::{
-    Commit, Committer, Error, EventRow, Kind, NewRun, Options, Outcome, RunUpdate, Store, WorkflowKey,
-    epoch_begin_in_txn, epoch_close_in_txn, event_list, run_get, run_list, run_take_over, schema,
-    workflow_ensure_in_txn, workflow_list,
+    Commit, Committer, Database, Error, EventRow, Kind, NewRun, Options, Outcome, Ownership, PackageRegistered,
+    PackageRow, PackageState, PackageUnregistered, RunUpdate, Store, WorkflowKey, epoch_begin_in_txn,
+    epoch_close_in_txn, event_list, package_list, package_register_in_txn, package_unregister_in_txn, run_by_key,
+    run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over, schema, testing::TestDatabase,
+    workflow_ensure_in_txn, workflow_get, workflow_list,
 };
 use crate::{
     core::run::State,
     id::{RunId, WorkflowId},
 };
 
-const EPOCH: i64 = 1;
-
-/// A store on a file of its own, with the outcomes that it tells.
-struct Fixture {
-    store: Store,
+/// A store on a database of its own, with the outcomes that it tells.
+pub(super) struct Fixture {
+    pub(super) store: Store,
     outcomes: Receiver<Vec<Outcome>>,
     workflow: WorkflowId,
-    folder: TempDir,
+    pub(super) epoch: i64,
+    pub(super) database: TestDatabase,
+}
+
+/// Tests of what both databases do, each under a module of its name.
+macro_rules! on_both {
+    ($($name:ident,)*) => {
+        mod sqlite {
+            $(#[test] fn $name() { super::$name(super::Fixture::new(super::TestDatabase::sqlite())); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { super::$name(super::Fixture::new(super::TestDatabase::postgres())); })*
+        }
+    };
 }
 
 impl Fixture {
-    fn new() -> Self {
-        Self::at(tempfile::tempdir().unwrap()).unwrap()
+    pub(super) fn new(database: TestDatabase) -> Self {
+        let mut fixture = Self::at(database).map_err(|failed| failed.0).unwrap();
+        let ownership = fixture.store.write_blocking("test", epoch_begin_in_txn).unwrap();
+        assert!(ownership.closed_in_order, "nothing can have run in a new database");
+        fixture.epoch = ownership.epoch;
+        fixture
     }
 
-    fn at(folder: TempDir) -> Result<Self, Error> {
+    /// Opens a database without owning its runs.
+    fn at(database: TestDatabase) -> Result<Self, Box<(Error, TestDatabase)>> {
         let (outcome, outcomes) = mpsc::channel();
         let answers = Box::new(move |outcomes| outcome.send(outcomes).unwrap());
-        let store = Store::open(Options { path: folder.path().join("runs.db"), answers })?;
-        let key = key();
-        let ensured =
-            store.write_blocking("test", move |connection| workflow_ensure_in_txn(connection, &key, "{}", now()));
-        let workflow = ensured??;
-        Ok(Self { store, outcomes, workflow, folder })
+        let store = match Store::open(Options { database: database.database.clone(), answers }) {
+            Ok(store) => store,
+            Err(error) => return Err(Box::new((error, database))),
+        };
+        let ensure = |connection: &mut _| workflow_ensure_in_txn(connection, &key(), "{}", now());
+        let workflow = store.write_blocking("test", ensure).unwrap().unwrap();
+        Ok(Self { store, outcomes, workflow, epoch: 0, database })
     }
 
     fn reopen(self) -> Self {
         self.store.close();
-        Self::at(self.folder).unwrap()
+        let epoch = self.epoch;
+        Self { epoch, ..Self::at(self.database).map_err(|failed| failed.0).unwrap() }
     }
 
-    fn committer(&self) -> Committer {
+    /// Makes that engine look as if it had not been heard of for long.
+    pub(super) fn expire(&self, epoch: i64) {
+        let expire = format!("UPDATE owner SET lease_until = 1 WHERE epoch = {epoch}");
+        self.store.write_blocking("test", move |connection| connection.batch_execute(&expire)).unwrap();
+    }
+
+    pub(super) fn begin(&self) -> Ownership {
+        self.store.write_blocking("test", epoch_begin_in_txn).unwrap()
+    }
+
+    pub(super) fn take_over(&self, epoch: i64) -> Vec<RunId> {
+        let take = move |connection: &mut _| run_take_over(connection, epoch);
+        let taken = self.store.write_blocking("test", take).unwrap().unwrap();
+        taken.iter().map(|row| row.id).collect()
+    }
+
+    pub(super) fn committer(&self) -> Committer {
         self.store.committer().unwrap()
     }
 
     /// Commits as one message, which is one group.
-    fn commit(&self, commits: Vec<Commit>) -> Vec<Outcome> {
+    pub(super) fn commit(&self, commits: Vec<Commit>) -> Vec<Outcome> {
         self.committer().commit(commits).unwrap();
         self.outcomes.recv().unwrap()
     }
 
-    fn create(&self, run: RunId) -> Commit {
+    pub(super) fn create(&self, run: RunId) -> Commit {
         let new =
             NewRun { workflow: self.workflow, state: State::Running, created_at: now(), started_at: None, key: None };
         let events = vec![event(0, Kind::RunCreated, None)];
-        Commit { run, epoch: EPOCH, create: Some(new), events, update: None }
+        Commit { run, epoch: self.epoch, create: Some(new), events, update: None }
     }
 
-    fn history(&self, run: RunId) -> Vec<(i64, Kind)> {
+    pub(super) fn history(&self, run: RunId) -> Vec<(i64, Kind)> {
         let read = move |connection: &mut _| event_list(connection, run);
         let rows = self.store.write_blocking("test", read).unwrap().unwrap();
         rows.into_iter().map(|row| (row.sequence, row.kind)).collect()
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_unix_micros(1_700_000_000_000_000)
 }
 
@@ -92,12 +129,12 @@ fn event(sequence: i64, kind: Kind, task: Option<i32>) -> EventRow {
     EventRow { sequence, kind, task, attempt: task.map(|_| 1), at: now(), started_at: None, payload }
 }
 
-fn completed(run: RunId, epoch: i64, sequence: i64, task: i32) -> Commit {
+pub(super) fn completed(run: RunId, epoch: i64, sequence: i64, task: i32) -> Commit {
     let events = vec![event(sequence, Kind::TaskCompleted, Some(task))];
     Commit { run, epoch, create: None, events, update: None }
 }
 
-fn names(outcomes: &[Outcome]) -> Vec<String> {
+pub(super) fn names(outcomes: &[Outcome]) -> Vec<String> {
     let name = |outcome: &Outcome| match outcome {
         Outcome::Failed(error) => error.code().to_owned(),
         other => format!("{other:?}"),
@@ -105,12 +142,31 @@ fn names(outcomes: &[Outcome]) -> Vec<String> {
     outcomes.iter().map(name).collect()
 }
 
-#[test]
-fn what_was_committed_is_there_after_reopening() {
-    let fixture = Fixture::new();
+on_both! {
+    what_was_committed_is_there_after_reopening,
+    a_commit_of_another_epoch_is_fenced_and_writes_nothing,
+    an_attempt_ends_once,
+    only_the_culprit_gets_the_error_and_its_run_stops,
+    what_queues_up_while_a_group_is_written_becomes_one_group,
+    a_change_that_fails_leaves_the_others_alone,
+    a_schema_from_the_future_is_left_alone,
+    a_new_epoch_takes_over_what_is_unfinished,
+    a_workflow_is_kept_once,
+    a_closed_store_says_so,
+    every_name_of_a_state_or_kind_is_allowed_by_the_schema,
+    times_that_are_absent_stay_as_they_were,
+    a_large_group_is_written_whole,
+    one_version_of_a_package_is_active,
+    a_package_that_runs_need_stays,
+    a_submission_key_is_taken_once,
+    failed_runs_are_listed_until_they_are_dismissed,
+    what_a_commit_says_of_a_run_that_it_creates_is_written,
+}
+
+fn what_was_committed_is_there_after_reopening(fixture: Fixture) {
     let run = RunId::new(now());
     let finish = RunUpdate { state: State::Completed, started_at: None, finished_at: Some(now()) };
-    let end = Commit { update: Some(finish), ..completed(run, EPOCH, 1, 0) };
+    let end = Commit { update: Some(finish), ..completed(run, fixture.epoch, 1, 0) };
     assert_eq!(names(&fixture.commit(vec![fixture.create(run), end])), ["Committed", "Committed"]);
 
     let fixture = fixture.reopen();
@@ -120,37 +176,31 @@ fn what_was_committed_is_there_after_reopening() {
     assert_eq!((rows[0].id, rows[0].state, rows[0].finished_at), (run, State::Completed, Some(now())));
 }
 
-#[test]
-fn a_commit_of_another_epoch_is_fenced_and_writes_nothing() {
-    let fixture = Fixture::new();
+fn a_commit_of_another_epoch_is_fenced_and_writes_nothing(fixture: Fixture) {
     let run = RunId::new(now());
     fixture.commit(vec![fixture.create(run)]);
     let finish = RunUpdate { state: State::Completed, started_at: None, finished_at: None };
-    let stale = Commit { update: Some(finish), ..completed(run, EPOCH + 1, 1, 0) };
-    let unknown = completed(RunId::new(now()), EPOCH, 1, 0);
-    let owned = completed(run, EPOCH, 1, 0);
+    let stale = Commit { update: Some(finish), ..completed(run, fixture.epoch + 1, 1, 0) };
+    let unknown = completed(RunId::new(now()), fixture.epoch, 1, 0);
+    let owned = completed(run, fixture.epoch, 1, 0);
     assert_eq!(names(&fixture.commit(vec![stale, unknown, owned])), ["Fenced", "Fenced", "Committed"]);
     assert_eq!(fixture.history(run), [(0, Kind::RunCreated), (1, Kind::TaskCompleted)]);
 }
 
-#[test]
-fn an_attempt_ends_once() {
-    let fixture = Fixture::new();
+fn an_attempt_ends_once(fixture: Fixture) {
     let run = RunId::new(now());
-    fixture.commit(vec![fixture.create(run), completed(run, EPOCH, 1, 0)]);
-    assert_eq!(names(&fixture.commit(vec![completed(run, EPOCH, 2, 0)])), ["Duplicate"]);
-    assert_eq!(names(&fixture.commit(vec![completed(run, EPOCH, 2, 1)])), ["Committed"]);
+    fixture.commit(vec![fixture.create(run), completed(run, fixture.epoch, 1, 0)]);
+    assert_eq!(names(&fixture.commit(vec![completed(run, fixture.epoch, 2, 0)])), ["Duplicate"]);
+    assert_eq!(names(&fixture.commit(vec![completed(run, fixture.epoch, 2, 1)])), ["Committed"]);
 }
 
-#[test]
-fn only_the_culprit_gets_the_error_and_its_run_stops() {
-    let fixture = Fixture::new();
+fn only_the_culprit_gets_the_error_and_its_run_stops(fixture: Fixture) {
     let runs: Vec<RunId> = (0..9).map(|_| RunId::new(now())).collect();
     fixture.commit(runs.iter().map(|run| fixture.create(*run)).collect());
-    let mut commits: Vec<Commit> = runs.iter().map(|run| completed(*run, EPOCH, 1, 0)).collect();
+    let mut commits: Vec<Commit> = runs.iter().map(|run| completed(*run, fixture.epoch, 1, 0)).collect();
     // The second row takes a number that is taken, after the first one was written.
     commits[5].events.push(event(0, Kind::RunStarted, None));
-    commits.push(completed(runs[5], EPOCH, 3, 1));
+    commits.push(completed(runs[5], fixture.epoch, 3, 1));
     let mut expected = vec!["Committed"; 10];
     (expected[5], expected[9]) = ("STO0010", "STO0011");
     assert_eq!(names(&fixture.commit(commits)), expected);
@@ -158,9 +208,7 @@ fn only_the_culprit_gets_the_error_and_its_run_stops() {
     assert_eq!(fixture.history(runs[6]).len(), 2);
 }
 
-#[test]
-fn what_queues_up_while_a_group_is_written_becomes_one_group() {
-    let fixture = Fixture::new();
+fn what_queues_up_while_a_group_is_written_becomes_one_group(fixture: Fixture) {
     let (started, is_started) = mpsc::channel();
     let (go_on, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
@@ -182,9 +230,7 @@ fn what_queues_up_while_a_group_is_written_becomes_one_group() {
     blocker.join().unwrap().unwrap();
 }
 
-#[test]
-fn a_change_that_fails_leaves_the_others_alone() {
-    let fixture = Fixture::new();
+fn a_change_that_fails_leaves_the_others_alone(fixture: Fixture) {
     let run = RunId::new(now());
     fixture.committer().commit(vec![fixture.create(run)]).unwrap();
     let failed: Result<(), Error> = fixture.store.write_blocking("changing", |connection| {
@@ -196,81 +242,54 @@ fn a_change_that_fails_leaves_the_others_alone() {
     assert_eq!(fixture.history(run).len(), 1);
 }
 
-#[test]
-fn a_second_engine_is_refused_with_the_first_ones_process() {
-    let fixture = Fixture::new();
-    let path = fixture.store.path().to_owned();
-    let again = Store::open(Options { path: path.clone(), answers: Box::new(|_| {}) });
-    let error = again.unwrap_err();
-    assert!(matches!(&error, Error::Locked { pid: Some(pid), .. } if *pid == std::process::id()), "{error:?}");
-    fixture.store.close();
-    Store::open(Options { path, answers: Box::new(|_| {}) }).unwrap().close();
-}
-
-#[test]
-fn a_schema_from_the_future_is_left_alone() {
-    let fixture = Fixture::new();
+fn a_schema_from_the_future_is_left_alone(fixture: Fixture) {
     let add = "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')";
     fixture.store.write_blocking("test", move |connection| connection.batch_execute(add)).unwrap();
     fixture.store.close();
-    let error = Fixture::at(fixture.folder).err().unwrap();
+    let (error, _database) = *Fixture::at(fixture.database).err().unwrap();
     assert!(matches!(&error, Error::NewerSchema { found, .. } if found == "9999"), "{error:?}");
 }
 
-#[test]
-fn a_file_that_is_no_database_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("runs.db"), vec![b'x'; 4096]).unwrap();
-    let error = Fixture::at(folder).err().unwrap();
-    assert_eq!(error.code(), "STO0009", "{error:?}");
-}
-
-#[test]
-fn a_new_epoch_takes_over_what_is_unfinished() {
-    let fixture = Fixture::new();
+fn a_new_epoch_takes_over_what_is_unfinished(fixture: Fixture) {
     let (open, done) = (RunId::new(now()), RunId::new(now()));
     let finish = RunUpdate { state: State::Failed, started_at: None, finished_at: Some(now()) };
     let ended = Commit { update: Some(finish), ..fixture.create(done) };
     fixture.commit(vec![fixture.create(open), ended]);
+    fixture.expire(fixture.epoch);
 
-    let begin = |fixture: &Fixture| fixture.store.write_blocking("test", epoch_begin_in_txn).unwrap();
-    let first = begin(&fixture);
-    assert!(first.closed_in_order, "nothing can have run in a new file");
-    let second = begin(&fixture);
-    assert_eq!((second.epoch, second.closed_in_order), (first.epoch + 1, false));
-    let take = move |connection: &mut _| run_take_over(connection, second.epoch);
-    let taken = fixture.store.write_blocking("test", take).unwrap().unwrap();
-    assert_eq!(taken.iter().map(|row| row.id).collect::<Vec<_>>(), [open]);
-    assert_eq!(names(&fixture.commit(vec![completed(open, EPOCH, 1, 0)])), ["Fenced"]);
+    let second = fixture.begin();
+    assert_eq!((second.epoch, second.closed_in_order), (fixture.epoch + 1, false));
+    assert_eq!(fixture.take_over(second.epoch), [open]);
+    assert_eq!(names(&fixture.commit(vec![completed(open, fixture.epoch, 1, 0)])), ["Fenced"]);
     assert_eq!(names(&fixture.commit(vec![completed(open, second.epoch, 1, 0)])), ["Committed"]);
 
     let close = move |connection: &mut _| epoch_close_in_txn(connection, second.epoch);
     fixture.store.write_blocking("test", close).unwrap();
-    assert!(begin(&fixture).closed_in_order);
+    let third = fixture.begin();
+    assert_eq!((third.epoch, third.closed_in_order), (second.epoch + 1, true));
+    assert_eq!(fixture.take_over(third.epoch), [open]);
+    assert_eq!(fixture.take_over(third.epoch), [], "they are its own now");
 }
 
-#[test]
-fn a_workflow_is_kept_once() {
-    let fixture = Fixture::new();
+fn a_workflow_is_kept_once(fixture: Fixture) {
     let again = move |connection: &mut _| workflow_ensure_in_txn(connection, &key(), "{}", now());
     assert_eq!(fixture.store.write_blocking("test", again).unwrap().unwrap(), fixture.workflow);
     let rows = fixture.store.write_blocking("test", workflow_list).unwrap().unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].id, &rows[0].key), (fixture.workflow, &key()));
+    let id = fixture.workflow;
+    let got = fixture.store.write_blocking("test", move |connection| workflow_get(connection, id)).unwrap().unwrap();
+    assert_eq!(got, rows[0]);
 }
 
-#[test]
-fn a_closed_store_says_so() {
-    let fixture = Fixture::new();
+fn a_closed_store_says_so(fixture: Fixture) {
     fixture.store.close();
     fixture.store.close();
     let answer = fixture.store.write_blocking("test", |connection| run_get(connection, RunId::new(now())));
     assert!(matches!(answer, Err(Error::Closed)));
 }
 
-#[test]
-fn every_name_of_a_state_or_kind_is_allowed_by_the_schema() {
-    let fixture = Fixture::new();
+fn every_name_of_a_state_or_kind_is_allowed_by_the_schema(fixture: Fixture) {
     for state in State::ALL {
         let mut commit = fixture.create(RunId::new(now()));
         if let Some(new) = &mut commit.create {
@@ -282,7 +301,7 @@ fn every_name_of_a_state_or_kind_is_allowed_by_the_schema() {
     fixture.commit(vec![fixture.create(run)]);
     for (kind, sequence) in Kind::ALL.into_iter().zip(1..) {
         let events = vec![event(sequence, kind, Some(i32::try_from(sequence).unwrap()))];
-        let commit = Commit { run, epoch: EPOCH, create: None, events, update: None };
+        let commit = Commit { run, epoch: fixture.epoch, create: None, events, update: None };
         assert_eq!(names(&fixture.commit(vec![commit])), ["Committed"], "{kind:?}");
         assert_eq!(kind.as_str().parse(), Ok(kind));
     }
@@ -296,4 +315,180 @@ fn every_name_of_a_state_or_kind_is_allowed_by_the_schema() {
         schema::run::table.select(schema::run::state).distinct().load(connection)
     };
     assert_eq!(fixture.store.write_blocking("test", states).unwrap().len(), State::ALL.len());
+}
+
+fn times_that_are_absent_stay_as_they_were(fixture: Fixture) {
+    let run = RunId::new(now());
+    let update = |state, started_at, finished_at| {
+        let update = Some(RunUpdate { state, started_at, finished_at });
+        Commit { run, epoch: fixture.epoch, create: None, events: Vec::new(), update }
+    };
+    // The last three in one group, where the last state counts and no time is lost.
+    fixture.commit(vec![fixture.create(run)]);
+    fixture.commit(vec![
+        update(State::Running, Some(now()), None),
+        update(State::Paused, None, None),
+        update(State::Cancelled, None, Some(now())),
+    ]);
+    let row = fixture.store.write_blocking("test", move |connection| run_get(connection, run));
+    let row = row.unwrap().unwrap().unwrap();
+    assert_eq!((row.state, row.started_at, row.finished_at), (State::Cancelled, Some(now()), Some(now())));
+    fixture.commit(vec![update(State::Failed, None, None)]);
+    let listed = fixture.store.write_blocking("test", |connection| run_list(connection, None, 10)).unwrap().unwrap();
+    assert_eq!(listed, [super::RunRow { state: State::Failed, ..row }]);
+}
+
+fn what_a_commit_says_of_a_run_that_it_creates_is_written(fixture: Fixture) {
+    let run = RunId::new(now());
+    let finish = RunUpdate { state: State::Completed, started_at: None, finished_at: Some(now()) };
+    let mut whole = Commit { update: Some(finish), ..fixture.create(run) };
+    if let Some(new) = &mut whole.create {
+        new.started_at = Some(now());
+    }
+    whole.events.push(EventRow { payload: None, started_at: Some(now()), ..event(1, Kind::TaskCompleted, Some(0)) });
+    whole.events.push(EventRow { payload: Some(vec![0, 255]), ..event(2, Kind::RunFinished, None) });
+    let expected = whole.events.clone();
+    assert_eq!(names(&fixture.commit(vec![whole])), ["Committed"]);
+    let read = move |connection: &mut _| Ok((run_get(connection, run)?, event_list(connection, run)?));
+    let (row, events) = fixture.store.write_blocking("test", read).unwrap();
+    let row = row.unwrap().unwrap();
+    assert_eq!((row.state, row.started_at, row.finished_at), (State::Completed, Some(now()), Some(now())));
+    assert_eq!(events.unwrap(), expected);
+    assert_eq!(names(&fixture.commit(vec![fixture.create(run)])), ["Duplicate"], "an id is given once");
+}
+
+fn a_large_group_is_written_whole(fixture: Fixture) {
+    let runs: Vec<RunId> = (0..1500).map(|_| RunId::new(now())).collect();
+    let mut commits: Vec<Commit> = runs.iter().map(|run| fixture.create(*run)).collect();
+    commits.extend(runs.iter().map(|run| completed(*run, fixture.epoch, 1, 0)));
+    // One that is there already costs the others nothing.
+    commits.push(completed(runs[0], fixture.epoch, 2, 0));
+    let names = names(&fixture.commit(commits));
+    assert_eq!(names.iter().filter(|name| *name == "Committed").count(), 3000);
+    assert_eq!(names[3000], "Duplicate");
+    assert_eq!(fixture.history(runs[0]).len(), 2);
+    assert_eq!(fixture.history(runs[1499]).len(), 2);
+}
+
+fn a_submission_key_is_taken_once(fixture: Fixture) {
+    let (first, second, other) = (RunId::new(now()), RunId::new(now()), RunId::new(now()));
+    let keyed = |run| {
+        let mut create = fixture.create(run);
+        if let Some(new) = &mut create.create {
+            new.key = Some("monday".to_owned());
+        }
+        create
+    };
+    let commits = vec![keyed(first), keyed(second), fixture.create(other)];
+    assert_eq!(names(&fixture.commit(commits)), ["Committed", "Duplicate", "Committed"]);
+    assert_eq!(names(&fixture.commit(vec![keyed(second)])), ["Duplicate"]);
+    assert_eq!(fixture.history(second), []);
+    let find = |key: &'static str| {
+        fixture.store.write_blocking("test", move |connection| run_by_key(connection, key)).unwrap().unwrap()
+    };
+    assert_eq!((find("monday"), find("tuesday")), (Some(first), None));
+}
+
+fn failed_runs_are_listed_until_they_are_dismissed(fixture: Fixture) {
+    let run = RunId::new(now());
+    let finish = RunUpdate { state: State::Failed, started_at: None, finished_at: Some(now()) };
+    fixture.commit(vec![fixture.create(RunId::new(now())), Commit { update: Some(finish), ..fixture.create(run) }]);
+    let listed = || {
+        let rows = fixture.store.write_blocking("test", |connection| run_list_failed(connection, 10)).unwrap().unwrap();
+        rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(), [run]);
+    let dismiss = move |connection: &mut _| run_dismiss_in_txn(connection, run, now());
+    fixture.store.write_blocking("test", dismiss).unwrap();
+    assert_eq!(listed(), []);
+}
+
+fn package(version: &str, content: u8) -> PackageRow {
+    let digest = Digest::from_bytes([content; 32]);
+    PackageRow {
+        tenant: "public".to_owned(),
+        digest,
+        archive_digest: digest,
+        library_digest: digest,
+        name: "p".to_owned(),
+        version: version.to_owned(),
+        state: PackageState::Active,
+        actor: "somebody".to_owned(),
+        registered_at: Timestamp::from_unix_micros(u64::from(content)),
+        library_path: "p.so".to_owned(),
+        descriptor: "{}".to_owned(),
+    }
+}
+
+impl Fixture {
+    fn register(&self, row: &PackageRow) -> PackageRegistered {
+        let row = row.clone();
+        let register = move |connection: &mut _| package_register_in_txn(connection, &row);
+        self.store.write_blocking("test", register).unwrap().unwrap()
+    }
+
+    fn unregister(&self, content: Digest) -> PackageUnregistered {
+        let unregister = move |connection: &mut _| package_unregister_in_txn(connection, "public", content);
+        self.store.write_blocking("test", unregister).unwrap().unwrap()
+    }
+
+    fn package_states(&self) -> Vec<(String, PackageState)> {
+        let rows = self.store.write_blocking("test", package_list).unwrap().unwrap();
+        rows.into_iter().map(|row| (row.version, row.state)).collect()
+    }
+}
+
+fn one_version_of_a_package_is_active(fixture: Fixture) {
+    let (first, second) = (package("1", 1), package("2", 2));
+    assert_eq!(fixture.register(&first), PackageRegistered::New);
+    assert_eq!(fixture.register(&first), PackageRegistered::Again);
+    assert_eq!(fixture.register(&second), PackageRegistered::New);
+    let other = package("1", 3);
+    assert_eq!(fixture.register(&other), PackageRegistered::Conflict { registered: first.digest });
+    let states = |first, second| [("1".to_owned(), first), ("2".to_owned(), second)];
+    assert_eq!(fixture.package_states(), states(PackageState::Retired, PackageState::Active));
+    let rows = fixture.store.write_blocking("test", package_list).unwrap().unwrap();
+    assert_eq!(rows[1], second);
+    let gone = PackageUnregistered::Gone { is_last: true, promoted: Some(first.digest) };
+    assert_eq!(fixture.unregister(second.digest), gone);
+    assert_eq!(fixture.package_states(), [("1".to_owned(), PackageState::Active)]);
+    assert_eq!(fixture.unregister(second.digest), PackageUnregistered::Missing);
+}
+
+fn a_package_that_runs_need_stays(fixture: Fixture) {
+    let row = package("1", 1);
+    fixture.register(&row);
+    let key = WorkflowKey { package: "p".to_owned(), digest: row.digest.as_bytes().to_vec(), ..key() };
+    let ensure = move |connection: &mut _| workflow_ensure_in_txn(connection, &key, "{}", now());
+    let workflow = fixture.store.write_blocking("test", ensure).unwrap().unwrap();
+    let run = RunId::new(now());
+    let mut create = fixture.create(run);
+    if let Some(new) = &mut create.create {
+        new.workflow = workflow;
+    }
+    fixture.commit(vec![create]);
+    assert_eq!(fixture.unregister(row.digest), PackageUnregistered::Needed { runs: vec![run] });
+    let finish = RunUpdate { state: State::Completed, started_at: None, finished_at: Some(now()) };
+    let end = Commit { run, epoch: fixture.epoch, create: None, events: Vec::new(), update: Some(finish) };
+    fixture.commit(vec![end]);
+    assert_eq!(fixture.unregister(row.digest), PackageUnregistered::Gone { is_last: true, promoted: None });
+}
+
+#[test]
+fn a_second_engine_is_refused_with_the_first_ones_process() {
+    let fixture = Fixture::new(TestDatabase::sqlite());
+    let again = || Store::open(Options { database: fixture.database.database.clone(), answers: Box::new(|_| {}) });
+    let error = again().unwrap_err();
+    assert!(matches!(&error, Error::Locked { pid: Some(pid), .. } if *pid == std::process::id()), "{error:?}");
+    fixture.store.close();
+    again().unwrap().close();
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let database = TestDatabase::sqlite();
+    let Database::Sqlite(path) = &database.database else { unreachable!() };
+    std::fs::write(path, vec![b'x'; 4096]).unwrap();
+    let (error, _database) = *Fixture::at(database).err().unwrap();
+    assert_eq!(error.code(), "STO0009", "{error:?}");
 }

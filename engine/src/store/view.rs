@@ -2,7 +2,7 @@
 //!
 //! A view takes no lock, starts no thread and changes nothing. Its queries see what was durable when each began.
 
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
 use cloacina_workflow::Timestamp;
 use diesel::{
@@ -13,7 +13,8 @@ use diesel::{
 use super::{
     Connection, Error, Kind,
     connection::{self, Access},
-    migrate,
+    database::Database,
+    lock, migrate, owner,
     row::{micros, run_id},
     run::{COLUMNS, Columns, RunRow, from_columns},
     schema::{event, run},
@@ -39,15 +40,23 @@ pub(crate) struct RunSearch {
 ///
 /// # Errors
 /// [`Error::Open`] if there is none; [`Error::NewerSchema`] and [`Error::Migrate`] if another version wrote it.
-pub(crate) fn view_open(path: &Path) -> Result<Connection, Error> {
-    if !path.is_file() {
+pub(crate) fn view_open(database: &Database) -> Result<Connection, Error> {
+    if matches!(database, Database::Sqlite(path) if !path.is_file()) {
         // Opening it would make one.
         let source = ConnectionError::BadConnection("there is no such file".to_owned());
-        return Err(Error::Open { path: path.to_owned(), source });
+        return Err(Error::Open { database: database.name(), source });
     }
-    let mut connection = connection::open(path, Access::Read)?;
-    migrate::check(&mut connection, path)?;
+    let mut connection = connection::open(database, Access::Read)?;
+    migrate::check(&mut connection, database)?;
     Ok(connection)
+}
+
+/// Whether an engine drives the database now, and in which process where that is known.
+pub(crate) fn engine_find(connection: &mut Connection, database: &Database) -> QueryResult<Option<Option<u32>>> {
+    match database {
+        Database::Sqlite(path) => Ok(lock::owner_find(path)),
+        Database::Postgres(_) => Ok((owner::owner_count_alive(connection)? > 0).then_some(None)),
+    }
 }
 
 /// The runs that fit, newest first.

@@ -36,18 +36,21 @@ pub(crate) fn workflow_ensure_in_txn(
     descriptor: &str,
     now: Timestamp,
 ) -> QueryResult<Result<WorkflowId, Error>> {
-    diesel::insert_into(workflow::table)
-        .values((
-            workflow::id.eq(WorkflowId::new(now).as_bytes().as_slice()),
-            workflow::tenant.eq(&key.tenant),
-            workflow::package.eq(&key.package),
-            workflow::name.eq(&key.name),
-            workflow::digest.eq(&key.digest),
-            workflow::fingerprint.eq(&key.fingerprint),
-            workflow::descriptor.eq(descriptor),
-        ))
-        .on_conflict_do_nothing()
-        .execute(connection)?;
+    let id = WorkflowId::new(now);
+    let insert = diesel::insert_into(workflow::table).values((
+        workflow::id.eq(id.as_bytes().as_slice()),
+        workflow::tenant.eq(&key.tenant),
+        workflow::package.eq(&key.package),
+        workflow::name.eq(&key.name),
+        workflow::digest.eq(&key.digest),
+        workflow::fingerprint.eq(&key.fingerprint),
+        workflow::descriptor.eq(descriptor),
+    ));
+    // Written twice as diesel knows what a conflict is for each database, but not for both.
+    match connection {
+        Connection::Sqlite(connection) => insert.on_conflict_do_nothing().execute(connection)?,
+        Connection::Postgres(connection) => insert.on_conflict_do_nothing().execute(connection)?,
+    };
     let id: Vec<u8> = workflow::table
         .filter(workflow::tenant.eq(&key.tenant))
         .filter(workflow::package.eq(&key.package))

@@ -3,6 +3,9 @@
 //! It takes whatever has queued up, writes it in one transaction, syncs once and tells everyone. There is no timer:
 //! while one group syncs the next one gathers, and a single change commits at once. If the group fails it is rolled
 //! back and halved until only the culprit is left with the error. Order is kept, always.
+//!
+//! A connection that is lost is opened again, a bounded number of times. Whether a group that was being committed then
+//! is on the disk is asked and never guessed.
 
 use std::{
     collections::HashSet,
@@ -17,7 +20,10 @@ use diesel::{Connection as _, QueryResult, result::Error as DieselError};
 
 use super::{
     Connection, Error,
-    commit::{Checked, Commit, Outcome},
+    commit::{self, Commit, Outcome},
+    connection::{self, Access},
+    database::Database,
+    reconnect::{Fate, Reconnect, Transaction},
 };
 use crate::id::RunId;
 
@@ -42,6 +48,7 @@ pub(super) trait Job: Send {
 }
 
 pub(super) struct Writer {
+    database: Database,
     connection: Connection,
     answers: Answers,
     /// Runs of which a commit failed; kept until the end, as the core's picture of them is ahead of the file.
@@ -60,8 +67,8 @@ enum Work {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, answers: Answers) -> Self {
-        Self { connection, answers, stopped: HashSet::new() }
+    pub(super) fn new(database: Database, connection: Connection, answers: Answers) -> Self {
+        Self { database, connection, answers, stopped: HashSet::new() }
     }
 
     /// Serves until all senders are gone and the queue is empty.
@@ -82,10 +89,9 @@ impl Writer {
 
     /// Writes the units, or finds those that cannot be written.
     fn write_halving(&mut self, units: &mut [Unit]) {
-        let Err(error) = self.write_group(units) else { return };
-        let busy = matches!(error, Error::Busy { .. });
-        if units.len() == 1 || busy {
-            // A file that somebody else holds is no unit's fault: trying each alone would only wait longer.
+        let Err(error) = self.write_connected(units) else { return };
+        if units.len() == 1 || error.is_nobodys_fault() {
+            // A database that cannot be written is no unit's fault: trying each alone would only wait longer.
             let error = Arc::new(error);
             for unit in units {
                 if let Work::Commit(commit) = &unit.work {
@@ -100,16 +106,50 @@ impl Writer {
         self.write_halving(second);
     }
 
-    fn write_group(&mut self, units: &mut [Unit]) -> Result<(), Error> {
+    /// Writes the group, on a new connection if the old one is lost.
+    fn write_connected(&mut self, units: &mut [Unit]) -> Result<(), Error> {
+        let mut transaction = None;
+        let mut error = match self.write_group(units, &mut transaction) {
+            Err(error @ Error::Unavailable { .. }) => error,
+            written => return written,
+        };
+        for pause in Reconnect::default() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be reached; trying again");
+            pause.wait();
+            match connection::open(&self.database, Access::Write) {
+                Ok(connection) => self.connection = connection,
+                Err(_) => continue,
+            }
+            let written = match transaction.as_ref().map(|transaction| transaction.fate(&mut self.connection)) {
+                Some(Ok(Fate::Committed)) => return Ok(()),
+                Some(Ok(Fate::Open)) => continue,
+                Some(Err(source)) => Err(Error::from_diesel("asking for a lost commit", source)),
+                None | Some(Ok(Fate::RolledBack)) => self.write_group(units, &mut transaction),
+            };
+            match written {
+                Err(again @ Error::Unavailable { .. }) => error = again,
+                written => return written,
+            }
+        }
+        Err(error)
+    }
+
+    fn write_group(&mut self, units: &mut [Unit], transaction: &mut Option<Transaction>) -> Result<(), Error> {
         let stopped = &self.stopped;
-        let written = self.connection.immediate_transaction(|connection| {
-            let mut checked = Checked::default();
-            for unit in units {
-                unit.outcome = match &mut unit.work {
-                    Work::Commit(commit) if stopped.contains(&commit.run) => Outcome::Failed(Arc::new(Error::Stopped)),
-                    Work::Commit(commit) => commit.write_in_txn(connection, &mut checked)?,
-                    Work::Job(job) => write_job(job.as_mut(), connection)?,
-                };
+        *transaction = None;
+        let written = self.connection.write_transaction(|connection| {
+            *transaction = Transaction::remember(connection)?;
+            let mut rest = units;
+            while let Some(first) = rest.first_mut() {
+                if let Work::Job(job) = &mut first.work {
+                    first.outcome = write_job(job.as_mut(), connection)?;
+                    rest = &mut rest[1..];
+                    continue;
+                }
+                let n_commits = rest.iter().take_while(|unit| matches!(unit.work, Work::Commit(_))).count();
+                let (commits, after) = rest.split_at_mut(n_commits);
+                write_commits(commits, stopped, connection)?;
+                rest = after;
             }
             Ok(())
         });
@@ -137,12 +177,40 @@ impl Writer {
     }
 }
 
+/// Writes neighbours that are all commits.
+fn write_commits(units: &mut [Unit], stopped: &HashSet<RunId>, connection: &mut Connection) -> QueryResult<()> {
+    let mut commits = Vec::with_capacity(units.len());
+    let mut outcomes = Vec::with_capacity(units.len());
+    for Unit { work, outcome } in units {
+        match work {
+            Work::Commit(commit) if stopped.contains(&commit.run) => {
+                *outcome = Outcome::Failed(Arc::new(Error::Stopped));
+            }
+            Work::Commit(commit) => {
+                commits.push(&*commit);
+                outcomes.push(outcome);
+            }
+            Work::Job(_) => {}
+        }
+    }
+    if commits.is_empty() {
+        return Ok(());
+    }
+    for (outcome, written) in outcomes.into_iter().zip(commit::write_in_txn(connection, &commits)?) {
+        *outcome = written;
+    }
+    Ok(())
+}
+
 /// A job has a savepoint of its own, so its failure leaves the rest of the group alone.
 fn write_job(job: &mut dyn Job, connection: &mut Connection) -> QueryResult<Outcome> {
     match connection.transaction(|connection| job.write(connection)) {
         Ok(()) => Ok(Outcome::Committed),
-        Err(error @ DieselError::BrokenTransactionManager) => Err(error),
-        Err(error) => Ok(Outcome::Failed(Arc::new(Error::from_diesel("writing", error)))),
+        Err(error @ (DieselError::BrokenTransactionManager | DieselError::RollbackErrorOnCommit { .. })) => Err(error),
+        Err(error) => match Error::from_diesel("writing", error) {
+            Error::Unavailable { source, .. } => Err(source),
+            error => Ok(Outcome::Failed(Arc::new(error))),
+        },
     }
 }
 

@@ -30,7 +30,7 @@ const SDK_NEEDS: &[&str] = &["cloacina-macros", "humantime", "serde", "serde_jso
 const OUT_OF_REACH: &[(&[&str], &[&str])] = &[
     (
         &["cloacina-workflow", "cloacina-macros", "cloacina-packager"],
-        &["diesel", "axum", "clap", "libloading", "rusqlite", "libsqlite3-sys", "hyper"],
+        &["diesel", "axum", "clap", "libloading", "rusqlite", "libsqlite3-sys", "pq-sys", "hyper"],
     ),
     (&["cloacina"], &["axum", "clap", "hyper", "indicatif"]),
 ];
@@ -40,6 +40,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("libloading", &["cloacina"]),
     ("diesel", &["cloacina"]),
     ("libsqlite3-sys", &["cloacina"]),
+    ("pq-sys", &["cloacina"]),
     ("petgraph", &["cloacina-packager"]),
     ("anyhow", &["cloacina-ctl", "cloacina-tests"]),
     ("clap", &["cloacina-ctl"]),
@@ -58,6 +59,7 @@ const LICENCES: &[&str] = &[
     "ISC",
     "MIT",
     "MIT-0",
+    "PostgreSQL",
     "Unicode-3.0",
     "Unlicense",
     "Zlib",

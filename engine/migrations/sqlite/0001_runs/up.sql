@@ -6,6 +6,13 @@ CREATE TABLE setting (
     value TEXT NOT NULL
 );
 
+-- The engines that own runs, by their epoch. A row is gone once its engine closed in order or was taken over from.
+-- There is no lease: an engine lives for as long as it locks the file.
+CREATE TABLE owner (
+    epoch       BIGINT NOT NULL PRIMARY KEY,
+    lease_until BIGINT
+);
+
 -- One version of a package in one tenant. The digest is the version's identity; names and versions are for people.
 CREATE TABLE package (
     tenant         TEXT   NOT NULL,

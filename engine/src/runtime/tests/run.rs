@@ -303,7 +303,7 @@ fn a_second_engine_on_the_same_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     runtime().block_on(async {
         let first = engine(&folder, vec![]).await;
-        let database = first.database().to_str().unwrap().to_owned();
+        let database = first.database().to_owned();
         let error = Engine::builder().database(&database).start().await.unwrap_err();
         assert_eq!(error.code(), "STO0001");
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");

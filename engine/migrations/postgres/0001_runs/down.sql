@@ -1,0 +1,6 @@
+DROP TABLE event;
+DROP TABLE run;
+DROP TABLE workflow;
+DROP TABLE package;
+DROP TABLE owner;
+DROP TABLE setting;

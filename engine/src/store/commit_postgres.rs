@@ -1,0 +1,298 @@
+//! How commits are written to PostgreSQL: whole groups as arrays, a handful of statements for any number of rows.
+//!
+//! - The owners' rows are locked first, for sharing: whoever takes over waits until this transaction has ended, and
+//!   whoever was taken over from finds no row and is fenced. One lock serves all runs of an engine.
+//! - All statements are fragments with a static id, so that each is prepared once for each connection.
+//! - Rows that exist already are counted, not raised. A group of several commits is then refused as a whole, so that
+//!   the writer halves it; only a commit by itself can be told that it is a duplicate.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::{
+    PgConnection, QueryResult, RunQueryDsl,
+    pg::Pg,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    result::Error as DieselError,
+    sql_types::{Array, BigInt, Binary, Integer, Nullable, Text},
+};
+
+use super::{
+    EventRow,
+    commit::{Commit, NewRun, Outcome, RunUpdate},
+    row::micros,
+};
+use crate::id::RunId;
+
+pub(super) fn write_in_txn(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResult<Vec<Outcome>> {
+    let owned = check_epochs(connection, commits)?;
+    let outcome = |owned: &bool| if *owned { Outcome::Committed } else { Outcome::Fenced };
+    let mut outcomes: Vec<Outcome> = owned.iter().map(outcome).collect();
+    let accepted: Vec<&Commit> =
+        commits.iter().zip(&owned).filter(|(_, owned)| **owned).map(|(commit, _)| *commit).collect();
+    let (n_new, n_inserted) = insert_runs(connection, &accepted)?;
+    if let ([outcome], [commit]) = (&mut outcomes[..], &accepted[..]) {
+        if n_inserted < n_new {
+            *outcome = Outcome::Duplicate;
+            return Ok(outcomes);
+        }
+        // The first event tells a duplicate from a hole, so it goes first.
+        let first = commit.events.get(..1).unwrap_or_default();
+        if commit.create.is_none() && insert_events(connection, commit.run, first)? < first.len() {
+            *outcome = Outcome::Duplicate;
+            return Ok(outcomes);
+        }
+        let rest = if commit.create.is_none() { first.len() } else { 0 };
+        expect_all(commit.events.len() - rest, insert_events(connection, commit.run, &commit.events[rest..])?)?;
+    } else {
+        expect_all(n_new, n_inserted)?;
+        let rows: Vec<(RunId, &EventRow)> =
+            accepted.iter().flat_map(|commit| commit.events.iter().map(|event| (commit.run, event))).collect();
+        expect_all(rows.len(), insert_event_rows(connection, &rows)?)?;
+    }
+    update_runs(connection, &accepted)?;
+    Ok(outcomes)
+}
+
+/// For each commit, whether its epoch owns the run. Nobody can take a run over from now to the transaction's end.
+fn check_epochs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResult<Vec<bool>> {
+    let epochs: HashSet<i64> = commits.iter().map(|commit| commit.epoch).collect();
+    let epochs: Vec<i64> = epochs.into_iter().collect();
+    let alive: Vec<i64> = LockOwners { epochs }.load(connection)?;
+    let older: HashSet<RunId> =
+        commits.iter().filter(|commit| commit.create.is_none()).map(|commit| commit.run).collect();
+    let mut owned: HashSet<(Vec<u8>, i64)> = HashSet::new();
+    if !older.is_empty() {
+        let runs = older.iter().map(|run| run.as_bytes().to_vec()).collect();
+        owned.extend(CheckEpochs { runs }.load::<(Vec<u8>, i64)>(connection)?);
+    }
+    let mut is_owned = |commit: &&Commit| {
+        let ownership = (commit.run.as_bytes().to_vec(), commit.epoch);
+        if !alive.contains(&commit.epoch) {
+            false
+        } else if commit.create.is_some() {
+            owned.insert(ownership);
+            true
+        } else {
+            owned.contains(&ownership)
+        }
+    };
+    Ok(commits.iter().map(&mut is_owned).collect())
+}
+
+/// How many runs the commits create, and how many of those were not there.
+fn insert_runs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResult<(usize, usize)> {
+    let new: Vec<(&Commit, &NewRun)> =
+        commits.iter().filter_map(|commit| commit.create.as_ref().map(|new| (*commit, new))).collect();
+    if new.is_empty() {
+        return Ok((0, 0));
+    }
+    let inserted = InsertRuns {
+        ids: new.iter().map(|(commit, _)| commit.run.as_bytes().to_vec()).collect(),
+        workflows: new.iter().map(|(_, new)| new.workflow.as_bytes().to_vec()).collect(),
+        states: new.iter().map(|(_, new)| new.state.as_str()).collect(),
+        epochs: new.iter().map(|(commit, _)| commit.epoch).collect(),
+        created_at: new.iter().map(|(_, new)| micros(new.created_at)).collect(),
+        started_at: new.iter().map(|(_, new)| new.started_at.map(micros)).collect(),
+        keys: new.iter().map(|(_, new)| new.key.as_deref()).collect(),
+    };
+    Ok((new.len(), inserted.execute(connection)?))
+}
+
+fn insert_events(connection: &mut PgConnection, run: RunId, events: &[EventRow]) -> QueryResult<usize> {
+    let rows: Vec<(RunId, &EventRow)> = events.iter().map(|event| (run, event)).collect();
+    insert_event_rows(connection, &rows)
+}
+
+fn insert_event_rows(connection: &mut PgConnection, rows: &[(RunId, &EventRow)]) -> QueryResult<usize> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    InsertEvents {
+        runs: rows.iter().map(|(run, _)| run.as_bytes().to_vec()).collect(),
+        sequences: rows.iter().map(|(_, event)| event.sequence).collect(),
+        kinds: rows.iter().map(|(_, event)| event.kind.as_str()).collect(),
+        tasks: rows.iter().map(|(_, event)| event.task).collect(),
+        attempts: rows.iter().map(|(_, event)| event.attempt).collect(),
+        at: rows.iter().map(|(_, event)| micros(event.at)).collect(),
+        started_at: rows.iter().map(|(_, event)| event.started_at.map(micros)).collect(),
+        payloads: rows.iter().map(|(_, event)| event.payload.as_deref()).collect(),
+    }
+    .execute(connection)
+}
+
+/// One statement cannot change a row twice, so the updates of one run become one.
+fn update_runs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResult<()> {
+    let mut updates: HashMap<(RunId, i64), RunUpdate> = HashMap::new();
+    for commit in commits {
+        let Some(update) = commit.update else { continue };
+        let merged = updates.entry((commit.run, commit.epoch)).or_insert(update);
+        *merged = RunUpdate {
+            state: update.state,
+            started_at: update.started_at.or(merged.started_at),
+            finished_at: update.finished_at.or(merged.finished_at),
+        };
+    }
+    if updates.is_empty() {
+        return Ok(());
+    }
+    UpdateRuns {
+        ids: updates.keys().map(|(run, _)| run.as_bytes().to_vec()).collect(),
+        epochs: updates.keys().map(|(_, epoch)| *epoch).collect(),
+        states: updates.values().map(|update| update.state.as_str()).collect(),
+        started_at: updates.values().map(|update| update.started_at.map(micros)).collect(),
+        finished_at: updates.values().map(|update| update.finished_at.map(micros)).collect(),
+    }
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Rows that were there before mean that a commit must not be written, and which one is not known here.
+fn expect_all(expected: usize, written: usize) -> QueryResult<()> {
+    if written == expected { Ok(()) } else { Err(DieselError::RollbackTransaction) }
+}
+
+struct LockOwners {
+    epochs: Vec<i64>,
+}
+
+struct CheckEpochs {
+    runs: Vec<Vec<u8>>,
+}
+
+struct InsertRuns<'a> {
+    ids: Vec<Vec<u8>>,
+    workflows: Vec<Vec<u8>>,
+    states: Vec<&'a str>,
+    epochs: Vec<i64>,
+    created_at: Vec<i64>,
+    started_at: Vec<Option<i64>>,
+    keys: Vec<Option<&'a str>>,
+}
+
+struct InsertEvents<'a> {
+    runs: Vec<Vec<u8>>,
+    sequences: Vec<i64>,
+    kinds: Vec<&'a str>,
+    tasks: Vec<Option<i32>>,
+    attempts: Vec<Option<i32>>,
+    at: Vec<i64>,
+    started_at: Vec<Option<i64>>,
+    payloads: Vec<Option<&'a [u8]>>,
+}
+
+struct UpdateRuns<'a> {
+    ids: Vec<Vec<u8>>,
+    epochs: Vec<i64>,
+    states: Vec<&'a str>,
+    started_at: Vec<Option<i64>>,
+    finished_at: Vec<Option<i64>>,
+}
+
+/// Gives a fragment a static id and what diesel needs to execute it.
+macro_rules! cached_statement {
+    ($name:ty, $id:ty) => {
+        impl QueryId for $name {
+            type QueryId = $id;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+        impl RunQueryDsl<PgConnection> for $name {}
+    };
+}
+
+cached_statement!(LockOwners, LockOwners);
+cached_statement!(CheckEpochs, CheckEpochs);
+cached_statement!(InsertRuns<'_>, InsertRuns<'static>);
+cached_statement!(InsertEvents<'_>, InsertEvents<'static>);
+cached_statement!(UpdateRuns<'_>, UpdateRuns<'static>);
+
+impl QueryFragment<Pg> for LockOwners {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT epoch FROM owner WHERE epoch = ANY(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.epochs)?;
+        // Renewing a lease does not wait for this lock; removing the row does.
+        out.push_sql(") ORDER BY epoch FOR KEY SHARE");
+        Ok(())
+    }
+}
+
+impl Query for LockOwners {
+    type SqlType = BigInt;
+}
+
+impl QueryFragment<Pg> for CheckEpochs {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT id, owner_epoch FROM run WHERE id = ANY(");
+        out.push_bind_param::<Array<Binary>, _>(&self.runs)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl Query for CheckEpochs {
+    type SqlType = (Binary, BigInt);
+}
+
+impl QueryFragment<Pg> for InsertRuns<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO run (id, workflow, state, owner_epoch, created_at, started_at, submission_key) ");
+        out.push_sql("SELECT * FROM unnest(");
+        out.push_bind_param::<Array<Binary>, _>(&self.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.workflows)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.states)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.epochs)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.created_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.started_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.keys)?;
+        out.push_sql(") ON CONFLICT DO NOTHING");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for InsertEvents<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO event (run, sequence, kind, task, attempt, at, started_at, payload) ");
+        out.push_sql("SELECT * FROM unnest(");
+        out.push_bind_param::<Array<Binary>, _>(&self.runs)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.sequences)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.kinds)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Integer>>, _>(&self.tasks)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Integer>>, _>(&self.attempts)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.started_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Binary>>, _>(&self.payloads)?;
+        out.push_sql(") ON CONFLICT DO NOTHING");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for UpdateRuns<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("UPDATE run SET state = new.state, started_at = coalesce(new.started_at, run.started_at), ");
+        out.push_sql("finished_at = coalesce(new.finished_at, run.finished_at) FROM unnest(");
+        out.push_bind_param::<Array<Binary>, _>(&self.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.epochs)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.states)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.started_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.finished_at)?;
+        out.push_sql(") AS new (id, epoch, state, started_at, finished_at) ");
+        out.push_sql("WHERE run.id = new.id AND run.owner_epoch = new.epoch");
+        Ok(())
+    }
+}

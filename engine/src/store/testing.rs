@@ -1,0 +1,64 @@
+//! Databases for tests: a file in a folder of its own, or a schema of its own on the server that `./test` provides.
+
+use diesel::{Connection as _, PgConnection, connection::SimpleConnection};
+use tempfile::TempDir;
+
+use super::Database;
+
+/// The variable with the address of the server.
+const SERVER: &str = "CLOACINA_TEST_POSTGRES";
+
+/// A database that is gone when its test is.
+pub(crate) struct TestDatabase {
+    pub(crate) database: Database,
+    schema: Option<Schema>,
+    /// The database is in it if it is a file.
+    _folder: TempDir,
+}
+
+struct Schema {
+    server: String,
+    name: String,
+}
+
+impl TestDatabase {
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { database: Database::Sqlite(folder.path().join("runs.db")), schema: None, _folder: folder }
+    }
+
+    /// A test that cannot have it fails: what is not tested on both databases is not tested.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test command tells tests by its environment where the server is"
+    )]
+    pub(crate) fn postgres() -> Self {
+        let server = std::env::var(SERVER).unwrap_or_else(|_| {
+            panic!("{SERVER} is not set: `./test -- FILTER` starts a PostgreSQL server and runs tests with it")
+        });
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        PgConnection::establish(&server).unwrap().batch_execute(&format!("CREATE SCHEMA {name}")).unwrap();
+        let separator = if server.contains('?') { '&' } else { '?' };
+        let url = format!("{server}{separator}options=-csearch_path%3D{name}");
+        let database = Database::parse(&url).unwrap();
+        Self { database, schema: Some(Schema { server, name }), _folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Runs statements from outside of any store.
+    pub(crate) fn execute(&self, statements: &str) {
+        let Schema { server, name } = self.schema.as_ref().unwrap();
+        let mut connection = PgConnection::establish(server).unwrap();
+        connection.batch_execute(&format!("SET search_path = {name}; {statements}")).unwrap();
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let Some(Schema { server, name }) = &self.schema else { return };
+        let dropped = PgConnection::establish(server).map(|mut connection| {
+            connection.batch_execute(&format!("SET client_min_messages = warning; DROP SCHEMA {name} CASCADE"))
+        });
+        // A failed test may leave connections that are in the way; the server is only there for the tests.
+        assert!(std::thread::panicking() || matches!(dropped, Ok(Ok(()))), "the schema {name} is still there");
+    }
+}
