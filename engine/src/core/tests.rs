@@ -7,18 +7,19 @@ use std::{
     sync::Arc,
 };
 
-use cloacina_workflow::{Timestamp, payload::Delta};
+use cloacina_workflow::{Timestamp, descriptor::Operator, payload::Delta};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::{
     context::{Key, Value},
     decide::{self, End, Event, INTERRUPTIONS_MAX, Past, PastEnd, Refused, Run, Task, decide, recover, replay},
-    effect::{Conflict, Decision, Effect, FailReason, Transition},
+    effect::{Actor, Conflict, Decision, Effect, FailReason, Transition},
     graph::Graph,
     plan,
     plan::Plan,
-    retry::Failure,
+    retry::{Failure, Policy},
+    rule::{Condition, Rule},
     run, task,
 };
 
@@ -31,10 +32,33 @@ fn now() -> Timestamp {
 struct Script {
     dependencies: BTreeSet<u32>,
     fails: bool,
+    /// So many attempts fail in a way that may be retried; up to two are.
+    failures: u32,
+    rule: Option<Asks>,
+    has_callbacks: bool,
     optional: bool,
     at_most_once: bool,
     /// Values by key; `None` removes.
     writes: BTreeMap<u8, Option<u8>>,
+}
+
+/// A trigger rule over the first dependency, where there is one, or over a key.
+#[derive(Clone, Copy, Debug)]
+enum Asks {
+    Always,
+    Ended(task::State),
+    NotEnded(task::State),
+    Key(u8),
+}
+
+fn asks() -> impl Strategy<Value = Asks> {
+    let ended = prop::sample::select(vec![task::State::Completed, task::State::Failed, task::State::Skipped]);
+    prop_oneof![
+        Just(Asks::Always),
+        ended.clone().prop_map(Asks::Ended),
+        ended.prop_map(Asks::NotEnded),
+        (0..4_u8).prop_map(Asks::Key),
+    ]
 }
 
 /// Tasks whose dependencies come later in the source as well as earlier, without cycles: a random order of the tasks
@@ -47,22 +71,49 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
             prop::bool::weighted(0.15),
             prop::bool::weighted(0.3),
             prop::bool::weighted(0.1),
+            (prop::sample::select(vec![0, 0, 0, 1, 2, 3]), prop::option::weighted(0.3, asks()), any::<bool>()),
             prop::collection::btree_map(0..4_u8, prop::option::weighted(0.8, 0..3_u8), 0..3),
         );
         (order, prop::collection::vec(task, n_tasks)).prop_map(|(order, tasks)| {
             let mut scripts = vec![None; tasks.len()];
-            for (place, (dependencies, fails, optional, at_most_once, writes)) in tasks.into_iter().enumerate() {
+            for (place, (dependencies, fails, optional, at_most_once, more, writes)) in tasks.into_iter().enumerate() {
                 let earlier = &order[..place];
                 let dependencies = dependencies
                     .iter()
                     .filter(|_| !earlier.is_empty())
                     .map(|index| u32::try_from(*index.get(earlier)).unwrap())
                     .collect();
-                scripts[order[place]] = Some(Script { dependencies, fails, optional, at_most_once, writes });
+                let (failures, rule, has_callbacks) = more;
+                let script =
+                    Script { dependencies, fails, failures, rule, has_callbacks, optional, at_most_once, writes };
+                scripts[order[place]] = Some(script);
             }
             scripts.into_iter().map(Option::unwrap).collect()
         })
     })
+}
+
+const RETRIES: u32 = 2;
+
+impl Script {
+    fn condition(&self, asks: Asks) -> Condition {
+        let first = self.dependencies.first();
+        match (asks, first) {
+            (Asks::Ended(state), Some(task)) => Condition::Ended { task: *task, state },
+            (Asks::NotEnded(state), Some(task)) => {
+                Condition::None(vec![Condition::Ended { task: *task, state }, Condition::None(vec![Condition::Always])])
+            }
+            (Asks::Key(written), _) => Condition::Any(vec![
+                Condition::None(vec![Condition::Always]),
+                Condition::Value { key: key(written), op: Operator::Exists, value: None },
+            ]),
+            (Asks::Always | Asks::Ended(_) | Asks::NotEnded(_), _) => Condition::All(vec![Condition::Always]),
+        }
+    }
+
+    fn gives_up(&self) -> bool {
+        self.fails || self.failures > if self.at_most_once { 0 } else { RETRIES }
+    }
 }
 
 fn plan_of(scripts: &[Script]) -> Arc<Plan> {
@@ -71,6 +122,10 @@ fn plan_of(scripts: &[Script]) -> Arc<Plan> {
     let tasks = scripts.iter().enumerate().map(|(number, script)| plan::Task {
         optional: script.optional,
         at_most_once: script.at_most_once,
+        rule: script.rule.map_or(Rule::AllCompleted, |asks| Rule::When(script.condition(asks))),
+        retry: Policy { retries: if script.at_most_once { 0 } else { RETRIES }, ..Policy::default() },
+        on_success: script.has_callbacks.then(plan::Function::default),
+        on_failure: script.has_callbacks.then(plan::Function::default),
         ..plan::Task::new(format!("t{number}"), plan::Function::default())
     });
     Arc::new(Plan { graph: Graph::new(&dependencies).unwrap(), tasks: tasks.collect(), timeout: None })
@@ -103,6 +158,8 @@ fn delta(script: &Script) -> Arc<Delta> {
 struct Model<'a> {
     scripts: &'a [Script],
     order: &'a [u32],
+    /// How each task ends.
+    outcomes: Vec<task::State>,
 }
 
 /// Keys with their last writer (`None` for the input) and value, and all hidden values by writer and key.
@@ -113,7 +170,15 @@ type Visible = BTreeMap<Key, (Option<u32>, String)>;
 /// Writes to one key in order: by whom, and the value unless it is a removal.
 type Writes = Vec<(Option<u32>, Option<String>)>;
 
-impl Model<'_> {
+impl<'a> Model<'a> {
+    fn new(scripts: &'a [Script], order: &'a [u32]) -> Self {
+        let mut model = Model { scripts, order, outcomes: vec![task::State::Pending; scripts.len()] };
+        for task in order {
+            model.outcomes[*task as usize] = model.end_of(*task);
+        }
+        model
+    }
+
     fn ancestors(&self, task: u32) -> BTreeSet<u32> {
         let mut found = BTreeSet::new();
         for parent in &self.scripts[task as usize].dependencies {
@@ -123,15 +188,26 @@ impl Model<'_> {
         found
     }
 
-    /// How each task ends.
     fn outcome(&self, task: u32) -> task::State {
-        let dependencies = &self.scripts[task as usize].dependencies;
-        if dependencies.iter().any(|dependency| self.outcome(*dependency) != task::State::Completed) {
-            task::State::Skipped
-        } else if self.scripts[task as usize].fails {
-            task::State::Failed
-        } else {
-            task::State::Completed
+        self.outcomes[task as usize]
+    }
+
+    /// How a task ends whose dependencies' ends are known.
+    fn end_of(&self, task: u32) -> task::State {
+        let script = &self.scripts[task as usize];
+        let mut ends = script.dependencies.iter().map(|dependency| self.outcome(*dependency));
+        let first = ends.clone().next();
+        let runs = match script.rule {
+            None => ends.all(|end| end == task::State::Completed),
+            Some(Asks::Always) => true,
+            Some(Asks::Ended(state)) => first.is_none_or(|end| end == state),
+            Some(Asks::NotEnded(state)) => first.is_none_or(|end| end != state),
+            Some(Asks::Key(written)) => self.overlay(&self.ancestors(task)).0.contains_key(&key(written)),
+        };
+        match (runs, script.gives_up()) {
+            (false, _) => task::State::Skipped,
+            (true, true) => task::State::Failed,
+            (true, false) => task::State::Completed,
         }
     }
 
@@ -206,13 +282,24 @@ struct Live<'a> {
     history: Vec<Past>,
     ready: Vec<u32>,
     running: Vec<(u32, u32)>,
+    waiting: Vec<u32>,
+    callbacks: Vec<u32>,
     conflicts: Vec<Conflict>,
 }
 
 impl<'a> Live<'a> {
     fn new(scripts: &'a [Script], plan: &Arc<Plan>) -> Self {
         let run = Run::new(plan.clone(), &input());
-        Self { scripts, run, history: Vec::new(), ready: Vec::new(), running: Vec::new(), conflicts: Vec::new() }
+        Self {
+            scripts,
+            run,
+            history: Vec::new(),
+            ready: Vec::new(),
+            running: Vec::new(),
+            waiting: Vec::new(),
+            callbacks: Vec::new(),
+            conflicts: Vec::new(),
+        }
     }
 
     fn apply(&mut self, event: Event) {
@@ -233,6 +320,20 @@ impl<'a> Live<'a> {
                 Transition::TaskFailed { task, attempt, reason } => {
                     self.history.push(Past::Ended { task, attempt, started_at: None, end: PastEnd::Failed(reason) });
                 }
+                Transition::AttemptFailed { task, attempt, reason, due_at } => {
+                    let end = PastEnd::Postponed { reason, due_at };
+                    self.history.push(Past::Ended { task, attempt, started_at: None, end });
+                }
+                Transition::CallbackEnded { task, failed } => self.history.push(Past::CallbackEnded { task, failed }),
+                Transition::TaskCancelled { task, attempt, abandoned } => {
+                    let started_at = attempt.map(|_| now());
+                    self.history.push(Past::Cancelled { task, abandoned, started_at });
+                }
+                Transition::RunPaused { by } => self.history.push(Past::Paused { by }),
+                Transition::RunResumed { by } => self.history.push(Past::Resumed { by }),
+                Transition::RunCancelRequested { by } => self.history.push(Past::CancelRequested { by }),
+                Transition::RunTimedOut => self.history.push(Past::TimedOut),
+                Transition::RetryRequested { task, .. } => self.history.push(Past::RetryRequested { task }),
                 Transition::ContextConflict(conflict) => self.conflicts.push(conflict),
                 _ => {}
             }
@@ -240,7 +341,9 @@ impl<'a> Live<'a> {
         for effect in decision.effects {
             match effect {
                 Effect::Offer { task } => self.ready.push(task),
+                Effect::OfferCallback { task } => self.callbacks.push(task),
                 Effect::Perform { task, attempt } => self.running.push((task, attempt)),
+                Effect::WakeTask { task, .. } => self.waiting.push(task),
                 _ => {}
             }
         }
@@ -248,20 +351,46 @@ impl<'a> Live<'a> {
 
     /// Does one of the things that can happen next; false if the run has ended.
     fn step(&mut self, choice: usize) -> bool {
-        let n_choices = self.ready.len() + self.running.len();
+        let n_choices = self.ready.len() + self.running.len() + self.waiting.len() + self.callbacks.len();
         if n_choices == 0 {
             return false;
         }
-        let choice = choice % n_choices;
+        let mut choice = choice % n_choices;
         if choice < self.ready.len() {
             let task = self.ready.swap_remove(choice);
-            self.apply(Event::Admit { task });
-        } else {
-            let (task, attempt) = self.running.swap_remove(choice - self.ready.len());
-            let script = &self.scripts[task as usize];
-            let end = if script.fails { End::Failed(Failure::default()) } else { End::Completed(delta(script)) };
-            self.apply(Event::End { task, attempt, end });
+            // A driver does the same: whoever is turned away is offered again when the gate opens.
+            match decide(&mut self.run, Event::Admit { task }, now()) {
+                Ok(decision) => self.take(decision),
+                Err(refused) => assert!(matches!(refused, Refused::Gated | Refused::Task(_)), "{refused}"),
+            }
+            return true;
         }
+        choice -= self.ready.len();
+        if choice < self.running.len() {
+            let (task, attempt) = self.running.swap_remove(choice);
+            let script = &self.scripts[task as usize];
+            let n_failures = self.run.tasks()[task as usize].n_failures;
+            let end = if script.fails {
+                End::Failed(Failure::default())
+            } else if n_failures < script.failures {
+                End::Failed(Failure { retryable: true, ..Failure::default() })
+            } else {
+                End::Completed(delta(script))
+            };
+            self.apply(Event::End { task, attempt, end });
+            return true;
+        }
+        choice -= self.running.len();
+        if choice < self.waiting.len() {
+            let task = self.waiting.swap_remove(choice);
+            match decide(&mut self.run, Event::Due { task }, now()) {
+                Ok(decision) => self.take(decision),
+                Err(refused) => assert!(matches!(refused, Refused::Task(_)), "{refused}"),
+            }
+            return true;
+        }
+        let task = self.callbacks.swap_remove(choice - self.waiting.len());
+        self.apply(Event::CallbackEnded { task, failed: choice.is_multiple_of(2) });
         true
     }
 
@@ -295,9 +424,11 @@ impl<'a> Live<'a> {
 /// What must be the same after a replay. A start that was not stored is not known, so running counts as ready.
 fn durable(run: &Run) -> (run::State, Vec<Task>, Visible) {
     let tasks = run.tasks().iter().cloned().map(|mut task| {
-        if task.state == task::State::Running {
+        // That a retry is due is not stored either; the time tells it again.
+        if matches!(task.state, task::State::Running | task::State::Waiting) {
             task.state = task::State::Ready;
         }
+        task.due_at = None;
         task.started_at = None;
         task
     });
@@ -314,7 +445,7 @@ proptest! {
         choices in prop::collection::vec(any::<usize>(), 24..=24),
     ) {
         let plan = plan_of(&scripts);
-        let model = Model { scripts: &scripts, order: plan.graph.order() };
+        let model = Model::new(&scripts, plan.graph.order());
         let mut live = Live::new(&scripts, &plan);
         live.apply(Event::Start);
         for choice in choices {
@@ -351,7 +482,7 @@ proptest! {
         let scripts: Vec<Script> =
             scripts.into_iter().map(|script| Script { at_most_once: false, ..script }).collect();
         let plan = plan_of(&scripts);
-        let model = Model { scripts: &scripts, order: plan.graph.order() };
+        let model = Model::new(&scripts, plan.graph.order());
         let mut live = Live::new(&scripts, &plan);
         live.apply(Event::Start);
         for choice in &choices[..crash_after] {
@@ -372,6 +503,62 @@ proptest! {
         let expected: Vec<task::State> = (0..).take(scripts.len()).map(|task| model.outcome(task)).collect();
         prop_assert_eq!(again.states(), expected);
         prop_assert_eq!(again.context(), model.overlay(&(0..).take(scripts.len()).collect()).0);
+    }
+
+    #[test]
+    fn whatever_people_ask_runs_end_and_replays_agree(
+        scripts in scripts(),
+        choices in prop::collection::vec((any::<usize>(), 0..12_u8), 40..=40),
+        crash in any::<bool>(),
+    ) {
+        let plan = plan_of(&scripts);
+        let mut live = Live::new(&scripts, &plan);
+        live.apply(Event::Start);
+        let mut was_asked = None;
+        for (choice, asked) in choices {
+            let by: Actor = "ada".into();
+            let event = match asked {
+                0 => Event::Pause { by },
+                1 | 2 => Event::Resume { by },
+                3 => Event::Cancel { by },
+                4 => Event::TimeOut,
+                5 => Event::RetryNow { task: u32::try_from(choice % scripts.len()).unwrap(), by },
+                _ => {
+                    live.step(choice);
+                    continue;
+                }
+            };
+            let before = durable(&live.run);
+            match decide(&mut live.run, event, now()) {
+                Ok(decision) => {
+                    was_asked = was_asked.or([3, 4].contains(&asked).then_some(asked));
+                    live.take(decision);
+                }
+                Err(_) => prop_assert_eq!(before, durable(&live.run), "what is refused changes nothing"),
+            }
+        }
+        let mut again = Live::new(&scripts, &plan);
+        for past in live.history.clone() {
+            replay(&mut again.run, past, now()).unwrap();
+        }
+        prop_assert_eq!(durable(&again.run), durable(&live.run));
+        if crash && !live.run.state().is_terminal() {
+            let decision = recover(&mut again.run, false, now()).unwrap();
+            again.history = live.history;
+            again.take(decision);
+            live = again;
+        }
+        if let Ok(decision) = decide(&mut live.run, Event::Resume { by: "ada".into() }, now()) {
+            live.take(decision);
+        }
+        while live.step(0) {}
+        prop_assert!(live.run.state().is_terminal(), "{:?}", live.run);
+        prop_assert!(live.states().iter().all(|state| state.is_terminal()));
+        match was_asked {
+            Some(3) => prop_assert_eq!(live.run.state(), run::State::Cancelled),
+            Some(_) => prop_assert_eq!(live.run.state(), run::State::Failed),
+            None => prop_assert!(live.run.state() != run::State::Cancelled),
+        }
     }
 
     #[test]
@@ -416,7 +603,16 @@ fn a_run_without_tasks_completes_at_once() {
 
 fn single(at_most_once: bool) -> Vec<Script> {
     let dependencies = BTreeSet::new();
-    vec![Script { dependencies, fails: false, optional: false, at_most_once, writes: BTreeMap::new() }]
+    vec![Script {
+        dependencies,
+        fails: false,
+        failures: 0,
+        rule: None,
+        has_callbacks: false,
+        optional: false,
+        at_most_once,
+        writes: BTreeMap::new(),
+    }]
 }
 
 #[test]
@@ -481,6 +677,9 @@ fn long_chains_of_writes_are_dropped_without_recursion() {
         .map(|task| Script {
             dependencies: task.checked_sub(1).into_iter().collect(),
             fails: false,
+            failures: 0,
+            rule: None,
+            has_callbacks: false,
             optional: false,
             at_most_once: false,
             writes: [(0, Some(1))].into(),
@@ -494,58 +693,54 @@ fn long_chains_of_writes_are_dropped_without_recursion() {
 }
 
 #[test]
-fn the_tables_of_transitions_are_these() {
+fn the_page_about_states_shows_the_tables_of_the_code() {
     use run::Event as R;
-    let runs = [R::Started, R::Paused, R::Resumed, R::AllCompleted, R::OptionalFailed, R::RequiredFailed, R::Cancelled];
-    let mut table = String::new();
+    let runs = [
+        (R::Started, "started"),
+        (R::Paused, "paused"),
+        (R::Resumed, "resumed"),
+        (R::AllCompleted, "all completed"),
+        (R::OptionalFailed, "only optional ones failed"),
+        (R::RequiredFailed, "one failed, or out of time"),
+        (R::Cancelled, "cancelled"),
+    ];
+    let mut expected = header("run", &runs.map(|(_, name)| name));
     for state in run::State::ALL {
-        let cells = runs.map(|event| run::next(state, event).map_or("-", run::State::as_str));
+        let cells = runs.map(|(event, _)| run::next(state, event).map_or("-", run::State::as_str));
         assert!(!state.is_terminal() || cells.iter().all(|cell| *cell == "-"));
         assert_eq!(state.as_str().parse(), Ok(state));
-        table += &format!("{state}: {}\n", cells.join(" "));
+        expected += &format!("| **{state}** | {} |\n", cells.join(" | "));
     }
-    assert_eq!(
-        table,
-        "pending: running - - - - - cancelled\n\
-         running: - paused - completed partially_completed failed cancelled\n\
-         paused: - - running completed partially_completed failed cancelled\n\
-         completed: - - - - - - -\n\
-         partially_completed: - - - - - - -\n\
-         failed: - - - - - - -\n\
-         cancelled: - - - - - - -\n"
-    );
+    expected += "\n";
 
     use task::Event as T;
     let tasks = [
-        T::Released,
-        T::Ruled,
-        T::Admitted,
-        T::Succeeded,
-        T::GaveUp,
-        T::Postponed,
-        T::Due,
-        T::Interrupted,
-        T::Cancelled,
+        (T::Released, "released"),
+        (T::Ruled, "ruled out"),
+        (T::Admitted, "got a slot"),
+        (T::Succeeded, "succeeded"),
+        (T::GaveUp, "failed for good"),
+        (T::Postponed, "failed, retry later"),
+        (T::Due, "retry due"),
+        (T::Interrupted, "interrupted"),
+        (T::Cancelled, "cancelled"),
     ];
-    let mut table = String::new();
+    expected += &header("task", &tasks.map(|(_, name)| name));
     for state in task::State::ALL {
-        let cells = tasks.map(|event| task::next(state, event).map_or("-", task::State::as_str));
+        let cells = tasks.map(|(event, _)| task::next(state, event).map_or("-", task::State::as_str));
         assert!(!state.is_terminal() || cells.iter().all(|cell| *cell == "-"));
         assert_eq!(state.as_str().parse(), Ok(state));
-        table += &format!("{state}: {}\n", cells.join(" "));
+        expected += &format!("| **{state}** | {} |\n", cells.join(" | "));
     }
-    assert_eq!(
-        table,
-        "pending: ready skipped - - - - - - cancelled\n\
-         ready: - - running - failed - - ready cancelled\n\
-         running: - - - completed failed waiting - ready cancelled\n\
-         waiting: - - - - - - ready - cancelled\n\
-         completed: - - - - - - - - -\n\
-         failed: - - - - - - - - -\n\
-         skipped: - - - - - - - - -\n\
-         cancelled: - - - - - - - - -\n"
-    );
+    let page = include_str!("../../../docs/reference/states.md");
+    let shown: Vec<&str> = page.lines().filter(|line| line.starts_with('|')).collect();
+    let tables: Vec<&str> = expected.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(shown, tables, "docs/reference/states.md must show:\n\n{expected}");
     let refused = task::next(task::State::Completed, T::Admitted).unwrap_err();
     assert_eq!(refused.to_string(), "a task that is completed cannot become running");
     assert_eq!(decide::INTERRUPTIONS_MAX, 3);
+}
+
+fn header(of: &str, events: &[&str]) -> String {
+    format!("| {of} | {} |\n|---|{}\n", events.join(" | "), "---|".repeat(events.len()))
 }
