@@ -199,6 +199,7 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
             return Err(error);
         }
     };
+    store.keep_lease(ownership.epoch);
     let committer = store.committer()?;
     let dormant = rows.into_iter().map(|row| {
         let dormant = Dormant { is_loading: false, phase: watch::Sender::new(Phase::Active), row };

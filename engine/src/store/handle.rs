@@ -7,6 +7,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
         mpsc::{self, Sender},
     },
     thread::{self, JoinHandle},
@@ -41,6 +42,8 @@ struct Shared {
     open: Mutex<Option<Open>>,
     /// The database as it is shown.
     name: String,
+    /// The epoch whose lease the writer keeps.
+    epoch: Arc<AtomicI64>,
 }
 
 /// What is there while the store is open.
@@ -67,19 +70,25 @@ impl Store {
         let mut connection = connection::open(&database, Access::Write)?;
         migrate::run(&mut connection, &database)?;
         let name = database.name();
+        let epoch = Arc::new(AtomicI64::new(0));
         let (commands, queue) = mpsc::channel();
-        let writer = Writer::new(database.clone(), connection, answers);
+        let writer = Writer::new(database.clone(), connection, answers, Arc::clone(&epoch));
         let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.serve(&queue));
         let mut threads = vec![spawned.map_err(|source| Error::Thread { name: NAME, source })?];
         let (readers, reader_threads) = Readers::start(&database)?;
         threads.extend(reader_threads);
         let open = Open { commands, readers, threads, lock };
-        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), name }) })
+        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), name, epoch }) })
     }
 
     /// The database as it is shown: without a password.
     pub(crate) fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// Renews the lease of that epoch from now on, for as long as the store is open.
+    pub(crate) fn keep_lease(&self, epoch: i64) {
+        self.shared.epoch.store(epoch, Ordering::Relaxed);
     }
 
     /// A handle for the driver that hands over commits without a lock.

@@ -12,8 +12,10 @@ use std::{
     fmt,
     sync::{
         Arc,
-        mpsc::{Receiver, TryRecvError},
+        atomic::{AtomicI64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
+    time::Instant,
 };
 
 use diesel::{Connection as _, QueryResult, result::Error as DieselError};
@@ -23,6 +25,7 @@ use super::{
     commit::{self, Commit, Outcome},
     connection::{self, Access},
     database::Database,
+    owner::{LEASE, owner_renew_in_txn},
     reconnect::{Fate, Reconnect, Transaction},
 };
 use crate::id::RunId;
@@ -51,6 +54,9 @@ pub(super) struct Writer {
     database: Database,
     connection: Connection,
     answers: Answers,
+    /// The epoch whose lease is kept; 0 before there is one.
+    epoch: Arc<AtomicI64>,
+    renewed: Instant,
     /// Runs of which a commit failed; kept until the end, as the core's picture of them is ahead of the file.
     stopped: HashSet<RunId>,
 }
@@ -67,13 +73,14 @@ enum Work {
 }
 
 impl Writer {
-    pub(super) fn new(database: Database, connection: Connection, answers: Answers) -> Self {
-        Self { database, connection, answers, stopped: HashSet::new() }
+    #[expect(clippy::disallowed_methods, reason = "a lease runs in real time, whatever clock the engine is given")]
+    pub(super) fn new(database: Database, connection: Connection, answers: Answers, epoch: Arc<AtomicI64>) -> Self {
+        Self { database, connection, answers, epoch, renewed: Instant::now(), stopped: HashSet::new() }
     }
 
     /// Serves until all senders are gone and the queue is empty.
     pub(super) fn serve(mut self, queue: &Receiver<Command>) {
-        while let Ok(first) = queue.recv() {
+        while let Some(first) = self.next(queue) {
             let mut units = Vec::new();
             let mut n_rows = push(&mut units, first);
             while n_rows < GROUP_ROWS_MAX {
@@ -84,6 +91,43 @@ impl Writer {
             }
             self.write_halving(&mut units);
             self.tell(units);
+            if self.renewed.elapsed() >= LEASE / 3 {
+                self.renew();
+            }
+        }
+    }
+
+    /// Waits for something to do. On a server it keeps the lease meanwhile.
+    fn next(&mut self, queue: &Receiver<Command>) -> Option<Command> {
+        if matches!(self.connection, Connection::Sqlite(_)) {
+            return queue.recv().ok();
+        }
+        loop {
+            match queue.recv_timeout(LEASE / 3) {
+                Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Timeout) => self.renew(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a lease runs in real time, whatever clock the engine is given")]
+    fn renew(&mut self) {
+        self.renewed = Instant::now();
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        if epoch == 0 || matches!(self.connection, Connection::Sqlite(_)) {
+            return;
+        }
+        match owner_renew_in_txn(&mut self.connection, epoch) {
+            Ok(true) => {}
+            Ok(false) => tracing::error!(epoch, "another engine has taken over the runs of this one"),
+            // The next commit opens a connection again, or the next renewal does.
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not renewed");
+                if let Ok(connection) = connection::open(&self.database, Access::Write) {
+                    self.connection = connection;
+                }
+            }
         }
     }
 
