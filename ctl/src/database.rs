@@ -3,6 +3,8 @@
 //! The first of these that is given: `--database`, `CLOACINA__DATABASE__URL`, `[database] url` in `cloacina.toml`, and
 //! otherwise a SQLite file in the user's data folder. `docs/reference/config.md` tells it to people.
 
+use std::path::Path;
+
 use crate::config::Config;
 use crate::error::Error;
 
@@ -34,6 +36,18 @@ impl Database {
         }
         let home = config.data_home.as_deref().ok_or(Error::NoDatabase)?;
         Ok(Self { url: home.join(DEFAULT).display().to_string(), origin: Origin::Default })
+    }
+
+    /// Makes the folder of the default database, so that a new one can be made there.
+    pub(crate) fn prepare(&self) -> Result<(), Error> {
+        match (self.origin, Path::new(&self.url).parent()) {
+            (Origin::Default, Some(folder)) => std::fs::create_dir_all(folder).map_err(|source| Error::Io {
+                action: "make",
+                path: folder.into(),
+                source,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// `--database URL` for a command in a hint, where it is needed.

@@ -61,6 +61,9 @@ pub(crate) enum Error {
     /// No run has such an id.
     #[error("no run has an id that begins with `{text}`")]
     UnknownRunPrefix { text: String },
+    /// A run of the built-in workflow cannot have that name.
+    #[error("a run cannot be called `{name}`: {reason}")]
+    BadRunName { name: String, reason: String },
     /// There is no newest run.
     #[error("the database has no runs")]
     NoRuns,
@@ -124,6 +127,7 @@ impl Error {
             Error::UnknownTask { .. } => "CTL0019",
             Error::UnknownKey { .. } => "CTL0020",
             Error::WorkflowNotThere { .. } => "CTL0021",
+            Error::BadRunName { .. } => "CTL0022",
             Error::Archive { refusal, .. } => refusal.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
@@ -168,6 +172,7 @@ impl Error {
             Error::AmbiguousRun { candidates, .. } => candidates.clone(),
             Error::UnknownRunPrefix { .. } => one("`cloacina-ctl runs list` lists the runs of the database"),
             Error::NoRuns => one("--database names another one"),
+            Error::BadRunName { .. } => one("`nightly` or `nightly_2` would do"),
             Error::BadMoment { .. } => one("a moment looks like this: 2026-01-31T12:00:00Z, or 24h for a time ago"),
             Error::UnknownTask { available, .. } | Error::UnknownKey { available, .. } => match available.as_slice() {
                 [] => one("it has none"),

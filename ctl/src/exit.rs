@@ -15,6 +15,9 @@ pub(crate) const ENGINE: u8 = 4;
 /// Interrupted from the keyboard.
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
+const NAMED_WRONGLY: [&str; 7] = ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014"];
+
 /// The exit code of an error.
 pub(crate) fn code(error: &Error) -> u8 {
     match error {
@@ -33,6 +36,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::AmbiguousRun { .. }
         | Error::UnknownRunPrefix { .. }
         | Error::NoRuns
+        | Error::BadRunName { .. }
         | Error::BadMoment { .. }
         | Error::UnknownTask { .. }
         | Error::UnknownKey { .. }
@@ -51,6 +55,8 @@ fn engine_code(code: &str) -> u8 {
     match code.get(..3) {
         // The archive, its descriptor, its library, or its place in the registry.
         Some("PKG" | "DSC" | "LIB" | "REG") => PACKAGE,
+        // What was asked for is not there, or does not fit the state of the run.
+        _ if NAMED_WRONGLY.contains(&code) => USAGE,
         _ => ENGINE,
     }
 }

@@ -3,9 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+mod built_in;
 mod cli;
 mod config;
 mod database;
+mod demo;
 mod error;
 mod exit;
 mod output;

@@ -59,6 +59,12 @@ impl Output {
         }
     }
 
+    /// The same without notes and without progress.
+    pub(crate) fn silent(&self) -> Self {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        Self { format: self.format, quiet: true, stdout: self.stdout, stderr: self.stderr, bars, live: false }
+    }
+
     /// The colors of stderr.
     pub(crate) fn paint_notes(&self) -> Paint {
         self.stderr

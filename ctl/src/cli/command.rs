@@ -3,6 +3,7 @@
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::demo::DemoArgs;
 use super::package::PackageCommand;
 use super::run::RunArgs;
 use super::runs::RunsCommand;
@@ -83,6 +84,7 @@ pub(crate) enum Command {
     /// Look at runs and steer them, on a database.
     #[command(subcommand)]
     Runs(RunsCommand),
+    Demo(DemoArgs),
     /// Look at the workflows of a database.
     #[command(subcommand)]
     Workflow(WorkflowCommand),

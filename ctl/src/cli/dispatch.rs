@@ -7,7 +7,7 @@ use super::workflow::WorkflowCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
-use crate::{package, run, runs, workflow};
+use crate::{demo, package, run, runs, workflow};
 
 /// Does what was asked for, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -22,6 +22,15 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             PackageCommand::Repack(arguments) => package::repack(&arguments, output),
         },
         Command::Runs(command) => match command {
+            RunsCommand::Create(arguments) => runs::create(&arguments, output, config),
+            RunsCommand::Execute(arguments) => runs::execute(&arguments, output, config),
+            RunsCommand::Pause(arguments) => runs::pause(&arguments, output, config),
+            RunsCommand::Cancel(arguments) => runs::cancel(&arguments, output, config),
+            RunsCommand::Retry(arguments) => runs::retry(&arguments, output, config),
+            RunsCommand::Rerun(arguments) => runs::rerun(&arguments, output, config),
+            RunsCommand::Fork(arguments) => runs::fork(&arguments, output, config),
+            RunsCommand::DeadLetters(arguments) => runs::dead_letters(&arguments, output, config),
+            RunsCommand::Dismiss(arguments) => runs::dismiss(&arguments, output, config),
             RunsCommand::List(arguments) => runs::list(&arguments, output, config),
             RunsCommand::Show(arguments) => runs::show(&arguments, output, config),
             RunsCommand::Events(arguments) => runs::events(&arguments, output, config),
@@ -30,6 +39,7 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             RunsCommand::Wait(arguments) => runs::wait(&arguments, output, config),
             RunsCommand::Watch(arguments) => runs::watch(&arguments, output, config),
         },
+        Command::Demo(arguments) => demo::demo(&arguments, output, config),
         Command::Workflow(command) => match command {
             WorkflowCommand::List(arguments) => workflow::list(&arguments, output, config),
             WorkflowCommand::Show(arguments) => workflow::show(&arguments, output, config),

@@ -8,6 +8,7 @@
 
 mod command;
 mod database;
+mod demo;
 mod dispatch;
 mod package;
 mod run;
@@ -19,10 +20,13 @@ mod workflow;
 
 pub(crate) use self::{
     command::{ColorWhen, Format, GlobalOptions},
+    demo::DemoArgs,
     package::{BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, VerifyArgs, VisualizeArgs},
     run::RunArgs,
     runs::{
-        RunArg, RunsContextArgs, RunsEventsArgs, RunsListArgs, RunsShowArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
+        RunArg, RunsContextArgs, RunsCreateArgs, RunsDeadLettersArgs, RunsEventsArgs, RunsExecuteArgs, RunsForkArgs,
+        RunsListArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs, RunsShowArgs, RunsWaitArgs, RunsWatchArgs,
+        RunsWhyArgs,
     },
     start::main,
     workflow::{WorkflowListArgs, WorkflowShowArgs},

@@ -13,6 +13,20 @@ const STATES: [&str; 7] = ["pending", "running", "paused", "completed", "partial
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
+    Create(RunsCreateArgs),
+    /// Run a run: start it if it waits to be started, go on with it if it is paused or was interrupted.
+    #[command(visible_aliases = ["start", "resume"])]
+    Execute(RunsExecuteArgs),
+    /// Let nothing new of a run start.
+    Pause(RunsPlainArgs),
+    /// End a run: what has not run is cancelled.
+    Cancel(RunsPlainArgs),
+    Retry(RunsRetryArgs),
+    Rerun(RunsRerunArgs),
+    Fork(RunsForkArgs),
+    DeadLetters(RunsDeadLettersArgs),
+    /// Take a failed run off the list of dead letters.
+    Dismiss(RunsPlainArgs),
     List(RunsListArgs),
     #[command(visible_alias = "status")]
     Show(RunsShowArgs),
@@ -29,6 +43,125 @@ pub(crate) struct RunArg {
     /// The run: its id, the beginning of its id as long as no other run's begins so, or `latest`.
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+/// Create a run that waits to be started: of a workflow that the database knows, or of a built-in one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs create --name nightly --tasks 3
+  cloacina-ctl runs create --workflow data_processing --input '{\"source\": \"a\"}'
+  cloacina-ctl runs execute latest")]
+#[group(id = "what", required = true, multiple = false)]
+pub(crate) struct RunsCreateArgs {
+    /// The name of a built-in workflow, whose tasks do nothing and depend on nothing.
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub(crate) name: Option<String>,
+    /// How many tasks the built-in workflow has.
+    #[arg(
+        long,
+        value_name = "K",
+        default_value_t = 1,
+        conflicts_with = "workflow",
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
+    pub(crate) tasks: u32,
+    /// The workflow to run: `workflow`, `package::workflow` or `tenant::package::workflow`.
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub(crate) workflow: Option<String>,
+    /// The run's input: a JSON object, @FILE for one in a file, - for one on stdin.
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub(crate) input: Option<String>,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+/// Run a run: start it if it waits to be started, go on with it if it is paused or was interrupted.
+///
+/// The program is the database's engine until the run has ended, and goes on with the other unfinished runs meanwhile. The exit code is 0 if the run completed, 1 if it ended otherwise or the time ran out.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs execute latest
+  cloacina-ctl runs start 0198a4c1
+  cloacina-ctl runs resume 0198a4c1 --timeout 60")]
+pub(crate) struct RunsExecuteArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArg,
+    /// Stop if the run takes longer than that many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: Option<u64>,
+}
+
+/// What only needs a run.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs pause 0198a4c1
+  cloacina-ctl runs cancel 0198a4c1
+  cloacina-ctl runs dismiss latest")]
+pub(crate) struct RunsPlainArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArg,
+}
+
+/// Let a task that waits for its next attempt have it now.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs retry 0198a4c1 --task collect_data")]
+pub(crate) struct RunsRetryArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArg,
+    /// The task.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: String,
+}
+
+/// Run a run that has ended again, in a new run: everything, or what failed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs rerun 0198a4c1
+  cloacina-ctl runs rerun 0198a4c1 --failed
+  cloacina-ctl runs rerun 0198a4c1 --failed --input '{\"source\": \"b\"}'")]
+pub(crate) struct RunsRerunArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArg,
+    /// Only what failed, was cancelled or was skipped because of it; the new run takes over the rest.
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Another input: a JSON object, @FILE for one in a file, - for one on stdin.
+    #[arg(long, value_name = "JSON|@FILE|-", requires = "failed")]
+    pub(crate) input: Option<String>,
+}
+
+/// Run a run that has ended again from one task, in a new run that takes over the rest.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs fork 0198a4c1 --from process_data
+  cloacina-ctl runs fork 0198a4c1 --from process_data --input @input.json")]
+pub(crate) struct RunsForkArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArg,
+    /// The task to begin with; what follows from it runs again too.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) from: String,
+    /// Another input: a JSON object, @FILE for one in a file, - for one on stdin.
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub(crate) input: Option<String>,
+}
+
+/// List the failed runs that nobody dismissed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs dead-letters
+  cloacina-ctl runs dead-letters --output json | jq -r '.runs[].run'")]
+pub(crate) struct RunsDeadLettersArgs {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
 }

@@ -7,7 +7,7 @@ use std::future::pending;
 use std::path::Path;
 use std::time::Duration;
 
-use cloacina::{Context, Engine, Notices, RunHandle, RunId, RunReport, Value};
+use cloacina::{Context, Engine, Level, Notices, RunHandle, RunId, RunReport, Value};
 
 use super::display::Display;
 use super::interrupt::Interrupts;
@@ -58,6 +58,39 @@ pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
     };
     let engine = Engine::builder().database(database.to_string_lossy()).start().await?;
     let result = execute(&engine, source, begin, arguments, output, &mut interrupts).await;
+    let resume = |id| arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
+    conclude(&engine, result, (arguments.timeout, &resume), output, &mut interrupts).await
+}
+
+/// Watches a run of an engine that is there for nothing else, and shuts the engine down. The seconds are how long the
+/// run may take, and `resume` is the command that goes on with it.
+pub(crate) async fn watch_run(
+    engine: &Engine,
+    begin: impl Future<Output = Result<(RunHandle, Level), Error>>,
+    timeout: Option<u64>,
+    resume: String,
+    output: &Output,
+) -> Result<RunReport, Error> {
+    let mut interrupts = Interrupts::listen()?;
+    let watched = async {
+        let notices = engine.subscribe();
+        let (handle, log_level) = begin.await?;
+        let display = Display::new(&handle.report().await?, log_level, output);
+        let stop = watch(&handle, notices, display, timeout.map(Duration::from_secs), &mut interrupts).await?;
+        Ok((handle.id(), stop))
+    };
+    let result = watched.await;
+    conclude(engine, result, (timeout, &|_| Some(resume.clone())), output, &mut interrupts).await
+}
+
+/// Shuts the engine down, and says how the run ended.
+async fn conclude(
+    engine: &Engine,
+    result: Result<(RunId, Stop), Error>,
+    (timeout, resume): (Option<u64>, &dyn Fn(RunId) -> Option<String>),
+    output: &Output,
+    interrupts: &mut Interrupts,
+) -> Result<RunReport, Error> {
     let (id, stop) = match result {
         Ok(stopped) => stopped,
         Err(error) => {
@@ -66,14 +99,12 @@ pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
             return Err(error);
         }
     };
-    shut_down(&engine, &stop, output, &mut interrupts).await?;
-    let resume = arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
+    shut_down(engine, &stop, output, interrupts).await?;
+    let resume = resume(id);
     match stop {
         Stop::Ended(report) => Ok(*report),
         Stop::Interrupted => Err(Error::Interrupted { run: id.to_string(), resume }),
-        Stop::TimedOut => {
-            Err(Error::TimedOut { run: id.to_string(), seconds: arguments.timeout.unwrap_or_default(), resume })
-        }
+        Stop::TimedOut => Err(Error::TimedOut { run: id.to_string(), seconds: timeout.unwrap_or_default(), resume }),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::package::place;
 
 /// Reads the input; without one, it is empty.
-pub(super) fn read(argument: Option<&str>) -> Result<Context<Value>, Error> {
+pub(crate) fn read(argument: Option<&str>) -> Result<Context<Value>, Error> {
     let Some(argument) = argument else { return Ok(Context::new()) };
     let (place, text) = match argument.strip_prefix('@') {
         _ if argument == "-" => {

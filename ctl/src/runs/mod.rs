@@ -3,10 +3,16 @@
 //! ```text
 //! --database ── database ──> Records ── find (which run) ──> one file per verb ──> view (as shown) ──> output
 //! ```
-//! What only looks asks [`cloacina::Records`], which works beside a living engine and without one.
+//! What only looks asks [`cloacina::Records`], which works beside a living engine and without one. What changes a run
+//! needs to be the database's engine for a moment (`engine`).
 
 mod context;
+mod control;
+mod create;
+mod dead_letters;
+mod engine;
 mod events;
+mod execute;
 mod find;
 mod list;
 mod moment;
@@ -18,7 +24,12 @@ mod why;
 
 pub(crate) use self::{
     context::context,
+    control::{cancel, dismiss, fork, pause, rerun, retry},
+    create::create,
+    dead_letters::dead_letters,
+    engine::{change, drive},
     events::events,
+    execute::execute,
     list::list,
     show::show,
     view::{Task, between, exit_code, span, task_table},

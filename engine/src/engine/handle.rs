@@ -240,6 +240,13 @@ impl Builder {
         self
     }
 
+    /// Makes an engine that starts no attempt: it records what is asked of runs and takes submissions, and leaves running
+    /// them to the next engine on the database.
+    pub fn idle(mut self) -> Self {
+        self.slots = 0;
+        self
+    }
+
     /// How long an attempt that was asked to stop may take to do so before it is given up; 5 seconds unless told
     /// otherwise.
     pub fn stop_grace(mut self, grace: Duration) -> Self {

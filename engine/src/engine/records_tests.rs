@@ -6,7 +6,7 @@
 use cloacina_workflow::Context;
 use serde_json::json;
 
-use crate::{Engine, Error, Records, RunFilter, RunId, RunState, StoreError, TaskError, Value, task};
+use crate::{Engine, Error, Records, RunFilter, RunId, RunRequest, RunState, StoreError, TaskError, Value, task};
 
 #[crate::workflow(name = "count", description = "Counts")]
 mod count {
@@ -89,6 +89,31 @@ fn runs_are_found_by_what_is_known_of_them() {
     }
     let unknown = RunId::range_of("ffff").unwrap().0;
     assert!(matches!(records.report(unknown), Err(Error::UnknownRun { .. })));
+}
+
+#[test]
+fn an_idle_engine_records_what_is_asked_of_a_run_and_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db").to_str().unwrap().to_owned();
+    let idle = || block_on(Engine::builder().database(&path).workflow(count::workflow()).idle().start()).unwrap();
+    let engine = idle();
+    let request = RunRequest::new("count", Context::new()).held();
+    let id = block_on(engine.scheduler().submit(request)).unwrap().id();
+    block_on(engine.shutdown()).unwrap();
+    let state = || Records::open(&path).unwrap().report(id).unwrap().state;
+    assert_eq!(state(), RunState::Pending);
+
+    // The request comes while the run's history is still being read.
+    let engine = idle();
+    let run = block_on(engine.run(id)).unwrap();
+    block_on(run.start()).unwrap();
+    block_on(engine.shutdown()).unwrap();
+    assert_eq!(state(), RunState::Running);
+
+    let engine = block_on(Engine::builder().database(&path).workflow(count::workflow()).start()).unwrap();
+    block_on(block_on(engine.run(id)).unwrap().wait()).unwrap();
+    block_on(engine.shutdown()).unwrap();
+    assert_eq!(state(), RunState::Completed);
 }
 
 #[test]

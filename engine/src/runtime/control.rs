@@ -1,4 +1,7 @@
 //! The driver's part about what people ask of runs, and about timers that ring.
+//!
+//! A request becomes an event of the core, which alone says whether it fits; it is answered when its transition is
+//! durable. One for a run whose history is still being read waits for that.
 
 use cloacina_workflow::Timestamp;
 use tokio::sync::oneshot;
@@ -23,12 +26,16 @@ impl Driver {
     pub(super) fn control(
         &mut self,
         run: RunId,
-        action: &Action,
-        by: &Actor,
+        action: Action,
+        by: Actor,
         answer: oneshot::Sender<Result<(), Error>>,
         now: Timestamp,
     ) {
-        match self.decide_control(run, action, by, now) {
+        if let Some(dormant) = self.dormant.get_mut(&run).filter(|dormant| dormant.is_loading) {
+            dormant.asked.push((action, by, answer));
+            return;
+        }
+        match self.decide_control(run, &action, &by, now) {
             Ok(decision) => self.enact(run, decision, now, Some(Answer::Controlled(answer))),
             // Whoever asked may have stopped waiting.
             Err(error) => drop(answer.send(Err(error))),

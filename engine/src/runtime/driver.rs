@@ -21,7 +21,7 @@ use super::{
     active::{ActiveRun, RunRecord},
     attempt::Underway,
     catalog::{Version, Workflow},
-    event::{Begin, Derived, Event, Inspected, Phase, Submission},
+    event::{Action, Begin, Derived, Event, Inspected, Phase, Submission},
     history::{self, AttemptFacts},
     notice::{Notice, NoticeKind},
     runner::{AttemptKey, Surroundings},
@@ -32,7 +32,7 @@ use crate::{
     core::{
         admit::{Admission, Role},
         decide::{self, Refused, Run, decide},
-        effect::{Decision, Effect, FailReason, Transition},
+        effect::{Actor, Decision, Effect, FailReason, Transition},
         rule::SkipReason,
         task,
     },
@@ -86,7 +86,12 @@ pub(super) struct Dormant {
     pub(super) row: RunRow,
     pub(super) is_loading: bool,
     pub(super) phase: watch::Sender<Phase>,
+    /// What was asked while its history is being read.
+    pub(super) asked: Vec<Asked>,
 }
+
+/// A request, who it comes from, and who waits for the answer.
+pub(super) type Asked = (Action, Actor, oneshot::Sender<Result<(), Error>>);
 
 /// What is to be done when a commit is durable.
 pub(super) struct Pending {
@@ -159,7 +164,7 @@ impl Driver {
         match event {
             Event::Submit(submission) => self.submit(*submission, now),
             Event::Ended(ended) => self.end(*ended),
-            Event::Control { run, action, by, answer } => self.control(run, &action, &by, answer, now),
+            Event::Control { run, action, by, answer } => self.control(run, action, by, answer, now),
             Event::Committed(outcomes) => {
                 for outcome in outcomes {
                     self.committed(outcome, now);
@@ -480,7 +485,7 @@ impl Driver {
             return;
         }
         for (row, events) in runs {
-            let Some(Dormant { phase, .. }) = self.dormant.remove(&row.id) else { continue };
+            let Some(Dormant { phase, asked, .. }) = self.dormant.remove(&row.id) else { continue };
             let (record, next_sequence) = match history::load(workflow.version.clone(), &row, events) {
                 Ok(loaded) => loaded,
                 Err(error) => {
@@ -495,6 +500,9 @@ impl Driver {
                 Ok(decision) => {
                     self.runs.insert(row.id, active);
                     self.enact(row.id, decision, now, None);
+                    for (action, by, answer) in asked {
+                        self.control(row.id, action, by, answer, now);
+                    }
                 }
                 Err(refused) => tracing::error!(run.id = %row.id, %refused, "the run cannot go on"),
             }

@@ -202,7 +202,7 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
     store.keep_lease(ownership.epoch);
     let committer = store.committer()?;
     let dormant = rows.into_iter().map(|row| {
-        let dormant = Dormant { is_loading: false, phase: watch::Sender::new(Phase::Active), row };
+        let dormant = Dormant { is_loading: false, phase: watch::Sender::new(Phase::Active), row, asked: Vec::new() };
         (dormant.row.id, dormant)
     });
     let driver = Driver {
@@ -242,8 +242,8 @@ fn read_unfinished(store: &Store) -> Result<(Ownership, Vec<RunRow>, Vec<Workflo
 fn task_runtime(n_threads: usize, slots: usize) -> Result<Runtime, Error> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(n_threads)
-        // Each slot may hold a blocking task.
-        .max_blocking_threads(slots)
+        // Each slot may hold a blocking task; an idle engine has none.
+        .max_blocking_threads(slots.max(1))
         .thread_name("cloacina-task")
         .enable_all()
         .build()
