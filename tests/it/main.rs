@@ -10,6 +10,7 @@ mod docs;
 mod hostile;
 mod mischief;
 mod packages;
+mod parity;
 mod readme;
 mod restart;
 mod tidy;

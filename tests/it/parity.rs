@@ -1,0 +1,77 @@
+//! One workflow, compiled into this program and as a package: whatever it declares, both do the same.
+
+use cloacina::{Context, Engine, RunEvent, RunReport, RunState, TaskState, Value};
+use cloacina_tests::{
+    archive,
+    engine::{TestEngine, in_time},
+};
+use serde_json::json;
+
+#[expect(unreachable_pub, reason = "the same lines are the interface of a package")]
+#[path = "../fixtures/parity/src/parity.rs"]
+mod parity;
+
+/// What must be the same: no times, no ids.
+fn comparable(report: &RunReport, events: Vec<RunEvent>) -> Value {
+    let tasks = report.tasks.iter().map(|task| {
+        let error = task.error.as_ref().map(|error| (error.kind().to_owned(), error.message()));
+        let mut history: Vec<Value> = Vec::new();
+        for event in events.iter().filter(|event| event.task.as_deref() == Some(&task.id)) {
+            let details = &event.details;
+            history.push(json!([event.kind, event.attempt, details["reason"], details["kind"], details["message"]]));
+        }
+        json!({
+            "id": task.id, "state": task.state.as_str(), "attempt": task.attempt, "error": error,
+            "outcome": task.outcome.map(|outcome| outcome.as_str()), "skipped": format!("{:?}", task.skipped),
+            "set": task.set, "unset": task.unset, "history": history,
+        })
+    });
+    let (tasks, context) = (tasks.collect::<Vec<_>>(), serde_json::to_value(&report.context).unwrap());
+    json!({ "state": report.state.as_str(), "context": context, "tasks": tasks })
+}
+
+async fn run(engine: &Engine) -> (RunReport, Value) {
+    let input = Context::from_object(json!({"number": 1})).unwrap();
+    let run = engine.scheduler().schedule_workflow("attributes", input).await.unwrap();
+    let report = in_time(run.wait()).await.unwrap();
+    let events = run.events().await.unwrap();
+    let compared = comparable(&report, events);
+    (report, compared)
+}
+
+#[tokio::test]
+async fn every_attribute_means_the_same_compiled_in_and_packaged() {
+    let embedded = TestEngine::start().await;
+    embedded.engine.register(parity::attributes::workflow()).await.unwrap();
+    let (report, compiled_in) = run(&embedded.engine).await;
+    let packaged = TestEngine::start().await;
+    packaged.register(&archive::fixture("parity")).await;
+    let (_, packaged) = run(&packaged.engine).await;
+    assert_eq!(
+        serde_json::to_string_pretty(&compiled_in).unwrap(),
+        serde_json::to_string_pretty(&packaged).unwrap(),
+        "compiled in on the left, packaged on the right"
+    );
+    // And both are what was declared.
+    assert_eq!(report.state, RunState::PartiallyCompleted);
+    let ended: Vec<_> = report.tasks.iter().map(|task| (task.id.as_str(), task.state, task.attempt)).collect();
+    assert_eq!(
+        ended,
+        [
+            ("retried", TaskState::Completed, 3),
+            ("refused", TaskState::Failed, 1),
+            ("exhausted", TaskState::Failed, 3),
+            ("slow", TaskState::Failed, 1),
+            ("once", TaskState::Completed, 1),
+            ("cleanup", TaskState::Completed, 1),
+            ("after_refused", TaskState::Skipped, 1),
+            ("ruled_in", TaskState::Completed, 1),
+            ("ruled_out", TaskState::Skipped, 1),
+        ]
+    );
+    let context = json!({"cleanup": true, "number": 1, "once": "once/1", "retried": 3, "ruled_in": true});
+    assert_eq!(compiled_in["context"], context);
+    let history = |task: usize| compiled_in["tasks"][task]["history"].as_array().unwrap();
+    assert_eq!(history(2).last().unwrap()[0], "callback_completed");
+    assert_eq!(history(4).last().unwrap(), &json!(["callback_failed", null, "attempt", "permanent", "once saw true"]));
+}
