@@ -9,7 +9,7 @@ use serde_json::json;
 
 #[expect(unreachable_pub, reason = "the same lines are the interface of a package")]
 #[path = "../fixtures/parity/src/parity.rs"]
-mod parity;
+mod module;
 
 /// What must be the same: no times, no ids.
 fn comparable(report: &RunReport, events: Vec<RunEvent>) -> Value {
@@ -42,7 +42,7 @@ async fn run(engine: &Engine) -> (RunReport, Value) {
 #[tokio::test]
 async fn every_attribute_means_the_same_compiled_in_and_packaged() {
     let embedded = TestEngine::start().await;
-    embedded.engine.register(parity::attributes::workflow()).await.unwrap();
+    embedded.engine.register(module::attributes::workflow()).await.unwrap();
     let (report, compiled_in) = run(&embedded.engine).await;
     let packaged = TestEngine::start().await;
     packaged.register(&archive::fixture("parity")).await;
