@@ -50,10 +50,10 @@ impl Database {
         }
     }
 
-    /// `--database URL` for a command in a hint, where it is needed.
+    /// `--database URL` for a command in a hint, where it is needed; without the password, which is the reader's to fill in.
     pub(crate) fn option(&self) -> String {
         match self.origin {
-            Origin::Given => format!(" --database {}", self.url),
+            Origin::Given => format!(" --database {}", cloacina::database_shown(&self.url)),
             Origin::Default => String::new(),
         }
     }
@@ -89,6 +89,8 @@ mod tests {
     #[test]
     fn hints_name_a_database_that_was_given() {
         assert_eq!(Database::choose(Some("a.db"), &config()).unwrap().option(), " --database a.db");
+        let secret = Database::choose(Some("postgres://me:secret@host/db"), &config()).unwrap();
+        assert_eq!(secret.option(), " --database postgres://me:***@host/db");
         let config = Config { database_url: None, ..config() };
         assert_eq!(Database::choose(None, &config).unwrap().option(), "");
     }

@@ -44,7 +44,7 @@ pub use self::{
     loader::{Error as LoadError, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     runtime::{AttemptOutcome, Gate, Notice, NoticeKind, Notices, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
-    store::{Error as StoreError, PackageState},
+    store::{Error as StoreError, PackageState, database_shown},
 };
 
 /// Everything that a workflow module names: `use cloacina::prelude::*;`.

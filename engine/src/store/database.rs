@@ -35,7 +35,7 @@ impl Database {
     /// # Errors
     /// [`Error::Address`] for other databases, for a database in memory, and for an empty address.
     pub(crate) fn parse(address: &str) -> Result<Self, Error> {
-        let unusable = || Error::Address { url: shown(address) };
+        let unusable = || Error::Address { url: database_shown(address) };
         if address.starts_with("postgres://") || address.starts_with("postgresql://") {
             return Ok(Self::Postgres(Server { url: address.to_owned() }));
         }
@@ -53,7 +53,7 @@ impl Database {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Sqlite(path) => path.display().to_string(),
-            Self::Postgres(server) => shown(&server.url),
+            Self::Postgres(server) => database_shown(&server.url),
         }
     }
 
@@ -95,8 +95,9 @@ impl Server {
     }
 }
 
-/// The address without what is secret.
-fn shown(address: &str) -> String {
+/// The address of a database without what is secret, to be shown to people.
+#[must_use]
+pub fn database_shown(address: &str) -> String {
     let mut text = address.to_owned();
     if let Some((before, query)) = address.split_once('?') {
         let query: Vec<String> = query
@@ -143,7 +144,7 @@ impl fmt::Debug for Database {
 
 impl fmt::Debug for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Server").field(&shown(&self.url)).finish()
+        formatter.debug_tuple("Server").field(&database_shown(&self.url)).finish()
     }
 }
 

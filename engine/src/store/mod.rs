@@ -60,4 +60,4 @@ pub(crate) use self::{
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list},
     writer::Answers,
 };
-pub use self::{error::Error, package::PackageState};
+pub use self::{database::database_shown, error::Error, package::PackageState};
