@@ -17,6 +17,7 @@ pub mod v1 {
     pub use crate::{
         attempt::Attempt,
         context::{Host, TaskInfo},
+        source::{Seen, Source},
         task::{Function, StaticWorkflow, TaskFuture, Workflow},
     };
 

@@ -19,7 +19,8 @@ use serde_json::Value;
 use crate::{
     Context, Level, TaskError,
     context::{Host, TaskInfo},
-    payload::{Delta, View},
+    payload::Delta,
+    source::Source,
     task::{Function, Outcome, TaskFuture},
 };
 
@@ -43,21 +44,21 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Decodes what the function will see.
+    /// Gives the function its context, and a callback its outcome.
     ///
     /// # Errors
-    /// Values nested too deep, or a callback's call without an outcome.
+    /// A callback's call without an outcome.
     pub fn new(
         function: Function,
-        mut view: View,
+        source: Arc<dyn Source>,
+        outcome: Option<Outcome>,
         task: Arc<TaskInfo>,
         host: Arc<dyn Host>,
     ) -> Result<Self, TaskError> {
-        let outcome = view.outcome.take().map(Outcome::from);
         if outcome.is_none() && matches!(function, Function::Callback(_) | Function::AsyncCallback(_)) {
             return Err(TaskError::ValidationFailed { message: "a callback was called without an outcome".to_owned() });
         }
-        let context = Context::from_view(view)?.attach(task, host.clone());
+        let context = Context::over(source).attach(task, host.clone());
         Ok(Self { function, context, outcome, host })
     }
 

@@ -1,14 +1,14 @@
 //! The context: what a task sees of its run, and where it leaves what it produced.
 //!
-//! A context is a map from keys to JSON values. Values arrive as raw text and are decoded when read, so a task pays
-//! for what it uses. Writes are remembered as a delta, the only thing that leaves the task. Whoever runs a task
-//! gives the context a [`Host`] for logs, heartbeats and cancellation; a context made by [`Context::new`] has none,
+//! A context is a map from keys to JSON values. What was there before stays in its [`Source`] as raw text and is
+//! decoded when read, so a task pays for what it uses and not for what it sees. Writes are kept beside it: the delta,
+//! the only thing that leaves the task. Whoever runs a task gives the context a [`Host`] for logs, heartbeats and cancellation; a context made by [`Context::new`] has none,
 //! so that a task function can be called in a unit test like any other function.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 use serde::{Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
@@ -17,6 +17,7 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     ContextError, Level, Timestamp,
     payload::{Delta, View, check_depths},
+    source::{Decoded, Seen, Source},
 };
 
 /// What a task sees and changes.
@@ -34,10 +35,10 @@ use crate::{
 /// # Ok::<(), cloacina_workflow::ContextError>(())
 /// ```
 pub struct Context<V = Value> {
-    entries: BTreeMap<Arc<str>, Entry<V>>,
-    /// Upstream values that a later writer hid: task, then key.
-    hidden: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Entry<V>>>,
-    written: BTreeSet<Arc<str>>,
+    /// What was there before.
+    source: Arc<dyn Source>,
+    decoded: Decoded<V>,
+    written: BTreeMap<Arc<str>, V>,
     removed: BTreeSet<Arc<str>>,
     task: Option<Arc<TaskInfo>>,
     host: Option<Arc<dyn Host>>,
@@ -70,26 +71,30 @@ pub trait Host: fmt::Debug + Send + Sync {
 }
 
 /// What one upstream task produced, also where a later writer hid it; see [`Context::from_task`].
-#[derive(Debug)]
 pub struct TaskOutput<'a, V = Value> {
-    values: BTreeMap<&'a str, &'a Entry<V>>,
+    context: &'a Context<V>,
+    task: Box<str>,
 }
 
-/// One value: the text that came in, what it decodes to, or both.
-struct Entry<V> {
-    raw: Option<Arc<RawValue>>,
-    value: OnceLock<V>,
-    producer: Option<Arc<str>>,
+/// Where a visible value is.
+enum Place<'a, V> {
+    Written(&'a V),
+    Before(Seen<'a>),
 }
 
 impl<V> Context<V> {
     /// An empty context, for the input of a run and for unit tests.
     #[must_use]
     pub fn new() -> Self {
+        Self::over(Arc::new(View::default()))
+    }
+
+    /// A context over values that are there already.
+    pub(crate) fn over(source: Arc<dyn Source>) -> Self {
         Self {
-            entries: BTreeMap::new(),
-            hidden: BTreeMap::new(),
-            written: BTreeSet::new(),
+            source,
+            decoded: Decoded::new(),
+            written: BTreeMap::new(),
             removed: BTreeSet::new(),
             task: None,
             host: None,
@@ -99,40 +104,51 @@ impl<V> Context<V> {
     /// Whether the key has a value.
     #[must_use]
     pub fn contains_key(&self, key: &str) -> bool {
-        self.entries.contains_key(key)
+        self.find(key).is_some()
     }
 
     /// The keys in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(AsRef::as_ref)
+        let mut before = self
+            .source
+            .keys()
+            .filter(|key| !self.removed.contains(*key) && !self.written.contains_key(*key))
+            .peekable();
+        let mut written = self.written.keys().map(AsRef::as_ref).peekable();
+        std::iter::from_fn(move || match (before.peek(), written.peek()) {
+            (Some(one), Some(other)) if one < other => before.next(),
+            (_, Some(_)) => written.next(),
+            (_, None) => before.next(),
+        })
     }
 
-    /// How many keys there are.
+    /// How many keys there are. Looks at all of them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.keys().count()
     }
 
     /// Whether there is no key at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.keys().next().is_none()
     }
 
     /// The task that wrote the value, or `None` for a key of the run's input, a key written by this very task, and
     /// a key that is not there.
     #[must_use]
     pub fn producer(&self, key: &str) -> Option<&str> {
-        self.entries.get(key)?.producer.as_deref()
+        match self.find(key)? {
+            Place::Written(_) => None,
+            Place::Before(seen) => seen.producer,
+        }
     }
 
-    /// What exactly that upstream task produced, whoever wrote to the same keys after it. A task that produced
-    /// nothing, or is not upstream, has an empty output.
+    /// What exactly that upstream task produced, whoever wrote to the same keys after it, this task included. A task
+    /// that produced nothing, or is not upstream, has an empty output.
     #[must_use]
     pub fn from_task(&self, task: &str) -> TaskOutput<'_, V> {
-        let visible = self.entries.iter().filter(|(_, entry)| entry.producer.as_deref() == Some(task));
-        let hidden = self.hidden.get(task).into_iter().flatten();
-        TaskOutput { values: visible.chain(hidden).map(|(key, entry)| (&**key, entry)).collect() }
+        TaskOutput { context: self, task: task.into() }
     }
 
     /// The attempt that this context belongs to; `None` in a unit test.
@@ -181,18 +197,26 @@ impl<V> Context<V> {
 
     /// Removes the key; whether it was there.
     pub fn remove(&mut self, key: &str) -> bool {
-        let Some((key, _)) = self.entries.remove_entry(key) else { return false };
-        self.written.remove(&key);
+        if !self.contains_key(key) {
+            return false;
+        }
+        self.written.remove(key);
         // A key that this task itself inserted was never there for others, but saying so twice does no harm.
-        self.removed.insert(key);
+        self.removed.insert(key.into());
         true
     }
 
     fn write(&mut self, key: &str, value: V) {
         let key: Arc<str> = key.into();
         self.removed.remove(&key);
-        self.written.insert(key.clone());
-        self.entries.insert(key, Entry::written(value));
+        self.written.insert(key, value);
+    }
+
+    fn find(&self, key: &str) -> Option<Place<'_, V>> {
+        if let Some(value) = self.written.get(key) {
+            return Some(Place::Written(value));
+        }
+        if self.removed.contains(key) { None } else { self.source.get(key).map(Place::Before) }
     }
 
     /// The same values, as a task with that identity and that host sees them.
@@ -201,26 +225,6 @@ impl<V> Context<V> {
         self.task = Some(task);
         self.host = Some(host);
         self
-    }
-
-    /// A context over what crossed the ABI or what the engine put together.
-    ///
-    /// # Errors
-    /// A value that nests too deep is refused, so that reading a value cannot fail later.
-    pub(crate) fn from_view(view: View) -> Result<Self, ContextError> {
-        let View { values, mut producer, from, outcome: _ } = view;
-        check_depths(&values)?;
-        let mut context = Self::new();
-        for (task, outputs) in from {
-            check_depths(&outputs)?;
-            let outputs = outputs.into_iter().map(|(key, raw)| (key, Entry::read(raw, Some(task.clone()))));
-            context.hidden.insert(task.clone(), outputs.collect());
-        }
-        for (key, raw) in values {
-            let producer = producer.remove(&key);
-            context.entries.insert(key, Entry::read(raw, producer));
-        }
-        Ok(context)
     }
 }
 
@@ -262,10 +266,8 @@ impl<V: Serialize> Context<V> {
     /// A value that serde cannot write, or that nests too deep.
     pub(crate) fn delta(&self) -> Result<Delta, ContextError> {
         let mut delta = Delta { unset: self.removed.iter().cloned().collect(), ..Delta::default() };
-        for key in &self.written {
-            if let Some(entry) = self.entries.get(key) {
-                delta.set.insert(key.clone(), entry.to_raw(key)?);
-            }
+        for (key, value) in &self.written {
+            delta.set.insert(key.clone(), to_raw(key, value)?);
         }
         delta.check_depth()?;
         Ok(delta)
@@ -276,10 +278,14 @@ impl<V: Serialize> Context<V> {
     /// # Errors
     /// A value that serde cannot write, or that nests too deep.
     pub(crate) fn raw_values(&self) -> Result<BTreeMap<Arc<str>, Arc<RawValue>>, ContextError> {
-        let raw = self.entries.iter().map(|(key, entry)| Ok((key.clone(), entry.to_raw(key)?)));
+        let raw = self.places().map(|(key, place)| Ok((key.into(), place.to_raw(key)?)));
         let values = raw.collect::<Result<_, ContextError>>()?;
         check_depths(&values)?;
         Ok(values)
+    }
+
+    fn places(&self) -> impl Iterator<Item = (&str, Place<'_, V>)> {
+        self.keys().filter_map(|key| self.find(key).map(|place| (key, place)))
     }
 }
 
@@ -290,7 +296,16 @@ impl<V: DeserializeOwned> Context<V> {
     /// When `V` is narrower than [`Value`] and the text does not fit it; [`Context::get_as`] reports that instead.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&V> {
-        self.entries.get(key).map(Entry::value)
+        match self.find(key)? {
+            Place::Written(value) => Some(value),
+            Place::Before(seen) => Some(self.decode(seen.raw)),
+        }
+    }
+
+    fn decode(&self, raw: &Arc<RawValue>) -> &V {
+        self.decoded.get_or_init(raw, || {
+            serde_json::from_str(raw.get()).expect("the value fits the type that the context was declared with")
+        })
     }
 }
 
@@ -300,8 +315,8 @@ impl<V: Serialize> Context<V> {
     /// # Errors
     /// [`ContextError::KeyMissing`], or [`ContextError::WrongType`] with what serde says of it.
     pub fn get_as<T: DeserializeOwned>(&self, key: &str) -> Result<T, ContextError> {
-        let entry = self.entries.get(key).ok_or_else(|| ContextError::KeyMissing { key: key.to_owned() })?;
-        entry.decode(key)
+        let place = self.find(key).ok_or_else(|| ContextError::KeyMissing { key: key.to_owned() })?;
+        serde_json::from_str(place.to_raw(key)?.get()).map_err(|error| wrong_type(key, &error))
     }
 }
 
@@ -326,7 +341,7 @@ impl<V> Default for Context<V> {
 
 impl<V: Serialize> fmt::Debug for Context<V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.entries.iter().map(|(key, entry)| (key, entry.to_raw(key).map(|raw| raw.get().to_owned())));
+        let shown = self.places().map(|(key, place)| (key, place.to_raw(key).map(|raw| raw.get().to_owned())));
         formatter
             .debug_map()
             .entries(shown.map(|(key, raw)| (key, raw.unwrap_or_else(|error| error.to_string()))))
@@ -336,11 +351,11 @@ impl<V: Serialize> fmt::Debug for Context<V> {
 
 impl<V: Serialize> Serialize for Context<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.entries.len()))?;
-        for (key, entry) in &self.entries {
-            match (&entry.raw, entry.value.get()) {
-                (Some(raw), _) => map.serialize_entry(key, &**raw)?,
-                (None, value) => map.serialize_entry(key, &value)?,
+        let mut map = serializer.serialize_map(None)?;
+        for (key, place) in self.places() {
+            match place {
+                Place::Written(value) => map.serialize_entry(key, value)?,
+                Place::Before(seen) => map.serialize_entry(key, &**seen.raw)?,
             }
         }
         map.end()
@@ -354,65 +369,42 @@ impl<V: DeserializeOwned> TaskOutput<'_, V> {
     /// As [`Context::get`].
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&V> {
-        self.values.get(key).map(|entry| entry.value())
+        self.context.source.get_from(&self.task, key).map(|raw| self.context.decode(raw))
     }
 }
 
 impl<V> TaskOutput<'_, V> {
     /// The keys that the task wrote, in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.values.keys().copied()
+        self.context.source.keys_from(&self.task)
     }
 
     /// Whether the task wrote nothing (or is not upstream).
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.keys().next().is_none()
     }
 }
 
-impl<V> Entry<V> {
-    fn read(raw: Arc<RawValue>, producer: Option<Arc<str>>) -> Self {
-        Self { raw: Some(raw), value: OnceLock::new(), producer }
-    }
-
-    fn written(value: V) -> Self {
-        Self { raw: None, value: value.into(), producer: None }
-    }
-}
-
-impl<V: DeserializeOwned> Entry<V> {
-    fn value(&self) -> &V {
-        self.value.get_or_init(|| {
-            let raw = self.raw.as_ref().expect("invariant: an entry has its text or its value");
-            serde_json::from_str(raw.get()).expect("the value fits the type that the context was declared with")
-        })
-    }
-}
-
-impl<V: Serialize> Entry<V> {
-    fn to_raw(&self, key: &str) -> Result<Arc<RawValue>, ContextError> {
-        if let Some(raw) = &self.raw {
-            return Ok(raw.clone());
-        }
-        let raw = serde_json::value::to_raw_value(&self.value.get());
-        raw.map(Arc::from).map_err(|error| wrong_type(key, &error))
-    }
-
-    fn decode<T: DeserializeOwned>(&self, key: &str) -> Result<T, ContextError> {
-        let raw = self.to_raw(key)?;
-        serde_json::from_str(raw.get()).map_err(|error| wrong_type(key, &error))
-    }
-}
-
-impl<V> fmt::Debug for Entry<V> {
+impl<V> fmt::Debug for TaskOutput<'_, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Entry")
-            .field("raw", &self.raw)
-            .field("producer", &self.producer)
-            .finish_non_exhaustive()
+        let source = &self.context.source;
+        let values = self.keys().map(|key| (key, source.get_from(&self.task, key).map(|raw| raw.get())));
+        formatter.debug_map().entries(values).finish()
     }
+}
+
+impl<V: Serialize> Place<'_, V> {
+    fn to_raw(&self, key: &str) -> Result<Arc<RawValue>, ContextError> {
+        match self {
+            Self::Written(value) => to_raw(key, value),
+            Self::Before(seen) => Ok(seen.raw.clone()),
+        }
+    }
+}
+
+fn to_raw<V: Serialize>(key: &str, value: &V) -> Result<Arc<RawValue>, ContextError> {
+    serde_json::value::to_raw_value(value).map(Arc::from).map_err(|error| wrong_type(key, &error))
 }
 
 fn wrong_type(key: &str, error: &serde_json::Error) -> ContextError {
@@ -426,7 +418,7 @@ mod tests {
     use super::*;
 
     fn view(json: &str) -> Context {
-        Context::from_view(serde_json::from_str(json).unwrap()).unwrap()
+        Context::over(Arc::new(serde_json::from_str::<View>(json).unwrap()))
     }
 
     fn delta(context: &Context) -> String {
@@ -467,6 +459,32 @@ mod tests {
         assert_eq!(early.keys().collect::<Vec<_>>(), ["k", "only"]);
         assert_eq!(context.from_task("late").get("k"), Some(&json!(2)));
         assert!(context.from_task("nobody").is_empty());
+    }
+
+    #[test]
+    fn keys_are_in_order_whoever_wrote_them() {
+        let mut context = view(r#"{"values":{"b":1,"d":2,"f":3},"producer":{"d":"early"}}"#);
+        for key in ["a", "d", "g"] {
+            context.set(key, json!(0));
+        }
+        context.remove("b");
+        context.remove("g");
+        assert_eq!(context.keys().collect::<Vec<_>>(), ["a", "d", "f"]);
+        assert_eq!((context.len(), context.contains_key("b"), context.get("b")), (3, false, None));
+        assert_eq!(context.producer("d"), None, "this very task wrote it last");
+        assert_eq!(context.from_task("early").get("d"), Some(&json!(2)), "and still it was produced upstream");
+    }
+
+    #[test]
+    fn a_value_is_decoded_once() {
+        let members: serde_json::Map<_, _> = (0..1_000).map(|number| (number.to_string(), json!(number))).collect();
+        let context = view(&json!({ "values": members }).to_string());
+        let first: Vec<*const Value> =
+            (0..1_000).map(|number| context.get(&number.to_string()).unwrap() as _).collect();
+        for (number, first) in first.into_iter().enumerate() {
+            let value = context.get(&number.to_string()).unwrap();
+            assert_eq!((value, std::ptr::from_ref(value)), (&json!(number), first));
+        }
     }
 
     #[test]

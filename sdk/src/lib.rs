@@ -47,6 +47,7 @@ mod context;
 mod error;
 mod log;
 mod logging;
+mod source;
 mod task;
 mod timestamp;
 

@@ -36,6 +36,17 @@ pub struct View {
     pub outcome: Option<OutcomeRecord>,
 }
 
+impl View {
+    /// Refuses values that nest deeper than [`DEPTH_MAX`], so that reading one cannot fail later.
+    ///
+    /// # Errors
+    /// [`ContextError::TooDeep`] names the first such key.
+    pub fn check_depth(&self) -> Result<(), ContextError> {
+        check_depths(&self.values)?;
+        self.from.values().try_for_each(check_depths)
+    }
+}
+
 /// What a task changed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,7 +9,7 @@ use cloacina_workflow::{__private::v1 as sdk, Function, TaskError};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-use super::runner::{Attempt, TaskRunner};
+use super::runner::{Attempt, Completion, Sight, TaskRunner};
 
 /// The runner of one compiled-in workflow.
 pub(crate) struct EmbeddedRunner {
@@ -63,11 +63,12 @@ impl TaskRunner for EmbeddedRunner {
     }
 }
 
-/// Makes the call ready; what is not needed for it any more is dropped here.
-fn prepare(function: Function, attempt: Attempt) -> (Result<sdk::Attempt, TaskError>, super::runner::Completion) {
-    let host = Arc::new(attempt.completion.host());
-    let call = sdk::Attempt::new(function, attempt.payload_view(), Arc::new(attempt.info()), host);
-    (call, attempt.completion)
+/// Makes the call ready. The view goes with the call, so that it is let go of before the attempt's end is told.
+fn prepare(function: Function, attempt: Attempt) -> (Result<sdk::Attempt, TaskError>, Completion) {
+    let info = Arc::new(attempt.info());
+    let Attempt { plan, view, outcome, completion, .. } = attempt;
+    let host = Arc::new(completion.host());
+    (sdk::Attempt::new(function, Arc::new(Sight { view, plan }), outcome, info, host), completion)
 }
 
 impl fmt::Debug for EmbeddedRunner {

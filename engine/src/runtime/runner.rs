@@ -14,10 +14,11 @@ use std::{
 };
 
 use cloacina_workflow::{
-    __private::v1::Host,
+    __private::v1::{Host, Seen, Source},
     Level, Outcome, TaskError, TaskInfo, Timestamp,
     payload::{self, Delta},
 };
+use serde_json::value::RawValue;
 
 use super::{
     event::Event,
@@ -29,7 +30,7 @@ use crate::{
     clock::Clock,
     core::{
         admit::Role,
-        context::View,
+        context::{View, Write},
         plan::{Function, Plan},
     },
     id::RunId,
@@ -134,6 +135,40 @@ impl Attempt {
             }
         }
         view
+    }
+}
+
+/// What one attempt sees: the core's view, with the names of those who wrote it.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    pub(crate) view: View,
+    pub(crate) plan: Arc<Plan>,
+}
+
+impl Sight {
+    fn writer(&self, write: &Write) -> Option<&str> {
+        write.rank().map(|rank| &*self.plan.task(self.plan.graph.order()[rank as usize]).id)
+    }
+}
+
+impl Source for Sight {
+    fn get(&self, key: &str) -> Option<Seen<'_>> {
+        let write = self.view.get(key)?;
+        write.value().map(|raw| Seen { raw, producer: self.writer(write) })
+    }
+
+    fn keys(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.view.iter().filter(|(_, write)| write.value().is_some()).map(|(key, _)| &**key))
+    }
+
+    fn get_from(&self, task: &str, key: &str) -> Option<&Arc<RawValue>> {
+        let write = self.view.get(key)?;
+        let mut writes = std::iter::once(&**write).chain(write.hidden());
+        writes.find(|write| self.writer(write) == Some(task))?.value()
+    }
+
+    fn keys_from<'a>(&'a self, task: &'a str) -> Box<dyn Iterator<Item = &'a str> + 'a> {
+        Box::new(self.view.keys().map(AsRef::as_ref).filter(move |key| self.get_from(task, key).is_some()))
     }
 }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     __private::v1::{Entry, Record},
-    Level, TaskError, Timestamp,
+    Level, Outcome, TaskError, Timestamp,
     attempt::Attempt,
     context::{Host, TaskInfo},
     descriptor::Descriptor,
@@ -208,7 +208,11 @@ impl Package {
         let completion = Completion::new(self.link.clone(), call_id, forget_call);
         let host = Arc::new(CallHost { link: self.link.clone(), call_id, cancelled: cancelled.clone() });
         let (blocking, function) = (function.blocking, function.function);
-        let prepare = move || Attempt::new(function, decode(&context)?, Arc::new(info), host as Arc<dyn Host>);
+        let prepare = move || {
+            let mut view = decode(&context)?;
+            let outcome = view.outcome.take().map(Outcome::from);
+            Attempt::new(function, Arc::new(view), outcome, Arc::new(info), host as Arc<dyn Host>)
+        };
         if blocking {
             let runtime = handle.clone();
             handle.spawn_blocking(move || {
@@ -231,9 +235,11 @@ impl Package {
 }
 
 fn decode(context: &[u8]) -> Result<View, TaskError> {
-    serde_json::from_slice(context).map_err(|error| TaskError::ValidationFailed {
+    let view: View = serde_json::from_slice(context).map_err(|error| TaskError::ValidationFailed {
         message: format!("the context that the host sent cannot be read: {error}"),
-    })
+    })?;
+    view.check_depth()?;
+    Ok(view)
 }
 
 /// Ends when the call is cancelled; never, when it ends first.
