@@ -18,6 +18,18 @@ pub(crate) struct Decision {
     pub(crate) effects: Vec<Effect>,
 }
 
+impl Decision {
+    /// Takes out what a pipelined workflow does not wait for: its tasks may run once those they depend on completed,
+    /// durably or not. Whatever they lead to is stored after it.
+    pub(crate) fn take_early(&mut self) -> Vec<Effect> {
+        let completes = |transition: &Transition| matches!(transition, Transition::TaskCompleted { .. });
+        if !self.transitions.iter().any(completes) {
+            return Vec::new();
+        }
+        self.effects.extract_if(.., |effect| matches!(effect, Effect::Offer { .. })).collect()
+    }
+}
+
 /// Who asked for something, as it is kept in the history.
 pub(crate) type Actor = Arc<str>;
 

@@ -12,6 +12,8 @@ pub(crate) struct Plan {
     pub(crate) tasks: Box<[Task]>,
     /// How long a whole run may take from its start.
     pub(crate) timeout: Option<Duration>,
+    /// Dependents need not wait until what they depend on is durable.
+    pub(crate) pipelined: bool,
 }
 
 /// What was declared for one task.

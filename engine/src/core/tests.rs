@@ -128,7 +128,12 @@ fn plan_of(scripts: &[Script]) -> Arc<Plan> {
         on_failure: script.has_callbacks.then(plan::Function::default),
         ..plan::Task::new(format!("t{number}"), plan::Function::default())
     });
-    Arc::new(Plan { graph: Graph::new(&dependencies).unwrap(), tasks: tasks.collect(), timeout: None })
+    Arc::new(Plan {
+        graph: Graph::new(&dependencies).unwrap(),
+        tasks: tasks.collect(),
+        timeout: None,
+        pipelined: false,
+    })
 }
 
 fn key(key: u8) -> Key {

@@ -192,7 +192,8 @@ pub(crate) fn plan(workflow: &descriptor::Workflow) -> Result<Plan, PlanError> {
     });
     let tasks = tasks.collect::<Result<_, PlanError>>()?;
     let timeout = workflow.timeout_ms.map(Duration::from_millis);
-    Ok(Plan { graph: Graph::new(&dependencies)?, tasks, timeout })
+    let pipelined = workflow.durability == descriptor::Durability::Pipelined;
+    Ok(Plan { graph: Graph::new(&dependencies)?, tasks, timeout, pipelined })
 }
 
 /// The rule with numbers instead of names.
@@ -283,7 +284,7 @@ mod tests {
             digest: Vec::new(),
             fingerprint: String::new(),
         };
-        let plan = Plan { graph: Graph::new(&[]).unwrap(), tasks: Box::default(), timeout: None };
+        let plan = Plan { graph: Graph::new(&[]).unwrap(), tasks: Box::default(), timeout: None, pipelined: false };
         let id = WorkflowId::new(Timestamp::from_unix_micros(0));
         Workflow { version: Arc::new(Version { id, key, plan: Arc::new(plan) }), runner: Arc::new(NoRunner) }
     }

@@ -280,6 +280,10 @@ impl Driver {
             self.perform(run, &decision.effects, at);
             return;
         }
+        let mut decision = decision;
+        if self.runs.get(&run).is_some_and(|active| active.record.version.plan.pipelined) {
+            self.perform(run, &decision.take_early(), at);
+        }
         if let Some(active) = self.runs.get_mut(&run) {
             let commit = active.commit(self.epoch, &decision, at, facts);
             self.queue(commit, Pending { run, answer, decision, at });

@@ -1,7 +1,11 @@
 //! Workflows of any shape for tests: the description is made at run time, the functions are a few that look at what
 //! they are called with.
 
-use cloacina_workflow::{__private::v1::StaticWorkflow, Context, Function, TaskError, Value, Workflow, descriptor};
+use cloacina_workflow::{
+    __private::v1::StaticWorkflow,
+    Context, Function, TaskError, Value, Workflow,
+    descriptor::{self, Durability},
+};
 use serde_json::{Map, json};
 use tempfile::TempDir;
 
@@ -14,6 +18,7 @@ pub(super) struct Shape {
     pub(super) tasks: Vec<Task>,
     pub(super) callbacks: Vec<Function>,
     pub(super) timeout_ms: Option<u64>,
+    pub(super) durability: Durability,
 }
 
 pub(super) struct Task {
@@ -25,7 +30,14 @@ pub(super) struct Task {
 
 impl Shape {
     pub(super) fn new(name: &'static str) -> Self {
-        Self { name, fingerprint: "", tasks: Vec::new(), callbacks: Vec::new(), timeout_ms: None }
+        Self {
+            name,
+            fingerprint: "",
+            tasks: Vec::new(),
+            callbacks: Vec::new(),
+            timeout_ms: None,
+            durability: Durability::Strict,
+        }
     }
 
     pub(super) fn task(mut self, id: &str, dependencies: &[&str], function: Function) -> Self {
@@ -117,6 +129,7 @@ pub(super) fn workflow(shape: Shape) -> Workflow {
     });
     described["callbacks"] = callbacks.collect();
     described["timeout_ms"] = json!(shape.timeout_ms);
+    described["durability"] = json!(shape.durability);
     if !shape.fingerprint.is_empty() {
         described["fingerprint"] = json!(shape.fingerprint);
     }

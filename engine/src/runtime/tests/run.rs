@@ -7,11 +7,13 @@ use std::{
     sync::{
         Barrier, LazyLock,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
 };
 
-use cloacina_workflow::{Function, TaskError};
+use cloacina_workflow::{Function, TaskError, descriptor::Durability};
 use serde_json::json;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::fixture::{
     BLOCKING_NAME, FAILS, NAME, SEES, SHARED, Shape, engine, input, n_threads, nothing, runtime, workflow,
@@ -346,5 +348,56 @@ fn a_blocking_task_may_block_while_others_run() {
         let engine = engine(&folder, vec![shape.task("async", &[], NAME).task("sync", &[], BLOCKING_NAME)]).await;
         let run = engine.scheduler().schedule_workflow("meet", nothing()).await.unwrap();
         assert_eq!(run.wait().await.unwrap().n_completed(), 10);
+    });
+}
+
+#[test]
+fn dependents_of_a_pipelined_workflow_start_before_anything_is_durable() {
+    static FIRST_MAY_END: Semaphore = Semaphore::const_new(0);
+    static SECOND_RUNS: Semaphore = Semaphore::const_new(0);
+    const FIRST: Function = Function::AsyncTask(|context| {
+        Box::pin(async move {
+            FIRST_MAY_END.acquire().await.map_err(|_| TaskError::permanent("closed"))?.forget();
+            context.insert("first", json!(1))?;
+            Ok(())
+        })
+    });
+    const SECOND: Function = Function::AsyncTask(|context| {
+        Box::pin(async move {
+            SECOND_RUNS.add_permits(1);
+            context.insert("second", json!(context.get_as::<u64>("first")? + 1))?;
+            Ok(())
+        })
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut shape = Shape::new("pipelined").task("first", &[], FIRST).task("second", &["first"], SECOND);
+    shape.durability = Durability::Pipelined;
+    runtime().block_on(async {
+        let engine = engine(&folder, vec![shape]).await;
+        let run = engine.scheduler().schedule_workflow("pipelined", nothing()).await.unwrap();
+        // The writer does nothing else while it is in here.
+        let (entered, is_entered) = oneshot::channel();
+        let (leave, may_leave) = mpsc::channel::<()>();
+        let (mut entered, store) = (Some(entered), engine.shared.store().clone());
+        let holding = std::thread::spawn(move || {
+            let hold = move |_: &mut _| {
+                entered.take().unwrap().send(()).unwrap();
+                may_leave.recv().unwrap();
+                Ok(())
+            };
+            store.write_blocking("waiting", hold).unwrap();
+        });
+        is_entered.await.unwrap();
+        FIRST_MAY_END.add_permits(1);
+        SECOND_RUNS.acquire().await.unwrap().forget();
+        let kinds: Vec<&str> = run.events().await.unwrap().iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, ["run_created", "run_started"], "nothing of it is in the database");
+        leave.send(()).unwrap();
+        holding.join().unwrap();
+        let report = run.wait().await.unwrap();
+        assert_eq!((report.state, report.context.get("second")), (RunState::Completed, Some(&json!(2))));
+        let tasks: Vec<String> = run.events().await.unwrap().into_iter().filter_map(|event| event.task).collect();
+        assert_eq!(tasks, ["first", "second"], "what happened is recorded in its order");
+        engine.shutdown().await.unwrap();
     });
 }
