@@ -36,8 +36,8 @@ pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
     engine::{
-        Builder, Engine, Filter, Records, RunFilter, RunHandle, RunRequest, RunSummary, Scheduler, Waiting,
-        WorkflowRecord,
+        Builder, Engine, Filter, LogFilter, LogFollower, LogRecord, Records, RunFilter, RunHandle, RunRequest,
+        RunSummary, Scheduler, Waiting, WorkflowRecord,
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},

@@ -254,8 +254,8 @@ impl Builder {
         self
     }
 
-    /// How verbose the logs of packaged tasks are; `Info` unless told otherwise. A package does not even make lines
-    /// that are more verbose.
+    /// How verbose the stored logs of tasks are; `Info` unless told otherwise. A package does not even make lines that
+    /// are more verbose.
     pub fn log_level(mut self, level: Level) -> Self {
         self.log_level = level;
         self
@@ -278,7 +278,15 @@ impl Builder {
         let data_dir = data_dir.unwrap_or_else(|| database.folder().unwrap_or(Path::new(".")).to_owned());
         let board = Board::new();
         let n_task_threads = thread::available_parallelism().map_or(1, Into::into);
-        let config = Config { database, slots, stop_grace, n_task_threads, clock: clock.clone(), board: board.clone() };
+        let config = Config {
+            database,
+            slots,
+            stop_grace,
+            log_level,
+            n_task_threads,
+            clock: clock.clone(),
+            board: board.clone(),
+        };
         let engine = runtime::launch(config).await?;
         let catalog = Arc::new(Catalog::default());
         let registry = Registry::open(registry::Options {

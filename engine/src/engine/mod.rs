@@ -5,6 +5,7 @@
 
 mod control;
 mod handle;
+mod logs;
 mod packages;
 mod records;
 mod request;
@@ -14,6 +15,8 @@ mod select;
 #[cfg(test)]
 mod authoring_tests;
 #[cfg(test)]
+mod logs_tests;
+#[cfg(test)]
 mod records_tests;
 #[cfg(test)]
 mod tests;
@@ -21,6 +24,7 @@ mod tests;
 pub use self::{
     control::Waiting,
     handle::{Builder, Engine, Scheduler},
+    logs::{LogFilter, LogFollower, LogRecord},
     records::{Records, RunFilter, RunSummary, WorkflowRecord},
     request::RunRequest,
     run_handle::RunHandle,

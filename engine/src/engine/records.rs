@@ -9,6 +9,7 @@ use cloacina_packager::Digest;
 use cloacina_workflow::{Timestamp, descriptor};
 use diesel::QueryResult;
 
+use super::logs::{LogFilter, LogRecord};
 use crate::{
     Error,
     core::run::State,
@@ -172,6 +173,21 @@ impl Records {
             })
         });
         workflows.collect()
+    }
+
+    /// What the run's attempts wrote to their logs, in order; at most 10,000 lines at once. Lines that a living engine
+    /// has not stored yet, which takes it less than a second, are not there.
+    ///
+    /// # Errors
+    /// As [`Self::report`]; [`Error::UnknownTask`].
+    pub fn logs(&mut self, id: RunId, filter: &LogFilter) -> Result<Vec<LogRecord>, Error> {
+        let run = self.read("reading a run", |connection| store::run_get(connection, id))?;
+        let run = run.ok_or(Error::UnknownRun { id })?;
+        let workflow = self.read("reading a run", |connection| store::workflow_get(connection, run.workflow))?;
+        let plan = stored_version(&workflow)?.plan;
+        let search = filter.search(id, &plan)?;
+        let rows = self.read("reading logs", |connection| store::log_list(connection, &search))?;
+        Ok(rows.into_iter().map(|row| LogRecord::new(row, &plan)).collect())
     }
 
     fn stored(&mut self, id: RunId) -> Result<(RunRow, WorkflowRow, Vec<EventRow>), Error> {

@@ -46,11 +46,7 @@ impl RunHandle {
     /// [`Error::ShutDown`] if the engine stops before; the run goes on with the next start. [`Error::RunLost`] if
     /// the store fails.
     pub async fn wait(&self) -> Result<RunReport, Error> {
-        let phase = match &self.phase {
-            Some(phase) => Some(phase.clone()),
-            None => self.watch().await?,
-        };
-        let Some(mut phase) = phase else {
+        let Some(mut phase) = self.phase().await? else {
             let report = self.report().await?;
             // A run that nobody drives and that has not ended belongs to an engine that is about to stop.
             return if report.state.is_terminal() { Ok(report) } else { Err(Error::ShutDown) };
@@ -132,6 +128,14 @@ impl RunHandle {
         Ok(records(&stored_version(&workflow)?.plan, rows))
     }
 
+    /// Where the run's end is told; nowhere if this engine does not drive it.
+    pub(super) async fn phase(&self) -> Result<Option<watch::Receiver<Phase>>, Error> {
+        match &self.phase {
+            Some(phase) => Ok(Some(phase.clone())),
+            None => self.watch().await,
+        }
+    }
+
     async fn watch(&self) -> Result<Option<watch::Receiver<Phase>>, Error> {
         let (answer, answered) = oneshot::channel();
         alive(&self.shared)?.engine.send(Event::Watch { run: self.id, answer })?;
@@ -150,6 +154,19 @@ impl RunHandle {
         let version = Arc::new(stored_version(&workflow)?);
         let (record, _) = load(version, &run, rows)?;
         Ok(RunReport::new(record.picture())?)
+    }
+
+    /// The workflow that the run is pinned to.
+    pub(super) async fn stored_workflow(&self, shared: &Shared) -> Result<WorkflowRow, Error> {
+        let id = self.id;
+        let read = shared.store().read("reading a run", move |connection| {
+            Ok(match store::run_get(connection, id)? {
+                Ok(Some(run)) => store::workflow_get(connection, run.workflow)?.map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            })
+        });
+        read.await??.ok_or(Error::UnknownRun { id })
     }
 
     pub(super) async fn stored(&self, shared: &Shared) -> Result<(RunRow, WorkflowRow, Vec<EventRow>), Error> {

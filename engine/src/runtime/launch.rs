@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use cloacina_workflow::Level;
 use tokio::{
     runtime::{Handle, Runtime},
     sync::{oneshot, watch},
@@ -49,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) slots: usize,
     /// How long an attempt that was asked to stop may take to do so.
     pub(crate) stop_grace: Duration,
+    /// Less important log lines are not stored.
+    pub(crate) log_level: Level,
     /// Threads of the runtime for compiled-in `async fn` tasks.
     pub(crate) n_task_threads: usize,
     pub(crate) clock: Arc<dyn Clock>,
@@ -184,7 +187,7 @@ fn drive(config: Config, ready: oneshot::Sender<Result<Ready, Error>>) {
 }
 
 fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Error> {
-    let Config { database, slots, stop_grace, n_task_threads, clock, board } = config;
+    let Config { database, slots, stop_grace, log_level, n_task_threads, clock, board } = config;
     let answering = Answering { events: events.clone() };
     let answers: store::Answers = Box::new(move |outcomes| {
         // Without a driver nobody waits for the outcomes.
@@ -205,8 +208,9 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         let dormant = Dormant { is_loading: false, phase: watch::Sender::new(Phase::Active), row, asked: Vec::new() };
         (dormant.row.id, dormant)
     });
+    let (logs, is_stopping) = (store.logs(), AtomicBool::new(false));
     let driver = Driver {
-        surroundings: Arc::new(Surroundings { events, board, clock, is_stopping: AtomicBool::new(false) }),
+        surroundings: Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping }),
         store,
         committer: Some(committer),
         epoch: ownership.epoch,

@@ -25,6 +25,7 @@ mod embedded;
 mod event;
 mod history;
 mod launch;
+mod log;
 mod notice;
 mod packaged;
 mod report;

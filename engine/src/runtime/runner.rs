@@ -23,6 +23,7 @@ use serde_json::value::RawValue;
 use super::{
     event::Event,
     history,
+    log::AttemptLog,
     notice::{Board, Notice, NoticeKind},
     stop::Stop,
 };
@@ -34,6 +35,7 @@ use crate::{
         plan::{Function, Plan},
     },
     id::RunId,
+    store::LogQueue,
 };
 
 /// Runs attempts of one package, or of the workflows compiled into the program.
@@ -84,6 +86,9 @@ pub(super) struct Surroundings {
     pub(super) events: Sender<Event>,
     pub(super) board: Board,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) logs: LogQueue,
+    /// Less important log lines are not stored.
+    pub(super) log_level: Level,
     /// Set when the engine no longer waits for attempts.
     pub(super) is_stopping: AtomicBool,
 }
@@ -96,6 +101,7 @@ pub(crate) struct Completion {
     surroundings: Arc<Surroundings>,
     started_at: Timestamp,
     stop: Arc<Stop>,
+    log: Arc<AttemptLog>,
     is_sent: bool,
 }
 
@@ -174,7 +180,8 @@ impl Source for Sight {
 
 impl Completion {
     pub(super) fn new(key: AttemptKey, task: Arc<str>, started_at: Timestamp, surroundings: Arc<Surroundings>) -> Self {
-        Self { key, task, surroundings, started_at, stop: Arc::default(), is_sent: false }
+        let log = Arc::new(AttemptLog::new(key, surroundings.logs.clone(), surroundings.log_level));
+        Self { key, task, surroundings, started_at, stop: Arc::default(), log, is_sent: false }
     }
 
     /// How the attempt hears that it is to stop.
@@ -194,6 +201,7 @@ impl Completion {
             task: self.task.clone(),
             surroundings: self.surroundings.clone(),
             stop: self.stop.clone(),
+            log: self.log.clone(),
         }
     }
 
@@ -201,6 +209,7 @@ impl Completion {
         if std::mem::replace(&mut self.is_sent, true) {
             return;
         }
+        self.log.end();
         let (result, payload) = match result.map(Arc::new) {
             Ok(delta) => match history::delta_payload(&delta) {
                 Ok(payload) => (Ok(delta), payload),
@@ -231,6 +240,7 @@ pub(crate) struct AttemptHost {
     task: Arc<str>,
     surroundings: Arc<Surroundings>,
     stop: Arc<Stop>,
+    log: Arc<AttemptLog>,
 }
 
 impl AttemptHost {
@@ -243,6 +253,7 @@ impl AttemptHost {
 
 impl Host for AttemptHost {
     fn log(&self, level: Level, target: &str, message: &str, fields: &str) {
+        self.log.put(self.surroundings.clock.now(), level, target, message, fields);
         if self.surroundings.board.is_watched() {
             let (target, message, fields) = (target.to_owned(), message.to_owned(), fields.to_owned());
             self.put(NoticeKind::Log { level, target, message, fields });

@@ -21,6 +21,7 @@ use super::{
     connection::{self, Access},
     database::Database,
     lock::Lock,
+    log_queue::LogQueue,
     migrate,
     reader::Readers,
     writer::{Command, Job, Writer},
@@ -44,6 +45,7 @@ struct Shared {
     name: String,
     /// The epoch whose lease the writer keeps.
     epoch: Arc<AtomicI64>,
+    logs: LogQueue,
 }
 
 /// What is there while the store is open.
@@ -72,13 +74,14 @@ impl Store {
         let name = database.name();
         let epoch = Arc::new(AtomicI64::new(0));
         let (commands, queue) = mpsc::channel();
-        let writer = Writer::new(database.clone(), connection, answers, Arc::clone(&epoch));
+        let logs = LogQueue::new(commands.clone());
+        let writer = Writer::new(database.clone(), connection, answers, Arc::clone(&epoch), logs.clone());
         let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.serve(&queue));
         let mut threads = vec![spawned.map_err(|source| Error::Thread { name: NAME, source })?];
         let (readers, reader_threads) = Readers::start(&database)?;
         threads.extend(reader_threads);
         let open = Open { commands, readers, threads, lock };
-        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), name, epoch }) })
+        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), name, epoch, logs }) })
     }
 
     /// The database as it is shown: without a password.
@@ -94,6 +97,18 @@ impl Store {
     /// A handle for the driver that hands over commits without a lock.
     pub(crate) fn committer(&self) -> Result<Committer, Error> {
         self.with_open(|open| Committer { commands: open.commands.clone() })
+    }
+
+    /// Where log lines are handed over.
+    pub(crate) fn logs(&self) -> LogQueue {
+        self.shared.logs.clone()
+    }
+
+    /// Returns when every log line that was handed over before has been stored or given up.
+    pub(crate) async fn log_flush(&self) -> Result<(), Error> {
+        let (answer, done) = oneshot::channel();
+        self.with_open(|open| open.commands.send(Command::StoreLogs(answer)))?.map_err(|_| Error::Closed)?;
+        done.await.map_err(|_| Error::Closed)
     }
 
     /// Runs a change in a transaction of the writer; returns when it is durable. The change may be called again
@@ -135,6 +150,7 @@ impl Store {
     pub(crate) fn close(&self) {
         let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Open { commands, readers, threads, lock }) = open else { return };
+        self.shared.logs.close();
         drop((commands, readers));
         for thread in threads {
             if thread.join().is_err() {

@@ -25,6 +25,8 @@ mod error;
 mod event;
 mod handle;
 mod lock;
+mod log;
+mod log_queue;
 mod migrate;
 mod owner;
 mod package;
@@ -38,6 +40,8 @@ mod workflow;
 mod writer;
 
 #[cfg(test)]
+mod log_tests;
+#[cfg(test)]
 mod server_tests;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -50,6 +54,8 @@ pub(crate) use self::{
     dialect::AnyConnection as Connection,
     event::{EventRow, Kind, event_list},
     handle::{Committer, Options, Store},
+    log::{LogRow, LogSearch, log_list},
+    log_queue::{Full, LogQueue},
     owner::{Ownership, epoch_begin_in_txn, epoch_close_in_txn},
     package::{
         PackageRegistered, PackageRow, PackageUnregistered, package_list, package_register_in_txn,

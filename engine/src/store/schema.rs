@@ -55,6 +55,8 @@ table! {
         finished_at -> Nullable<BigInt>,
         submission_key -> Nullable<Text>,
         dismissed_at -> Nullable<BigInt>,
+        context_pruned_at -> Nullable<BigInt>,
+        events_pruned_at -> Nullable<BigInt>,
     }
 }
 
@@ -68,6 +70,27 @@ table! {
         at -> BigInt,
         started_at -> Nullable<BigInt>,
         payload -> Nullable<Binary>,
+    }
+}
+
+table! {
+    log (id) {
+        id -> BigInt,
+        run -> Binary,
+        task -> Integer,
+        attempt -> Integer,
+        at -> BigInt,
+        level -> Integer,
+        target -> Text,
+        message -> Text,
+        fields -> Text,
+        n_dropped -> BigInt,
+    }
+}
+
+table! {
+    deleted_run (id) {
+        id -> Binary,
     }
 }
 

@@ -41,6 +41,7 @@ macro_rules! on_both {
         }
     };
 }
+pub(super) use on_both;
 
 impl Fixture {
     pub(super) fn new(database: TestDatabase) -> Self {

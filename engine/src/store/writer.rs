@@ -4,6 +4,9 @@
 //! while one group syncs the next one gathers, and a single change commits at once. If the group fails it is rolled
 //! back and halved until only the culprit is left with the error. Order is kept, always.
 //!
+//! Log lines have a queue of their own. They ride along with the next group, a bounded number at a time; only if there
+//! is none for a while they are written alone. So they cost commits next to nothing and an idle writer nothing.
+//!
 //! A connection that is lost is opened again, a bounded number of times. Whether a group that was being committed then
 //! is on the disk is asked and never guessed.
 
@@ -15,16 +18,18 @@ use std::{
         atomic::{AtomicI64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use diesel::{Connection as _, QueryResult, result::Error as DieselError};
+use tokio::sync::oneshot;
 
 use super::{
     Connection, Error,
     commit::{self, Commit, Outcome},
     connection::{self, Access},
     database::Database,
+    log_queue::LogQueue,
     owner::{LEASE, owner_renew_in_txn},
     reconnect::{Fate, Reconnect, Transaction},
 };
@@ -36,10 +41,18 @@ pub(crate) type Answers = Box<dyn FnMut(Vec<Outcome>) + Send>;
 /// Rows in one transaction. More would not save syncs worth having, but would make everyone in the group wait.
 const GROUP_ROWS_MAX: usize = 4096;
 
+/// How long log lines wait for a group before they are written by themselves. Long enough that a task which talks all
+/// the time does not make the disk sync all the time, short enough for a person who follows the log.
+const LOGS_WAIT: Duration = Duration::from_millis(200);
+
 /// What the writer is asked to do.
 pub(super) enum Command {
     Commits(Vec<Commit>),
     Job(Box<dyn Job>),
+    /// The queue of log lines is not empty any more.
+    LogsWaiting,
+    /// Somebody wants to read the log lines that are in the queue.
+    StoreLogs(oneshot::Sender<()>),
 }
 
 /// A rare change that is no commit, such as registering a package. May be run several times; each time that counts
@@ -57,6 +70,11 @@ pub(super) struct Writer {
     /// The epoch whose lease is kept; 0 before there is one.
     epoch: Arc<AtomicI64>,
     renewed: Instant,
+    logs: LogQueue,
+    /// How long the log lines in the queue may wait for a group to ride along with; absent if there are none.
+    logs_wait: Option<Duration>,
+    /// Told when the queue of log lines is empty.
+    logs_awaited: Vec<oneshot::Sender<()>>,
     /// Runs of which a commit failed; kept until the end, as the core's picture of them is ahead of the file.
     stopped: HashSet<RunId>,
 }
@@ -74,41 +92,104 @@ enum Work {
 
 impl Writer {
     #[expect(clippy::disallowed_methods, reason = "a lease runs in real time, whatever clock the engine is given")]
-    pub(super) fn new(database: Database, connection: Connection, answers: Answers, epoch: Arc<AtomicI64>) -> Self {
-        Self { database, connection, answers, epoch, renewed: Instant::now(), stopped: HashSet::new() }
+    pub(super) fn new(
+        database: Database,
+        connection: Connection,
+        answers: Answers,
+        epoch: Arc<AtomicI64>,
+        logs: LogQueue,
+    ) -> Self {
+        Self {
+            database,
+            connection,
+            answers,
+            epoch,
+            renewed: Instant::now(),
+            logs,
+            logs_wait: None,
+            logs_awaited: Vec::new(),
+            stopped: HashSet::new(),
+        }
     }
 
     /// Serves until all senders are gone and the queue is empty.
     pub(super) fn serve(mut self, queue: &Receiver<Command>) {
         while let Some(first) = self.next(queue) {
             let mut units = Vec::new();
-            let mut n_rows = push(&mut units, first);
+            let mut n_rows = self.push(&mut units, first);
             while n_rows < GROUP_ROWS_MAX {
                 match queue.try_recv() {
-                    Ok(command) => n_rows += push(&mut units, command),
+                    Ok(command) => n_rows += self.push(&mut units, command),
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                 }
             }
-            self.write_halving(&mut units);
-            self.tell(units);
-            if self.renewed.elapsed() >= LEASE / 3 {
-                self.renew();
-            }
+            self.write(units);
+        }
+        // What is left when nobody can add to it any more.
+        while !self.logs.is_empty() {
+            self.logs_wait = Some(Duration::ZERO);
+            self.write(Vec::new());
         }
     }
 
-    /// Waits for something to do. On a server it keeps the lease meanwhile.
-    fn next(&mut self, queue: &Receiver<Command>) -> Option<Command> {
-        if matches!(self.connection, Connection::Sqlite(_)) {
-            return queue.recv().ok();
+    /// Writes a group with some of the log lines that wait, and tells everyone.
+    fn write(&mut self, mut units: Vec<Unit>) {
+        let batch = self.logs_wait.and_then(|_| self.logs.take(units.is_empty()));
+        units.extend(batch.map(|batch| Unit { work: Work::Job(Box::new(batch)), outcome: Outcome::Committed }));
+        self.logs_wait = (!self.logs.is_empty()).then_some(Duration::ZERO);
+        if !units.is_empty() {
+            self.write_halving(&mut units);
+            self.tell(units);
         }
+        if self.logs_wait.is_none() {
+            // Whoever asked may have stopped waiting.
+            self.logs_awaited.drain(..).for_each(|awaited| {
+                awaited.send(()).ok();
+            });
+        }
+        if self.renewed.elapsed() >= LEASE / 3 {
+            self.renew();
+        }
+    }
+
+    /// Waits for something to do. On a server it keeps the lease meanwhile, and writes log lines that have waited for
+    /// long enough.
+    fn next(&mut self, queue: &Receiver<Command>) -> Option<Command> {
         loop {
-            match queue.recv_timeout(LEASE / 3) {
+            let lease = matches!(self.connection, Connection::Postgres(_)).then_some(LEASE / 3);
+            let command = match self.logs_wait.or(lease) {
+                Some(wait) => queue.recv_timeout(wait),
+                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match command {
+                Ok(Command::LogsWaiting) => self.logs_wait = Some(LOGS_WAIT),
                 Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Timeout) if self.logs_wait.is_some() => self.write(Vec::new()),
                 Err(RecvTimeoutError::Timeout) => self.renew(),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
+    }
+
+    /// Adds what a command asks for to the group, and returns how many rows that is.
+    fn push(&mut self, units: &mut Vec<Unit>, command: Command) -> usize {
+        let n_before = units.len();
+        let mut n_rows = 0;
+        match command {
+            Command::Commits(commits) => {
+                units.extend(commits.into_iter().map(|commit| {
+                    n_rows += commit.n_rows();
+                    Unit { work: Work::Commit(commit), outcome: Outcome::Committed }
+                }));
+            }
+            Command::Job(job) => units.push(Unit { work: Work::Job(job), outcome: Outcome::Committed }),
+            Command::LogsWaiting => self.logs_wait = Some(LOGS_WAIT),
+            Command::StoreLogs(awaited) => {
+                self.logs_wait = Some(Duration::ZERO);
+                self.logs_awaited.push(awaited);
+            }
+        }
+        n_rows.max(units.len() - n_before)
     }
 
     #[expect(clippy::disallowed_methods, reason = "a lease runs in real time, whatever clock the engine is given")]
@@ -256,21 +337,6 @@ fn write_job(job: &mut dyn Job, connection: &mut Connection) -> QueryResult<Outc
             error => Ok(Outcome::Failed(Arc::new(error))),
         },
     }
-}
-
-fn push(units: &mut Vec<Unit>, command: Command) -> usize {
-    let n_before = units.len();
-    let mut n_rows = 0;
-    match command {
-        Command::Commits(commits) => {
-            units.extend(commits.into_iter().map(|commit| {
-                n_rows += commit.n_rows();
-                Unit { work: Work::Commit(commit), outcome: Outcome::Committed }
-            }));
-        }
-        Command::Job(job) => units.push(Unit { work: Work::Job(job), outcome: Outcome::Committed }),
-    }
-    n_rows.max(units.len() - n_before)
 }
 
 impl fmt::Debug for Writer {

@@ -1,0 +1,220 @@
+//! The table of log lines: what attempts wrote, in the order in which they wrote it.
+//!
+//! - Lines of one attempt never change places: their ids grow in the order in which they were handed over.
+//! - Nobody is told that a line is durable, and a crash may take the last of them away.
+//! - Rows are written in batches by the writer (`log_batch`) and removed by retention and deletion alone.
+
+use cloacina_workflow::{Level, Timestamp};
+use diesel::{
+    ExpressionMethods, PgConnection, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
+    pg::Pg,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    sql_types::{Array, BigInt, Binary, Integer, Text},
+    sqlite::Sqlite,
+};
+
+use super::{
+    Connection, Error,
+    row::{micros, run_id, timestamp},
+    schema::log,
+};
+use crate::id::RunId;
+
+/// One line of an attempt's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogRow {
+    pub(crate) run: RunId,
+    /// The task's place in its workflow.
+    pub(crate) task: i32,
+    pub(crate) attempt: i32,
+    pub(crate) at: Timestamp,
+    pub(crate) level: Level,
+    pub(crate) target: String,
+    pub(crate) message: String,
+    /// A JSON object as text, or empty.
+    pub(crate) fields: String,
+    /// How many lines are missing here; 0 for a line that somebody wrote.
+    pub(crate) n_dropped: i64,
+}
+
+/// Which lines are looked for; an absent part excludes none.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSearch {
+    pub(crate) run: RunId,
+    pub(crate) task: Option<i32>,
+    pub(crate) attempt: Option<i32>,
+    /// Only lines that are at least as important.
+    pub(crate) level: Option<Level>,
+    pub(crate) since: Option<Timestamp>,
+    /// Only lines after the one with that id.
+    pub(crate) after: i64,
+    /// The last ones and not the first ones.
+    pub(crate) from_end: bool,
+    pub(crate) n_max: i64,
+}
+
+impl LogRow {
+    /// About how many bytes it takes.
+    pub(crate) fn n_bytes(&self) -> usize {
+        size_of::<Self>() + self.target.len() + self.message.len() + self.fields.len()
+    }
+}
+
+type Columns = (i64, Vec<u8>, i32, i32, i64, i32, String, String, String, i64);
+
+/// The lines that fit with their ids, in order.
+pub(crate) fn log_list(
+    connection: &mut Connection,
+    search: &LogSearch,
+) -> QueryResult<Result<Vec<(i64, LogRow)>, Error>> {
+    let mut query = log::table
+        .filter(log::run.eq(search.run.as_bytes().to_vec()))
+        .filter(log::id.gt(search.after))
+        .limit(search.n_max)
+        .into_boxed();
+    if let Some(task) = search.task {
+        query = query.filter(log::task.eq(task));
+    }
+    if let Some(attempt) = search.attempt {
+        query = query.filter(log::attempt.eq(attempt));
+    }
+    if let Some(level) = search.level {
+        query = query.filter(log::level.le(number(level)));
+    }
+    if let Some(since) = search.since {
+        query = query.filter(log::at.ge(micros(since)));
+    }
+    query = if search.from_end { query.order(log::id.desc()) } else { query.order(log::id) };
+    let mut rows: Vec<Columns> = query.load(connection)?;
+    if search.from_end {
+        rows.reverse();
+    }
+    Ok(rows.into_iter().map(from_columns).collect())
+}
+
+/// Writes lines in their order. Must be called in a transaction of the writer.
+pub(super) fn log_insert_in_txn(connection: &mut Connection, rows: &[LogRow]) -> QueryResult<()> {
+    match connection {
+        Connection::Sqlite(connection) => {
+            for row in rows {
+                InsertLine { row, at: micros(row.at), level: number(row.level) }.execute(connection)?;
+            }
+        }
+        Connection::Postgres(connection) => {
+            InsertLines {
+                runs: rows.iter().map(|row| row.run.as_bytes().to_vec()).collect(),
+                tasks: rows.iter().map(|row| row.task).collect(),
+                attempts: rows.iter().map(|row| row.attempt).collect(),
+                at: rows.iter().map(|row| micros(row.at)).collect(),
+                levels: rows.iter().map(|row| number(row.level)).collect(),
+                targets: rows.iter().map(|row| row.target.as_str()).collect(),
+                messages: rows.iter().map(|row| row.message.as_str()).collect(),
+                fields: rows.iter().map(|row| row.fields.as_str()).collect(),
+                n_dropped: rows.iter().map(|row| row.n_dropped).collect(),
+            }
+            .execute(connection)?;
+        }
+    }
+    Ok(())
+}
+
+fn number(level: Level) -> i32 {
+    i32::try_from(level.number()).unwrap_or(i32::MAX)
+}
+
+fn from_columns(columns: Columns) -> Result<(i64, LogRow), Error> {
+    let (id, run, task, attempt, at, level, target, message, fields, n_dropped) = columns;
+    let level = Level::from_number(u32::try_from(level).unwrap_or(0));
+    let row =
+        LogRow { run: run_id(&run)?, task, attempt, at: timestamp(at), level, target, message, fields, n_dropped };
+    Ok((id, row))
+}
+
+struct InsertLine<'a> {
+    row: &'a LogRow,
+    at: i64,
+    level: i32,
+}
+
+struct InsertLines<'a> {
+    runs: Vec<Vec<u8>>,
+    tasks: Vec<i32>,
+    attempts: Vec<i32>,
+    at: Vec<i64>,
+    levels: Vec<i32>,
+    targets: Vec<&'a str>,
+    messages: Vec<&'a str>,
+    fields: Vec<&'a str>,
+    n_dropped: Vec<i64>,
+}
+
+impl QueryId for InsertLine<'_> {
+    type QueryId = InsertLine<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl RunQueryDsl<SqliteConnection> for InsertLine<'_> {}
+
+impl QueryId for InsertLines<'_> {
+    type QueryId = InsertLines<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl RunQueryDsl<PgConnection> for InsertLines<'_> {}
+
+impl QueryFragment<Sqlite> for InsertLine<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO log (run, task, attempt, at, level, target, message, fields, n_dropped) VALUES (");
+        out.push_bind_param::<Binary, [u8]>(self.row.run.as_bytes())?;
+        out.push_sql(", ");
+        out.push_bind_param::<Integer, i32>(&self.row.task)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Integer, i32>(&self.row.attempt)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, i64>(&self.at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Integer, i32>(&self.level)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, str>(&self.row.target)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, str>(&self.row.message)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, str>(&self.row.fields)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, i64>(&self.row.n_dropped)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for InsertLines<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO log (run, task, attempt, at, level, target, message, fields, n_dropped) \
+             SELECT run, task, attempt, at, level, target, message, fields, n_dropped FROM unnest(",
+        );
+        out.push_bind_param::<Array<Binary>, Vec<Vec<u8>>>(&self.runs)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Integer>, Vec<i32>>(&self.tasks)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Integer>, Vec<i32>>(&self.attempts)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, Vec<i64>>(&self.at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Integer>, Vec<i32>>(&self.levels)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, Vec<&str>>(&self.targets)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, Vec<&str>>(&self.messages)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, Vec<&str>>(&self.fields)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, Vec<i64>>(&self.n_dropped)?;
+        // The ids are given in the order of the rows that come out here.
+        out.push_sql(
+            ") WITH ORDINALITY AS line (run, task, attempt, at, level, target, message, fields, n_dropped, place) \
+             ORDER BY place",
+        );
+        Ok(())
+    }
+}
