@@ -98,6 +98,19 @@ impl Output {
         }
     }
 
+    /// Prints one part of an answer that has no end yet: text for people, or one line of JSON.
+    pub(crate) fn part(&self, value: &impl Serialize, text: impl FnOnce(Paint) -> String) -> Result<(), Error> {
+        match self.format {
+            Format::Human => self.data(text(self.stdout).as_bytes()),
+            Format::Json => {
+                let line = serde_json::to_string(value);
+                let mut line = line.expect("invariant: answers are structs of strings, numbers and lists");
+                line.push('\n');
+                self.data(line.as_bytes())
+            }
+        }
+    }
+
     /// Prints a help text, in color where stdout has it.
     pub(crate) fn help(&self, text: &StyledStr) -> Result<(), Error> {
         match self.paints() {

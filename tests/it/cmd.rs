@@ -40,7 +40,7 @@ static int32_t start(const clcn_start *call) {
 CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
-/// A task that ends when there is a file `go` in the working folder.
+/// A task that ends when there is a file `go` in the working folder, and talks before and after.
 const PATIENT: &str = r#"
 #include <stdio.h>
 #include <time.h>
@@ -56,8 +56,10 @@ static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
 static int32_t start(const clcn_start *call) {
     const struct timespec step = {0, 10 * 1000 * 1000};
     FILE *go;
+    host->log(host->ctx, call->call_id, CLCN_INFO, CLCN_TEXT("c"), CLCN_TEXT("waiting"), CLCN_TEXT(""));
     while ((go = fopen("go", "r")) == NULL) nanosleep(&step, NULL);
     fclose(go);
+    host->log(host->ctx, call->call_id, CLCN_WARN, CLCN_TEXT("c"), CLCN_TEXT("done"), CLCN_TEXT("{\"n\":1}"));
     clcn_result result = CLCN_RESULT_INIT;
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
@@ -101,6 +103,36 @@ fn an_interrupted_run_goes_on_with_the_command_of_the_hint() {
     let output = command.current_dir(folder.path()).args(arguments.split(' ')).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("completed public::patient::waiting"));
+}
+
+#[test]
+fn a_log_can_be_followed_while_its_run_goes_on() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let archive = library::pack(&library::compile(folder.path(), "patient", PATIENT));
+    fs::write(folder.path().join("patient.cloacina"), archive).expect("the folder can be written");
+    let mut command = Command::new(program());
+    command.current_dir(folder.path()).args(["run", "patient.cloacina", "--database", "runs.db"]);
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let lines = BufReader::new(running.stderr.take().expect("stderr is a pipe")).lines();
+    let mut lines = lines.map(|line| line.expect("stderr is text"));
+    assert!(lines.any(|line| line.ends_with("started wait")));
+
+    let mut command = Command::new(program());
+    command.current_dir(folder.path()).args(["runs", "logs", "latest", "--follow", "--database", "runs.db"]);
+    let mut following = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let seen = BufReader::new(following.stdout.take().expect("stdout is a pipe")).lines();
+    let mut seen = seen.map(|line| line.expect("stdout is text"));
+    let first = seen.next().expect("the task wrote a line");
+    assert!(first.ends_with("  info   wait  1        waiting"), "{first}");
+    fs::write(folder.path().join("go"), "").expect("the folder can be written");
+    let rest: Vec<String> = seen.collect();
+    assert!(
+        matches!(rest.as_slice(), [line] if line.ends_with(r#"  warn   wait  1        done  {"n":1}"#)),
+        "{rest:?}"
+    );
+    assert!(following.wait().expect("it ends").success());
+    lines.for_each(drop);
+    assert!(running.wait().expect("it ends").success());
 }
 
 fn interrupt(child: &Child) {

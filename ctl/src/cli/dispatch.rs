@@ -34,6 +34,7 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             RunsCommand::List(arguments) => runs::list(&arguments, output, config),
             RunsCommand::Show(arguments) => runs::show(&arguments, output, config),
             RunsCommand::Events(arguments) => runs::events(&arguments, output, config),
+            RunsCommand::Logs(arguments) => runs::logs(&arguments, output, config),
             RunsCommand::Context(arguments) => runs::context(&arguments, output, config),
             RunsCommand::Why(arguments) => runs::why(&arguments, output, config),
             RunsCommand::Wait(arguments) => runs::wait(&arguments, output, config),

@@ -25,8 +25,8 @@ pub(crate) use self::{
     run::RunArgs,
     runs::{
         RunArg, RunsContextArgs, RunsCreateArgs, RunsDeadLettersArgs, RunsEventsArgs, RunsExecuteArgs, RunsForkArgs,
-        RunsListArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs, RunsShowArgs, RunsWaitArgs, RunsWatchArgs,
-        RunsWhyArgs,
+        RunsListArgs, RunsLogsArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs, RunsShowArgs, RunsWaitArgs,
+        RunsWatchArgs, RunsWhyArgs,
     },
     start::main,
     workflow::{WorkflowListArgs, WorkflowShowArgs},

@@ -5,11 +5,12 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, builder::TypedValueParser};
-use cloacina::RunState;
+use cloacina::{Level, RunState};
 
 use super::database::DatabaseArgs;
 
 const STATES: [&str; 7] = ["pending", "running", "paused", "completed", "partially_completed", "failed", "cancelled"];
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
@@ -31,6 +32,7 @@ pub(crate) enum RunsCommand {
     #[command(visible_alias = "status")]
     Show(RunsShowArgs),
     Events(RunsEventsArgs),
+    Logs(RunsLogsArgs),
     Context(RunsContextArgs),
     Why(RunsWhyArgs),
     Wait(RunsWaitArgs),
@@ -227,6 +229,43 @@ pub(crate) struct RunsEventsArgs {
     /// Only what happened to that task.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
+}
+
+/// Show what a run's tasks wrote to their logs.
+///
+/// While the run goes on its engine stores lines within a second. With --output json, following prints one JSON object a line.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs logs latest
+  cloacina-ctl runs logs latest --follow
+  cloacina-ctl runs logs 0198a4c1 --task collect_data --attempt 2 --level warn
+  cloacina-ctl runs logs 0198a4c1 --since 10m --tail 50 --output json")]
+pub(crate) struct RunsLogsArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArg,
+    /// Only lines of that task.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
+    /// Only lines of attempts of that number, counted from 1.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempt: Option<u32>,
+    /// Only lines that are at least as important.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        value_parser = PossibleValuesParser::new(LEVELS).try_map(|level| level.parse::<Level>())
+    )]
+    pub(crate) level: Option<Level>,
+    /// Only lines that were written since: a moment (2026-01-31T12:00:00Z), or a time ago (90s, 15m, 24h, 7d).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only the last N lines.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) tail: Option<u32>,
+    /// Go on with every line that follows, until the run has ended.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
 }
 
 /// Show a run's context: its input overlaid with what its tasks wrote.

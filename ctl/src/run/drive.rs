@@ -56,7 +56,7 @@ pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
         Some(file) => file.clone(),
         None => temporary.path().join("run.db"),
     };
-    let engine = Engine::builder().database(database.to_string_lossy()).start().await?;
+    let engine = Engine::builder().database(database.to_string_lossy()).log_level(arguments.log_level).start().await?;
     let result = execute(&engine, source, begin, arguments, output, &mut interrupts).await;
     let resume = |id| arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
     conclude(&engine, result, (arguments.timeout, &resume), output, &mut interrupts).await

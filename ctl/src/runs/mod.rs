@@ -15,6 +15,7 @@ mod events;
 mod execute;
 mod find;
 mod list;
+mod logs;
 mod moment;
 mod show;
 mod view;
@@ -31,6 +32,7 @@ pub(crate) use self::{
     events::events,
     execute::execute,
     list::list,
+    logs::logs,
     show::show,
     view::{Task, between, exit_code, span, task_table},
     wait::wait,

@@ -1,6 +1,8 @@
 //! The logs of whole runs, through the handles of their engine and beside it.
+//!
+//! What is asked is always what somebody who looks would see: each line once, in its order, and what is missing.
 
-use std::sync::Mutex;
+use std::sync::Barrier;
 
 use cloacina_workflow::Context;
 
@@ -39,8 +41,8 @@ mod chatter {
     }
 }
 
-/// Locked until the test lets the task go on.
-static GATE: Mutex<()> = Mutex::new(());
+/// Where the task waits for the test.
+static GATE: Barrier = Barrier::new(2);
 
 #[crate::workflow(name = "slow", description = "Talks, waits, talks")]
 mod slow {
@@ -49,9 +51,8 @@ mod slow {
     #[task(id = "wait")]
     fn wait(context: &mut Context<Value>) -> Result<(), TaskError> {
         context.log(Level::Info, "before");
-        let gate = GATE.lock();
+        GATE.wait();
         context.log(Level::Info, "after");
-        drop(gate);
         Ok(())
     }
 }
@@ -131,11 +132,10 @@ fn who_follows_sees_each_line_once_and_hears_of_the_end() {
     let folder = tempfile::tempdir().unwrap();
     block_on(async {
         let (engine, _) = start(&folder, slow::workflow()).await;
-        let gate = GATE.lock().unwrap();
         let run = run(&engine, "slow").await;
         let mut follower = run.follow_logs(LogFilter::default()).await.unwrap();
         assert_eq!(messages(&follower.next().await.unwrap().unwrap()), ["before"]);
-        drop(gate);
+        GATE.wait();
         assert_eq!(messages(&follower.next().await.unwrap().unwrap()), ["after"]);
         assert_eq!(follower.next().await.unwrap(), None);
 

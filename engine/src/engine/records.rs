@@ -141,6 +141,15 @@ impl Records {
         Ok(report)
     }
 
+    /// Where a run stands.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRun`], or what the store says.
+    pub fn state(&mut self, id: RunId) -> Result<State, Error> {
+        let run = self.read("reading a run", |connection| store::run_get(connection, id))?;
+        Ok(run.ok_or(Error::UnknownRun { id })?.state)
+    }
+
     /// A run's history, from its beginning.
     ///
     /// # Errors

@@ -1,4 +1,6 @@
 //! The tables as diesel sees them; what the columns mean stands in the migrations.
+//!
+//! Both databases have the same tables. Indexes and checks are not seen here.
 
 use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
 

@@ -1,0 +1,181 @@
+//! `runs logs`: what the tasks of a run wrote to their logs, so far or until the run has ended.
+//!
+//! Lines are looked for in the database, where the engine that drives the run puts them. Whoever follows looks again
+//! and again, as the engine is another process; once the run has ended, until no more lines have come for a while.
+
+use cloacina::{Level, LogFilter, LogRecord, Records, RunId, Timestamp, Value};
+use serde::Serialize;
+
+use super::find::Found;
+use super::moment;
+use super::wait::PERIOD;
+use crate::cli::RunsLogsArgs;
+use crate::config::Config;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Paint};
+
+/// How many looks at the log of a run that has ended must find nothing new. Together they take longer than an engine
+/// keeps lines before it stores them.
+const QUIET_LOOKS: usize = 5;
+
+/// The head of the column of tasks.
+const TASK: &str = "task";
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    run: String,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    at: Timestamp,
+    level: &'static str,
+    task: String,
+    attempt: u32,
+    target: String,
+    message: String,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    fields: Value,
+    /// How many lines are missing here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<u64>,
+    #[serde(skip)]
+    importance: Level,
+}
+
+/// Shows the log of a run.
+pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let now = Timestamp::now();
+    let since = arguments.since.as_deref().map(|text| moment::parse("--since", text, now)).transpose()?;
+    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
+    let names: Vec<String> = records.report(id)?.tasks.into_iter().map(|task| task.id).collect();
+    if let Some(task) = arguments.task.as_ref().filter(|task| !names.contains(task)) {
+        return Err(Error::UnknownTask { run: id.to_string(), task: task.clone(), available: names });
+    }
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(TASK.len());
+    let mut filter = LogFilter {
+        task: arguments.task.clone(),
+        attempt: arguments.attempt,
+        level: arguments.level,
+        since,
+        after: None,
+        tail: arguments.tail.map(|tail| tail as usize),
+    };
+    if arguments.follow {
+        follow(&mut records, id, &mut filter, width, output)?;
+        return Ok(exit::SUCCESS);
+    }
+    let mut lines = Vec::new();
+    while let Some(more) = next(&mut records, id, &mut filter)? {
+        lines.extend(more.into_iter().map(Line::new));
+    }
+    let listed = Listed { run: id.to_string(), lines };
+    output.answer(&listed, |paint| listed.text(width, paint))?;
+    Ok(exit::SUCCESS)
+}
+
+/// Shows lines until the run has ended.
+fn follow(
+    records: &mut Records,
+    id: RunId,
+    filter: &mut LogFilter,
+    width: usize,
+    output: &Output,
+) -> Result<(), Error> {
+    if !records.state(id)?.is_terminal() && records.engine()?.is_none() {
+        output.note("no engine drives this database: the run goes on when one is started on it");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime =
+        runtime.map_err(|source| Error::Io { action: "start a timer for", path: "the run".into(), source })?;
+    runtime.block_on(async {
+        let mut ticks = tokio::time::interval(PERIOD);
+        let mut n_quiet = 0;
+        loop {
+            ticks.tick().await;
+            let has_ended = records.state(id)?.is_terminal();
+            n_quiet += 1;
+            while let Some(lines) = next(records, id, filter)? {
+                n_quiet = 0;
+                for line in lines.into_iter().map(Line::new) {
+                    output.part(&line, |paint| line.text(width, paint))?;
+                }
+            }
+            // Without an engine nobody can add lines any more.
+            if has_ended && (n_quiet >= QUIET_LOOKS || records.engine()?.is_none()) {
+                return Ok(());
+            }
+        }
+    })
+}
+
+/// The lines that follow those that were returned before.
+fn next(records: &mut Records, id: RunId, filter: &mut LogFilter) -> Result<Option<Vec<LogRecord>>, Error> {
+    let lines = records.logs(id, filter)?;
+    filter.tail = None;
+    let Some(last) = lines.last() else { return Ok(None) };
+    filter.after = Some(last.number);
+    Ok(Some(lines))
+}
+
+impl Line {
+    fn new(record: LogRecord) -> Self {
+        let LogRecord { at, task, attempt, level, target, message, fields, n_dropped, .. } = record;
+        let message = match n_dropped {
+            0 => message,
+            1 => "1 line was dropped".to_owned(),
+            _ => format!("{n_dropped} lines were dropped"),
+        };
+        let dropped = (n_dropped > 0).then_some(n_dropped);
+        Self { at, level: level.as_str(), task, attempt, target, message, fields, dropped, importance: level }
+    }
+
+    fn text(&self, width: usize, paint: Paint) -> String {
+        let level = format!("{:5}", self.level);
+        let level = match self.importance {
+            Level::Error => paint.red(&level),
+            Level::Warn => paint.yellow(&level),
+            _ => paint.cyan(&level),
+        };
+        let task = format!("{:width$}  {:<7}", self.task, self.attempt);
+        let fields = if self.fields.is_null() { String::new() } else { format!("  {}", self.fields) };
+        let message = shown(&self.message);
+        format!("{}  {level}  {task}  {message}{}\n", paint.dim(&self.at.to_string()), paint.dim(&shown(&fields)))
+    }
+}
+
+impl Listed {
+    fn text(&self, width: usize, paint: Paint) -> String {
+        if self.lines.is_empty() {
+            return "no lines\n".to_owned();
+        }
+        let header = format!("{:27}  level  {TASK:width$}  attempt  line\n", "at");
+        [header].into_iter().chain(self.lines.iter().map(|line| line.text(width, paint))).collect()
+    }
+}
+
+/// A text as a terminal may have it: what a task wrote must not move the cursor. Further lines are indented.
+fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.trim_end().chars() {
+        match character {
+            '\n' => shown.push_str("\n    "),
+            '\t' => shown.push(character),
+            _ if character.is_control() => shown.extend(character.escape_default()),
+            _ => shown.push(character),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_task_wrote_cannot_steer_the_terminal() {
+        assert_eq!(shown("a\tb\u{1b}[2J\nc\r\n"), "a\tb\\u{1b}[2J\n    c");
+    }
+}
