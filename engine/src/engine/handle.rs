@@ -33,11 +33,17 @@ use crate::{
     loader::InitConfig,
     registry::{self, Registry},
     runtime::{
-        self, Begin, Board, Catalog, Config, Derived, EmbeddedRunner, Event, Notices, RunStatus, Submission,
-        TaskRunner, Version, Workflow,
+        self, Begin, Board, Catalog, Config, Derived, EmbeddedRunner, Event, NotSubmitted, Notices, RunStatus,
+        Submission, TaskRunner, Version, Workflow,
     },
-    store::{self, Database, Error as StoreError, Store, WorkflowKey},
+    store::{self, Database, Error as StoreError, LEASE_DEFAULT, Store, WorkflowKey},
 };
+
+/// A shorter lease would be lost whenever the machine is busy.
+const LEASE_MIN: Duration = Duration::from_millis(100);
+
+/// How often a submission is made again that lost its epoch on the way.
+const SUBMIT_TRIES: usize = 3;
 
 /// How long [`Engine::shutdown`] lets attempts finish.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
@@ -74,6 +80,7 @@ pub struct Builder {
     stop_grace: Duration,
     log_level: Level,
     clock: Arc<dyn Clock>,
+    lease: Duration,
 }
 
 /// Starts runs; made by [`Engine::scheduler`].
@@ -105,6 +112,7 @@ impl Engine {
             stop_grace: STOP_GRACE,
             log_level: Level::Info,
             clock: Arc::new(SystemClock),
+            lease: LEASE_DEFAULT,
         }
     }
 
@@ -125,6 +133,11 @@ impl Engine {
     /// # Errors
     /// [`Error::NameTaken`] if another workflow of that name is registered; the same one may be registered again.
     pub async fn register(&self, workflow: Module) -> Result<(), Error> {
+        self.add(&workflow).await?;
+        self.shared.seek().await
+    }
+
+    async fn add(&self, workflow: &Module) -> Result<(), Error> {
         let name = || workflow.name().to_owned();
         let descriptor =
             workflow.descriptor().map_err(|source| Error::Descriptor { name: name(), source: source.into() })?;
@@ -267,17 +280,26 @@ impl Builder {
         self
     }
 
+    /// How long the engine counts as alive after it was last heard of, where several share a database; 15 seconds unless
+    /// told otherwise, and at least a tenth of one. It says that it lives three times as often. When the time is over, others
+    /// take its runs over. Real time, whatever the clock says.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(LEASE_MIN);
+        self
+    }
+
     /// Opens the database, takes over its unfinished runs and lets them go on.
     ///
     /// # Errors
     /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used. A package
     /// whose file is gone is no error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
-        let Self { database, data_dir, workflows, slots, stop_grace, log_level, clock } = self;
+        let Self { database, data_dir, workflows, slots, stop_grace, log_level, clock, lease } = self;
         let database = Database::parse(&database)?;
         let data_dir = data_dir.unwrap_or_else(|| database.folder().unwrap_or(Path::new(".")).to_owned());
         let board = Board::new();
         let n_task_threads = thread::available_parallelism().map_or(1, Into::into);
+        let catalog = Arc::new(Catalog::default());
         let config = Config {
             database,
             slots,
@@ -286,9 +308,10 @@ impl Builder {
             n_task_threads,
             clock: clock.clone(),
             board: board.clone(),
+            catalog: Arc::clone(&catalog),
+            lease,
         };
         let engine = runtime::launch(config).await?;
-        let catalog = Arc::new(Catalog::default());
         let registry = Registry::open(registry::Options {
             store: engine.store.clone(),
             folder: data_dir.join(PACKAGES),
@@ -303,8 +326,9 @@ impl Builder {
             Shared { engine, catalog, registry, clock, data_dir, board, submissions: Semaphore::new(SUBMISSIONS_MAX) };
         let engine = Engine { shared: Arc::new(shared) };
         for workflow in workflows {
-            engine.register(workflow).await?;
+            engine.add(&workflow).await?;
         }
+        engine.shared.seek().await?;
         Ok(engine)
     }
 }
@@ -366,18 +390,48 @@ impl Shared {
         key: Option<String>,
         derived: Option<Derived>,
     ) -> Result<RunHandle, Error> {
+        let permit = self.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
         let payload = runtime::input_payload(&input).map_err(|error| {
             Error::Store(StoreError::Corrupt { reason: format!("the input cannot be written: {error}") })
         })?;
-        let created_at = self.clock.now();
-        let id = RunId::new(created_at);
-        let permit = self.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
+        let mut n_tries = 0;
+        loop {
+            let created_at = self.clock.now();
+            let id = RunId::new(created_at);
+            let (answer, answered) = oneshot::channel();
+            let submission = Submission {
+                id,
+                workflow: workflow.clone(),
+                input: input.clone(),
+                payload: payload.clone(),
+                created_at,
+                begin,
+                key: key.clone(),
+                derived: derived.clone(),
+                answer,
+            };
+            self.engine.send(Event::Submit(Box::new(submission)))?;
+            n_tries += 1;
+            match answered.await.map_err(|_| Error::ShutDown)? {
+                Ok(phase) => {
+                    drop(permit);
+                    return Ok(RunHandle::new(id, Arc::downgrade(self), Some(phase)));
+                }
+                // Nothing was stored, and the next one waits for an epoch.
+                Err(NotSubmitted::EpochEnded) if n_tries < SUBMIT_TRIES => {}
+                Err(NotSubmitted::EpochEnded | NotSubmitted::KeyTaken) => return Err(Error::Fenced { id }),
+                Err(NotSubmitted::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns when the runs that wait for an engine that knows these workflows are this one's.
+    pub(crate) async fn seek(&self) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
-        let submission = Submission { id, workflow, input, payload, created_at, begin, key, derived, answer };
-        self.engine.send(Event::Submit(Box::new(submission)))?;
-        let phase = answered.await.map_err(|_| Error::ShutDown)??;
-        drop(permit);
-        Ok(RunHandle::new(id, Arc::downgrade(self), Some(phase)))
+        self.engine.send(Event::Seek { answer })?;
+        // On a file there is nobody to take over from, and then nobody answers.
+        answered.await.ok();
+        Ok(())
     }
 
     pub(crate) fn store(&self) -> &Store {

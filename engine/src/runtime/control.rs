@@ -84,6 +84,7 @@ impl Driver {
     pub(super) fn ring(&mut self, timer: Timer, now: Timestamp) {
         let (run, event) = match timer {
             Timer::ShutdownDeadline => return self.abandon(now),
+            Timer::EpochDue { before } => return self.begin_epoch(now, before),
             Timer::AttemptDeadline(key) => return self.overdue(key, now),
             Timer::AttemptGrace(key) => return self.give_up(key, now),
             Timer::TaskDue { run, task } => (run, decide::Event::Due { task }),
