@@ -10,8 +10,6 @@
 //! Each attempt notes `PROCESS RUN/TASK/ATTEMPT begun` in the file `ledger` of the folder before it does anything, and the
 //! same with `done` after; tasks called `held` wait in between until there is a file `go`. With the input it ends.
 
-#![expect(clippy::print_stdout, reason = "a program whose output is what it is for")]
-
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, Write},
@@ -93,11 +91,11 @@ pub mod again {
     use super::*;
 
     /// Fails the first time; the second attempt comes when the engine that began it has been stopped.
-    #[cloacina::task(id = "flaky", dependencies = [], retry_attempts = 1, retry_delay_ms = 400, retry_jitter = false)]
+    #[cloacina::task(id = "flaky", dependencies = [], retry_attempts = 1, retry_delay_ms = 1500, retry_jitter = false)]
     pub fn flaky(context: &mut Context<Value>) -> Result<(), TaskError> {
         noted(context, false)?;
         match context.attempt() {
-            1 => Err(TaskError::ValidationFailed { message: "as planned".to_owned() }),
+            1 => Err(TaskError::transient("as planned")),
             _ => Ok(()),
         }
     }
