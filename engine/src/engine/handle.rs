@@ -222,6 +222,7 @@ impl Engine {
     pub async fn shutdown_within(&self, grace: Duration) -> Result<(), Error> {
         self.shared.engine.stop(grace).await?;
         self.shared.registry.shut_down(PACKAGE_GRACE).await;
+        self.shared.board.close();
         Ok(())
     }
 }
