@@ -68,6 +68,7 @@ mod tests {
             no_color: false,
             cargo: "cargo".into(),
             database_url: Some("variable.db".to_owned()),
+            user: None,
             data_home: Some("/data".into()),
         }
     }

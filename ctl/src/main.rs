@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-mod built_in;
+mod actor;
 mod cli;
 mod config;
 mod database;

@@ -163,7 +163,7 @@ async fn watch(
             Ok(None) | Err(_) => break,
         }
     }
-    display.finish();
+    display.finish(&report);
     Ok(Stop::Ended(Box::new(report)))
 }
 

@@ -5,20 +5,20 @@
 
 use std::{
     fmt,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
         mpsc::{self, Sender},
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use diesel::QueryResult;
 use tokio::sync::oneshot;
 
 use super::{
-    Answers, Commit, Connection, Error, LEASE_DEFAULT, Signs,
+    Answers, Commit, Connection, Error,
     connection::{self, Access},
     database::Database,
     lock::Lock,
@@ -32,16 +32,6 @@ use super::{
 pub(crate) struct Options {
     pub(crate) database: Database,
     pub(crate) answers: Answers,
-    pub(crate) signs: Signs,
-    /// How long this engine counts as alive after it was last heard of.
-    pub(crate) lease: Duration,
-}
-
-impl Options {
-    /// A store whose owners nobody asks about.
-    pub(crate) fn new(database: Database, answers: Answers) -> Self {
-        Self { database, answers, signs: Box::new(|_| {}), lease: LEASE_DEFAULT }
-    }
 }
 
 /// A cheap handle to the store. Clones share its threads; whoever closes it closes it for all.
@@ -75,18 +65,18 @@ impl Store {
     /// [`Error::Locked`] if another engine has the file; otherwise whatever keeps the database from being used.
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
         const NAME: &str = "cloacina-writer";
-        let database = options.database.clone();
+        let Options { database, answers } = options;
         let lock = match &database {
             Database::Sqlite(path) => Some(Lock::take(path)?),
             Database::Postgres(_) => None,
         };
-        let mut connection = connection::open(&database, Access::Write { lease: options.lease })?;
+        let mut connection = connection::open(&database, Access::Write)?;
         migrate::run(&mut connection, &database)?;
         let name = database.name();
         let epoch = Arc::new(AtomicI64::new(0));
         let (commands, queue) = mpsc::channel();
         let logs = LogQueue::new(commands.clone());
-        let writer = Writer::new(options, connection, Arc::clone(&epoch), logs.clone());
+        let writer = Writer::new(database.clone(), connection, answers, Arc::clone(&epoch), logs.clone());
         let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.serve(&queue));
         let mut threads = vec![spawned.map_err(|source| Error::Thread { name: NAME, source })?];
         let (readers, reader_threads) = Readers::start(&database)?;
@@ -100,7 +90,13 @@ impl Store {
         &self.shared.name
     }
 
-    /// Renews the lease of that epoch from now on, for as long as the store is open; none with 0.
+    /// Tells other processes where this engine's socket is; nothing on a server, whose engines have none.
+    pub(crate) fn note_socket(&self, socket: &Path) -> Result<(), Error> {
+        let noted = self.with_open(|open| open.lock.as_ref().map_or(Ok(()), |lock| lock.note_socket(socket)))?;
+        noted.map_err(|source| Error::LockFile { path: socket.to_owned(), source })
+    }
+
+    /// Renews the lease of that epoch from now on, for as long as the store is open.
     pub(crate) fn keep_lease(&self, epoch: i64) {
         self.shared.epoch.store(epoch, Ordering::Relaxed);
     }
@@ -141,20 +137,6 @@ impl Store {
         self.write_job(doing, change)?.blocking_recv().map_err(|_| Error::Closed)?
     }
 
-    /// As [`Self::write`], without waiting: what came of it is told on the writer's thread, which must not be blocked.
-    pub(crate) fn write_detached<T, F>(
-        &self,
-        doing: &'static str,
-        change: F,
-        then: impl FnOnce(Result<T, Error>) + Send + 'static,
-    ) -> Result<(), Error>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
-    {
-        self.queue_job(doing, change, Box::new(then))
-    }
-
     /// Runs a query on a connection that can only read.
     pub(crate) async fn read<T, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
     where
@@ -191,18 +173,9 @@ impl Store {
         F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
-        // Whoever asked may have stopped waiting; the change is durable all the same.
-        self.queue_job(doing, change, Box::new(|result| drop(answer.send(result))))?;
-        Ok(result)
-    }
-
-    fn queue_job<T, F>(&self, doing: &'static str, change: F, answer: Answer<T>) -> Result<(), Error>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
-    {
         let job = Change { doing, change, value: None, answer: Some(answer) };
-        self.with_open(|open| open.commands.send(Command::Job(Box::new(job))))?.map_err(|_| Error::Closed)
+        self.with_open(|open| open.commands.send(Command::Job(Box::new(job))))?.map_err(|_| Error::Closed)?;
+        Ok(result)
     }
 
     fn with_open<T>(&self, with: impl FnOnce(&Open) -> T) -> Result<T, Error> {
@@ -228,10 +201,8 @@ struct Change<T, F> {
     doing: &'static str,
     change: F,
     value: Option<T>,
-    answer: Option<Answer<T>>,
+    answer: Option<oneshot::Sender<Result<T, Error>>>,
 }
-
-type Answer<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 
 impl<T, F> Job for Change<T, F>
 where
@@ -250,7 +221,8 @@ where
             (Err(error), _) => Err(Error::Change { doing: self.doing, source: error }),
         };
         if let Some(answer) = self.answer.take() {
-            answer(result);
+            // Whoever asked may have stopped waiting; the change is durable all the same.
+            answer.send(result).ok();
         }
     }
 }

@@ -3,9 +3,5 @@
 //! Nothing here is needed to use the engine, and nothing of it is stable.
 
 mod probe;
-mod server;
 
-pub use self::{
-    probe::{Probe, ProbeError},
-    server::ServerSchema,
-};
+pub use self::probe::{Probe, ProbeError};
