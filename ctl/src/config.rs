@@ -23,8 +23,6 @@ pub(crate) struct Config {
     pub(crate) cargo: PathBuf,
     /// `CLOACINA__DATABASE__URL`.
     pub(crate) database_url: Option<String>,
-    /// Who the user is: `USER`, else `LOGNAME`.
-    pub(crate) user: Option<String>,
     /// The folder for data of the user: `XDG_DATA_HOME`, else `~/.local/share`.
     pub(crate) data_home: Option<PathBuf>,
 }
@@ -52,10 +50,6 @@ impl Config {
             database_url: variable("CLOACINA__DATABASE__URL")
                 .map(|value| value.to_string_lossy().into_owned())
                 .filter(|value| !value.is_empty()),
-            user: variable("USER")
-                .or_else(|| variable("LOGNAME"))
-                .map(|name| name.to_string_lossy().into_owned())
-                .filter(|name| !name.is_empty()),
             data_home: folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))),
         }
     }

@@ -68,7 +68,6 @@ mod tests {
             no_color: false,
             cargo: "cargo".into(),
             database_url: Some("variable.db".to_owned()),
-            user: None,
             data_home: Some("/data".into()),
         }
     }

@@ -16,8 +16,7 @@ pub(crate) const ENGINE: u8 = 4;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
-const NAMED_WRONGLY: [&str; 8] =
-    ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017"];
+const NAMED_WRONGLY: [&str; 7] = ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014"];
 
 /// The exit code of an error.
 pub(crate) fn code(error: &Error) -> u8 {
@@ -37,6 +36,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::AmbiguousRun { .. }
         | Error::UnknownRunPrefix { .. }
         | Error::NoRuns
+        | Error::BadRunName { .. }
         | Error::BadMoment { .. }
         | Error::UnknownTask { .. }
         | Error::UnknownKey { .. }
@@ -46,7 +46,6 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::Interrupted { .. } => INTERRUPTED,
         Error::Archive { .. } | Error::Package(_) | Error::Build(_) => PACKAGE,
         Error::Registry(error) => engine_code(error.code()),
-        Error::Socket(error) => engine_code(error.code()),
         Error::Engine(error) => engine_code(error.code()),
     }
 }

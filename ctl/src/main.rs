@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-mod actor;
+mod built_in;
 mod cli;
 mod config;
 mod database;

@@ -156,7 +156,7 @@ impl Output {
             causes.push(next.to_string());
             cause = next.source();
         }
-        let problem = Problem::new(error.code().to_owned(), error.to_string(), causes, error.hints());
+        let problem = Problem::new(error.code(), error.to_string(), causes, error.hints());
         match self.format {
             Format::Json => {
                 let document = serde_json::to_string(&Document { error: &problem });
@@ -202,7 +202,7 @@ impl Warning {
 /// An error as it is shown.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
-    code: String,
+    code: &'static str,
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
@@ -210,12 +210,12 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(code: String, message: String, causes: Vec<String>, hints: Vec<String>) -> Self {
-        Self { page: format!("{PAGES}/{code}.md"), code, message, causes, hints }
+    fn new(code: &'static str, message: String, causes: Vec<String>, hints: Vec<String>) -> Self {
+        Self { code, message, causes, hints, page: format!("{PAGES}/{code}.md") }
     }
 
     pub(crate) fn of_package(error: &cloacina_packager::Error) -> Self {
-        Self::new(error.code().to_owned(), error.to_string(), Vec::new(), error.hints())
+        Self::new(error.code(), error.to_string(), Vec::new(), error.hints())
     }
 
     /// The lines, each with `indent` in front.

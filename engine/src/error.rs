@@ -124,14 +124,6 @@ pub enum Error {
         /// The full name of both.
         name: String,
     },
-    /// There can be no such built-in workflow.
-    #[error("a built-in workflow cannot be {name:?}: {reason}")]
-    BuiltIn {
-        /// The name that was asked for.
-        name: String,
-        /// What is wrong.
-        reason: String,
-    },
     /// The system refused a thread.
     #[error("cannot start the engine's threads")]
     Thread(#[source] io::Error),
@@ -216,7 +208,6 @@ impl Error {
             Self::UnknownTask { .. } => "RUN0014",
             Self::CodeMissing { .. } => "RUN0015",
             Self::NotDriven { .. } => "RUN0016",
-            Self::BuiltIn { .. } => "RUN0017",
             Self::Registry(source) => source.code(),
         }
     }
@@ -255,7 +246,6 @@ impl Error {
                 vec!["register the package, or the workflow that is compiled into the program, first".to_owned()]
             }
             Self::NotDriven { .. } => vec!["ask the engine that drives it".to_owned()],
-            Self::BuiltIn { .. } => vec!["`nightly` or `nightly_2` would do".to_owned()],
             Self::Input(_) | Self::Fenced { .. } | Self::Graph { .. } | Self::Thread(_) => Vec::new(),
             Self::Store(source) => source.hints(),
             Self::Registry(source) => source.hints(),

@@ -16,7 +16,6 @@ mod id;
 mod loader;
 mod registry;
 mod runtime;
-mod socket;
 mod store;
 
 #[cfg(feature = "testing")]
@@ -45,7 +44,6 @@ pub use self::{
     loader::{Error as LoadError, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     runtime::{AttemptOutcome, Gate, Notice, NoticeKind, Notices, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
-    socket::{Client, Command, Error as SocketError, Followed, Refusal, What},
     store::{Error as StoreError, PackageState, database_shown},
 };
 

@@ -1,9 +1,9 @@
-//! What the documentation tells people to type, typed: the guide's console blocks, the first command of the README, and
+//! What the documentation tells people to type, typed: the guides' console blocks, the first command of the README, and
 //! the two programs of the demonstration, each in the way that a reader would.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
-use cloacina_tests::{build_folder, root};
+use cloacina_tests::{archive, build_folder, root};
 
 use crate::cmd::program;
 
@@ -11,14 +11,37 @@ use crate::cmd::program;
 const PATIENCE: Duration = Duration::from_secs(900);
 
 #[test]
-fn the_commands_of_the_guide_do_what_it_says() {
+fn the_commands_of_the_first_guide_do_what_it_says() {
+    follow("first-package", |_, _| {});
+}
+
+#[test]
+fn the_commands_of_the_guide_on_errors_do_what_it_says() {
+    follow("handle-errors", |folder, _| {
+        fs::write(folder.join("feeds.cloacina"), archive::example("error_handling")).unwrap();
+    });
+}
+
+#[test]
+fn the_commands_of_the_guide_on_embedding_do_what_it_says() {
+    // Of the whole workspace, so that its dependencies are those that are built already.
+    let build = ["build", "--quiet", "--workspace", "--bin", "embedded_engine"];
+    assert!(Command::new("cargo").args(build).current_dir(root()).status().unwrap().success());
+    follow("embed-the-engine", |_, cases| {
+        cases.register_bin("embedded_engine", program().with_file_name("embedded_engine"));
+    });
+}
+
+/// Types the console blocks of a guide, in an empty folder but for what `prepare` puts there.
+fn follow(name: &str, prepare: impl FnOnce(&Path, &trycmd::TestCases)) {
     let folder = tempfile::tempdir().unwrap();
-    let guide = folder.path().join("first-package.md");
-    fs::copy(root().join("docs/guide/first-package.md"), &guide).unwrap();
-    // A transcript with folders of these names runs in a copy of its (empty) input.
+    let guide = folder.path().join(format!("{name}.md"));
+    fs::copy(root().join("docs/guide").join(format!("{name}.md")), &guide).unwrap();
+    // A transcript with folders of these names runs in a copy of its input.
     fs::create_dir(guide.with_extension("in")).unwrap();
     fs::create_dir(guide.with_extension("out")).unwrap();
     let cases = trycmd::TestCases::new();
+    prepare(&guide.with_extension("in"), &cases);
     cases.register_bin("cloacina-ctl", program());
     cases.register_bin("cargo", std::path::PathBuf::from(std::env!("CARGO")));
     // The guide's crate shares what the packages of the other tests were built from.

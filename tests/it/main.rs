@@ -13,5 +13,5 @@ mod packages;
 mod parity;
 mod readme;
 mod restart;
-mod steer;
+mod sharing;
 mod tidy;

@@ -6,7 +6,6 @@
 //! The types here are read by clap alone. Their doc comments are the help texts, and with them
 //! `docs/reference/cli.md`.
 
-mod actor;
 mod command;
 mod database;
 mod demo;
@@ -20,15 +19,14 @@ mod tests;
 mod workflow;
 
 pub(crate) use self::{
-    actor::ActorArgs,
     command::{ColorWhen, Format, GlobalOptions},
     demo::DemoArgs,
     package::{BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, VerifyArgs, VisualizeArgs},
     run::RunArgs,
     runs::{
-        DriveArgs, RunArg, RunsContextArgs, RunsCreateArgs, RunsDeadLettersArgs, RunsEventsArgs, RunsExecuteArgs,
-        RunsForkArgs, RunsListArgs, RunsLogsArgs, RunsPlainArgs, RunsRerunArgs, RunsResumeArgs, RunsRetryArgs,
-        RunsShowArgs, RunsStartArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
+        RunArg, RunsContextArgs, RunsCreateArgs, RunsDeadLettersArgs, RunsEventsArgs, RunsExecuteArgs, RunsForkArgs,
+        RunsListArgs, RunsLogsArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs, RunsShowArgs, RunsWaitArgs,
+        RunsWatchArgs, RunsWhyArgs,
     },
     start::main,
     workflow::{WorkflowListArgs, WorkflowShowArgs},

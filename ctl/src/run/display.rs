@@ -92,6 +92,31 @@ impl<'a> Display<'a> {
                 self.plain(notice, &format!("skipped {task}{why}"));
                 self.end(task, self.ending(TaskState::Skipped, &why));
             }
+            NoticeKind::RuledOut => {
+                let why = " by its rule";
+                self.plain(notice, &format!("skipped {task}{why}"));
+                self.end(task, self.ending(TaskState::Skipped, why));
+            }
+            NoticeKind::Cancelled => {
+                self.plain(notice, &format!("cancelled {task}"));
+                self.end(task, self.ending(TaskState::Cancelled, ""));
+            }
+            NoticeKind::Retrying { error, at } => {
+                let why =
+                    format!("failed{}, again in {}: {error}", self.time_of(task, notice.at), between(notice.at, *at));
+                self.plain(notice, &format!("{task} {why}"));
+                if let Some(line) = self.lines.get(task) {
+                    line.restart(STILL);
+                    line.set(format!("{task:0$}  {1}", self.width, self.paint.yellow(&why)));
+                }
+            }
+            NoticeKind::CallbackEnded { error: Some(error) } => {
+                self.line(notice.at, &format!("the callback of {task} failed: {error}"));
+            }
+            NoticeKind::RunPaused => self.line(notice.at, "the run is paused"),
+            NoticeKind::RunResumed => self.line(notice.at, "the run is resumed"),
+            NoticeKind::RunCancelling => self.line(notice.at, "the run is being cancelled"),
+            NoticeKind::RunTimedOut => self.line(notice.at, "the run has used up its time"),
             NoticeKind::Interrupted => self.plain(notice, &format!("interrupted {task}, another attempt follows")),
             NoticeKind::ContextConflict { key, winner, loser } => {
                 self.line(notice.at, &format!("conflict on {key}: {winner}'s value hides that of {loser}"));
@@ -113,9 +138,9 @@ impl<'a> Display<'a> {
     }
 
     /// Leaves the lines as they are at the end.
-    pub(super) fn finish(self, report: &RunReport) {
+    pub(super) fn finish(self) {
         if self.n_ended < self.n_tasks && !self.output.is_live() {
-            self.output.note(&format!("{} of {} tasks ended", report.n_completed(), self.n_tasks));
+            self.output.note(&format!("{} of {} tasks ended", self.n_ended, self.n_tasks));
         }
     }
 

@@ -163,7 +163,7 @@ async fn watch(
             Ok(None) | Err(_) => break,
         }
     }
-    display.finish(&report);
+    display.finish();
     Ok(Stop::Ended(Box::new(report)))
 }
 

@@ -1,7 +1,4 @@
 //! `runs list`: the runs that fit, newest first.
-//!
-//! What is listed is what is stored, whether or not an engine lives; one row more than asked for is read, to tell whether
-//! there are more.
 
 use cloacina::{Records, RunFilter, RunState, RunSummary, Timestamp};
 use serde::Serialize;
@@ -48,7 +45,6 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
         tenant: arguments.tenant.clone(),
         created_from: moment("--since", &arguments.since)?,
         created_before: moment("--until", &arguments.until)?,
-        not_dismissed: false,
         ids: None,
     };
     let database = Database::choose(arguments.database.database.as_deref(), config)?;

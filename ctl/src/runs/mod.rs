@@ -4,7 +4,7 @@
 //! --database ── database ──> Records ── find (which run) ──> one file per verb ──> view (as shown) ──> output
 //! ```
 //! What only looks asks [`cloacina::Records`], which works beside a living engine and without one. What changes a run
-//! asks the living engine through its socket, or is the database's engine for a moment (`engine`).
+//! needs to be the database's engine for a moment (`engine`).
 
 mod context;
 mod control;
@@ -14,7 +14,6 @@ mod engine;
 mod events;
 mod execute;
 mod find;
-mod follow;
 mod list;
 mod logs;
 mod moment;
@@ -29,9 +28,9 @@ pub(crate) use self::{
     control::{cancel, dismiss, fork, pause, rerun, retry},
     create::create,
     dead_letters::dead_letters,
-    engine::{Drive, drive, with_engine},
+    engine::{change, drive},
     events::events,
-    execute::{execute, resume, start},
+    execute::execute,
     list::list,
     logs::logs,
     show::show,

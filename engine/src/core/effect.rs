@@ -39,10 +39,7 @@ pub(crate) enum Transition {
     RunDelayed {
         until: Timestamp,
     },
-    /// By whoever let a run begin that waited to be started.
-    RunStarted {
-        by: Option<Actor>,
-    },
+    RunStarted,
     RunPaused {
         by: Actor,
     },

@@ -47,8 +47,8 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`Error::Illegal`] if it has begun, as below if the request does not fit the run's state.
-    pub async fn start(&self, by: &str) -> Result<(), Error> {
-        self.ask(Request::Start, Action::Start, by).await
+    pub async fn start(&self) -> Result<(), Error> {
+        self.ask(Request::Start, Action::Start, "").await
     }
 
     /// Lets nothing new start; what runs may finish.
@@ -85,19 +85,6 @@ impl RunHandle {
         self.ask(Request::Retry, Action::RetryNow { task: task.to_owned() }, by).await
     }
 
-    /// Lets every task that waits for its next attempt have it now.
-    ///
-    /// # Errors
-    /// As [`Self::retry`].
-    pub async fn retry_all(&self, by: &str) -> Result<(), Error> {
-        for waiting in self.why().await? {
-            if waiting.state == task::State::Waiting {
-                self.retry(&waiting.task, by).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// For every task that does not run, why.
     ///
     /// # Errors
@@ -117,12 +104,12 @@ impl RunHandle {
         self.derive(Request::Rerun, Keep::Completed, input, by).await
     }
 
-    /// Runs everything again, in a new run; with another input if there is one.
+    /// Runs everything again, in a new run with the same input.
     ///
     /// # Errors
     /// [`Error::Illegal`] if the run has not ended.
-    pub async fn rerun(&self, input: Option<Context<Value>>, by: &str) -> Result<Self, Error> {
-        self.derive(Request::Rerun, Keep::Nothing, input, by).await
+    pub async fn rerun(&self, by: &str) -> Result<Self, Error> {
+        self.derive(Request::Rerun, Keep::Nothing, None, by).await
     }
 
     /// Runs that task and what follows from it again, in a new run that takes over the rest; with another input if
@@ -138,18 +125,14 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`Error::Illegal`] if it did not fail.
-    pub async fn dismiss(&self, by: &str) -> Result<(), Error> {
+    pub async fn dismiss(&self) -> Result<(), Error> {
         let shared = alive(&self.shared)?;
         let (run, ..) = self.stored(&shared).await?;
         if run.state != run::State::Failed {
             return Err(self.illegal(Request::Dismiss, run.state));
         }
         let (id, now) = (self.id(), shared.clock.now());
-        let by = by.to_owned();
-        let dismiss = move |connection: &mut store::Connection| {
-            tracing::info!(run.id = %id, by, "dismissed");
-            store::run_dismiss_in_txn(connection, id, now)
-        };
+        let dismiss = move |connection: &mut store::Connection| store::run_dismiss_in_txn(connection, id, now);
         shared.store().write("dismissing a run", dismiss).await?;
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, Weak},
     thread,
     time::Duration,
 };
@@ -33,12 +33,17 @@ use crate::{
     loader::InitConfig,
     registry::{self, Registry},
     runtime::{
-        self, Begin, Board, Catalog, Config, Derived, EmbeddedRunner, Event, Notices, RunStatus, Submission,
-        TaskRunner, Version, Workflow,
+        self, Begin, Board, Catalog, Config, Derived, EmbeddedRunner, Event, NotSubmitted, Notices, RunStatus,
+        Submission, TaskRunner, Version, Workflow,
     },
-    socket::Service,
-    store::{self, Database, Error as StoreError, Store, WorkflowKey},
+    store::{self, Database, Error as StoreError, LEASE_DEFAULT, Store, WorkflowKey},
 };
+
+/// A shorter lease would be lost whenever the machine is busy.
+const LEASE_MIN: Duration = Duration::from_millis(100);
+
+/// How often a submission is made again that lost its epoch on the way.
+const SUBMIT_TRIES: usize = 3;
 
 /// How long [`Engine::shutdown`] lets attempts finish.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
@@ -75,7 +80,7 @@ pub struct Builder {
     stop_grace: Duration,
     log_level: Level,
     clock: Arc<dyn Clock>,
-    has_socket: bool,
+    lease: Duration,
 }
 
 /// Starts runs; made by [`Engine::scheduler`].
@@ -85,12 +90,7 @@ pub struct Scheduler {
 }
 
 /// What all handles of one engine share.
-///
-/// The order of the fields is that in which they end when the last handle goes: the socket's file is removed while the
-/// engine still holds the lock.
 pub(crate) struct Shared {
-    /// Once there is one; on a server there is none.
-    socket: OnceLock<Service>,
     pub(crate) engine: runtime::Engine,
     pub(crate) catalog: Arc<Catalog>,
     /// After the engine, so that packages shut down when nothing needs them any more.
@@ -112,7 +112,7 @@ impl Engine {
             stop_grace: STOP_GRACE,
             log_level: Level::Info,
             clock: Arc::new(SystemClock),
-            has_socket: true,
+            lease: LEASE_DEFAULT,
         }
     }
 
@@ -133,6 +133,11 @@ impl Engine {
     /// # Errors
     /// [`Error::NameTaken`] if another workflow of that name is registered; the same one may be registered again.
     pub async fn register(&self, workflow: Module) -> Result<(), Error> {
+        self.add(&workflow).await?;
+        self.shared.seek().await
+    }
+
+    async fn add(&self, workflow: &Module) -> Result<(), Error> {
         let name = || workflow.name().to_owned();
         let descriptor =
             workflow.descriptor().map_err(|source| Error::Descriptor { name: name(), source: source.into() })?;
@@ -215,15 +220,9 @@ impl Engine {
     /// # Errors
     /// As [`Self::shutdown`].
     pub async fn shutdown_within(&self, grace: Duration) -> Result<(), Error> {
-        let socket = self.shared.socket.get();
-        if let Some(socket) = socket {
-            socket.withdraw();
-        }
         self.shared.engine.stop(grace).await?;
-        if let Some(socket) = socket {
-            socket.end();
-        }
         self.shared.registry.shut_down(PACKAGE_GRACE).await;
+        self.shared.board.close();
         Ok(())
     }
 }
@@ -276,16 +275,17 @@ impl Builder {
         self
     }
 
-    /// Whether the engine takes commands on a Unix socket beside its SQLite file, from programs of the same user; it does
-    /// unless told otherwise.
-    pub fn socket(mut self, has_socket: bool) -> Self {
-        self.has_socket = has_socket;
-        self
-    }
-
     /// Where the engine takes the time from.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// How long the engine counts as alive after it was last heard of, where several share a database; 15 seconds unless
+    /// told otherwise, and at least a tenth of one. It says that it lives three times as often. When the time is over, others
+    /// take its runs over. Real time, whatever the clock says.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(LEASE_MIN);
         self
     }
 
@@ -295,22 +295,24 @@ impl Builder {
     /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used. A package
     /// whose file is gone is no error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
-        let Self { database, data_dir, workflows, slots, stop_grace, log_level, clock, has_socket } = self;
+        let Self { database, data_dir, workflows, slots, stop_grace, log_level, clock, lease } = self;
         let database = Database::parse(&database)?;
         let data_dir = data_dir.unwrap_or_else(|| database.folder().unwrap_or(Path::new(".")).to_owned());
         let board = Board::new();
         let n_task_threads = thread::available_parallelism().map_or(1, Into::into);
+        let catalog = Arc::new(Catalog::default());
         let config = Config {
-            database: database.clone(),
+            database,
             slots,
             stop_grace,
             log_level,
             n_task_threads,
             clock: clock.clone(),
             board: board.clone(),
+            catalog: Arc::clone(&catalog),
+            lease,
         };
         let engine = runtime::launch(config).await?;
-        let catalog = Arc::new(Catalog::default());
         let registry = Registry::open(registry::Options {
             store: engine.store.clone(),
             folder: data_dir.join(PACKAGES),
@@ -321,16 +323,13 @@ impl Builder {
             listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone()),
         });
         let registry = registry.await?;
-        let (socket, submissions) = (OnceLock::new(), Semaphore::new(SUBMISSIONS_MAX));
-        let shared = Shared { socket, engine, catalog, registry, clock, data_dir, board, submissions };
+        let shared =
+            Shared { engine, catalog, registry, clock, data_dir, board, submissions: Semaphore::new(SUBMISSIONS_MAX) };
         let engine = Engine { shared: Arc::new(shared) };
-        engine.built_in_add_known().await?;
         for workflow in workflows {
-            engine.register(workflow).await?;
+            engine.add(&workflow).await?;
         }
-        if has_socket && let Database::Sqlite(file) = &database {
-            engine.shared.open_socket(file);
-        }
+        engine.shared.seek().await?;
         Ok(engine)
     }
 }
@@ -392,34 +391,48 @@ impl Shared {
         key: Option<String>,
         derived: Option<Derived>,
     ) -> Result<RunHandle, Error> {
+        let permit = self.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
         let payload = runtime::input_payload(&input).map_err(|error| {
             Error::Store(StoreError::Corrupt { reason: format!("the input cannot be written: {error}") })
         })?;
-        let created_at = self.clock.now();
-        let id = RunId::new(created_at);
-        let permit = self.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
-        let (answer, answered) = oneshot::channel();
-        let submission = Submission { id, workflow, input, payload, created_at, begin, key, derived, answer };
-        self.engine.send(Event::Submit(Box::new(submission)))?;
-        let phase = answered.await.map_err(|_| Error::ShutDown)??;
-        drop(permit);
-        Ok(RunHandle::new(id, Arc::downgrade(self), Some(phase)))
-    }
-
-    /// Opens the socket. An engine without one works, but only its own process can ask it for anything.
-    fn open_socket(self: &Arc<Self>, file: &Path) {
-        let opened =
-            Service::start(file, Arc::downgrade(self)).map_err(|error| error.to_string()).and_then(|service| {
-                self.store().note_socket(service.path()).map_err(|error| error.to_string())?;
-                Ok(service)
-            });
-        match opened {
-            // There is one engine to a file, and it opens its socket once.
-            Ok(service) => drop(self.socket.set(service)),
-            Err(error) => {
-                tracing::warn!(database = self.store().name(), error, "the engine has no socket");
+        let mut n_tries = 0;
+        loop {
+            let created_at = self.clock.now();
+            let id = RunId::new(created_at);
+            let (answer, answered) = oneshot::channel();
+            let submission = Submission {
+                id,
+                workflow: workflow.clone(),
+                input: input.clone(),
+                payload: payload.clone(),
+                created_at,
+                begin,
+                key: key.clone(),
+                derived: derived.clone(),
+                answer,
+            };
+            self.engine.send(Event::Submit(Box::new(submission)))?;
+            n_tries += 1;
+            match answered.await.map_err(|_| Error::ShutDown)? {
+                Ok(phase) => {
+                    drop(permit);
+                    return Ok(RunHandle::new(id, Arc::downgrade(self), Some(phase)));
+                }
+                // Nothing was stored, and the next one waits for an epoch.
+                Err(NotSubmitted::EpochEnded) if n_tries < SUBMIT_TRIES => {}
+                Err(NotSubmitted::EpochEnded | NotSubmitted::KeyTaken) => return Err(Error::Fenced { id }),
+                Err(NotSubmitted::Failed(error)) => return Err(error),
             }
         }
+    }
+
+    /// Returns when the runs that wait for an engine that knows these workflows are this one's.
+    pub(crate) async fn seek(&self) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        self.engine.send(Event::Seek { answer })?;
+        // On a file there is nobody to take over from, and then nobody answers.
+        answered.await.ok();
+        Ok(())
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -37,8 +37,6 @@ pub struct RunFilter {
     pub created_from: Option<Timestamp>,
     /// Only runs that were submitted before this moment.
     pub created_before: Option<Timestamp>,
-    /// Only runs that nobody dismissed.
-    pub not_dismissed: bool,
     /// Only runs whose id is in this range, both ends included.
     pub ids: Option<(RunId, RunId)>,
 }
@@ -118,7 +116,6 @@ impl Records {
             workflows: (filter.workflow.is_some() || filter.tenant.is_some()).then_some(fitting),
             created_from: filter.created_from,
             created_before: filter.created_before,
-            not_dismissed: filter.not_dismissed,
             ids: filter.ids,
             n_max: i64::try_from(n_max).unwrap_or(i64::MAX),
         };

@@ -52,8 +52,7 @@ struct Desk {
 impl Desk {
     async fn open(data: &TempDir) -> Self {
         let answers = Box::new(|_| {});
-        let store =
-            Store::open(StoreOptions { database: Database::Sqlite(data.path().join("test.db")), answers }).unwrap();
+        let store = Store::open(StoreOptions::new(Database::Sqlite(data.path().join("test.db")), answers)).unwrap();
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
         let notes = Arc::clone(&told);
         let folder = data.path().join("packages");

@@ -37,7 +37,7 @@ const HOLDERS_SHOWN: usize = 5;
 /// An attempt or callback that holds a slot.
 #[derive(Debug)]
 pub(super) struct Underway {
-    stop: Arc<Stop>,
+    pub(super) stop: Arc<Stop>,
     started_at: Timestamp,
     /// The timer that is set for it.
     timer: Option<(Timestamp, Timer)>,
@@ -173,7 +173,8 @@ impl Driver {
         let Some(active) = self.runs.get_mut(&key.run) else { return };
         let row = history::fenced_row(active.next_sequence, key.task, key.attempt, at, completed);
         active.next_sequence += 1;
-        let commit = Commit { run: key.run, epoch: self.epoch, create: None, events: vec![row], update: None };
+        let Some(epoch) = self.epoch else { return };
+        let commit = Commit { run: key.run, epoch, create: None, events: vec![row], update: None };
         self.queue(commit, super::driver::Pending::nothing(key.run, at));
     }
 

@@ -59,7 +59,7 @@ impl Driver {
             });
         };
         let (request, event) = match action {
-            Action::Start => (Request::Start, decide::Event::Start { by: Some(by.clone()) }),
+            Action::Start => (Request::Start, decide::Event::Start),
             Action::Pause => (Request::Pause, decide::Event::Pause { by: by.clone() }),
             Action::Resume => (Request::Resume, decide::Event::Resume { by: by.clone() }),
             Action::Cancel => (Request::Cancel, decide::Event::Cancel { by: by.clone() }),
@@ -84,10 +84,11 @@ impl Driver {
     pub(super) fn ring(&mut self, timer: Timer, now: Timestamp) {
         let (run, event) = match timer {
             Timer::ShutdownDeadline => return self.abandon(now),
+            Timer::EpochDue { before } => return self.begin_epoch(now, before),
             Timer::AttemptDeadline(key) => return self.overdue(key, now),
             Timer::AttemptGrace(key) => return self.give_up(key, now),
             Timer::TaskDue { run, task } => (run, decide::Event::Due { task }),
-            Timer::RunDue { run } => (run, decide::Event::Start { by: None }),
+            Timer::RunDue { run } => (run, decide::Event::Start),
             Timer::RunLimit { run } => (run, decide::Event::TimeOut),
         };
         let Some(active) = self.runs.get_mut(&run) else { return };

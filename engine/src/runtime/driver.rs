@@ -20,10 +20,11 @@ use tokio::sync::{oneshot, watch};
 use super::{
     active::{ActiveRun, RunRecord},
     attempt::Underway,
-    catalog::{Version, Workflow},
-    event::{Action, Begin, Derived, Event, Inspected, Phase, Submission},
+    catalog::{Catalog, Version, Workflow},
+    event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Phase, Submission},
     history::{self, AttemptFacts},
     notice::{Notice, NoticeKind},
+    ownership::Takeover,
     runner::{AttemptKey, Surroundings},
     timer::{Timer, Timers},
 };
@@ -38,8 +39,8 @@ use crate::{
     },
     id::{RunId, WorkflowId},
     store::{
-        Commit, Committer, Error as StoreError, EventRow, Kind, NewRun, Outcome, RunRow, RunUpdate, Store,
-        epoch_close_in_txn, event_list,
+        self, Commit, Committer, Error as StoreError, EventRow, Kind, NewRun, Outcome, RunRow, RunUpdate, Store,
+        event_list,
     },
 };
 
@@ -55,9 +56,14 @@ pub(super) struct Driver {
     pub(super) surroundings: Arc<Surroundings>,
     pub(super) store: Store,
     pub(super) committer: Option<Committer>,
-    pub(super) epoch: i64,
-    /// Whether the engine before left no attempt without an end.
-    pub(super) closed_in_order: bool,
+    /// None while the last one has ended and the next one has not begun.
+    pub(super) epoch: Option<i64>,
+    /// Whether other engines may live on the same database.
+    pub(super) is_shared: bool,
+    /// How long this engine counts as alive after it was last heard of.
+    pub(super) lease: Duration,
+    pub(super) takeover: Takeover,
+    pub(super) catalog: Arc<Catalog>,
     pub(super) runs: HashMap<RunId, ActiveRun>,
     /// Unfinished runs whose code or history is not there yet.
     pub(super) dormant: HashMap<RunId, Dormant>,
@@ -84,6 +90,8 @@ pub(super) struct Driver {
 #[derive(Debug)]
 pub(super) struct Dormant {
     pub(super) row: RunRow,
+    /// Whether the engine before left no attempt without an end.
+    pub(super) closed_in_order: bool,
     pub(super) is_loading: bool,
     pub(super) phase: watch::Sender<Phase>,
     /// What was asked while its history is being read.
@@ -96,6 +104,8 @@ pub(super) type Asked = (Action, Actor, oneshot::Sender<Result<(), Error>>);
 /// What is to be done when a commit is durable.
 pub(super) struct Pending {
     run: RunId,
+    /// The epoch under which it was decided.
+    epoch: i64,
     answer: Option<Answer>,
     decision: Decision,
     at: Timestamp,
@@ -104,13 +114,13 @@ pub(super) struct Pending {
 impl Pending {
     /// Nothing follows but that the order is kept.
     pub(super) fn nothing(run: RunId, at: Timestamp) -> Self {
-        Self { run, answer: None, decision: Decision::default(), at }
+        Self { run, epoch: 0, answer: None, decision: Decision::default(), at }
     }
 }
 
 /// Who waits for a commit.
 pub(super) enum Answer {
-    Submitted(oneshot::Sender<Result<watch::Receiver<Phase>, Error>>),
+    Submitted(oneshot::Sender<Result<watch::Receiver<Phase>, NotSubmitted>>),
     Controlled(oneshot::Sender<Result<(), Error>>),
 }
 
@@ -170,7 +180,15 @@ impl Driver {
                     self.committed(outcome, now);
                 }
             }
-            Event::WorkflowAdded(workflow) => self.load(&workflow),
+            Event::WorkflowAdded(workflow) => {
+                self.load(&workflow);
+                self.workflow_added();
+            }
+            Event::Seek { answer } => self.seek(answer),
+            Event::Orphaned { epochs } => self.orphaned(&epochs),
+            Event::TakenOver(taken) => self.taken_over(taken),
+            Event::EpochEnded { epoch } => self.epoch_ended(epoch, now),
+            Event::EpochBegun { before, begun } => self.epoch_begun(before, begun, now),
             Event::Loaded { workflow, runs } => self.loaded(&workflow, runs, now),
             Event::Watch { run, answer } => {
                 let phase = self.runs.get(&run).map(|active| &active.phase);
@@ -191,12 +209,16 @@ impl Driver {
         }
     }
 
-    fn submit(&mut self, submission: Submission, now: Timestamp) {
-        let Submission { id, workflow, input, payload, created_at, begin, key, derived, answer } = submission;
-        if self.stopping != Stopping::No {
-            answer.send(Err(Error::ShutDown)).ok();
+    pub(super) fn submit(&mut self, submission: Submission, now: Timestamp) {
+        let Some(epoch) = self.epoch.filter(|_| self.stopping == Stopping::No) else {
+            match self.stopping {
+                Stopping::No => self.hold_back(submission),
+                // Whoever asked may have stopped waiting.
+                _ => drop(submission.answer.send(Err(NotSubmitted::Failed(Error::ShutDown)))),
+            }
             return;
-        }
+        };
+        let Submission { id, workflow, input, payload, created_at, begin, key, derived, answer } = submission;
         let Workflow { version, runner } = workflow;
         let workflow = version.id;
         let run = Run::new(version.plan.clone(), &input);
@@ -204,12 +226,12 @@ impl Driver {
         let mut active =
             ActiveRun { record, runner, next_sequence: 1, phase: watch::Sender::new(Phase::Active), limit: None };
         let begun = match begin {
-            Begin::Now => decide(&mut active.record.run, decide::Event::Start { by: None }, now),
+            Begin::Now => decide(&mut active.record.run, decide::Event::Start, now),
             Begin::At(until) => decide(&mut active.record.run, decide::Event::Delay { until }, now),
             Begin::Held => Ok(Decision::default()),
         };
         let begun = begun.map_err(|refused| refused.to_string()).and_then(|decision| {
-            let mut commit = active.commit(self.epoch, &decision, now, AttemptFacts::default());
+            let mut commit = active.commit(epoch, &decision, now, AttemptFacts::default());
             match derived {
                 None => Ok((commit, decision)),
                 Some(derived) => {
@@ -223,7 +245,7 @@ impl Driver {
             Ok(begun) => begun,
             Err(reason) => {
                 tracing::error!(run.id = %id, reason, "a new run could not be started");
-                answer.send(Err(StoreError::Corrupt { reason }.into())).ok();
+                answer.send(Err(NotSubmitted::Failed(StoreError::Corrupt { reason }.into()))).ok();
                 return;
             }
         };
@@ -232,7 +254,7 @@ impl Driver {
         commit.create = Some(NewRun { workflow, state, created_at, started_at, key });
         commit.update = commit.update.filter(|update| update.finished_at.is_some());
         self.runs.insert(id, active);
-        self.queue(commit, Pending { run: id, answer: Some(Answer::Submitted(answer)), decision, at: now });
+        self.queue(commit, Pending { run: id, epoch, answer: Some(Answer::Submitted(answer)), decision, at: now });
     }
 
     /// Gives free slots to those who wait for one.
@@ -284,9 +306,9 @@ impl Driver {
         if self.runs.get(&run).is_some_and(|active| active.record.version.plan.pipelined) {
             self.perform(run, &decision.take_early(), at);
         }
-        if let Some(active) = self.runs.get_mut(&run) {
-            let commit = active.commit(self.epoch, &decision, at, facts);
-            self.queue(commit, Pending { run, answer, decision, at });
+        if let (Some(active), Some(epoch)) = (self.runs.get_mut(&run), self.epoch) {
+            let commit = active.commit(epoch, &decision, at, facts);
+            self.queue(commit, Pending { run, epoch, answer, decision, at });
         }
     }
 
@@ -308,28 +330,56 @@ impl Driver {
 
     /// Does what was to be done once the oldest commit is durable.
     fn committed(&mut self, outcome: Outcome, now: Timestamp) {
-        let Some(Pending { run, answer, decision, at }) = self.pending.pop_front() else {
+        let Some(Pending { run, epoch, answer, decision, at }) = self.pending.pop_front() else {
             tracing::error!("the store answered a commit that was not made");
             return;
         };
+        // What was decided under an epoch that has ended concerns nobody here any more but those who wait for it.
+        let is_current = epoch == 0 || self.epoch == Some(epoch);
+        if !(is_current && matches!(outcome, Outcome::Committed)) {
+            let starts = decision.effects.iter().filter(|effect| matches!(effect, Effect::Perform { .. }));
+            starts.for_each(|_| self.admission.release());
+        }
         match outcome {
             Outcome::Committed => {
-                if let (Some(answer), Some(active)) = (answer, self.runs.get(&run)) {
-                    answer.done(active);
-                }
-                self.announce(run, &decision.transitions, at);
-                self.perform(run, &decision.effects, now);
-            }
-            Outcome::Fenced | Outcome::Duplicate => {
-                tracing::warn!(run.id = %run, "another engine has taken over the run");
                 if let Some(answer) = answer {
-                    answer.refuse(Error::Fenced { id: run });
+                    answer.done(self.runs.get(&run).filter(|_| is_current));
                 }
-                self.lose(run, Phase::Fenced);
+                if is_current {
+                    self.announce(run, &decision.transitions, at);
+                    self.perform(run, &decision.effects, now);
+                }
+            }
+            Outcome::Duplicate => {
+                if let Some(answer) = answer {
+                    answer.refuse(NotSubmitted::KeyTaken, Error::Fenced { id: run });
+                }
+                if is_current {
+                    self.lose(run, Phase::Fenced);
+                }
+            }
+            Outcome::Fenced => {
+                if let Some(answer) = answer {
+                    answer.refuse(NotSubmitted::EpochEnded, Error::Fenced { id: run });
+                }
+                if self.is_shared {
+                    self.epoch_ended(epoch, now);
+                } else if is_current {
+                    tracing::error!(run.id = %run, "the database says that another engine owns the run");
+                    self.lose(run, Phase::Fenced);
+                }
             }
             Outcome::Failed(error) => {
                 if let Some(answer) = answer {
-                    answer.refuse(Error::RunLost { id: run, source: error.clone() });
+                    let lost = || Error::RunLost { id: run, source: error.clone() };
+                    answer.refuse(NotSubmitted::Failed(lost()), lost());
+                }
+                if !is_current {
+                    return;
+                }
+                if self.is_shared && error.is_nobodys_fault() {
+                    self.renounce(epoch, &error, now);
+                    return;
                 }
                 if self.runs.contains_key(&run) {
                     tracing::error!(run.id = %run, %error, "the store failed, the run stops until the next start");
@@ -391,7 +441,7 @@ impl Driver {
         for transition in transitions {
             let error = |task: &u32| active.record.errors.get(task).map(|error| (**error).clone());
             let (about, kind) = match transition {
-                Transition::RunStarted { .. } => (None, NoticeKind::RunStarted),
+                Transition::RunStarted => (None, NoticeKind::RunStarted),
                 Transition::RunPaused { .. } => (None, NoticeKind::RunPaused),
                 Transition::RunResumed { .. } => (None, NoticeKind::RunResumed),
                 Transition::RunCancelRequested { .. } => (None, NoticeKind::RunCancelling),
@@ -446,7 +496,7 @@ impl Driver {
     }
 
     /// Reads the histories of those who waited for that workflow.
-    fn load(&mut self, workflow: &Workflow) {
+    pub(super) fn load(&mut self, workflow: &Workflow) {
         if self.stopping != Stopping::No {
             return;
         }
@@ -489,7 +539,7 @@ impl Driver {
             return;
         }
         for (row, events) in runs {
-            let Some(Dormant { phase, asked, .. }) = self.dormant.remove(&row.id) else { continue };
+            let Some(Dormant { phase, asked, closed_in_order, .. }) = self.dormant.remove(&row.id) else { continue };
             let (record, next_sequence) = match history::load(workflow.version.clone(), &row, events) {
                 Ok(loaded) => loaded,
                 Err(error) => {
@@ -500,7 +550,7 @@ impl Driver {
             };
             let runner = workflow.runner.clone();
             let mut active = ActiveRun { record, runner, next_sequence, phase, limit: None };
-            match decide::recover(&mut active.record.run, self.closed_in_order, now) {
+            match decide::recover(&mut active.record.run, closed_in_order, now) {
                 Ok(decision) => {
                     self.runs.insert(row.id, active);
                     self.enact(row.id, decision, now, None);
@@ -554,6 +604,10 @@ impl Driver {
     fn lose(&mut self, run: RunId, phase: Phase) {
         if let Some(active) = self.runs.remove(&run) {
             active.phase.send_replace(phase);
+            // What they still send is discarded.
+            for (_, underway) in self.underway.iter().filter(|(key, _)| key.run == run) {
+                underway.stop.ask();
+            }
         }
     }
 
@@ -577,15 +631,16 @@ impl Driver {
             Stopping::Draining => self.admission.n_running() == 0,
             Stopping::Abandoned => true,
         };
-        nothing_runs && self.pending.is_empty() && self.commits.is_empty()
+        nothing_runs && self.pending.is_empty() && self.commits.is_empty() && !self.takeover.is_underway()
     }
 
     /// Notes that everything is recorded, and closes the store.
     fn close(mut self) -> Stopped {
-        let epoch = self.epoch;
-        if !self.is_incomplete {
-            let noted = self.store.write_blocking("closing", move |connection| epoch_close_in_txn(connection, epoch));
-            if let Err(error) = noted {
+        // Runs that were never gone on with are as unsure as they were.
+        let in_order = !self.is_incomplete && self.dormant.values().all(|dormant| dormant.closed_in_order);
+        if let Some(epoch) = self.epoch {
+            let end = move |connection: &mut store::Connection| store::epoch_end_in_txn(connection, epoch, in_order);
+            if let Err(error) = self.store.write_blocking("closing", end) {
                 tracing::warn!(%error, "the next start will assume that attempts were interrupted");
             }
         }
@@ -596,16 +651,20 @@ impl Driver {
 
 impl Answer {
     /// The commit is durable. The run goes on even if whoever asked has gone.
-    fn done(self, active: &ActiveRun) {
+    fn done(self, active: Option<&ActiveRun>) {
         match self {
-            Self::Submitted(answer) => drop(answer.send(Ok(active.phase.subscribe()))),
+            // Without the run another engine has it by now.
+            Self::Submitted(answer) => {
+                let phase = active.map_or_else(|| watch::channel(Phase::Fenced).1, |active| active.phase.subscribe());
+                drop(answer.send(Ok(phase)));
+            }
             Self::Controlled(answer) => drop(answer.send(Ok(()))),
         }
     }
 
-    fn refuse(self, error: Error) {
+    fn refuse(self, submission: NotSubmitted, error: Error) {
         match self {
-            Self::Submitted(answer) => drop(answer.send(Err(error))),
+            Self::Submitted(answer) => drop(answer.send(Err(submission))),
             Self::Controlled(answer) => drop(answer.send(Err(error))),
         }
     }
@@ -631,7 +690,7 @@ impl ActiveRun {
                     let started_at = self.record.run.started_at();
                     update = Some(RunUpdate { state: *state, started_at, finished_at: Some(at) });
                 }
-                Transition::RunStarted { .. } | Transition::RunPaused { .. } | Transition::RunResumed { .. } => {
+                Transition::RunStarted | Transition::RunPaused { .. } | Transition::RunResumed { .. } => {
                     let finished_at = self.record.run.finished_at();
                     update = Some(RunUpdate { state, started_at: self.record.run.started_at(), finished_at });
                 }
@@ -670,7 +729,7 @@ impl ActiveRun {
             return Ok(Decision { transitions: finished.into(), effects: vec![Effect::Finish] });
         }
         let mut decision = decide::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
-        decision.transitions.insert(0, Transition::RunStarted { by: None });
+        decision.transitions.insert(0, Transition::RunStarted);
         Ok(decision)
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         effect::Actor,
     },
     id::RunId,
-    store::{Error as StoreError, EventRow, Outcome, RunRow},
+    store::{Error as StoreError, EventRow, Outcome, RunRow, TakenOver},
 };
 
 /// Something for the driver to do.
@@ -41,6 +41,16 @@ pub(crate) enum Event {
     Watch { run: RunId, answer: oneshot::Sender<Option<watch::Receiver<Phase>>> },
     /// Somebody wants to look at a run.
     Inspect { run: RunId, answer: oneshot::Sender<Inspected> },
+    /// The engine knows its workflows; answered when the runs that it can go on with are its own.
+    Seek { answer: oneshot::Sender<()> },
+    /// Epochs of other engines are over.
+    Orphaned { epochs: Vec<i64> },
+    /// Runs that were taken over.
+    TakenOver(Result<TakenOver, StoreError>),
+    /// Another engine has ended this epoch.
+    EpochEnded { epoch: i64 },
+    /// There is an epoch in the place of one that has ended.
+    EpochBegun { before: i64, begun: Result<i64, StoreError> },
     /// The engine ends: attempts may finish for so long.
     Stop { grace: Duration },
     /// The store's writer has ended, which it does not do by itself.
@@ -81,7 +91,7 @@ pub(crate) enum Begin {
 }
 
 /// From where a new run takes results.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Derived {
     pub(crate) from: RunId,
     /// `rerun` or `fork`.
@@ -107,7 +117,17 @@ pub(crate) struct Submission {
     /// Only with [`Begin::Now`].
     pub(crate) derived: Option<Derived>,
     /// Told when the submission is durable.
-    pub(crate) answer: oneshot::Sender<Result<watch::Receiver<Phase>, Error>>,
+    pub(crate) answer: oneshot::Sender<Result<watch::Receiver<Phase>, NotSubmitted>>,
+}
+
+/// Why a submission was not accepted; nothing of it is stored.
+#[derive(Debug)]
+pub(crate) enum NotSubmitted {
+    /// Another run has its key.
+    KeyTaken,
+    /// The epoch under which it was to be written has ended. It may be submitted again.
+    EpochEnded,
+    Failed(Error),
 }
 
 /// What those who wait for a run see. When the sender is gone without an end, the engine has shut down.

@@ -18,14 +18,15 @@ use std::{
 use cloacina_workflow::Level;
 use tokio::{
     runtime::{Handle, Runtime},
-    sync::{oneshot, watch},
+    sync::oneshot,
 };
 
 use super::{
-    catalog::{Version, stored_version},
+    catalog::{Catalog, Version, stored_version},
     driver::{Answering, Dormant, Driver, Stopped, Stopping},
-    event::{Event, Phase},
+    event::Event,
     notice::Board,
+    ownership::Takeover,
     runner::Surroundings,
     timer::Timers,
 };
@@ -33,7 +34,7 @@ use crate::{
     Error,
     clock::Clock,
     core::admit::Admission,
-    store::{self, Database, Ownership, RunRow, Store, WorkflowRow},
+    store::{self, Database, Orphan, Sign, Store, TakenOver, WorkflowRow},
 };
 
 /// How long the last handle waits for the engine when it is dropped. Recording what is abandoned takes one commit;
@@ -56,6 +57,10 @@ pub(crate) struct Config {
     pub(crate) n_task_threads: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) board: Board,
+    /// What the engine can run; filled by those who register workflows.
+    pub(crate) catalog: Arc<Catalog>,
+    /// How long the engine counts as alive after it was last heard of.
+    pub(crate) lease: Duration,
 }
 
 /// The handles' side of a running engine; stops it when dropped.
@@ -187,34 +192,45 @@ fn drive(config: Config, ready: oneshot::Sender<Result<Ready, Error>>) {
 }
 
 fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Error> {
-    let Config { database, slots, stop_grace, log_level, n_task_threads, clock, board } = config;
+    let Config { database, slots, stop_grace, log_level, n_task_threads, clock, board, catalog, lease } = config;
+    let is_shared = matches!(database, Database::Postgres(_));
     let answering = Answering { events: events.clone() };
     let answers: store::Answers = Box::new(move |outcomes| {
         // Without a driver nobody waits for the outcomes.
         answering.events.send(Event::Committed(outcomes)).ok();
     });
-    let store = Store::open(store::Options { database, answers })?;
-    let opened = read_unfinished(&store).and_then(|unfinished| Ok((unfinished, task_runtime(n_task_threads, slots)?)));
-    let ((ownership, rows, workflows), tasks) = match opened {
+    let signs_to = events.clone();
+    let signs: store::Signs = Box::new(move |sign| {
+        let event = match sign {
+            Sign::Fenced { epoch } => Event::EpochEnded { epoch },
+            Sign::Orphaned { epochs } => Event::Orphaned { epochs },
+        };
+        // Without a driver nobody owns anything.
+        signs_to.send(event).ok();
+    });
+    let store = Store::open(store::Options { database, answers, signs, lease })?;
+    let opened = begin(&store, lease, is_shared).and_then(|begun| Ok((begun, task_runtime(n_task_threads, slots)?)));
+    let (Begun { epoch, taken, workflows }, tasks) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             store.close();
             return Err(error);
         }
     };
-    store.keep_lease(ownership.epoch);
+    store.keep_lease(epoch);
     let committer = store.committer()?;
-    let dormant = rows.into_iter().map(|row| {
-        let dormant = Dormant { is_loading: false, phase: watch::Sender::new(Phase::Active), row, asked: Vec::new() };
-        (dormant.row.id, dormant)
-    });
+    let dormant =
+        taken.runs.into_iter().map(|Orphan { row, closed_in_order }| (row.id, Dormant::new(row, closed_in_order)));
     let (logs, is_stopping) = (store.logs(), AtomicBool::new(false));
     let driver = Driver {
         surroundings: Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping }),
         store,
         committer: Some(committer),
-        epoch: ownership.epoch,
-        closed_in_order: ownership.closed_in_order,
+        epoch: Some(epoch),
+        is_shared,
+        lease,
+        takeover: Takeover::default(),
+        catalog,
         runs: HashMap::new(),
         dormant: dormant.collect(),
         versions: versions(workflows),
@@ -231,15 +247,26 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
     Ok((driver, tasks))
 }
 
-/// Takes over the unfinished runs, with the workflows that they are pinned to.
-fn read_unfinished(store: &Store) -> Result<(Ownership, Vec<RunRow>, Vec<WorkflowRow>), Error> {
-    let (ownership, rows, workflows) = store.write_blocking("taking over runs", |connection| {
-        let ownership = store::epoch_begin_in_txn(connection)?;
-        let rows = store::run_take_over(connection, ownership.epoch)?;
+/// What an engine begins with.
+struct Begun {
+    epoch: i64,
+    taken: TakenOver,
+    workflows: Vec<WorkflowRow>,
+}
+
+/// Begins an epoch. The engine of a file takes over every unfinished run; one of several takes over what it can run,
+/// once it knows its workflows.
+fn begin(store: &Store, lease: Duration, is_shared: bool) -> Result<Begun, Error> {
+    let (epoch, taken, workflows) = store.write_blocking("taking over runs", move |connection| {
+        let epoch = store::epoch_begin_in_txn(connection, lease, None)?;
+        let taken = match is_shared {
+            true => Ok(TakenOver::default()),
+            false => store::run_take_over(connection, epoch, &mut |_| true)?,
+        };
         let workflows = store::workflow_list(connection)?;
-        Ok((ownership, rows, workflows))
+        Ok((epoch, taken, workflows))
     })?;
-    Ok((ownership, rows?, workflows?))
+    Ok(Begun { epoch, taken: taken?, workflows: workflows? })
 }
 
 /// The runtime for compiled-in tasks; not the program's, so that a task that blocks delays tasks only.

@@ -27,6 +27,7 @@ mod history;
 mod launch;
 mod log;
 mod notice;
+mod ownership;
 mod packaged;
 mod report;
 mod runner;
@@ -40,7 +41,7 @@ pub(crate) use self::{
     active::RunRecord,
     catalog::{Catalog, PlanError, Unresolved, Version, Workflow, plan, stored_version},
     embedded::EmbeddedRunner,
-    event::{Action, Begin, Derived, Event, Inspected, Phase, Submission},
+    event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Phase, Submission},
     history::{input_payload, load, records, reused_row},
     launch::{Config, Engine, launch},
     notice::Board,

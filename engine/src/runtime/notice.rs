@@ -4,7 +4,10 @@
 //! never slows the engine: each listener has room for a bounded number of notices, and one that falls behind loses
 //! the oldest and is told how many.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use cloacina_workflow::{Level, TaskError, Timestamp};
 use tokio::sync::broadcast;
@@ -113,7 +116,8 @@ pub enum NoticeKind {
 /// A listener's notices; made by `Engine::subscribe`.
 #[derive(Debug)]
 pub struct Notices {
-    receiver: broadcast::Receiver<Notice>,
+    /// Gone once the engine has shut down.
+    receiver: Option<broadcast::Receiver<Option<Notice>>>,
     n_dropped: u64,
 }
 
@@ -121,21 +125,10 @@ impl Notices {
     /// The next notice; `None` when the engine has shut down.
     pub async fn next(&mut self) -> Option<Notice> {
         loop {
-            match self.receiver.recv().await {
-                Ok(notice) => return Some(notice),
+            match self.receiver.as_mut()?.recv().await {
+                Ok(Some(notice)) => return Some(notice),
                 Err(broadcast::error::RecvError::Lagged(n_dropped)) => self.n_dropped += n_dropped,
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
-
-    /// A notice that is there already; none if there is none.
-    pub(crate) fn try_next(&mut self) -> Option<Notice> {
-        loop {
-            match self.receiver.try_recv() {
-                Ok(notice) => return Some(notice),
-                Err(broadcast::error::TryRecvError::Lagged(n_dropped)) => self.n_dropped += n_dropped,
-                Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => return None,
+                Ok(None) | Err(broadcast::error::RecvError::Closed) => self.receiver = None,
             }
         }
     }
@@ -150,16 +143,28 @@ impl Notices {
 /// Where notices are put up.
 #[derive(Clone, Debug)]
 pub(crate) struct Board {
-    sender: broadcast::Sender<Notice>,
+    /// `None` is the last of all.
+    sender: broadcast::Sender<Option<Notice>>,
+    is_closed: Arc<AtomicBool>,
 }
 
 impl Board {
     pub(crate) fn new() -> Self {
-        Self { sender: broadcast::Sender::new(NOTICES_MAX) }
+        Self { sender: broadcast::Sender::new(NOTICES_MAX), is_closed: Arc::default() }
     }
 
     pub(crate) fn subscribe(&self) -> Notices {
-        Notices { receiver: self.sender.subscribe(), n_dropped: 0 }
+        let receiver = self.sender.subscribe();
+        // Asked after subscribing, so whoever is not told here is told by the last notice.
+        let is_closed = self.is_closed.load(Ordering::SeqCst);
+        Notices { receiver: (!is_closed).then_some(receiver), n_dropped: 0 }
+    }
+
+    /// Tells all listeners that nothing follows.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        // There may be no listener.
+        self.sender.send(None).ok();
     }
 
     /// Whether anyone listens; if not, notices need not even be made.
@@ -170,7 +175,7 @@ impl Board {
     pub(crate) fn put(&self, notice: Notice) {
         if self.is_watched() {
             // The last listener may have left just now.
-            self.sender.send(notice).ok();
+            self.sender.send(Some(notice)).ok();
         }
     }
 }

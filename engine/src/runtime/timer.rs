@@ -12,6 +12,8 @@ use crate::id::RunId;
 pub(super) enum Timer {
     /// Attempts have had their time to finish.
     ShutdownDeadline,
+    /// It is time to try again to begin an epoch in the place of that one.
+    EpochDue { before: i64 },
     /// The attempt has used up its time.
     AttemptDeadline(AttemptKey),
     /// The attempt was asked to stop and has had its time to do so.
@@ -38,6 +40,11 @@ impl Timers {
     /// Takes back what [`Self::set`] did, so that nothing wakes up for it.
     pub(super) fn unset(&mut self, at: Timestamp, timer: Timer) {
         self.due.remove(&(at, timer));
+    }
+
+    /// Takes back all others.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Timer) -> bool) {
+        self.due.retain(|(_, timer)| keep(timer));
     }
 
     /// When the earliest timer is due.

@@ -1,7 +1,7 @@
 //! How commits are written to PostgreSQL: whole groups as arrays, a handful of statements for any number of rows.
 //!
 //! - The owners' rows are locked first, for sharing: whoever takes over waits until this transaction has ended, and
-//!   whoever was taken over from finds no row and is fenced. One lock serves all runs of an engine.
+//!   whoever was taken over from finds that its epoch has ended and is fenced. One lock serves all runs of an engine.
 //! - All statements are fragments with a static id, so that each is prepared once for each connection.
 //! - Rows that exist already are counted, not raised. A group of several commits is then refused as a whole, so that
 //!   the writer halves it; only a commit by itself can be told that it is a duplicate.
@@ -209,8 +209,8 @@ impl QueryFragment<Pg> for LockOwners {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("SELECT epoch FROM owner WHERE epoch = ANY(");
         out.push_bind_param::<Array<BigInt>, _>(&self.epochs)?;
-        // Renewing a lease does not wait for this lock; removing the row does.
-        out.push_sql(") ORDER BY epoch FOR KEY SHARE");
+        // Renewing a lease does not wait for this lock; ending the epoch does.
+        out.push_sql(") AND ended IS NULL ORDER BY epoch FOR KEY SHARE");
         Ok(())
     }
 }

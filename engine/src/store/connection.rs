@@ -3,7 +3,7 @@
 //! `synchronous=FULL` in WAL mode, and `synchronous_commit=on`, mean that a transaction is on the disk before its
 //! COMMIT returns.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use diesel::{
     Connection as _, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
@@ -18,8 +18,9 @@ use super::{
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// The writer's: creates the file, keeps it durable.
-    Write,
+    /// The writer's: creates the file, keeps it durable. On a server, a transaction of an engine that stopped in its
+    /// middle is over when its lease is, so that it is in nobody's way for longer.
+    Write { lease: Duration },
     /// A reader's: cannot change anything.
     Read,
 }
@@ -59,7 +60,7 @@ fn open_file(path: &Path, access: Access) -> Result<SqliteConnection, Error> {
     let failed = |source| Error::from_diesel("opening the database", source);
     connection.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_WAIT_MS};")).map_err(failed)?;
     let pragmas = match access {
-        Access::Write => format!(
+        Access::Write { .. } => format!(
             "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
              PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA cache_size = -{CACHE_KIB}; \
              PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"
@@ -80,9 +81,11 @@ fn open_server(database: &Database, server: &Server, access: Access) -> Result<P
     // A server may have been told to acknowledge before the disk has it; that is not what a store promises. What it
     // says is sorted by its words, so these must not depend on the server's language where that can be chosen.
     let settings = match access {
-        Access::Write => format!(
+        Access::Write { lease } => format!(
             "SET synchronous_commit = on; SET lock_timeout = {BUSY_WAIT_MS}; \
-             SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+             SET idle_in_transaction_session_timeout = {}; \
+             SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;",
+            lease.as_millis()
         ),
         Access::Read => "SET default_transaction_read_only = on;".to_owned(),
     };

@@ -180,7 +180,7 @@ impl Error {
     }
 
     /// Whether everybody else would have got it in the same way: the database cannot be written by anyone now.
-    pub(super) fn is_nobodys_fault(&self) -> bool {
+    pub(crate) fn is_nobodys_fault(&self) -> bool {
         matches!(self, Self::Busy { .. } | Self::Unavailable { .. })
     }
 

@@ -5,20 +5,20 @@
 
 use std::{
     fmt,
-    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
         mpsc::{self, Sender},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use diesel::QueryResult;
 use tokio::sync::oneshot;
 
 use super::{
-    Answers, Commit, Connection, Error,
+    Answers, Commit, Connection, Error, LEASE_DEFAULT, Signs,
     connection::{self, Access},
     database::Database,
     lock::Lock,
@@ -32,6 +32,16 @@ use super::{
 pub(crate) struct Options {
     pub(crate) database: Database,
     pub(crate) answers: Answers,
+    pub(crate) signs: Signs,
+    /// How long this engine counts as alive after it was last heard of.
+    pub(crate) lease: Duration,
+}
+
+impl Options {
+    /// A store whose owners nobody asks about.
+    pub(crate) fn new(database: Database, answers: Answers) -> Self {
+        Self { database, answers, signs: Box::new(|_| {}), lease: LEASE_DEFAULT }
+    }
 }
 
 /// A cheap handle to the store. Clones share its threads; whoever closes it closes it for all.
@@ -65,18 +75,18 @@ impl Store {
     /// [`Error::Locked`] if another engine has the file; otherwise whatever keeps the database from being used.
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
         const NAME: &str = "cloacina-writer";
-        let Options { database, answers } = options;
+        let database = options.database.clone();
         let lock = match &database {
             Database::Sqlite(path) => Some(Lock::take(path)?),
             Database::Postgres(_) => None,
         };
-        let mut connection = connection::open(&database, Access::Write)?;
+        let mut connection = connection::open(&database, Access::Write { lease: options.lease })?;
         migrate::run(&mut connection, &database)?;
         let name = database.name();
         let epoch = Arc::new(AtomicI64::new(0));
         let (commands, queue) = mpsc::channel();
         let logs = LogQueue::new(commands.clone());
-        let writer = Writer::new(database.clone(), connection, answers, Arc::clone(&epoch), logs.clone());
+        let writer = Writer::new(options, connection, Arc::clone(&epoch), logs.clone());
         let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.serve(&queue));
         let mut threads = vec![spawned.map_err(|source| Error::Thread { name: NAME, source })?];
         let (readers, reader_threads) = Readers::start(&database)?;
@@ -90,13 +100,7 @@ impl Store {
         &self.shared.name
     }
 
-    /// Tells other processes where this engine's socket is; nothing on a server, whose engines have none.
-    pub(crate) fn note_socket(&self, socket: &Path) -> Result<(), Error> {
-        let noted = self.with_open(|open| open.lock.as_ref().map_or(Ok(()), |lock| lock.note_socket(socket)))?;
-        noted.map_err(|source| Error::LockFile { path: socket.to_owned(), source })
-    }
-
-    /// Renews the lease of that epoch from now on, for as long as the store is open.
+    /// Renews the lease of that epoch from now on, for as long as the store is open; none with 0.
     pub(crate) fn keep_lease(&self, epoch: i64) {
         self.shared.epoch.store(epoch, Ordering::Relaxed);
     }
@@ -137,6 +141,20 @@ impl Store {
         self.write_job(doing, change)?.blocking_recv().map_err(|_| Error::Closed)?
     }
 
+    /// As [`Self::write`], without waiting: what came of it is told on the writer's thread, which must not be blocked.
+    pub(crate) fn write_detached<T, F>(
+        &self,
+        doing: &'static str,
+        change: F,
+        then: impl FnOnce(Result<T, Error>) + Send + 'static,
+    ) -> Result<(), Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        self.queue_job(doing, change, Box::new(then))
+    }
+
     /// Runs a query on a connection that can only read.
     pub(crate) async fn read<T, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
     where
@@ -173,9 +191,18 @@ impl Store {
         F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
-        let job = Change { doing, change, value: None, answer: Some(answer) };
-        self.with_open(|open| open.commands.send(Command::Job(Box::new(job))))?.map_err(|_| Error::Closed)?;
+        // Whoever asked may have stopped waiting; the change is durable all the same.
+        self.queue_job(doing, change, Box::new(|result| drop(answer.send(result))))?;
         Ok(result)
+    }
+
+    fn queue_job<T, F>(&self, doing: &'static str, change: F, answer: Answer<T>) -> Result<(), Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        let job = Change { doing, change, value: None, answer: Some(answer) };
+        self.with_open(|open| open.commands.send(Command::Job(Box::new(job))))?.map_err(|_| Error::Closed)
     }
 
     fn with_open<T>(&self, with: impl FnOnce(&Open) -> T) -> Result<T, Error> {
@@ -201,8 +228,10 @@ struct Change<T, F> {
     doing: &'static str,
     change: F,
     value: Option<T>,
-    answer: Option<oneshot::Sender<Result<T, Error>>>,
+    answer: Option<Answer<T>>,
 }
+
+type Answer<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 
 impl<T, F> Job for Change<T, F>
 where
@@ -221,8 +250,7 @@ where
             (Err(error), _) => Err(Error::Change { doing: self.doing, source: error }),
         };
         if let Some(answer) = self.answer.take() {
-            // Whoever asked may have stopped waiting; the change is durable all the same.
-            answer.send(result).ok();
+            answer(result);
         }
     }
 }

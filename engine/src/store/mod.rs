@@ -10,7 +10,8 @@
 //! - **Once**: an attempt has one end; a second one changes nothing.
 //! - **Stopped**: after a commit of a run failed, later commits of that run are refused, so no history has a hole.
 //! - **Owned**: on a server several engines share a database. Each has an epoch with a lease; once that is over,
-//!   another takes the runs over, and whatever the first still commits is fenced.
+//!   another takes the runs over, and whatever the first still commits is fenced. The writer keeps the lease and gives
+//!   a [`Sign`] when it is lost, or when somebody else's is.
 //! - Expected conflicts are outcomes. An error of one commit never reaches the strangers in its group.
 //!
 //! The store decides nothing about runs; it writes what the core decided. Methods are named noun first.
@@ -24,12 +25,14 @@ mod dialect;
 mod error;
 mod event;
 mod handle;
+mod lease;
 mod lock;
 mod log;
 mod log_queue;
 mod migrate;
 mod owner;
 mod package;
+mod process;
 mod reader;
 mod reconnect;
 mod row;
@@ -52,17 +55,19 @@ pub(crate) use self::{
     commit::{Commit, NewRun, Outcome, RunUpdate},
     database::Database,
     dialect::AnyConnection as Connection,
-    event::{EventRow, Kind, event_list, event_list_from},
+    event::{EventRow, Kind, event_list},
     handle::{Committer, Options, Store},
-    lock::socket_find,
+    lease::{Sign, Signs},
     log::{LogRow, LogSearch, log_list},
     log_queue::{Full, LogQueue},
-    owner::{Ownership, epoch_begin_in_txn, epoch_close_in_txn},
+    owner::{LEASE_DEFAULT, epoch_begin_in_txn, epoch_end_in_txn},
     package::{
         PackageRegistered, PackageRow, PackageUnregistered, package_list, package_register_in_txn,
         package_unregister_in_txn,
     },
-    run::{RunRow, run_by_key, run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over},
+    run::{
+        Orphan, RunRow, TakenOver, run_by_key, run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over,
+    },
     view::{RunSearch, engine_find, run_count_completed, run_search, view_open},
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list},
     writer::Answers,

@@ -1,89 +1,194 @@
 //! The table of owners: which engines there are, by their epochs, and until when each may be trusted to live.
 //!
-//! - A file has one engine, which holds the lock of the file; every other row is of one that ended out of order.
-//! - A server has any number. Each renews its lease; when that has run out, whoever sees it removes the row. Commits
-//!   lock the row for sharing, so nothing is taken over while a commit of its owner is on its way.
+//! - A file has one engine, which holds the lock of the file; every other row is of one that is there no more.
+//! - A server has any number. Each renews its lease; when that has run out, or when its process is provably gone, whoever
+//!   sees it marks the row as ended. That is for good: a commit or a renewal under an epoch that has ended is refused.
+//! - Commits lock the row of their owner for sharing, and ending it takes the lock for itself: nothing is taken over
+//!   while a commit of its owner is on its way. Nobody waits for that lock; who is busy is ended the next time.
 //! - Leases are reckoned by the server's clock alone, so the clocks of the engines' machines do not matter.
-//! - Beginning and taking over are done by one engine at a time.
+
+use std::time::Duration;
 
 use diesel::{
-    ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl,
+    BoolExpressionMethods, ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, QueryableByName,
+    RunQueryDsl,
     dsl::sql,
-    sql_types::{BigInt, Nullable},
+    sql_query,
+    sql_types::{Array, BigInt, Nullable},
 };
 
 use super::{
     Connection,
-    schema::{owner, setting},
+    process::Process,
+    schema::{owner, run, setting},
 };
 
 /// The epoch that was given out last.
 const EPOCH: &str = "engine_epoch";
 
-/// How long an engine counts as alive after it was last heard of. Renewed three times as often.
-pub(crate) const LEASE: std::time::Duration = std::time::Duration::from_secs(15);
+/// How long an engine counts as alive after it was last heard of, unless told otherwise.
+pub(crate) const LEASE_DEFAULT: Duration = Duration::from_secs(15);
 
-/// The ownership that a starting engine has.
+/// So many times in a lease the engine says that it lives, each time with one query.
+pub(crate) const PERIODS_OF_LEASE: u32 = 3;
+
+/// An engine whose runs may be taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ownership {
-    /// Higher than that of any engine before.
-    pub(crate) epoch: i64,
-    /// Whether every engine whose runs are taken over ended all its attempts and said so. If not, some may have been
-    /// running.
-    pub(crate) closed_in_order: bool,
+pub(super) struct EndedOwner {
+    pub(super) epoch: i64,
+    /// Whether it ended all its attempts and said so. If not, some may have been running.
+    pub(super) closed_in_order: bool,
 }
 
-/// Begins a new epoch and ends those of dead engines. Must be called in a transaction of the writer.
-pub(crate) fn epoch_begin_in_txn(connection: &mut Connection) -> QueryResult<Ownership> {
+/// What an engine is told when it says that it lives.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Renewal {
+    /// Whether the lease was prolonged. If not, another engine has ended this epoch.
+    pub(super) is_owner: bool,
+    /// Other epochs that have ended, or whose lease has.
+    pub(super) ended: Vec<i64>,
+}
+
+/// Begins a new epoch, higher than any before, and ends the one that it takes the place of. Must be called in a
+/// transaction of the writer.
+pub(crate) fn epoch_begin_in_txn(
+    connection: &mut Connection,
+    lease: Duration,
+    instead_of: Option<i64>,
+) -> QueryResult<i64> {
     let epoch = lock_epoch(connection)?.unwrap_or(0) + 1;
     let value = epoch.to_string();
     diesel::update(setting::table.find(EPOCH)).set(setting::value.eq(&value)).execute(connection)?;
-    let n_dead = owner_remove_dead(connection, epoch)?;
+    if let Some(before) = instead_of {
+        epoch_end_in_txn(connection, before, false)?;
+    }
+    let now = now(connection)?;
     let lease_until = match connection {
         Connection::Sqlite(_) => None,
-        Connection::Postgres(_) => Some(lease_end(connection)?),
+        Connection::Postgres(_) => Some(now + micros(lease)),
     };
+    let Process { pid, host, machine, began } = Process::this();
     diesel::insert_into(owner::table)
-        .values((owner::epoch.eq(epoch), owner::lease_until.eq(lease_until)))
+        .values((
+            owner::epoch.eq(epoch),
+            owner::lease_until.eq(lease_until),
+            owner::started_at.eq(now),
+            owner::host.eq(host),
+            owner::pid.eq(pid),
+            owner::machine.eq(machine),
+            owner::process_began.eq(began),
+        ))
         .execute(connection)?;
-    Ok(Ownership { epoch, closed_in_order: n_dead == 0 })
+    adopt_strangers(connection)?;
+    Ok(epoch)
 }
 
-/// Notes that no attempt of that epoch is left without an end or an interruption in the history.
-pub(crate) fn epoch_close_in_txn(connection: &mut Connection, epoch: i64) -> QueryResult<()> {
-    diesel::delete(owner::table.filter(owner::epoch.eq(epoch))).execute(connection)?;
-    Ok(())
+/// Ends an epoch by its own engine's will. `in_order` says that no attempt of it is left without an end or an
+/// interruption in the history.
+pub(crate) fn epoch_end_in_txn(connection: &mut Connection, epoch: i64, in_order: bool) -> QueryResult<()> {
+    let ended = if in_order { CLOSED } else { DEAD };
+    let mine = owner::table.filter(owner::epoch.eq(epoch)).filter(owner::ended.is_null());
+    diesel::update(mine).set(owner::ended.eq(ended)).execute(connection)?;
+    owner_remove_idle(connection, &[epoch])
 }
 
-/// Prolongs the lease of that epoch. Says `false` if it is too late: another engine has taken over.
-pub(crate) fn owner_renew_in_txn(connection: &mut Connection, epoch: i64) -> QueryResult<bool> {
-    if matches!(connection, Connection::Sqlite(_)) {
-        return Ok(true);
+/// Prolongs the lease of that epoch and looks for engines that are there no more, in one query.
+pub(super) fn owner_renew(connection: &mut PgConnection, epoch: i64, lease: Duration) -> QueryResult<Renewal> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        n_renewed: i64,
+        #[diesel(sql_type = Array<BigInt>)]
+        ended: Vec<i64>,
     }
-    let lease_until = lease_end(connection)?;
-    let mine = owner::table.filter(owner::epoch.eq(epoch));
-    Ok(diesel::update(mine).set(owner::lease_until.eq(lease_until)).execute(connection)? == 1)
+    let lease = micros(lease);
+    let query = format!(
+        "WITH mine AS (UPDATE owner SET lease_until = {NOW} + {lease} WHERE epoch = {epoch} AND ended IS NULL \
+         RETURNING epoch) SELECT (SELECT count(*) FROM mine) AS n_renewed, \
+         coalesce(array_agg(epoch), ARRAY[]::bigint[]) AS ended FROM owner \
+         WHERE epoch <> {epoch} AND (ended IS NOT NULL OR lease_until < {NOW})"
+    );
+    let Row { n_renewed, ended } = sql_query(query).get_result(connection)?;
+    Ok(Renewal { is_owner: n_renewed == 1, ended })
 }
 
-/// Removes the engines that are dead and returns how many there were. On a file that is everyone else.
-pub(super) fn owner_remove_dead(connection: &mut Connection, epoch: i64) -> QueryResult<usize> {
+/// Marks every other engine that is there no more as ended, for good, and returns those that have ended. Nobody else
+/// can take their runs over before the transaction ends.
+pub(super) fn owner_end_in_txn(connection: &mut Connection, epoch: i64) -> QueryResult<Vec<EndedOwner>> {
     let others = owner::table.filter(owner::epoch.ne(epoch));
-    match connection {
-        Connection::Sqlite(connection) => diesel::delete(others).execute(connection),
+    let rows: Vec<(i64, Option<String>)> = match connection {
+        Connection::Sqlite(connection) => others.select((owner::epoch, owner::ended)).load(connection)?,
         Connection::Postgres(connection) => {
-            let now = sql::<Nullable<BigInt>>(NOW);
-            diesel::delete(others.filter(owner::lease_until.lt(now))).execute(connection)
+            let gone = owner_list_gone(connection)?;
+            let lease_is_over = owner::lease_until.lt(sql::<Nullable<BigInt>>(NOW));
+            others
+                .filter(owner::ended.is_not_null().or(lease_is_over).or(owner::epoch.eq_any(gone)))
+                .select((owner::epoch, owner::ended))
+                .for_update()
+                .skip_locked()
+                .load(connection)?
         }
-    }
+    };
+    let epochs: Vec<i64> = rows.iter().map(|(epoch, _)| *epoch).collect();
+    let unmarked = owner::table.filter(owner::epoch.eq_any(epochs)).filter(owner::ended.is_null());
+    diesel::update(unmarked).set(owner::ended.eq(DEAD)).execute(connection)?;
+    let ended =
+        |(epoch, ended): (i64, Option<String>)| EndedOwner { epoch, closed_in_order: ended.as_deref() == Some(CLOSED) };
+    Ok(rows.into_iter().map(ended).collect())
+}
+
+/// Removes those of the epochs, all of which have ended, of which no run is unfinished.
+pub(super) fn owner_remove_idle(connection: &mut Connection, epochs: &[i64]) -> QueryResult<()> {
+    let needed: Vec<i64> = run::table
+        .filter(run::finished_at.is_null())
+        .filter(run::owner_epoch.eq_any(epochs))
+        .select(run::owner_epoch)
+        .distinct()
+        .load(connection)?;
+    let idle: Vec<i64> = epochs.iter().copied().filter(|epoch| !needed.contains(epoch)).collect();
+    diesel::delete(owner::table.filter(owner::epoch.eq_any(idle))).execute(connection)?;
+    Ok(())
 }
 
 /// How many engines were heard of within their leases.
 pub(super) fn owner_count_alive(connection: &mut Connection) -> QueryResult<i64> {
-    owner::table.filter(owner::lease_until.gt(sql::<Nullable<BigInt>>(NOW))).count().get_result(connection)
+    let alive = owner::table.filter(owner::ended.is_null());
+    alive.filter(owner::lease_until.gt(sql::<Nullable<BigInt>>(NOW))).count().get_result(connection)
 }
 
-/// The last epoch, if there has been one. Until the transaction ends nobody else can begin an epoch or take over.
-pub(super) fn lock_epoch(connection: &mut Connection) -> QueryResult<Option<i64>> {
+/// Engines of this machine that have not ended, but whose processes have.
+fn owner_list_gone(connection: &mut PgConnection) -> QueryResult<Vec<i64>> {
+    let this = Process::this();
+    let rows: Vec<(i64, Option<i64>, Option<i64>)> = owner::table
+        .filter(owner::ended.is_null())
+        .filter(owner::machine.eq(&this.machine))
+        .select((owner::epoch, owner::pid, owner::process_began))
+        .load(connection)?;
+    let gone = rows.into_iter().filter(|(_, pid, began)| {
+        pid.is_some_and(|pid| Process { pid, began: *began, host: None, machine: this.machine.clone() }.is_gone())
+    });
+    Ok(gone.map(|(epoch, ..)| epoch).collect())
+}
+
+/// Gives a row to epochs that have unfinished runs and no row: before version 0004 of the schema it was removed when an
+/// engine closed in order.
+fn adopt_strangers(connection: &mut Connection) -> QueryResult<()> {
+    let known: Vec<i64> = owner::table.select(owner::epoch).load(connection)?;
+    let strangers: Vec<i64> = run::table
+        .filter(run::finished_at.is_null())
+        .filter(run::owner_epoch.ne_all(known))
+        .select(run::owner_epoch)
+        .distinct()
+        .load(connection)?;
+    for epoch in strangers {
+        let row = (owner::epoch.eq(epoch), owner::lease_until.eq(0), owner::ended.eq(CLOSED));
+        diesel::insert_into(owner::table).values(row).execute(connection)?;
+    }
+    Ok(())
+}
+
+/// The last epoch, if there has been one. Until the transaction ends nobody else can begin an epoch.
+fn lock_epoch(connection: &mut Connection) -> QueryResult<Option<i64>> {
     let row = (setting::name.eq(EPOCH), setting::value.eq("0"));
     let insert = diesel::insert_into(setting::table).values(row);
     let value: Option<String> = match connection {
@@ -99,10 +204,21 @@ pub(super) fn lock_epoch(connection: &mut Connection) -> QueryResult<Option<i64>
     Ok(value.and_then(|value| value.parse().ok()))
 }
 
+/// How an owner ended, as the column has it.
+const CLOSED: &str = "closed";
+const DEAD: &str = "dead";
+
 /// The server's time in microseconds.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
-fn lease_end(connection: &mut Connection) -> QueryResult<i64> {
-    let now: i64 = diesel::select(sql::<BigInt>(NOW)).get_result(connection)?;
-    Ok(now + i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX))
+fn now(connection: &mut Connection) -> QueryResult<i64> {
+    let now = match connection {
+        Connection::Sqlite(_) => "CAST(strftime('%s', 'now') AS INTEGER) * 1000000",
+        Connection::Postgres(_) => NOW,
+    };
+    diesel::select(sql::<BigInt>(now)).get_result(connection)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,9 @@
-//! The table of runs: listing them, and taking over the unfinished ones at start.
+//! The table of runs: listing them, and taking over those whose engine is there no more.
 //!
-//! A run belongs to the epoch that stands in its row. Only taking over changes that, and only once the owner is gone.
+//! A run belongs to the epoch that stands in its row. Only taking over changes that, and only once that epoch has ended.
 //! States are changed by commits alone.
+
+use std::collections::BTreeSet;
 
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
@@ -9,7 +11,8 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQue
 use super::{
     Connection, Error, owner,
     row::{micros, run_id, state, timestamp, workflow_id},
-    schema::{self, run},
+    schema::run,
+    workflow::{WorkflowRow, workflow_list_some},
 };
 use crate::{
     core::run::State,
@@ -25,6 +28,25 @@ pub(crate) struct RunRow {
     pub(crate) created_at: Timestamp,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
+}
+
+/// A run that was taken over.
+#[derive(Debug)]
+pub(crate) struct Orphan {
+    pub(crate) row: RunRow,
+    /// Whether its engine left no attempt without an end. If not, some may have been running.
+    pub(crate) closed_in_order: bool,
+}
+
+/// What taking over brought.
+#[derive(Debug, Default)]
+pub(crate) struct TakenOver {
+    /// Oldest first.
+    pub(crate) runs: Vec<Orphan>,
+    /// What those runs are pinned to.
+    pub(crate) workflows: Vec<WorkflowRow>,
+    /// The epochs that had ended.
+    pub(crate) ended: Vec<i64>,
 }
 
 pub(super) type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>);
@@ -52,16 +74,38 @@ pub(crate) fn run_list(
     Ok(rows.into_iter().map(from_columns).collect())
 }
 
-/// Makes that epoch the owner of all unfinished runs whose engine is gone, and returns those, oldest first. Must be
+/// Makes that epoch the owner of the unfinished runs whose engine is there no more and whose workflow is wanted. Must be
 /// called in a transaction of the writer.
-pub(crate) fn run_take_over(connection: &mut Connection, epoch: i64) -> QueryResult<Result<Vec<RunRow>, Error>> {
-    owner::lock_epoch(connection)?;
-    owner::owner_remove_dead(connection, epoch)?;
-    let alive: Vec<i64> = schema::owner::table.select(schema::owner::epoch).load(connection)?;
-    let orphans = run::table.filter(run::finished_at.is_null()).filter(run::owner_epoch.ne_all(alive));
-    let rows: Vec<Columns> = orphans.clone().order(run::id).select(COLUMNS).load(connection)?;
-    diesel::update(orphans).set(run::owner_epoch.eq(epoch)).execute(connection)?;
-    Ok(rows.into_iter().map(from_columns).collect())
+///
+/// Of several engines that try, one gets each run: the rows of the owners that have ended are locked meanwhile. Runs of
+/// other workflows stay as they are, for an engine that has their code.
+pub(crate) fn run_take_over(
+    connection: &mut Connection,
+    epoch: i64,
+    is_wanted: &mut dyn FnMut(&WorkflowRow) -> bool,
+) -> QueryResult<Result<TakenOver, Error>> {
+    let ended = owner::owner_end_in_txn(connection, epoch)?;
+    let epochs: Vec<i64> = ended.iter().map(|owner| owner.epoch).collect();
+    if epochs.is_empty() {
+        return Ok(Ok(TakenOver::default()));
+    }
+    let orphaned = || run::table.filter(run::finished_at.is_null()).filter(run::owner_epoch.eq_any(epochs.clone()));
+    let rows: Vec<(i64, Columns)> = orphaned().order(run::id).select((run::owner_epoch, COLUMNS)).load(connection)?;
+    let ids: BTreeSet<Vec<u8>> = rows.iter().map(|(_, columns)| columns.1.clone()).collect();
+    let workflows = match workflow_list_some(connection, ids)? {
+        Ok(workflows) => workflows.into_iter().filter(is_wanted).collect::<Vec<_>>(),
+        Err(error) => return Ok(Err(error)),
+    };
+    let wanted: Vec<Vec<u8>> = workflows.iter().map(|row| row.id.as_bytes().to_vec()).collect();
+    diesel::update(orphaned().filter(run::workflow.eq_any(wanted.clone())))
+        .set(run::owner_epoch.eq(epoch))
+        .execute(connection)?;
+    owner::owner_remove_idle(connection, &epochs)?;
+    let in_order = |epoch| ended.iter().any(|owner| owner.epoch == epoch && owner.closed_in_order);
+    let taken = rows.into_iter().filter(|(_, columns)| wanted.contains(&columns.1));
+    let runs =
+        taken.map(|(epoch, columns)| Ok(Orphan { row: from_columns(columns)?, closed_in_order: in_order(epoch) }));
+    Ok(runs.collect::<Result<_, _>>().map(|runs| TakenOver { runs, workflows, ended: epochs }))
 }
 
 /// The newest runs that failed and that nobody dismissed, newest first.

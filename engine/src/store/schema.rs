@@ -15,6 +15,25 @@ table! {
     owner (epoch) {
         epoch -> BigInt,
         lease_until -> Nullable<BigInt>,
+        ended -> Nullable<Text>,
+        started_at -> Nullable<BigInt>,
+        host -> Nullable<Text>,
+        pid -> Nullable<BigInt>,
+        machine -> Nullable<Text>,
+        process_began -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    request (id) {
+        id -> Binary,
+        run -> Binary,
+        owner_epoch -> BigInt,
+        action -> Text,
+        task -> Nullable<Text>,
+        actor -> Text,
+        asked_at -> BigInt,
+        answer -> Nullable<Text>,
     }
 }
 

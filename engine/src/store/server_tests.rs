@@ -8,12 +8,13 @@ use std::{collections::HashSet, sync::mpsc, thread};
 use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, dsl::sql, sql_types};
 
 use super::{
-    Connection, Database, Error, Kind, Options, Outcome, Store,
+    Connection, Database, Error, Kind, LEASE_DEFAULT, Options, Outcome, Store,
     connection::{self, Access},
-    owner::owner_renew_in_txn,
+    owner::{Renewal, owner_renew},
+    process::Process,
     reconnect::{Fate, Transaction},
     testing::TestDatabase,
-    tests::{Fixture, completed, names, now},
+    tests::{Fixture, begin, completed, names, now, take_over},
 };
 use crate::id::RunId;
 
@@ -31,21 +32,13 @@ impl Second {
     fn open(fixture: &Fixture) -> Self {
         let (outcome, outcomes) = mpsc::channel();
         let answers = Box::new(move |outcomes| outcome.send(outcomes).unwrap());
-        let store = Store::open(Options { database: fixture.database.database.clone(), answers }).unwrap();
+        let store = Store::open(Options::new(fixture.database.database.clone(), answers)).unwrap();
         Self { store, outcomes }
     }
 
     fn take_over(&self) -> (i64, Vec<RunId>) {
-        Self::take_over_with(&self.store)
-    }
-
-    fn take_over_with(store: &Store) -> (i64, Vec<RunId>) {
-        let take = |connection: &mut Connection| {
-            let ownership = super::epoch_begin_in_txn(connection)?;
-            Ok((ownership.epoch, super::run_take_over(connection, ownership.epoch)?))
-        };
-        let (epoch, rows) = store.write_blocking("test", take).unwrap();
-        (epoch, rows.unwrap().iter().map(|row| row.id).collect())
+        let epoch = begin(&self.store);
+        (epoch, take_over(&self.store, epoch).into_iter().map(|(run, _)| run).collect())
     }
 }
 
@@ -71,9 +64,16 @@ fn whoever_was_taken_over_from_is_fenced_in_everything() {
     let fixture = fixture();
     let run = RunId::new(now());
     fixture.commit(vec![fixture.create(run)]);
-    let renew = |epoch| fixture.store.write_blocking("test", move |connection| owner_renew_in_txn(connection, epoch));
+    let renew = |store: &Store, epoch| {
+        let renew = move |connection: &mut Connection| {
+            let Connection::Postgres(connection) = connection else { unreachable!() };
+            owner_renew(connection, epoch, LEASE_DEFAULT)
+        };
+        store.write_blocking("test", renew).unwrap()
+    };
     fixture.expire(fixture.epoch);
-    assert!(renew(fixture.epoch).unwrap(), "late, but nobody has noticed");
+    let renewed = renew(&fixture.store, fixture.epoch);
+    assert_eq!(renewed, Renewal { is_owner: true, ended: Vec::new() }, "late, but nobody has noticed");
     fixture.expire(fixture.epoch);
 
     let second = Second::open(&fixture);
@@ -81,11 +81,57 @@ fn whoever_was_taken_over_from_is_fenced_in_everything() {
     assert_eq!(taken, [run]);
     let stale = vec![completed(run, fixture.epoch, 1, 0), fixture.create(RunId::new(now()))];
     assert_eq!(names(&fixture.commit(stale)), ["Fenced", "Fenced"]);
-    assert!(!renew(fixture.epoch).unwrap());
+    assert_eq!(renew(&fixture.store, fixture.epoch), Renewal { is_owner: false, ended: Vec::new() });
+    fixture.expire(epoch);
+    assert!(renew(&fixture.store, 0).ended.contains(&epoch), "whoever lives is told of others that do not");
     second.store.committer().unwrap().commit(vec![completed(run, epoch, 1, 0)]).unwrap();
     assert_eq!(names(&second.outcomes.recv().unwrap()), ["Committed"]);
     assert_eq!(fixture.history(run), [(0, Kind::RunCreated), (1, Kind::TaskCompleted)]);
     second.store.close();
+}
+
+#[test]
+fn a_process_that_is_gone_is_not_waited_for() {
+    let fixture = fixture();
+    let run = RunId::new(now());
+    fixture.commit(vec![fixture.create(run)]);
+    let second = Second::open(&fixture);
+    assert_eq!(second.take_over().1, [], "its process is this one");
+    let Process { began, .. } = Process::this();
+    fixture.database.execute(&format!("UPDATE owner SET process_began = {} - 1", began.unwrap()));
+    assert_eq!(second.take_over().1, [run], "another process has its id by now");
+    second.store.close();
+}
+
+#[test]
+fn a_commit_that_is_on_its_way_is_not_waited_for() {
+    let fixture = fixture();
+    let run = RunId::new(now());
+    fixture.commit(vec![fixture.create(run)]);
+    let second = Second::open(&fixture);
+    let mut stopped = connection::open(&fixture.database.database, Access::Write { lease: LEASE_DEFAULT }).unwrap();
+    let begun = format!("BEGIN; SELECT 1 FROM owner WHERE epoch = {} FOR KEY SHARE", fixture.epoch);
+    stopped.batch_execute(&begun).unwrap();
+    fixture.database.execute("UPDATE owner SET lease_until = 1");
+    assert_eq!(second.take_over().1, []);
+    drop(stopped);
+    assert_eq!(second.take_over().1, [run]);
+    second.store.close();
+}
+
+#[test]
+fn the_server_ends_a_transaction_that_somebody_left_alone() {
+    let database = TestDatabase::postgres();
+    let lease = std::time::Duration::from_millis(1);
+    let open = |lease| connection::open(&database.database, Access::Write { lease }).unwrap();
+    let (mut stopped, mut looking) = (open(lease), open(LEASE_DEFAULT));
+    let pid = backend(&mut stopped).unwrap();
+    stopped.batch_execute("BEGIN").unwrap();
+    let is_there = format!("EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = {pid})");
+    let Connection::Postgres(looking) = &mut looking else { unreachable!() };
+    while diesel::select(sql::<sql_types::Bool>(&is_there)).get_result(looking).unwrap() {}
+    let error = Error::from_diesel("test", stopped.batch_execute("SELECT 1").unwrap_err());
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
 }
 
 #[test]
@@ -100,7 +146,14 @@ fn nothing_of_the_first_owner_follows_the_second_ones_beginning() {
         let taking = scope.spawn(move || {
             is_started.recv().unwrap();
             database.execute("UPDATE owner SET lease_until = 1");
-            Second::take_over_with(store)
+            let epoch = begin(store);
+            // Only between two commits of the other is there a moment for it.
+            loop {
+                let taken = take_over(store, epoch);
+                if !taken.is_empty() {
+                    break (epoch, taken.into_iter().map(|(run, _)| run).collect::<Vec<_>>());
+                }
+            }
         });
         // Goes on until it is fenced, so the take-over falls between two of its commits, or in one.
         for sequence in 1.. {
@@ -131,10 +184,10 @@ fn nothing_of_the_first_owner_follows_the_second_ones_beginning() {
 fn engines_that_start_together_make_one_schema_and_one_epoch_each() {
     let database = TestDatabase::postgres();
     let open = || {
-        let store = Store::open(Options { database: database.database.clone(), answers: Box::new(|_| {}) }).unwrap();
-        let ownership = store.write_blocking("test", super::epoch_begin_in_txn).unwrap();
+        let store = Store::open(Options::new(database.database.clone(), Box::new(|_| {}))).unwrap();
+        let epoch = begin(&store);
         store.close();
-        ownership.epoch
+        epoch
     };
     let mut epochs = thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
@@ -187,7 +240,7 @@ fn a_reader_that_lost_its_connection_gets_another() {
 #[test]
 fn what_became_of_a_transaction_can_be_asked_elsewhere() {
     let database = TestDatabase::postgres();
-    let open = || connection::open(&database.database, Access::Write).unwrap();
+    let open = || connection::open(&database.database, Access::Write { lease: LEASE_DEFAULT }).unwrap();
     let (mut one, mut other) = (open(), open());
     for (end, expected) in [("COMMIT", Fate::Committed), ("ROLLBACK", Fate::RolledBack)] {
         one.batch_execute("BEGIN").unwrap();
@@ -204,7 +257,7 @@ fn a_server_that_is_not_there_is_named_without_its_password() {
     let host = folder.path().display();
     for url in [format!("postgres://u:s3cret@/d?host={host}"), "postgres://u:s3cret@[x/d".to_owned()] {
         let database = Database::parse(&url).unwrap();
-        let error = Store::open(Options { database, answers: Box::new(|_| {}) }).unwrap_err();
+        let error = Store::open(Options::new(database, Box::new(|_| {}))).unwrap_err();
         let told = format!("{error:?} {error} {:?}", error.hints());
         assert!(matches!(error, Error::Open { .. }), "{told}");
         assert!(told.contains("u:***@") && !told.contains("s3cret"), "{told}");

@@ -10,11 +10,11 @@ use cloacina_workflow::Timestamp;
 use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, result::Error as DieselError};
 
 use super::{
-    Commit, Committer, Database, Error, EventRow, Kind, NewRun, Options, Outcome, Ownership, PackageRegistered,
-    PackageRow, PackageState, PackageUnregistered, RunUpdate, Store, WorkflowKey, epoch_begin_in_txn,
-    epoch_close_in_txn, event_list, package_list, package_register_in_txn, package_unregister_in_txn, run_by_key,
-    run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over, schema, testing::TestDatabase,
-    workflow_ensure_in_txn, workflow_get, workflow_list,
+    Commit, Committer, Database, Error, EventRow, Kind, LEASE_DEFAULT, NewRun, Options, Outcome, PackageRegistered,
+    PackageRow, PackageState, PackageUnregistered, RunUpdate, Store, WorkflowKey, epoch_begin_in_txn, epoch_end_in_txn,
+    event_list, package_list, package_register_in_txn, package_unregister_in_txn, run_by_key, run_dismiss_in_txn,
+    run_get, run_list, run_list_failed, run_take_over, schema, testing::TestDatabase, workflow_ensure_in_txn,
+    workflow_get, workflow_list,
 };
 use crate::{
     core::run::State,
@@ -46,9 +46,7 @@ pub(super) use on_both;
 impl Fixture {
     pub(super) fn new(database: TestDatabase) -> Self {
         let mut fixture = Self::at(database).map_err(|failed| failed.0).unwrap();
-        let ownership = fixture.store.write_blocking("test", epoch_begin_in_txn).unwrap();
-        assert!(ownership.closed_in_order, "nothing can have run in a new database");
-        fixture.epoch = ownership.epoch;
+        fixture.epoch = fixture.begin();
         fixture
     }
 
@@ -56,7 +54,7 @@ impl Fixture {
     fn at(database: TestDatabase) -> Result<Self, Box<(Error, TestDatabase)>> {
         let (outcome, outcomes) = mpsc::channel();
         let answers = Box::new(move |outcomes| outcome.send(outcomes).unwrap());
-        let store = match Store::open(Options { database: database.database.clone(), answers }) {
+        let store = match Store::open(Options::new(database.database.clone(), answers)) {
             Ok(store) => store,
             Err(error) => return Err(Box::new((error, database))),
         };
@@ -77,14 +75,22 @@ impl Fixture {
         self.store.write_blocking("test", move |connection| connection.batch_execute(&expire)).unwrap();
     }
 
-    pub(super) fn begin(&self) -> Ownership {
-        self.store.write_blocking("test", epoch_begin_in_txn).unwrap()
+    pub(super) fn begin(&self) -> i64 {
+        begin(&self.store)
     }
 
-    pub(super) fn take_over(&self, epoch: i64) -> Vec<RunId> {
-        let take = move |connection: &mut _| run_take_over(connection, epoch);
-        let taken = self.store.write_blocking("test", take).unwrap().unwrap();
-        taken.iter().map(|row| row.id).collect()
+    /// The runs that are taken over, and whether their engine had closed in order.
+    pub(super) fn take_over(&self, epoch: i64) -> Vec<(RunId, bool)> {
+        take_over(&self.store, epoch)
+    }
+
+    /// The epochs that are in the table.
+    fn owners(&self) -> Vec<i64> {
+        use diesel::QueryDsl;
+        let owners = |connection: &mut _| {
+            schema::owner::table.select(schema::owner::epoch).order(schema::owner::epoch).load(connection)
+        };
+        self.store.write_blocking("test", owners).unwrap()
     }
 
     pub(super) fn committer(&self) -> Committer {
@@ -109,6 +115,16 @@ impl Fixture {
         let rows = self.store.write_blocking("test", read).unwrap().unwrap();
         rows.into_iter().map(|row| (row.sequence, row.kind)).collect()
     }
+}
+
+pub(super) fn begin(store: &Store) -> i64 {
+    store.write_blocking("test", |connection| epoch_begin_in_txn(connection, LEASE_DEFAULT, None)).unwrap()
+}
+
+pub(super) fn take_over(store: &Store, epoch: i64) -> Vec<(RunId, bool)> {
+    let take = move |connection: &mut _| run_take_over(connection, epoch, &mut |_| true);
+    let taken = store.write_blocking("test", take).unwrap().unwrap();
+    taken.runs.iter().map(|orphan| (orphan.row.id, orphan.closed_in_order)).collect()
 }
 
 pub(super) fn now() -> Timestamp {
@@ -152,6 +168,8 @@ on_both! {
     a_change_that_fails_leaves_the_others_alone,
     a_schema_from_the_future_is_left_alone,
     a_new_epoch_takes_over_what_is_unfinished,
+    what_nobody_here_can_run_stays_for_another,
+    an_engine_that_leaves_no_run_leaves_nothing,
     a_workflow_is_kept_once,
     a_closed_store_says_so,
     every_name_of_a_state_or_kind_is_allowed_by_the_schema,
@@ -259,17 +277,37 @@ fn a_new_epoch_takes_over_what_is_unfinished(fixture: Fixture) {
     fixture.expire(fixture.epoch);
 
     let second = fixture.begin();
-    assert_eq!((second.epoch, second.closed_in_order), (fixture.epoch + 1, false));
-    assert_eq!(fixture.take_over(second.epoch), [open]);
+    assert_eq!(second, fixture.epoch + 1);
+    assert_eq!(fixture.take_over(second), [(open, false)]);
     assert_eq!(names(&fixture.commit(vec![completed(open, fixture.epoch, 1, 0)])), ["Fenced"]);
-    assert_eq!(names(&fixture.commit(vec![completed(open, second.epoch, 1, 0)])), ["Committed"]);
+    assert_eq!(names(&fixture.commit(vec![completed(open, second, 1, 0)])), ["Committed"]);
 
-    let close = move |connection: &mut _| epoch_close_in_txn(connection, second.epoch);
-    fixture.store.write_blocking("test", close).unwrap();
+    let close = |epoch| move |connection: &mut _| epoch_end_in_txn(connection, epoch, true);
+    fixture.store.write_blocking("test", close(second)).unwrap();
     let third = fixture.begin();
-    assert_eq!((third.epoch, third.closed_in_order), (second.epoch + 1, true));
-    assert_eq!(fixture.take_over(third.epoch), [open]);
-    assert_eq!(fixture.take_over(third.epoch), [], "they are its own now");
+    assert_eq!(third, second + 1);
+    assert_eq!(fixture.take_over(third), [(open, true)]);
+    assert_eq!(fixture.take_over(third), [], "they are its own now");
+    assert_eq!(fixture.owners(), [third], "nothing is left of the others");
+}
+
+fn what_nobody_here_can_run_stays_for_another(fixture: Fixture) {
+    let run = RunId::new(now());
+    fixture.commit(vec![fixture.create(run)]);
+    fixture.expire(fixture.epoch);
+    let second = fixture.begin();
+    let take = move |connection: &mut _| run_take_over(connection, second, &mut |row| row.key.name != "w");
+    let taken = fixture.store.write_blocking("test", take).unwrap().unwrap();
+    assert!(taken.runs.is_empty() && taken.workflows.is_empty(), "{taken:?}");
+    assert_eq!(taken.ended, [fixture.epoch]);
+    assert_eq!(fixture.owners(), [fixture.epoch, second]);
+    assert_eq!(fixture.take_over(second), [(run, false)], "what had ended without order did so for all its runs");
+}
+
+fn an_engine_that_leaves_no_run_leaves_nothing(fixture: Fixture) {
+    let epoch = fixture.epoch;
+    fixture.store.write_blocking("test", move |connection| epoch_end_in_txn(connection, epoch, true)).unwrap();
+    assert!(fixture.owners().is_empty());
 }
 
 fn a_workflow_is_kept_once(fixture: Fixture) {
@@ -478,7 +516,7 @@ fn a_package_that_runs_need_stays(fixture: Fixture) {
 #[test]
 fn a_second_engine_is_refused_with_the_first_ones_process() {
     let fixture = Fixture::new(TestDatabase::sqlite());
-    let again = || Store::open(Options { database: fixture.database.database.clone(), answers: Box::new(|_| {}) });
+    let again = || Store::open(Options::new(fixture.database.database.clone(), Box::new(|_| {})));
     let error = again().unwrap_err();
     assert!(matches!(&error, Error::Locked { pid: Some(pid), .. } if *pid == std::process::id()), "{error:?}");
     fixture.store.close();

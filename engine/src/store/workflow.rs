@@ -68,6 +68,15 @@ pub(crate) fn workflow_list(connection: &mut Connection) -> QueryResult<Result<V
     Ok(rows.into_iter().map(from_columns).collect())
 }
 
+/// Those of the workflows that are there.
+pub(super) fn workflow_list_some(
+    connection: &mut Connection,
+    ids: impl IntoIterator<Item = Vec<u8>>,
+) -> QueryResult<Result<Vec<WorkflowRow>, Error>> {
+    let rows: Vec<Columns> = workflow::table.filter(workflow::id.eq_any(ids)).order(workflow::id).load(connection)?;
+    Ok(rows.into_iter().map(from_columns).collect())
+}
+
 pub(crate) fn workflow_get(connection: &mut Connection, id: WorkflowId) -> QueryResult<Result<WorkflowRow, Error>> {
     let row: Columns = workflow::table.filter(workflow::id.eq(id.as_bytes().as_slice())).first(connection)?;
     Ok(from_columns(row))

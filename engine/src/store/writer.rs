@@ -15,10 +15,10 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::AtomicI64,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use diesel::{Connection as _, QueryResult, result::Error as DieselError};
@@ -29,8 +29,9 @@ use super::{
     commit::{self, Commit, Outcome},
     connection::{self, Access},
     database::Database,
+    handle::Options,
+    lease::Lease,
     log_queue::LogQueue,
-    owner::{LEASE, owner_renew_in_txn},
     reconnect::{Fate, Reconnect, Transaction},
 };
 use crate::id::RunId;
@@ -67,16 +68,14 @@ pub(super) struct Writer {
     database: Database,
     connection: Connection,
     answers: Answers,
-    /// The epoch whose lease is kept; 0 before there is one.
-    epoch: Arc<AtomicI64>,
-    renewed: Instant,
+    lease: Lease,
     logs: LogQueue,
     /// How long the log lines in the queue may wait for a group to ride along with; absent if there are none.
     logs_wait: Option<Duration>,
     /// Told when the queue of log lines is empty.
     logs_awaited: Vec<oneshot::Sender<()>>,
-    /// Runs of which a commit failed; kept until the end, as the core's picture of them is ahead of the file.
-    stopped: HashSet<RunId>,
+    /// Runs of which a commit failed, by epoch; kept until the end, as the core's picture of them is ahead of the file.
+    stopped: HashSet<(RunId, i64)>,
 }
 
 /// One thing to write and how it went.
@@ -91,20 +90,13 @@ enum Work {
 }
 
 impl Writer {
-    #[expect(clippy::disallowed_methods, reason = "a lease runs in real time, whatever clock the engine is given")]
-    pub(super) fn new(
-        database: Database,
-        connection: Connection,
-        answers: Answers,
-        epoch: Arc<AtomicI64>,
-        logs: LogQueue,
-    ) -> Self {
+    pub(super) fn new(options: Options, connection: Connection, epoch: Arc<AtomicI64>, logs: LogQueue) -> Self {
+        let Options { database, answers, signs, lease } = options;
         Self {
             database,
             connection,
             answers,
-            epoch,
-            renewed: Instant::now(),
+            lease: Lease::new(epoch, lease, signs),
             logs,
             logs_wait: None,
             logs_awaited: Vec::new(),
@@ -147,17 +139,14 @@ impl Writer {
                 awaited.send(()).ok();
             });
         }
-        if self.renewed.elapsed() >= LEASE / 3 {
-            self.renew();
-        }
+        self.renew_if_due();
     }
 
     /// Waits for something to do. On a server it keeps the lease meanwhile, and writes log lines that have waited for
     /// long enough.
     fn next(&mut self, queue: &Receiver<Command>) -> Option<Command> {
         loop {
-            let lease = matches!(self.connection, Connection::Postgres(_)).then_some(LEASE / 3);
-            let command = match self.logs_wait.or(lease) {
+            let command = match self.logs_wait.or(self.lease.due_in(&self.connection)) {
                 Some(wait) => queue.recv_timeout(wait),
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -165,7 +154,7 @@ impl Writer {
                 Ok(Command::LogsWaiting) => self.logs_wait = Some(LOGS_WAIT),
                 Ok(command) => return Some(command),
                 Err(RecvTimeoutError::Timeout) if self.logs_wait.is_some() => self.write(Vec::new()),
-                Err(RecvTimeoutError::Timeout) => self.renew(),
+                Err(RecvTimeoutError::Timeout) => self.renew_if_due(),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
@@ -192,24 +181,17 @@ impl Writer {
         n_rows.max(units.len() - n_before)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a lease runs in real time, whatever clock the engine is given")]
-    fn renew(&mut self) {
-        self.renewed = Instant::now();
-        let epoch = self.epoch.load(Ordering::Relaxed);
-        if epoch == 0 || matches!(self.connection, Connection::Sqlite(_)) {
-            return;
+    fn renew_if_due(&mut self) {
+        let Err(error) = self.lease.renew_if_due(&mut self.connection) else { return };
+        // The next commit opens a connection again, or the next renewal does.
+        tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not renewed");
+        if let Ok(connection) = connection::open(&self.database, self.access()) {
+            self.connection = connection;
         }
-        match owner_renew_in_txn(&mut self.connection, epoch) {
-            Ok(true) => {}
-            Ok(false) => tracing::error!(epoch, "another engine has taken over the runs of this one"),
-            // The next commit opens a connection again, or the next renewal does.
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not renewed");
-                if let Ok(connection) = connection::open(&self.database, Access::Write) {
-                    self.connection = connection;
-                }
-            }
-        }
+    }
+
+    fn access(&self) -> Access {
+        Access::Write { lease: self.lease.duration() }
     }
 
     /// Writes the units, or finds those that cannot be written.
@@ -220,7 +202,7 @@ impl Writer {
             let error = Arc::new(error);
             for unit in units {
                 if let Work::Commit(commit) = &unit.work {
-                    self.stopped.insert(commit.run);
+                    self.stopped.insert((commit.run, commit.epoch));
                 }
                 unit.outcome = Outcome::Failed(error.clone());
             }
@@ -241,7 +223,7 @@ impl Writer {
         for pause in Reconnect::default() {
             tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be reached; trying again");
             pause.wait();
-            match connection::open(&self.database, Access::Write) {
+            match connection::open(&self.database, self.access()) {
                 Ok(connection) => self.connection = connection,
                 Err(_) => continue,
             }
@@ -303,12 +285,12 @@ impl Writer {
 }
 
 /// Writes neighbours that are all commits.
-fn write_commits(units: &mut [Unit], stopped: &HashSet<RunId>, connection: &mut Connection) -> QueryResult<()> {
+fn write_commits(units: &mut [Unit], stopped: &HashSet<(RunId, i64)>, connection: &mut Connection) -> QueryResult<()> {
     let mut commits = Vec::with_capacity(units.len());
     let mut outcomes = Vec::with_capacity(units.len());
     for Unit { work, outcome } in units {
         match work {
-            Work::Commit(commit) if stopped.contains(&commit.run) => {
+            Work::Commit(commit) if stopped.contains(&(commit.run, commit.epoch)) => {
                 *outcome = Outcome::Failed(Arc::new(Error::Stopped));
             }
             Work::Commit(commit) => {

@@ -3,5 +3,9 @@
 //! Nothing here is needed to use the engine, and nothing of it is stable.
 
 mod probe;
+mod server;
 
-pub use self::probe::{Probe, ProbeError};
+pub use self::{
+    probe::{Probe, ProbeError},
+    server::ServerSchema,
+};

@@ -401,3 +401,22 @@ fn dependents_of_a_pipelined_workflow_start_before_anything_is_durable() {
         engine.shutdown().await.unwrap();
     });
 }
+
+#[test]
+fn listeners_are_told_that_the_engine_has_shut_down() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let engine = engine(&folder, vec![Shape::diamond()]).await;
+        let mut notices = engine.subscribe();
+        let run = engine.scheduler().schedule_workflow("diamond", nothing()).await.unwrap();
+        run.wait().await.unwrap();
+        engine.shutdown().await.unwrap();
+        let mut kinds = Vec::new();
+        while let Some(notice) = notices.next().await {
+            kinds.push(notice.kind);
+        }
+        assert!(matches!(kinds.last(), Some(NoticeKind::RunFinished { state: RunState::Completed })), "{kinds:?}");
+        assert!(notices.next().await.is_none());
+        assert!(engine.subscribe().next().await.is_none(), "whoever comes later is told at once");
+    });
+}

@@ -1,0 +1,7 @@
+DROP TABLE request;
+ALTER TABLE owner DROP COLUMN process_began;
+ALTER TABLE owner DROP COLUMN machine;
+ALTER TABLE owner DROP COLUMN pid;
+ALTER TABLE owner DROP COLUMN host;
+ALTER TABLE owner DROP COLUMN started_at;
+ALTER TABLE owner DROP COLUMN ended;

@@ -1,0 +1,244 @@
+//! The driver's part about whose runs are whose: taking over from engines that are there no more, and being taken over.
+//!
+//! ```text
+//!   writer, once in a period ──Orphaned──▶ take over ──TakenOver──▶ load histories ──▶ go on
+//!   writer, a fenced commit ──EpochEnded──▶ let go of every run ──▶ begin an epoch ──EpochBegun──▶ take over
+//! ```
+//! - An engine takes over what it has the code for. The rest waits for another, at the gate *package missing*.
+//! - One taking over is under way at most; whoever asks meanwhile is answered by the next one.
+//! - An engine whose epoch has ended stops every attempt, and whatever they still send is discarded. It lives on under a
+//!   new epoch, for new runs and for those that nobody has taken. Submissions wait meanwhile.
+
+use std::{
+    collections::{HashSet, hash_map::Entry},
+    mem,
+    sync::Arc,
+};
+
+use cloacina_workflow::Timestamp;
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    catalog::{Catalog, stored_version},
+    driver::{Dormant, Driver, Stopping},
+    event::{Event, Phase, Submission},
+    timer::Timer,
+};
+use crate::{
+    Error,
+    core::effect::after,
+    store::{self, Error as StoreError, Orphan, TakenOver},
+};
+
+/// How far taking over is.
+#[derive(Default)]
+pub(super) struct Takeover {
+    /// Whether the engine knows its workflows by now, so that it can tell which runs are for it.
+    is_ready: bool,
+    is_underway: bool,
+    is_wanted_again: bool,
+    /// Epochs that have ended and of which nothing is left for this engine, as far as its workflows go.
+    exhausted: HashSet<i64>,
+    /// Told when the one that is under way has ended.
+    asked: Vec<oneshot::Sender<()>>,
+    /// Told when the one after it has.
+    asked_since: Vec<oneshot::Sender<()>>,
+    /// Submissions that wait for an epoch.
+    submissions: Vec<Submission>,
+}
+
+impl Takeover {
+    pub(super) fn is_underway(&self) -> bool {
+        self.is_underway
+    }
+}
+
+impl Driver {
+    /// Epochs of others are over.
+    pub(super) fn orphaned(&mut self, epochs: &[i64]) {
+        if !epochs.iter().all(|epoch| self.takeover.exhausted.contains(epoch)) {
+            self.take_over(None);
+        }
+    }
+
+    /// There is more that this engine can run.
+    pub(super) fn workflow_added(&mut self) {
+        self.takeover.exhausted.clear();
+        self.take_over(None);
+    }
+
+    /// The engine knows its workflows. Answers when what it can run has been taken over.
+    pub(super) fn seek(&mut self, answer: oneshot::Sender<()>) {
+        self.takeover.is_ready = true;
+        self.take_over(Some(answer));
+    }
+
+    fn take_over(&mut self, answer: Option<oneshot::Sender<()>>) {
+        // Without an answer whoever asked need not wait, here and below.
+        if !self.is_shared || !self.takeover.is_ready || self.stopping != Stopping::No {
+            return;
+        }
+        if self.takeover.is_underway || self.epoch.is_none() {
+            self.takeover.is_wanted_again = true;
+            self.takeover.asked_since.extend(answer);
+            return;
+        }
+        let Some(epoch) = self.epoch else { return };
+        self.takeover.asked.extend(answer);
+        self.takeover.asked.append(&mut self.takeover.asked_since);
+        self.takeover.is_wanted_again = false;
+        let (catalog, events) = (Arc::clone(&self.catalog), self.surroundings.events.clone());
+        let take = move |connection: &mut store::Connection| {
+            store::run_take_over(connection, epoch, &mut |row| catalog.find(row).is_some())
+        };
+        let queued = self.store.write_detached("taking over runs", take, move |taken| {
+            // Without a driver nobody goes on with them; they are there for the next engine.
+            events.send(Event::TakenOver(taken.and_then(|taken| taken))).ok();
+        });
+        match queued {
+            Ok(()) => self.takeover.is_underway = true,
+            Err(error) => tracing::error!(%error, "runs cannot be taken over"),
+        }
+    }
+
+    /// Runs are this engine's now.
+    pub(super) fn taken_over(&mut self, taken: Result<TakenOver, StoreError>) {
+        self.takeover.is_underway = false;
+        match taken {
+            Ok(TakenOver { runs, workflows, ended }) => {
+                self.takeover.exhausted = ended.into_iter().collect();
+                if !runs.is_empty() {
+                    tracing::warn!(n_runs = runs.len(), "took over runs of engines that are there no more");
+                }
+                for Orphan { row, closed_in_order } in runs {
+                    self.dormant.insert(row.id, Dormant::new(row, closed_in_order));
+                }
+                for row in workflows {
+                    if let (Entry::Vacant(entry), Ok(version)) = (self.versions.entry(row.id), stored_version(&row)) {
+                        entry.insert(Arc::new(version));
+                    }
+                    if let Some(workflow) = self.catalog.find(&row) {
+                        self.load(&workflow);
+                    }
+                }
+            }
+            // The next sign of life shows them again.
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "no runs were taken over"),
+        }
+        for answer in mem::take(&mut self.takeover.asked) {
+            answer.send(()).ok();
+        }
+        if self.takeover.is_wanted_again {
+            self.take_over(None);
+        }
+    }
+
+    /// Another engine has ended that epoch: nothing that was decided under it counts any more.
+    pub(super) fn epoch_ended(&mut self, epoch: i64, now: Timestamp) {
+        if self.epoch != Some(epoch) {
+            return;
+        }
+        let (n_runs, n_attempts) = (self.runs.len() + self.dormant.len(), self.underway.len());
+        tracing::error!(
+            epoch,
+            n_runs,
+            n_attempts,
+            "this engine was not heard of for longer than its lease, and another one has taken over its runs; it stops \
+             them and goes on with new ones. If the machine was not stopped on purpose, see whether it, the network or \
+             the database is overloaded, or give the engine a longer lease"
+        );
+        self.let_go(Phase::Fenced);
+        self.begin_epoch(now, epoch);
+    }
+
+    /// The store could not be written for so long that what is in memory is ahead of it.
+    pub(super) fn renounce(&mut self, epoch: i64, error: &Arc<StoreError>, now: Timestamp) {
+        if self.epoch != Some(epoch) {
+            return;
+        }
+        tracing::error!(epoch, %error, "the engine lets go of its runs, and goes on with them when the database is back");
+        self.let_go(Phase::Lost(Arc::clone(error)));
+        self.begin_epoch(now, epoch);
+    }
+
+    fn let_go(&mut self, phase: Phase) {
+        self.epoch = None;
+        self.store.keep_lease(0);
+        for (_, active) in self.runs.drain() {
+            active.phase.send_replace(phase.clone());
+        }
+        for (id, dormant) in self.dormant.drain() {
+            dormant.phase.send_replace(phase.clone());
+            for (.., answer) in dormant.asked {
+                answer.send(Err(Error::Fenced { id })).ok();
+            }
+        }
+        self.timers.retain(|timer| *timer == Timer::ShutdownDeadline);
+        // Their slots are free; whatever they send is discarded, as for one that was given up.
+        for (_, underway) in self.underway.drain() {
+            underway.stop.ask();
+            self.admission.release();
+            self.n_abandoned += 1;
+        }
+    }
+
+    /// Begins an epoch in the place of one that has ended, or tries again to.
+    pub(super) fn begin_epoch(&mut self, now: Timestamp, before: i64) {
+        if self.stopping != Stopping::No || self.epoch.is_some() {
+            return;
+        }
+        let (lease, events) = (self.lease, self.surroundings.events.clone());
+        let begin =
+            move |connection: &mut store::Connection| store::epoch_begin_in_txn(connection, lease, Some(before));
+        let queued = self.store.write_detached("beginning an epoch", begin, move |begun| {
+            // Without a driver there is nothing that an epoch is needed for.
+            events.send(Event::EpochBegun { before, begun }).ok();
+        });
+        if let Err(error) = queued {
+            tracing::error!(%error, "no epoch can be begun");
+            self.timers.set(after(now, lease), Timer::EpochDue { before });
+        }
+    }
+
+    /// The engine may own runs again.
+    pub(super) fn epoch_begun(&mut self, before: i64, begun: Result<i64, StoreError>, now: Timestamp) {
+        match begun {
+            Ok(epoch) => {
+                tracing::warn!(before, epoch, "the engine goes on under a new epoch");
+                self.epoch = Some(epoch);
+                self.store.keep_lease(epoch);
+                for submission in mem::take(&mut self.takeover.submissions) {
+                    self.submit(submission, now);
+                }
+                self.take_over(None);
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no epoch could be begun; trying again");
+                self.timers.set(after(now, self.lease), Timer::EpochDue { before });
+            }
+        }
+    }
+
+    /// Keeps a submission until there is an epoch.
+    pub(super) fn hold_back(&mut self, submission: Submission) {
+        self.takeover.submissions.push(submission);
+    }
+}
+
+impl Dormant {
+    pub(super) fn new(row: store::RunRow, closed_in_order: bool) -> Self {
+        let phase = watch::Sender::new(Phase::Active);
+        Self { row, closed_in_order, is_loading: false, phase, asked: Vec::new() }
+    }
+}
+
+impl Catalog {
+    /// What can go on with runs that are pinned to that workflow.
+    fn find(&self, row: &store::WorkflowRow) -> Option<super::catalog::Workflow> {
+        self.version(row.id).or_else(|| {
+            let pinned = stored_version(row).ok()?;
+            let active = self.resolve(&row.key.full_name()).ok()?;
+            active.version.continues(&pinned).then_some(active)
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! A schema of its own on a PostgreSQL server, for tests that need a server and for the crash harness.
+
+use diesel::{Connection as _, PgConnection, connection::SimpleConnection};
+
+use super::ProbeError;
+
+/// A schema that is gone when it is dropped.
+#[derive(Debug)]
+pub struct ServerSchema {
+    server: String,
+    name: String,
+    url: String,
+}
+
+impl ServerSchema {
+    /// Makes a schema on the server at that address.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn create(server: &str) -> Result<Self, ProbeError> {
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        PgConnection::establish(server)?.batch_execute(&format!("CREATE SCHEMA {name}"))?;
+        let separator = if server.contains('?') { '&' } else { '?' };
+        let url = format!("{server}{separator}options=-csearch_path%3D{name}");
+        Ok(Self { server: server.to_owned(), name, url })
+    }
+
+    /// The address of a database that is this schema.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs statements in the schema, from outside of any engine.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn execute(&self, statements: &str) -> Result<(), ProbeError> {
+        let mut connection = PgConnection::establish(&self.server)?;
+        Ok(connection.batch_execute(&format!("SET search_path = {}; {statements}", self.name))?)
+    }
+}
+
+impl Drop for ServerSchema {
+    fn drop(&mut self) {
+        let drop = format!("DROP SCHEMA {} CASCADE", self.name);
+        let dropped = PgConnection::establish(&self.server).map(|mut connection| connection.batch_execute(&drop));
+        // A failed test may leave connections that are in the way; the server is only there for the tests.
+        if !matches!(dropped, Ok(Ok(()))) {
+            tracing::warn!(schema = self.name, "a schema is left on the server");
+        }
+    }
+}
