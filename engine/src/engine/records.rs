@@ -14,7 +14,7 @@ use crate::{
     Error,
     core::run::State,
     id::{RunId, WorkflowId},
-    runtime::{Gate, RunEvent, RunReport, RunStatus, load, records, stored_version},
+    runtime::{RunEvent, RunReport, RunStatus, load, records, stored_version},
     store::{self, Connection, Database, EventRow, PackageState, RunRow, RunSearch, WorkflowRow},
 };
 
@@ -133,12 +133,7 @@ impl Records {
     pub fn report(&mut self, id: RunId) -> Result<RunReport, Error> {
         let (run, workflow, rows) = self.stored(id)?;
         let (record, _) = load(Arc::new(stored_version(&workflow)?), &run, rows)?;
-        // There is no engine here whose slots a task could wait for.
-        let mut report = RunReport::new(record.picture_at_gates())?;
-        for task in &mut report.tasks {
-            task.gates.retain(|gate| !matches!(gate, Gate::Slot { .. }));
-        }
-        Ok(report)
+        Ok(RunReport::new(record.picture_at_gates())?)
     }
 
     /// Where a run stands.

@@ -79,7 +79,7 @@ impl RunHandle {
                 let mut report = self.stored_report(&shared).await?;
                 let missing = Gate::PackageMissing { workflow: report.workflow.clone() };
                 for task in report.tasks.iter_mut().filter(|task| !task.state.is_terminal()) {
-                    task.gates = vec![missing.clone()];
+                    task.gates.insert(0, missing.clone());
                 }
                 Ok(report)
             }
@@ -153,7 +153,7 @@ impl RunHandle {
         let (run, workflow, rows) = self.stored(shared).await?;
         let version = Arc::new(stored_version(&workflow)?);
         let (record, _) = load(version, &run, rows)?;
-        Ok(RunReport::new(record.picture())?)
+        Ok(RunReport::new(record.picture_at_gates())?)
     }
 
     /// The workflow that the run is pinned to.

@@ -35,7 +35,8 @@ pub(crate) struct RunRecord {
 #[derive(Debug)]
 pub(super) struct ActiveRun {
     pub(super) record: RunRecord,
-    pub(super) runner: Arc<dyn TaskRunner>,
+    /// Absent while something is done to a run whose code is not there; then none of its tasks starts.
+    pub(super) runner: Option<Arc<dyn TaskRunner>>,
     /// The number of the next row in its history.
     pub(super) next_sequence: i64,
     pub(super) phase: watch::Sender<Phase>,
@@ -74,30 +75,39 @@ pub(crate) struct Picture {
     pub(crate) context: BTreeMap<Key, (Option<u32>, Value)>,
 }
 
+impl ActiveRun {
+    /// The run, if its tasks can be started.
+    pub(super) fn with_code(&self) -> Option<(&Self, Arc<dyn TaskRunner>)> {
+        self.runner.clone().map(|runner| (self, runner))
+    }
+}
+
 impl RunRecord {
     /// What can be seen of a run that nobody drives.
     pub(crate) fn picture(&self) -> Picture {
-        self.picture_with(None)
+        self.picture_with(|_| Vec::new())
     }
 
     /// The same, with the gates of the run itself. There is no engine here whose slots a task could wait for.
     pub(crate) fn picture_at_gates(&self) -> Picture {
-        self.picture_with(Some(&Slots { admission: &Admission::new(0), held_by: Vec::new() }))
+        self.picture_with(|task| gates(&self.run, task).into_iter().map(PictureGate::Core).collect())
     }
 
-    /// What can be seen of the run now; gates only of a run that is being driven.
-    pub(super) fn picture_with(&self, slots: Option<&Slots<'_>>) -> Picture {
-        let tasks = self.run.tasks().iter().zip(0..).map(|(task, number)| {
-            let mut waits_at = Vec::new();
-            if let Some(Slots { admission, held_by }) = slots {
-                waits_at.extend(gates(&self.run, number).into_iter().map(PictureGate::Core));
-                if task.state == task::State::Ready && waits_at.is_empty() {
-                    let (running, slots) = (admission.n_running(), admission.slots());
-                    waits_at.push(PictureGate::Slot { running, slots, held_by: held_by.clone() });
-                }
+    /// What can be seen of a run that is being driven.
+    pub(super) fn picture_live(&self, slots: &Slots<'_>) -> Picture {
+        self.picture_with(|task| {
+            let mut waits_at: Vec<_> = gates(&self.run, task).into_iter().map(PictureGate::Core).collect();
+            if self.run.tasks()[task as usize].state == task::State::Ready && waits_at.is_empty() {
+                let Slots { admission, held_by } = slots;
+                let (running, slots) = (admission.n_running(), admission.slots());
+                waits_at.push(PictureGate::Slot { running, slots, held_by: held_by.clone() });
             }
-            (task.clone(), waits_at)
-        });
+            waits_at
+        })
+    }
+
+    fn picture_with(&self, gates: impl Fn(u32) -> Vec<PictureGate>) -> Picture {
+        let tasks = self.run.tasks().iter().zip(0..).map(|(task, number)| (task.clone(), gates(number)));
         Picture {
             id: self.id,
             version: self.version.clone(),

@@ -9,7 +9,7 @@ use cloacina_workflow::{Outcome, TaskError, Timestamp};
 use serde_json::json;
 
 use super::{
-    active::Slots,
+    active::{ActiveRun, Slots},
     driver::Driver,
     history::{self, AttemptFacts},
     notice::NoticeKind,
@@ -48,13 +48,12 @@ pub(super) struct Underway {
 impl Driver {
     /// Starts an attempt that has a slot.
     pub(super) fn start(&mut self, key: AttemptKey, now: Timestamp) {
-        let Some(active) = self.runs.get(&key.run) else {
+        let Some((active, runner)) = self.runs.get(&key.run).and_then(ActiveRun::with_code) else {
             self.admission.release();
             return;
         };
         let plan = active.record.version.plan.clone();
         let declared = plan.task(key.task);
-        let runner = active.runner.clone();
         let view = active.record.run.view(key.task).cloned();
         let is_closing = active.record.run.closing().is_some();
         let started_at = active.record.run.tasks()[key.task as usize].started_at.unwrap_or(now);
@@ -82,7 +81,8 @@ impl Driver {
     /// Calls the callback of a task, which has a slot.
     pub(super) fn start_callback(&mut self, run: RunId, task: u32, now: Timestamp) {
         let callback = self.runs.get(&run).and_then(|active| active.record.run.callback(task));
-        let (Some(active), Some(function)) = (self.runs.get_mut(&run), callback) else {
+        let active = self.runs.get_mut(&run).and_then(|active| Some((active.runner.clone()?, active)));
+        let (Some((runner, active)), Some(function)) = (active, callback) else {
             self.admission.release();
             return;
         };
@@ -92,7 +92,6 @@ impl Driver {
         let error = active.record.errors.get(&task).map(|error| (**error).clone());
         let outcome = Some(Outcome::new(&*declared.id, attempt, error));
         let view = active.record.run.callback_view(task);
-        let runner = active.runner.clone();
         let key = AttemptKey { run, task, attempt, role: Role::Callback };
         let deadline = Some(after(now, declared.timeout.unwrap_or(CALLBACK_TIMEOUT)));
         let completion = self.hold(key, declared.id.clone(), now, deadline);

@@ -35,6 +35,10 @@ impl Driver {
             dormant.asked.push((action, by, answer));
             return;
         }
+        if self.dormant.contains_key(&run) && self.stopping == Stopping::No {
+            self.wake_for((action, by, answer), run);
+            return;
+        }
         match self.decide_control(run, &action, &by, now) {
             Ok(decision) => self.enact(run, decision, now, Some(Answer::Controlled(answer))),
             // Whoever asked may have stopped waiting.
@@ -53,10 +57,7 @@ impl Driver {
             return Err(Error::ShutDown);
         }
         let Some(active) = self.runs.get_mut(&id) else {
-            return Err(match self.dormant.contains_key(&id) {
-                true => Error::CodeMissing { id },
-                false => Error::NotDriven { id },
-            });
+            return Err(Error::NotDriven { id });
         };
         let (request, event) = match action {
             Action::Start => (Request::Start, decide::Event::Start),

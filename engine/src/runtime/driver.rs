@@ -21,11 +21,12 @@ use super::{
     active::{ActiveRun, RunRecord},
     attempt::Underway,
     catalog::{Catalog, Version, Workflow},
-    event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Phase, Submission},
+    dormant::Dormant,
+    event::{Begin, Derived, Event, Inspected, NotSubmitted, Phase, Submission},
     history::{self, AttemptFacts},
     notice::{Notice, NoticeKind},
     ownership::Takeover,
-    runner::{AttemptKey, Surroundings},
+    runner::{AttemptKey, Surroundings, TaskRunner},
     timer::{Timer, Timers},
 };
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
     core::{
         admit::{Admission, Role},
         decide::{self, Refused, Run, decide},
-        effect::{Actor, Decision, Effect, FailReason, Transition},
+        effect::{Decision, Effect, FailReason, Transition},
         rule::SkipReason,
         task,
     },
@@ -86,24 +87,9 @@ pub(super) struct Driver {
     pub(super) is_incomplete: bool,
 }
 
-/// A run that waits for its code.
-#[derive(Debug)]
-pub(super) struct Dormant {
-    pub(super) row: RunRow,
-    /// Whether the engine before left no attempt without an end.
-    pub(super) closed_in_order: bool,
-    pub(super) is_loading: bool,
-    pub(super) phase: watch::Sender<Phase>,
-    /// What was asked while its history is being read.
-    pub(super) asked: Vec<Asked>,
-}
-
-/// A request, who it comes from, and who waits for the answer.
-pub(super) type Asked = (Action, Actor, oneshot::Sender<Result<(), Error>>);
-
 /// What is to be done when a commit is durable.
 pub(super) struct Pending {
-    run: RunId,
+    pub(super) run: RunId,
     /// The epoch under which it was decided.
     epoch: i64,
     answer: Option<Answer>,
@@ -189,7 +175,10 @@ impl Driver {
             Event::TakenOver(taken) => self.taken_over(taken),
             Event::EpochEnded { epoch } => self.epoch_ended(epoch, now),
             Event::EpochBegun { before, begun } => self.epoch_begun(before, begun, now),
-            Event::Loaded { workflow, runs } => self.loaded(&workflow, runs, now),
+            Event::Loaded { version, runner, ids, runs } => match runs {
+                Ok(runs) => self.loaded(&version, runner.as_ref(), runs, now),
+                Err(error) => self.stay_dormant(&ids, error),
+            },
             Event::Watch { run, answer } => {
                 let phase = self.runs.get(&run).map(|active| &active.phase);
                 let phase = phase.or_else(|| self.dormant.get(&run).map(|dormant| &dormant.phase));
@@ -198,7 +187,7 @@ impl Driver {
             }
             Event::Inspect { run, answer } => {
                 let inspected = match self.runs.get(&run) {
-                    Some(active) => Inspected::Live(active.record.picture_with(Some(&self.slots()))),
+                    Some(active) => Inspected::Live(active.record.picture_live(&self.slots())),
                     None if self.dormant.contains_key(&run) => Inspected::Dormant,
                     None => Inspected::Elsewhere,
                 };
@@ -223,8 +212,13 @@ impl Driver {
         let workflow = version.id;
         let run = Run::new(version.plan.clone(), &input);
         let record = RunRecord { id, version, run, created_at, errors: BTreeMap::new() };
-        let mut active =
-            ActiveRun { record, runner, next_sequence: 1, phase: watch::Sender::new(Phase::Active), limit: None };
+        let mut active = ActiveRun {
+            record,
+            runner: Some(runner),
+            next_sequence: 1,
+            phase: watch::Sender::new(Phase::Active),
+            limit: None,
+        };
         let begun = match begin {
             Begin::Now => decide(&mut active.record.run, decide::Event::Start, now),
             Begin::At(until) => decide(&mut active.record.run, decide::Event::Delay { until }, now),
@@ -264,7 +258,8 @@ impl Driver {
         }
         while let Some(candidate) = self.admission.admit() {
             let (run, task) = (candidate.run, candidate.task);
-            let Some(active) = self.runs.get_mut(&run) else {
+            // Without its code a run goes back to those who wait for it, and offers its tasks again after that.
+            let Some(active) = self.runs.get_mut(&run).filter(|active| active.runner.is_some()) else {
                 self.admission.release();
                 continue;
             };
@@ -348,6 +343,7 @@ impl Driver {
                 if is_current {
                     self.announce(run, &decision.transitions, at);
                     self.perform(run, &decision.effects, now);
+                    self.put_back(run);
                 }
             }
             Outcome::Duplicate => {
@@ -511,36 +507,41 @@ impl Driver {
         }
         rows.sort_by_key(|row| row.id);
         for rows in rows.chunks(LOAD_MAX) {
-            let (rows, workflow, events) = (rows.to_vec(), workflow.clone(), self.surroundings.events.clone());
-            let queued = self.store.read_detached(move |connection| {
-                let load = |row: RunRow| Ok(event_list(connection, row.id)?.map(|events| (row, events)));
-                let runs: diesel::QueryResult<Vec<_>> = rows.into_iter().map(load).collect();
-                let runs = runs.map_err(|error| StoreError::from_diesel("reading histories", error));
-                let runs = runs.and_then(|runs| runs.into_iter().collect());
-                // Without a driver nobody waits for the histories.
-                events.send(Event::Loaded { workflow, runs }).ok();
-            });
-            if let Err(error) = queued {
-                tracing::error!(%error, "histories cannot be read");
-            }
+            self.read_histories(rows.to_vec(), workflow.version.clone(), Some(workflow.runner.clone()));
+        }
+    }
+
+    /// Reads histories in the background; [`Self::loaded`] goes on with them.
+    pub(super) fn read_histories(&self, rows: Vec<RunRow>, version: Arc<Version>, runner: Option<Arc<dyn TaskRunner>>) {
+        let events = self.surroundings.events.clone();
+        let ids = rows.iter().map(|row| row.id).collect();
+        let queued = self.store.read_detached(move |connection| {
+            let load = |row: RunRow| Ok(event_list(connection, row.id)?.map(|events| (row, events)));
+            let runs: diesel::QueryResult<Vec<_>> = rows.into_iter().map(load).collect();
+            let runs = runs.map_err(|error| StoreError::from_diesel("reading histories", error));
+            let runs = runs.and_then(|runs| runs.into_iter().collect());
+            // Without a driver nobody waits for the histories.
+            events.send(Event::Loaded { version, runner, ids, runs }).ok();
+        });
+        if let Err(error) = queued {
+            tracing::error!(%error, "histories cannot be read");
         }
     }
 
     /// Goes on with runs from where their histories end.
-    fn loaded(&mut self, workflow: &Workflow, runs: Result<Vec<(RunRow, Vec<EventRow>)>, StoreError>, now: Timestamp) {
-        let runs = match runs {
-            Ok(runs) => runs,
-            Err(error) => {
-                tracing::error!(%error, "histories cannot be read, their runs wait until the next start");
-                return;
-            }
-        };
+    fn loaded(
+        &mut self,
+        version: &Arc<Version>,
+        runner: Option<&Arc<dyn TaskRunner>>,
+        runs: Vec<(RunRow, Vec<EventRow>)>,
+        now: Timestamp,
+    ) {
         if self.stopping != Stopping::No {
             return;
         }
         for (row, events) in runs {
             let Some(Dormant { phase, asked, closed_in_order, .. }) = self.dormant.remove(&row.id) else { continue };
-            let (record, next_sequence) = match history::load(workflow.version.clone(), &row, events) {
+            let (record, next_sequence) = match history::load(version.clone(), &row, events) {
                 Ok(loaded) => loaded,
                 Err(error) => {
                     tracing::error!(run.id = %row.id, %error, "the run cannot go on");
@@ -548,7 +549,7 @@ impl Driver {
                     continue;
                 }
             };
-            let runner = workflow.runner.clone();
+            let runner = runner.cloned();
             let mut active = ActiveRun { record, runner, next_sequence, phase, limit: None };
             match decide::recover(&mut active.record.run, closed_in_order, now) {
                 Ok(decision) => {
@@ -557,6 +558,7 @@ impl Driver {
                     for (action, by, answer) in asked {
                         self.control(row.id, action, by, answer, now);
                     }
+                    self.put_back(row.id);
                 }
                 Err(refused) => tracing::error!(run.id = %row.id, %refused, "the run cannot go on"),
             }

@@ -10,8 +10,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     active::{Picture, RunRecord},
-    catalog::Workflow,
-    runner::Ended,
+    catalog::{Version, Workflow},
+    runner::{Ended, TaskRunner},
 };
 use crate::{
     Error,
@@ -36,7 +36,13 @@ pub(crate) enum Event {
     /// Code that runs may wait for is there now.
     WorkflowAdded(Workflow),
     /// Histories of runs that waited for their code.
-    Loaded { workflow: Workflow, runs: Result<Vec<(RunRow, Vec<EventRow>)>, StoreError> },
+    Loaded {
+        version: Arc<Version>,
+        /// Absent if the code is not there, and something is to be done without it.
+        runner: Option<Arc<dyn TaskRunner>>,
+        ids: Vec<RunId>,
+        runs: Result<Vec<(RunRow, Vec<EventRow>)>, StoreError>,
+    },
     /// Somebody wants to wait for a run; `None` if it is not one that this engine drives.
     Watch { run: RunId, answer: oneshot::Sender<Option<watch::Receiver<Phase>>> },
     /// Somebody wants to look at a run.

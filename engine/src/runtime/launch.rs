@@ -23,7 +23,8 @@ use tokio::{
 
 use super::{
     catalog::{Catalog, Version, stored_version},
-    driver::{Answering, Dormant, Driver, Stopped, Stopping},
+    dormant::Dormant,
+    driver::{Answering, Driver, Stopped, Stopping},
     event::Event,
     notice::Board,
     ownership::Takeover,

@@ -20,6 +20,7 @@ mod active;
 mod attempt;
 mod catalog;
 mod control;
+mod dormant;
 mod driver;
 mod embedded;
 mod event;

@@ -16,11 +16,12 @@ use std::{
 };
 
 use cloacina_workflow::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::{
     catalog::{Catalog, stored_version},
-    driver::{Dormant, Driver, Stopping},
+    dormant::Dormant,
+    driver::{Driver, Stopping},
     event::{Event, Phase, Submission},
     timer::Timer,
 };
@@ -225,20 +226,9 @@ impl Driver {
     }
 }
 
-impl Dormant {
-    pub(super) fn new(row: store::RunRow, closed_in_order: bool) -> Self {
-        let phase = watch::Sender::new(Phase::Active);
-        Self { row, closed_in_order, is_loading: false, phase, asked: Vec::new() }
-    }
-}
-
 impl Catalog {
     /// What can go on with runs that are pinned to that workflow.
     fn find(&self, row: &store::WorkflowRow) -> Option<super::catalog::Workflow> {
-        self.version(row.id).or_else(|| {
-            let pinned = stored_version(row).ok()?;
-            let active = self.resolve(&row.key.full_name()).ok()?;
-            active.version.continues(&pinned).then_some(active)
-        })
+        self.version(row.id).or_else(|| self.continuing(&stored_version(row).ok()?))
     }
 }

@@ -215,6 +215,47 @@ fn a_run_waits_for_its_code_and_goes_on_when_it_is_there() {
 }
 
 #[test]
+fn a_run_without_its_code_can_be_steered_all_the_same() {
+    held!(shape, PERMITS, ENTERED, FIRST, SECOND);
+    let (folder, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    runtime().block_on(async {
+        let dying = engine(&folder, vec![shape()]).await;
+        let (one, other) = (
+            dying.scheduler().schedule_workflow("held", nothing()).await.unwrap().id(),
+            dying.scheduler().schedule_workflow("held", nothing()).await.unwrap().id(),
+        );
+        ENTERED.acquire_many(2).await.unwrap().forget();
+        copy(folder.path(), &copied);
+        drop(dying);
+
+        let engine = engine(&copied, vec![]).await;
+        let (one, other) = (engine.run(one).await.unwrap(), engine.run(other).await.unwrap());
+        one.cancel("ann").await.unwrap();
+        let report = one.wait().await.unwrap();
+        assert_eq!((report.state, report.task("second").unwrap().state), (RunState::Cancelled, TaskState::Cancelled));
+        assert!(matches!(one.cancel("ann").await, Err(Error::Illegal { state: RunState::Cancelled, .. })));
+
+        other.pause("bob").await.unwrap();
+        assert_eq!(other.status().await.unwrap().state, RunState::Paused);
+        let gates = other.report().await.unwrap().task("second").unwrap().gates.clone();
+        let missing = Gate::PackageMissing { workflow: "held".to_owned() };
+        assert_eq!(gates, [missing, Gate::RunPaused { by: "bob".to_owned() }]);
+        assert!(matches!(other.pause("bob").await, Err(Error::Illegal { state: RunState::Paused, .. })));
+        assert!(matches!(other.retry("none", "bob").await, Err(Error::UnknownTask { .. })));
+        other.resume("bob").await.unwrap();
+
+        PERMITS.add_permits(1);
+        engine.register(workflow(shape())).await.unwrap();
+        assert_eq!(other.wait().await.unwrap().state, RunState::Completed);
+        let kinds: Vec<&str> = other.events().await.unwrap().iter().map(|event| event.kind).collect();
+        let n_interrupted = kinds.iter().filter(|kind| **kind == "attempt_interrupted").count();
+        assert_eq!(n_interrupted, 1, "being looked at without code is no interruption: {kinds:?}");
+        assert_eq!(SECOND.load(Ordering::SeqCst), 3);
+        engine.shutdown().await.unwrap();
+    });
+}
+
+#[test]
 fn finished_runs_can_be_looked_at_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     runtime().block_on(async {

@@ -1,0 +1,119 @@
+//! Runs that wait for their code, and what can be done with them all the same.
+//!
+//! A workflow that is compiled into a program is there only while the program runs, a package may be gone. Whoever
+//! asks something of such a run gets it done: the run is read with the description that the store keeps, changed, and
+//! put back. None of its tasks starts meanwhile.
+
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    active::{ActiveRun, RunRecord},
+    catalog::{Catalog, Version, Workflow},
+    driver::Driver,
+    event::{Action, Phase},
+};
+use crate::{
+    Error,
+    core::effect::Actor,
+    id::RunId,
+    store::{Error as StoreError, RunRow},
+};
+
+/// A run that waits for its code.
+#[derive(Debug)]
+pub(super) struct Dormant {
+    pub(super) row: RunRow,
+    /// Whether no attempt was left without an end.
+    pub(super) closed_in_order: bool,
+    pub(super) is_loading: bool,
+    pub(super) phase: watch::Sender<Phase>,
+    /// What was asked while its history is being read.
+    pub(super) asked: Vec<Asked>,
+}
+
+/// A request, who it comes from, and who waits for the answer.
+pub(super) type Asked = (Action, Actor, oneshot::Sender<Result<(), Error>>);
+
+impl Dormant {
+    pub(super) fn new(row: RunRow, closed_in_order: bool) -> Self {
+        let phase = watch::Sender::new(Phase::Active);
+        Self { row, closed_in_order, is_loading: false, phase, asked: Vec::new() }
+    }
+}
+
+impl Driver {
+    /// Reads a run without its code, to do what is asked of it.
+    pub(super) fn wake_for(&mut self, asked: Asked, run: RunId) {
+        let Some(dormant) = self.dormant.get_mut(&run) else { return };
+        let Some(version) = self.versions.get(&dormant.row.workflow).cloned() else {
+            // Its description is damaged. Whoever asked may have stopped waiting.
+            asked.2.send(Err(Error::CodeMissing { id: run })).ok();
+            return;
+        };
+        dormant.is_loading = true;
+        dormant.asked.push(asked);
+        let row = dormant.row.clone();
+        self.read_histories(vec![row], version, None);
+    }
+
+    /// Histories could not be read: tells those who asked.
+    pub(super) fn stay_dormant(&mut self, runs: &[RunId], error: StoreError) {
+        tracing::error!(%error, "histories cannot be read, their runs wait until the next start");
+        let source = Arc::new(error);
+        for run in runs {
+            for (.., answer) in
+                self.dormant.get_mut(run).map(|dormant| std::mem::take(&mut dormant.asked)).unwrap_or_default()
+            {
+                // Whoever asked may have stopped waiting.
+                answer.send(Err(Error::RunLost { id: *run, source: source.clone() })).ok();
+            }
+        }
+    }
+
+    /// Puts a run without code back, once everything that was decided of it is durable.
+    pub(super) fn put_back(&mut self, run: RunId) {
+        let has_no_code = |active: &ActiveRun| active.runner.is_none();
+        if !self.runs.get(&run).is_some_and(has_no_code) || self.pending.iter().any(|pending| pending.run == run) {
+            return;
+        }
+        let Some(ActiveRun { record, phase, .. }) = self.runs.remove(&run) else { return };
+        let version = record.version.clone();
+        let dormant = Dormant {
+            row: record.row(),
+            // What may have been running has been recorded as interrupted.
+            closed_in_order: true,
+            is_loading: false,
+            phase,
+            asked: Vec::new(),
+        };
+        self.dormant.insert(run, dormant);
+        let arrived = self.catalog.version(version.id).or_else(|| self.catalog.continuing(&version));
+        if let Some(workflow) = arrived {
+            self.load(&workflow);
+        }
+    }
+}
+
+impl RunRecord {
+    /// The run as the store has it.
+    fn row(&self) -> RunRow {
+        RunRow {
+            id: self.id,
+            workflow: self.version.id,
+            state: self.run.state(),
+            created_at: self.created_at,
+            started_at: self.run.started_at(),
+            finished_at: self.run.finished_at(),
+        }
+    }
+}
+
+impl Catalog {
+    /// The active version of the workflow, if it can go on with runs of that one.
+    pub(super) fn continuing(&self, version: &Version) -> Option<Workflow> {
+        let active = self.resolve(&version.key.full_name()).ok()?;
+        active.version.continues(version).then_some(active)
+    }
+}
