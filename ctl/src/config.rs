@@ -23,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) cargo: PathBuf,
     /// `CLOACINA__DATABASE__URL`.
     pub(crate) database_url: Option<String>,
+    /// The folders in which programs are looked for: `PATH`.
+    pub(crate) path: Vec<PathBuf>,
     /// The folder for data of the user: `XDG_DATA_HOME`, else `~/.local/share`.
     pub(crate) data_home: Option<PathBuf>,
 }
@@ -50,6 +52,7 @@ impl Config {
             database_url: variable("CLOACINA__DATABASE__URL")
                 .map(|value| value.to_string_lossy().into_owned())
                 .filter(|value| !value.is_empty()),
+            path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             data_home: folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))),
         }
     }
@@ -68,9 +71,18 @@ impl Config {
 
     /// The sdk of the checkout that built this program, whether or not it still exists.
     pub(crate) fn built_in_sdk() -> PathBuf {
-        let ctl = Path::new(env!("CARGO_MANIFEST_DIR"));
-        ctl.parent().unwrap_or(ctl).join("sdk")
+        checkout().join("sdk")
     }
+
+    /// The package whose tasks do nothing, of the checkout that built this program, whether or not it still exists.
+    pub(crate) fn built_in_fixture() -> PathBuf {
+        checkout().join("tests/fixtures/noop")
+    }
+}
+
+fn checkout() -> &'static Path {
+    let ctl = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ctl.parent().unwrap_or(ctl)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this file is the one place that reads the environment")]

@@ -67,6 +67,7 @@ mod tests {
         Config {
             no_color: false,
             cargo: "cargo".into(),
+            path: Vec::new(),
             database_url: Some("variable.db".to_owned()),
             data_home: Some("/data".into()),
         }

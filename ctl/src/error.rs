@@ -79,6 +79,18 @@ pub(crate) enum Error {
     /// The database knows no such workflow.
     #[error("the database knows no workflow `{name}`")]
     WorkflowNotThere { name: String },
+    /// Ctrl-C before everything was measured.
+    #[error("interrupted before everything was measured")]
+    BenchInterrupted,
+    /// The package has no workflow that can be measured.
+    #[error("`{}` has no workflow `{workflow}` to measure", .path.display())]
+    NothingToMeasure { path: PathBuf, workflow: &'static str },
+    /// A database refused to be measured.
+    #[error("{what} could not be measured")]
+    Measure { what: String, source: cloacina::testing::MeasureError },
+    /// A run that was measured did not complete.
+    #[error("a run of {what} ended as {state}")]
+    MeasuredRun { what: String, state: &'static str },
     /// An archive is refused.
     #[error("`{}`: {refusal}", .path.display())]
     Archive { path: PathBuf, refusal: Box<cloacina_packager::Error> },
@@ -128,6 +140,9 @@ impl Error {
             Error::UnknownKey { .. } => "CTL0020",
             Error::WorkflowNotThere { .. } => "CTL0021",
             Error::BadRunName { .. } => "CTL0022",
+            Error::BenchInterrupted => "CTL0023",
+            Error::NothingToMeasure { .. } => "CTL0024",
+            Error::Measure { .. } | Error::MeasuredRun { .. } => "CTL0025",
             Error::Archive { refusal, .. } => refusal.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
@@ -183,6 +198,13 @@ impl Error {
                 Some(command) => vec![format!("go on with: {command}")],
                 None => one("with --database FILE, a run that was stopped can go on later"),
             },
+            Error::BenchInterrupted => Vec::new(),
+            Error::NothingToMeasure { .. } => {
+                one("tests/fixtures/noop of a checkout is the package that is measured; without --package it is built")
+            }
+            Error::Measure { .. } | Error::MeasuredRun { .. } => {
+                one("--dir names another folder for the databases, --postgres another server, --no-postgres none")
+            }
             Error::Archive { refusal, .. } => refusal.hints(),
             Error::Package(error) => error.hints(),
             Error::Build(error) => error.hints(),

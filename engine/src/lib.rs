@@ -18,7 +18,7 @@ mod registry;
 mod runtime;
 mod store;
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing", feature = "measuring"))]
 pub mod testing;
 
 /// The authoring names again, expanding to this crate, so that a program that embeds the engine needs no other.

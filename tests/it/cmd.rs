@@ -135,7 +135,7 @@ fn a_log_can_be_followed_while_its_run_goes_on() {
     assert!(running.wait().expect("it ends").success());
 }
 
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
     assert!(status.success());
 }

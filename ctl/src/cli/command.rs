@@ -3,6 +3,7 @@
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::bench::BenchArgs;
 use super::demo::DemoArgs;
 use super::package::PackageCommand;
 use super::run::RunArgs;
@@ -85,6 +86,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Runs(RunsCommand),
     Demo(DemoArgs),
+    Bench(BenchArgs),
     /// Look at the workflows of a database.
     #[command(subcommand)]
     Workflow(WorkflowCommand),

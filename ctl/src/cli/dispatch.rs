@@ -7,7 +7,7 @@ use super::workflow::WorkflowCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
-use crate::{demo, package, run, runs, workflow};
+use crate::{bench, demo, package, run, runs, workflow};
 
 /// Does what was asked for, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -41,6 +41,7 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             RunsCommand::Watch(arguments) => runs::watch(&arguments, output, config),
         },
         Command::Demo(arguments) => demo::demo(&arguments, output, config),
+        Command::Bench(arguments) => bench::bench(&arguments, output, config),
         Command::Workflow(command) => match command {
             WorkflowCommand::List(arguments) => workflow::list(&arguments, output, config),
             WorkflowCommand::Show(arguments) => workflow::show(&arguments, output, config),

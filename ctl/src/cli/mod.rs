@@ -6,6 +6,7 @@
 //! The types here are read by clap alone. Their doc comments are the help texts, and with them
 //! `docs/reference/cli.md`.
 
+mod bench;
 mod command;
 mod database;
 mod demo;
@@ -19,6 +20,7 @@ mod tests;
 mod workflow;
 
 pub(crate) use self::{
+    bench::BenchArgs,
     command::{ColorWhen, Format, GlobalOptions},
     demo::DemoArgs,
     package::{BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, VerifyArgs, VisualizeArgs},

@@ -12,13 +12,13 @@ type Listener = tokio::signal::windows::CtrlC;
 
 /// The interrupts that come from now on.
 #[derive(Debug)]
-pub(super) struct Interrupts {
+pub(crate) struct Interrupts {
     listener: Listener,
 }
 
 impl Interrupts {
     /// Listens from now on; must be called inside a runtime.
-    pub(super) fn listen() -> Result<Self, Error> {
+    pub(crate) fn listen() -> Result<Self, Error> {
         #[cfg(unix)]
         let listener = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
         #[cfg(windows)]
@@ -28,7 +28,7 @@ impl Interrupts {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         if self.listener.recv().await.is_none() {
             // No more of them can come.
             std::future::pending::<()>().await;

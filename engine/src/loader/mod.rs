@@ -5,7 +5,7 @@
 //!                           │ catalog: digest → Loaded       │
 //!                       CallSink ◄── Calls, by number ◄── host table: complete, log, heartbeat, is_cancelled
 //! ```
-//! Owns every `unsafe` block of the engine. The blocks are sound on two grounds. What the engine can check, it
+//! Owns every `unsafe` block of the engine but those of its benchmarks. The blocks are sound on two grounds. What the engine can check, it
 //! checks: the file's digest before it is mapped; null, alignment, size and length of everything that a package
 //! hands over; the metadata against what was registered; call numbers and the host's `ctx`, which are looked up in
 //! tables and never dereferenced. What remains (that pointers to readable memory are what they claim to be, that

@@ -62,7 +62,7 @@ pub(crate) enum Outcome {
 
 impl Commit {
     /// How many rows it touches.
-    pub(super) fn n_rows(&self) -> usize {
+    pub(crate) fn n_rows(&self) -> usize {
         self.events.len() + usize::from(self.create.is_some()) + usize::from(self.update.is_some())
     }
 }

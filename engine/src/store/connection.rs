@@ -58,17 +58,21 @@ fn open_file(path: &Path, access: Access) -> Result<SqliteConnection, Error> {
     // A path is no URI: characters such as `?` in it are a part of the name.
     let mut connection = SqliteConnection::establish(text).map_err(|source| Error::Open { database: name, source })?;
     let failed = |source| Error::from_diesel("opening the database", source);
-    connection.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_WAIT_MS};")).map_err(failed)?;
     let pragmas = match access {
-        Access::Write { .. } => format!(
-            "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA cache_size = -{CACHE_KIB}; \
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"
-        ),
-        Access::Read => "PRAGMA query_only = ON;".to_owned(),
+        Access::Write { .. } => file_settings(),
+        Access::Read => format!("PRAGMA busy_timeout = {BUSY_WAIT_MS}; PRAGMA query_only = ON;"),
     };
     connection.batch_execute(&pragmas).map_err(failed)?;
     Ok(connection)
+}
+
+/// The statements that make a connection to a file the writer's.
+pub(crate) fn file_settings() -> String {
+    format!(
+        "PRAGMA busy_timeout = {BUSY_WAIT_MS}; PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; \
+         PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; \
+         PRAGMA cache_size = -{CACHE_KIB}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"
+    )
 }
 
 fn open_server(database: &Database, server: &Server, access: Access) -> Result<PgConnection, Error> {
@@ -81,15 +85,19 @@ fn open_server(database: &Database, server: &Server, access: Access) -> Result<P
     // A server may have been told to acknowledge before the disk has it; that is not what a store promises. What it
     // says is sorted by its words, so these must not depend on the server's language where that can be chosen.
     let settings = match access {
-        Access::Write { lease } => format!(
-            "SET synchronous_commit = on; SET lock_timeout = {BUSY_WAIT_MS}; \
-             SET idle_in_transaction_session_timeout = {}; \
-             SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;",
-            lease.as_millis()
-        ),
-        Access::Read => "SET default_transaction_read_only = on;".to_owned(),
+        Access::Write { lease } => server_settings(lease),
+        Access::Read => "SET client_min_messages = warning; SET default_transaction_read_only = on;".to_owned(),
     };
-    let prepared = connection.batch_execute(&format!("SET client_min_messages = warning; {settings}"));
-    prepared.map_err(|source| Error::from_diesel("opening the database", source))?;
+    connection.batch_execute(&settings).map_err(|source| Error::from_diesel("opening the database", source))?;
     Ok(connection)
+}
+
+/// The statements that make a connection to a server the writer's.
+pub(crate) fn server_settings(lease: Duration) -> String {
+    format!(
+        "SET client_min_messages = warning; SET synchronous_commit = on; SET lock_timeout = {BUSY_WAIT_MS}; \
+         SET idle_in_transaction_session_timeout = {}; \
+         SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;",
+        lease.as_millis()
+    )
 }

@@ -68,7 +68,7 @@ impl Database {
 
 impl Server {
     /// The address for the client library.
-    pub(super) fn connection_url(&self) -> String {
+    pub(crate) fn connection_url(&self) -> String {
         let mut url = self.url.clone();
         for (name, value) in [("connect_timeout", CONNECT_SECONDS.to_string()), ("application_name", "cloacina".into())]
         {
@@ -82,7 +82,7 @@ impl Server {
     }
 
     /// Takes every secret out of what the client library said, as it repeats addresses that it does not understand.
-    pub(super) fn scrub(&self, message: &str) -> String {
+    pub(crate) fn scrub(&self, message: &str) -> String {
         let mut secrets = vec![self.connection_url(), self.url.clone()];
         secrets.extend(self.secrets().map(str::to_owned));
         secrets.iter().fold(message.to_owned(), |message, secret| message.replace(secret, HIDDEN))

@@ -7,7 +7,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
         mpsc::{self, Sender},
     },
     thread::{self, JoinHandle},
@@ -57,6 +57,8 @@ struct Shared {
     /// The epoch whose lease the writer keeps.
     epoch: Arc<AtomicI64>,
     logs: LogQueue,
+    /// Transactions that the writer has committed.
+    n_transactions: Arc<AtomicU64>,
 }
 
 /// What is there while the store is open.
@@ -86,13 +88,14 @@ impl Store {
         let epoch = Arc::new(AtomicI64::new(0));
         let (commands, queue) = mpsc::channel();
         let logs = LogQueue::new(commands.clone());
-        let writer = Writer::new(options, connection, Arc::clone(&epoch), logs.clone());
+        let n_transactions = Arc::new(AtomicU64::new(0));
+        let writer = Writer::new(options, connection, (Arc::clone(&epoch), Arc::clone(&n_transactions)), logs.clone());
         let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.serve(&queue));
         let mut threads = vec![spawned.map_err(|source| Error::Thread { name: NAME, source })?];
         let (readers, reader_threads) = Readers::start(&database)?;
         threads.extend(reader_threads);
         let open = Open { commands, readers, threads, lock };
-        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), name, epoch, logs }) })
+        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), name, epoch, logs, n_transactions }) })
     }
 
     /// The database as it is shown: without a password.
@@ -103,6 +106,11 @@ impl Store {
     /// Renews the lease of that epoch from now on, for as long as the store is open; none with 0.
     pub(crate) fn keep_lease(&self, epoch: i64) {
         self.shared.epoch.store(epoch, Ordering::Relaxed);
+    }
+
+    /// How many transactions the writer has committed; each is one sync, whatever the number of commits in it.
+    pub(crate) fn n_transactions(&self) -> u64 {
+        self.shared.n_transactions.load(Ordering::Relaxed)
     }
 
     /// A handle for the driver that hands over commits without a lock.

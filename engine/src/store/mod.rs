@@ -72,4 +72,9 @@ pub(crate) use self::{
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list},
     writer::Answers,
 };
+#[cfg(any(test, feature = "measuring"))]
+pub(crate) use self::{
+    connection::{file_settings, server_settings},
+    database::Server,
+};
 pub use self::{database::database_shown, error::Error, package::PackageState};

@@ -11,6 +11,8 @@ const SERVER: &str = "CLOACINA_TEST_POSTGRES";
 /// A database that is gone when its test is.
 pub(crate) struct TestDatabase {
     pub(crate) database: Database,
+    /// As engines take it.
+    pub(crate) address: String,
     schema: Option<Schema>,
     /// The database is in it if it is a file.
     _folder: TempDir,
@@ -24,7 +26,9 @@ struct Schema {
 impl TestDatabase {
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { database: Database::Sqlite(folder.path().join("runs.db")), schema: None, _folder: folder }
+        let path = folder.path().join("runs.db");
+        let address = path.display().to_string();
+        Self { database: Database::Sqlite(path), address, schema: None, _folder: folder }
     }
 
     /// A test that cannot have it fails: what is not tested on both databases is not tested.
@@ -39,9 +43,9 @@ impl TestDatabase {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         PgConnection::establish(&server).unwrap().batch_execute(&format!("CREATE SCHEMA {name}")).unwrap();
         let separator = if server.contains('?') { '&' } else { '?' };
-        let url = format!("{server}{separator}options=-csearch_path%3D{name}");
-        let database = Database::parse(&url).unwrap();
-        Self { database, schema: Some(Schema { server, name }), _folder: tempfile::tempdir().unwrap() }
+        let address = format!("{server}{separator}options=-csearch_path%3D{name}");
+        let database = Database::parse(&address).unwrap();
+        Self { database, address, schema: Some(Schema { server, name }), _folder: tempfile::tempdir().unwrap() }
     }
 
     /// Runs statements from outside of any store.

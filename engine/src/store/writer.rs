@@ -15,7 +15,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::AtomicI64,
+        atomic::{AtomicI64, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
     time::Duration,
@@ -69,6 +69,7 @@ pub(super) struct Writer {
     connection: Connection,
     answers: Answers,
     lease: Lease,
+    n_transactions: Arc<AtomicU64>,
     logs: LogQueue,
     /// How long the log lines in the queue may wait for a group to ride along with; absent if there are none.
     logs_wait: Option<Duration>,
@@ -90,13 +91,19 @@ enum Work {
 }
 
 impl Writer {
-    pub(super) fn new(options: Options, connection: Connection, epoch: Arc<AtomicI64>, logs: LogQueue) -> Self {
+    pub(super) fn new(
+        options: Options,
+        connection: Connection,
+        (epoch, n_transactions): (Arc<AtomicI64>, Arc<AtomicU64>),
+        logs: LogQueue,
+    ) -> Self {
         let Options { database, answers, signs, lease } = options;
         Self {
             database,
             connection,
             answers,
             lease: Lease::new(epoch, lease, signs),
+            n_transactions,
             logs,
             logs_wait: None,
             logs_awaited: Vec::new(),
@@ -260,7 +267,9 @@ impl Writer {
             }
             Ok(())
         });
-        written.map_err(|error: DieselError| Error::from_diesel("committing", error))
+        written.map_err(|error: DieselError| Error::from_diesel("committing", error))?;
+        self.n_transactions.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn tell(&mut self, units: Vec<Unit>) {

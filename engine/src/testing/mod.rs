@@ -1,10 +1,20 @@
-//! What benchmarks and tests of other crates may see of the engine's inside; behind the feature `testing`.
+//! What benchmarks and tests of other crates may see of the engine's inside; behind the features `testing` and
+//! `measuring`.
 //!
 //! Nothing here is needed to use the engine, and nothing of it is stable.
 
+#[cfg(any(test, feature = "measuring"))]
+mod measure;
+#[cfg(feature = "testing")]
 mod probe;
+#[cfg(feature = "testing")]
 mod server;
 
+#[cfg(any(test, feature = "measuring"))]
+pub use self::measure::{
+    Load, MeasureError, Measured, Scratch, measure_raw, measure_store, n_transactions, sqlite_version,
+};
+#[cfg(feature = "testing")]
 pub use self::{
     probe::{Probe, ProbeError},
     server::ServerSchema,

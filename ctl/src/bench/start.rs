@@ -1,0 +1,202 @@
+//! From the arguments to the report: makes what is needed, measures on a thread of its own, and listens for Ctrl-C.
+//!
+//! Ctrl-C ends the measurement at the next chance, which is a second or two away, so that folders, schemas and the
+//! private server are removed. There is no harder way to stop, as that would leave them behind.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use cloacina::testing::{Scratch, sqlite_version};
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+
+use super::cell::Backend;
+use super::endurance;
+use super::folder::Folder;
+use super::growth::growth;
+use super::measure::{Bench, Postgres, of};
+use super::package::Packaged;
+use super::plan::Plan;
+use super::ratio::ratios;
+use super::report::{CellReport, Machine, Missing, Report, rounded};
+use super::rounds::measure_all;
+use super::server::Server;
+use super::usage::machine_bytes;
+use crate::cli::BenchArgs;
+use crate::config::Config;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Warning};
+use crate::run::Interrupts;
+
+/// Rounds unless told otherwise.
+const ROUNDS: usize = 5;
+
+/// Measures, and shows what came out.
+pub(crate) fn bench(arguments: &BenchArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let (stop, interrupted) = watch::channel(false);
+    let report = thread::scope(|scope| {
+        let (end, ended) = oneshot::channel();
+        let measuring = thread::Builder::new().name("cloacina-bench".to_owned()).spawn_scoped(scope, move || {
+            let report = measure(arguments, output, config, interrupted);
+            // Nobody has stopped waiting: that ends when this does.
+            end.send(()).ok();
+            report
+        });
+        let measuring = measuring.map_err(threads)?;
+        wait(ended, &stop, output)?;
+        measuring.join().map_err(|_| threads(std::io::Error::other("it panicked")))?
+    })?;
+    output.answer(&report, |paint| report.text(paint))?;
+    Ok(exit::SUCCESS)
+}
+
+/// Waits for the end of the measurement; tells it if it is to end early.
+fn wait(ended: oneshot::Receiver<()>, stop: &watch::Sender<bool>, output: &Output) -> Result<(), Error> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(threads)?;
+    runtime.block_on(async {
+        let mut interrupts = Interrupts::listen()?;
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                // Without a sender it has ended, too.
+                _ = &mut ended => return Ok(()),
+                () = interrupts.next() => {
+                    stop.send_replace(true);
+                    output.note("stopping: databases and the private server are removed first");
+                }
+            }
+        }
+    })
+}
+
+/// Makes what is needed, and measures everything.
+fn measure(
+    arguments: &BenchArgs,
+    output: &Output,
+    config: &Config,
+    interrupted: watch::Receiver<bool>,
+) -> Result<Report, Error> {
+    let default = if arguments.tiny { 1 } else { ROUNDS };
+    let rounds = arguments.rounds.map_or(default, |rounds| rounds as usize);
+    let plan = Plan { quick: arguments.quick, rounds, tiny: arguments.tiny };
+    let folder = Folder::make(arguments.dir.as_deref())?;
+    if folder.is_in_memory {
+        let message = format!(
+            "`{}` is in memory: syncing costs nothing there; --dir names a folder on a disk",
+            folder.path().display()
+        );
+        output.warning(&Warning { code: "WRN0006", message });
+    }
+    if cfg!(debug_assertions) {
+        let message = "this program was built for debugging: build it with --release to measure it".to_owned();
+        output.warning(&Warning { code: "WRN0007", message });
+    }
+    // What was named must be there, and that is told before anything is built.
+    let version_of = |url: &str| Scratch::server_version(url).map_err(of("PostgreSQL"));
+    let given = arguments.postgres.as_deref().map(version_of).transpose()?;
+    let mut missing = Vec::new();
+    let packaged = packaged(arguments, &folder, &mut missing, output, config)?;
+    let server = server(arguments, &folder, &mut missing, output, config);
+    let url = arguments.postgres.as_deref().or(server.as_ref().map(|server| server.url.as_str()));
+    let version = match (given, url) {
+        (None, Some(url)) => Some(version_of(url)?),
+        (given, _) => given,
+    };
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(threads)?;
+    let mut bench = Bench {
+        folder: folder.path(),
+        postgres: url.map(|url| Postgres { url, process: server.as_ref().and_then(|server| server.process) }),
+        packaged: packaged.as_ref(),
+        interrupted,
+        runtime: &runtime,
+        workflows: BTreeMap::new(),
+    };
+    let cells: Vec<_> = Backend::ALL.into_iter().flat_map(|backend| plan.cells(backend)).collect();
+    let rows = measure_all(&mut bench, &cells, plan.rounds, output)?;
+    let growth_rows = measure_all(&mut bench, &plan.growth(), plan.rounds, output)?;
+    let mut endurances = BTreeMap::new();
+    if !plan.quick {
+        let measured = Backend::ALL.into_iter().filter(|backend| *backend == Backend::Sqlite || url.is_some());
+        for backend in measured {
+            endurances.insert(backend.as_str(), endurance::measure(&mut bench, backend, &plan, output)?);
+        }
+    }
+    let growth = growth(&growth_rows, plan.growth_sizes());
+    let ratios = ratios(&rows, &growth).into_iter().map(|(key, ratio)| (key, ratio.map(rounded))).collect();
+    Ok(Report {
+        format: Report::FORMAT,
+        quick: plan.quick,
+        rounds: plan.rounds,
+        machine: Machine {
+            cores: thread::available_parallelism().map_or(1, Into::into),
+            memory_bytes: machine_bytes(),
+            filesystem: folder.filesystem.clone(),
+            sqlite: sqlite_version(),
+            postgres: version,
+            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+        },
+        missing,
+        goals: Report::goals(&ratios),
+        ratios,
+        growth: growth.into_iter().map(|(shape, ratio)| (shape, ratio.map(rounded))).collect(),
+        cells: rows.iter().chain(&growth_rows).map(CellReport::new).collect(),
+        endurance: endurances,
+    })
+}
+
+/// The package, if there is one or it can be built.
+fn packaged(
+    arguments: &BenchArgs,
+    folder: &Folder,
+    missing: &mut Vec<Missing>,
+    output: &Output,
+    config: &Config,
+) -> Result<Option<Packaged>, Error> {
+    if let Some(path) = &arguments.package {
+        return Packaged::read(path).map(Some);
+    }
+    output.note("building the package whose tasks do nothing");
+    match Packaged::build(folder.path(), output, config) {
+        Ok(packaged) => Ok(Some(packaged)),
+        Err(reason) => {
+            missing.push(Missing { what: "packaged", reason });
+            Ok(None)
+        }
+    }
+}
+
+/// The private server, if none is named and PostgreSQL is there.
+fn server(
+    arguments: &BenchArgs,
+    folder: &Folder,
+    missing: &mut Vec<Missing>,
+    output: &Output,
+    config: &Config,
+) -> Option<Server> {
+    if arguments.postgres.is_some() {
+        return None;
+    }
+    let started = if arguments.no_postgres {
+        Err("left out with --no-postgres".to_owned())
+    } else {
+        match Server::find_programs(config) {
+            Some(programs) => {
+                output.note(&format!("starting a private PostgreSQL server with {}", programs.display()));
+                Server::start(&programs, folder.parent())
+            }
+            None => Err("no initdb, pg_ctl and postgres were found on this machine".to_owned()),
+        }
+    };
+    match started {
+        Ok(server) => Some(server),
+        Err(reason) => {
+            missing.push(Missing { what: "postgres", reason });
+            None
+        }
+    }
+}
+
+fn threads(source: std::io::Error) -> Error {
+    Error::Io { action: "start threads for", path: "the benchmark".into(), source }
+}

@@ -1,0 +1,134 @@
+//! The benchmark as a user starts it: what it answers, what it names as missing, and that it leaves nothing behind.
+//!
+//! As little as possible is measured, and no test looks at how long anything took.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use cloacina_tests::archive;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cmd::{interrupt, program};
+
+const RATIOS: [&str; 11] = [
+    "growth.task_10000_to_100",
+    "postgres.engine_to_raw",
+    "postgres.engine_to_store",
+    "postgres.packaged_inline_to_embedded",
+    "postgres.run1_p50_to_commits",
+    "postgres.store_to_raw",
+    "sqlite.engine_to_raw",
+    "sqlite.engine_to_store",
+    "sqlite.packaged_inline_to_embedded",
+    "sqlite.run1_p50_to_commits",
+    "sqlite.store_to_raw",
+];
+
+fn bench(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.args(["bench", "--tiny", "--output", "json", "--dir"]).arg(folder).args(arguments);
+    command.arg("--package").arg(archive::path("noop", "tests/fixtures/noop", &[]));
+    command
+}
+
+/// The answer, and that the folder is as it was.
+fn measured(arguments: &[&str]) -> Value {
+    let folder = open_folder();
+    let output = bench(folder.path(), arguments).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_nothing_is_left(folder.path());
+    serde_json::from_slice(&output.stdout).expect("the answer is JSON")
+}
+
+/// Where also a server that runs as somebody else may have its folder.
+fn open_folder() -> TempDir {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    folder
+}
+
+fn assert_nothing_is_left(folder: &Path) {
+    let left: Vec<_> = fs::read_dir(folder).expect("the folder is there").collect();
+    assert!(left.is_empty(), "{left:?}");
+    let processes = fs::read_dir("/proc").expect("this is Linux").filter_map(|entry| {
+        let command = fs::read(entry.ok()?.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&command).into_owned())
+    });
+    let folder = folder.display().to_string();
+    let servers: Vec<_> = processes.filter(|command| command.contains(&folder)).collect();
+    assert!(servers.is_empty(), "{servers:?}");
+}
+
+fn ratios(answer: &Value) -> Vec<(&str, Option<f64>)> {
+    let ratios = answer["ratios"].as_object().expect("an object");
+    ratios.iter().map(|(key, ratio)| (key.as_str(), ratio.as_f64())).collect()
+}
+
+#[test]
+fn a_quick_run_answers_every_ratio_with_a_server_of_its_own() {
+    let answer = measured(&["--quick"]);
+    let ratios = ratios(&answer);
+    assert_eq!(ratios.iter().map(|(key, _)| *key).collect::<Vec<_>>(), RATIOS);
+    assert!(ratios.iter().all(|(_, ratio)| ratio.is_some_and(|ratio| ratio > 0.0)), "{ratios:?}");
+    assert_eq!(answer["missing"], Value::Array(Vec::new()));
+    assert_eq!(answer["endurance"], serde_json::json!({}));
+    let cells = answer["cells"].as_array().expect("a list");
+    assert_eq!(cells.len(), 2 * 7 + 4);
+    for cell in cells {
+        for field in ["tasks_per_second", "p50_us", "p99_us", "cpu_us_per_task", "peak_memory_bytes", "commits"] {
+            assert!(cell[field].as_f64().is_some_and(|figure| figure > 0.0), "{field}: {cell}");
+        }
+        let has_server = cell["database"] == "postgres";
+        assert_eq!(cell["server_cpu_us_per_task"].is_number(), has_server, "{cell}");
+        if cell["changes_per_transaction"] == 1 {
+            assert_eq!(cell["commits"].as_f64(), Some(16.0), "8 runs of two commits: {cell}");
+        }
+    }
+}
+
+#[test]
+fn a_full_run_without_a_server_names_what_is_missing() {
+    let answer = measured(&["--no-postgres"]);
+    for (key, ratio) in ratios(&answer) {
+        assert_eq!(ratio.is_none(), key.starts_with("postgres."), "{key}");
+        assert_eq!(answer["goals"][key]["met"].is_null(), ratio.is_none(), "{key}");
+    }
+    assert_eq!(answer["missing"][0]["what"], "postgres");
+    assert!(answer["machine"]["postgres"].is_null());
+    let cells = answer["cells"].as_array().expect("a list");
+    let shapes: BTreeSet<_> = cells.iter().filter_map(|cell| cell["shape"].as_str()).collect();
+    assert!(["single", "chain_3", "fan_out_100"].iter().all(|shape| shapes.contains(shape)), "{shapes:?}");
+    let endurance = &answer["endurance"]["sqlite"];
+    assert!(endurance["throughput_beside_finished_runs"].is_number(), "{endurance}");
+    assert_eq!(endurance["memory_bytes"].as_array().map(Vec::len), Some(10), "{endurance}");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test command tells tests by its environment where the server is")]
+fn a_given_server_is_left_as_it_was() {
+    let url = std::env::var("CLOACINA_TEST_POSTGRES").expect("`./test` says where the server is");
+    let answer = measured(&["--quick", "--postgres", &url]);
+    assert!(ratios(&answer).iter().all(|(_, ratio)| ratio.is_some()), "{answer}");
+    assert_eq!(answer["cells"][10]["server_cpu_us_per_task"], Value::Null, "the server is not ours to look into");
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_behind() {
+    let folder = open_folder();
+    let mut command = bench(folder.path(), &["--rounds", "1000"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let lines = BufReader::new(child.stderr.take().expect("stderr is a pipe")).lines();
+    let mut lines = lines.map(|line| line.expect("stderr is text"));
+    assert!(lines.any(|line| line.contains("postgres")), "the server runs");
+    interrupt(&child);
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("CTL0023")), "{rest:?}");
+    assert_nothing_is_left(folder.path());
+}
