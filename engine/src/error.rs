@@ -10,7 +10,7 @@ use crate::{
     core::{run, task},
     id::RunId,
     registry,
-    runtime::{PlanError, Unresolved},
+    runtime::{PlanError, PrunedPart, Unresolved},
     store::Error as StoreError,
 };
 
@@ -85,6 +85,16 @@ pub enum Error {
         /// The run.
         id: RunId,
     },
+    /// Retention has removed what that would need.
+    #[error("the {} of run {id} was removed by retention at {}, so the run cannot be {}", part.as_str(), part.at(), request.done())]
+    Pruned {
+        /// The run.
+        id: RunId,
+        /// What was asked.
+        request: Request,
+        /// What is gone.
+        part: PrunedPart,
+    },
     /// The input cannot be used as a context.
     #[error("the input cannot be used")]
     Input(#[source] ContextError),
@@ -155,6 +165,10 @@ pub enum Request {
     Fork,
     /// Take it off the list of failed runs.
     Dismiss,
+    /// Remove it.
+    Delete,
+    /// Show what it and its tasks wrote.
+    ShowContext,
 }
 
 impl Request {
@@ -168,6 +182,8 @@ impl Request {
             Self::Rerun => "run again",
             Self::Fork => "forked",
             Self::Dismiss => "dismissed",
+            Self::Delete => "deleted",
+            Self::ShowContext => "shown with its context",
         }
     }
 
@@ -178,6 +194,7 @@ impl Request {
             (Self::Rerun | Self::Fork, state) if !state.is_terminal() => "wait for its end, or cancel it first",
             (Self::Rerun, _) => "nothing failed in it; fork it from a task, or run everything again",
             (Self::Dismiss, _) => "only runs that failed can be dismissed",
+            (Self::Delete, _) => "cancel it first, or wait for its end",
             (_, state) if state.is_terminal() => "it has ended; run it again or fork it, which makes a new run",
             (_, run::State::Pending) => "start it or cancel it",
             (_, run::State::Paused) => "resume it or cancel it",
@@ -208,6 +225,7 @@ impl Error {
             Self::UnknownTask { .. } => "RUN0014",
             Self::CodeMissing { .. } => "RUN0015",
             Self::NotDriven { .. } => "RUN0016",
+            Self::Pruned { .. } => "RUN0018",
             Self::Registry(source) => source.code(),
         }
     }
@@ -246,6 +264,10 @@ impl Error {
                 vec!["register the package, or the workflow that is compiled into the program, first".to_owned()]
             }
             Self::NotDriven { .. } => vec!["ask the engine that drives it".to_owned()],
+            Self::Pruned { .. } => vec![
+                "submit a new run with the input given anew".to_owned(),
+                "`retention.contexts` and `retention.events` say how long both are kept".to_owned(),
+            ],
             Self::Input(_) | Self::Fenced { .. } | Self::Graph { .. } | Self::Thread(_) => Vec::new(),
             Self::Store(source) => source.hints(),
             Self::Registry(source) => source.hints(),

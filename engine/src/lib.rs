@@ -15,6 +15,7 @@ mod error;
 mod id;
 mod loader;
 mod registry;
+mod retention;
 mod runtime;
 mod store;
 
@@ -36,14 +37,18 @@ pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
     engine::{
-        Builder, Engine, Filter, LogFilter, LogFollower, LogRecord, Records, RunFilter, RunHandle, RunRequest,
-        RunSummary, Scheduler, Waiting, WorkflowRecord,
+        Builder, Engine, Filter, LogFilter, LogFollower, LogRecord, PruneCount, PrunePlan, Records, RunFilter,
+        RunHandle, RunRequest, RunSummary, Scheduler, Waiting, WorkflowRecord,
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},
     loader::{Error as LoadError, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
-    runtime::{AttemptOutcome, Gate, Notice, NoticeKind, Notices, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
+    retention::Retention,
+    runtime::{
+        AttemptOutcome, Gate, Notice, NoticeKind, Notices, Pruned, PrunedPart, RunEvent, RunReport, RunStatus, Skipped,
+        TaskReport,
+    },
     store::{Error as StoreError, PackageState, database_shown},
 };
 

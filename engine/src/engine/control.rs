@@ -17,7 +17,7 @@ use crate::{
         run, task,
     },
     error::Request,
-    runtime::{Action, Begin, Derived, Event, Gate, Workflow, load, reused_row, stored_version},
+    runtime::{Action, Begin, Derived, Event, Gate, PrunedPart, Workflow, load, reused_row, stored_version},
     store::{self, Error as StoreError, EventRow},
 };
 
@@ -167,6 +167,9 @@ impl RunHandle {
         let (run, row, rows) = self.stored(&shared).await?;
         if !run.state.is_terminal() {
             return Err(self.illegal(request, run.state));
+        }
+        if let Some(part) = PrunedPart::of(&run) {
+            return Err(Error::Pruned { id, request, part });
         }
         let pinned = stored_version(&row)?;
         let known = shared.catalog.version(run.workflow).or_else(|| {

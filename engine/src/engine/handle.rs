@@ -32,6 +32,7 @@ use crate::{
     id::{RunId, TENANT_DEFAULT},
     loader::InitConfig,
     registry::{self, Registry},
+    retention::Retention,
     runtime::{
         self, Begin, Board, Catalog, Config, Derived, EmbeddedRunner, Event, NotSubmitted, Notices, RunStatus,
         Submission, TaskRunner, Version, Workflow,
@@ -79,6 +80,7 @@ pub struct Builder {
     slots: usize,
     stop_grace: Duration,
     log_level: Level,
+    retention: Retention,
     clock: Arc<dyn Clock>,
     lease: Duration,
 }
@@ -111,6 +113,7 @@ impl Engine {
             slots: SLOTS_DEFAULT,
             stop_grace: STOP_GRACE,
             log_level: Level::Info,
+            retention: Retention::default(),
             clock: Arc::new(SystemClock),
             lease: LEASE_DEFAULT,
         }
@@ -275,6 +278,12 @@ impl Builder {
         self
     }
 
+    /// What of the past is kept, and for how long; [`Retention::default`] unless told otherwise.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Where the engine takes the time from.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -295,7 +304,7 @@ impl Builder {
     /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used. A package
     /// whose file is gone is no error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
-        let Self { database, data_dir, workflows, slots, stop_grace, log_level, clock, lease } = self;
+        let Self { database, data_dir, workflows, slots, stop_grace, log_level, retention, clock, lease } = self;
         let database = Database::parse(&database)?;
         let data_dir = data_dir.unwrap_or_else(|| database.folder().unwrap_or(Path::new(".")).to_owned());
         let board = Board::new();
@@ -306,6 +315,7 @@ impl Builder {
             slots,
             stop_grace,
             log_level,
+            retention,
             n_task_threads,
             clock: clock.clone(),
             board: board.clone(),

@@ -7,6 +7,7 @@ mod control;
 mod handle;
 mod logs;
 mod packages;
+mod prune;
 mod records;
 mod request;
 mod run_handle;
@@ -17,6 +18,8 @@ mod authoring_tests;
 #[cfg(test)]
 mod logs_tests;
 #[cfg(test)]
+mod prune_tests;
+#[cfg(test)]
 mod records_tests;
 #[cfg(test)]
 mod tests;
@@ -25,6 +28,7 @@ pub use self::{
     control::Waiting,
     handle::{Builder, Engine, Scheduler},
     logs::{LogFilter, LogFollower, LogRecord},
+    prune::{PruneCount, PrunePlan},
     records::{Records, RunFilter, RunSummary, WorkflowRecord},
     request::RunRequest,
     run_handle::RunHandle,

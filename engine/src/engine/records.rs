@@ -14,7 +14,7 @@ use crate::{
     Error,
     core::run::State,
     id::{RunId, WorkflowId},
-    runtime::{RunEvent, RunReport, RunStatus, load, records, stored_version},
+    runtime::{RunEvent, RunReport, RunStatus, load, pruned_report, records, stored_version},
     store::{self, Connection, Database, EventRow, PackageState, RunRow, RunSearch, WorkflowRow},
 };
 
@@ -132,6 +132,9 @@ impl Records {
     /// [`Error::UnknownRun`], or what the store says.
     pub fn report(&mut self, id: RunId) -> Result<RunReport, Error> {
         let (run, workflow, rows) = self.stored(id)?;
+        if let Some(report) = pruned_report(&stored_version(&workflow)?, &run, &rows) {
+            return Ok(report);
+        }
         let (record, _) = load(Arc::new(stored_version(&workflow)?), &run, rows)?;
         Ok(RunReport::new(record.picture_at_gates())?)
     }
@@ -202,7 +205,7 @@ impl Records {
         Ok((run, workflow, rows))
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         doing: &'static str,
         query: impl FnOnce(&mut Connection) -> QueryResult<Result<T, store::Error>>,
@@ -223,7 +226,7 @@ type Known = HashMap<WorkflowId, (String, String, usize)>;
 
 fn summary(row: RunRow, workflows: &Known, completed: &HashMap<RunId, i64>) -> RunSummary {
     let (workflow, tenant, n_tasks) = workflows.get(&row.workflow).cloned().unwrap_or_default();
-    let RunRow { id, workflow: _, state, created_at, started_at, finished_at } = row;
+    let RunRow { id, workflow: _, state, created_at, started_at, finished_at, .. } = row;
     let n_completed = completed.get(&id).and_then(|count| usize::try_from(*count).ok()).unwrap_or_default();
     let status = RunStatus { id, workflow, state, created_at, started_at, finished_at };
     RunSummary { status, tenant, n_tasks, n_completed }

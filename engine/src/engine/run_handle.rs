@@ -14,8 +14,8 @@ use crate::{
     core::run,
     id::RunId,
     runtime::{
-        Event, Gate, Inspected, Phase, RunEvent, RunRecord, RunReport, RunStatus, TaskReport, load, records,
-        stored_version,
+        Event, Gate, Inspected, Phase, RunEvent, RunRecord, RunReport, RunStatus, TaskReport, load, pruned_report,
+        records, stored_version,
     },
     store::{self, EventRow, RunRow, WorkflowRow},
 };
@@ -152,6 +152,9 @@ impl RunHandle {
     async fn stored_report(&self, shared: &Shared) -> Result<RunReport, Error> {
         let (run, workflow, rows) = self.stored(shared).await?;
         let version = Arc::new(stored_version(&workflow)?);
+        if let Some(report) = pruned_report(&version, &run, &rows) {
+            return Ok(report);
+        }
         let (record, _) = load(version, &run, rows)?;
         Ok(RunReport::new(record.picture_at_gates())?)
     }

@@ -107,7 +107,8 @@ impl RunHandle {
                 }
                 Ok(())
             }
-            Request::Fork => Err(Error::UnknownTask { id: self.id(), task: String::new() }),
+            Request::Delete => self.delete().await,
+            Request::Fork | Request::ShowContext => Err(Error::UnknownTask { id: self.id(), task: String::new() }),
         }
     }
 }

@@ -126,6 +126,7 @@ impl Driver {
             self.timers.unset(at, timer);
         }
         self.admission.release();
+        self.note_written(ended.finished_at);
         let result = if timed_out { Err(self.timed_out(key, false)) } else { ended.result };
         self.conclude(Ended { result, ..ended }, false);
     }

@@ -86,6 +86,7 @@ impl Driver {
         let (run, event) = match timer {
             Timer::ShutdownDeadline => return self.abandon(now),
             Timer::EpochDue { before } => return self.begin_epoch(now, before),
+            Timer::Upkeep => return self.keep_up(now),
             Timer::AttemptDeadline(key) => return self.overdue(key, now),
             Timer::AttemptGrace(key) => return self.give_up(key, now),
             Timer::TaskDue { run, task } => (run, decide::Event::Due { task }),

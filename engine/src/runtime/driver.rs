@@ -28,6 +28,7 @@ use super::{
     ownership::Takeover,
     runner::{AttemptKey, Surroundings, TaskRunner},
     timer::{Timer, Timers},
+    upkeep::Upkeep,
 };
 use crate::{
     Error,
@@ -82,6 +83,7 @@ pub(super) struct Driver {
     pub(super) commits: Vec<Commit>,
     /// What follows from each commit that the store has not answered, in order.
     pub(super) pending: VecDeque<Pending>,
+    pub(super) upkeep: Upkeep,
     pub(super) stopping: Stopping,
     /// Whether the history lacks something that happened, so that the next engine must assume the worst.
     pub(super) is_incomplete: bool,
@@ -194,6 +196,8 @@ impl Driver {
                 answer.send(inspected).ok();
             }
             Event::Stop { grace } => self.stop(grace, now),
+            Event::FinishedCounted(counted) => self.finished_counted(counted, now),
+            Event::Pruned(step) => self.pruned(step, now),
             Event::WriterGone => self.lose_everything(),
         }
     }
@@ -421,6 +425,7 @@ impl Driver {
                             self.timers.unset(at, Timer::RunLimit { run });
                         }
                         phase.send_replace(Phase::Ended(Arc::new(record)));
+                        self.note_finished(now);
                     }
                 }
             }

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::{
     active::{Picture, RunRecord},
     catalog::{Version, Workflow},
+    prune::Step,
     runner::{Ended, TaskRunner},
 };
 use crate::{
@@ -59,6 +60,10 @@ pub(crate) enum Event {
     EpochBegun { before: i64, begun: Result<i64, StoreError> },
     /// The engine ends: attempts may finish for so long.
     Stop { grace: Duration },
+    /// How many finished runs there are that count against the limit.
+    FinishedCounted(Result<u64, StoreError>),
+    /// A step of removing what need not be kept was done.
+    Pruned(Result<Step, StoreError>),
     /// The store's writer has ended, which it does not do by itself.
     WriterGone,
 }

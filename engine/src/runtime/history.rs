@@ -315,6 +315,11 @@ fn past(row: EventRow, errors: &mut BTreeMap<u32, Arc<TaskError>>) -> Result<Opt
     }))
 }
 
+/// The error that a row's payload tells of, if it tells of one.
+pub(super) fn stored_error(payload: &[u8]) -> Option<TaskError> {
+    serde_json::from_slice::<FailurePayload>(payload).ok().map(FailurePayload::into_error)
+}
+
 /// The rows as users see them.
 pub(crate) fn records(plan: &Plan, rows: Vec<EventRow>) -> Vec<RunEvent> {
     let records = rows.into_iter().map(|row| {

@@ -30,11 +30,13 @@ use super::{
     ownership::Takeover,
     runner::Surroundings,
     timer::Timers,
+    upkeep::Upkeep,
 };
 use crate::{
     Error,
     clock::Clock,
     core::admit::Admission,
+    retention::Retention,
     store::{self, Database, Orphan, Sign, Store, TakenOver, WorkflowRow},
 };
 
@@ -54,6 +56,7 @@ pub(crate) struct Config {
     pub(crate) stop_grace: Duration,
     /// Less important log lines are not stored.
     pub(crate) log_level: Level,
+    pub(crate) retention: Retention,
     /// Threads of the runtime for compiled-in `async fn` tasks.
     pub(crate) n_task_threads: usize,
     pub(crate) clock: Arc<dyn Clock>,
@@ -193,7 +196,8 @@ fn drive(config: Config, ready: oneshot::Sender<Result<Ready, Error>>) {
 }
 
 fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Error> {
-    let Config { database, slots, stop_grace, log_level, n_task_threads, clock, board, catalog, lease } = config;
+    let Config { database, slots, stop_grace, log_level, retention, n_task_threads, clock, board, catalog, lease } =
+        config;
     let is_shared = matches!(database, Database::Postgres(_));
     let answering = Answering { events: events.clone() };
     let answers: store::Answers = Box::new(move |outcomes| {
@@ -223,6 +227,9 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
     let dormant =
         taken.runs.into_iter().map(|Orphan { row, closed_in_order }| (row.id, Dormant::new(row, closed_in_order)));
     let (logs, is_stopping) = (store.logs(), AtomicBool::new(false));
+    let mut timers = Timers::default();
+    // An engine that runs nothing is there for a moment only, and leaves the past alone.
+    let upkeep = Upkeep::new((slots > 0).then_some(retention), &mut timers, clock.now());
     let driver = Driver {
         surroundings: Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping }),
         store,
@@ -236,12 +243,13 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         dormant: dormant.collect(),
         versions: versions(workflows),
         admission: Admission::new(slots),
-        timers: Timers::default(),
+        timers,
         underway: HashMap::new(),
         stop_grace,
         n_abandoned: 0,
         commits: Vec::new(),
         pending: VecDeque::new(),
+        upkeep,
         stopping: Stopping::No,
         is_incomplete: false,
     };

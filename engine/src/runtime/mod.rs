@@ -30,10 +30,13 @@ mod log;
 mod notice;
 mod ownership;
 mod packaged;
+mod prune;
+mod pruned;
 mod report;
 mod runner;
 mod stop;
 mod timer;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -47,9 +50,12 @@ pub(crate) use self::{
     launch::{Config, Engine, launch},
     notice::Board,
     packaged::PackagedRunner,
+    prune::{Next, Progress, ROWS_MAX, step_in_txn},
+    pruned::pruned_report,
     runner::TaskRunner,
 };
 pub use self::{
     notice::{Notice, NoticeKind, Notices},
-    report::{AttemptOutcome, Gate, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
+    prune::Pruned,
+    report::{AttemptOutcome, Gate, PrunedPart, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
 };

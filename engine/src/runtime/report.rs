@@ -14,7 +14,7 @@ use super::active::{Picture, PictureGate};
 use crate::{
     core::{context::Value as Raw, decide, effect::FailReason, explain, rule::SkipReason, run, task},
     id::RunId,
-    store::Error as StoreError,
+    store::{Error as StoreError, RunRow},
 };
 
 /// A run and all its tasks at one moment.
@@ -39,6 +39,24 @@ pub struct RunReport {
     pub context: Context<Value>,
     /// The task that wrote each key of the context; keys of the input are absent.
     pub producers: BTreeMap<String, String>,
+    /// What retention has removed of it; the tasks, the context and the producers are without that.
+    pub pruned: Option<PrunedPart>,
+}
+
+/// What retention has removed of a run that is still listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PrunedPart {
+    /// Its input, and what its tasks wrote.
+    Context {
+        /// When.
+        at: Timestamp,
+    },
+    /// Its history, and with it everything about its tasks.
+    History {
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// One task of a run at one moment.
@@ -296,7 +314,32 @@ impl RunReport {
             tasks: reports,
             context: Context::from_object(Value::Object(values)).unwrap_or_default(),
             producers,
+            pruned: None,
         })
+    }
+}
+
+impl PrunedPart {
+    pub(crate) fn of(run: &RunRow) -> Option<Self> {
+        let context = run.context_pruned_at.map(|at| Self::Context { at });
+        run.events_pruned_at.map(|at| Self::History { at }).or(context)
+    }
+
+    /// When it was removed.
+    #[must_use]
+    pub fn at(self) -> Timestamp {
+        match self {
+            Self::Context { at } | Self::History { at } => at,
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Context { .. } => "context",
+            Self::History { .. } => "history",
+        }
     }
 }
 

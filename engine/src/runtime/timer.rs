@@ -22,6 +22,8 @@ pub(super) enum Timer {
     TaskDue { run: RunId, task: u32 },
     /// The run may start.
     RunDue { run: RunId },
+    /// Something may be due that need not be kept.
+    Upkeep,
     /// The run has used up its time.
     RunLimit { run: RunId },
 }

@@ -21,6 +21,7 @@ mod commit_postgres;
 mod commit_sqlite;
 mod connection;
 mod database;
+mod delete;
 mod dialect;
 mod error;
 mod event;
@@ -35,6 +36,7 @@ mod package;
 mod process;
 mod reader;
 mod reconnect;
+mod retention;
 mod row;
 mod run;
 pub(crate) mod schema;
@@ -42,6 +44,8 @@ mod view;
 mod workflow;
 mod writer;
 
+#[cfg(test)]
+mod delete_tests;
 #[cfg(test)]
 mod log_tests;
 #[cfg(test)]
@@ -54,6 +58,7 @@ mod tests;
 pub(crate) use self::{
     commit::{Commit, NewRun, Outcome, RunUpdate},
     database::Database,
+    delete::{log_delete_in_txn, removal_enlist_in_txn, removal_sweep_in_txn, workflow_delete_unused_in_txn},
     dialect::AnyConnection as Connection,
     event::{EventRow, Kind, event_list},
     handle::{Committer, Options, Store},
@@ -64,6 +69,10 @@ pub(crate) use self::{
     package::{
         PackageRegistered, PackageRow, PackageUnregistered, package_list, package_register_in_txn,
         package_unregister_in_txn,
+    },
+    retention::{
+        log_count_due, log_list_oldest, log_newest, retention_lock_in_txn, run_count_due, run_count_finished,
+        run_list_oldest,
     },
     run::{
         Orphan, RunRow, TakenOver, run_by_key, run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over,

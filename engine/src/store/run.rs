@@ -28,6 +28,10 @@ pub(crate) struct RunRow {
     pub(crate) created_at: Timestamp,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
+    /// Since when what the run and its tasks wrote is gone.
+    pub(crate) context_pruned_at: Option<Timestamp>,
+    /// Since when its history is gone.
+    pub(crate) events_pruned_at: Option<Timestamp>,
 }
 
 /// A run that was taken over.
@@ -49,10 +53,27 @@ pub(crate) struct TakenOver {
     pub(crate) ended: Vec<i64>,
 }
 
-pub(super) type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>);
+pub(super) type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
 
-pub(super) const COLUMNS: (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at) =
-    (run::id, run::workflow, run::state, run::created_at, run::started_at, run::finished_at);
+pub(super) const COLUMNS: (
+    run::id,
+    run::workflow,
+    run::state,
+    run::created_at,
+    run::started_at,
+    run::finished_at,
+    run::context_pruned_at,
+    run::events_pruned_at,
+) = (
+    run::id,
+    run::workflow,
+    run::state,
+    run::created_at,
+    run::started_at,
+    run::finished_at,
+    run::context_pruned_at,
+    run::events_pruned_at,
+);
 
 pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> QueryResult<Result<Option<RunRow>, Error>> {
     let row: Option<Columns> =
@@ -136,7 +157,7 @@ pub(crate) fn run_dismiss_in_txn(connection: &mut Connection, id: RunId, now: Ti
 }
 
 pub(super) fn from_columns(columns: Columns) -> Result<RunRow, Error> {
-    let (id, workflow, state_name, created_at, started_at, finished_at) = columns;
+    let (id, workflow, state_name, created_at, started_at, finished_at, context_pruned_at, events_pruned_at) = columns;
     Ok(RunRow {
         id: run_id(&id)?,
         workflow: workflow_id(&workflow)?,
@@ -144,5 +165,7 @@ pub(super) fn from_columns(columns: Columns) -> Result<RunRow, Error> {
         created_at: timestamp(created_at),
         started_at: started_at.map(timestamp),
         finished_at: finished_at.map(timestamp),
+        context_pruned_at: context_pruned_at.map(timestamp),
+        events_pruned_at: events_pruned_at.map(timestamp),
     })
 }

@@ -110,8 +110,9 @@ table! {
 }
 
 table! {
-    deleted_run (id) {
-        id -> Binary,
+    removal (run, what) {
+        run -> Binary,
+        what -> Text,
     }
 }
 
@@ -123,5 +124,6 @@ table! {
     }
 }
 
+allow_tables_to_appear_in_same_query!(workflow, package);
 joinable!(run -> workflow (workflow));
 allow_tables_to_appear_in_same_query!(run, workflow, event);

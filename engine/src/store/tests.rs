@@ -63,7 +63,7 @@ impl Fixture {
         Ok(Self { store, outcomes, workflow, epoch: 0, database })
     }
 
-    fn reopen(self) -> Self {
+    pub(super) fn reopen(self) -> Self {
         self.store.close();
         let epoch = self.epoch;
         Self { epoch, ..Self::at(self.database).map_err(|failed| failed.0).unwrap() }

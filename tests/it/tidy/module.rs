@@ -16,10 +16,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("observe", &[]),
     ("config", &["clock"]),
     ("core", &["id"]),
-    ("store", &["core", "id", "clock", "observe"]),
+    ("retention", &["core", "id"]),
+    ("store", &["core", "retention", "id", "clock", "observe"]),
     ("loader", &["id", "clock", "observe"]),
     ("registry", &["store", "loader", "core", "id", "clock", "config", "observe"]),
-    ("runtime", &["core", "store", "loader", "registry", "id", "clock", "config", "observe", "error"]),
+    ("runtime", &["core", "retention", "store", "loader", "registry", "id", "clock", "config", "observe", "error"]),
     // They put the others together.
     ("engine", ANYTHING),
     ("error", ANYTHING),

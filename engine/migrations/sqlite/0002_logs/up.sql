@@ -22,10 +22,12 @@ ALTER TABLE run ADD COLUMN context_pruned_at BIGINT;
 -- Set when the run's history is gone.
 ALTER TABLE run ADD COLUMN events_pruned_at BIGINT;
 
--- Runs that are deleted: they are in no list any more, but rows of their history or their logs may be left. A row
--- is gone once they are, so that a deletion which was interrupted goes on.
-CREATE TABLE deleted_run (
-    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16)
+-- Runs of which something is being removed: everything (then the run is in no list any more), the history, or what
+-- the run and its tasks wrote. A row is gone once all that is; so a removal that was interrupted goes on.
+CREATE TABLE removal (
+    run  BLOB  NOT NULL CHECK (length(run) = 16),
+    what TEXT  NOT NULL CHECK (what IN ('run', 'events', 'context')),
+    PRIMARY KEY (run, what)
 );
 
 -- Where retention looks for the oldest runs. Dead letters, which may be kept for ever, have an index of their own.

@@ -1,0 +1,169 @@
+//! Removing runs: those that somebody names, and those that need not be kept.
+//!
+//! An engine removes by itself what its [`Retention`] says. What is here is for people who want it now, or who want to
+//! know before. Everything goes in small steps, so that a living engine is not held up, and can be asked for again.
+
+use std::collections::HashMap;
+
+use cloacina_workflow::Timestamp;
+
+use super::{
+    handle::{Engine, alive},
+    records::Records,
+    run_handle::RunHandle,
+};
+use crate::{
+    Error,
+    error::Request,
+    id::{RunId, WorkflowId},
+    retention::{Class, Retention, What},
+    runtime::{Next, Progress, Pruned, ROWS_MAX, step_in_txn},
+    store::{self, Connection, Store},
+};
+
+/// Runs that are taken off the lists in one transaction.
+const RUNS_MAX: usize = 100;
+
+/// What would go now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PrunePlan {
+    /// Finished runs because of their age, by what goes, state and workflow.
+    pub due: Vec<PruneCount>,
+    /// Runs that go because there are too many, beyond those.
+    pub n_excess: u64,
+    /// Lines of logs because of their age or number.
+    pub n_lines: u64,
+}
+
+/// How many runs of one kind would lose what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PruneCount {
+    /// `run`, `history` or `context`.
+    pub what: &'static str,
+    /// The state of the runs, or `dead letter`.
+    pub state: &'static str,
+    /// The full name of their workflow.
+    pub workflow: String,
+    /// How many there are.
+    pub n_runs: u64,
+}
+
+impl Engine {
+    /// Removes now what need not be kept by that rule; `told` hears of the sum after each step.
+    ///
+    /// # Errors
+    /// What the store says; what was removed before stays removed.
+    pub async fn prune(&self, policy: &Retention, mut told: impl FnMut(Pruned)) -> Result<Pruned, Error> {
+        let (now, store) = (self.shared.clock.now(), self.shared.store());
+        let n_counted = store.read("counting runs", store::run_count_finished).await?;
+        let (mut progress, mut sum) = (Progress::default(), Pruned::default());
+        progress.n_counted = n_counted;
+        loop {
+            let (policy, before) = (policy.clone(), progress);
+            let step = move |connection: &mut Connection| step_in_txn(connection, &policy, &before, now, true);
+            let step = store.write("removing what need not be kept", step).await??;
+            sum.add(step.pruned);
+            told(sum);
+            if step.next != Next::Now {
+                return Ok(sum);
+            }
+            progress = step.progress;
+        }
+    }
+
+    /// Deletes runs that have ended, with their histories and logs; `told` hears how many rows are gone so far.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRun`], or [`Error::Illegal`] for a run that has not ended; then none is deleted.
+    pub async fn delete(&self, runs: &[RunId], told: impl FnMut(u64)) -> Result<(), Error> {
+        delete(self.shared.store(), self.shared.clock.now(), runs, told).await
+    }
+}
+
+impl RunHandle {
+    /// Deletes the run with its history and its logs.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`] if it has not ended.
+    pub async fn delete(&self) -> Result<(), Error> {
+        let shared = alive(&self.shared)?;
+        delete(shared.store(), shared.clock.now(), &[self.id()], |_| {}).await
+    }
+}
+
+async fn delete(store: &Store, now: Timestamp, runs: &[RunId], mut told: impl FnMut(u64)) -> Result<(), Error> {
+    for runs in runs.chunks(RUNS_MAX) {
+        let runs = runs.to_vec();
+        let found = store.read("looking for runs", move |connection| {
+            let rows = runs.iter().map(|id| Ok((*id, store::run_get(connection, *id)?)));
+            rows.collect::<diesel::QueryResult<Vec<_>>>()
+        });
+        for (id, row) in found.await? {
+            let state = row?.ok_or(Error::UnknownRun { id })?.state;
+            if !state.is_terminal() {
+                return Err(Error::Illegal { id, request: Request::Delete, state, is_ending: false });
+            }
+        }
+    }
+    for runs in runs.chunks(RUNS_MAX) {
+        let runs = runs.to_vec();
+        let enlist = move |connection: &mut Connection| store::removal_enlist_in_txn(connection, What::Run, &runs, now);
+        store.write("deleting runs", enlist).await?;
+    }
+    let mut n_rows = 0;
+    loop {
+        let sweep = |connection: &mut Connection| store::removal_sweep_in_txn(connection, ROWS_MAX);
+        let swept = store.write("deleting runs", sweep).await?;
+        n_rows += swept.n_rows as u64;
+        told(n_rows);
+        if !swept.is_more {
+            return Ok(());
+        }
+    }
+}
+
+impl Records {
+    /// What an engine with that rule would remove at that moment.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn prune_plan(&mut self, policy: &Retention, now: Timestamp) -> Result<PrunePlan, Error> {
+        let workflows = self.read("listing workflows", store::workflow_list)?;
+        let names: HashMap<WorkflowId, String> = workflows.iter().map(|row| (row.id, row.key.full_name())).collect();
+        let mut plan = PrunePlan::default();
+        let mut n_counted_due = 0;
+        for what in What::ALL {
+            for class in Class::ALL {
+                let Some(age) = policy.age(what, class) else { continue };
+                let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+                let until = Timestamp::from_unix_micros(now.unix_micros().saturating_sub(age));
+                let due =
+                    self.read("counting runs", |connection| store::run_count_due(connection, (what, class), until))?;
+                for (workflow, n_runs) in due {
+                    let n_runs = u64::try_from(n_runs).unwrap_or(0);
+                    n_counted_due += if what == What::Run && class.counts() { n_runs } else { 0 };
+                    let workflow = names.get(&workflow).cloned().unwrap_or_default();
+                    let state = if class.counts() { class.state().as_str() } else { "dead letter" };
+                    plan.due.push(PruneCount { what: what.as_str(), state, workflow, n_runs });
+                }
+            }
+        }
+        if let Some(limit) = policy.runs_max {
+            let n_counted = self.read("counting runs", |connection| Ok(Ok(store::run_count_finished(connection)?)))?;
+            plan.n_excess = n_counted.saturating_sub(n_counted_due).saturating_sub(limit);
+        }
+        let newest = self.read("counting lines", |connection| Ok(Ok(store::log_newest(connection)?)))?;
+        let limit = policy.logs_max.and_then(|limit| i64::try_from(limit).ok());
+        let up_to = limit.map_or(0, |limit| newest.saturating_sub(limit));
+        let before = policy.logs.map(|age| {
+            let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+            Timestamp::from_unix_micros(now.unix_micros().saturating_sub(age))
+        });
+        let n_lines =
+            self.read("counting lines", |connection| Ok(Ok(store::log_count_due(connection, up_to, before)?)))?;
+        plan.n_lines = u64::try_from(n_lines).unwrap_or(0);
+        Ok(plan)
+    }
+}

@@ -1,0 +1,173 @@
+//! One step of removing what need not be kept: looks at the oldest of everything, and removes a bounded number of rows.
+//!
+//! Steps are repeated until one finds nothing more. Each is a transaction of its own that chooses anew, so it does no
+//! harm to stop after any of them, to be killed in the middle, or to have two who take turns.
+
+use std::collections::BTreeMap;
+
+use cloacina_workflow::Timestamp;
+use diesel::QueryResult;
+
+use crate::{
+    retention::{Class, Finished, Oldest, Retention, What, choose_lines, choose_runs, earlier},
+    store::{self, Connection, Error as StoreError},
+};
+
+/// Rows in one transaction. They take some milliseconds, which is how long a commit may have to wait for them.
+pub(crate) const ROWS_MAX: usize = 500;
+
+/// Runs that are chosen in one transaction; each has some rows.
+const RUNS_MAX: usize = 100;
+
+/// What steps removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pruned {
+    /// Runs that were deleted.
+    pub n_runs: u64,
+    /// Runs that lost their history.
+    pub n_events: u64,
+    /// Runs that lost their context.
+    pub n_contexts: u64,
+    /// Lines of logs that were removed because of their age or number; those of deleted runs do not count here.
+    pub n_lines: u64,
+    /// Rows of any kind that were removed or emptied.
+    pub n_rows: u64,
+}
+
+/// What a step did, and what comes next.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) pruned: Pruned,
+    pub(crate) next: Next,
+    pub(crate) progress: Progress,
+}
+
+/// When there is something to do again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Now,
+    At(Timestamp),
+    /// Not before a run ends or a line is written.
+    Never,
+    /// Another engine is at it.
+    Elsewhere,
+}
+
+/// How far a pass has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress {
+    /// Finished runs that count against the limit; counted once for each pass.
+    pub(crate) n_counted: u64,
+    /// Up to where runs have lost their histories or contexts, so that they are not looked at again.
+    stripped: BTreeMap<(What, Class), Timestamp>,
+}
+
+/// Does one step, if need be after waiting for another engine's. Must be called in a transaction of the writer.
+pub(crate) fn step_in_txn(
+    connection: &mut Connection,
+    policy: &Retention,
+    progress: &Progress,
+    now: Timestamp,
+    waits: bool,
+) -> QueryResult<Result<Step, StoreError>> {
+    let mut step = Step { pruned: Pruned::default(), next: Next::Never, progress: progress.clone() };
+    if !store::retention_lock_in_txn(connection, waits)? {
+        step.next = Next::Elsewhere;
+        return Ok(Ok(step));
+    }
+    let mut next = None;
+    for what in What::ALL {
+        let oldest = match oldest(connection, policy, what, &step.progress)? {
+            Ok(oldest) => oldest,
+            Err(error) => return Ok(Err(error)),
+        };
+        let looked_at = Oldest { runs: &oldest, n_asked: RUNS_MAX, n_counted: step.progress.n_counted };
+        let choice = choose_runs(policy, what, looked_at, now);
+        let due = &choice.due[..choice.due.len().min(RUNS_MAX)];
+        let n_enlisted = store::removal_enlist_in_txn(connection, what, due, now)? as u64;
+        match what {
+            What::Run => {
+                step.pruned.n_runs += n_enlisted;
+                let counts = |id| oldest.iter().any(|run| run.id == id && run.class.counts());
+                let n_counted = due.iter().filter(|id| counts(**id)).count() as u64;
+                step.progress.n_counted = step.progress.n_counted.saturating_sub(n_counted);
+            }
+            What::Events => step.pruned.n_events += n_enlisted,
+            What::Context => step.pruned.n_contexts += n_enlisted,
+        }
+        if !choice.due.is_empty() {
+            step.next = Next::Now;
+        }
+        next = earlier(next, choice.next);
+        step.progress.note_stripped(policy, what, now, choice.due.is_empty());
+    }
+    let swept = store::removal_sweep_in_txn(connection, ROWS_MAX)?;
+    step.pruned.n_rows += swept.n_rows as u64;
+    let oldest = store::log_list_oldest(connection, ROWS_MAX as i64)?;
+    let lines = choose_lines(policy, &oldest, store::log_newest(connection)?, now);
+    if let Some(up_to) = lines.up_to {
+        let n_lines = store::log_delete_in_txn(connection, up_to)? as u64;
+        step.pruned.n_lines += n_lines;
+        step.pruned.n_rows += n_lines;
+    }
+    next = earlier(next, lines.next);
+    if swept.is_more || lines.up_to.is_some() {
+        step.next = Next::Now;
+    }
+    if step.next != Next::Now {
+        step.pruned.n_rows += store::workflow_delete_unused_in_txn(connection)? as u64;
+        step.next = next.map_or(Next::Never, Next::At);
+    }
+    Ok(Ok(step))
+}
+
+/// The oldest runs of every class of which that may be due.
+fn oldest(
+    connection: &mut Connection,
+    policy: &Retention,
+    what: What,
+    progress: &Progress,
+) -> QueryResult<Result<Vec<Finished>, StoreError>> {
+    let mut oldest = Vec::new();
+    for class in Class::ALL {
+        let is_limited = what == What::Run && class.counts() && policy.runs_max.is_some();
+        if policy.age(what, class).is_none() && !is_limited {
+            continue;
+        }
+        let from = progress.stripped.get(&(what, class)).copied().unwrap_or(Timestamp::from_unix_micros(0));
+        match store::run_list_oldest(connection, (what, class), from, RUNS_MAX as i64)? {
+            Ok(runs) => oldest.extend(runs),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(oldest))
+}
+
+impl Progress {
+    /// Remembers that nothing before is left to be stripped.
+    fn note_stripped(&mut self, policy: &Retention, what: What, now: Timestamp, is_done: bool) {
+        if what == What::Run || !is_done {
+            return;
+        }
+        for class in Class::ALL {
+            if let Some(age) = policy.age(what, class) {
+                let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+                let until = Timestamp::from_unix_micros(now.unix_micros().saturating_sub(age));
+                self.stripped.insert((what, class), until);
+            }
+        }
+    }
+}
+
+impl Pruned {
+    /// Adds what another step removed.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { n_runs, n_events, n_contexts, n_lines, n_rows } = other;
+        self.n_runs += n_runs;
+        self.n_events += n_events;
+        self.n_contexts += n_contexts;
+        self.n_lines += n_lines;
+        self.n_rows += n_rows;
+    }
+}

@@ -1,0 +1,89 @@
+//! Runs of which retention has removed a part: what can still be said of them.
+//!
+//! Such a run cannot be decided again from its history, as rules may have looked at values that are gone. So its tasks
+//! are shown as their last events tell, and nothing here can fail: what is missing stays empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cloacina_workflow::Context;
+use serde_json::Value as Json;
+
+use super::{
+    catalog::Version,
+    history,
+    report::{AttemptOutcome, PrunedPart, RunReport, Skipped, TaskReport},
+};
+use crate::{
+    core::task,
+    store::{EventRow, Kind, RunRow},
+};
+
+/// The report of a run of which something is gone; none if it is whole.
+pub(crate) fn pruned_report(version: &Version, run: &RunRow, rows: &[EventRow]) -> Option<RunReport> {
+    let pruned = PrunedPart::of(run)?;
+    let tasks = match pruned {
+        PrunedPart::History { .. } => Vec::new(),
+        PrunedPart::Context { .. } => tasks(version, rows),
+    };
+    Some(RunReport {
+        id: run.id,
+        workflow: version.key.full_name(),
+        state: run.state,
+        created_at: run.created_at,
+        started_at: run.started_at,
+        finished_at: run.finished_at,
+        tasks,
+        context: Context::default(),
+        producers: BTreeMap::new(),
+        pruned: Some(pruned),
+    })
+}
+
+/// The tasks as the last events about them left them.
+fn tasks(version: &Version, rows: &[EventRow]) -> Vec<TaskReport> {
+    let mut reports: Vec<TaskReport> = version.plan.tasks.iter().map(|task| untouched(&task.id)).collect();
+    for row in rows {
+        let task = row.task.and_then(|task| usize::try_from(task).ok());
+        let Some(report) = task.and_then(|task| reports.get_mut(task)) else { continue };
+        let (state, outcome) = match row.kind {
+            Kind::TaskCompleted | Kind::TaskReused => (task::State::Completed, Some(AttemptOutcome::Ok)),
+            Kind::TaskFailed => (task::State::Failed, Some(AttemptOutcome::Failed)),
+            Kind::TaskSkipped => (task::State::Skipped, None),
+            Kind::TaskCancelled => (task::State::Cancelled, row.started_at.map(|_| AttemptOutcome::Cancelled)),
+            _ => continue,
+        };
+        let details = row.payload.as_deref().and_then(|payload| serde_json::from_slice(payload).ok());
+        report.state = state;
+        report.outcome = outcome;
+        report.attempt = row.attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(report.attempt).max(1);
+        report.started_at = row.started_at;
+        report.finished_at = Some(row.at);
+        report.skipped = (state == task::State::Skipped).then(|| skipped(&details.unwrap_or_default()));
+        report.error = row.payload.as_deref().and_then(history::stored_error);
+    }
+    reports
+}
+
+fn untouched(id: &str) -> TaskReport {
+    TaskReport {
+        id: id.to_owned(),
+        state: task::State::Pending,
+        attempt: 1,
+        started_at: None,
+        finished_at: None,
+        error: None,
+        skipped: None,
+        outcome: None,
+        retry_at: None,
+        set: BTreeMap::new(),
+        unset: BTreeSet::new(),
+        gates: Vec::new(),
+    }
+}
+
+fn skipped(details: &Json) -> Skipped {
+    match details["dependency"].as_str() {
+        Some(dependency) => Skipped::UpstreamFailed { dependency: dependency.to_owned() },
+        None => Skipped::RuleNotMet,
+    }
+}
