@@ -4,12 +4,14 @@
 //! The only place that reads the environment. Variables are read once, at the start; the file only when a command
 //! needs what may stand in it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::retention::{RetentionSection, SETTINGS};
 
 /// The settings of a project; looked for in the working folder.
 const FILE: &str = "cloacina.toml";
@@ -27,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) path: Vec<PathBuf>,
     /// The folder for data of the user: `XDG_DATA_HOME`, else `~/.local/share`.
     pub(crate) data_home: Option<PathBuf>,
+    /// `CLOACINA__RETENTION__…`, by the name of the setting.
+    pub(crate) retention: BTreeMap<&'static str, String>,
 }
 
 /// What stands in `cloacina.toml`. A misspelt name must not become a silent default.
@@ -35,6 +39,8 @@ pub(crate) struct Config {
 pub(crate) struct File {
     #[serde(default)]
     pub(crate) database: DatabaseSection,
+    #[serde(default)]
+    pub(crate) retention: RetentionSection,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -53,6 +59,7 @@ impl Config {
                 .map(|value| value.to_string_lossy().into_owned())
                 .filter(|value| !value.is_empty()),
             path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
+            retention: SETTINGS.into_iter().filter_map(|name| Some((name, retention_variable(name)?))).collect(),
             data_home: folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))),
         }
     }
@@ -83,6 +90,11 @@ impl Config {
 fn checkout() -> &'static Path {
     let ctl = Path::new(env!("CARGO_MANIFEST_DIR"));
     ctl.parent().unwrap_or(ctl)
+}
+
+fn retention_variable(setting: &str) -> Option<String> {
+    let value = variable(&format!("CLOACINA__RETENTION__{}", setting.to_uppercase()))?;
+    Some(value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this file is the one place that reads the environment")]

@@ -5,8 +5,11 @@
 
 use std::path::Path;
 
+use cloacina::Retention;
+
 use crate::config::Config;
 use crate::error::Error;
+use crate::retention::retention;
 
 /// The default database, below the user's data folder.
 const DEFAULT: &str = "cloacina/cloacina.db";
@@ -15,6 +18,8 @@ const DEFAULT: &str = "cloacina/cloacina.db";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Database {
     pub(crate) url: String,
+    /// What an engine on it keeps.
+    pub(crate) retention: Retention,
     origin: Origin,
 }
 
@@ -27,7 +32,8 @@ enum Origin {
 impl Database {
     /// The database that the arguments and the surroundings name.
     pub(crate) fn choose(argument: Option<&str>, config: &Config) -> Result<Self, Error> {
-        let given = |url: &str| Self { url: url.to_owned(), origin: Origin::Given };
+        let retention = retention(config)?;
+        let given = |url: &str| Self { url: url.to_owned(), retention: retention.clone(), origin: Origin::Given };
         if let Some(url) = argument.or(config.database_url.as_deref()) {
             return Ok(given(url));
         }
@@ -35,7 +41,7 @@ impl Database {
             return Ok(given(&url));
         }
         let home = config.data_home.as_deref().ok_or(Error::NoDatabase)?;
-        Ok(Self { url: home.join(DEFAULT).display().to_string(), origin: Origin::Default })
+        Ok(Self { url: home.join(DEFAULT).display().to_string(), retention, origin: Origin::Default })
     }
 
     /// Makes the folder of the default database, so that a new one can be made there.
@@ -61,6 +67,8 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn config() -> Config {
@@ -69,6 +77,7 @@ mod tests {
             cargo: "cargo".into(),
             path: Vec::new(),
             database_url: Some("variable.db".to_owned()),
+            retention: BTreeMap::new(),
             data_home: Some("/data".into()),
         }
     }

@@ -52,6 +52,9 @@ pub(crate) enum Error {
     /// The settings cannot be read.
     #[error("`{}` cannot be read as settings: {reason}", .path.display())]
     BadConfig { path: PathBuf, reason: String },
+    /// A setting has a value that it cannot have.
+    #[error("`{text}` is nothing that `{name}` can be: {reason}")]
+    BadSetting { name: String, text: String, reason: String },
     /// No database is named, and there is no folder for the default one.
     #[error("no database is named, and the user has no data folder")]
     NoDatabase,
@@ -133,6 +136,7 @@ impl Error {
             Error::TimedOut { .. } => "CTL0013",
             Error::BadConfig { .. } => "CTL0014",
             Error::NoDatabase => "CTL0015",
+            Error::BadSetting { .. } => "CTL0026",
             Error::AmbiguousRun { .. } => "CTL0016",
             Error::UnknownRunPrefix { .. } | Error::NoRuns => "CTL0017",
             Error::BadMoment { .. } => "CTL0018",
@@ -183,6 +187,7 @@ impl Error {
                 one("a run's id looks like this, and may be shortened: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")
             }
             Error::BadConfig { .. } => one("docs/reference/config.md lists what may stand there"),
+            Error::BadSetting { .. } => one("docs/reference/config.md lists what it can be"),
             Error::NoDatabase => one("name one with --database FILE, or set HOME"),
             Error::AmbiguousRun { candidates, .. } => candidates.clone(),
             Error::UnknownRunPrefix { .. } => one("`cloacina-ctl runs list` lists the runs of the database"),

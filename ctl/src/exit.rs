@@ -16,7 +16,8 @@ pub(crate) const ENGINE: u8 = 4;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
-const NAMED_WRONGLY: [&str; 7] = ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014"];
+const NAMED_WRONGLY: [&str; 8] =
+    ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0018"];
 
 /// The exit code of an error.
 pub(crate) fn code(error: &Error) -> u8 {
@@ -33,6 +34,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::BadRunId { .. }
         | Error::BadConfig { .. }
         | Error::NoDatabase
+        | Error::BadSetting { .. }
         | Error::AmbiguousRun { .. }
         | Error::UnknownRunPrefix { .. }
         | Error::NoRuns

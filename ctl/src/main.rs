@@ -13,6 +13,8 @@ mod error;
 mod exit;
 mod output;
 mod package;
+mod prune;
+mod retention;
 mod run;
 mod runs;
 mod workflow;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::bench::BenchArgs;
 use super::demo::DemoArgs;
 use super::package::PackageCommand;
+use super::prune::PruneArgs;
 use super::run::RunArgs;
 use super::runs::RunsCommand;
 use super::workflow::WorkflowCommand;
@@ -87,6 +88,7 @@ pub(crate) enum Command {
     Runs(RunsCommand),
     Demo(DemoArgs),
     Bench(BenchArgs),
+    Prune(PruneArgs),
     /// Look at the workflows of a database.
     #[command(subcommand)]
     Workflow(WorkflowCommand),

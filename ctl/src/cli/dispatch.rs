@@ -7,7 +7,7 @@ use super::workflow::WorkflowCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
-use crate::{bench, demo, package, run, runs, workflow};
+use crate::{bench, demo, package, prune, run, runs, workflow};
 
 /// Does what was asked for, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -35,6 +35,7 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             RunsCommand::Show(arguments) => runs::show(&arguments, output, config),
             RunsCommand::Events(arguments) => runs::events(&arguments, output, config),
             RunsCommand::Logs(arguments) => runs::logs(&arguments, output, config),
+            RunsCommand::Delete(arguments) => runs::delete(&arguments, output, config),
             RunsCommand::Context(arguments) => runs::context(&arguments, output, config),
             RunsCommand::Why(arguments) => runs::why(&arguments, output, config),
             RunsCommand::Wait(arguments) => runs::wait(&arguments, output, config),
@@ -42,6 +43,7 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
         },
         Command::Demo(arguments) => demo::demo(&arguments, output, config),
         Command::Bench(arguments) => bench::bench(&arguments, output, config),
+        Command::Prune(arguments) => prune::prune(&arguments, output, config),
         Command::Workflow(command) => match command {
             WorkflowCommand::List(arguments) => workflow::list(&arguments, output, config),
             WorkflowCommand::Show(arguments) => workflow::show(&arguments, output, config),

@@ -12,6 +12,7 @@ mod database;
 mod demo;
 mod dispatch;
 mod package;
+mod prune;
 mod run;
 mod runs;
 mod start;
@@ -24,11 +25,12 @@ pub(crate) use self::{
     command::{ColorWhen, Format, GlobalOptions},
     demo::DemoArgs,
     package::{BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, VerifyArgs, VisualizeArgs},
+    prune::PruneArgs,
     run::RunArgs,
     runs::{
-        RunArg, RunsContextArgs, RunsCreateArgs, RunsDeadLettersArgs, RunsEventsArgs, RunsExecuteArgs, RunsForkArgs,
-        RunsListArgs, RunsLogsArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs, RunsShowArgs, RunsWaitArgs,
-        RunsWatchArgs, RunsWhyArgs,
+        RunArg, RunsContextArgs, RunsCreateArgs, RunsDeadLettersArgs, RunsDeleteArgs, RunsEventsArgs, RunsExecuteArgs,
+        RunsForkArgs, RunsListArgs, RunsLogsArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs, RunsShowArgs,
+        RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
     },
     start::main,
     workflow::{WorkflowListArgs, WorkflowShowArgs},

@@ -35,6 +35,7 @@ pub(crate) enum RunsCommand {
     Logs(RunsLogsArgs),
     Context(RunsContextArgs),
     Why(RunsWhyArgs),
+    Delete(RunsDeleteArgs),
     Wait(RunsWaitArgs),
     Watch(RunsWatchArgs),
 }
@@ -281,6 +282,47 @@ pub(crate) struct RunsContextArgs {
     /// Only the value of that key.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+}
+
+/// Delete runs that have ended, with their histories and logs: those that are named, or all that fit.
+///
+/// A run that has not ended must be cancelled first.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs delete 0198a4c1 0198a4d2
+  cloacina-ctl runs delete --state completed,cancelled --until 7d --dry-run
+  cloacina-ctl runs delete --workflow data_processing --output json")]
+#[group(id = "chosen", required = true, multiple = true, args = ["runs", "state", "workflow", "tenant", "since", "until"])]
+pub(crate) struct RunsDeleteArgs {
+    /// The runs: ids, beginnings of ids, or `latest`.
+    #[arg(value_name = "RUN", conflicts_with_all = ["state", "workflow", "tenant", "since", "until"])]
+    pub(crate) runs: Vec<String>,
+    /// Only runs in these states, separated by commas.
+    #[arg(
+        long,
+        value_name = "STATE",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(STATES).map(state)
+    )]
+    pub(crate) state: Vec<RunState>,
+    /// Only runs of that workflow: `workflow`, `package::workflow` or `tenant::package::workflow`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workflow: Option<String>,
+    /// Only runs of that tenant's workflows.
+    #[arg(long, value_name = "TENANT")]
+    pub(crate) tenant: Option<String>,
+    /// Only runs submitted since: a moment (2026-01-31T12:00:00Z), or a time ago (90s, 15m, 24h, 7d).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only runs submitted before: a moment, or a time ago.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Only show what would be deleted.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 }
 
 /// Tell why tasks of a run are not running: each gate that they wait at, with its present value.

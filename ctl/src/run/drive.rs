@@ -7,7 +7,7 @@ use std::future::pending;
 use std::path::Path;
 use std::time::Duration;
 
-use cloacina::{Context, Engine, Level, Notices, RunHandle, RunId, RunReport, Value};
+use cloacina::{Context, Engine, Level, Notices, Retention, RunHandle, RunId, RunReport, Value};
 
 use super::display::Display;
 use super::interrupt::Interrupts;
@@ -26,6 +26,7 @@ pub(super) struct Job<'a> {
     pub(super) source: &'a Source,
     pub(super) begin: Begin,
     pub(super) arguments: &'a RunArgs,
+    pub(super) retention: Retention,
     pub(super) output: &'a Output,
 }
 
@@ -49,14 +50,19 @@ enum Stop {
 
 /// Does the job.
 pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
-    let Job { source, begin, arguments, output } = job;
+    let Job { source, begin, arguments, retention, output } = job;
     let mut interrupts = Interrupts::listen()?;
     let temporary = place::temporary_folder()?;
     let database = match &arguments.database {
         Some(file) => file.clone(),
         None => temporary.path().join("run.db"),
     };
-    let engine = Engine::builder().database(database.to_string_lossy()).log_level(arguments.log_level).start().await?;
+    let engine = Engine::builder()
+        .database(database.to_string_lossy())
+        .log_level(arguments.log_level)
+        .retention(retention)
+        .start()
+        .await?;
     let result = execute(&engine, source, begin, arguments, output, &mut interrupts).await;
     let resume = |id| arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
     conclude(&engine, result, (arguments.timeout, &resume), output, &mut interrupts).await

@@ -10,11 +10,13 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::output::{Output, Warning};
 use crate::package::Source;
+use crate::retention::retention;
 
 /// Runs a workflow.
 pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     // What costs nothing to check comes before the build.
     let context = input::read(arguments.input.as_deref())?;
+    let retention = retention(config)?;
     let resume = arguments.resume.as_deref().map(str::parse::<RunId>).transpose();
     let resume = resume.map_err(|error| Error::BadRunId { text: error.text })?;
     let source = Source::open(&arguments.path, &arguments.cargo, output, config)?;
@@ -28,7 +30,7 @@ pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Resu
     let runtime = tokio::runtime::Runtime::new();
     let runtime =
         runtime.map_err(|source| Error::Io { action: "start threads for", path: "the run".into(), source })?;
-    let job = Job { source: &source, begin, arguments, output };
+    let job = Job { source: &source, begin, arguments, retention, output };
     let report = runtime.block_on(drive::drive(job));
     // Tasks of a package that do not heed their cancellation keep threads; the process does not wait for them.
     runtime.shutdown_background();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cloacina::Value;
+use cloacina::{Request, Value};
 use serde::Serialize;
 use serde_json::Map;
 
@@ -25,6 +25,9 @@ struct Shown {
 pub(crate) fn context(arguments: &RunsContextArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
     let report = records.report(id)?;
+    if let Some(part) = report.pruned {
+        return Err(cloacina::Error::Pruned { id, request: Request::ShowContext, part }.into());
+    }
     if let Some(key) = &arguments.key {
         let Some(value) = report.context.get(key) else {
             let available = report.context.keys().map(str::to_owned).collect();

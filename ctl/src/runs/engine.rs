@@ -58,7 +58,7 @@ async fn begin(engine: &Engine, id: RunId) -> Result<(RunHandle, Level), Error> 
 
 async fn open(database: &Database, idle: bool) -> Result<Engine, Error> {
     database.prepare()?;
-    let builder = Engine::builder().database(&database.url);
+    let builder = Engine::builder().database(&database.url).retention(database.retention.clone());
     let builder = if idle { builder.idle() } else { builder };
     let engine = builder.start().await?;
     for workflow in built_in::known(&mut Records::open(&database.url)?)? {

@@ -10,6 +10,7 @@ mod context;
 mod control;
 mod create;
 mod dead_letters;
+mod delete;
 mod engine;
 mod events;
 mod execute;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     control::{cancel, dismiss, fork, pause, rerun, retry},
     create::create,
     dead_letters::dead_letters,
+    delete::delete,
     engine::{change, drive},
     events::events,
     execute::execute,

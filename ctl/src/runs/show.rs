@@ -14,5 +14,8 @@ pub(crate) fn show(arguments: &RunsShowArgs, output: &Output, config: &Config) -
     let report = records.report(id)?;
     let shown = Shown::new(&report);
     output.answer(&shown, |paint| shown.text(paint))?;
+    if let Some(part) = report.pruned {
+        output.note(&format!("its {} was removed by retention at {}", part.as_str(), part.at()));
+    }
     Ok(exit::SUCCESS)
 }

@@ -128,9 +128,7 @@ fn an_engine_removes_what_is_due_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Held::new();
     block_on(async {
-        let mut policy = Retention::default();
-        policy.completed = Some(2 * HOUR);
-        policy.failed = Some(HOUR);
+        let policy = Retention { completed: Some(2 * HOUR), failed: Some(HOUR), ..Retention::default() };
         let (engine, path) = start(&folder, &clock, policy.clone()).await;
         let (old, dead) = (run(&engine, false).await, run(&engine, true).await);
         let dismissed = run(&engine, true).await;

@@ -1,0 +1,130 @@
+//! `prune`: removes what need not be kept, or shows what that is.
+//!
+//! To show it the database is only looked at. To remove it this program is an engine that starts no task, for as long
+//! as it takes: on PostgreSQL beside any other, on a SQLite file only where no engine lives.
+
+use cloacina::{Engine, PruneCount, PrunePlan, Pruned, Records, Timestamp};
+use serde::Serialize;
+
+use crate::cli::PruneArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Paint, columns};
+
+const PROGRESS: &str = "  {spinner} {msg} {elapsed}";
+
+#[derive(Debug, Serialize)]
+struct Planned {
+    due: Vec<Due>,
+    /// Runs that go because there are too many.
+    excess_runs: u64,
+    log_lines: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Due {
+    what: &'static str,
+    state: &'static str,
+    workflow: String,
+    runs: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Removed {
+    runs: u64,
+    histories: u64,
+    contexts: u64,
+    log_lines: u64,
+    rows: u64,
+}
+
+/// Removes what need not be kept.
+pub(crate) fn prune(arguments: &PruneArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let policy = database.retention.clone();
+    let mut records = Records::open(&database.url)?;
+    if arguments.dry_run {
+        let planned = Planned::new(records.prune_plan(&policy, Timestamp::now())?);
+        output.answer(&planned, |paint| planned.text(paint))?;
+        return Ok(exit::SUCCESS);
+    }
+    drop(records);
+    let live = output.live(PROGRESS);
+    let pruned = with_idle_engine(&database, async |engine| {
+        Ok(engine.prune(&policy, |pruned| live.set(format!("{} runs, {} rows", pruned.n_runs, pruned.n_rows))).await?)
+    })?;
+    drop(live);
+    let removed = Removed::new(pruned);
+    output.answer(&removed, |_| removed.text())?;
+    Ok(exit::SUCCESS)
+}
+
+/// Does something with an engine that starts no task and removes nothing by itself.
+pub(crate) fn with_idle_engine<T>(
+    database: &Database,
+    ask: impl AsyncFnOnce(&Engine) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|source| Error::Io { action: "start threads for", path: "the engine".into(), source })?;
+    runtime.block_on(async {
+        let engine = Engine::builder().database(&database.url).idle().start().await?;
+        let result = ask(&engine).await;
+        let stopped = engine.shutdown_within(std::time::Duration::ZERO).await;
+        let result = result?;
+        stopped?;
+        Ok(result)
+    })
+}
+
+impl Planned {
+    fn new(plan: PrunePlan) -> Self {
+        let PrunePlan { due, n_excess, n_lines, .. } = plan;
+        let due = due.into_iter().map(|PruneCount { what, state, workflow, n_runs, .. }| Due {
+            what,
+            state,
+            workflow,
+            runs: n_runs,
+        });
+        Self { due: due.collect(), excess_runs: n_excess, log_lines: n_lines }
+    }
+
+    fn text(&self, _: Paint) -> String {
+        if self.due.is_empty() && self.excess_runs == 0 && self.log_lines == 0 {
+            return "nothing to remove\n".to_owned();
+        }
+        let header = ["removed", "runs", "state", "workflow"].map(str::to_owned).to_vec();
+        let row = |what: &str, n_runs: u64, state: &str, workflow: &str| {
+            vec![what.to_owned(), n_runs.to_string(), state.to_owned(), workflow.to_owned()]
+        };
+        let mut rows: Vec<Vec<String>> =
+            self.due.iter().map(|due| row(due.what, due.runs, due.state, &due.workflow)).collect();
+        if self.excess_runs > 0 {
+            rows.push(row("run", self.excess_runs, "finished", "beyond retention.runs_max"));
+        }
+        let mut text = if rows.is_empty() { String::new() } else { columns([header].into_iter().chain(rows), "") };
+        text.push_str(&format!("{} lines of logs\n", self.log_lines));
+        text
+    }
+}
+
+impl Removed {
+    fn new(pruned: Pruned) -> Self {
+        Self {
+            runs: pruned.n_runs,
+            histories: pruned.n_events,
+            contexts: pruned.n_contexts,
+            log_lines: pruned.n_lines,
+            rows: pruned.n_rows,
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self { runs, histories, contexts, log_lines, rows } = self;
+        format!(
+            "removed {runs} runs, {histories} histories, {contexts} contexts and {log_lines} lines of logs: {rows} rows\n"
+        )
+    }
+}

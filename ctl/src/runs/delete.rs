@@ -1,0 +1,119 @@
+//! `runs delete`: removes runs that have ended, with their histories and logs.
+//!
+//! Named runs are deleted all or none. Of those that a filter chooses, those that have not ended stay, and are named.
+
+use cloacina::{Records, RunFilter, RunId, RunSummary, Timestamp};
+use serde::Serialize;
+
+use super::find::find;
+use super::moment;
+use crate::cli::RunsDeleteArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, columns};
+use crate::prune::with_idle_engine;
+
+/// Runs that one command deletes at most.
+const RUNS_MAX: usize = 1_000_000;
+
+#[derive(Debug, Serialize)]
+struct Deleted {
+    /// Whether they were only looked at.
+    dry_run: bool,
+    runs: Vec<Row>,
+    /// Runs that fit and stay, as they have not ended.
+    not_ended: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    run: String,
+    workflow: String,
+    state: &'static str,
+    created_at: Timestamp,
+    #[serde(skip)]
+    id: RunId,
+}
+
+/// Deletes runs.
+pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let mut records = Records::open(&database.url)?;
+    let found =
+        if arguments.runs.is_empty() { fitting(arguments, &mut records)? } else { named(arguments, &mut records)? };
+    let is_kept = |run: &RunSummary| arguments.runs.is_empty() && !run.status.state.is_terminal();
+    let (kept, chosen): (Vec<RunSummary>, Vec<RunSummary>) = found.into_iter().partition(is_kept);
+    drop(records);
+    let rows = |runs: Vec<RunSummary>| runs.into_iter().map(Row::new).collect::<Vec<_>>();
+    let deleted = Deleted { dry_run: arguments.dry_run, runs: rows(chosen), not_ended: rows(kept) };
+    let ids: Vec<RunId> = deleted.runs.iter().map(|row| row.id).collect();
+    if !arguments.dry_run && !ids.is_empty() {
+        let live = output.live("  {spinner} {msg} {elapsed}");
+        with_idle_engine(&database, async |engine| {
+            Ok(engine.delete(&ids, |n_rows| live.set(format!("{n_rows} rows removed"))).await?)
+        })?;
+    }
+    output.answer(&deleted, |_| deleted.text())?;
+    if let [row, ..] = deleted.not_ended.as_slice() {
+        let (n_kept, option) = (deleted.not_ended.len(), database.option());
+        output.note(&format!(
+            "{n_kept} runs have not ended and stay; cancel them first: cloacina-ctl runs cancel {}{option}",
+            row.run
+        ));
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// The runs that the arguments name.
+fn named(arguments: &RunsDeleteArgs, records: &mut Records) -> Result<Vec<RunSummary>, Error> {
+    let mut found = Vec::new();
+    for text in &arguments.runs {
+        let id = find(records, text)?;
+        found.extend(records.runs(&RunFilter { ids: Some((id, id)), ..RunFilter::default() }, 1)?);
+    }
+    found.sort_by_key(|run| run.status.id);
+    found.dedup_by_key(|run| run.status.id);
+    Ok(found)
+}
+
+/// The runs that fit.
+fn fitting(arguments: &RunsDeleteArgs, records: &mut Records) -> Result<Vec<RunSummary>, Error> {
+    let now = Timestamp::now();
+    let moment =
+        |option, text: &Option<String>| text.as_deref().map(|text| moment::parse(option, text, now)).transpose();
+    let filter = RunFilter {
+        states: arguments.state.clone(),
+        workflow: arguments.workflow.clone(),
+        tenant: arguments.tenant.clone(),
+        created_from: moment("--since", &arguments.since)?,
+        created_before: moment("--until", &arguments.until)?,
+        ids: None,
+    };
+    Ok(records.runs(&filter, RUNS_MAX)?)
+}
+
+impl Row {
+    fn new(run: RunSummary) -> Self {
+        let status = run.status;
+        Self {
+            run: status.id.to_string(),
+            workflow: status.workflow,
+            state: status.state.as_str(),
+            created_at: status.created_at,
+            id: status.id,
+        }
+    }
+}
+
+impl Deleted {
+    fn text(&self) -> String {
+        if self.runs.is_empty() {
+            return "no runs\n".to_owned();
+        }
+        let header = [if self.dry_run { "would be deleted" } else { "deleted" }, "workflow", "state"];
+        let rows = self.runs.iter().map(|row| vec![row.run.clone(), row.workflow.clone(), row.state.to_owned()]);
+        columns([header.map(str::to_owned).to_vec()].into_iter().chain(rows), "")
+    }
+}
