@@ -95,7 +95,7 @@ impl Planned {
         if self.due.is_empty() && self.excess_runs == 0 && self.log_lines == 0 {
             return "nothing to remove\n".to_owned();
         }
-        let header = ["removed", "runs", "state", "workflow"].map(str::to_owned).to_vec();
+        let header = ["what", "runs", "state", "workflow"].map(str::to_owned).to_vec();
         let row = |what: &str, n_runs: u64, state: &str, workflow: &str| {
             vec![what.to_owned(), n_runs.to_string(), state.to_owned(), workflow.to_owned()]
         };

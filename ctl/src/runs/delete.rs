@@ -57,11 +57,11 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
     }
     output.answer(&deleted, |_| deleted.text())?;
     if let [row, ..] = deleted.not_ended.as_slice() {
-        let (n_kept, option) = (deleted.not_ended.len(), database.option());
-        output.note(&format!(
-            "{n_kept} runs have not ended and stay; cancel them first: cloacina-ctl runs cancel {}{option}",
-            row.run
-        ));
+        let kept = match deleted.not_ended.len() {
+            1 => "1 run has not ended and stays; cancel it first".to_owned(),
+            n_kept => format!("{n_kept} runs have not ended and stay; cancel them first"),
+        };
+        output.note(&format!("{kept}: cloacina-ctl runs cancel {}{}", row.run, database.option()));
     }
     Ok(exit::SUCCESS)
 }

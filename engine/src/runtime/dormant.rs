@@ -106,6 +106,9 @@ impl RunRecord {
             created_at: self.created_at,
             started_at: self.run.started_at(),
             finished_at: self.run.finished_at(),
+            // Nothing is removed of a run that has not ended.
+            context_pruned_at: None,
+            events_pruned_at: None,
         }
     }
 }
