@@ -31,6 +31,7 @@ pub mod manifest;
 pub mod metadata;
 mod mistake;
 mod package;
+pub mod sign;
 mod target;
 mod verified;
 mod warning;

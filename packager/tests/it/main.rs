@@ -9,5 +9,6 @@ mod descriptor;
 mod draw;
 mod hostile;
 mod library;
+mod sign;
 mod support;
 mod unpack;

@@ -24,7 +24,12 @@ const fn allow(check: &'static str, path: &'static str, text: &'static str, reas
 
 #[rustfmt::skip]
 pub(super) const ALLOWED: &[Allowance] = &[
+    allow("duplicate", "", "`block-buffer`", "minisign derives keys with the hashes of one version before"),
+    allow("duplicate", "", "`cpufeatures`", "comes with the two versions of sha2"),
+    allow("duplicate", "", "`crypto-common`", "comes with the two versions of sha2"),
+    allow("duplicate", "", "`digest`", "comes with the two versions of sha2"),
     allow("duplicate", "", "`hashbrown`", "petgraph is one version behind indexmap"),
+    allow("duplicate", "", "`sha2`", "minisign derives keys with the hashes of one version before"),
     allow("duplicate", "", "`shlex`", "trycmd and the compiler driver of SQLite's build disagree"),
     allow("duplicate", "", "`syn`", "diesel's derives are behind serde's"),
     allow("duplicate", "", "`toml`", "diesel's migrations read their settings with the one before"),

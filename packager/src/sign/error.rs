@@ -1,0 +1,172 @@
+//! What is wrong with a key or a signature, and why a package is not trusted: codes `SIG…`.
+//!
+//! A refusal names the key and the package, and never what a secret key holds.
+
+use cloacina_workflow::Timestamp;
+
+use super::key::KeyId;
+
+/// A key or a signature that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// The text is no public key.
+    #[error("this is no minisign public key: {reason}")]
+    PublicKey {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The text is no secret key, or its password is another.
+    #[error("the secret key cannot be used: {reason}")]
+    SecretKey {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The secret key is protected, and no password was given.
+    #[error("the secret key is protected by a password")]
+    PasswordNeeded,
+    /// The text is no signature.
+    #[error("this is no minisign signature: {reason}")]
+    Signature {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The key made another signature than this, or none.
+    #[error("the signature by key {key} is not over this archive")]
+    Mismatch {
+        /// The key that the signature names.
+        key: KeyId,
+    },
+    /// The signature is genuine, but says that it is over another package.
+    #[error("the signature by key {key} says that it is over {stated}, and this is {found}")]
+    OtherPackage {
+        /// The key.
+        key: KeyId,
+        /// The facts in the signature.
+        stated: String,
+        /// The facts of the archive.
+        found: String,
+    },
+}
+
+/// Why a package is not trusted.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Untrusted {
+    /// There is no signature, and one is required.
+    #[error("the package {package} is not signed, and {required} signatures by trusted keys are required")]
+    Unsigned {
+        /// The package.
+        package: String,
+        /// How many are required.
+        required: usize,
+    },
+    /// There are signatures, but not enough by keys that are trusted.
+    #[error("the package {package} has {n_trusted} of {required} required signatures: {}", .reasons.join("; "))]
+    TooFew {
+        /// The package.
+        package: String,
+        /// How many count.
+        n_trusted: usize,
+        /// How many are required.
+        required: usize,
+        /// Why each of the others does not count.
+        reasons: Vec<String>,
+    },
+    /// A signature by a trusted key is wrong: somebody changed the archive, or mixed up the files.
+    #[error("the package {package} has a wrong signature: {source}")]
+    Wrong {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        source: SignError,
+    },
+    /// The key that would have been needed is not trusted any more.
+    #[error("the key {name} ({key}), which signed {package}, was revoked at {at}")]
+    Revoked {
+        /// The package.
+        package: String,
+        /// The key's name.
+        name: String,
+        /// The key.
+        key: KeyId,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// The time of the key that would have been needed is over.
+    #[error("the key {name} ({key}), which signed {package}, has expired at {at}")]
+    Expired {
+        /// The package.
+        package: String,
+        /// The key's name.
+        name: String,
+        /// The key.
+        key: KeyId,
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+impl SignError {
+    /// The stable code, with a page in `docs/errors`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::PublicKey { .. } => "SIG0001",
+            Self::SecretKey { .. } => "SIG0002",
+            Self::PasswordNeeded => "SIG0003",
+            Self::Signature { .. } => "SIG0004",
+            Self::Mismatch { .. } => "SIG0005",
+            Self::OtherPackage { .. } => "SIG0006",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::PublicKey { .. } => {
+                vec!["a public key is the file NAME.pub, or the line in it that starts with RW".to_owned()]
+            }
+            Self::SecretKey { .. } => vec!["a secret key is the file NAME.key; check its password".to_owned()],
+            Self::PasswordNeeded => vec!["put its password into the variable CLOACINA_KEY_PASSWORD".to_owned()],
+            Self::Signature { .. } => {
+                vec!["a signature is made by: cloacina-ctl package sign FILE --key NAME".to_owned()]
+            }
+            Self::Mismatch { .. } => {
+                vec!["get the archive and its signature from one place, or sign it again".to_owned()]
+            }
+            Self::OtherPackage { .. } => vec!["use the signature that was made for this archive".to_owned()],
+        }
+    }
+}
+
+impl Untrusted {
+    /// The stable code, with a page in `docs/errors`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unsigned { .. } => "SIG0007",
+            Self::TooFew { .. } => "SIG0008",
+            Self::Wrong { source, .. } => source.code(),
+            Self::Revoked { .. } => "SIG0009",
+            Self::Expired { .. } => "SIG0010",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Unsigned { .. } => vec![
+                "sign it: cloacina-ctl package sign FILE --key NAME".to_owned(),
+                "the signature lies beside the archive and is sent along with it".to_owned(),
+            ],
+            Self::TooFew { .. } => vec!["have it signed by a key that is trusted for this package".to_owned()],
+            Self::Wrong { source, .. } => source.hints(),
+            Self::Revoked { .. } | Self::Expired { .. } => {
+                vec!["sign the archive again with a key that is still trusted".to_owned()]
+            }
+        }
+    }
+}

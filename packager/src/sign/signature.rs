@@ -1,0 +1,120 @@
+//! One signature, read as hostile text: bounded, and of exactly four lines of known lengths before it is decoded.
+//!
+//! What a signature says of its package, in the comment that is signed along, counts only together with the bytes that
+//! it is over. Nothing here decides whom to trust.
+
+use std::{
+    fmt,
+    io::Cursor,
+    path::{Path, PathBuf},
+};
+
+use minisign::SignatureBox;
+
+use super::{
+    error::SignError,
+    key::{KeyId, PublicKey},
+};
+use crate::package::Package;
+
+/// Longer texts are no signatures.
+const TEXT_MAX: usize = 4096;
+
+/// What 74 bytes (method, key id, signature) and 64 bytes have in base 64.
+const LINE_LENGTHS: [(usize, usize); 2] = [(1, 100), (3, 88)];
+
+/// With this the trusted comment of a signature of ours begins.
+const FACTS: &str = "cloacina ";
+
+/// A signature over an archive's bytes.
+#[derive(Clone)]
+pub struct Signature {
+    text: String,
+    read: SignatureBox,
+}
+
+impl Signature {
+    /// Reads the text of a signature's file.
+    ///
+    /// # Errors
+    /// [`SignError::Signature`].
+    pub fn from_text(text: &str) -> Result<Self, SignError> {
+        let refused = |reason: String| SignError::Signature { reason };
+        if text.len() > TEXT_MAX {
+            return Err(refused(format!("it is longer than {TEXT_MAX} bytes")));
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        if lines.len() != 4 {
+            return Err(refused(format!("it has {} lines, and should have 4", lines.len())));
+        }
+        for (line, length) in LINE_LENGTHS {
+            if lines[line].len() != length {
+                return Err(refused(format!("line {} is not {length} letters long", line + 1)));
+            }
+        }
+        let read = SignatureBox::from_string(text).map_err(|error| refused(error.to_string()))?;
+        if !read.is_prehashed() {
+            return Err(refused("it was made by the older method, without hashing first".to_owned()));
+        }
+        Ok(Self { text: text.to_owned(), read })
+    }
+
+    /// The key that is said to have made it.
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
+        KeyId::of(self.read.keynum())
+    }
+
+    /// The text of its file.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where it is kept beside an archive: `<archive>.<key id>.minisig`.
+    #[must_use]
+    pub fn path_beside(&self, archive: &Path) -> PathBuf {
+        let mut path = archive.as_os_str().to_owned();
+        path.push(format!(".{}.minisig", self.key_id()));
+        path.into()
+    }
+
+    /// The comment that is signed along; for people, until the signature is verified.
+    #[must_use]
+    pub fn comment(&self) -> String {
+        self.read.trusted_comment().unwrap_or_default()
+    }
+
+    /// Whether that key made it over these bytes.
+    ///
+    /// # Errors
+    /// [`SignError::Mismatch`].
+    pub fn verify(&self, archive: &[u8], key: &PublicKey) -> Result<(), SignError> {
+        let verified = minisign::verify(&key.0, &self.read, Cursor::new(archive), true, false, false);
+        verified.map_err(|_| SignError::Mismatch { key: self.key_id() })
+    }
+
+    /// Whether what the signature says of its package is true of this one. Signatures of the stock program say nothing.
+    ///
+    /// # Errors
+    /// [`SignError::OtherPackage`].
+    pub fn check_facts(&self, package: &Package) -> Result<(), SignError> {
+        let (stated, found) = (self.comment(), Self::facts(package));
+        match stated.starts_with(FACTS) && stated != found {
+            true => Err(SignError::OtherPackage { key: self.key_id(), stated, found }),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn facts(package: &Package) -> String {
+        let descriptor = package.descriptor();
+        let digest = package.content_digest();
+        format!("{FACTS}package={} version={} digest={digest}", descriptor.package, descriptor.version)
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Signature").field("key", &self.key_id()).field("comment", &self.comment()).finish()
+    }
+}

@@ -1,0 +1,185 @@
+//! Who is trusted: the keys of a tenant, what each may sign, for how long, and how many must agree.
+//!
+//! The decision is a pure function of the policy, the bytes, the signatures and the time. A wrong signature by a
+//! trusted key is refused whatever the policy requires: somebody changed something. Signatures by keys that nobody
+//! knows are not looked at; they neither help nor hurt.
+
+use std::collections::BTreeSet;
+
+use cloacina_workflow::Timestamp;
+
+use super::{
+    error::Untrusted,
+    key::{KeyId, PublicKey},
+    signature::Signature,
+};
+use crate::package::Package;
+use crate::verified::Verified;
+
+/// The packages that a key may sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Each.
+    All,
+    /// That one.
+    Package(String),
+    /// Those whose names begin like this; written `name*`.
+    Prefix(String),
+}
+
+/// A key that may sign packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedKey {
+    /// The name that people know it by.
+    pub name: String,
+    /// The key.
+    pub key: PublicKey,
+    /// What it may sign; anything that one of them says.
+    pub scopes: Vec<Scope>,
+    /// From when on it is not trusted any more.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it is not trusted any more, because somebody said so.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Whom a tenant trusts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// How many different keys must have signed a package; 0 takes packages from anybody.
+    pub required: usize,
+    /// The keys.
+    pub keys: Vec<TrustedKey>,
+}
+
+/// A key that has signed a package and counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voucher {
+    /// The key's name.
+    pub name: String,
+    /// The key.
+    pub key: KeyId,
+}
+
+impl Scope {
+    /// Reads `*`, `name` or `name*`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        match text.strip_suffix('*') {
+            Some("") => Self::All,
+            Some(prefix) => Self::Prefix(prefix.to_owned()),
+            None => Self::Package(text.to_owned()),
+        }
+    }
+
+    fn holds(&self, package: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Package(name) => name == package,
+            Self::Prefix(prefix) => package.starts_with(prefix.as_str()),
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => formatter.write_str("*"),
+            Self::Package(name) => formatter.write_str(name),
+            Self::Prefix(prefix) => write!(formatter, "{prefix}*"),
+        }
+    }
+}
+
+impl Policy {
+    /// Whether the package that was read from these bytes is trusted now, and by whose word.
+    ///
+    /// # Errors
+    /// [`Untrusted`] says why not.
+    pub fn judge(
+        &self,
+        archive: &[u8],
+        package: &Package,
+        signatures: &[Signature],
+        now: Timestamp,
+    ) -> Result<Vec<Voucher>, Untrusted> {
+        let name = &package.descriptor().package;
+        let wrong = |source| Untrusted::Wrong { package: name.clone(), source };
+        let (mut vouchers, mut counted, mut refusals) = (Vec::new(), BTreeSet::new(), Vec::new());
+        for signature in signatures {
+            let id = signature.key_id();
+            let Some(trusted) = self.keys.iter().find(|trusted| trusted.key.id() == id) else {
+                refusals.push(Refusal::Unknown(id));
+                continue;
+            };
+            signature.verify(archive, &trusted.key).map_err(wrong)?;
+            signature.check_facts(package).map_err(wrong)?;
+            match trusted.refusal(name, now) {
+                Some(refusal) => refusals.push(refusal),
+                None if counted.insert(id) => vouchers.push(Voucher { name: trusted.name.clone(), key: id }),
+                None => {}
+            }
+        }
+        match vouchers.len() >= self.required {
+            true => Ok(vouchers),
+            false => Err(self.untrusted(name, vouchers.len(), refusals)),
+        }
+    }
+
+    /// The package, if it is trusted: the way to a package that may be unpacked.
+    ///
+    /// # Errors
+    /// As [`Self::judge`].
+    pub fn verify(
+        &self,
+        archive: &[u8],
+        package: Package,
+        signatures: &[Signature],
+        now: Timestamp,
+    ) -> Result<(Verified<Package>, Vec<Voucher>), Untrusted> {
+        let vouchers = self.judge(archive, &package, signatures, now)?;
+        Ok((Verified::judged(package), vouchers))
+    }
+
+    fn untrusted(&self, package: &str, n_trusted: usize, mut refusals: Vec<Refusal>) -> Untrusted {
+        let (package, required) = (package.to_owned(), self.required);
+        if refusals.is_empty() && n_trusted == 0 {
+            return Untrusted::Unsigned { package, required };
+        }
+        if let (1, [Refusal::Revoked { .. } | Refusal::Expired { .. }]) = (required, refusals.as_slice()) {
+            return match refusals.remove(0) {
+                Refusal::Revoked { name, key, at } => Untrusted::Revoked { package, name, key, at },
+                Refusal::Expired { name, key, at } => Untrusted::Expired { package, name, key, at },
+                Refusal::Unknown(_) | Refusal::Scope { .. } => Untrusted::Unsigned { package, required },
+            };
+        }
+        let reasons = refusals.iter().map(ToString::to_string).collect();
+        Untrusted::TooFew { package, n_trusted, required, reasons }
+    }
+}
+
+impl TrustedKey {
+    fn refusal(&self, package: &str, now: Timestamp) -> Option<Refusal> {
+        let (name, key) = (self.name.clone(), self.key.id());
+        match (self.revoked_at, self.expires_at) {
+            (Some(at), _) if at <= now => Some(Refusal::Revoked { name, key, at }),
+            (_, Some(at)) if at <= now => Some(Refusal::Expired { name, key, at }),
+            _ if !self.scopes.iter().any(|scope| scope.holds(package)) => {
+                Some(Refusal::Scope { name, key, package: package.to_owned() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why a genuine signature does not count.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the key {0} is not known")]
+    Unknown(KeyId),
+    #[error("the key {name} ({key}) was revoked at {at}")]
+    Revoked { name: String, key: KeyId, at: Timestamp },
+    #[error("the key {name} ({key}) has expired at {at}")]
+    Expired { name: String, key: KeyId, at: Timestamp },
+    #[error("the key {name} ({key}) may not sign {package}")]
+    Scope { name: String, key: KeyId, package: String },
+}
