@@ -23,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) no_color: bool,
     /// The cargo to run; `CARGO` where cargo itself started this program.
     pub(crate) cargo: PathBuf,
+    /// `CLOACINA_KEY_PASSWORD`: that of the secret key that is made or used.
+    pub(crate) key_password: Option<String>,
     /// `CLOACINA__DATABASE__URL`.
     pub(crate) database_url: Option<String>,
     /// The folders in which programs are looked for: `PATH`.
@@ -55,6 +57,9 @@ impl Config {
         Self {
             no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
             cargo: variable("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
+            key_password: variable("CLOACINA_KEY_PASSWORD")
+                .map(|value| value.to_string_lossy().into_owned())
+                .filter(|value| !value.is_empty()),
             database_url: variable("CLOACINA__DATABASE__URL")
                 .map(|value| value.to_string_lossy().into_owned())
                 .filter(|value| !value.is_empty()),

@@ -74,6 +74,7 @@ mod tests {
     fn config() -> Config {
         Config {
             no_color: false,
+            key_password: None,
             cargo: "cargo".into(),
             path: Vec::new(),
             database_url: Some("variable.db".to_owned()),

@@ -94,6 +94,21 @@ pub(crate) enum Error {
     /// A run that was measured did not complete.
     #[error("a run of {what} ended as {state}")]
     MeasuredRun { what: String, state: &'static str },
+    /// Keys have no folder.
+    #[error("no folder of keys is named, and the user has no data folder")]
+    NoKeyFolder,
+    /// A key cannot have that name.
+    #[error("a key cannot be called `{name}`")]
+    BadKeyName { name: String },
+    /// A key of that name is there.
+    #[error("there is a key `{name}`: `{}`", .path.display())]
+    KeyExists { name: String, path: PathBuf },
+    /// There is no key of that name.
+    #[error("there is no key `{name}` in `{}`", .folder.display())]
+    UnknownKeyName { name: String, folder: PathBuf, available: Vec<String> },
+    /// A key or a signature cannot be used.
+    #[error(transparent)]
+    Sign(#[from] cloacina_packager::sign::SignError),
     /// An archive is refused.
     #[error("`{}`: {refusal}", .path.display())]
     Archive { path: PathBuf, refusal: Box<cloacina_packager::Error> },
@@ -147,6 +162,11 @@ impl Error {
             Error::BenchInterrupted => "CTL0023",
             Error::NothingToMeasure { .. } => "CTL0024",
             Error::Measure { .. } | Error::MeasuredRun { .. } => "CTL0025",
+            Error::NoKeyFolder => "CTL0030",
+            Error::BadKeyName { .. } => "CTL0031",
+            Error::KeyExists { .. } => "CTL0032",
+            Error::UnknownKeyName { .. } => "CTL0033",
+            Error::Sign(error) => error.code(),
             Error::Archive { refusal, .. } => refusal.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
@@ -210,6 +230,14 @@ impl Error {
             Error::Measure { .. } | Error::MeasuredRun { .. } => {
                 one("--dir names another folder for the databases, --postgres another server, --no-postgres none")
             }
+            Error::NoKeyFolder => one("name one with --keys DIR, or set HOME"),
+            Error::BadKeyName { .. } => one("a name has letters, digits, `_` and `-`: `release` would do"),
+            Error::KeyExists { .. } => one("choose another name; a key that is no longer wanted is removed by hand"),
+            Error::UnknownKeyName { available, .. } => match available.as_slice() {
+                [] => one("make one: cloacina-ctl key generate NAME"),
+                several => vec![format!("there are: {}", several.join(", "))],
+            },
+            Error::Sign(error) => error.hints(),
             Error::Archive { refusal, .. } => refusal.hints(),
             Error::Package(error) => error.hints(),
             Error::Build(error) => error.hints(),

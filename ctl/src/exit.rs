@@ -43,12 +43,16 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::UnknownTask { .. }
         | Error::UnknownKey { .. }
         | Error::WorkflowNotThere { .. }
+        | Error::NoKeyFolder
+        | Error::BadKeyName { .. }
+        | Error::KeyExists { .. }
+        | Error::UnknownKeyName { .. }
         | Error::NothingToMeasure { .. }
         | Error::Io { .. } => USAGE,
         Error::TimedOut { .. } => FAILED,
         Error::Interrupted { .. } | Error::BenchInterrupted => INTERRUPTED,
         Error::Measure { .. } | Error::MeasuredRun { .. } => ENGINE,
-        Error::Archive { .. } | Error::Package(_) | Error::Build(_) => PACKAGE,
+        Error::Archive { .. } | Error::Package(_) | Error::Build(_) | Error::Sign(_) => PACKAGE,
         Error::Registry(error) => engine_code(error.code()),
         Error::Engine(error) => engine_code(error.code()),
     }

@@ -210,7 +210,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(code: &'static str, message: String, causes: Vec<String>, hints: Vec<String>) -> Self {
+    pub(crate) fn new(code: &'static str, message: String, causes: Vec<String>, hints: Vec<String>) -> Self {
         Self { code, message, causes, hints, page: format!("{PAGES}/{code}.md") }
     }
 

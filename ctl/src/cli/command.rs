@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::bench::BenchArgs;
 use super::demo::DemoArgs;
+use super::key::KeyCommand;
 use super::package::PackageCommand;
 use super::prune::PruneArgs;
 use super::run::RunArgs;
@@ -83,6 +84,9 @@ pub(crate) enum Command {
     /// Make, build, look into and check packages.
     #[command(subcommand)]
     Package(PackageCommand),
+    /// Make and show the keys that packages are signed with.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Look at runs and steer them, on a database.
     #[command(subcommand)]
     Runs(RunsCommand),

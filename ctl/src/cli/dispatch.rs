@@ -1,13 +1,14 @@
 //! From a command to the code that does it.
 
 use super::command::Command;
+use super::key::KeyCommand;
 use super::package::PackageCommand;
 use super::runs::RunsCommand;
 use super::workflow::WorkflowCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
-use crate::{bench, demo, package, prune, run, runs, workflow};
+use crate::{bench, demo, key, package, prune, run, runs, workflow};
 
 /// Does what was asked for, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -17,9 +18,15 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             PackageCommand::New(arguments) => package::new(&arguments, output, config),
             PackageCommand::Build(arguments) => package::build(&arguments, output, config),
             PackageCommand::Inspect(arguments) => package::inspect(&arguments, output),
-            PackageCommand::Verify(arguments) => package::verify(&arguments, output),
+            PackageCommand::Verify(arguments) => package::verify(&arguments, output, config),
+            PackageCommand::Sign(arguments) => package::sign(&arguments, output, config),
             PackageCommand::Visualize(arguments) => package::visualize(&arguments, output, config),
             PackageCommand::Repack(arguments) => package::repack(&arguments, output),
+        },
+        Command::Key(command) => match command {
+            KeyCommand::Generate(arguments) => key::generate(&arguments, output, config),
+            KeyCommand::List(arguments) => key::list(&arguments, output, config),
+            KeyCommand::Show(arguments) => key::show(&arguments, output, config),
         },
         Command::Runs(command) => match command {
             RunsCommand::Create(arguments) => runs::create(&arguments, output, config),

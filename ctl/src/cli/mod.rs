@@ -11,6 +11,7 @@ mod command;
 mod database;
 mod demo;
 mod dispatch;
+mod key;
 mod package;
 mod prune;
 mod run;
@@ -24,7 +25,10 @@ pub(crate) use self::{
     bench::BenchArgs,
     command::{ColorWhen, Format, GlobalOptions},
     demo::DemoArgs,
-    package::{BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, VerifyArgs, VisualizeArgs},
+    key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},
+    package::{
+        BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, SignArgs, VerifyArgs, VisualizeArgs,
+    },
     prune::PruneArgs,
     run::RunArgs,
     runs::{

@@ -7,12 +7,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::key::RingArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PackageCommand {
     New(NewArgs),
     Build(BuildArgs),
     Inspect(InspectArgs),
     Verify(VerifyArgs),
+    Sign(SignArgs),
     Visualize(VisualizeArgs),
     Repack(RepackArgs),
 }
@@ -103,7 +106,8 @@ pub(crate) struct InspectArgs {
 Examples:
   cloacina-ctl package verify my_package.cloacina
   cloacina-ctl package verify my_package.cloacina --target aarch64-unknown-linux-gnu
-  cloacina-ctl package verify my_package.cloacina --allow-library libssl.so.3")]
+  cloacina-ctl package verify my_package.cloacina --allow-library libssl.so.3
+  cloacina-ctl package verify my_package.cloacina --key release")]
 pub(crate) struct VerifyArgs {
     /// The archive.
     pub(crate) file: PathBuf,
@@ -113,6 +117,31 @@ pub(crate) struct VerifyArgs {
     /// A library that the package may need besides those of the system; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_library: Vec<String>,
+    /// A key that must have signed the archive: its name, the file of its public half, or its line; may be repeated.
+    /// Signatures are looked for beside the archive.
+    #[arg(long, value_name = "NAME|FILE|LINE")]
+    pub(crate) key: Vec<String>,
+    #[command(flatten)]
+    pub(crate) ring: RingArgs,
+}
+
+/// Sign an archive.
+///
+/// The signature is a file beside it, `ARCHIVE.KEY_ID.minisig`, which the stock minisign verifies too.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package sign my_package.cloacina --key release
+  CLOACINA_KEY_PASSWORD=$(cat password) cloacina-ctl package sign my_package.cloacina --key release
+  cloacina-ctl package sign my_package.cloacina --key ./keys/ci.key")]
+pub(crate) struct SignArgs {
+    /// The archive.
+    pub(crate) file: PathBuf,
+    /// The key: its name, or the file of its secret half.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) ring: RingArgs,
 }
 
 /// Draw the graph of a workflow.

@@ -7,6 +7,8 @@ mod name;
 mod new;
 pub(crate) mod place;
 mod repack;
+mod sign;
+mod signature;
 mod source;
 mod verify;
 mod visualize;
@@ -16,6 +18,7 @@ pub(crate) use self::{
     inspect::inspect,
     new::new,
     repack::repack,
+    sign::sign,
     source::Source,
     verify::verify,
     visualize::visualize,

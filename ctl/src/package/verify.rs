@@ -10,7 +10,9 @@ use cloacina_packager::{Error as PackageError, ReadOptions, Target};
 use serde::Serialize;
 
 use super::place;
+use super::signature::{Signatures, SignedBy};
 use crate::cli::VerifyArgs;
+use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint, Problem};
@@ -56,6 +58,10 @@ struct Verified<'a> {
     target: String,
     passed: bool,
     checks: Vec<Checked>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signed_by: Vec<SignedBy>,
+    #[serde(skip)]
+    signers: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +81,7 @@ enum CheckResult {
 }
 
 /// Checks an archive.
-pub(crate) fn verify(arguments: &VerifyArgs, output: &Output) -> Result<u8, Error> {
+pub(crate) fn verify(arguments: &VerifyArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let target = wanted(arguments.target.as_deref())?;
     let bytes = place::read(&arguments.file)?;
     let options = ReadOptions {
@@ -84,7 +90,8 @@ pub(crate) fn verify(arguments: &VerifyArgs, output: &Output) -> Result<u8, Erro
         glibc_available: GlibcVersion::of_this_process().filter(|_| Target::host() == Some(target)),
         ..ReadOptions::default()
     };
-    let verified = Verified::new(&arguments.file, &bytes, &options, target);
+    let mut verified = Verified::new(&arguments.file, &bytes, &options, target);
+    verified.add(Signatures::check(arguments, &bytes, config)?);
     output.answer(&verified, |paint| verified.text(paint))?;
     Ok(if verified.passed { exit::SUCCESS } else { exit::FAILED })
 }
@@ -113,7 +120,29 @@ impl<'a> Verified<'a> {
             Checked { check: check.name(), about: check.about(), result, problems }
         });
         let target = target.triple().to_owned();
-        Self { archive, content_digest, target, passed: problems.is_empty(), checks: checks.into() }
+        Self {
+            archive,
+            content_digest,
+            target,
+            passed: problems.is_empty(),
+            checks: checks.into(),
+            signed_by: Vec::new(),
+            signers: String::new(),
+        }
+    }
+
+    /// Adds what is known of the signatures, if there is anything.
+    fn add(&mut self, signatures: Signatures) {
+        if !signatures.is_checked {
+            return;
+        }
+        self.signers = signatures.text();
+        let Signatures { signed_by, problems, .. } = signatures;
+        let result = if problems.is_empty() { CheckResult::Passed } else { CheckResult::Failed };
+        self.passed &= problems.is_empty();
+        let about = "the signatures are genuine, and by the keys that were asked for";
+        self.checks.push(Checked { check: "signatures", about, result, problems });
+        self.signed_by = signed_by;
     }
 
     fn text(&self, paint: Paint) -> String {
@@ -131,6 +160,7 @@ impl<'a> Verified<'a> {
         }
         let archive = self.archive.display();
         let digest = self.content_digest.as_deref().unwrap_or_default();
+        text.push_str(&self.signers);
         text.push_str(&match self.passed {
             true => format!("\n{archive} is sound for {}: {digest}\n", self.target),
             false => format!("\n{archive} is not to be used\n"),

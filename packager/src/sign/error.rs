@@ -54,7 +54,7 @@ pub enum SignError {
 #[non_exhaustive]
 pub enum Untrusted {
     /// There is no signature, and one is required.
-    #[error("the package {package} is not signed, and {required} signatures by trusted keys are required")]
+    #[error("the package {package} is not signed, and must be by {required} trusted {}", if *.required == 1 { "key" } else { "keys" })]
     Unsigned {
         /// The package.
         package: String,

@@ -1,0 +1,10 @@
+//! The verbs of `cloacina-ctl key`, one file each, and the folder that keys are kept in.
+//!
+//! A secret key is written once, readable by its owner alone, and never printed.
+
+mod generate;
+mod list;
+mod ring;
+mod show;
+
+pub(crate) use self::{generate::generate, list::list, ring::Ring, show::show};
