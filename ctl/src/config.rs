@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) database_url: Option<String>,
     /// The folders in which programs are looked for: `PATH`.
     pub(crate) path: Vec<PathBuf>,
+    /// Who the user is: `USER`, else `LOGNAME`.
+    pub(crate) user: Option<String>,
     /// The folder for data of the user: `XDG_DATA_HOME`, else `~/.local/share`.
     pub(crate) data_home: Option<PathBuf>,
     /// `CLOACINA__RETENTION__…`, by the name of the setting.
@@ -65,6 +67,10 @@ impl Config {
                 .filter(|value| !value.is_empty()),
             path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             retention: SETTINGS.into_iter().filter_map(|name| Some((name, retention_variable(name)?))).collect(),
+            user: variable("USER")
+                .or_else(|| variable("LOGNAME"))
+                .map(|name| name.to_string_lossy().into_owned())
+                .filter(|name| !name.is_empty()),
             data_home: folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))),
         }
     }

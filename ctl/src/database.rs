@@ -79,6 +79,7 @@ mod tests {
             path: Vec::new(),
             database_url: Some("variable.db".to_owned()),
             retention: BTreeMap::new(),
+            user: None,
             data_home: Some("/data".into()),
         }
     }

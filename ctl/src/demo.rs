@@ -3,17 +3,18 @@
 //! Each status is what an engine said at that step: the run is created and started by engines that start no task, and
 //! then run by another one, as if three processes had done it.
 
-use cloacina::{Context, RunRequest, RunState};
+use cloacina::{Command, RunState, What};
 use serde::Serialize;
+use serde_json::Map;
 
-use crate::built_in;
-use crate::cli::DemoArgs;
+use crate::actor;
+use crate::cli::{ActorArgs, DemoArgs};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::output::Output;
 use crate::package::place;
-use crate::runs::{change, drive, exit_code};
+use crate::runs::{Drive, drive, exit_code, with_engine};
 
 /// The name of the demonstration's run.
 const NAME: &str = "demo";
@@ -34,24 +35,19 @@ pub(crate) fn demo(arguments: &DemoArgs, output: &Output, config: &Config) -> Re
     let file = temporary.path().join("demo.db");
     let file = file.to_string_lossy();
     let database = Database::choose(Some(arguments.database.database.as_deref().unwrap_or(&file)), config)?;
-    let workflow = built_in::workflow(NAME, arguments.tasks as usize)?;
-    let (id, created) = change(&database, async |engine| {
-        engine.register(workflow).await?;
-        let name = format!("built_in_{}::{NAME}", arguments.tasks);
-        let handle = engine.scheduler().submit(RunRequest::new(name, Context::new()).held()).await?;
-        Ok((handle.id(), handle.state().await?))
-    })?;
-    let started = change(&database, async |engine| {
-        let handle = engine.run(id).await?;
-        handle.start().await?;
-        Ok(handle.state().await?)
-    })?;
-    let report = drive(&database, id, None, &output.silent())?;
+    let actor = actor::name(&ActorArgs::default(), config);
+    let what = What::BuiltIn { name: NAME.to_owned(), tasks: arguments.tasks as usize };
+    let create = Command::Create { what, input: Map::new(), at: None, key: None };
+    let created = with_engine(&database, async |engine| engine.perform(create, &actor).await)?;
+    let id = created.id;
+    let started = with_engine(&database, async |engine| engine.perform(Command::Start { run: id }, &actor).await)?;
+    let job = Drive { database: &database, id, command: Command::Execute { run: id }, actor: &actor, timeout: None };
+    let report = drive(job, &output.silent())?;
     let life = Life {
         run: id.to_string(),
         tasks: arguments.tasks,
-        created: created.as_str(),
-        started: started.as_str(),
+        created: created.state.as_str(),
+        started: started.state.as_str(),
         ended: report.state.as_str(),
         completed_tasks: report.n_completed(),
     };

@@ -64,9 +64,6 @@ pub(crate) enum Error {
     /// No run has such an id.
     #[error("no run has an id that begins with `{text}`")]
     UnknownRunPrefix { text: String },
-    /// A run of the built-in workflow cannot have that name.
-    #[error("a run cannot be called `{name}`: {reason}")]
-    BadRunName { name: String, reason: String },
     /// There is no newest run.
     #[error("the database has no runs")]
     NoRuns,
@@ -121,6 +118,9 @@ pub(crate) enum Error {
     /// The registry refused a package.
     #[error(transparent)]
     Registry(#[from] cloacina::RegistryError),
+    /// The living engine could not be asked, or said no.
+    #[error(transparent)]
+    Socket(#[from] cloacina::SocketError),
     /// The engine or its database had trouble.
     #[error(transparent)]
     Engine(#[from] cloacina::Error),
@@ -134,7 +134,7 @@ impl Error {
     }
 
     /// The stable code; `docs/errors/<code>.md` explains it.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &str {
         match self {
             Error::CommandLine { .. } => "CTL0001",
             Error::BadPackageName { .. } => "CTL0002",
@@ -158,7 +158,6 @@ impl Error {
             Error::UnknownTask { .. } => "CTL0019",
             Error::UnknownKey { .. } => "CTL0020",
             Error::WorkflowNotThere { .. } => "CTL0021",
-            Error::BadRunName { .. } => "CTL0022",
             Error::BenchInterrupted => "CTL0023",
             Error::NothingToMeasure { .. } => "CTL0024",
             Error::Measure { .. } | Error::MeasuredRun { .. } => "CTL0025",
@@ -171,6 +170,7 @@ impl Error {
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
             Error::Registry(error) => error.code(),
+            Error::Socket(error) => error.code(),
             Error::Engine(error) => error.code(),
         }
     }
@@ -212,7 +212,6 @@ impl Error {
             Error::AmbiguousRun { candidates, .. } => candidates.clone(),
             Error::UnknownRunPrefix { .. } => one("`cloacina-ctl runs list` lists the runs of the database"),
             Error::NoRuns => one("--database names another one"),
-            Error::BadRunName { .. } => one("`nightly` or `nightly_2` would do"),
             Error::BadMoment { .. } => one("a moment looks like this: 2026-01-31T12:00:00Z, or 24h for a time ago"),
             Error::UnknownTask { available, .. } | Error::UnknownKey { available, .. } => match available.as_slice() {
                 [] => one("it has none"),
@@ -242,6 +241,7 @@ impl Error {
             Error::Package(error) => error.hints(),
             Error::Build(error) => error.hints(),
             Error::Registry(error) => error.hints(),
+            Error::Socket(error) => error.hints(),
             Error::Engine(error) => error.hints(),
         }
     }

@@ -16,8 +16,8 @@ pub(crate) const ENGINE: u8 = 4;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
-const NAMED_WRONGLY: [&str; 8] =
-    ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0018"];
+const NAMED_WRONGLY: [&str; 9] =
+    ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018"];
 
 /// The exit code of an error.
 pub(crate) fn code(error: &Error) -> u8 {
@@ -38,7 +38,6 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::AmbiguousRun { .. }
         | Error::UnknownRunPrefix { .. }
         | Error::NoRuns
-        | Error::BadRunName { .. }
         | Error::BadMoment { .. }
         | Error::UnknownTask { .. }
         | Error::UnknownKey { .. }
@@ -54,6 +53,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::Measure { .. } | Error::MeasuredRun { .. } => ENGINE,
         Error::Archive { .. } | Error::Package(_) | Error::Build(_) | Error::Sign(_) => PACKAGE,
         Error::Registry(error) => engine_code(error.code()),
+        Error::Socket(error) => engine_code(error.code()),
         Error::Engine(error) => engine_code(error.code()),
     }
 }

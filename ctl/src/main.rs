@@ -3,8 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+mod actor;
 mod bench;
-mod built_in;
 mod cli;
 mod config;
 mod database;

@@ -202,7 +202,7 @@ impl Warning {
 /// An error as it is shown.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
-    code: &'static str,
+    code: String,
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
@@ -210,8 +210,8 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(code: &'static str, message: String, causes: Vec<String>, hints: Vec<String>) -> Self {
-        Self { code, message, causes, hints, page: format!("{PAGES}/{code}.md") }
+    pub(crate) fn new(code: &str, message: String, causes: Vec<String>, hints: Vec<String>) -> Self {
+        Self { page: format!("{PAGES}/{code}.md"), code: code.to_owned(), message, causes, hints }
     }
 
     pub(crate) fn of_package(error: &cloacina_packager::Error) -> Self {

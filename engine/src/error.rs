@@ -134,6 +134,14 @@ pub enum Error {
         /// The full name of both.
         name: String,
     },
+    /// There can be no such built-in workflow.
+    #[error("a built-in workflow cannot be {name:?}: {reason}")]
+    BuiltIn {
+        /// The name that was asked for.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The system refused a thread.
     #[error("cannot start the engine's threads")]
     Thread(#[source] io::Error),
@@ -225,6 +233,7 @@ impl Error {
             Self::UnknownTask { .. } => "RUN0014",
             Self::CodeMissing { .. } => "RUN0015",
             Self::NotDriven { .. } => "RUN0016",
+            Self::BuiltIn { .. } => "RUN0017",
             Self::Pruned { .. } => "RUN0018",
             Self::Registry(source) => source.code(),
         }
@@ -264,6 +273,7 @@ impl Error {
                 vec!["register the package, or the workflow that is compiled into the program, first".to_owned()]
             }
             Self::NotDriven { .. } => vec!["ask the engine that drives it".to_owned()],
+            Self::BuiltIn { .. } => vec!["`nightly` or `nightly_2` would do".to_owned()],
             Self::Pruned { .. } => vec![
                 "submit a new run with the input given anew".to_owned(),
                 "`retention.contexts` and `retention.events` say how long both are kept".to_owned(),

@@ -17,6 +17,7 @@ mod loader;
 mod registry;
 mod retention;
 mod runtime;
+mod socket;
 mod store;
 
 #[cfg(any(test, feature = "testing", feature = "measuring"))]
@@ -49,6 +50,7 @@ pub use self::{
         AttemptOutcome, Gate, Notice, NoticeKind, Notices, Pruned, PrunedPart, RunEvent, RunReport, RunStatus, Skipped,
         TaskReport,
     },
+    socket::{Client, Command, Error as SocketError, Followed, Refusal, What},
     store::{Error as StoreError, PackageState, database_shown},
 };
 

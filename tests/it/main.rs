@@ -15,4 +15,5 @@ mod parity;
 mod readme;
 mod restart;
 mod sharing;
+mod steer;
 mod tidy;

@@ -31,6 +31,8 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
         Command::Runs(command) => match command {
             RunsCommand::Create(arguments) => runs::create(&arguments, output, config),
             RunsCommand::Execute(arguments) => runs::execute(&arguments, output, config),
+            RunsCommand::Start(arguments) => runs::start(&arguments, output, config),
+            RunsCommand::Resume(arguments) => runs::resume(&arguments, output, config),
             RunsCommand::Pause(arguments) => runs::pause(&arguments, output, config),
             RunsCommand::Cancel(arguments) => runs::cancel(&arguments, output, config),
             RunsCommand::Retry(arguments) => runs::retry(&arguments, output, config),

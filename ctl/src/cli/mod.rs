@@ -6,6 +6,7 @@
 //! The types here are read by clap alone. Their doc comments are the help texts, and with them
 //! `docs/reference/cli.md`.
 
+mod actor;
 mod bench;
 mod command;
 mod database;
@@ -22,6 +23,7 @@ mod tests;
 mod workflow;
 
 pub(crate) use self::{
+    actor::ActorArgs,
     bench::BenchArgs,
     command::{ColorWhen, Format, GlobalOptions},
     demo::DemoArgs,
@@ -32,9 +34,9 @@ pub(crate) use self::{
     prune::PruneArgs,
     run::RunArgs,
     runs::{
-        RunArg, RunsContextArgs, RunsCreateArgs, RunsDeadLettersArgs, RunsDeleteArgs, RunsEventsArgs, RunsExecuteArgs,
-        RunsForkArgs, RunsListArgs, RunsLogsArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs, RunsShowArgs,
-        RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
+        DriveArgs, RunArg, RunsContextArgs, RunsCreateArgs, RunsDeadLettersArgs, RunsDeleteArgs, RunsEventsArgs,
+        RunsExecuteArgs, RunsForkArgs, RunsListArgs, RunsLogsArgs, RunsPlainArgs, RunsRerunArgs, RunsResumeArgs,
+        RunsRetryArgs, RunsShowArgs, RunsStartArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
     },
     start::main,
     workflow::{WorkflowListArgs, WorkflowShowArgs},

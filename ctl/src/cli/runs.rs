@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, builder::TypedValueParser};
 use cloacina::{Level, RunState};
 
+use super::actor::ActorArgs;
 use super::database::DatabaseArgs;
 
 const STATES: [&str; 7] = ["pending", "running", "paused", "completed", "partially_completed", "failed", "cancelled"];
@@ -15,9 +16,9 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
     Create(RunsCreateArgs),
-    /// Run a run: start it if it waits to be started, go on with it if it is paused or was interrupted.
-    #[command(visible_aliases = ["start", "resume"])]
     Execute(RunsExecuteArgs),
+    Start(RunsStartArgs),
+    Resume(RunsResumeArgs),
     /// Let nothing new of a run start.
     Pause(RunsPlainArgs),
     /// End a run: what has not run is cancelled.
@@ -79,23 +80,62 @@ pub(crate) struct RunsCreateArgs {
     pub(crate) input: Option<String>,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
 }
 
 /// Run a run: start it if it waits to be started, go on with it if it is paused or was interrupted.
 ///
-/// The program is the database's engine until the run has ended, and goes on with the other unfinished runs meanwhile. The exit code is 0 if the run completed, 1 if it ended otherwise or the time ran out.
+/// Where no engine drives the database, the program is its engine until the run has ended, and goes on with the other unfinished runs meanwhile; beside a living engine it asks that one and watches. The exit code is 0 if the run completed, 1 if it ended otherwise or the time ran out.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cloacina-ctl runs execute latest
-  cloacina-ctl runs start 0198a4c1
-  cloacina-ctl runs resume 0198a4c1 --timeout 60")]
+  cloacina-ctl runs execute 0198a4c1 --timeout 60")]
 pub(crate) struct RunsExecuteArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
+    #[command(flatten)]
+    pub(crate) drive: DriveArgs,
+}
+
+/// Let a run begin that waits to be started, and run it as `execute` does.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs start latest
+  cloacina-ctl runs start 0198a4c1 --no-wait")]
+pub(crate) struct RunsStartArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArg,
+    #[command(flatten)]
+    pub(crate) drive: DriveArgs,
+}
+
+/// Go on with a run that is paused, and run it as `execute` does.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs resume latest
+  cloacina-ctl runs resume 0198a4c1 --timeout 60")]
+pub(crate) struct RunsResumeArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArg,
+    #[command(flatten)]
+    pub(crate) drive: DriveArgs,
+}
+
+/// How a run is run from the command line.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DriveArgs {
     /// Stop if the run takes longer than that many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,
+    /// Return once the request is durable, and leave the run to the engine that drives the database now or next.
+    #[arg(long, conflicts_with = "timeout")]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
 }
 
 /// What only needs a run.
@@ -108,6 +148,8 @@ Examples:
 pub(crate) struct RunsPlainArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
 }
 
 /// Let a task that waits for its next attempt have it now.
@@ -121,6 +163,8 @@ pub(crate) struct RunsRetryArgs {
     /// The task.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: String,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
 }
 
 /// Run a run that has ended again, in a new run: everything, or what failed.
@@ -137,8 +181,10 @@ pub(crate) struct RunsRerunArgs {
     #[arg(long)]
     pub(crate) failed: bool,
     /// Another input: a JSON object, @FILE for one in a file, - for one on stdin.
-    #[arg(long, value_name = "JSON|@FILE|-", requires = "failed")]
+    #[arg(long, value_name = "JSON|@FILE|-")]
     pub(crate) input: Option<String>,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
 }
 
 /// Run a run that has ended again from one task, in a new run that takes over the rest.
@@ -156,6 +202,8 @@ pub(crate) struct RunsForkArgs {
     /// Another input: a JSON object, @FILE for one in a file, - for one on stdin.
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub(crate) input: Option<String>,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
 }
 
 /// List the failed runs that nobody dismissed.

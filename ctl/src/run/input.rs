@@ -6,13 +6,20 @@ use std::io::Read;
 use std::path::Path;
 
 use cloacina_workflow::{Context, Value};
+use serde_json::Map;
 
 use crate::error::Error;
 use crate::package::place;
 
 /// Reads the input; without one, it is empty.
-pub(crate) fn read(argument: Option<&str>) -> Result<Context<Value>, Error> {
-    let Some(argument) = argument else { return Ok(Context::new()) };
+pub(super) fn read(argument: Option<&str>) -> Result<Context<Value>, Error> {
+    let values = read_object(argument)?;
+    Ok(Context::from_object(Value::Object(values)).unwrap_or_default())
+}
+
+/// Reads the input as it is.
+pub(crate) fn read_object(argument: Option<&str>) -> Result<Map<String, Value>, Error> {
+    let Some(argument) = argument else { return Ok(Map::new()) };
     let (place, text) = match argument.strip_prefix('@') {
         _ if argument == "-" => {
             let mut bytes = Vec::new();
@@ -26,13 +33,12 @@ pub(crate) fn read(argument: Option<&str>) -> Result<Context<Value>, Error> {
     parse(place, &text)
 }
 
-fn parse(place: String, text: &[u8]) -> Result<Context<Value>, Error> {
-    let value: Value = match serde_json::from_slice(text) {
-        Ok(value) => value,
-        Err(error) => return Err(Error::InputNotJson { place, reason: error.to_string() }),
-    };
-    let found = kind(&value);
-    Context::from_object(value).ok_or(Error::InputNotAnObject { place, found })
+fn parse(place: String, text: &[u8]) -> Result<Map<String, Value>, Error> {
+    match serde_json::from_slice(text) {
+        Ok(Value::Object(values)) => Ok(values),
+        Ok(value) => Err(Error::InputNotAnObject { place, found: kind(&value) }),
+        Err(error) => Err(Error::InputNotJson { place, reason: error.to_string() }),
+    }
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -14,4 +14,4 @@ mod interrupt;
 mod report;
 mod start;
 
-pub(crate) use self::{drive::watch_run, input::read as read_input, interrupt::Interrupts, start::run};
+pub(crate) use self::{drive::watch_run, input::read_object as read_input, interrupt::Interrupts, start::run};

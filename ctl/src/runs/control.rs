@@ -1,14 +1,16 @@
 //! `runs pause`, `cancel`, `retry`, `rerun`, `fork` and `dismiss`: changes of a run, durable when the command returns.
 //!
-//! None of them runs a task. What begins anew is run by `runs execute`, or by the next engine on the database.
+//! The living engine makes them where there is one. Without one none of them runs a task: what begins anew is run by
+//! `runs execute`, or by the next engine on the database.
 
-use cloacina::RunHandle;
+use cloacina::{Command, RunId, Value};
+use serde_json::Map;
 
-use super::engine::{ACTOR, change};
+use super::engine::with_engine;
 use super::find::Found;
 use super::view::Shown;
-use crate::cli::RunArg;
-use crate::cli::{RunsForkArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs};
+use crate::actor;
+use crate::cli::{ActorArgs, RunArg, RunsForkArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs};
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
@@ -17,69 +19,63 @@ use crate::run::read_input;
 
 /// Lets nothing new of a run start.
 pub(crate) fn pause(arguments: &RunsPlainArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    on_run(&arguments.run, output, config, async |handle| {
-        handle.pause(ACTOR).await?;
-        Ok(handle)
-    })
+    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Pause { run })
 }
 
 /// Ends a run.
 pub(crate) fn cancel(arguments: &RunsPlainArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    on_run(&arguments.run, output, config, async |handle| {
-        handle.cancel(ACTOR).await?;
-        handle.wait().await?;
-        Ok(handle)
-    })
+    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Cancel { run })
 }
 
 /// Takes a failed run off the list of dead letters.
 pub(crate) fn dismiss(arguments: &RunsPlainArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    on_run(&arguments.run, output, config, async |handle| {
-        handle.dismiss().await?;
-        Ok(handle)
-    })
+    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Dismiss { run })
 }
 
 /// Lets a task that waits for its next attempt have it now.
 pub(crate) fn retry(arguments: &RunsRetryArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    on_run(&arguments.run, output, config, async |handle| {
-        handle.retry(&arguments.task, ACTOR).await?;
-        Ok(handle)
-    })
+    let task = Some(arguments.task.clone());
+    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Retry { run, task })
 }
 
 /// Runs a run again, in a new one.
 pub(crate) fn rerun(arguments: &RunsRerunArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let input = arguments.input.as_deref().map(|input| read_input(Some(input))).transpose()?;
-    on_run(&arguments.run, output, config, async |handle| match arguments.failed {
-        true => Ok(handle.rerun_failed(input, ACTOR).await?),
-        false => Ok(handle.rerun(ACTOR).await?),
-    })
+    let input = other_input(arguments.input.as_deref())?;
+    let failed = arguments.failed;
+    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Rerun { run, failed, input })
 }
 
 /// Runs a run again from one of its tasks, in a new one.
 pub(crate) fn fork(arguments: &RunsForkArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let input = arguments.input.as_deref().map(|input| read_input(Some(input))).transpose()?;
-    on_run(&arguments.run, output, config, async |handle| Ok(handle.fork(&arguments.from, input, ACTOR).await?))
+    let input = other_input(arguments.input.as_deref())?;
+    let from = arguments.from.clone();
+    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Fork { run, from, input })
 }
 
 /// Asks something of a run, and shows the run that it is about then.
 fn on_run(
     argument: &RunArg,
+    actor: &ActorArgs,
     output: &Output,
     config: &Config,
-    ask: impl AsyncFnOnce(RunHandle) -> Result<RunHandle, Error>,
+    command: impl FnOnce(RunId) -> Command,
 ) -> Result<u8, Error> {
     let Found { database, records, id } = Found::open(argument, config)?;
     drop(records);
-    let report = change(&database, async |engine| {
-        let handle = ask(engine.run(id).await?).await?;
-        Ok(handle.report().await?)
+    let by = actor::name(actor, config);
+    let (report, is_driven) = with_engine(&database, async |engine| {
+        let report = engine.perform(command(id), &by).await?;
+        Ok((report, engine.is_living()))
     })?;
     let shown = Shown::new(&report);
     output.answer(&shown, |paint| shown.text(paint))?;
     if !report.state.is_terminal() {
-        output.note(&format!("run it with: cloacina-ctl runs execute {}{}", report.id, database.option()));
+        let verb = if is_driven { "watch" } else { "execute" };
+        output.note(&format!("{verb} it with: cloacina-ctl runs {verb} {}{}", report.id, database.option()));
     }
     Ok(exit::SUCCESS)
+}
+
+fn other_input(argument: Option<&str>) -> Result<Option<Map<String, Value>>, Error> {
+    argument.map(|input| read_input(Some(input))).transpose()
 }

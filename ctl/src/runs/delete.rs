@@ -89,6 +89,7 @@ fn fitting(arguments: &RunsDeleteArgs, records: &mut Records) -> Result<Vec<RunS
         tenant: arguments.tenant.clone(),
         created_from: moment("--since", &arguments.since)?,
         created_before: moment("--until", &arguments.until)?,
+        not_dismissed: false,
         ids: None,
     };
     Ok(records.runs(&filter, RUNS_MAX)?)

@@ -1,73 +1,123 @@
-//! An engine on the database of a command, for as long as the command takes.
+//! Who does what a command asks for: the living engine of the database, through its socket, or an engine for the moment.
 //!
-//! To change a run without running anything, an engine is enough that starts no task ([`change`]). To run, the
-//! program becomes the engine in the foreground ([`drive`]): like any engine it goes on with every unfinished run of
-//! the database, and it ends when the run that it was started for has ended.
+//! Where no engine lives, changing a run takes one that starts no task ([`with_engine`]). To run, the program becomes
+//! the engine in the foreground ([`drive`]): like any engine it goes on with every unfinished run of the database, and
+//! it ends when the run that it was started for has ended. Beside a living engine both only ask and watch.
 
 use std::time::Duration;
 
-use cloacina::{Engine, Level, Records, RunHandle, RunId, RunReport, RunState};
+use cloacina::{Client, Command, Engine, Level, RunId, RunReport};
 
-use crate::built_in;
+use super::follow::follow;
 use crate::database::Database;
 use crate::error::Error;
 use crate::output::Output;
 use crate::run::watch_run;
 
-/// Who the history says it was.
-pub(super) const ACTOR: &str = "cloacina-ctl";
-
 /// An engine that starts no task has none to wait for.
 const NO_GRACE: Duration = Duration::ZERO;
 
-/// Does something with an engine that starts no task.
-pub(crate) fn change<T>(database: &Database, ask: impl AsyncFnOnce(&Engine) -> Result<T, Error>) -> Result<T, Error> {
+/// An engine that does what is asked.
+#[derive(Debug)]
+pub(crate) enum Performer {
+    /// Another process, which drives the database.
+    Living(Box<Client>),
+    /// This one, for the moment.
+    Own(Engine),
+}
+
+impl Performer {
+    /// Has that done on behalf of `by`.
+    pub(crate) async fn perform(&mut self, command: Command, by: &str) -> Result<RunReport, Error> {
+        match self {
+            Self::Living(client) => Ok(client.perform(command, by).await?),
+            Self::Own(engine) => Ok(engine.perform(command, by).await?),
+        }
+    }
+
+    /// Whether what is asked also runs now.
+    pub(crate) fn is_living(&self) -> bool {
+        matches!(self, Self::Living(_))
+    }
+
+    async fn open(database: &Database) -> Result<Self, Error> {
+        match Client::connect(&database.url).await? {
+            Some(client) => Ok(Self::Living(Box::new(client))),
+            None => Ok(Self::Own(start(database, true).await?)),
+        }
+    }
+}
+
+/// Does something with the engine of the database.
+pub(crate) fn with_engine<T>(
+    database: &Database,
+    ask: impl AsyncFnOnce(&mut Performer) -> Result<T, Error>,
+) -> Result<T, Error> {
     runtime()?.block_on(async {
-        let engine = open(database, true).await?;
-        let result = ask(&engine).await;
-        let stopped = engine.shutdown_within(NO_GRACE).await;
-        let result = result?;
-        stopped?;
-        Ok(result)
+        let mut performer = Performer::open(database).await?;
+        let result = ask(&mut performer).await;
+        if let Performer::Own(engine) = performer {
+            let stopped = engine.shutdown_within(NO_GRACE).await;
+            let result = result?;
+            stopped?;
+            return Ok(result);
+        }
+        result
     })
 }
 
-/// Lets a run begin or go on, and becomes its engine until it has ended.
-pub(crate) fn drive(database: &Database, id: RunId, timeout: Option<u64>, output: &Output) -> Result<RunReport, Error> {
+/// The report of a run as its living engine sees it, and that engine's process; none if no engine lives.
+pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(RunReport, u32)>, Error> {
+    runtime()?.block_on(async {
+        let Some(mut client) = Client::connect(&database.url).await? else { return Ok(None) };
+        let report = client.perform(Command::Report { run: id }, "").await?;
+        Ok(Some((report, client.pid())))
+    })
+}
+
+/// What is to be done with a run until it has ended.
+pub(crate) struct Drive<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) id: RunId,
+    /// How it begins.
+    pub(crate) command: Command,
+    pub(crate) actor: &'a str,
+    /// How many seconds it may take.
+    pub(crate) timeout: Option<u64>,
+}
+
+/// Lets a run begin or go on, and watches it until it has ended: beside the living engine, or as its engine.
+pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error> {
+    let Drive { database, id, command, actor, timeout } = job;
     let runtime = runtime()?;
-    let resume = format!("cloacina-ctl runs execute {id}{}", database.option());
     let report = runtime.block_on(async {
-        let engine = open(database, false).await?;
-        watch_run(&engine, begin(&engine, id), timeout, resume, output).await
+        if let Some(mut client) = Client::connect(&database.url).await? {
+            client.perform(command, actor).await?;
+            let resume = format!("cloacina-ctl runs watch {id}{}", database.option());
+            return follow(client, id, timeout, resume, output).await;
+        }
+        let engine = start(database, false).await?;
+        let resume = format!("cloacina-ctl runs execute {id}{}", database.option());
+        let begin = async {
+            engine.perform(command, actor).await?;
+            Ok((engine.run(id).await?, Level::Info))
+        };
+        watch_run(&engine, begin, timeout, resume, output).await
     });
     // Tasks that do not heed their cancellation keep threads; the process does not wait for them.
     runtime.shutdown_background();
     report
 }
 
-async fn begin(engine: &Engine, id: RunId) -> Result<(RunHandle, Level), Error> {
-    let handle = engine.run(id).await?;
-    match handle.state().await? {
-        RunState::Pending => handle.start().await?,
-        RunState::Paused => handle.resume(ACTOR).await?,
-        // A run that has ended is shown as it is.
-        _ => {}
-    }
-    Ok((handle, Level::Info))
-}
-
-async fn open(database: &Database, idle: bool) -> Result<Engine, Error> {
+async fn start(database: &Database, idle: bool) -> Result<Engine, Error> {
     database.prepare()?;
     let builder = Engine::builder().database(&database.url).retention(database.retention.clone());
-    let builder = if idle { builder.idle() } else { builder };
-    let engine = builder.start().await?;
-    for workflow in built_in::known(&mut Records::open(&database.url)?)? {
-        engine.register(workflow).await?;
-    }
-    Ok(engine)
+    // Nobody is to ask an engine for anything that is about to end.
+    let builder = if idle { builder.idle().socket(false) } else { builder };
+    Ok(builder.start().await?)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Runtime::new().map_err(|source| Error::Io {
         action: "start threads for",
         path: "the engine".into(),

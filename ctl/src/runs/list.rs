@@ -1,4 +1,7 @@
 //! `runs list`: the runs that fit, newest first.
+//!
+//! What is listed is what is stored, whether or not an engine lives; one row more than asked for is read, to tell whether
+//! there are more.
 
 use cloacina::{Records, RunFilter, RunState, RunSummary, Timestamp};
 use serde::Serialize;
@@ -30,6 +33,10 @@ struct Row {
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
+    /// Who asked for it, if somebody was named.
+    created_by: Option<String>,
+    /// Who took it off the list of dead letters.
+    dismissed_by: Option<String>,
     #[serde(skip)]
     at: RunState,
 }
@@ -45,6 +52,7 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
         tenant: arguments.tenant.clone(),
         created_from: moment("--since", &arguments.since)?,
         created_before: moment("--until", &arguments.until)?,
+        not_dismissed: false,
         ids: None,
     };
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
@@ -62,7 +70,7 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
 
 impl Row {
     fn new(run: RunSummary) -> Self {
-        let RunSummary { status, tenant, n_tasks, n_completed, .. } = run;
+        let RunSummary { status, tenant, n_tasks, n_completed, created_by, dismissed_by, .. } = run;
         Self {
             run: status.id.to_string(),
             workflow: status.workflow,
@@ -73,6 +81,8 @@ impl Row {
             created_at: status.created_at,
             started_at: status.started_at,
             finished_at: status.finished_at,
+            created_by,
+            dismissed_by,
             at: status.state,
         }
     }

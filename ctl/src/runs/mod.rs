@@ -4,7 +4,7 @@
 //! --database ── database ──> Records ── find (which run) ──> one file per verb ──> view (as shown) ──> output
 //! ```
 //! What only looks asks [`cloacina::Records`], which works beside a living engine and without one. What changes a run
-//! needs to be the database's engine for a moment (`engine`).
+//! asks the living engine through its socket, or is the database's engine for a moment (`engine`).
 
 mod context;
 mod control;
@@ -15,6 +15,7 @@ mod engine;
 mod events;
 mod execute;
 mod find;
+mod follow;
 mod list;
 mod logs;
 mod moment;
@@ -30,9 +31,9 @@ pub(crate) use self::{
     create::create,
     dead_letters::dead_letters,
     delete::delete,
-    engine::{change, drive},
+    engine::{Drive, drive, with_engine},
     events::events,
-    execute::execute,
+    execute::{execute, resume, start},
     list::list,
     logs::logs,
     show::show,

@@ -1,5 +1,6 @@
 //! `runs show`: one run and its tasks.
 
+use super::engine::living_report;
 use super::find::Found;
 use super::view::Shown;
 use crate::cli::RunsShowArgs;
@@ -10,8 +11,11 @@ use crate::output::Output;
 
 /// Shows a run.
 pub(crate) fn show(arguments: &RunsShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
-    let report = records.report(id)?;
+    let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
+    let report = match living_report(&database, id)? {
+        Some((report, _)) => report,
+        None => records.report(id)?,
+    };
     let shown = Shown::new(&report);
     output.answer(&shown, |paint| shown.text(paint))?;
     if let Some(part) = report.pruned {

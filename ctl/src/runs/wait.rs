@@ -5,6 +5,7 @@ use std::time::Duration;
 use cloacina::{Records, RunId, RunReport};
 
 use super::find::Found;
+use super::follow::beside;
 use super::view::{Shown, exit_code};
 use crate::cli::RunsWaitArgs;
 use crate::config::Config;
@@ -18,6 +19,11 @@ pub(super) const PERIOD: Duration = Duration::from_millis(100);
 pub(crate) fn wait(arguments: &RunsWaitArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
     let resume = format!("cloacina-ctl runs wait {id}{}", database.option());
+    if let Some(report) = beside(&database, id, arguments.timeout, resume.clone(), &output.silent())? {
+        let shown = Shown::new(&report);
+        output.answer(&shown, |paint| shown.text(paint))?;
+        return Ok(exit_code(report.state));
+    }
     let report = until_ended(&mut records, id, arguments.timeout, resume, output, |_| Ok(()))?;
     let shown = Shown::new(&report);
     output.answer(&shown, |paint| shown.text(paint))?;

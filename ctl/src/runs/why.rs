@@ -1,11 +1,12 @@
 //! `runs why`: the gates at which the tasks of a run wait.
 //!
-//! The gates come from the decisions that admit tasks, over what is stored; only whether an engine is alive is found
-//! out here. Nothing is shown of tasks that have ended.
+//! The gates come from the decisions that admit tasks: those of the living engine where there is one, otherwise over
+//! what is stored. Nothing is shown of tasks that run or have ended.
 
-use cloacina::{Gate, RunReport, TaskReport};
+use cloacina::{Gate, RunId, RunReport, TaskReport};
 use serde::Serialize;
 
+use super::engine::living_report;
 use super::find::Found;
 use super::view::paint_state;
 use crate::cli::RunsWhyArgs;
@@ -44,14 +45,26 @@ struct Shown {
     task: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
+    /// Some of those who hold the slots.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held_by: Vec<Holder>,
     text: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Holder {
+    run: String,
+    task: String,
 }
 
 /// Tells why tasks are not running.
 pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
-    let report = records.report(id)?;
-    let engine = records.engine()?.map(|pid| Engine { pid });
+    let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
+    let (report, engine) = match living_report(&database, id)? {
+        // Only the engine itself knows who holds its slots.
+        Some((report, pid)) => (report, Some(Engine { pid: Some(pid) })),
+        None => (records.report(id)?, records.engine()?.map(|pid| Engine { pid })),
+    };
     let why = explain(&report, engine);
     output.answer(&why, |paint| why.text(&report, paint))?;
     Ok(exit::SUCCESS)
@@ -81,7 +94,7 @@ impl<'a> Waiting<'a> {
 
 impl Shown {
     fn plain(gate: &'static str, text: &str) -> Self {
-        Self { gate, task: None, state: None, text: text.to_owned() }
+        Self { gate, task: None, state: None, held_by: Vec::new(), text: text.to_owned() }
     }
 
     fn new(gate: &Gate) -> Self {
@@ -93,20 +106,33 @@ impl Shown {
             Gate::RetryAt { at } => Self::plain("retry_at", &format!("the next attempt comes at {at}")),
             Gate::TriggerRule { rule, .. } => Self::plain("trigger_rule", &format!("then the rule {rule} is asked")),
             Gate::Dependency { task, state } => Self {
-                gate: "dependency",
                 task: Some(task.clone()),
                 state: Some(state.as_str()),
-                text: format!("{task} is {state}"),
+                ..Self::plain("dependency", &format!("{task} is {state}"))
             },
-            Gate::Slot { running, slots, .. } => {
-                Self::plain("slot", &format!("{running} of {slots} slots are taken, or others are first"))
-            }
+            Gate::Slot { running, slots, held_by } => Self {
+                held_by: held_by
+                    .iter()
+                    .map(|(run, task)| Holder { run: run.to_string(), task: task.clone() })
+                    .collect(),
+                ..Self::plain("slot", &slot_text(*running, *slots, held_by))
+            },
             Gate::PackageMissing { workflow } => {
                 Self::plain("package_missing", &format!("the code of {workflow} is not there"))
             }
             other => Self::plain("other", &format!("{other:?}")),
         }
     }
+}
+
+fn slot_text(running: usize, slots: usize, held_by: &[(RunId, String)]) -> String {
+    let mut text = format!("{running} of {slots} slots are taken");
+    match held_by {
+        [] => text.push_str(", or others are first"),
+        [(run, task)] => text.push_str(&format!(", by {task} of {run}")),
+        [(run, task), others @ ..] => text.push_str(&format!(", by {task} of {run} and {} more", others.len())),
+    }
+    text
 }
 
 impl Why<'_> {

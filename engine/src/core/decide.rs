@@ -83,8 +83,10 @@ pub(crate) enum Event {
     Delay {
         until: Timestamp,
     },
-    /// It may begin.
-    Start,
+    /// It may begin; by whoever let it, if it waited for somebody.
+    Start {
+        by: Option<Actor>,
+    },
     /// The task was given a slot.
     Admit {
         task: u32,
@@ -217,7 +219,7 @@ pub(crate) fn decide(run: &mut Run, event: Event, now: Timestamp) -> Result<Deci
     let mut decision = Decision::default();
     match event {
         Event::Delay { until } => run.delay(until, &mut decision)?,
-        Event::Start => run.start(now, &mut decision)?,
+        Event::Start { by } => run.start(by, now, &mut decision)?,
         Event::Admit { task } => run.admit(task, now, &mut decision)?,
         Event::End { task, attempt, end } => run.end(task, attempt, end, now, &mut decision)?,
         Event::Interrupt { task } => run.interrupt(task, now, &mut decision)?,
@@ -241,7 +243,7 @@ pub(crate) fn replay(run: &mut Run, past: Past, at: Timestamp) -> Result<(), Ref
     let decision = &mut Decision::default();
     match past {
         Past::Delayed { until } => run.delay(until, decision),
-        Past::Started => run.start(at, decision),
+        Past::Started => run.start(None, at, decision),
         Past::Paused { by } => run.pause(by, decision),
         Past::Resumed { by } => run.resume(by, decision),
         Past::CancelRequested { by } => {
@@ -443,11 +445,11 @@ impl Run {
         if attempt == current { Ok(()) } else { Err(Refused::Stale { attempt, current }) }
     }
 
-    fn start(&mut self, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+    pub(super) fn start(&mut self, by: Option<Actor>, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
         self.state = run::next(self.state, run::Event::Started)?;
         self.started_at = Some(now);
         self.delayed_until = None;
-        decision.transitions.push(Transition::RunStarted);
+        decision.transitions.push(Transition::RunStarted { by });
         self.limit(decision);
         let plan = self.plan.clone();
         let mut skipped = Vec::new();

@@ -39,7 +39,10 @@ pub(crate) enum Transition {
     RunDelayed {
         until: Timestamp,
     },
-    RunStarted,
+    /// By whoever let a run begin that waited to be started.
+    RunStarted {
+        by: Option<Actor>,
+    },
     RunPaused {
         by: Actor,
     },

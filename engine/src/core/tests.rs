@@ -315,7 +315,7 @@ impl<'a> Live<'a> {
     fn take(&mut self, decision: Decision) {
         for transition in decision.transitions {
             match transition {
-                Transition::RunStarted => self.history.push(Past::Started),
+                Transition::RunStarted { .. } => self.history.push(Past::Started),
                 Transition::AttemptStarted { task, .. } => self.history.push(Past::AttemptStarted { task }),
                 Transition::AttemptInterrupted { task, .. } => self.history.push(Past::AttemptInterrupted { task }),
                 Transition::TaskCompleted { task, attempt } => {
@@ -452,7 +452,7 @@ proptest! {
         let plan = plan_of(&scripts);
         let model = Model::new(&scripts, plan.graph.order());
         let mut live = Live::new(&scripts, &plan);
-        live.apply(Event::Start);
+        live.apply(Event::Start { by: None });
         for choice in choices {
             for task in live.ready.clone() {
                 prop_assert_eq!(live.seen(task), model.overlay(&model.ancestors(task)));
@@ -489,7 +489,7 @@ proptest! {
         let plan = plan_of(&scripts);
         let model = Model::new(&scripts, plan.graph.order());
         let mut live = Live::new(&scripts, &plan);
-        live.apply(Event::Start);
+        live.apply(Event::Start { by: None });
         for choice in &choices[..crash_after] {
             live.step(*choice);
         }
@@ -518,7 +518,7 @@ proptest! {
     ) {
         let plan = plan_of(&scripts);
         let mut live = Live::new(&scripts, &plan);
-        live.apply(Event::Start);
+        live.apply(Event::Start { by: None });
         let mut was_asked = None;
         for (choice, asked) in choices {
             let by: Actor = "ada".into();
@@ -575,7 +575,7 @@ proptest! {
         let mut run = Run::new(plan, &input());
         for (kind, task, attempt) in events {
             let event = match kind {
-                0 => Event::Start,
+                0 => Event::Start { by: None },
                 1 => Event::Admit { task },
                 2 => Event::Interrupt { task },
                 _ => {
@@ -601,7 +601,7 @@ proptest! {
 #[test]
 fn a_run_without_tasks_completes_at_once() {
     let mut run = Run::new(plan_of(&[]), &input());
-    let decision = decide(&mut run, Event::Start, now()).unwrap();
+    let decision = decide(&mut run, Event::Start { by: None }, now()).unwrap();
     assert_eq!(run.state(), run::State::Completed);
     assert_eq!(decision.effects, [Effect::Finish]);
 }
@@ -624,7 +624,7 @@ fn single(at_most_once: bool) -> Vec<Script> {
 fn a_task_fails_after_interruptions_in_a_row() {
     let scripts = single(false);
     let mut live = Live::new(&scripts, &plan_of(&scripts));
-    live.apply(Event::Start);
+    live.apply(Event::Start { by: None });
     for n_interruptions in 1..=INTERRUPTIONS_MAX {
         assert_eq!(live.run.state(), run::State::Running);
         live.step(0);
@@ -642,7 +642,7 @@ fn a_task_fails_after_interruptions_in_a_row() {
 fn a_guess_about_a_task_that_never_ran_does_not_count_twice() {
     let scripts = single(false);
     let mut live = Live::new(&scripts, &plan_of(&scripts));
-    live.apply(Event::Start);
+    live.apply(Event::Start { by: None });
     for _ in 0..5 {
         let decision = recover(&mut live.run, false, now()).unwrap();
         live.take(decision);
@@ -654,7 +654,7 @@ fn a_guess_about_a_task_that_never_ran_does_not_count_twice() {
 fn what_may_start_once_starts_durably_and_is_never_started_again() {
     let scripts = single(true);
     let mut live = Live::new(&scripts, &plan_of(&scripts));
-    live.apply(Event::Start);
+    live.apply(Event::Start { by: None });
     let decision = recover(&mut live.run, false, now()).unwrap();
     assert_eq!(decision.transitions, [], "it has certainly not been started");
     live.step(0);
@@ -668,7 +668,7 @@ fn what_may_start_once_starts_durably_and_is_never_started_again() {
 fn a_late_end_is_stale() {
     let scripts = single(false);
     let mut live = Live::new(&scripts, &plan_of(&scripts));
-    live.apply(Event::Start);
+    live.apply(Event::Start { by: None });
     live.step(0);
     live.apply(Event::Interrupt { task: 0 });
     let late = Event::End { task: 0, attempt: 1, end: End::Completed(Arc::default()) };
@@ -691,7 +691,7 @@ fn long_chains_of_writes_are_dropped_without_recursion() {
         })
         .collect();
     let mut live = Live::new(&scripts, &plan_of(&scripts));
-    live.apply(Event::Start);
+    live.apply(Event::Start { by: None });
     while live.step(0) {}
     assert_eq!(live.run.state(), run::State::Completed);
     assert_eq!(live.conflicts, []);

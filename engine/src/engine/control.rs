@@ -17,7 +17,7 @@ use crate::{
         run, task,
     },
     error::Request,
-    runtime::{Action, Begin, Derived, Event, Gate, PrunedPart, Workflow, load, reused_row, stored_version},
+    runtime::{Action, Begin, Derived, Event, Gate, Origin, PrunedPart, Workflow, load, reused_row, stored_version},
     store::{self, Error as StoreError, EventRow},
 };
 
@@ -47,8 +47,8 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`Error::Illegal`] if it has begun, as below if the request does not fit the run's state.
-    pub async fn start(&self) -> Result<(), Error> {
-        self.ask(Request::Start, Action::Start, "").await
+    pub async fn start(&self, by: &str) -> Result<(), Error> {
+        self.ask(Request::Start, Action::Start, by).await
     }
 
     /// Lets nothing new start; what runs may finish.
@@ -85,6 +85,19 @@ impl RunHandle {
         self.ask(Request::Retry, Action::RetryNow { task: task.to_owned() }, by).await
     }
 
+    /// Lets every task that waits for its next attempt have it now.
+    ///
+    /// # Errors
+    /// As [`Self::retry`].
+    pub async fn retry_all(&self, by: &str) -> Result<(), Error> {
+        for waiting in self.why().await? {
+            if waiting.state == task::State::Waiting {
+                self.retry(&waiting.task, by).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// For every task that does not run, why.
     ///
     /// # Errors
@@ -104,12 +117,12 @@ impl RunHandle {
         self.derive(Request::Rerun, Keep::Completed, input, by).await
     }
 
-    /// Runs everything again, in a new run with the same input.
+    /// Runs everything again, in a new run; with another input if there is one.
     ///
     /// # Errors
     /// [`Error::Illegal`] if the run has not ended.
-    pub async fn rerun(&self, by: &str) -> Result<Self, Error> {
-        self.derive(Request::Rerun, Keep::Nothing, None, by).await
+    pub async fn rerun(&self, input: Option<Context<Value>>, by: &str) -> Result<Self, Error> {
+        self.derive(Request::Rerun, Keep::Nothing, input, by).await
     }
 
     /// Runs that task and what follows from it again, in a new run that takes over the rest; with another input if
@@ -125,14 +138,15 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`Error::Illegal`] if it did not fail.
-    pub async fn dismiss(&self) -> Result<(), Error> {
+    pub async fn dismiss(&self, by: &str) -> Result<(), Error> {
         let shared = alive(&self.shared)?;
         let (run, ..) = self.stored(&shared).await?;
         if run.state != run::State::Failed {
             return Err(self.illegal(Request::Dismiss, run.state));
         }
         let (id, now) = (self.id(), shared.clock.now());
-        let dismiss = move |connection: &mut store::Connection| store::run_dismiss_in_txn(connection, id, now);
+        let by = by.to_owned();
+        let dismiss = move |connection: &mut store::Connection| store::run_dismiss_in_txn(connection, id, &by, now);
         shared.store().write("dismissing a run", dismiss).await?;
         Ok(())
     }
@@ -215,7 +229,8 @@ impl RunHandle {
             by: by.into(),
             reused: rows.iter().filter(|row| is_kept(row)).filter_map(reused_row).collect(),
         };
-        shared.submit(workflow, input, Begin::Now, None, Some(derived)).await
+        let origin = Origin { key: None, by: Some(by.into()), derived: Some(derived) };
+        shared.submit(workflow, input, Begin::Now, origin).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     thread,
     time::Duration,
 };
@@ -34,9 +34,10 @@ use crate::{
     registry::{self, Registry},
     retention::Retention,
     runtime::{
-        self, Begin, Board, Catalog, Config, Derived, EmbeddedRunner, Event, NotSubmitted, Notices, RunStatus,
+        self, Begin, Board, Catalog, Config, EmbeddedRunner, Event, NotSubmitted, Notices, Origin, RunStatus,
         Submission, TaskRunner, Version, Workflow,
     },
+    socket::Service,
     store::{self, Database, Error as StoreError, LEASE_DEFAULT, Store, WorkflowKey},
 };
 
@@ -83,6 +84,7 @@ pub struct Builder {
     retention: Retention,
     clock: Arc<dyn Clock>,
     lease: Duration,
+    has_socket: bool,
 }
 
 /// Starts runs; made by [`Engine::scheduler`].
@@ -92,7 +94,12 @@ pub struct Scheduler {
 }
 
 /// What all handles of one engine share.
+///
+/// The order of the fields is that in which they end when the last handle goes: the socket's file is removed while the
+/// engine still holds the lock.
 pub(crate) struct Shared {
+    /// Once there is one; on a server there is none.
+    socket: OnceLock<Service>,
     pub(crate) engine: runtime::Engine,
     pub(crate) catalog: Arc<Catalog>,
     /// After the engine, so that packages shut down when nothing needs them any more.
@@ -116,6 +123,7 @@ impl Engine {
             retention: Retention::default(),
             clock: Arc::new(SystemClock),
             lease: LEASE_DEFAULT,
+            has_socket: true,
         }
     }
 
@@ -223,7 +231,14 @@ impl Engine {
     /// # Errors
     /// As [`Self::shutdown`].
     pub async fn shutdown_within(&self, grace: Duration) -> Result<(), Error> {
+        let socket = self.shared.socket.get();
+        if let Some(socket) = socket {
+            socket.withdraw();
+        }
         self.shared.engine.stop(grace).await?;
+        if let Some(socket) = socket {
+            socket.end();
+        }
         self.shared.registry.shut_down(PACKAGE_GRACE).await;
         self.shared.board.close();
         Ok(())
@@ -284,6 +299,13 @@ impl Builder {
         self
     }
 
+    /// Whether the engine takes commands on a Unix socket beside its SQLite file, from programs of the same user; it does
+    /// unless told otherwise.
+    pub fn socket(mut self, has_socket: bool) -> Self {
+        self.has_socket = has_socket;
+        self
+    }
+
     /// Where the engine takes the time from.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -304,14 +326,15 @@ impl Builder {
     /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used. A package
     /// whose file is gone is no error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
-        let Self { database, data_dir, workflows, slots, stop_grace, log_level, retention, clock, lease } = self;
+        let Self { database, data_dir, workflows, slots, stop_grace, log_level, retention, clock, lease, has_socket } =
+            self;
         let database = Database::parse(&database)?;
         let data_dir = data_dir.unwrap_or_else(|| database.folder().unwrap_or(Path::new(".")).to_owned());
         let board = Board::new();
         let n_task_threads = thread::available_parallelism().map_or(1, Into::into);
         let catalog = Arc::new(Catalog::default());
         let config = Config {
-            database,
+            database: database.clone(),
             slots,
             stop_grace,
             log_level,
@@ -333,13 +356,17 @@ impl Builder {
             listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone()),
         });
         let registry = registry.await?;
-        let shared =
-            Shared { engine, catalog, registry, clock, data_dir, board, submissions: Semaphore::new(SUBMISSIONS_MAX) };
+        let (socket, submissions) = (OnceLock::new(), Semaphore::new(SUBMISSIONS_MAX));
+        let shared = Shared { socket, engine, catalog, registry, clock, data_dir, board, submissions };
         let engine = Engine { shared: Arc::new(shared) };
+        engine.built_in_add_known().await?;
         for workflow in workflows {
             engine.add(&workflow).await?;
         }
         engine.shared.seek().await?;
+        if has_socket && let Database::Sqlite(file) = &database {
+            engine.shared.open_socket(file);
+        }
         Ok(engine)
     }
 }
@@ -360,7 +387,7 @@ impl Scheduler {
     /// # Errors
     /// As [`Self::schedule_workflow`].
     pub async fn submit(&self, request: RunRequest) -> Result<RunHandle, Error> {
-        let RunRequest { workflow: name, input, begin, key } = request;
+        let RunRequest { workflow: name, input, begin, key, by } = request;
         let workflow = self.shared.catalog.resolve(&name).map_err(|unresolved| {
             // A workflow may be unknown only because the file of its package is gone.
             let problem = self.shared.registry.problem(&name);
@@ -375,7 +402,10 @@ impl Scheduler {
         };
         // One key may mean different things to different workflows.
         let key = key.map(|key| format!("{}/{key}", workflow.version.key.full_name()));
-        let submitted = self.shared.submit(workflow, input, begin, key.clone(), None).await;
+        let submitted = {
+            let origin = Origin { key: key.clone(), by: by.map(Into::into), derived: None };
+            self.shared.submit(workflow, input, begin, origin).await
+        };
         match (submitted, key) {
             // A new run can only lose to one that has its key.
             (Err(Error::Fenced { id }), Some(key)) => {
@@ -398,8 +428,7 @@ impl Shared {
         workflow: Workflow,
         input: BTreeMap<Key, RawValue>,
         begin: Begin,
-        key: Option<String>,
-        derived: Option<Derived>,
+        origin: Origin,
     ) -> Result<RunHandle, Error> {
         let permit = self.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
         let payload = runtime::input_payload(&input).map_err(|error| {
@@ -417,8 +446,7 @@ impl Shared {
                 payload: payload.clone(),
                 created_at,
                 begin,
-                key: key.clone(),
-                derived: derived.clone(),
+                origin: origin.clone(),
                 answer,
             };
             self.engine.send(Event::Submit(Box::new(submission)))?;
@@ -443,6 +471,22 @@ impl Shared {
         // On a file there is nobody to take over from, and then nobody answers.
         answered.await.ok();
         Ok(())
+    }
+
+    /// Opens the socket. An engine without one works, but only its own process can ask it for anything.
+    fn open_socket(self: &Arc<Self>, file: &Path) {
+        let opened =
+            Service::start(file, Arc::downgrade(self)).map_err(|error| error.to_string()).and_then(|service| {
+                self.store().note_socket(service.path()).map_err(|error| error.to_string())?;
+                Ok(service)
+            });
+        match opened {
+            // There is one engine to a file, and it opens its socket once.
+            Ok(service) => drop(self.socket.set(service)),
+            Err(error) => {
+                tracing::warn!(database = self.store().name(), error, "the engine has no socket");
+            }
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {

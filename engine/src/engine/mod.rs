@@ -3,6 +3,7 @@
 //! Everything here is a thin layer over the runtime: it resolves names, turns arguments into events for the driver,
 //! and turns what comes back into plain data. Nothing is decided here, and nothing here touches a run directly.
 
+mod built_in;
 mod control;
 mod handle;
 mod logs;
@@ -24,6 +25,7 @@ mod records_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::handle::{Shared, alive};
 pub use self::{
     control::Waiting,
     handle::{Builder, Engine, Scheduler},

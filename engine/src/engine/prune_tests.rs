@@ -115,7 +115,7 @@ fn a_run_that_has_ended_can_be_deleted_and_no_other() {
         let gone = engine.run(first.id()).await.map(|run| run.id());
         assert!(matches!(gone, Err(Error::UnknownRun { .. })));
         assert!(matches!(first.logs(&LogFilter::default()).await, Err(Error::UnknownRun { .. })));
-        held.start().await.unwrap();
+        held.start("test").await.unwrap();
         held.wait().await.unwrap();
         held.delete().await.unwrap();
         assert_eq!(listed(&path), []);
@@ -132,7 +132,7 @@ fn an_engine_removes_what_is_due_by_itself() {
         let (engine, path) = start(&folder, &clock, policy.clone()).await;
         let (old, dead) = (run(&engine, false).await, run(&engine, true).await);
         let dismissed = run(&engine, true).await;
-        dismissed.dismiss().await.unwrap();
+        dismissed.dismiss("test").await.unwrap();
         clock.forward(HOUR);
         let young = run(&engine, false).await;
         clock.forward(HOUR);
@@ -204,7 +204,7 @@ fn a_run_without_its_context_says_so_and_is_not_run_again() {
         assert_eq!(brief(&report), brief(&whole));
         assert_eq!(Records::open(&path).unwrap().report(run.id()).unwrap().pruned, report.pruned);
         for refused in [
-            handle.rerun("test").await.map(drop),
+            handle.rerun(None, "test").await.map(drop),
             handle.fork("then", None, "test").await.map(drop),
             handle.rerun_failed(Some(Context::new()), "test").await.map(drop),
         ] {
@@ -231,7 +231,7 @@ fn a_run_without_its_history_is_listed_and_nothing_more() {
         assert_eq!((report.pruned, report.tasks.len()), (Some(PrunedPart::History { at: clock.now() }), 0));
         assert_eq!((report.state, handle.events().await.unwrap().len()), (RunState::Completed, 0));
         assert_eq!(handle.logs(&LogFilter::default()).await.unwrap(), []);
-        assert!(matches!(handle.rerun("test").await, Err(Error::Pruned { .. })));
+        assert!(matches!(handle.rerun(None, "test").await, Err(Error::Pruned { .. })));
         assert_eq!(handle.wait().await.unwrap().state, RunState::Completed);
         engine.shutdown().await.unwrap();
     });

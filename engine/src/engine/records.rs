@@ -37,6 +37,8 @@ pub struct RunFilter {
     pub created_from: Option<Timestamp>,
     /// Only runs that were submitted before this moment.
     pub created_before: Option<Timestamp>,
+    /// Only runs that nobody dismissed.
+    pub not_dismissed: bool,
     /// Only runs whose id is in this range, both ends included.
     pub ids: Option<(RunId, RunId)>,
 }
@@ -53,6 +55,10 @@ pub struct RunSummary {
     pub n_tasks: usize,
     /// How many of them completed.
     pub n_completed: usize,
+    /// Who asked for it, if somebody was named.
+    pub created_by: Option<String>,
+    /// Who took it off the list of dead letters.
+    pub dismissed_by: Option<String>,
 }
 
 /// One version of a workflow that the database knows.
@@ -116,6 +122,7 @@ impl Records {
             workflows: (filter.workflow.is_some() || filter.tenant.is_some()).then_some(fitting),
             created_from: filter.created_from,
             created_before: filter.created_before,
+            not_dismissed: filter.not_dismissed,
             ids: filter.ids,
             n_max: i64::try_from(n_max).unwrap_or(i64::MAX),
         };
@@ -226,10 +233,10 @@ type Known = HashMap<WorkflowId, (String, String, usize)>;
 
 fn summary(row: RunRow, workflows: &Known, completed: &HashMap<RunId, i64>) -> RunSummary {
     let (workflow, tenant, n_tasks) = workflows.get(&row.workflow).cloned().unwrap_or_default();
-    let RunRow { id, workflow: _, state, created_at, started_at, finished_at, .. } = row;
+    let RunRow { id, workflow: _, state, created_at, started_at, finished_at, created_by, dismissed_by, .. } = row;
     let n_completed = completed.get(&id).and_then(|count| usize::try_from(*count).ok()).unwrap_or_default();
     let status = RunStatus { id, workflow, state, created_at, started_at, finished_at };
-    RunSummary { status, tenant, n_tasks, n_completed }
+    RunSummary { status, tenant, n_tasks, n_completed, created_by, dismissed_by }
 }
 
 fn parse(row: &WorkflowRow) -> Result<descriptor::Workflow, Error> {

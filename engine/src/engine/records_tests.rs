@@ -106,7 +106,7 @@ fn an_idle_engine_records_what_is_asked_of_a_run_and_runs_nothing() {
     // The request comes while the run's history is still being read.
     let engine = idle();
     let run = block_on(engine.run(id)).unwrap();
-    block_on(run.start()).unwrap();
+    block_on(run.start("ada")).unwrap();
     block_on(engine.shutdown()).unwrap();
     assert_eq!(state(), RunState::Running);
 

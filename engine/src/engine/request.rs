@@ -14,6 +14,7 @@ pub struct RunRequest {
     pub(super) input: Context<Value>,
     pub(super) begin: Beginning,
     pub(super) key: Option<String>,
+    pub(super) by: Option<String>,
 }
 
 /// When a run begins.
@@ -28,7 +29,7 @@ pub(super) enum Beginning {
 impl RunRequest {
     /// A run that begins at once.
     pub fn new(workflow: impl Into<String>, input: Context<Value>) -> Self {
-        Self { workflow: workflow.into(), input, begin: Beginning::Now, key: None }
+        Self { workflow: workflow.into(), input, begin: Beginning::Now, key: None, by: None }
     }
 
     /// It begins when somebody calls [`crate::RunHandle::start`].
@@ -52,6 +53,12 @@ impl RunRequest {
     /// Whoever submits the same workflow with the same key again gets the run that is there, whatever its input is.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Who asks for it, as it is kept beside the run.
+    pub fn by(mut self, by: impl Into<String>) -> Self {
+        self.by = Some(by.into());
         self
     }
 }

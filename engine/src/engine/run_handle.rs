@@ -136,6 +136,23 @@ impl RunHandle {
         }
     }
 
+    /// The history without what came before that sequence; read row by row of the workflow's names, not rebuilt.
+    pub(crate) async fn events_from(&self, first: i64) -> Result<Vec<RunEvent>, Error> {
+        let (id, shared) = (self.id, alive(&self.shared)?);
+        let read = shared.store().read("reading a history", move |connection| {
+            let Some(run) = store::run_get(connection, id)?.transpose() else { return Ok(Ok(None)) };
+            let run = match run {
+                Ok(run) => run,
+                Err(error) => return Ok(Err(error)),
+            };
+            let workflow = store::workflow_get(connection, run.workflow)?;
+            let rows = store::event_list_from(connection, id, first)?;
+            Ok(workflow.and_then(|workflow| Ok(Some((workflow, rows?)))))
+        });
+        let (workflow, rows) = read.await??.ok_or(Error::UnknownRun { id })?;
+        Ok(records(&stored_version(&workflow)?.plan, rows))
+    }
+
     async fn watch(&self) -> Result<Option<watch::Receiver<Phase>>, Error> {
         let (answer, answered) = oneshot::channel();
         alive(&self.shared)?.engine.send(Event::Watch { run: self.id, answer })?;

@@ -93,20 +93,13 @@ impl RunHandle {
     /// Asks that of the run, with nothing more said about it.
     async fn request(&self, request: Request, by: &str) -> Result<(), Error> {
         match request {
-            Request::Start => self.start().await,
+            Request::Start => self.start(by).await,
             Request::Pause => self.pause(by).await,
             Request::Resume => self.resume(by).await,
             Request::Cancel => self.cancel(by).await,
             Request::Rerun => self.rerun_failed(None, by).await.map(drop),
-            Request::Dismiss => self.dismiss().await,
-            Request::Retry => {
-                for waiting in self.why().await? {
-                    if waiting.state == crate::TaskState::Waiting {
-                        self.retry(&waiting.task, by).await?;
-                    }
-                }
-                Ok(())
-            }
+            Request::Dismiss => self.dismiss(by).await,
+            Request::Retry => self.retry_all(by).await,
             Request::Delete => self.delete().await,
             Request::Fork | Request::ShowContext => Err(Error::UnknownTask { id: self.id(), task: String::new() }),
         }

@@ -60,7 +60,7 @@ impl Driver {
             return Err(Error::NotDriven { id });
         };
         let (request, event) = match action {
-            Action::Start => (Request::Start, decide::Event::Start),
+            Action::Start => (Request::Start, decide::Event::Start { by: Some(by.clone()) }),
             Action::Pause => (Request::Pause, decide::Event::Pause { by: by.clone() }),
             Action::Resume => (Request::Resume, decide::Event::Resume { by: by.clone() }),
             Action::Cancel => (Request::Cancel, decide::Event::Cancel { by: by.clone() }),
@@ -90,7 +90,7 @@ impl Driver {
             Timer::AttemptDeadline(key) => return self.overdue(key, now),
             Timer::AttemptGrace(key) => return self.give_up(key, now),
             Timer::TaskDue { run, task } => (run, decide::Event::Due { task }),
-            Timer::RunDue { run } => (run, decide::Event::Start),
+            Timer::RunDue { run } => (run, decide::Event::Start { by: None }),
             Timer::RunLimit { run } => (run, decide::Event::TimeOut),
         };
         let Some(active) = self.runs.get_mut(&run) else { return };

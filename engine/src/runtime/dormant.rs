@@ -109,6 +109,9 @@ impl RunRecord {
             // Nothing is removed of a run that has not ended.
             context_pruned_at: None,
             events_pruned_at: None,
+            // Nothing that is decided depends on who asked.
+            created_by: None,
+            dismissed_by: None,
         }
     }
 }

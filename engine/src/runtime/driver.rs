@@ -22,7 +22,7 @@ use super::{
     attempt::Underway,
     catalog::{Catalog, Version, Workflow},
     dormant::Dormant,
-    event::{Begin, Derived, Event, Inspected, NotSubmitted, Phase, Submission},
+    event::{Begin, Derived, Event, Inspected, NotSubmitted, Origin, Phase, Submission},
     history::{self, AttemptFacts},
     notice::{Notice, NoticeKind},
     ownership::Takeover,
@@ -211,7 +211,9 @@ impl Driver {
             }
             return;
         };
-        let Submission { id, workflow, input, payload, created_at, begin, key, derived, answer } = submission;
+        let Submission { id, workflow, input, payload, created_at, begin, origin, answer } = submission;
+        let Origin { key, by, derived } = origin;
+        let by = by.map(|by| by.as_ref().to_owned());
         let Workflow { version, runner } = workflow;
         let workflow = version.id;
         let run = Run::new(version.plan.clone(), &input);
@@ -224,7 +226,7 @@ impl Driver {
             limit: None,
         };
         let begun = match begin {
-            Begin::Now => decide(&mut active.record.run, decide::Event::Start, now),
+            Begin::Now => decide(&mut active.record.run, decide::Event::Start { by: None }, now),
             Begin::At(until) => decide(&mut active.record.run, decide::Event::Delay { until }, now),
             Begin::Held => Ok(Decision::default()),
         };
@@ -249,7 +251,7 @@ impl Driver {
         };
         commit.events.insert(0, history::created_row(created_at, payload));
         let (state, started_at) = (active.record.run.state(), active.record.run.started_at());
-        commit.create = Some(NewRun { workflow, state, created_at, started_at, key });
+        commit.create = Some(NewRun { workflow, state, created_at, started_at, key, by });
         commit.update = commit.update.filter(|update| update.finished_at.is_some());
         self.runs.insert(id, active);
         self.queue(commit, Pending { run: id, epoch, answer: Some(Answer::Submitted(answer)), decision, at: now });
@@ -442,7 +444,7 @@ impl Driver {
         for transition in transitions {
             let error = |task: &u32| active.record.errors.get(task).map(|error| (**error).clone());
             let (about, kind) = match transition {
-                Transition::RunStarted => (None, NoticeKind::RunStarted),
+                Transition::RunStarted { .. } => (None, NoticeKind::RunStarted),
                 Transition::RunPaused { .. } => (None, NoticeKind::RunPaused),
                 Transition::RunResumed { .. } => (None, NoticeKind::RunResumed),
                 Transition::RunCancelRequested { .. } => (None, NoticeKind::RunCancelling),
@@ -697,7 +699,7 @@ impl ActiveRun {
                     let started_at = self.record.run.started_at();
                     update = Some(RunUpdate { state: *state, started_at, finished_at: Some(at) });
                 }
-                Transition::RunStarted | Transition::RunPaused { .. } | Transition::RunResumed { .. } => {
+                Transition::RunStarted { .. } | Transition::RunPaused { .. } | Transition::RunResumed { .. } => {
                     let finished_at = self.record.run.finished_at();
                     update = Some(RunUpdate { state, started_at: self.record.run.started_at(), finished_at });
                 }
@@ -736,7 +738,7 @@ impl ActiveRun {
             return Ok(Decision { transitions: finished.into(), effects: vec![Effect::Finish] });
         }
         let mut decision = decide::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
-        decision.transitions.insert(0, Transition::RunStarted);
+        decision.transitions.insert(0, Transition::RunStarted { by: None });
         Ok(decision)
     }
 }

@@ -114,6 +114,17 @@ pub(crate) struct Derived {
     pub(crate) reused: Vec<EventRow>,
 }
 
+/// Where a run comes from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// Whoever submits the same again gets the same run.
+    pub(crate) key: Option<String>,
+    /// Who asks for it, if somebody was named.
+    pub(crate) by: Option<Actor>,
+    /// Only with [`Begin::Now`].
+    pub(crate) derived: Option<Derived>,
+}
+
 /// A run to be.
 pub(crate) struct Submission {
     pub(crate) id: RunId,
@@ -123,10 +134,7 @@ pub(crate) struct Submission {
     pub(crate) payload: Vec<u8>,
     pub(crate) created_at: Timestamp,
     pub(crate) begin: Begin,
-    /// Whoever submits the same again gets the same run.
-    pub(crate) key: Option<String>,
-    /// Only with [`Begin::Now`].
-    pub(crate) derived: Option<Derived>,
+    pub(crate) origin: Origin,
     /// Told when the submission is durable.
     pub(crate) answer: oneshot::Sender<Result<watch::Receiver<Phase>, NotSubmitted>>,
 }

@@ -3,6 +3,7 @@
 //! | kind | payload |
 //! |---|---|
 //! | `run_created` | the input: `{"key": value}` |
+//! | `run_started` | `{"by": "who"}` if somebody let it begin, otherwise absent |
 //! | `run_delayed` | `{"until": "time"}` |
 //! | `run_derived` | `{"from": "run", "how": "rerun", "task": "id or null", "by": "who"}` |
 //! | `run_paused`, `run_resumed`, `run_cancel_requested`, `retry_requested` | `{"by": "who"}` |
@@ -158,7 +159,7 @@ fn described(plan: &Plan, transition: &Transition) -> (Kind, Option<About>, Opti
     let by = |by: &Actor| Some(json!({ "by": &**by }));
     match transition {
         Transition::RunDelayed { until } => (Kind::RunDelayed, None, Some(json!({ "until": until.unix_micros() }))),
-        Transition::RunStarted => (Kind::RunStarted, None, None),
+        Transition::RunStarted { by: who } => (Kind::RunStarted, None, who.as_ref().and_then(by)),
         Transition::RunPaused { by: who } => (Kind::RunPaused, None, by(who)),
         Transition::RunResumed { by: who } => (Kind::RunResumed, None, by(who)),
         Transition::RunCancelRequested { by: who } => (Kind::RunCancelRequested, None, by(who)),

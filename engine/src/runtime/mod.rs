@@ -45,7 +45,7 @@ pub(crate) use self::{
     active::RunRecord,
     catalog::{Catalog, PlanError, Unresolved, Version, Workflow, plan, stored_version},
     embedded::EmbeddedRunner,
-    event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Phase, Submission},
+    event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Origin, Phase, Submission},
     history::{input_payload, load, records, reused_row},
     launch::{Config, Engine, launch},
     notice::Board,

@@ -133,6 +133,18 @@ impl Notices {
         }
     }
 
+    /// A notice that is there already; none if there is none.
+    pub(crate) fn try_next(&mut self) -> Option<Notice> {
+        loop {
+            match self.receiver.as_mut()?.try_recv() {
+                Ok(Some(notice)) => return Some(notice),
+                Err(broadcast::error::TryRecvError::Lagged(n_dropped)) => self.n_dropped += n_dropped,
+                Err(broadcast::error::TryRecvError::Empty) => return None,
+                Ok(None) | Err(broadcast::error::TryRecvError::Closed) => self.receiver = None,
+            }
+        }
+    }
+
     /// How many notices were lost because this listener was behind.
     #[must_use]
     pub fn n_dropped(&self) -> u64 {

@@ -123,6 +123,10 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
+    /// All outcomes.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Ok, Self::Failed, Self::TimedOut, Self::Cancelled, Self::Panicked, Self::Interrupted, Self::Fenced];
+
     /// The name that is shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {

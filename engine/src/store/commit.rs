@@ -37,6 +37,8 @@ pub(crate) struct NewRun {
     pub(crate) started_at: Option<Timestamp>,
     /// No two runs have the same.
     pub(crate) key: Option<String>,
+    /// Who asked for it.
+    pub(crate) by: Option<String>,
 }
 
 /// A later state of a run; a time that is absent stays as it was.

@@ -94,6 +94,7 @@ fn insert_runs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResul
         created_at: new.iter().map(|(_, new)| micros(new.created_at)).collect(),
         started_at: new.iter().map(|(_, new)| new.started_at.map(micros)).collect(),
         keys: new.iter().map(|(_, new)| new.key.as_deref()).collect(),
+        by: new.iter().map(|(_, new)| new.by.as_deref()).collect(),
     };
     Ok((new.len(), inserted.execute(connection)?))
 }
@@ -167,6 +168,7 @@ struct InsertRuns<'a> {
     created_at: Vec<i64>,
     started_at: Vec<Option<i64>>,
     keys: Vec<Option<&'a str>>,
+    by: Vec<Option<&'a str>>,
 }
 
 struct InsertEvents<'a> {
@@ -234,7 +236,9 @@ impl Query for CheckEpochs {
 
 impl QueryFragment<Pg> for InsertRuns<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO run (id, workflow, state, owner_epoch, created_at, started_at, submission_key) ");
+        out.push_sql(
+            "INSERT INTO run (id, workflow, state, owner_epoch, created_at, started_at, submission_key, created_by) ",
+        );
         out.push_sql("SELECT * FROM unnest(");
         out.push_bind_param::<Array<Binary>, _>(&self.ids)?;
         out.push_sql(", ");
@@ -249,6 +253,8 @@ impl QueryFragment<Pg> for InsertRuns<'_> {
         out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.started_at)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.keys)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.by)?;
         out.push_sql(") ON CONFLICT DO NOTHING");
         Ok(())
     }

@@ -116,7 +116,8 @@ cached_statement!(CheckEpoch, CheckEpoch);
 impl QueryFragment<Sqlite> for InsertRun<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         out.push_sql(
-            "INSERT INTO run (id, workflow, state, owner_epoch, created_at, started_at, submission_key) VALUES (",
+            "INSERT INTO run (id, workflow, state, owner_epoch, created_at, started_at, submission_key, created_by) \
+             VALUES (",
         );
         out.push_bind_param::<Binary, [u8]>(self.run.as_bytes())?;
         out.push_sql(", ");
@@ -131,6 +132,8 @@ impl QueryFragment<Sqlite> for InsertRun<'_> {
         out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&self.started_at)?;
         out.push_sql(", ");
         out.push_bind_param::<Nullable<Text>, Option<String>>(&self.new.key)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, Option<String>>(&self.new.by)?;
         out.push_sql(") ON CONFLICT DO NOTHING");
         Ok(())
     }

@@ -168,7 +168,7 @@ fn the_oldest_of_each_class_are_found(fixture: Fixture) {
     let completed: Vec<RunId> = [3, 1, 2].map(|at| ended(&fixture, State::Completed, later(at), 1)).to_vec();
     let dead = ended(&fixture, State::Failed, later(1), 0);
     let dismissed = ended(&fixture, State::Failed, later(2), 0);
-    write(&fixture, move |connection| run_dismiss_in_txn(connection, dismissed, later(9)));
+    write(&fixture, move |connection| run_dismiss_in_txn(connection, dismissed, "ada", later(9)));
     fixture.commit(vec![fixture.create(RunId::new(now()))]);
 
     let oldest = |what, class, from, n_max| {

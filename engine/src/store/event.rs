@@ -139,8 +139,18 @@ type Columns = (i64, String, Option<i32>, Option<i32>, i64, Option<i64>, Option<
 
 /// The whole history of a run, in sequence. The outer result is the database's, the inner one tells of damage.
 pub(crate) fn event_list(connection: &mut Connection, run: RunId) -> QueryResult<Result<Vec<EventRow>, Error>> {
+    event_list_from(connection, run, 0)
+}
+
+/// As [`event_list`], without the rows before that sequence.
+pub(crate) fn event_list_from(
+    connection: &mut Connection,
+    run: RunId,
+    first: i64,
+) -> QueryResult<Result<Vec<EventRow>, Error>> {
     let rows: Vec<Columns> = event::table
         .filter(event::run.eq(run.as_bytes().as_slice()))
+        .filter(event::sequence.ge(first))
         .order(event::sequence)
         .select((
             event::sequence,

@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -101,6 +102,12 @@ impl Store {
     /// The database as it is shown: without a password.
     pub(crate) fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// Tells other processes where this engine's socket is; nothing on a server, whose engines have none.
+    pub(crate) fn note_socket(&self, socket: &Path) -> Result<(), Error> {
+        let noted = self.with_open(|open| open.lock.as_ref().map_or(Ok(()), |lock| lock.note_socket(socket)))?;
+        noted.map_err(|source| Error::LockFile { path: socket.to_owned(), source })
     }
 
     /// Renews the lease of that epoch from now on, for as long as the store is open; none with 0.

@@ -1,13 +1,14 @@
 //! One engine per SQLite file: `<database>.lock`, held with `flock` for as long as the engine lives.
 //!
 //! The kernel lets go of the lock when the process ends, however it ends, so there are no stale locks. The owner's
-//! process id stands in the file for whoever is refused; it decides nothing. The file itself is never removed, as
-//! two engines could then hold two different files of one name.
+//! process id stands in the file for whoever is refused, and after it where the owner's socket is; neither decides
+//! anything. The file itself is never removed, as two engines could then hold two different files of one name.
 
 use std::{
-    ffi::OsString,
-    fs::{File, OpenOptions},
+    ffi::{OsStr, OsString},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Seek, Write},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -41,6 +42,12 @@ impl Lock {
         write_pid(&mut file).map_err(unusable)?;
         Ok(Self { file })
     }
+
+    /// Tells those who look where the owner's socket is.
+    pub(crate) fn note_socket(&self, socket: &Path) -> io::Result<()> {
+        let line = [socket.as_os_str().as_bytes(), b"\n"].concat();
+        (&self.file).write_all(&line)
+    }
 }
 
 impl Drop for Lock {
@@ -65,6 +72,13 @@ pub(crate) fn owner_find(database: &Path) -> Option<Option<u32>> {
     }
 }
 
+/// Where the socket of the engine is that drives the database now, or of the one that did so last.
+pub(crate) fn socket_find(database: &Path) -> Option<PathBuf> {
+    let bytes = fs::read(lock_path(database)).ok()?;
+    let socket = bytes.split(|byte| *byte == b'\n').nth(1)?;
+    (!socket.is_empty()).then(|| OsStr::from_bytes(socket).into())
+}
+
 fn lock_path(database: &Path) -> PathBuf {
     let mut name = OsString::from(database);
     name.push(".lock");
@@ -72,9 +86,10 @@ fn lock_path(database: &Path) -> PathBuf {
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).ok()?;
+    let line = bytes.split(|byte| *byte == b'\n').next()?;
+    std::str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {

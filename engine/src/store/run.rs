@@ -32,6 +32,10 @@ pub(crate) struct RunRow {
     pub(crate) context_pruned_at: Option<Timestamp>,
     /// Since when its history is gone.
     pub(crate) events_pruned_at: Option<Timestamp>,
+    /// Who asked for it.
+    pub(crate) created_by: Option<String>,
+    /// Who took it off the list of failed runs.
+    pub(crate) dismissed_by: Option<String>,
 }
 
 /// A run that was taken over.
@@ -53,9 +57,10 @@ pub(crate) struct TakenOver {
     pub(crate) ended: Vec<i64>,
 }
 
-pub(super) type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+pub(super) type Columns =
+    (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<String>, Option<String>);
 
-pub(super) const COLUMNS: (
+type Selected = (
     run::id,
     run::workflow,
     run::state,
@@ -64,7 +69,11 @@ pub(super) const COLUMNS: (
     run::finished_at,
     run::context_pruned_at,
     run::events_pruned_at,
-) = (
+    run::created_by,
+    run::dismissed_by,
+);
+
+pub(super) const COLUMNS: Selected = (
     run::id,
     run::workflow,
     run::state,
@@ -73,6 +82,8 @@ pub(super) const COLUMNS: (
     run::finished_at,
     run::context_pruned_at,
     run::events_pruned_at,
+    run::created_by,
+    run::dismissed_by,
 );
 
 pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> QueryResult<Result<Option<RunRow>, Error>> {
@@ -149,15 +160,16 @@ pub(crate) fn run_by_key(connection: &mut Connection, key: &str) -> QueryResult<
 }
 
 /// Notes that somebody has seen that the run failed. Must be called in a transaction of the writer.
-pub(crate) fn run_dismiss_in_txn(connection: &mut Connection, id: RunId, now: Timestamp) -> QueryResult<()> {
+pub(crate) fn run_dismiss_in_txn(connection: &mut Connection, id: RunId, by: &str, now: Timestamp) -> QueryResult<()> {
     diesel::update(run::table.filter(run::id.eq(id.as_bytes().as_slice())))
-        .set(run::dismissed_at.eq(micros(now)))
+        .set((run::dismissed_at.eq(micros(now)), run::dismissed_by.eq(by)))
         .execute(connection)?;
     Ok(())
 }
 
 pub(super) fn from_columns(columns: Columns) -> Result<RunRow, Error> {
-    let (id, workflow, state_name, created_at, started_at, finished_at, context_pruned_at, events_pruned_at) = columns;
+    let (id, workflow, state_name, created_at, started_at, finished_at, context, events, created_by, dismissed_by) =
+        columns;
     Ok(RunRow {
         id: run_id(&id)?,
         workflow: workflow_id(&workflow)?,
@@ -165,7 +177,9 @@ pub(super) fn from_columns(columns: Columns) -> Result<RunRow, Error> {
         created_at: timestamp(created_at),
         started_at: started_at.map(timestamp),
         finished_at: finished_at.map(timestamp),
-        context_pruned_at: context_pruned_at.map(timestamp),
-        events_pruned_at: events_pruned_at.map(timestamp),
+        context_pruned_at: context.map(timestamp),
+        events_pruned_at: events.map(timestamp),
+        created_by,
+        dismissed_by,
     })
 }

@@ -76,6 +76,8 @@ table! {
         finished_at -> Nullable<BigInt>,
         submission_key -> Nullable<Text>,
         dismissed_at -> Nullable<BigInt>,
+        created_by -> Nullable<Text>,
+        dismissed_by -> Nullable<Text>,
         context_pruned_at -> Nullable<BigInt>,
         events_pruned_at -> Nullable<BigInt>,
     }

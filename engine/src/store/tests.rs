@@ -104,8 +104,14 @@ impl Fixture {
     }
 
     pub(super) fn create(&self, run: RunId) -> Commit {
-        let new =
-            NewRun { workflow: self.workflow, state: State::Running, created_at: now(), started_at: None, key: None };
+        let new = NewRun {
+            workflow: self.workflow,
+            state: State::Running,
+            created_at: now(),
+            started_at: None,
+            key: None,
+            by: None,
+        };
         let events = vec![event(0, Kind::RunCreated, None)];
         Commit { run, epoch: self.epoch, create: Some(new), events, update: None }
     }
@@ -437,7 +443,7 @@ fn failed_runs_are_listed_until_they_are_dismissed(fixture: Fixture) {
         rows.iter().map(|row| row.id).collect::<Vec<_>>()
     };
     assert_eq!(listed(), [run]);
-    let dismiss = move |connection: &mut _| run_dismiss_in_txn(connection, run, now());
+    let dismiss = move |connection: &mut _| run_dismiss_in_txn(connection, run, "ada", now());
     fixture.store.write_blocking("test", dismiss).unwrap();
     assert_eq!(listed(), []);
 }

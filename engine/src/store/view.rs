@@ -31,6 +31,7 @@ pub(crate) struct RunSearch {
     pub(crate) workflows: Option<Vec<WorkflowId>>,
     pub(crate) created_from: Option<Timestamp>,
     pub(crate) created_before: Option<Timestamp>,
+    pub(crate) not_dismissed: bool,
     /// Only runs whose id is in this range, both ends included.
     pub(crate) ids: Option<(RunId, RunId)>,
     pub(crate) n_max: i64,
@@ -67,6 +68,9 @@ pub(crate) fn run_search(connection: &mut Connection, search: &RunSearch) -> Que
     }
     if let Some(workflows) = &search.workflows {
         query = query.filter(run::workflow.eq_any(workflows.iter().map(|id| id.as_bytes().to_vec())));
+    }
+    if search.not_dismissed {
+        query = query.filter(run::dismissed_at.is_null());
     }
     if let Some(from) = search.created_from {
         query = query.filter(run::created_at.ge(micros(from)));

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime", &["core", "retention", "store", "loader", "registry", "id", "clock", "config", "observe", "error"]),
     // They put the others together.
     ("engine", ANYTHING),
+    ("socket", &["engine", "runtime", "store", "core", "id", "error"]),
     ("error", ANYTHING),
     ("lib", ANYTHING),
     ("testing", ANYTHING),

@@ -140,9 +140,9 @@ fn runs_can_be_created_without_a_start_and_for_later() {
         while held.why().await.unwrap()[0].gates != [Gate::RunPending] {
             tokio::task::yield_now().await;
         }
-        held.start().await.unwrap();
+        held.start("ada").await.unwrap();
         assert_eq!(held.wait().await.unwrap().state, RunState::Completed);
-        assert_eq!(held.start().await.unwrap_err().code(), "RUN0012");
+        assert_eq!(held.start("ada").await.unwrap_err().code(), "RUN0012");
         assert_eq!(later.state().await.unwrap(), RunState::Pending);
         later.cancel("ada").await.unwrap();
         assert_eq!(later.wait().await.unwrap().state, RunState::Cancelled);
@@ -227,7 +227,7 @@ fn failed_runs_are_run_again_from_where_they_failed() {
         assert_eq!(report.context.get("last_saw"), Some(&json!(["first", "more"])));
         assert_eq!(FIRST.load(Ordering::SeqCst), 1);
 
-        let whole = failed.rerun("ada").await.unwrap();
+        let whole = failed.rerun(None, "ada").await.unwrap();
         assert_eq!(whole.wait().await.unwrap().state, RunState::Failed);
         assert_eq!(FIRST.load(Ordering::SeqCst), 2);
 
@@ -235,7 +235,7 @@ fn failed_runs_are_run_again_from_where_they_failed() {
         let answers = engine.control_all(&dead, Request::Dismiss, "ada").await.unwrap();
         assert!(answers.len() == 2 && answers.iter().all(|(_, answer)| answer.is_ok()));
         assert!(engine.dead_letters().await.unwrap().is_empty());
-        let refused = again.dismiss().await.unwrap_err();
+        let refused = again.dismiss("ada").await.unwrap_err();
         assert!(matches!(refused, Error::Illegal { request: Request::Dismiss, state: RunState::Completed, .. }));
     });
 }

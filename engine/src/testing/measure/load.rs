@@ -69,7 +69,8 @@ impl Load {
             started_at: None,
             payload: payload.map(|payload| payload.as_bytes().to_vec()),
         };
-        let create = NewRun { workflow, state: run::State::Running, created_at: at, started_at: Some(at), key: None };
+        let create =
+            NewRun { workflow, state: run::State::Running, created_at: at, started_at: Some(at), key: None, by: None };
         let events = vec![row(0, Kind::RunCreated, Some("{}")), row(1, Kind::RunStarted, None)];
         let mut commits = vec![Commit { run, epoch, create: Some(create), events, update: None }];
         for (task, sequence) in (0..self.tasks).zip(2..) {

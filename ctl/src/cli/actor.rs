@@ -1,0 +1,10 @@
+//! `--actor`, which every command takes that asks something of runs.
+
+use clap::Args;
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ActorArgs {
+    /// Who asks, for the run's history; by default the user and the machine.
+    #[arg(long, value_name = "NAME", help_heading = "Database")]
+    pub(crate) actor: Option<String>,
+}

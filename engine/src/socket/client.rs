@@ -1,0 +1,145 @@
+//! The other side of the socket: a program that asks the living engine of a database for something.
+//!
+//! A socket at which nobody answers is that of an engine that was killed, and the same as none. Before anything is said,
+//! both sides have seen that the other belongs to the same user or to root, and speaks the same version.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use tokio::{net::UnixStream, time::timeout};
+
+use super::{
+    command::Command,
+    connection::is_allowed,
+    error::Error,
+    frame::{self, Problem},
+    wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, REPLY_BYTES_MAX, Reply},
+};
+use crate::{
+    id::RunId,
+    runtime::{RunEvent, RunReport},
+    store::{Database, socket_find},
+};
+
+/// How long an engine may take to say that it is there. It answers from memory, so this is one that is stopped.
+const HELLO_WAIT: Duration = Duration::from_secs(5);
+
+/// A connection to the living engine of a SQLite file. Asks one thing at a time.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    path: PathBuf,
+    pid: u32,
+}
+
+/// What is told of a run that is followed.
+#[derive(Debug)]
+pub enum Followed {
+    /// Something happened, now or before.
+    Event(RunEvent),
+    /// The run has ended.
+    Ended(Box<RunReport>),
+}
+
+impl Client {
+    /// Connects to the engine that drives that database; none if no engine does that has a socket.
+    ///
+    /// # Errors
+    /// If there is an engine that does not answer, or that is not of the same version.
+    pub async fn connect(database: &str) -> Result<Option<Self>, Error> {
+        let Ok(Database::Sqlite(file)) = Database::parse(database) else { return Ok(None) };
+        let Some(path) = socket_find(&file) else { return Ok(None) };
+        let stream = match UnixStream::connect(&path).await {
+            Ok(stream) => stream,
+            // What an engine left behind that was killed.
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(source) => return Err(Error::Unreachable { path, source }),
+        };
+        let unreachable = |source| Error::Unreachable { path: path.clone(), source };
+        let uid = stream.peer_cred().map_err(unreachable)?.uid();
+        if !is_allowed(uid) && !rustix::process::geteuid().is_root() {
+            return Err(Error::Stranger { path, uid });
+        }
+        Self { stream, pid: 0, path }.greet().await.map(Some)
+    }
+
+    /// The engine's process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Has the engine do that, on behalf of `by`. What it says no with is [`Error::Refused`].
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn perform(&mut self, command: Command, by: &str) -> Result<RunReport, Error> {
+        self.say(&Message::Do { order: command, by: by.to_owned() }).await?;
+        match self.hear().await? {
+            Reply::Report { report } => report.read().map_err(|reason| Error::Message { reason }),
+            Reply::Refused { refusal } => Err(refusal.into()),
+            Reply::Event { .. } => Err(Error::Message { reason: "an event where a report was due".to_owned() }),
+        }
+    }
+
+    /// Shows everything that has happened to a run and then what happens, until it has ended.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn follow(&mut self, run: RunId) -> Result<(), Error> {
+        self.say(&Message::Follow { run }).await
+    }
+
+    /// The next thing that is told of the run that is followed.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn next(&mut self) -> Result<Followed, Error> {
+        let bad = |reason| Error::Message { reason };
+        match self.hear().await? {
+            Reply::Event { event } => Ok(Followed::Event(event.read().map_err(bad)?)),
+            Reply::Report { report } => Ok(Followed::Ended(Box::new(report.read().map_err(bad)?))),
+            Reply::Refused { refusal } => Err(refusal.into()),
+        }
+    }
+
+    async fn greet(mut self) -> Result<Self, Error> {
+        let greeted = async {
+            self.say_frame(&Hello::ours(), HELLO_BYTES_MAX).await?;
+            frame::read::<Hello>(&mut self.stream, HELLO_BYTES_MAX, None).await.map_err(lost)
+        };
+        let hello = match timeout(HELLO_WAIT, greeted).await {
+            Ok(hello) => hello?,
+            Err(_) => {
+                return Err(Error::Unreachable { path: self.path, source: io::ErrorKind::TimedOut.into() });
+            }
+        };
+        if hello.protocol != PROTOCOL {
+            return Err(Error::Version { theirs: hello.protocol, program: hello.program, ours: PROTOCOL });
+        }
+        self.pid = hello.pid;
+        Ok(self)
+    }
+
+    async fn say(&mut self, message: &Message) -> Result<(), Error> {
+        self.say_frame(message, MESSAGE_BYTES_MAX).await
+    }
+
+    async fn say_frame(&mut self, message: &impl serde::Serialize, bytes_max: u32) -> Result<(), Error> {
+        frame::write(&mut self.stream, message, bytes_max).await.map_err(lost)
+    }
+
+    async fn hear(&mut self) -> Result<Reply, Error> {
+        frame::read(&mut self.stream, REPLY_BYTES_MAX, None).await.map_err(lost)
+    }
+}
+
+fn lost(problem: Problem) -> Error {
+    match problem {
+        Problem::Gone(source) => Error::Lost { source },
+        Problem::Bad(reason) => Error::Message { reason },
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}

@@ -1,0 +1,120 @@
+//! What can be asked of an engine, by whoever asks: the verbs of the command line as plain data.
+//!
+//! A command names its run by its whole id; shortening ids is for people and happens before. Serialization is that of
+//! the socket's frames and changes only with the version of the protocol.
+
+use cloacina_workflow::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+
+use super::wire;
+use crate::id::RunId;
+
+/// Something to be done to a run; answered with the report of the run that it is about then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Command {
+    /// Create a run that waits to be started, or for its moment.
+    Create {
+        /// What it runs.
+        what: What,
+        /// Its input.
+        input: Map<String, Value>,
+        /// When it begins by itself, in microseconds since the epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<u64>,
+        /// Whoever creates a run of the same workflow with the same key again gets the same run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    /// Show it.
+    Report {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+    },
+    /// Let it begin.
+    Start {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+    },
+    /// Let it begin or go on, whichever it needs; one that runs or has ended is left alone.
+    Execute {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+    },
+    /// Let nothing new start.
+    Pause {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+    },
+    /// Go on after a pause.
+    Resume {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+    },
+    /// End it.
+    Cancel {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+    },
+    /// Do not wait for the next attempt.
+    Retry {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+        /// The task; without one, every task that waits for its next attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<String>,
+    },
+    /// Run it again, as a new run.
+    Rerun {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+        /// Only what did not complete.
+        failed: bool,
+        /// Another input.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<Map<String, Value>>,
+    },
+    /// Run it again from one task on, as a new run.
+    Fork {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+        /// The task.
+        from: String,
+        /// Another input.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<Map<String, Value>>,
+    },
+    /// Take it off the list of failed runs.
+    Dismiss {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+    },
+}
+
+/// What a new run runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum What {
+    /// The workflow that this name fits.
+    Workflow(String),
+    /// A built-in workflow, whose tasks do nothing and depend on nothing.
+    BuiltIn {
+        /// Its name.
+        name: String,
+        /// How many tasks it has.
+        tasks: usize,
+    },
+}

@@ -1,0 +1,149 @@
+//! Why an engine could not be asked through its socket, or what it answered instead of a report.
+//!
+//! A refusal is the engine's own error, carried over whole: who reads it cannot tell which process it came from.
+
+use std::{error::Error as StdError, fmt, io, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error as EngineError;
+
+/// Why a command got no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An engine has the database, and its socket cannot be used.
+    #[error("the engine of the database cannot be reached through {}", path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Engine and program are of different versions.
+    #[error("the engine speaks version {theirs} of the protocol ({program}), this program version {ours}")]
+    Version {
+        /// The engine's.
+        theirs: u32,
+        /// What the engine says it is.
+        program: String,
+        /// This program's.
+        ours: u32,
+    },
+    /// What came is no message, or too large for one.
+    #[error("the message is refused: {reason}")]
+    Message {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The connection ended before the answer came.
+    #[error("the engine went away before it answered")]
+    Lost {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The socket belongs to somebody else.
+    #[error("the socket {} is served by the user {uid}", path.display())]
+    Stranger {
+        /// The socket.
+        path: PathBuf,
+        /// Who serves it.
+        uid: u32,
+    },
+    /// The engine said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// An engine's error, as it came through the socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    code: String,
+    message: String,
+    cause: Option<Box<Cause>>,
+    hints: Vec<String>,
+}
+
+/// One of the reasons behind an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Cause {
+    message: String,
+    cause: Option<Box<Cause>>,
+}
+
+impl Error {
+    /// The stable code; each has a page under `docs/errors/`.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Unreachable { .. } => "SOC0001",
+            Self::Version { .. } => "SOC0002",
+            Self::Message { .. } => "SOC0003",
+            Self::Lost { .. } => "SOC0004",
+            Self::Stranger { .. } => "SOC0005",
+            Self::Refused(refusal) => &refusal.code,
+        }
+    }
+
+    /// What the reader can do about it.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Unreachable { .. } => "see whether the process in the lock file beside the database is well",
+            Self::Version { .. } => "use the program that the engine was started with, or restart the engine",
+            Self::Message { .. } => {
+                "an input or an answer may be too large for the socket: stop the engine and try again"
+            }
+            Self::Lost { .. } => "show the run to see whether it was done; a request is durable before it is answered",
+            Self::Stranger { .. } => "run this as the user of the engine, or as root",
+            Self::Refused(refusal) => return refusal.hints.clone(),
+        };
+        vec![hint.to_owned()]
+    }
+}
+
+impl Refusal {
+    /// That error, for the other side.
+    pub(super) fn new(error: &EngineError) -> Self {
+        Self::of(error.code(), error, error.hints())
+    }
+
+    /// The same of an error of the socket itself.
+    pub(super) fn of_socket(error: &Error) -> Self {
+        Self::of(error.code(), error, error.hints())
+    }
+
+    fn of(code: &str, error: &dyn StdError, hints: Vec<String>) -> Self {
+        Self { code: code.to_owned(), message: error.to_string(), cause: Cause::of(error.source()), hints }
+    }
+}
+
+impl Cause {
+    fn of(error: Option<&dyn StdError>) -> Option<Box<Self>> {
+        error.map(|error| Box::new(Self { message: error.to_string(), cause: Self::of(error.source()) }))
+    }
+}
+
+impl StdError for Refusal {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}

@@ -1,0 +1,36 @@
+//! The living engine's Unix socket: how another process asks the one engine of a SQLite file for something.
+//!
+//! ```text
+//!   Client ──hello──▶ connection ◀──hello── Client          one thread, one small runtime, no timer while idle
+//!          ──command─▶    │ perform ──▶ the engine's own handles
+//!          ◀─report / refusal                               (a refusal keeps code, message, causes and hints)
+//!          ──follow──▶    │ notices wake, the history is read ──▶ events pushed until the run has ended
+//! ```
+//! - **Same answers.** What can be asked is a [`Command`], and [`Engine::perform`](crate::Engine::perform) does it,
+//!   whether it comes from this process or through the socket.
+//! - **Only for its user.** The socket has mode 0600, and both sides look who the other is: the same user, or root.
+//! - **Only by the owner.** Whoever holds the lock of the file removes a stale socket, binds it, and removes it before
+//!   the lock is given back. Where it is stands in the lock file.
+//! - **Bounded.** Frames, connections and waits have limits; a client that is hostile, slow or dead costs its own
+//!   connection and nothing else.
+
+mod client;
+mod command;
+mod connection;
+mod error;
+mod frame;
+mod perform;
+mod place;
+mod report;
+mod service;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::service::Service;
+pub use self::{
+    client::{Client, Followed},
+    command::{Command, What},
+    error::{Error, Refusal},
+};

@@ -1,0 +1,94 @@
+//! Doing what a command says, with the engine's own handles.
+
+use cloacina_workflow::{Context, Timestamp, Value};
+use serde_json::Map;
+
+use super::command::{Command, What};
+use crate::{Engine, Error, RunRequest, core::run, runtime::RunReport};
+
+/// The longest name of who asks that is kept.
+const ACTOR_CHARS_MAX: usize = 200;
+
+impl Engine {
+    /// Does that on behalf of `by`, who is noted in the history, and returns the report of the run that it is about
+    /// then. What was asked is durable by that time.
+    ///
+    /// # Errors
+    /// As the methods of [`RunHandle`](crate::RunHandle) and [`Scheduler`](crate::Scheduler) say.
+    pub async fn perform(&self, command: Command, by: &str) -> Result<RunReport, Error> {
+        let by: String = by.chars().filter(|character| !character.is_control()).take(ACTOR_CHARS_MAX).collect();
+        let by = by.as_str();
+        let handle = match command {
+            Command::Create { what, input, at, key } => {
+                let input = context(input);
+                let request = match what {
+                    What::Workflow(name) => RunRequest::new(name, input),
+                    What::BuiltIn { name, tasks } => RunRequest::new(self.built_in(&name, tasks).await?, input),
+                };
+                let request = match at {
+                    Some(at) => request.at(Timestamp::from_unix_micros(at)),
+                    None => request.held(),
+                };
+                let request = key.into_iter().fold(request, RunRequest::key);
+                self.scheduler().submit(request.by(by)).await?
+            }
+            Command::Report { run } => self.run(run).await?,
+            Command::Start { run } => {
+                let handle = self.run(run).await?;
+                handle.start(by).await?;
+                handle
+            }
+            Command::Execute { run } => {
+                let handle = self.run(run).await?;
+                match handle.state().await? {
+                    run::State::Pending => handle.start(by).await?,
+                    run::State::Paused => handle.resume(by).await?,
+                    run::State::Running
+                    | run::State::Completed
+                    | run::State::PartiallyCompleted
+                    | run::State::Failed
+                    | run::State::Cancelled => {}
+                }
+                handle
+            }
+            Command::Pause { run } => {
+                let handle = self.run(run).await?;
+                handle.pause(by).await?;
+                handle
+            }
+            Command::Resume { run } => {
+                let handle = self.run(run).await?;
+                handle.resume(by).await?;
+                handle
+            }
+            Command::Cancel { run } => {
+                let handle = self.run(run).await?;
+                handle.cancel(by).await?;
+                handle
+            }
+            Command::Retry { run, task } => {
+                let handle = self.run(run).await?;
+                match task {
+                    Some(task) => handle.retry(&task, by).await?,
+                    None => handle.retry_all(by).await?,
+                }
+                handle
+            }
+            Command::Rerun { run, failed: false, input } => self.run(run).await?.rerun(input.map(context), by).await?,
+            Command::Rerun { run, failed: true, input } => {
+                self.run(run).await?.rerun_failed(input.map(context), by).await?
+            }
+            Command::Fork { run, from, input } => self.run(run).await?.fork(&from, input.map(context), by).await?,
+            Command::Dismiss { run } => {
+                let handle = self.run(run).await?;
+                handle.dismiss(by).await?;
+                handle
+            }
+        };
+        handle.report().await
+    }
+}
+
+fn context(input: Map<String, Value>) -> Context<Value> {
+    Context::from_object(Value::Object(input)).unwrap_or_default()
+}

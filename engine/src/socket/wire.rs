@@ -1,0 +1,82 @@
+//! The messages of the socket: one JSON document a frame.
+//!
+//! Each side begins with a [`Hello`] whose fields stay what they are in every version; what follows is only understood
+//! by a side that speaks the same version. An unknown field or name is a mistake of the sender and is refused.
+
+use serde::{Deserialize, Serialize};
+
+use super::{command::Command, error::Refusal, report::Report};
+
+/// Raised with every change of a message.
+pub(super) const PROTOCOL: u32 = 1;
+
+/// The longest hello; a number, a version and a process id.
+pub(super) const HELLO_BYTES_MAX: u32 = 4 * 1024;
+/// The longest message to an engine. The input of a run may be large; a hostile client must not fill the memory.
+pub(super) const MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// The longest answer of an engine: a run of ten thousand tasks with all that they wrote.
+pub(super) const REPLY_BYTES_MAX: u32 = 256 * 1024 * 1024;
+
+/// What both sides say first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub(super) protocol: u32,
+    /// The sender's version, for people.
+    pub(super) program: String,
+    pub(super) pid: u32,
+}
+
+/// What a client says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Message {
+    /// Answered by [`Reply::Report`].
+    Do { order: Command, by: String },
+    /// Answered by the run's history and whatever happens to it, and then by [`Reply::Report`] when it has ended.
+    Follow {
+        #[serde(with = "run_id")]
+        run: crate::id::RunId,
+    },
+}
+
+/// What an engine says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub(super) enum Reply {
+    Report { report: Box<Report> },
+    Event { event: Event },
+    Refused { refusal: Refusal },
+}
+
+/// A row of a run's history.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Event {
+    pub(super) sequence: i64,
+    pub(super) at: u64,
+    pub(super) kind: String,
+    pub(super) task: Option<String>,
+    pub(super) attempt: Option<u32>,
+    pub(super) details: serde_json::Value,
+}
+
+impl Hello {
+    pub(super) fn ours() -> Self {
+        Self { protocol: PROTOCOL, program: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() }
+    }
+}
+
+/// Ids of runs as text.
+pub(super) mod run_id {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    use crate::id::RunId;
+
+    pub(in crate::socket) fn serialize<S: Serializer>(id: &RunId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(in crate::socket) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RunId, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
