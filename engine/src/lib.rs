@@ -34,6 +34,9 @@ pub use cloacina_workflow::{
     Context, ContextError, Level, Outcome, TaskError, TaskInfo, TaskOutput, Timestamp, Value, Workflow,
 };
 
+/// For tests; an engine without the feature `testing` has no use for it.
+#[doc(hidden)]
+pub use self::store::Sabotage;
 pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},

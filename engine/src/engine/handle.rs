@@ -85,6 +85,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     lease: Duration,
     has_socket: bool,
+    sabotage: store::Sabotage,
 }
 
 /// Starts runs; made by [`Engine::scheduler`].
@@ -124,6 +125,7 @@ impl Engine {
             clock: Arc::new(SystemClock),
             lease: LEASE_DEFAULT,
             has_socket: true,
+            sabotage: store::Sabotage::default(),
         }
     }
 
@@ -320,14 +322,33 @@ impl Builder {
         self
     }
 
+    /// Breaks promises on purpose.
+    #[cfg(any(test, feature = "testing"))]
+    #[doc(hidden)]
+    pub fn sabotage(mut self, sabotage: store::Sabotage) -> Self {
+        self.sabotage = sabotage;
+        self
+    }
+
     /// Opens the database, takes over its unfinished runs and lets them go on.
     ///
     /// # Errors
     /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used. A package
     /// whose file is gone is no error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
-        let Self { database, data_dir, workflows, slots, stop_grace, log_level, retention, clock, lease, has_socket } =
-            self;
+        let Self {
+            database,
+            data_dir,
+            workflows,
+            slots,
+            stop_grace,
+            log_level,
+            retention,
+            clock,
+            lease,
+            has_socket,
+            sabotage,
+        } = self;
         let database = Database::parse(&database)?;
         let data_dir = data_dir.unwrap_or_else(|| database.folder().unwrap_or(Path::new(".")).to_owned());
         let board = Board::new();
@@ -344,6 +365,7 @@ impl Builder {
             board: board.clone(),
             catalog: Arc::clone(&catalog),
             lease,
+            sabotage,
         };
         let engine = runtime::launch(config).await?;
         let registry = Registry::open(registry::Options {

@@ -170,7 +170,9 @@ impl Driver {
         if self.stopping != super::driver::Stopping::No || key.role == Role::Callback {
             return;
         }
-        let Some(active) = self.runs.get_mut(&key.run) else { return };
+        // Nothing follows the end of a run.
+        let active = self.runs.get_mut(&key.run).filter(|active| !active.record.run.state().is_terminal());
+        let Some(active) = active else { return };
         let row = history::fenced_row(active.next_sequence, key.task, key.attempt, at, completed);
         active.next_sequence += 1;
         let Some(epoch) = self.epoch else { return };

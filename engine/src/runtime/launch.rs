@@ -37,7 +37,7 @@ use crate::{
     clock::Clock,
     core::admit::Admission,
     retention::Retention,
-    store::{self, Database, Orphan, Sign, Store, TakenOver, WorkflowRow},
+    store::{self, Database, Orphan, Sabotage, Sign, Store, TakenOver, WorkflowRow},
 };
 
 /// How long the last handle waits for the engine when it is dropped. Recording what is abandoned takes one commit;
@@ -65,6 +65,7 @@ pub(crate) struct Config {
     pub(crate) catalog: Arc<Catalog>,
     /// How long the engine counts as alive after it was last heard of.
     pub(crate) lease: Duration,
+    pub(crate) sabotage: Sabotage,
 }
 
 /// The handles' side of a running engine; stops it when dropped.
@@ -196,8 +197,19 @@ fn drive(config: Config, ready: oneshot::Sender<Result<Ready, Error>>) {
 }
 
 fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Error> {
-    let Config { database, slots, stop_grace, log_level, retention, n_task_threads, clock, board, catalog, lease } =
-        config;
+    let Config {
+        database,
+        slots,
+        stop_grace,
+        log_level,
+        retention,
+        n_task_threads,
+        clock,
+        board,
+        catalog,
+        lease,
+        sabotage,
+    } = config;
     let is_shared = matches!(database, Database::Postgres(_));
     let answering = Answering { events: events.clone() };
     let answers: store::Answers = Box::new(move |outcomes| {
@@ -205,15 +217,17 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         answering.events.send(Event::Committed(outcomes)).ok();
     });
     let signs_to = events.clone();
+    let (unfenced, twice) = (sabotage.unfenced, sabotage.twice);
     let signs: store::Signs = Box::new(move |sign| {
         let event = match sign {
+            Sign::Fenced { .. } if unfenced => return,
             Sign::Fenced { epoch } => Event::EpochEnded { epoch },
             Sign::Orphaned { epochs } => Event::Orphaned { epochs },
         };
         // Without a driver nobody owns anything.
         signs_to.send(event).ok();
     });
-    let store = Store::open(store::Options { database, answers, signs, lease })?;
+    let store = Store::open(store::Options { database, answers, signs, lease, sabotage })?;
     let opened = begin(&store, lease, is_shared).and_then(|begun| Ok((begun, task_runtime(n_task_threads, slots)?)));
     let (Begun { epoch, taken, workflows }, tasks) = match opened {
         Ok(opened) => opened,
@@ -231,7 +245,7 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
     // An engine that runs nothing is there for a moment only, and leaves the past alone.
     let upkeep = Upkeep::new((slots > 0).then_some(retention), &mut timers, clock.now());
     let driver = Driver {
-        surroundings: Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping }),
+        surroundings: Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping, twice }),
         store,
         committer: Some(committer),
         epoch: Some(epoch),

@@ -70,7 +70,7 @@ pub(crate) struct AttemptKey {
 }
 
 /// An attempt's end on its way to the driver.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ended {
     pub(crate) key: AttemptKey,
     pub(crate) result: Result<Arc<Delta>, TaskError>,
@@ -91,6 +91,8 @@ pub(super) struct Surroundings {
     pub(super) log_level: Level,
     /// Set when the engine no longer waits for attempts.
     pub(super) is_stopping: AtomicBool,
+    /// Whether each end is delivered twice, as a test may want it.
+    pub(super) twice: bool,
 }
 
 /// Sends the one end of an attempt, and its signs of life before that.
@@ -220,6 +222,9 @@ impl Completion {
         let finished_at = self.surroundings.clock.now();
         let ended = Ended { key: self.key, result, payload, started_at: self.started_at, finished_at };
         // Without a driver the attempt has been recorded as interrupted, and nobody waits for its end.
+        if self.surroundings.twice {
+            self.surroundings.events.send(Event::Ended(Box::new(ended.clone()))).ok();
+        }
         self.surroundings.events.send(Event::Ended(Box::new(ended))).ok();
     }
 }

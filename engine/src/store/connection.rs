@@ -20,7 +20,7 @@ use super::{
 pub(super) enum Access {
     /// The writer's: creates the file, keeps it durable. On a server, a transaction of an engine that stopped in its
     /// middle is over when its lease is, so that it is in nobody's way for longer.
-    Write { lease: Duration },
+    Write { lease: Duration, synced: bool },
     /// A reader's: cannot change anything.
     Read,
 }
@@ -59,7 +59,7 @@ fn open_file(path: &Path, access: Access) -> Result<SqliteConnection, Error> {
     let mut connection = SqliteConnection::establish(text).map_err(|source| Error::Open { database: name, source })?;
     let failed = |source| Error::from_diesel("opening the database", source);
     let pragmas = match access {
-        Access::Write { .. } => file_settings(),
+        Access::Write { synced, .. } => file_settings() + if synced { "" } else { "PRAGMA synchronous = OFF;" },
         Access::Read => format!("PRAGMA busy_timeout = {BUSY_WAIT_MS}; PRAGMA query_only = ON;"),
     };
     connection.batch_execute(&pragmas).map_err(failed)?;
@@ -85,7 +85,9 @@ fn open_server(database: &Database, server: &Server, access: Access) -> Result<P
     // A server may have been told to acknowledge before the disk has it; that is not what a store promises. What it
     // says is sorted by its words, so these must not depend on the server's language where that can be chosen.
     let settings = match access {
-        Access::Write { lease } => server_settings(lease),
+        Access::Write { lease, synced } => {
+            server_settings(lease) + if synced { "" } else { "SET synchronous_commit = off;" }
+        }
         Access::Read => "SET client_min_messages = warning; SET default_transaction_read_only = on;".to_owned(),
     };
     connection.batch_execute(&settings).map_err(|source| Error::from_diesel("opening the database", source))?;

@@ -19,7 +19,7 @@ use diesel::QueryResult;
 use tokio::sync::oneshot;
 
 use super::{
-    Answers, Commit, Connection, Error, LEASE_DEFAULT, Signs,
+    Answers, Commit, Connection, Error, LEASE_DEFAULT, Sabotage, Signs,
     connection::{self, Access},
     database::Database,
     lock::Lock,
@@ -36,12 +36,18 @@ pub(crate) struct Options {
     pub(crate) signs: Signs,
     /// How long this engine counts as alive after it was last heard of.
     pub(crate) lease: Duration,
+    pub(crate) sabotage: Sabotage,
 }
 
 impl Options {
+    /// What the writer's connection may do.
+    pub(super) fn access(&self) -> Access {
+        Access::Write { lease: self.lease, synced: !self.sabotage.unsynced }
+    }
+
     /// A store whose owners nobody asks about.
     pub(crate) fn new(database: Database, answers: Answers) -> Self {
-        Self { database, answers, signs: Box::new(|_| {}), lease: LEASE_DEFAULT }
+        Self { database, answers, signs: Box::new(|_| {}), lease: LEASE_DEFAULT, sabotage: Sabotage::default() }
     }
 }
 
@@ -80,10 +86,10 @@ impl Store {
         const NAME: &str = "cloacina-writer";
         let database = options.database.clone();
         let lock = match &database {
-            Database::Sqlite(path) => Some(Lock::take(path)?),
-            Database::Postgres(_) => None,
+            Database::Sqlite(path) if !options.sabotage.unfenced => Some(Lock::take(path)?),
+            Database::Sqlite(_) | Database::Postgres(_) => None,
         };
-        let mut connection = connection::open(&database, Access::Write { lease: options.lease })?;
+        let mut connection = connection::open(&database, options.access())?;
         migrate::run(&mut connection, &database)?;
         let name = database.name();
         let epoch = Arc::new(AtomicI64::new(0));

@@ -47,10 +47,6 @@ impl Lease {
         Self { epoch, duration, signs, renewed: Instant::now() }
     }
 
-    pub(super) fn duration(&self) -> Duration {
-        self.duration
-    }
-
     /// The time until it should be renewed; none on a file.
     pub(super) fn due_in(&self, connection: &Connection) -> Option<Duration> {
         let period = self.duration / PERIODS_OF_LEASE;

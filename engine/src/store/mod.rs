@@ -39,6 +39,7 @@ mod reconnect;
 mod retention;
 mod row;
 mod run;
+mod sabotage;
 pub(crate) mod schema;
 mod view;
 mod workflow;
@@ -87,4 +88,4 @@ pub(crate) use self::{
     connection::{file_settings, server_settings},
     database::Server,
 };
-pub use self::{database::database_shown, error::Error, package::PackageState};
+pub use self::{database::database_shown, error::Error, package::PackageState, sabotage::Sabotage};

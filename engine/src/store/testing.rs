@@ -48,9 +48,9 @@ impl TestDatabase {
         Self { database, address, schema: Some(Schema { server, name }), _folder: tempfile::tempdir().unwrap() }
     }
 
-    /// Runs statements from outside of any store.
+    /// Runs statements from outside of any store; on a server only.
     pub(crate) fn execute(&self, statements: &str) {
-        let Schema { server, name } = self.schema.as_ref().unwrap();
+        let Some(Schema { server, name }) = &self.schema else { return };
         let mut connection = PgConnection::establish(server).unwrap();
         connection.batch_execute(&format!("SET search_path = {name}; {statements}")).unwrap();
     }

@@ -33,6 +33,7 @@ use super::{
     lease::Lease,
     log_queue::LogQueue,
     reconnect::{Fate, Reconnect, Transaction},
+    sabotage::{self, Sabotage},
 };
 use crate::id::RunId;
 
@@ -66,8 +67,13 @@ pub(super) trait Job: Send {
 
 pub(super) struct Writer {
     database: Database,
+    access: Access,
     connection: Connection,
     answers: Answers,
+    sabotage: Sabotage,
+    /// So many have been taken from the queue.
+    n_commits: u64,
+    is_crashed: bool,
     lease: Lease,
     n_transactions: Arc<AtomicU64>,
     logs: LogQueue,
@@ -97,11 +103,16 @@ impl Writer {
         (epoch, n_transactions): (Arc<AtomicI64>, Arc<AtomicU64>),
         logs: LogQueue,
     ) -> Self {
-        let Options { database, answers, signs, lease } = options;
+        let access = options.access();
+        let Options { database, answers, signs, lease, sabotage } = options;
         Self {
             database,
+            access,
             connection,
             answers,
+            sabotage,
+            n_commits: 0,
+            is_crashed: false,
             lease: Lease::new(epoch, lease, signs),
             n_transactions,
             logs,
@@ -122,13 +133,27 @@ impl Writer {
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                 }
             }
+            self.crash_if_due(&mut units);
             self.write(units);
+            if self.is_crashed {
+                return;
+            }
         }
         // What is left when nobody can add to it any more.
         while !self.logs.is_empty() {
             self.logs_wait = Some(Duration::ZERO);
             self.write(Vec::new());
         }
+    }
+
+    /// Leaves out what a crash keeps from being written.
+    fn crash_if_due(&mut self, units: &mut Vec<Unit>) {
+        let Some(n_max) = self.sabotage.crash_after else { return };
+        units.retain(|unit| {
+            self.n_commits += u64::from(matches!(unit.work, Work::Commit(_)));
+            self.is_crashed = self.n_commits > n_max;
+            !self.is_crashed
+        });
     }
 
     /// Writes a group with some of the log lines that wait, and tells everyone.
@@ -138,6 +163,9 @@ impl Writer {
         self.logs_wait = (!self.logs.is_empty()).then_some(Duration::ZERO);
         if !units.is_empty() {
             self.write_halving(&mut units);
+            if self.is_crashed {
+                return;
+            }
             self.tell(units);
         }
         if self.logs_wait.is_none() {
@@ -192,13 +220,9 @@ impl Writer {
         let Err(error) = self.lease.renew_if_due(&mut self.connection) else { return };
         // The next commit opens a connection again, or the next renewal does.
         tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not renewed");
-        if let Ok(connection) = connection::open(&self.database, self.access()) {
+        if let Ok(connection) = connection::open(&self.database, self.access) {
             self.connection = connection;
         }
-    }
-
-    fn access(&self) -> Access {
-        Access::Write { lease: self.lease.duration() }
     }
 
     /// Writes the units, or finds those that cannot be written.
@@ -230,7 +254,7 @@ impl Writer {
         for pause in Reconnect::default() {
             tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be reached; trying again");
             pause.wait();
-            match connection::open(&self.database, self.access()) {
+            match connection::open(&self.database, self.access) {
                 Ok(connection) => self.connection = connection,
                 Err(_) => continue,
             }
@@ -249,7 +273,7 @@ impl Writer {
     }
 
     fn write_group(&mut self, units: &mut [Unit], transaction: &mut Option<Transaction>) -> Result<(), Error> {
-        let stopped = &self.stopped;
+        let (stopped, unfenced) = (&self.stopped, self.sabotage.unfenced);
         *transaction = None;
         let written = self.connection.write_transaction(|connection| {
             *transaction = Transaction::remember(connection)?;
@@ -262,7 +286,13 @@ impl Writer {
                 }
                 let n_commits = rest.iter().take_while(|unit| matches!(unit.work, Work::Commit(_))).count();
                 let (commits, after) = rest.split_at_mut(n_commits);
+                if unfenced {
+                    unfence_all(commits, connection)?;
+                }
                 write_commits(commits, stopped, connection)?;
+                if unfenced {
+                    commits.iter_mut().for_each(|unit| unit.outcome = Outcome::Committed);
+                }
                 rest = after;
             }
             Ok(())
@@ -291,6 +321,15 @@ impl Writer {
             });
         }
     }
+}
+
+fn unfence_all(units: &mut [Unit], connection: &mut Connection) -> QueryResult<()> {
+    for unit in units {
+        if let Work::Commit(commit) = &mut unit.work {
+            sabotage::unfence(connection, commit)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes neighbours that are all commits.

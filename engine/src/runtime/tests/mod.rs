@@ -4,6 +4,7 @@
 
 mod control;
 mod fixture;
+mod matrix;
 mod policy;
 mod restart;
 mod run;

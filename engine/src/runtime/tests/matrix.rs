@@ -1,0 +1,335 @@
+//! The crash matrix: each workflow is stopped at each of its commits, recovered, and compared with the uninterrupted run.
+//!
+//! The writer of the first engine is gone when it is to write one commit more than so many: what was written before is
+//! on the disk, what comes later is not, and whether anybody was told depends on where the group ended. The next engine
+//! goes on with what is there, and gets each completion twice. The number of commits is found by trying, so a commit
+//! that is added to the engine is covered at once. On both databases.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Mutex, PoisonError},
+};
+
+use cloacina_workflow::{
+    Function, TaskError,
+    descriptor::{Backoff, Rule, Task},
+};
+use serde_json::json;
+
+use super::fixture::{Shape, nothing, runtime, workflow};
+use crate::{
+    Engine, Error, Records, RunEvent, RunHandle, RunId, RunReport, RunRequest, RunState, TaskState,
+    store::{Sabotage, testing::TestDatabase},
+};
+
+/// Attempts that were begun, by their idempotency keys, in all tests.
+static BEGUN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// No workflow here has as many commits as that.
+const COMMITS_MAX: u64 = 100;
+
+fn begin(context: &crate::Context<crate::Value>) {
+    BEGUN.lock().unwrap_or_else(PoisonError::into_inner).push(context.idempotency_key().to_owned());
+}
+
+/// How often that task of a run was begun so far.
+fn n_begun(run: RunId, task: &str) -> usize {
+    let beginning = format!("{run}/{task}/");
+    let begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+    begun.iter().filter(|key| key.starts_with(&beginning) && !key.ends_with("/callback")).count()
+}
+
+/// Writes its id under its id.
+const NOTES: Function = Function::AsyncTask(|context| {
+    Box::pin(async move {
+        begin(context);
+        let id = context.task().unwrap().task.clone();
+        context.insert(&id, json!(true))?;
+        Ok(())
+    })
+});
+const BLOCKS: Function = Function::Task(|context| {
+    begin(context);
+    let id = context.task().unwrap().task.clone();
+    context.insert(&id, json!(true))?;
+    Ok(())
+});
+const FAILS: Function = Function::AsyncTask(|context| {
+    Box::pin(async move {
+        begin(context);
+        Err(TaskError::transient("as planned"))
+    })
+});
+const HANGS: Function = Function::AsyncTask(|context| {
+    Box::pin(async move {
+        begin(context);
+        std::future::pending().await
+    })
+});
+const CALLED: Function = Function::AsyncCallback(|_, context| {
+    Box::pin(async move {
+        begin(context);
+        Ok(())
+    })
+});
+
+/// What is asked of a run while it is under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Nothing,
+    HoldPauseResume,
+    CancelWhileHanging,
+    ForkFromSecond,
+}
+
+fn chain() -> Shape {
+    Shape::new("matrix").task("a", &[], NOTES).task("b", &["a"], BLOCKS).task("c", &["b"], NOTES)
+}
+
+fn fan() -> Shape {
+    let fan = Shape::new("matrix").task("open", &[], NOTES);
+    let fan = ["1", "2", "3", "4"].into_iter().fold(fan, |fan, id| fan.task(id, &["open"], NOTES));
+    fan.task("close", &["1", "2", "3", "4"], NOTES)
+}
+
+fn diamond() -> Shape {
+    let diamond = Shape::new("matrix").task("top", &[], NOTES).task("left", &["top"], NOTES);
+    diamond.task("right", &["top"], BLOCKS).task("join", &["left", "right"], NOTES)
+}
+
+fn quick_retries(task: &mut Task) {
+    task.retry.attempts = 2;
+    task.retry.delay_ms = 1;
+    task.retry.backoff = Backoff::Fixed;
+}
+
+fn retries() -> Shape {
+    Shape::new("matrix").task("a", &[], NOTES).task("bad", &["a"], FAILS).with(quick_retries).task("c", &["a"], NOTES)
+}
+
+fn time_limits() -> Shape {
+    let limits = Shape::new("matrix").task("a", &[], NOTES).task("slow", &["a"], HANGS);
+    limits.with(|task| task.timeout_ms = Some(20)).task("c", &["slow"], NOTES)
+}
+
+fn rules() -> Shape {
+    let rules = Shape::new("matrix").task("bad", &[], FAILS).task("good", &[], NOTES);
+    let rules = rules.task("if_bad", &["bad"], NOTES).with(|task| {
+        task.trigger_rules = Some(Rule::TaskFailed("bad".to_owned()));
+    });
+    let rules = rules.task("if_good_fails", &["good"], NOTES).with(|task| {
+        task.trigger_rules = Some(Rule::TaskFailed("good".to_owned()));
+    });
+    rules.task("always", &["if_bad", "if_good_fails"], NOTES).with(|task| task.trigger_rules = Some(Rule::Always))
+}
+
+fn optional() -> Shape {
+    let optional = Shape::new("matrix").task("maybe", &[], FAILS).with(|task| task.optional = true);
+    optional.task("sure", &[], NOTES)
+}
+
+fn callbacks() -> Shape {
+    let callbacks = Shape::new("matrix").task("good", &[], NOTES).with(|task| task.on_success = Some(1000));
+    let callbacks = callbacks.task("bad", &["good"], FAILS).with(|task| task.on_failure = Some(1000));
+    callbacks.callback(CALLED)
+}
+
+fn once() -> Shape {
+    let once = Shape::new("matrix").task("a", &[], NOTES).task("once", &["a"], NOTES);
+    once.with(|task| task.at_most_once = true).task("c", &["once"], NOTES)
+}
+
+fn hanging() -> Shape {
+    Shape::new("matrix").task("a", &[], NOTES).task("hang", &["a"], HANGS).task("c", &["hang"], NOTES)
+}
+
+/// Each case on each database.
+macro_rules! matrix {
+    ($($name:ident: $shape:ident, $script:ident;)*) => {
+        mod sqlite {
+            $(#[test] fn $name() { super::check(super::TestDatabase::sqlite(), super::$shape, super::Script::$script); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { super::check(super::TestDatabase::postgres(), super::$shape, super::Script::$script); })*
+        }
+    };
+}
+
+matrix! {
+    a_chain: chain, Nothing;
+    a_diamond: diamond, Nothing;
+    a_fan: fan, Nothing;
+    retries_until_the_last: retries, Nothing;
+    a_time_limit: time_limits, Nothing;
+    trigger_rules: rules, Nothing;
+    an_optional_task: optional, Nothing;
+    callbacks_of_both_kinds: callbacks, Nothing;
+    a_task_that_starts_once: once, Nothing;
+    held_paused_and_resumed: chain, HoldPauseResume;
+    cancelled_in_the_middle: hanging, CancelWhileHanging;
+    forked_after_its_end: chain, ForkFromSecond;
+}
+
+async fn start(database: &TestDatabase, shape: Shape, sabotage: Sabotage) -> Engine {
+    let builder = Engine::builder().database(&database.address).workflow(workflow(shape)).sabotage(sabotage);
+    builder.start().await.unwrap()
+}
+
+/// Takes a workflow to its end, from wherever it is; fails if the engine crashes on the way.
+async fn drive(engine: &Engine, script: Script, older: &HashSet<RunId>) -> Result<RunReport, Error> {
+    let mut runs: Vec<RunId> = engine.runs(None).await?.into_iter().map(|run| run.id).collect();
+    runs.retain(|run| !older.contains(run));
+    runs.sort();
+    let run = match runs.first() {
+        Some(run) => engine.run(*run).await?,
+        None => {
+            let request = RunRequest::new("matrix", nothing());
+            let request = if script == Script::HoldPauseResume { request.held() } else { request };
+            engine.scheduler().submit(request).await?
+        }
+    };
+    match script {
+        Script::Nothing => run.wait().await,
+        Script::HoldPauseResume => {
+            if run.state().await? == RunState::Pending {
+                run.start().await?;
+                // It may be over before it can be paused.
+                unless_illegal(run.pause("tester").await)?;
+            }
+            unless_illegal(run.resume("tester").await)?;
+            run.wait().await
+        }
+        Script::CancelWhileHanging => {
+            cancel_while_hanging(&run).await?;
+            run.wait().await
+        }
+        Script::ForkFromSecond => {
+            let ended = run.wait().await?;
+            assert_eq!(ended.state, RunState::Completed);
+            match runs.get(1) {
+                Some(fork) => engine.run(*fork).await?.wait().await,
+                None => run.fork("b", None, "tester").await?.wait().await,
+            }
+        }
+    }
+}
+
+async fn cancel_while_hanging(run: &RunHandle) -> Result<(), Error> {
+    loop {
+        let report = run.report().await?;
+        let task = report.task("hang").unwrap();
+        // Begun in this engine, and not only in the one before.
+        let is_begun = task.state == TaskState::Running && n_begun(run.id(), "hang") >= task.attempt as usize;
+        if report.state.is_terminal() || is_begun {
+            return unless_illegal(run.cancel("tester").await);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn unless_illegal(answer: Result<(), Error>) -> Result<(), Error> {
+    match answer {
+        Err(Error::Illegal { .. }) => Ok(()),
+        answer => answer,
+    }
+}
+
+/// What must be the same however often an engine died on the way.
+fn outcome(report: &RunReport) -> String {
+    let task = |task: &crate::TaskReport| (task.id.clone(), task.state, task.skipped.clone(), kind(task));
+    let tasks: Vec<_> = report.tasks.iter().map(task).collect();
+    format!("{} {tasks:?} {:?}", report.state, report.context)
+}
+
+fn kind(task: &crate::TaskReport) -> Option<String> {
+    // A task that is cancelled after its attempt was interrupted has no attempt that says so.
+    task.error.as_ref().filter(|_| task.state != TaskState::Cancelled).map(|error| error.kind().to_owned())
+}
+
+fn histories(database: &TestDatabase, older: &HashSet<RunId>) -> BTreeMap<RunId, Vec<RunEvent>> {
+    let mut records = Records::open(&database.address).unwrap();
+    let runs = records.runs(&crate::RunFilter::default(), usize::MAX).unwrap();
+    let new = runs.into_iter().map(|run| run.status.id).filter(|run| !older.contains(run));
+    new.map(|run| (run, records.events(run).unwrap())).collect()
+}
+
+fn check(database: TestDatabase, shape: fn() -> Shape, script: Script) {
+    runtime().block_on(async {
+        let engine = start(&database, shape(), Sabotage::default()).await;
+        let expected = outcome(&drive(&engine, script, &HashSet::new()).await.unwrap());
+        engine.shutdown().await.unwrap();
+        let mut n_crashes = 0;
+        for n_commits in 0..COMMITS_MAX {
+            let older: HashSet<RunId> = histories(&database, &HashSet::new()).into_keys().collect();
+            let sabotage = Sabotage { crash_after: Some(n_commits), ..Sabotage::default() };
+            let engine = start(&database, shape(), sabotage).await;
+            let ended = drive(&engine, script, &older).await;
+            drop(engine);
+            if ended.is_ok() {
+                assert!(n_crashes > 2, "the engine never crashed");
+                return;
+            }
+            n_crashes += 1;
+            recover(&database, shape, script, &older, &expected).await;
+        }
+        panic!("more commits than the test looks at");
+    });
+}
+
+/// Goes on where an engine crashed, and compares.
+async fn recover(
+    database: &TestDatabase,
+    shape: fn() -> Shape,
+    script: Script,
+    older: &HashSet<RunId>,
+    expected: &str,
+) {
+    database.execute("UPDATE owner SET lease_until = 1");
+    let before = histories(database, older);
+    let done = |events: &[RunEvent]| -> Vec<String> {
+        let ends = events.iter().filter(|event| ["task_completed", "task_failed"].contains(&event.kind));
+        ends.filter_map(|event| event.task.clone()).collect()
+    };
+    let begun: BTreeMap<(RunId, String), usize> = before
+        .iter()
+        .flat_map(|(run, events)| {
+            done(events).into_iter().map(move |task| ((*run, task.clone()), n_begun(*run, &task)))
+        })
+        .collect();
+    let engine = start(database, shape(), Sabotage { twice: true, ..Sabotage::default() }).await;
+    let report = drive(&engine, script, older).await.unwrap();
+    engine.shutdown().await.unwrap();
+    let after = histories(database, older);
+    let what = format!("after {before:#?}\ncame {after:#?}");
+
+    for (run, events) in &before {
+        assert_eq!(after[run][..events.len()], events[..], "what was durable is changed: {what}");
+    }
+    for ((run, task), n_before) in begun {
+        assert_eq!(n_begun(run, &task), n_before, "{task} of {run} had ended and was begun again: {what}");
+    }
+    for (run, events) in &after {
+        for task in &report.tasks {
+            let count = |kind| {
+                let of = events.iter().filter(|event| event.task.as_ref() == Some(&task.id));
+                of.filter(|event| event.kind == kind).count()
+            };
+            let n_ends = ["task_completed", "task_failed", "task_skipped", "task_cancelled", "task_reused"];
+            assert_eq!(n_ends.map(count).iter().sum::<usize>(), 1, "{} of {run}: {what}", task.id);
+            if *run == report.id && !task.state.is_terminal() {
+                panic!("{} of {run} has not ended: {what}", task.id);
+            }
+            // A result that was taken over keeps the count of the run that it comes from.
+            let is_own = *run == report.id && count("task_reused") == 0;
+            if is_own && matches!(task.state, TaskState::Completed | TaskState::Failed) {
+                let n_attempts = 1 + count("attempt_failed") + count("attempt_interrupted");
+                assert_eq!(task.attempt as usize, n_attempts, "{} of {run}: {what}", task.id);
+            }
+        }
+    }
+    let interrupted = report.tasks.iter().find(|task| kind(task).as_deref() == Some("interrupted"));
+    match interrupted {
+        Some(once) => assert!(once.id == "once" && n_begun(report.id, "once") <= 1, "{what}"),
+        None => assert_eq!(outcome(&report), expected, "{what}"),
+    }
+}
