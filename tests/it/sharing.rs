@@ -117,7 +117,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test command tells tests by its environment where the server is")]
-fn server() -> ServerSchema {
+pub(crate) fn server() -> ServerSchema {
     let address = std::env::var_os("CLOACINA_TEST_POSTGRES");
     let address = address.expect("`./test -- sharing` starts a PostgreSQL server and runs this with it");
     ServerSchema::create(address.to_str().unwrap()).unwrap()

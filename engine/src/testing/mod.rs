@@ -17,5 +17,5 @@ pub use self::measure::{
 #[cfg(feature = "testing")]
 pub use self::{
     probe::{Probe, ProbeError},
-    server::ServerSchema,
+    server::{ServerSchema, server_processes},
 };

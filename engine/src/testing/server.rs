@@ -1,6 +1,11 @@
 //! A schema of its own on a PostgreSQL server, for tests that need a server and for the crash harness.
 
-use diesel::{Connection as _, PgConnection, connection::SimpleConnection};
+use diesel::{
+    Connection as _, PgConnection, QueryableByName, RunQueryDsl,
+    connection::SimpleConnection,
+    sql_query,
+    sql_types::{Integer, Text},
+};
 
 use super::ProbeError;
 
@@ -39,6 +44,23 @@ impl ServerSchema {
         let mut connection = PgConnection::establish(&self.server)?;
         Ok(connection.batch_execute(&format!("SET search_path = {}; {statements}", self.name))?)
     }
+}
+
+/// The ids of the server's processes that serve connections of that application name.
+///
+/// # Errors
+/// What the server says.
+pub fn server_processes(server: &str, application_name: &str) -> Result<Vec<i32>, ProbeError> {
+    let find = sql_query("SELECT pid FROM pg_stat_activity WHERE application_name = $1 ORDER BY pid");
+    let mut connection = PgConnection::establish(server)?;
+    let rows: Vec<Backend> = find.bind::<Text, _>(application_name).load(&mut connection)?;
+    Ok(rows.into_iter().map(|row| row.pid).collect())
+}
+
+#[derive(QueryableByName)]
+struct Backend {
+    #[diesel(sql_type = Integer)]
+    pid: i32,
 }
 
 impl Drop for ServerSchema {
