@@ -174,10 +174,12 @@ impl Driver {
             }
             Event::Seek { answer } => self.seek(answer),
             Event::Orphaned { epochs } => self.orphaned(&epochs),
-            Event::TakenOver(taken) => self.taken_over(taken),
+            Event::TakenOver { epoch, taken } => self.taken_over(epoch, taken),
             Event::EpochEnded { epoch } => self.epoch_ended(epoch, now),
             Event::EpochBegun { before, begun } => self.epoch_begun(before, begun, now),
-            Event::Loaded { version, runner, ids, runs } => match runs {
+            // Of runs that were taken over from this engine, and perhaps are its own again.
+            Event::Loaded { epoch, .. } if epoch != self.epoch => {}
+            Event::Loaded { version, runner, ids, runs, .. } => match runs {
                 Ok(runs) => self.loaded(&version, runner.as_ref(), runs, now),
                 Err(error) => self.stay_dormant(&ids, error),
             },
@@ -521,14 +523,14 @@ impl Driver {
     /// Reads histories in the background; [`Self::loaded`] goes on with them.
     pub(super) fn read_histories(&self, rows: Vec<RunRow>, version: Arc<Version>, runner: Option<Arc<dyn TaskRunner>>) {
         let events = self.surroundings.events.clone();
-        let ids = rows.iter().map(|row| row.id).collect();
+        let (epoch, ids) = (self.epoch, rows.iter().map(|row| row.id).collect());
         let queued = self.store.read_detached(move |connection| {
             let load = |row: RunRow| Ok(event_list(connection, row.id)?.map(|events| (row, events)));
             let runs: diesel::QueryResult<Vec<_>> = rows.into_iter().map(load).collect();
             let runs = runs.map_err(|error| StoreError::from_diesel("reading histories", error));
             let runs = runs.and_then(|runs| runs.into_iter().collect());
             // Without a driver nobody waits for the histories.
-            events.send(Event::Loaded { version, runner, ids, runs }).ok();
+            events.send(Event::Loaded { epoch, version, runner, ids, runs }).ok();
         });
         if let Err(error) = queued {
             tracing::error!(%error, "histories cannot be read");

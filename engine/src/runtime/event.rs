@@ -38,6 +38,8 @@ pub(crate) enum Event {
     WorkflowAdded(Workflow),
     /// Histories of runs that waited for their code.
     Loaded {
+        /// The epoch under which they were asked for.
+        epoch: Option<i64>,
         version: Arc<Version>,
         /// Absent if the code is not there, and something is to be done without it.
         runner: Option<Arc<dyn TaskRunner>>,
@@ -53,7 +55,7 @@ pub(crate) enum Event {
     /// Epochs of other engines are over.
     Orphaned { epochs: Vec<i64> },
     /// Runs that were taken over.
-    TakenOver(Result<TakenOver, StoreError>),
+    TakenOver { epoch: i64, taken: Result<TakenOver, StoreError> },
     /// Another engine has ended this epoch.
     EpochEnded { epoch: i64 },
     /// There is an epoch in the place of one that has ended.

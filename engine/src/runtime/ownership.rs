@@ -94,7 +94,7 @@ impl Driver {
         };
         let queued = self.store.write_detached("taking over runs", take, move |taken| {
             // Without a driver nobody goes on with them; they are there for the next engine.
-            events.send(Event::TakenOver(taken.and_then(|taken| taken))).ok();
+            events.send(Event::TakenOver { epoch, taken: taken.and_then(|taken| taken) }).ok();
         });
         match queued {
             Ok(()) => self.takeover.is_underway = true,
@@ -103,9 +103,11 @@ impl Driver {
     }
 
     /// Runs are this engine's now.
-    pub(super) fn taken_over(&mut self, taken: Result<TakenOver, StoreError>) {
+    pub(super) fn taken_over(&mut self, epoch: i64, taken: Result<TakenOver, StoreError>) {
         self.takeover.is_underway = false;
         match taken {
+            // They are to be taken over again, from the epoch that was this engine's.
+            Ok(_) if self.epoch != Some(epoch) => self.takeover.is_wanted_again = true,
             Ok(TakenOver { runs, workflows, ended }) => {
                 self.takeover.exhausted = ended.into_iter().collect();
                 if !runs.is_empty() {

@@ -117,7 +117,7 @@ fn replace_again_and_again(options: &Options, started: &Started, said: &mut Ackn
 }
 
 fn progress(kill: u64, options: &Options, said: &Acknowledged) {
-    if kill % 10 == 0 {
+    if kill.is_multiple_of(10) {
         eprintln!("killed {kill} of {} ({} runs acknowledged)", options.kills, said.n_submitted());
     }
 }
