@@ -176,7 +176,7 @@ impl Driver {
                 answer.send(Err(Error::Fenced { id })).ok();
             }
         }
-        self.timers.retain(|timer| *timer == Timer::ShutdownDeadline);
+        self.timers.unset_runs();
         // Their slots are free; whatever they send is discarded, as for one that was given up.
         for (_, underway) in self.underway.drain() {
             underway.stop.ask();

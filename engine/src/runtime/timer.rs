@@ -44,9 +44,16 @@ impl Timers {
         self.due.remove(&(at, timer));
     }
 
-    /// Takes back all others.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Timer) -> bool) {
-        self.due.retain(|(_, timer)| keep(timer));
+    /// Takes back all that are about a run.
+    pub(super) fn unset_runs(&mut self) {
+        self.due.retain(|(_, timer)| match timer {
+            Timer::ShutdownDeadline | Timer::EpochDue { .. } | Timer::Upkeep => true,
+            Timer::AttemptDeadline(_)
+            | Timer::AttemptGrace(_)
+            | Timer::TaskDue { .. }
+            | Timer::RunDue { .. }
+            | Timer::RunLimit { .. } => false,
+        });
     }
 
     /// When the earliest timer is due.
