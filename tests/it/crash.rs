@@ -12,7 +12,7 @@ use crate::sharing::server;
 fn crash(arguments: &[&str]) -> (Value, bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_crash")).args(arguments).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let said = format!("{stdout}\n{stderr}");
+    let said = format!("{stdout}\n{stderr}\n{}", output.status);
     let result = stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
     (result.unwrap_or_else(|| panic!("{said}")), output.status.success(), said)
 }

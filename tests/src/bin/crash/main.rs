@@ -103,8 +103,7 @@ fn replace_again_and_again(options: &Options, started: &Started, said: &mut Ackn
             worker.signal("STOP")?;
         }
         let mut next = started.start("load")?;
-        let old = worker.id();
-        next.hear_until(said, |said, line| said.is_completion_of_another(line, old))?;
+        next.hear_takeover(&worker, said)?;
         if is_server {
             worker.signal("CONT")?;
         }

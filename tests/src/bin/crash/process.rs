@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{Failure, account::Acknowledged, options::Sabotaged};
@@ -91,6 +91,25 @@ impl Process {
                 return Ok(());
             }
         }
+    }
+
+    /// Listens until it has completed a task of a run that the other one submitted. What the other one says meanwhile is
+    /// heard too: only so is it known which runs are its own.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a harness that finds nothing must end, however much is said meanwhile"
+    )]
+    pub(crate) fn hear_takeover(&mut self, other: &Self, said: &mut Acknowledged) -> Result<(), Failure> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            other.lines.try_iter().for_each(|line| said.note(other.id(), &line));
+            let line = self.line(PATIENCE).ok_or("a worker died by itself, or does nothing")?;
+            said.note(self.id(), &line);
+            if said.is_completion_of_another(&line, other.id()) {
+                return Ok(());
+            }
+        }
+        Err("nothing was taken over".into())
     }
 
     /// Listens for a while.
