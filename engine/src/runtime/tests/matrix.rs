@@ -192,7 +192,7 @@ async fn drive(engine: &Engine, script: Script, older: &HashSet<RunId>) -> Resul
         Script::Nothing => run.wait().await,
         Script::HoldPauseResume => {
             if run.state().await? == RunState::Pending {
-                run.start().await?;
+                run.start("tester").await?;
                 // It may be over before it can be paused.
                 unless_illegal(run.pause("tester").await)?;
             }

@@ -31,7 +31,10 @@ pub(crate) async fn work(arguments: &[String]) -> Result<(), Failure> {
     let [database, folder, package, mode, sabotage] = arguments else { return Err("these are no arguments".into()) };
     let folder = Path::new(folder);
     let sabotage = Sabotage { unfenced: sabotage == "fence", unsynced: sabotage == "sync", ..Sabotage::default() };
-    let engine = Engine::builder().database(database).data_dir(folder.join("data")).lease(LEASE).sabotage(sabotage);
+    // Two engines on one file would have one socket.
+    let has_socket = !sabotage.unfenced;
+    let engine = Engine::builder().database(database).data_dir(folder.join("data"));
+    let engine = engine.lease(LEASE).socket(has_socket).sabotage(sabotage);
     let engine = engine.start().await?;
     let mut notices = engine.subscribe();
     let mut telling = JoinSet::new();
