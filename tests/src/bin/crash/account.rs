@@ -1,7 +1,9 @@
 //! The three accounts, held against each other: what was acknowledged, what the ledger says, what the database says.
 //!
-//! - *lost*: a run that ended otherwise than completed, a completion that was acknowledged and of which the ledger knows
-//!   nothing, an acknowledgement for which the disk was not waited.
+//! - *lost*: a run that ended otherwise than completed (but for the rule below), a completion that was acknowledged and of
+//!   which the ledger knows nothing, an acknowledgement for which the disk was not waited.
+//!   A task that was interrupted three times in a row fails, as the engine promises: who is killed soon after each start
+//!   sees that happen. Such a run is not lost; how many there are is said beside the result.
 //! - *reexecuted*: an attempt that was begun twice, or one that was begun though an earlier attempt of its task had been
 //!   acknowledged as completed.
 //! - *stuck*: a run that was acknowledged and that no worker could bring to its end.
@@ -69,7 +71,13 @@ impl Acknowledged {
             self.completed.iter().filter(|(task, (by, _))| !entries.contains(&((*task).clone(), *by))).count();
         let ended = |run: &String| self.ended.get(run);
         let stuck = self.submitted.keys().filter(|run| ended(run).is_none()).count();
-        let n_wrong = self.submitted.keys().filter(|run| ended(run).is_some_and(|state| state != "completed")).count();
+        let n_ended_as =
+            |wanted: &str| self.submitted.keys().filter(|run| ended(run).is_some_and(|state| state == wanted)).count();
+        let n_interrupted = n_ended_as("interrupted");
+        let n_wrong = self.n_submitted() - stuck - n_ended_as("completed") - n_interrupted;
+        if n_interrupted > 0 {
+            eprintln!("{n_interrupted} runs failed because a task of theirs was interrupted three times in a row");
+        }
         let lost = u64::try_from(n_wrong + n_forgotten)? + n_unsynced;
         let acknowledged = self.n_submitted();
         println!(

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use cloacina::{Context, Engine, Error, NoticeKind, RunId, RunState, Sabotage};
+use cloacina::{Context, Engine, Error, NoticeKind, RunId, RunReport, RunState, Sabotage, TaskReport, TaskState};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -23,6 +23,9 @@ const RUNS_AT_ONCE: usize = 64;
 
 /// Runs of the mode `single`.
 pub(crate) const RUNS_IN_A_ROW: u64 = 40;
+
+/// After so many in a row the engine fails a task, so that a package which kills its engine cannot do so for ever.
+const INTERRUPTIONS_MAX: u32 = 3;
 
 /// Short, so that those who are only stopped are taken over from soon. Who was killed is not waited for.
 const LEASE: Duration = Duration::from_millis(1000);
@@ -72,15 +75,24 @@ async fn drain(engine: &Engine) -> Result<(), Failure> {
     }
 }
 
-/// Whoever was killed in the middle of a commit is taken over from a moment later.
-async fn ended(engine: &Engine, run: RunId) -> Result<RunState, Failure> {
+/// The state of a run at its end, or `interrupted` if the rule about interruptions failed it. Whoever was killed in the
+/// middle of a commit is taken over from a moment later.
+async fn ended(engine: &Engine, run: RunId) -> Result<String, Failure> {
     loop {
         match engine.run(run).await?.wait().await {
-            Ok(report) => return Ok(report.state),
+            Ok(report) if is_interrupted(&report) => return Ok("interrupted".to_owned()),
+            Ok(report) => return Ok(report.state.to_string()),
             Err(Error::ShutDown) => tokio::task::yield_now().await,
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Whether every task that failed did so because it was interrupted as often in a row as a task may be.
+fn is_interrupted(report: &RunReport) -> bool {
+    let mut failed = report.tasks.iter().filter(|task| task.state == TaskState::Failed).peekable();
+    let of_kind = |task: &TaskReport| task.error.as_ref().is_some_and(|error| error.kind() == "interrupted");
+    failed.peek().is_some() && failed.all(|task| of_kind(task) && task.attempt >= INTERRUPTIONS_MAX)
 }
 
 async fn single(engine: &Engine, ledger: &str) -> Result<(), Failure> {
