@@ -302,3 +302,43 @@ impl QueryFragment<Pg> for UpdateRuns<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::{connection::SimpleConnection, debug_query, dsl::sql};
+
+    use super::*;
+    use crate::store::{
+        Connection, LEASE_DEFAULT, Options, Store,
+        connection::{self, Access},
+        testing::TestDatabase,
+    };
+
+    /// A plan is kept while tables grow, so one that suits small tables only would be slower with every run.
+    #[test]
+    fn plans_that_are_made_while_tables_are_empty_look_rows_up_by_key() {
+        let database = TestDatabase::postgres();
+        Store::open(Options::new(database.database.clone(), Box::new(|_| {}))).unwrap().close();
+        let opened = connection::open(&database.database, Access::Write { lease: LEASE_DEFAULT });
+        let Connection::Postgres(mut connection) = opened.unwrap() else { panic!("it is a server") };
+        let update = UpdateRuns {
+            ids: Vec::new(),
+            epochs: Vec::new(),
+            states: Vec::new(),
+            started_at: Vec::new(),
+            finished_at: Vec::new(),
+        };
+        let statements = [
+            (debug_query::<Pg, _>(&CheckEpochs { runs: Vec::new() }).to_string(), "bytea[]"),
+            (debug_query::<Pg, _>(&update).to_string(), "bytea[], bigint[], text[], bigint[], bigint[]"),
+        ];
+        for (text, types) in statements {
+            let (statement, _) = text.split_once(" -- binds").unwrap();
+            connection.batch_execute(&format!("DEALLOCATE ALL; PREPARE it ({types}) AS {statement}")).unwrap();
+            let none = types.split(',').map(|_| "'{}'").collect::<Vec<_>>().join(", ");
+            let plan: Vec<String> = sql::<Text>(&format!("EXPLAIN EXECUTE it ({none})")).load(&mut connection).unwrap();
+            let plan = plan.join("\n");
+            assert!(plan.contains("run_pkey") && !plan.contains("Seq Scan"), "{statement}\n{plan}");
+        }
+    }
+}

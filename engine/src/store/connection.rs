@@ -94,11 +94,16 @@ fn open_server(database: &Database, server: &Server, access: Access) -> Result<P
     Ok(connection)
 }
 
+/// Plans are made once, when tables may still be empty, and kept while these grow: reading a table of runs from end to
+/// end for each group would be right then, and very wrong later. The writer looks rows up by key and nothing else.
+const BY_KEY: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+     SET enable_hashjoin = off; SET enable_mergejoin = off;";
+
 /// The statements that make a connection to a server the writer's.
 pub(crate) fn server_settings(lease: Duration) -> String {
     format!(
         "SET client_min_messages = warning; SET synchronous_commit = on; SET lock_timeout = {BUSY_WAIT_MS}; \
-         SET idle_in_transaction_session_timeout = {}; \
+         {BY_KEY} SET idle_in_transaction_session_timeout = {}; \
          SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;",
         lease.as_millis()
     )
