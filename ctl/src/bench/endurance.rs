@@ -43,7 +43,7 @@ pub(super) struct Endurance {
 pub(super) fn measure(
     bench: &mut Bench<'_>,
     backend: Backend,
-    plan: &Plan,
+    plan: &Plan<'_>,
     output: &Output,
 ) -> Result<Endurance, Error> {
     let [finished_runs, runs, block_tasks] = if plan.tiny { [8, 8, 24] } else { [FINISHED_RUNS, RUNS, BLOCK_TASKS] };

@@ -60,6 +60,7 @@ impl Bench<'_> {
     /// Measures the cell once in that database.
     pub(super) fn measure_in(&mut self, cell: &Cell, scratch: &Scratch) -> Result<Sample, Error> {
         self.stop_if_interrupted()?;
+        testing::release_memory();
         let changes = match cell.level {
             Level::Embedded | Level::PackagedInline => return self.measure_engine(cell, scratch),
             Level::Raw { changes } => changes,

@@ -29,14 +29,16 @@ pub(super) const KIB: usize = 1024;
 
 /// How much of everything is measured.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
+    /// Only cells whose names contain that.
+    pub(super) only: &'a str,
     pub(super) quick: bool,
     pub(super) rounds: usize,
     /// As little as possible, for tests.
     pub(super) tiny: bool,
 }
 
-impl Plan {
+impl Plan<'_> {
     /// The cells of one database, in the order in which they are measured.
     pub(super) fn cells(&self, backend: Backend) -> Vec<Cell> {
         let cell = |level, shape, at_once, context_bytes, runs: usize| {
@@ -66,7 +68,7 @@ impl Plan {
         }
         let mut once: Vec<Cell> = Vec::with_capacity(cells.len());
         cells.into_iter().for_each(|cell| {
-            if !once.contains(&cell) {
+            if !once.contains(&cell) && cell.to_string().contains(self.only) {
                 once.push(cell);
             }
         });
@@ -86,6 +88,6 @@ impl Plan {
             let runs = if self.tiny { 1 } else { runs };
             Cell { backend: Backend::Sqlite, level: Level::Embedded, shape, at_once: 1, context_bytes: 0, runs }
         });
-        cells.collect()
+        cells.filter(|cell| cell.to_string().contains(self.only)).collect()
     }
 }

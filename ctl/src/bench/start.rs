@@ -1,13 +1,15 @@
 //! From the arguments to the report: makes what is needed, measures on a thread of its own, and listens for Ctrl-C.
 //!
-//! Ctrl-C ends the measurement at the next chance, which is a second or two away, so that folders, schemas and the
-//! private server are removed. There is no harder way to stop, as that would leave them behind.
+//! Ctrl-C, or a signal to end in another way, ends the measurement at the next chance, which is a second or two away,
+//! so that folders, schemas and the private server are removed. There is no harder way to stop, as that would leave
+//! them behind.
 
 use std::collections::BTreeMap;
 use std::thread;
 
 use cloacina::testing::{Scratch, sqlite_version};
 use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use super::cell::Backend;
@@ -56,16 +58,19 @@ fn wait(ended: oneshot::Receiver<()>, stop: &watch::Sender<bool>, output: &Outpu
     let runtime = Builder::new_current_thread().enable_all().build().map_err(threads)?;
     runtime.block_on(async {
         let mut interrupts = Interrupts::listen()?;
+        let mut terminated = signal(SignalKind::terminate()).map_err(threads)?;
+        let mut hung_up = signal(SignalKind::hangup()).map_err(threads)?;
         tokio::pin!(ended);
         loop {
             tokio::select! {
                 // Without a sender it has ended, too.
                 _ = &mut ended => return Ok(()),
-                () = interrupts.next() => {
-                    stop.send_replace(true);
-                    output.note("stopping: databases and the private server are removed first");
-                }
+                () = interrupts.next() => {}
+                Some(()) = terminated.recv() => {}
+                Some(()) = hung_up.recv() => {}
             }
+            stop.send_replace(true);
+            output.note("stopping: databases and the private server are removed first");
         }
     })
 }
@@ -79,7 +84,12 @@ fn measure(
 ) -> Result<Report, Error> {
     let default = if arguments.tiny { 1 } else { ROUNDS };
     let rounds = arguments.rounds.map_or(default, |rounds| rounds as usize);
-    let plan = Plan { quick: arguments.quick, rounds, tiny: arguments.tiny };
+    let plan = Plan {
+        only: arguments.only.as_deref().unwrap_or_default(),
+        quick: arguments.quick,
+        rounds,
+        tiny: arguments.tiny,
+    };
     let folder = Folder::make(arguments.dir.as_deref())?;
     if folder.is_in_memory {
         let message = format!(
@@ -116,7 +126,7 @@ fn measure(
     let rows = measure_all(&mut bench, &cells, plan.rounds, output)?;
     let growth_rows = measure_all(&mut bench, &plan.growth(), plan.rounds, output)?;
     let mut endurances = BTreeMap::new();
-    if !plan.quick {
+    if !plan.quick && plan.only.is_empty() {
         let measured = Backend::ALL.into_iter().filter(|backend| *backend == Backend::Sqlite || url.is_some());
         for backend in measured {
             endurances.insert(backend.as_str(), endurance::measure(&mut bench, backend, &plan, output)?);

@@ -38,6 +38,9 @@ pub(crate) struct BenchArgs {
     /// An archive of tests/fixtures/noop; by default it is built.
     #[arg(long, value_name = "FILE")]
     pub(crate) package: Option<PathBuf>,
+    /// Only cells whose names contain that, such as `postgres store`; ratios without both their sides are null.
+    #[arg(long, value_name = "TEXT", hide = true)]
+    pub(crate) only: Option<String>,
     /// As little as possible of everything, for tests: the numbers mean nothing.
     #[arg(long, hide = true)]
     pub(crate) tiny: bool,

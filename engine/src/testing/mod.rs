@@ -12,7 +12,7 @@ mod server;
 
 #[cfg(any(test, feature = "measuring"))]
 pub use self::measure::{
-    Load, MeasureError, Measured, Scratch, measure_raw, measure_store, n_transactions, sqlite_version,
+    Load, MeasureError, Measured, Scratch, measure_raw, measure_store, n_transactions, release_memory, sqlite_version,
 };
 #[cfg(feature = "testing")]
 pub use self::{

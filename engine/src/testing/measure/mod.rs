@@ -22,7 +22,7 @@ mod tests;
 pub use self::{
     error::MeasureError,
     load::{Load, Measured},
-    raw::{measure_raw, sqlite_version},
+    raw::{measure_raw, release_memory, sqlite_version},
     scratch::Scratch,
     store::{measure_store, n_transactions},
 };
