@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use cloacina_packager::sign::{Policy, Scope, SignError, Signature, TrustedKey, Voucher};
 use cloacina_packager::{Package, ReadOptions};
@@ -80,7 +79,7 @@ fn judge(
     package: &Package,
     signatures: &[Signature],
 ) -> Result<Vec<Voucher>, Problem> {
-    let judged = policy.judge(archive, package, signatures, Timestamp::from(SystemTime::now()));
+    let judged = policy.judge(archive, package, signatures, Timestamp::now());
     judged.map_err(|untrusted| Problem::new(untrusted.code(), untrusted.to_string(), Vec::new(), untrusted.hints()))
 }
 
