@@ -246,6 +246,24 @@ impl Error {
         }
     }
 
+    /// Whether it says no to what was asked of one run, and says nothing about the engine.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let of_a_run = |code: &str| code.starts_with("RUN") && code != "RUN0003";
+        match self {
+            Error::Socket(cloacina::SocketError::Refused(_)) | Error::Engine(_) => of_a_run(self.code()),
+            _ => false,
+        }
+    }
+
+    /// Whether a living engine was asked that is there no more.
+    pub(crate) fn is_of_an_ending_engine(&self) -> bool {
+        match self {
+            Error::Socket(cloacina::SocketError::Lost { .. }) => true,
+            Error::Socket(error) => ["RUN0003", "STO0013"].contains(&error.code()),
+            _ => false,
+        }
+    }
+
     /// How the command is used, where it was used wrongly.
     pub(crate) fn usage(&self) -> Option<&str> {
         match self {

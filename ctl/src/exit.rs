@@ -16,8 +16,8 @@ pub(crate) const ENGINE: u8 = 4;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
-const NAMED_WRONGLY: [&str; 9] =
-    ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018"];
+const NAMED_WRONGLY: [&str; 10] =
+    ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018", "RUN0019"];
 
 /// The exit code of an error.
 pub(crate) fn code(error: &Error) -> u8 {

@@ -65,6 +65,14 @@ pub enum Error {
         /// Where the task stands.
         state: task::State,
     },
+    /// The task waits for something else than its run.
+    #[error("task {task} cannot run now: {}", waits_for.join(", "))]
+    TaskWaits {
+        /// The task.
+        task: String,
+        /// What it waits for.
+        waits_for: Vec<String>,
+    },
     /// The run has no such task.
     #[error("run {id} has no task {task:?}")]
     UnknownTask {
@@ -167,6 +175,8 @@ pub enum Request {
     Cancel,
     /// Do not wait for a task's next attempt.
     Retry,
+    /// Run one task of it, and nothing else.
+    RunTask,
     /// Run what did not complete again, as a new run.
     Rerun,
     /// Run it again from one task on, as a new run.
@@ -187,6 +197,7 @@ impl Request {
             Self::Resume => "resumed",
             Self::Cancel => "cancelled",
             Self::Retry => "retried",
+            Self::RunTask => "run alone",
             Self::Rerun => "run again",
             Self::Fork => "forked",
             Self::Dismiss => "dismissed",
@@ -204,6 +215,8 @@ impl Request {
             (Self::Dismiss, _) => "only runs that failed can be dismissed",
             (Self::Delete, _) => "cancel it first, or wait for its end",
             (_, state) if state.is_terminal() => "it has ended; run it again or fork it, which makes a new run",
+            (Self::Retry, run::State::Running | run::State::Paused) => "none of its tasks waits for its next attempt",
+            (Self::RunTask, run::State::Running) => "its tasks run by themselves; pause it first to run one alone",
             (_, run::State::Pending) => "start it or cancel it",
             (_, run::State::Paused) => "resume it or cancel it",
             (_, _) => "pause it, cancel it or wait for its end",
@@ -234,6 +247,7 @@ impl Error {
             Self::CodeMissing { .. } => "RUN0015",
             Self::NotDriven { .. } => "RUN0016",
             Self::BuiltIn { .. } => "RUN0017",
+            Self::TaskWaits { .. } => "RUN0019",
             Self::Pruned { .. } => "RUN0018",
             Self::Registry(source) => source.code(),
         }
@@ -273,6 +287,7 @@ impl Error {
                 vec!["register the package, or the workflow that is compiled into the program, first".to_owned()]
             }
             Self::NotDriven { .. } => vec!["ask the engine that drives it".to_owned()],
+            Self::TaskWaits { .. } => vec!["run what it waits for first, or let the whole run go on".to_owned()],
             Self::BuiltIn { .. } => vec!["`nightly` or `nightly_2` would do".to_owned()],
             Self::Pruned { .. } => vec![
                 "submit a new run with the input given anew".to_owned(),

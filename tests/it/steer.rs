@@ -18,7 +18,7 @@ use cloacina_tests::library;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cmd::program;
+use crate::{cmd::program, sharing::server};
 
 /// `held`: a task that ends when there is a file `go`, and two after it. `flaky`: a task that fails until there is a
 /// file `well`, and one after it; the first waits an hour before it tries again.
@@ -67,6 +67,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder with the package and a database.
 struct Place {
     folder: TempDir,
+    database: String,
 }
 
 /// A process whose engine drives the database.
@@ -81,7 +82,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let archive = library::pack(&library::compile(folder.path(), "steered", STEERED));
         fs::write(folder.path().join("steered.cloacina"), archive).unwrap();
-        Self { folder }
+        Self { folder, database: "runs.db".to_owned() }
     }
 
     fn path(&self) -> &Path {
@@ -90,7 +91,11 @@ impl Place {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.current_dir(self.path()).args(arguments).env("CLOACINA__DATABASE__URL", "runs.db").env("USER", "ada");
+        command
+            .current_dir(self.path())
+            .args(arguments)
+            .env("CLOACINA__DATABASE__URL", &self.database)
+            .env("USER", "ada");
         command
     }
 
@@ -104,6 +109,11 @@ impl Place {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {said}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The state of a run and of its tasks, and how many attempts each had.
+    fn states(&self, run: &str) -> String {
+        states(&self.json(&["runs", "show", run]))
     }
 
     /// The code of the error with which a command must fail.
@@ -121,8 +131,12 @@ impl Place {
 
     /// Begins a run of the workflow in another process and waits until it says that.
     fn begin(&self, workflow: &str, line: &str) -> Engine {
-        let arguments = ["run", "steered.cloacina", "--workflow", workflow, "--database", "runs.db"];
-        let mut child = self.command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        self.spawn(&["run", "steered.cloacina", "--workflow", workflow, "--database", "runs.db"], line)
+    }
+
+    /// Starts a command and waits until it says that.
+    fn spawn(&self, arguments: &[&str], line: &str) -> Engine {
+        let mut child = self.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (say, lines) = mpsc::channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).all(|line| say.send(line).is_ok()));
@@ -150,6 +164,17 @@ impl Engine {
         while self.lines.recv_timeout(PATIENCE).is_ok() {}
         self.child.wait().unwrap().code()
     }
+}
+
+/// The state of a run and of its tasks.
+fn states(report: &Value) -> String {
+    let tasks = report["tasks"].as_array().unwrap().iter();
+    let tasks: Vec<&str> = tasks.map(|task| task["state"].as_str().unwrap()).collect();
+    format!("{}: {}", report["state"].as_str().unwrap(), tasks.join(" "))
+}
+
+fn id(report: &Value) -> &str {
+    report["run"].as_str().unwrap()
 }
 
 impl Drop for Engine {
@@ -216,4 +241,176 @@ fn what_a_living_engine_refuses_reads_as_if_there_were_none() {
     }
     place.put("go");
     assert_eq!(engine.end(), Some(0));
+}
+
+#[test]
+fn tasks_of_a_run_are_run_one_by_one() {
+    let place = Place::new();
+    place.json(&["runs", "create", "--name", "steps", "--tasks", "2"]);
+    assert_eq!(states(&place.json(&["runs", "execute", "latest", "--task", "task_2"])), "paused: ready completed");
+    let refused = place.code(&["runs", "execute", "latest", "--task", "task_2"]);
+    assert_eq!(refused, (Some(2), "RUN0013".to_owned()));
+    assert_eq!(place.code(&["runs", "execute", "latest", "--task", "task_3"]).1, "RUN0014");
+    assert_eq!(
+        states(&place.json(&["runs", "execute", "latest", "--task", "task_1"])),
+        "completed: completed completed"
+    );
+    assert_eq!(place.code(&["runs", "execute", "latest", "--task", "task_1"]).1, "RUN0012");
+
+    // The same beside a living engine, on a run whose tasks follow from one another.
+    let engine = place.begin("held", "started wait");
+    let created = place.json(&["runs", "create", "--workflow", "flaky"]);
+    let run = id(&created);
+    assert_eq!(place.code(&["runs", "execute", run, "--task", "shaky"]), (Some(2), "RUN0019".to_owned()));
+    assert_eq!(place.states(run), "pending: pending pending pending", "what is refused changes nothing");
+    place.put("well");
+    assert_eq!(states(&place.json(&["runs", "execute", run, "--task", "first"])), "paused: completed ready pending");
+    assert_eq!(states(&place.json(&["runs", "execute", run, "--task", "shaky"])), "paused: completed completed ready");
+    assert_eq!(states(&place.json(&["runs", "execute", run])), "completed: completed completed completed");
+    place.put("go");
+    assert_eq!(engine.end(), Some(0));
+}
+
+#[test]
+fn a_failed_run_is_run_again_in_every_way_beside_a_living_engine_and_without() {
+    for beside in [true, false] {
+        let place = Place::new();
+        let failed =
+            place.output(&["run", "steered.cloacina", "--workflow", "flaky", "--database", "runs.db", "--quiet"]);
+        assert_eq!(failed.status.code(), Some(1));
+        let listed = place.json(&["runs", "dead-letters"]);
+        let failed = listed["runs"][0]["run"].as_str().unwrap().to_owned();
+        let engine = beside.then(|| place.begin("held", "started wait"));
+        place.put("well");
+        // What is new runs at once where an engine lives, and is run by this command otherwise.
+        let end = |report: &Value| {
+            let verb = if beside { "wait" } else { "execute" };
+            states(&place.json(&["runs", verb, id(report)]))
+        };
+        let reused = |report: &Value| {
+            let events = place.json(&["runs", "events", id(report)]);
+            let events = events["events"].as_array().unwrap().iter();
+            events.filter(|event| event["kind"] == "task_reused").count()
+        };
+        let all_completed = "completed: completed completed completed";
+
+        let again = place.json(&["runs", "rerun", &failed, "--failed", "--actor", "grace"]);
+        assert_eq!((end(&again), reused(&again)), (all_completed.to_owned(), 1));
+        let other = place.json(&["runs", "rerun", &failed, "--failed", "--input", r#"{"source": "b"}"#]);
+        assert_eq!(end(&other), all_completed);
+        assert_eq!(place.json(&["runs", "context", id(&other)])["context"]["source"], "b");
+        let whole = place.json(&["runs", "rerun", &failed, "--input", r#"{"source": "c"}"#]);
+        assert_eq!((end(&whole), reused(&whole)), (all_completed.to_owned(), 0));
+        let forked = place.json(&["runs", "fork", &failed, "--from", "first"]);
+        assert_eq!((end(&forked), reused(&forked)), (all_completed.to_owned(), 0));
+
+        let runs = place.json(&["runs", "list", "--state", "completed", "--workflow", "flaky"]);
+        let by = |run: &str| {
+            let mut runs = runs["runs"].as_array().unwrap().iter();
+            runs.find(|row| row["run"] == run).unwrap()["created_by"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(by(id(&again)), "grace");
+        assert!(by(id(&whole)).starts_with("ada@"));
+        assert_eq!(states(&place.json(&["runs", "dismiss", &failed])), "failed: completed failed skipped");
+        assert!(place.json(&["runs", "dead-letters"])["runs"].as_array().unwrap().is_empty());
+        if let Some(engine) = engine {
+            place.put("go");
+            assert_eq!(engine.end(), Some(0));
+        }
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_its_next_attempt_is_retried_beside_a_living_engine_and_without() {
+    for beside in [true, false] {
+        let place = Place::new();
+        let mut engine = place.begin("patient", "started shaky");
+        // The history is read from its beginning, so this is told whenever it happened.
+        drop(place.spawn(&["runs", "watch", "latest"], "attempt_failed shaky"));
+        let why = place.json(&["runs", "why", "latest"]);
+        assert_eq!(why["waiting"][0]["gates"][0]["gate"], "retry_at");
+        place.put("well");
+        if beside {
+            place.json(&["runs", "retry", "latest", "--task", "shaky"]);
+            assert_eq!(engine.end(), Some(0));
+            assert_eq!(place.states("latest"), "completed: completed");
+            continue;
+        }
+        engine.child.kill().unwrap();
+        engine.child.wait().unwrap();
+        assert!(place.path().join("runs.db.sock").exists(), "what was killed cleans nothing up");
+        assert_eq!(states(&place.json(&["runs", "retry", "latest"])), "running: ready");
+        assert_eq!(place.code(&["runs", "retry", "latest"]), (Some(2), "RUN0012".to_owned()));
+        assert_eq!(states(&place.json(&["runs", "execute", "latest"])), "completed: completed");
+    }
+}
+
+#[test]
+fn several_runs_are_asked_at_once_and_each_answers_for_itself() {
+    for beside in [true, false] {
+        let place = Place::new();
+        let engine = beside.then(|| place.begin("held", "started wait"));
+        let runs: Vec<String> =
+            (0..3).map(|_| id(&place.json(&["runs", "create", "--name", "many"])).to_owned()).collect();
+        let ids = |answers: &Value| -> Vec<String> {
+            let rows = answers["runs"].as_array().unwrap().iter();
+            rows.map(|row| row["run"].as_str().unwrap().to_owned()).collect()
+        };
+
+        let planned = place.json(&["runs", "cancel", "--all", "--workflow", "many", "--dry-run"]);
+        assert_eq!((ids(&planned), &planned["dry_run"]), (runs.clone(), &true.into()));
+        assert_eq!(place.states(&runs[0]), "pending: pending", "nothing was asked");
+        let cancelled = place.json(&["runs", "cancel", &runs[0], &runs[1]]);
+        assert_eq!((&cancelled["done"], &cancelled["refused"]), (&2.into(), &0.into()));
+
+        let some = place.output(&["runs", "cancel", &runs[1], &runs[2], "--output", "json"]);
+        let some_answers: Value = serde_json::from_slice(&some.stdout).unwrap();
+        assert_eq!(some.status.code(), Some(1), "one of them refuses");
+        let results: Vec<&Value> = some_answers["runs"].as_array().unwrap().iter().map(|row| &row["result"]).collect();
+        assert_eq!(results, ["refused", "done"]);
+        assert_eq!(some_answers["runs"][0]["error"]["code"], "RUN0012");
+
+        let again = place.json(&["runs", "rerun", "--state", "cancelled", "--workflow", "many", "--since", "1h"]);
+        assert_eq!((ids(&again), &again["done"]), (runs, &3.into()));
+        let none = place.json(&["runs", "rerun", "--state", "cancelled", "--tenant", "acme"]);
+        assert!(ids(&none).is_empty());
+        assert_eq!(place.code(&["runs", "cancel"]), (Some(2), "CTL0001".to_owned()), "nothing is not everything");
+        if let Some(engine) = engine {
+            place.put("go");
+            assert_eq!(engine.end(), Some(0));
+        }
+    }
+}
+
+#[test]
+fn every_command_works_on_a_server_too() {
+    let schema = server();
+    let place = Place { database: schema.url().to_owned(), ..Place::new() };
+    let created = place.json(&["runs", "create", "--name", "served", "--tasks", "2"]);
+    let run = id(&created);
+    assert_eq!(place.states(run), "pending: pending pending");
+    assert_eq!(place.json(&["runs", "why", run])["waiting"][0]["gates"][0]["gate"], "run_pending");
+    assert_eq!(place.code(&["runs", "pause", run]), (Some(2), "RUN0012".to_owned()));
+    assert_eq!(states(&place.json(&["runs", "execute", run, "--task", "task_1"])), "paused: completed ready");
+    assert_eq!(states(&place.json(&["runs", "resume", run])), "completed: completed completed");
+    assert_eq!(states(&place.json(&["runs", "wait", run])), "completed: completed completed");
+    assert_eq!(states(&place.json(&["runs", "watch", run])), "completed: completed completed");
+    assert!(place.json(&["runs", "context", run])["context"].as_object().unwrap().is_empty());
+    assert!(place.json(&["runs", "events", run])["events"].as_array().unwrap().len() > 4);
+    let started = place.json(&["runs", "create", "--name", "served"]);
+    assert_eq!(states(&place.json(&["runs", "start", id(&started), "--no-wait"])), "running: ready");
+    assert_eq!(states(&place.json(&["runs", "pause", id(&started)])), "paused: ready");
+    assert_eq!(place.json(&["runs", "cancel", "--state", "paused"])["done"], 1);
+    assert_eq!(place.states(id(&started)), "cancelled: cancelled");
+    let again = place.json(&["runs", "rerun", run]);
+    assert_eq!(states(&place.json(&["runs", "execute", id(&again)])), "completed: completed completed");
+    let forked = place.json(&["runs", "fork", run, "--from", "task_2"]);
+    assert_eq!(states(&place.json(&["runs", "execute", id(&forked)])), "completed: completed completed");
+    assert_eq!(place.code(&["runs", "retry", run, "--task", "task_1"]).1, "RUN0012");
+    assert_eq!(place.code(&["runs", "dismiss", run]).1, "RUN0012");
+    assert!(place.json(&["runs", "dead-letters"])["runs"].as_array().unwrap().is_empty());
+    assert_eq!(place.json(&["runs", "list", "--state", "completed"])["runs"].as_array().unwrap().len(), 3);
+    assert_eq!(place.json(&["workflow", "list"])["workflows"].as_array().unwrap().len(), 2);
+    assert_eq!(place.json(&["workflow", "show", "built_in_2::served"])["name"], "public::built_in_2::served");
+    assert_eq!(place.json(&["demo", "--database", schema.url()])["ended"], "completed");
 }

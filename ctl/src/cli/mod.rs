@@ -8,6 +8,7 @@
 
 mod actor;
 mod bench;
+mod chosen;
 mod command;
 mod database;
 mod demo;
@@ -25,6 +26,7 @@ mod workflow;
 pub(crate) use self::{
     actor::ActorArgs,
     bench::BenchArgs,
+    chosen::ChosenArgs,
     command::{ColorWhen, Format, GlobalOptions},
     demo::DemoArgs,
     key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},

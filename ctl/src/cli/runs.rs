@@ -8,9 +8,11 @@ use clap::{Args, Subcommand, builder::TypedValueParser};
 use cloacina::{Level, RunState};
 
 use super::actor::ActorArgs;
+use super::chosen::ChosenArgs;
 use super::database::DatabaseArgs;
 
-const STATES: [&str; 7] = ["pending", "running", "paused", "completed", "partially_completed", "failed", "cancelled"];
+pub(super) const STATES: [&str; 7] =
+    ["pending", "running", "paused", "completed", "partially_completed", "failed", "cancelled"];
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 #[derive(Debug, Subcommand)]
@@ -19,15 +21,15 @@ pub(crate) enum RunsCommand {
     Execute(RunsExecuteArgs),
     Start(RunsStartArgs),
     Resume(RunsResumeArgs),
-    /// Let nothing new of a run start.
+    /// Let nothing new of a run start; of one run, of several, or of all that fit.
     Pause(RunsPlainArgs),
-    /// End a run: what has not run is cancelled.
+    /// End a run: what has not run is cancelled; one run, several, or all that fit.
     Cancel(RunsPlainArgs),
     Retry(RunsRetryArgs),
     Rerun(RunsRerunArgs),
     Fork(RunsForkArgs),
     DeadLetters(RunsDeadLettersArgs),
-    /// Take a failed run off the list of dead letters.
+    /// Take a failed run off the list of dead letters; one run, several, or all that fit.
     Dismiss(RunsPlainArgs),
     List(RunsListArgs),
     #[command(visible_alias = "status")]
@@ -91,10 +93,14 @@ pub(crate) struct RunsCreateArgs {
 #[command(after_help = "\
 Examples:
   cloacina-ctl runs execute latest
-  cloacina-ctl runs execute 0198a4c1 --timeout 60")]
+  cloacina-ctl runs execute 0198a4c1 --timeout 60
+  cloacina-ctl runs execute latest --task collect_data")]
 pub(crate) struct RunsExecuteArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
+    /// Run only that task of a run that waits to be started or is paused; the run is paused then.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
     #[command(flatten)]
     pub(crate) drive: DriveArgs,
 }
@@ -112,15 +118,16 @@ pub(crate) struct RunsStartArgs {
     pub(crate) drive: DriveArgs,
 }
 
-/// Go on with a run that is paused, and run it as `execute` does.
+/// Go on with a run that is paused, and run it as `execute` does; of several, or of all that fit, only note it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cloacina-ctl runs resume latest
-  cloacina-ctl runs resume 0198a4c1 --timeout 60")]
+  cloacina-ctl runs resume 0198a4c1 --timeout 60
+  cloacina-ctl runs resume --all")]
 pub(crate) struct RunsResumeArgs {
     #[command(flatten)]
-    pub(crate) run: RunArg,
+    pub(crate) chosen: ChosenArgs,
     #[command(flatten)]
     pub(crate) drive: DriveArgs,
 }
@@ -143,26 +150,29 @@ pub(crate) struct DriveArgs {
 #[command(after_help = "\
 Examples:
   cloacina-ctl runs pause 0198a4c1
-  cloacina-ctl runs cancel 0198a4c1
-  cloacina-ctl runs dismiss latest")]
+  cloacina-ctl runs cancel 0198a4c1 0198a4d2
+  cloacina-ctl runs pause --all --dry-run
+  cloacina-ctl runs cancel --workflow data_processing --since 24h
+  cloacina-ctl runs dismiss --until 7d")]
 pub(crate) struct RunsPlainArgs {
     #[command(flatten)]
-    pub(crate) run: RunArg,
+    pub(crate) chosen: ChosenArgs,
     #[command(flatten)]
     pub(crate) actor: ActorArgs,
 }
 
-/// Let a task that waits for its next attempt have it now.
+/// Let tasks that wait for their next attempt have it now; of one run, of several, or of all that fit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cloacina-ctl runs retry 0198a4c1 --task collect_data")]
+  cloacina-ctl runs retry 0198a4c1 --task collect_data
+  cloacina-ctl runs retry --workflow data_processing")]
 pub(crate) struct RunsRetryArgs {
     #[command(flatten)]
-    pub(crate) run: RunArg,
-    /// The task.
+    pub(crate) chosen: ChosenArgs,
+    /// The task; without one, every task that waits for its next attempt.
     #[arg(long, value_name = "TASK")]
-    pub(crate) task: String,
+    pub(crate) task: Option<String>,
     #[command(flatten)]
     pub(crate) actor: ActorArgs,
 }
@@ -173,10 +183,11 @@ pub(crate) struct RunsRetryArgs {
 Examples:
   cloacina-ctl runs rerun 0198a4c1
   cloacina-ctl runs rerun 0198a4c1 --failed
+  cloacina-ctl runs rerun --failed --state failed --since 24h --dry-run
   cloacina-ctl runs rerun 0198a4c1 --failed --input '{\"source\": \"b\"}'")]
 pub(crate) struct RunsRerunArgs {
     #[command(flatten)]
-    pub(crate) run: RunArg,
+    pub(crate) chosen: ChosenArgs,
     /// Only what failed, was cancelled or was skipped because of it; the new run takes over the rest.
     #[arg(long)]
     pub(crate) failed: bool,
@@ -416,7 +427,7 @@ pub(crate) struct RunsWatchArgs {
     pub(crate) timeout: Option<u64>,
 }
 
-fn state(name: String) -> RunState {
+pub(super) fn state(name: String) -> RunState {
     RunState::ALL.into_iter().find(|state| state.as_str() == name).unwrap_or(RunState::Pending)
 }
 

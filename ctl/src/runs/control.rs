@@ -3,46 +3,76 @@
 //! The living engine makes them where there is one. Without one none of them runs a task: what begins anew is run by
 //! `runs execute`, or by the next engine on the database.
 
-use cloacina::{Command, RunId, Value};
+use cloacina::{Command, RunId, RunState, Value};
 use serde_json::Map;
 
+use super::bulk::{Bulk, bulk};
 use super::engine::with_engine;
 use super::find::Found;
 use super::view::Shown;
 use crate::actor;
-use crate::cli::{ActorArgs, RunArg, RunsForkArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs};
+use crate::cli::{ActorArgs, ChosenArgs, RunArg, RunsForkArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs};
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
 use crate::run::read_input;
 
-/// Lets nothing new of a run start.
+/// Lets nothing new of runs start.
 pub(crate) fn pause(arguments: &RunsPlainArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Pause { run })
+    let asked = Bulk {
+        verb: "pause",
+        states: &[RunState::Running],
+        not_dismissed: false,
+        command: &|run| Command::Pause { run },
+    };
+    on_runs(&asked, &arguments.chosen, &arguments.actor, output, config)
 }
 
-/// Ends a run.
+/// Ends runs.
 pub(crate) fn cancel(arguments: &RunsPlainArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Cancel { run })
+    let asked = Bulk {
+        verb: "cancel",
+        states: &[RunState::Pending, RunState::Running, RunState::Paused],
+        not_dismissed: false,
+        command: &|run| Command::Cancel { run },
+    };
+    on_runs(&asked, &arguments.chosen, &arguments.actor, output, config)
 }
 
-/// Takes a failed run off the list of dead letters.
+/// Takes failed runs off the list of dead letters.
 pub(crate) fn dismiss(arguments: &RunsPlainArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Dismiss { run })
+    let asked = Bulk {
+        verb: "dismiss",
+        states: &[RunState::Failed],
+        not_dismissed: true,
+        command: &|run| Command::Dismiss { run },
+    };
+    on_runs(&asked, &arguments.chosen, &arguments.actor, output, config)
 }
 
-/// Lets a task that waits for its next attempt have it now.
+/// Lets tasks that wait for their next attempt have it now.
 pub(crate) fn retry(arguments: &RunsRetryArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let task = Some(arguments.task.clone());
-    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Retry { run, task })
+    let asked = Bulk {
+        verb: "retry",
+        states: &[RunState::Running, RunState::Paused],
+        not_dismissed: false,
+        command: &|run| Command::Retry { run, task: arguments.task.clone() },
+    };
+    on_runs(&asked, &arguments.chosen, &arguments.actor, output, config)
 }
 
-/// Runs a run again, in a new one.
+/// Runs runs again, each in a new one.
 pub(crate) fn rerun(arguments: &RunsRerunArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let input = other_input(arguments.input.as_deref())?;
     let failed = arguments.failed;
-    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Rerun { run, failed, input })
+    let asked = Bulk {
+        verb: "rerun",
+        states: &[RunState::Failed],
+        not_dismissed: true,
+        command: &|run| Command::Rerun { run, failed, input: input.clone() },
+    };
+    on_runs(&asked, &arguments.chosen, &arguments.actor, output, config)
 }
 
 /// Runs a run again from one of its tasks, in a new one.
@@ -50,6 +80,23 @@ pub(crate) fn fork(arguments: &RunsForkArgs, output: &Output, config: &Config) -
     let input = other_input(arguments.input.as_deref())?;
     let from = arguments.from.clone();
     on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Fork { run, from, input })
+}
+
+/// Asks something of the one run that is named, or of all that are chosen.
+fn on_runs(
+    asked: &Bulk<'_>,
+    chosen: &ChosenArgs,
+    actor: &ActorArgs,
+    output: &Output,
+    config: &Config,
+) -> Result<u8, Error> {
+    match chosen.one() {
+        Some(run) => {
+            let argument = RunArg { run: run.to_owned(), database: chosen.database.clone() };
+            on_run(&argument, actor, output, config, asked.command)
+        }
+        None => bulk(asked, chosen, &actor::name(actor, config), output, config),
+    }
 }
 
 /// Asks something of a run, and shows the run that it is about then.

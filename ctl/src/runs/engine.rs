@@ -4,11 +4,12 @@
 //! the engine in the foreground ([`drive`]): like any engine it goes on with every unfinished run of the database, and
 //! it ends when the run that it was started for has ended. Beside a living engine both only ask and watch.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use cloacina::{Client, Command, Engine, Level, RunId, RunReport};
 
-use super::follow::follow;
+use super::follow::{Follow, follow, in_time};
 use crate::database::Database;
 use crate::error::Error;
 use crate::output::Output;
@@ -75,6 +76,9 @@ pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(Ru
     })
 }
 
+/// How long other tasks may finish when the one that was to run has ended, as in `run`.
+const TASK_GRACE: Duration = Duration::from_secs(10);
+
 /// What is to be done with a run until it has ended.
 pub(crate) struct Drive<'a> {
     pub(crate) database: &'a Database,
@@ -91,10 +95,10 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
     let Drive { database, id, command, actor, timeout } = job;
     let runtime = runtime()?;
     let report = runtime.block_on(async {
-        if let Some(mut client) = Client::connect(&database.url).await? {
-            client.perform(command, actor).await?;
+        if let Some(client) = Client::connect(&database.url).await? {
             let resume = format!("cloacina-ctl runs watch {id}{}", database.option());
-            return follow(client, id, timeout, resume, output).await;
+            let job = Follow { id, task: None, begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
+            return follow(client, job, output).await;
         }
         let engine = start(database, false).await?;
         let resume = format!("cloacina-ctl runs execute {id}{}", database.option());
@@ -107,6 +111,50 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
     // Tasks that do not heed their cancellation keep threads; the process does not wait for them.
     runtime.shutdown_background();
     report
+}
+
+/// Has one task run, and watches it until it has ended: beside the living engine, or as its engine.
+pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<RunReport, Error> {
+    let Drive { database, id, command, actor, timeout } = job;
+    let runtime = runtime()?;
+    let resume = format!("cloacina-ctl runs execute {id} --task {task}{}", database.option());
+    let report = runtime.block_on(async {
+        if let Some(client) = Client::connect(&database.url).await? {
+            let job =
+                Follow { id, task: Some(task), begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
+            return follow(client, job, output).await;
+        }
+        let engine = start(database, false).await?;
+        let ran = in_time(run_task(&engine, id, task, command, actor), id, timeout, resume).await;
+        let stopped = engine.shutdown_within(TASK_GRACE).await;
+        let report = ran?;
+        stopped?;
+        Ok(report)
+    });
+    runtime.shutdown_background();
+    report
+}
+
+/// Runs one task with an engine of this process.
+async fn run_task(engine: &Engine, id: RunId, task: &str, command: Command, actor: &str) -> Result<RunReport, Error> {
+    let mut notices = engine.subscribe();
+    engine.perform(command, actor).await?;
+    let handle = engine.run(id).await?;
+    loop {
+        let report = handle.report().await?;
+        if is_over(&report, task) {
+            return Ok(report);
+        }
+        // Whatever is told is a reason to look again; when nothing is told any more, the engine has stopped.
+        if notices.next().await.is_none() {
+            return Ok(handle.report().await?);
+        }
+    }
+}
+
+/// Whether the task has ended, or never will.
+pub(super) fn is_over(report: &RunReport, task: &str) -> bool {
+    report.state.is_terminal() || report.task(task).is_none_or(|task| task.state.is_terminal())
 }
 
 async fn start(database: &Database, idle: bool) -> Result<Engine, Error> {

@@ -3,9 +3,10 @@
 //! The three differ in what they ask for: `start` and `resume` refuse a run that does not wait for them, `execute` takes
 //! a run as it is.
 
-use cloacina::{Command, RunId};
+use cloacina::{Command, RunId, RunState, TaskState};
 
-use super::engine::{Drive, drive, with_engine};
+use super::bulk::{Bulk, bulk};
+use super::engine::{Drive, drive, drive_task, with_engine};
 use super::find::Found;
 use super::view::{Shown, exit_code};
 use crate::actor;
@@ -17,7 +18,10 @@ use crate::output::Output;
 
 /// Runs a run.
 pub(crate) fn execute(arguments: &RunsExecuteArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    run(&arguments.run, &arguments.drive, output, config, |run| Command::Execute { run })
+    match &arguments.task {
+        Some(task) => one_task(&arguments.run, task, &arguments.drive, output, config),
+        None => run(&arguments.run, &arguments.drive, output, config, |run| Command::Execute { run }),
+    }
 }
 
 /// Lets a run begin, and runs it.
@@ -27,7 +31,44 @@ pub(crate) fn start(arguments: &RunsStartArgs, output: &Output, config: &Config)
 
 /// Goes on with a paused run, and runs it.
 pub(crate) fn resume(arguments: &RunsResumeArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    run(&arguments.run, &arguments.drive, output, config, |run| Command::Resume { run })
+    let Some(one) = arguments.chosen.one() else {
+        let asked = Bulk {
+            verb: "resume",
+            states: &[RunState::Paused],
+            not_dismissed: false,
+            command: &|run| Command::Resume { run },
+        };
+        return bulk(&asked, &arguments.chosen, &actor::name(&arguments.drive.actor, config), output, config);
+    };
+    let argument = RunArg { run: one.to_owned(), database: arguments.chosen.database.clone() };
+    run(&argument, &arguments.drive, output, config, |run| Command::Resume { run })
+}
+
+/// Runs one task of a run.
+fn one_task(
+    argument: &RunArg,
+    task: &str,
+    arguments: &DriveArgs,
+    output: &Output,
+    config: &Config,
+) -> Result<u8, Error> {
+    let Found { database, records, id } = Found::open(argument, config)?;
+    drop(records);
+    let by = actor::name(&arguments.actor, config);
+    let command = Command::RunTask { run: id, task: task.to_owned() };
+    let report = if arguments.no_wait {
+        with_engine(&database, async |engine| engine.perform(command, &by).await)?
+    } else {
+        let job = Drive { database: &database, id, command, actor: &by, timeout: arguments.timeout };
+        drive_task(job, task, output)?
+    };
+    let shown = Shown::new(&report);
+    output.answer(&shown, |paint| shown.text(paint))?;
+    if !report.state.is_terminal() {
+        output.note(&format!("the rest waits: cloacina-ctl runs execute {id}{}", database.option()));
+    }
+    let completed = report.task(task).is_some_and(|task| task.state == TaskState::Completed);
+    Ok(if completed || arguments.no_wait { exit::SUCCESS } else { exit::FAILED })
 }
 
 fn run(

@@ -1,8 +1,9 @@
 //! A run that the living engine drives, until it has ended: what happens is pushed through the socket.
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use cloacina::{Client, Followed, RunEvent, RunId, RunReport};
+use cloacina::{Client, Command, Followed, RunEvent, RunId, RunReport};
 
 use super::engine::runtime;
 use crate::database::Database;
@@ -10,47 +11,99 @@ use crate::error::Error;
 use crate::output::Output;
 use crate::run::Interrupts;
 
-/// Shows what happens to the run and returns how it ended. `resume` is the command that goes on with that.
-pub(super) async fn follow(
+/// The events with which a task has ended.
+const TASK_ENDS: [&str; 4] = ["task_completed", "task_failed", "task_skipped", "task_cancelled"];
+
+/// What is followed, and until when.
+pub(super) struct Follow<'a> {
+    pub(super) id: RunId,
+    /// Only until this task has ended.
+    pub(super) task: Option<&'a str>,
+    /// What is asked once the run is being followed, on behalf of whom: an engine that lives for this run alone may be gone
+    /// right after it.
+    pub(super) begin: Option<(Command, &'a str)>,
+    /// How many seconds it may take.
+    pub(super) timeout: Option<u64>,
+    /// The command that goes on with it.
+    pub(super) resume: String,
+    /// How many events were shown.
+    pub(super) n_shown: &'a Cell<usize>,
+}
+
+/// Shows what happens to the run and returns how it ended.
+pub(super) async fn follow(client: Client, job: Follow<'_>, output: &Output) -> Result<RunReport, Error> {
+    let Follow { id, task, begin, timeout, resume, n_shown } = job;
+    let show = |event: &RunEvent| {
+        output.note(&line(event, output));
+        n_shown.set(n_shown.get() + 1);
+    };
+    in_time(follow_to_the_end(client, (id, task), begin, &show), id, timeout, resume).await
+}
+
+async fn follow_to_the_end(
     mut client: Client,
+    (id, task): (RunId, Option<&str>),
+    mut begin: Option<(Command, &str)>,
+    show: &dyn Fn(&RunEvent),
+) -> Result<RunReport, Error> {
+    client.follow(id).await?;
+    loop {
+        let followed = client.next().await?;
+        // Whatever is told first says that the engine tells of the run's end, too.
+        let asked = match begin.take() {
+            Some((command, actor)) => Some(client.again().await?.perform(command, actor).await?),
+            None => None,
+        };
+        match (followed, asked) {
+            (Followed::Ended(_), Some(report)) => return Ok(report),
+            (Followed::Ended(report), None) => return Ok(*report),
+            (Followed::Event(event), _) => {
+                show(&event);
+                if task.is_some() && event.task.as_deref() == task && TASK_ENDS.contains(&event.kind) {
+                    // This connection is taken up by what follows.
+                    return Ok(client.again().await?.perform(Command::Report { run: id }, "").await?);
+                }
+            }
+        }
+    }
+}
+
+/// Waits for that unless it takes too long or somebody interrupts; `resume` is the command that goes on with it.
+pub(super) async fn in_time(
+    ended: impl Future<Output = Result<RunReport, Error>>,
     id: RunId,
     timeout_seconds: Option<u64>,
     resume: String,
-    output: &Output,
 ) -> Result<RunReport, Error> {
     let mut interrupts = Interrupts::listen()?;
-    let ended = async {
-        client.follow(id).await?;
-        loop {
-            match client.next().await? {
-                Followed::Event(event) => output.note(&line(&event, output)),
-                Followed::Ended(report) => return Ok(*report),
-            }
-        }
-    };
-    let limit = timeout_seconds.map(Duration::from_secs);
     tokio::pin!(ended);
     tokio::select! {
         report = &mut ended => report,
         () = interrupts.next() => Err(Error::Interrupted { run: id.to_string(), resume: Some(resume) }),
-        () = over(limit) => {
+        () = over(timeout_seconds.map(Duration::from_secs)) => {
             let seconds = timeout_seconds.unwrap_or_default();
             Err(Error::TimedOut { run: id.to_string(), seconds, resume: Some(resume) })
         }
     }
 }
 
-/// Follows the run through the socket of the living engine; none if no engine lives.
+/// Follows the run through the socket of the living engine; none if no engine lives, or if it ends before the run.
 pub(super) fn beside(
     database: &Database,
     id: RunId,
-    timeout_seconds: Option<u64>,
-    resume: String,
+    (timeout, resume): (Option<u64>, String),
+    n_shown: &Cell<usize>,
     output: &Output,
 ) -> Result<Option<RunReport>, Error> {
     runtime()?.block_on(async {
         match Client::connect(&database.url).await? {
-            Some(client) => follow(client, id, timeout_seconds, resume, output).await.map(Some),
+            Some(client) => {
+                let job = Follow { id, task: None, begin: None, timeout, resume, n_shown };
+                match follow(client, job, output).await {
+                    Err(error) if error.is_of_an_ending_engine() => Ok(None),
+                    followed => followed.map(Some),
+                }
+            }
             None => Ok(None),
         }
     })

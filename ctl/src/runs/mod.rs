@@ -6,6 +6,7 @@
 //! What only looks asks [`cloacina::Records`], which works beside a living engine and without one. What changes a run
 //! asks the living engine through its socket, or is the database's engine for a moment (`engine`).
 
+mod bulk;
 mod context;
 mod control;
 mod create;

@@ -1,5 +1,7 @@
 //! `runs watch`: what happens to a run, as it happens.
 
+use std::cell::Cell;
+
 use cloacina::{Records, RunId};
 
 use super::find::Found;
@@ -15,12 +17,13 @@ use crate::output::Output;
 pub(crate) fn watch(arguments: &RunsWatchArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
     let resume = format!("cloacina-ctl runs watch {id}{}", database.option());
-    if let Some(report) = beside(&database, id, arguments.timeout, resume.clone(), output)? {
+    let n_shown = Cell::new(0);
+    if let Some(report) = beside(&database, id, (arguments.timeout, resume.clone()), &n_shown, output)? {
         let shown = Shown::new(&report);
         output.answer(&shown, |paint| shown.text(paint))?;
         return Ok(exit_code(report.state));
     }
-    let mut shown = 0;
+    let mut shown = n_shown.get();
     let look = |records: &mut Records| show_new(records, id, &mut shown, output);
     let report = until_ended(&mut records, id, arguments.timeout, resume, output, look)?;
     let shown = Shown::new(&report);

@@ -1,4 +1,5 @@
-//! What people ask of a run: start it later, pause, resume, cancel, do not wait for a retry; and the end of its time.
+//! What people ask of a run: start it later, pause, resume, cancel, do not wait for a retry, run one task of it; and
+//! the end of its time.
 //!
 //! Cancelling is a request: what does not run yet is cancelled at once, what runs is asked to stop and may finish. The
 //! run has ended when all of it has. Nothing here moves what has ended: a finished run is run again as a new one.
@@ -25,6 +26,9 @@ impl Run {
         self.check_not_closing()?;
         self.state = state;
         self.paused_by = Some(by.clone());
+        for task in &mut self.tasks {
+            task.is_released = false;
+        }
         decision.transitions.push(Transition::RunPaused { by });
         Ok(())
     }
@@ -60,6 +64,56 @@ impl Run {
         task::next(self.task(task)?.state, task::Event::Due)?;
         decision.transitions.push(Transition::RetryRequested { task, by });
         self.due(task, decision)
+    }
+
+    /// Lets one task of a run go on that otherwise stays where it is. A run that waits to be started has been started and
+    /// is paused after that.
+    pub(super) fn release(
+        &mut self,
+        task: u32,
+        by: Actor,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) -> Result<(), Refused> {
+        if self.state == run::State::Pending {
+            self.check_not_closing()?;
+            self.task(task)?;
+            if !self.plan.graph.parents(task).is_empty() {
+                return Err(Refused::Waits);
+            }
+            self.start(Some(by.clone()), now, decision)?;
+            if !self.state.is_terminal() {
+                self.pause(by.clone(), decision)?;
+            }
+            // Its rule may have kept it from running, which is an end too.
+            if self.tasks[task as usize].state != task::State::Ready {
+                return Ok(());
+            }
+        } else {
+            // A run that goes on by itself has no need for it, and one that has ended cannot.
+            run::next(self.state, run::Event::Resumed)?;
+            self.check_not_closing()?;
+            match self.task(task)?.state {
+                task::State::Ready => {}
+                task::State::Pending | task::State::Waiting => return Err(Refused::Waits),
+                from @ (task::State::Running
+                | task::State::Completed
+                | task::State::Failed
+                | task::State::Skipped
+                | task::State::Cancelled) => {
+                    return Err(task::IllegalTransition { from, to: task::State::Running }.into());
+                }
+            }
+        }
+        decision.transitions.push(Transition::TaskReleased { task, by });
+        self.let_go(task, decision)
+    }
+
+    pub(super) fn let_go(&mut self, task: u32, decision: &mut Decision) -> Result<(), Refused> {
+        self.task(task)?;
+        self.tasks[task as usize].is_released = true;
+        decision.effects.push(Effect::Offer { task });
+        Ok(())
     }
 
     fn check_not_closing(&self) -> Result<(), Refused> {

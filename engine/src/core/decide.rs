@@ -73,6 +73,8 @@ pub(crate) struct Task {
     pub(crate) fail_reason: Option<FailReason>,
     /// Whether its callback is still to be called.
     pub(crate) callback_open: bool,
+    /// Whether it may run although the run is paused.
+    pub(crate) is_released: bool,
     upstream: Upstream,
 }
 
@@ -126,6 +128,11 @@ pub(crate) enum Event {
         task: u32,
         by: Actor,
     },
+    /// Run that task, and nothing else of a run that waits to be started or is paused.
+    Release {
+        task: u32,
+        by: Actor,
+    },
 }
 
 /// How an attempt ended, as far as decisions go.
@@ -153,6 +160,9 @@ pub(crate) enum Past {
     },
     TimedOut,
     RetryRequested {
+        task: u32,
+    },
+    Released {
         task: u32,
     },
     AttemptStarted {
@@ -205,6 +215,8 @@ pub(crate) enum Refused {
     NoSuchTask { task: u32 },
     #[error("the task waits at a gate")]
     Gated,
+    #[error("the task waits for something else than its run")]
+    Waits,
     #[error("the run is being ended")]
     Closing,
     #[error("the task has no open callback")]
@@ -230,6 +242,7 @@ pub(crate) fn decide(run: &mut Run, event: Event, now: Timestamp) -> Result<Deci
         Event::Resume { by } => run.resume(by, &mut decision)?,
         Event::Cancel { by } => run.cancel(by, now, &mut decision)?,
         Event::RetryNow { task, by } => run.retry_now(task, by, &mut decision)?,
+        Event::Release { task, by } => run.release(task, by, now, &mut decision)?,
     }
     Ok(decision)
 }
@@ -255,6 +268,7 @@ pub(crate) fn replay(run: &mut Run, past: Past, at: Timestamp) -> Result<(), Ref
             Ok(())
         }
         Past::RetryRequested { task } => run.due(task, decision),
+        Past::Released { task } => run.let_go(task, decision),
         Past::AttemptStarted { task } => run.begin(task, at, decision),
         Past::AttemptInterrupted { task } => run.interrupt(task, at, decision),
         Past::Ended { task, attempt, started_at, end } => {
@@ -347,6 +361,7 @@ impl Run {
             skip_reason: None,
             fail_reason: None,
             callback_open: false,
+            is_released: false,
             upstream: Upstream {
                 open: u32::try_from(plan.graph.parents(task).len()).unwrap_or(u32::MAX),
                 unsuccessful: None,

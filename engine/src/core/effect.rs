@@ -49,6 +49,11 @@ pub(crate) enum Transition {
     RunResumed {
         by: Actor,
     },
+    /// The run does not go on, but that task may.
+    TaskReleased {
+        task: u32,
+        by: Actor,
+    },
     /// From here on nothing new starts; the run ends when what runs has ended.
     RunCancelRequested {
         by: Actor,

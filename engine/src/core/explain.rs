@@ -44,6 +44,7 @@ pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
             Some(until) => Gate::RunDelayed { until },
             None => Gate::RunPending,
         }),
+        run::State::Paused if entry.is_released => {}
         run::State::Paused => gates.push(Gate::RunPaused { by: run.paused_by.clone() }),
         run::State::Running if run.closing.is_some() => gates.push(Gate::RunClosing),
         run::State::Running

@@ -336,6 +336,7 @@ impl<'a> Live<'a> {
                 }
                 Transition::RunPaused { by } => self.history.push(Past::Paused { by }),
                 Transition::RunResumed { by } => self.history.push(Past::Resumed { by }),
+                Transition::TaskReleased { task, .. } => self.history.push(Past::Released { task }),
                 Transition::RunCancelRequested { by } => self.history.push(Past::CancelRequested { by }),
                 Transition::RunTimedOut => self.history.push(Past::TimedOut),
                 Transition::RetryRequested { task, .. } => self.history.push(Past::RetryRequested { task }),
@@ -513,7 +514,7 @@ proptest! {
     #[test]
     fn whatever_people_ask_runs_end_and_replays_agree(
         scripts in scripts(),
-        choices in prop::collection::vec((any::<usize>(), 0..12_u8), 40..=40),
+        choices in prop::collection::vec((any::<usize>(), 0..13_u8), 40..=40),
         crash in any::<bool>(),
     ) {
         let plan = plan_of(&scripts);
@@ -528,6 +529,7 @@ proptest! {
                 3 => Event::Cancel { by },
                 4 => Event::TimeOut,
                 5 => Event::RetryNow { task: u32::try_from(choice % scripts.len()).unwrap(), by },
+                6 => Event::Release { task: u32::try_from(choice % scripts.len()).unwrap(), by },
                 _ => {
                     live.step(choice);
                     continue;

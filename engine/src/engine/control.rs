@@ -76,6 +76,16 @@ impl RunHandle {
         self.ask(Request::Cancel, Action::Cancel, by).await
     }
 
+    /// Runs one task of a run that waits to be started or is paused; everything else of it stays as it is, and the run is
+    /// paused after that. The task's retries count to it.
+    ///
+    /// # Errors
+    /// [`Error::TaskWaits`] if the task waits for something else than its run, [`Error::IllegalForTask`],
+    /// [`Error::UnknownTask`], [`Error::Illegal`].
+    pub async fn run_task(&self, task: &str, by: &str) -> Result<(), Error> {
+        self.ask(Request::RunTask, Action::Release { task: task.to_owned() }, by).await
+    }
+
     /// Lets a task that waits for its next attempt have it now.
     ///
     /// # Errors
@@ -88,12 +98,15 @@ impl RunHandle {
     /// Lets every task that waits for its next attempt have it now.
     ///
     /// # Errors
-    /// As [`Self::retry`].
+    /// [`Error::Illegal`] if none waits; otherwise as [`Self::retry`].
     pub async fn retry_all(&self, by: &str) -> Result<(), Error> {
-        for waiting in self.why().await? {
-            if waiting.state == task::State::Waiting {
-                self.retry(&waiting.task, by).await?;
-            }
+        let report = self.report().await?;
+        let waiting: Vec<_> = report.tasks.iter().filter(|task| task.state == task::State::Waiting).collect();
+        if waiting.is_empty() {
+            return Err(self.illegal(Request::Retry, report.state));
+        }
+        for task in waiting {
+            self.retry(&task.id, by).await?;
         }
         Ok(())
     }

@@ -136,6 +136,12 @@ impl RunHandle {
         }
     }
 
+    /// The same handle, which hears of the run's end even if the engine stops right after it.
+    pub(crate) async fn watched(self) -> Result<Self, Error> {
+        let phase = self.phase().await?;
+        Ok(Self { phase, ..self })
+    }
+
     /// The history without what came before that sequence; read row by row of the workflow's names, not rebuilt.
     pub(crate) async fn events_from(&self, first: i64) -> Result<Vec<RunEvent>, Error> {
         let (id, shared) = (self.id, alive(&self.shared)?);

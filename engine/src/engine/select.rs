@@ -101,7 +101,9 @@ impl RunHandle {
             Request::Dismiss => self.dismiss(by).await,
             Request::Retry => self.retry_all(by).await,
             Request::Delete => self.delete().await,
-            Request::Fork | Request::ShowContext => Err(Error::UnknownTask { id: self.id(), task: String::new() }),
+            Request::Fork | Request::RunTask | Request::ShowContext => {
+                Err(Error::UnknownTask { id: self.id(), task: String::new() })
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use cloacina_workflow::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
+    active::RunRecord,
     driver::{Answer, Driver, Stopping},
     event::Action,
     timer::Timer,
@@ -16,10 +17,33 @@ use crate::{
     core::{
         decide::{self, Refused, decide},
         effect::Actor,
+        explain,
     },
     error::Request,
     id::RunId,
 };
+
+/// The number of the task of that id.
+fn number(record: &RunRecord, task: &str) -> Result<u32, Error> {
+    let mut tasks = record.version.plan.tasks.iter().zip(0..);
+    let found = tasks.find(|(declared, _)| *declared.id == *task).map(|(_, number)| number);
+    found.ok_or_else(|| Error::UnknownTask { id: record.id, task: task.to_owned() })
+}
+
+/// What a task waits for besides its run, for people.
+fn waits_for(record: &RunRecord, task: &str) -> Vec<String> {
+    let gates = number(record, task).map(|task| explain::gates(&record.run, task)).unwrap_or_default();
+    let texts = gates.into_iter().filter_map(|gate| match gate {
+        explain::Gate::Dependency { task, state } => Some(format!("{} is {state}", record.version.plan.task(task).id)),
+        explain::Gate::RetryAt { at } => Some(format!("its next attempt comes at {at}")),
+        explain::Gate::RunPending
+        | explain::Gate::RunDelayed { .. }
+        | explain::Gate::RunPaused { .. }
+        | explain::Gate::RunClosing
+        | explain::Gate::Rule { .. } => None,
+    });
+    texts.collect()
+}
 
 impl Driver {
     /// Does what somebody asks of a run that this engine drives, and answers when it is durable.
@@ -65,19 +89,26 @@ impl Driver {
             Action::Resume => (Request::Resume, decide::Event::Resume { by: by.clone() }),
             Action::Cancel => (Request::Cancel, decide::Event::Cancel { by: by.clone() }),
             Action::RetryNow { task } => {
-                let tasks = active.record.version.plan.tasks.iter().zip(0..);
-                let number = tasks.into_iter().find(|(declared, _)| *declared.id == **task).map(|(_, number)| number);
-                let number = number.ok_or_else(|| Error::UnknownTask { id, task: task.clone() })?;
-                (Request::Retry, decide::Event::RetryNow { task: number, by: by.clone() })
+                let task = number(&active.record, task)?;
+                (Request::Retry, decide::Event::RetryNow { task, by: by.clone() })
+            }
+            Action::Release { task } => {
+                let task = number(&active.record, task)?;
+                (Request::RunTask, decide::Event::Release { task, by: by.clone() })
             }
         };
-        let run = &mut active.record.run;
-        decide(run, event, now).map_err(|refused| match refused {
-            Refused::Task(refused) => match action {
-                Action::RetryNow { task } => Error::IllegalForTask { task: task.clone(), request, state: refused.from },
-                _ => Error::Illegal { id, request, state: run.state(), is_ending: false },
-            },
-            refused => Error::Illegal { id, request, state: run.state(), is_ending: refused == Refused::Closing },
+        let decided = decide(&mut active.record.run, event, now);
+        let record = &active.record;
+        decided.map_err(|refused| match (refused, action) {
+            (Refused::Task(refused), Action::RetryNow { task } | Action::Release { task }) => {
+                Error::IllegalForTask { task: task.clone(), request, state: refused.from }
+            }
+            (Refused::Waits, Action::Release { task }) => {
+                Error::TaskWaits { task: task.clone(), waits_for: waits_for(record, task) }
+            }
+            (refused, _) => {
+                Error::Illegal { id, request, state: record.run.state(), is_ending: refused == Refused::Closing }
+            }
         })
     }
 

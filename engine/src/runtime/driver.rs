@@ -455,6 +455,7 @@ impl Driver {
                 Transition::AttemptStarted { .. }
                 | Transition::RunDelayed { .. }
                 | Transition::RetryRequested { .. }
+                | Transition::TaskReleased { .. }
                 // Told where its error is known.
                 | Transition::CallbackEnded { .. } => continue,
                 Transition::AttemptInterrupted { task, attempt } => (Some((*task, *attempt)), NoticeKind::Interrupted),

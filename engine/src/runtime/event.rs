@@ -92,6 +92,10 @@ pub(crate) enum Action {
     RetryNow {
         task: String,
     },
+    /// Run that task, and nothing else of a run that waits to be started or is paused.
+    Release {
+        task: String,
+    },
 }
 
 /// When a new run begins.

@@ -7,6 +7,7 @@
 //! | `run_delayed` | `{"until": "time"}` |
 //! | `run_derived` | `{"from": "run", "how": "rerun", "task": "id or null", "by": "who"}` |
 //! | `run_paused`, `run_resumed`, `run_cancel_requested`, `retry_requested` | `{"by": "who"}` |
+//! | `run_resumed` with a task | the run stays paused, and that task alone goes on |
 //! | `run_finished` | `{"state": "completed"}` |
 //! | `task_completed` | `{"set": {}, "unset": []}`, absent if both are empty |
 //! | `task_reused` | as `task_completed`; the task completed in the run from which this one was derived |
@@ -161,6 +162,8 @@ fn described(plan: &Plan, transition: &Transition) -> (Kind, Option<About>, Opti
         Transition::RunDelayed { until } => (Kind::RunDelayed, None, Some(json!({ "until": until.unix_micros() }))),
         Transition::RunStarted { by: who } => (Kind::RunStarted, None, who.as_ref().and_then(by)),
         Transition::RunPaused { by: who } => (Kind::RunPaused, None, by(who)),
+        // The run goes on for that task.
+        Transition::TaskReleased { task, by: who } => (Kind::RunResumed, Some((*task, None)), by(who)),
         Transition::RunResumed { by: who } => (Kind::RunResumed, None, by(who)),
         Transition::RunCancelRequested { by: who } => (Kind::RunCancelRequested, None, by(who)),
         Transition::RunTimedOut => (Kind::RunTimedOut, None, None),
@@ -283,6 +286,7 @@ fn past(row: EventRow, errors: &mut BTreeMap<u32, Arc<TaskError>>) -> Result<Opt
         }
         Kind::RunStarted => Past::Started,
         Kind::RunPaused => Past::Paused { by: by(payload) },
+        Kind::RunResumed if task.is_some() => Past::Released { task: number_of()? },
         Kind::RunResumed => Past::Resumed { by: by(payload) },
         Kind::RunCancelRequested => Past::CancelRequested { by: by(payload) },
         Kind::RunTimedOut => Past::TimedOut,

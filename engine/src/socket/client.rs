@@ -62,6 +62,16 @@ impl Client {
         Self { stream, pid: 0, path }.greet().await.map(Some)
     }
 
+    /// Another connection to the same engine, as this one is taken up while a run is followed.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn again(&self) -> Result<Self, Error> {
+        let stream = UnixStream::connect(&self.path).await;
+        let stream = stream.map_err(|source| Error::Unreachable { path: self.path.clone(), source })?;
+        Self { stream, pid: 0, path: self.path.clone() }.greet().await
+    }
+
     /// The engine's process.
     #[must_use]
     pub fn pid(&self) -> u32 {

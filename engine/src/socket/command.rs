@@ -46,6 +46,14 @@ pub enum Command {
         #[serde(with = "wire::run_id")]
         run: RunId,
     },
+    /// Run one task of it, and nothing else.
+    RunTask {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+        /// The task.
+        task: String,
+    },
     /// Let nothing new start.
     Pause {
         /// The run.

@@ -105,7 +105,8 @@ async fn follow(
 ) -> Result<(), Problem> {
     let begun = async {
         let engine = Engine { shared: alive(shared)? };
-        Ok((engine.subscribe(), engine.run(run).await?, engine.database().to_owned()))
+        let (notices, database) = (engine.subscribe(), engine.database().to_owned());
+        Ok((notices, engine.run(run).await?.watched().await?, database))
     };
     let (mut notices, handle, database) = match begun.await {
         Ok(begun) => begun,

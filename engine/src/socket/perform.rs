@@ -51,6 +51,11 @@ impl Engine {
                 }
                 handle
             }
+            Command::RunTask { run, task } => {
+                let handle = self.run(run).await?;
+                handle.run_task(&task, by).await?;
+                handle
+            }
             Command::Pause { run } => {
                 let handle = self.run(run).await?;
                 handle.pause(by).await?;

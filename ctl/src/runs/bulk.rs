@@ -1,0 +1,194 @@
+//! The same asked of several runs: those that are named, or all that fit.
+//!
+//! Each run is asked by itself and answers for itself; one that refuses keeps nobody else from it. Which runs fit is
+//! looked up once, before the first is asked; `--dry-run` ends there.
+
+use cloacina::{Command, Records, RunFilter, RunId, RunState, RunSummary, Timestamp};
+use serde::Serialize;
+
+use super::engine::with_engine;
+use super::find::find;
+use super::moment;
+use crate::cli::ChosenArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Paint, columns};
+
+/// Runs that one command asks something of at most; more than that is left to a second one.
+const RUNS_MAX: usize = 10_000;
+
+/// What is asked of each run.
+pub(super) struct Bulk<'a> {
+    /// The command's name.
+    pub(super) verb: &'static str,
+    /// The states of runs that fit where none are given.
+    pub(super) states: &'a [RunState],
+    /// Whether runs that somebody dismissed do not fit.
+    pub(super) not_dismissed: bool,
+    pub(super) command: &'a dyn Fn(RunId) -> Command,
+}
+
+#[derive(Debug, Serialize)]
+struct Answers {
+    request: &'static str,
+    /// Whether the runs were only looked at.
+    dry_run: bool,
+    runs: Vec<Row>,
+    done: usize,
+    refused: usize,
+    /// Whether more runs fit than one command asks.
+    more: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    run: String,
+    workflow: String,
+    /// Where the run stood.
+    state: &'static str,
+    /// `done`, `refused`, or `chosen` where nothing was asked.
+    result: &'static str,
+    /// The run that was made of it, for a request that makes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_run: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Refusal>,
+    #[serde(skip)]
+    id: RunId,
+}
+
+#[derive(Debug, Serialize)]
+struct Refusal {
+    code: String,
+    message: String,
+    hints: Vec<String>,
+}
+
+/// Asks that of all runs that are chosen.
+pub(super) fn bulk(
+    bulk: &Bulk<'_>,
+    chosen: &ChosenArgs,
+    actor: &str,
+    output: &Output,
+    config: &Config,
+) -> Result<u8, Error> {
+    let database = Database::choose(chosen.database.database.as_deref(), config)?;
+    let mut records = Records::open(&database.url)?;
+    let mut found = match chosen.runs.is_empty() {
+        true => fitting(bulk, chosen, &mut records)?,
+        false => named(chosen, &mut records)?,
+    };
+    drop(records);
+    let more = found.len() > RUNS_MAX;
+    found.truncate(RUNS_MAX);
+    // The oldest first, as they have waited longest.
+    found.sort_by_key(|run| run.status.id);
+    let mut rows: Vec<Row> = found.into_iter().map(Row::new).collect();
+    if !chosen.dry_run && !rows.is_empty() {
+        let live = output.live("  {spinner} {pos} of {len} runs {elapsed}");
+        let n_rows = rows.len() as u64;
+        with_engine(&database, async |engine| {
+            for (row, n_done) in rows.iter_mut().zip(1..) {
+                row.answer(engine.perform((bulk.command)(row.id), actor).await)?;
+                live.set_position(n_done, n_rows);
+            }
+            Ok(())
+        })?;
+    }
+    let count = |result| rows.iter().filter(|row| row.result == result).count();
+    let (done, refused) = (count("done"), count("refused"));
+    let answers = Answers { request: bulk.verb, dry_run: chosen.dry_run, runs: rows, done, refused, more };
+    output.answer(&answers, |paint| answers.text(paint))?;
+    if more {
+        output.note(&format!("more runs fit; the command asked the newest {RUNS_MAX} and can be given again"));
+    }
+    Ok(if refused == 0 { exit::SUCCESS } else { exit::FAILED })
+}
+
+/// The runs that the arguments name.
+fn named(chosen: &ChosenArgs, records: &mut Records) -> Result<Vec<RunSummary>, Error> {
+    let mut found = Vec::new();
+    for text in &chosen.runs {
+        let id = find(records, text)?;
+        found.extend(records.runs(&RunFilter { ids: Some((id, id)), ..RunFilter::default() }, 1)?);
+    }
+    found.sort_by_key(|run| run.status.id);
+    found.dedup_by_key(|run| run.status.id);
+    Ok(found)
+}
+
+/// The runs that fit, the newest.
+fn fitting(bulk: &Bulk<'_>, chosen: &ChosenArgs, records: &mut Records) -> Result<Vec<RunSummary>, Error> {
+    let now = Timestamp::now();
+    let moment =
+        |option, text: &Option<String>| text.as_deref().map(|text| moment::parse(option, text, now)).transpose();
+    let states = if chosen.state.is_empty() { bulk.states.to_vec() } else { chosen.state.clone() };
+    let filter = RunFilter {
+        states,
+        workflow: chosen.workflow.clone(),
+        tenant: chosen.tenant.clone(),
+        created_from: moment("--since", &chosen.since)?,
+        created_before: moment("--until", &chosen.until)?,
+        not_dismissed: bulk.not_dismissed,
+        ids: None,
+    };
+    Ok(records.runs(&filter, RUNS_MAX + 1)?)
+}
+
+impl Row {
+    fn new(run: RunSummary) -> Self {
+        let status = run.status;
+        Self {
+            run: status.id.to_string(),
+            workflow: status.workflow,
+            state: status.state.as_str(),
+            result: "chosen",
+            new_run: None,
+            error: None,
+            id: status.id,
+        }
+    }
+
+    /// Notes what came of it. What is wrong with the engine is wrong for all.
+    fn answer(&mut self, answer: Result<cloacina::RunReport, Error>) -> Result<(), Error> {
+        match answer {
+            Ok(report) => {
+                self.result = "done";
+                self.new_run = (report.id != self.id).then(|| report.id.to_string());
+            }
+            Err(error) if error.is_refusal() => {
+                self.result = "refused";
+                let (code, message) = (error.code().to_owned(), error.to_string());
+                self.error = Some(Refusal { code, message, hints: error.hints() });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn text(&self, paint: Paint) -> Vec<String> {
+        let result = match self.result {
+            "done" => paint.green("done"),
+            "refused" => paint.red("refused"),
+            other => other.to_owned(),
+        };
+        let more = match (&self.new_run, &self.error) {
+            (Some(run), _) => format!("as {run}"),
+            (None, Some(error)) => format!("{}: {}", error.code, error.message),
+            (None, None) => String::new(),
+        };
+        vec![self.run.clone(), self.workflow.clone(), self.state.to_owned(), result, more]
+    }
+}
+
+impl Answers {
+    fn text(&self, paint: Paint) -> String {
+        if self.runs.is_empty() {
+            return "no runs\n".to_owned();
+        }
+        let header = ["run", "workflow", "was", self.request, ""].map(str::to_owned).to_vec();
+        columns([header].into_iter().chain(self.runs.iter().map(|row| row.text(paint))), "")
+    }
+}
