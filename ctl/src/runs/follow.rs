@@ -1,4 +1,7 @@
 //! A run that the living engine drives, until it has ended: what happens is pushed through the socket.
+//!
+//! What is to make the run begin is asked only once the run is followed, over a second connection: the engine may live for
+//! this run alone, and be gone before anybody could ask how it ended.
 
 use std::cell::Cell;
 use std::time::Duration;
