@@ -118,6 +118,9 @@ pub(crate) enum Error {
     /// The registry refused a package.
     #[error(transparent)]
     Registry(#[from] cloacina::RegistryError),
+    /// Another engine drives the run, on a server where it cannot be asked.
+    #[error("run {run} belongs to the {}", owner_text(.owner))]
+    OwnedElsewhere { run: String, owner: cloacina::RunOwner, wait: String },
     /// The living engine could not be asked, or said no.
     #[error(transparent)]
     Socket(#[from] cloacina::SocketError),
@@ -166,6 +169,7 @@ impl Error {
             Error::KeyExists { .. } => "CTL0032",
             Error::UnknownKeyName { .. } => "CTL0033",
             Error::Sign(error) => error.code(),
+            Error::OwnedElsewhere { .. } => "CTL0026",
             Error::Archive { refusal, .. } => refusal.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
@@ -237,6 +241,10 @@ impl Error {
                 several => vec![format!("there are: {}", several.join(", "))],
             },
             Error::Sign(error) => error.hints(),
+            Error::OwnedElsewhere { wait, .. } => vec![
+                format!("wait for it with: {wait}"),
+                "stop that engine, or let its lease run out, and the command takes the run over".to_owned(),
+            ],
             Error::Archive { refusal, .. } => refusal.hints(),
             Error::Package(error) => error.hints(),
             Error::Build(error) => error.hints(),
@@ -271,4 +279,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Who an engine is and how long nobody else may take its runs over.
+fn owner_text(owner: &cloacina::RunOwner) -> String {
+    let pid = owner.pid.map(|pid| format!(" in process {pid}")).unwrap_or_default();
+    let host = owner.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
+    let lease = owner.lease_until.map(|until| format!(", whose lease runs until {until}")).unwrap_or_default();
+    format!("engine{pid}{host}{lease}")
 }

@@ -48,6 +48,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::UnknownKeyName { .. }
         | Error::NothingToMeasure { .. }
         | Error::Io { .. } => USAGE,
+        Error::OwnedElsewhere { .. } => ENGINE,
         Error::TimedOut { .. } => FAILED,
         Error::Interrupted { .. } | Error::BenchInterrupted => INTERRUPTED,
         Error::Measure { .. } | Error::MeasuredRun { .. } => ENGINE,

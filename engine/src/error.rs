@@ -276,6 +276,9 @@ impl Error {
             }
             Self::NameTaken { .. } => vec!["give one of the two workflows another name".to_owned()],
             Self::Illegal { request, state, is_ending, .. } => vec![request.hint(*state, *is_ending).to_owned()],
+            Self::IllegalForTask { request: Request::RunTask, .. } => {
+                vec!["it runs or has ended; once the run has ended, fork it from that task to run it again".to_owned()]
+            }
             Self::IllegalForTask { .. } => {
                 vec![
                     "a task can be retried while it waits for its next attempt; afterwards rerun or fork the run"

@@ -42,7 +42,7 @@ pub use self::{
     core::{run::State as RunState, task::State as TaskState},
     engine::{
         Builder, Engine, Filter, LogFilter, LogFollower, LogRecord, PruneCount, PrunePlan, Records, RunFilter,
-        RunHandle, RunRequest, RunSummary, Scheduler, Waiting, WorkflowRecord,
+        RunHandle, RunOwner, RunRequest, RunSummary, Scheduler, Waiting, WorkflowRecord,
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},

@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
+use cloacina::prelude::*;
 use cloacina_tests::library;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{cmd::program, sharing::server};
@@ -413,4 +413,40 @@ fn every_command_works_on_a_server_too() {
     assert_eq!(place.json(&["workflow", "list"])["workflows"].as_array().unwrap().len(), 2);
     assert_eq!(place.json(&["workflow", "show", "built_in_2::served"])["name"], "public::built_in_2::served");
     assert_eq!(place.json(&["demo", "--database", schema.url()])["ended"], "completed");
+}
+
+#[workflow(name = "busy")]
+mod busy {
+    use super::*;
+
+    #[task(dependencies = [])]
+    fn hold(context: &mut Context<Value>) -> Result<(), TaskError> {
+        while !context.is_cancelled() {
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn whose_a_run_is_that_another_engine_on_a_server_drives_is_said() {
+    let schema = server();
+    let place = Place { database: schema.url().to_owned(), ..Place::new() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let engine = cloacina::Engine::builder().database(schema.url()).workflow(busy::workflow());
+        let engine = engine.data_dir(place.path()).start().await.unwrap();
+        let run = engine.scheduler().schedule_workflow("busy", Context::new()).await.unwrap().id().to_string();
+        for verb in ["execute", "pause", "cancel"] {
+            let refused = place.output(&["runs", verb, &run]);
+            let said = String::from_utf8(refused.stderr).unwrap();
+            assert_eq!(refused.status.code(), Some(4), "{said}");
+            let pid = format!("belongs to the engine in process {} on ", std::process::id());
+            assert!(
+                said.contains("error[CTL0026]") && said.contains(&pid) && said.contains("lease runs until"),
+                "{said}"
+            );
+        }
+        engine.shutdown_within(Duration::ZERO).await.unwrap();
+    });
 }

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use cloacina::{Client, Command, Engine, Level, RunId, RunReport};
+use cloacina::{Client, Command, Engine, Level, Records, RunId, RunReport};
 
 use super::follow::{Follow, follow, in_time};
 use crate::database::Database;
@@ -24,7 +24,7 @@ pub(crate) enum Performer {
     /// Another process, which drives the database.
     Living(Box<Client>),
     /// This one, for the moment.
-    Own(Engine),
+    Own(Engine, Database),
 }
 
 impl Performer {
@@ -32,7 +32,11 @@ impl Performer {
     pub(crate) async fn perform(&mut self, command: Command, by: &str) -> Result<RunReport, Error> {
         match self {
             Self::Living(client) => Ok(client.perform(command, by).await?),
-            Self::Own(engine) => Ok(engine.perform(command, by).await?),
+            Self::Own(engine, database) => {
+                let run = command.run();
+                let performed = engine.perform(command, by).await.map_err(Error::from);
+                performed.map_err(|error| named(error, run, database))
+            }
         }
     }
 
@@ -44,7 +48,7 @@ impl Performer {
     async fn open(database: &Database) -> Result<Self, Error> {
         match Client::connect(&database.url).await? {
             Some(client) => Ok(Self::Living(Box::new(client))),
-            None => Ok(Self::Own(start(database, true).await?)),
+            None => Ok(Self::Own(start(database, true).await?, database.clone())),
         }
     }
 }
@@ -57,7 +61,7 @@ pub(crate) fn with_engine<T>(
     runtime()?.block_on(async {
         let mut performer = Performer::open(database).await?;
         let result = ask(&mut performer).await;
-        if let Performer::Own(engine) = performer {
+        if let Performer::Own(engine, _) = performer {
             let stopped = engine.shutdown_within(NO_GRACE).await;
             let result = result?;
             stopped?;
@@ -78,6 +82,19 @@ pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(Ru
 
 /// How long other tasks may finish when the one that was to run has ended, as in `run`.
 const TASK_GRACE: Duration = Duration::from_secs(10);
+
+/// Says whose the run is, if it is another engine's.
+fn named(error: Error, run: Option<RunId>, database: &Database) -> Error {
+    let Error::Engine(cloacina::Error::NotDriven { .. }) = &error else { return error };
+    let owner = run.and_then(|run| Records::open(&database.url).and_then(|mut records| records.owner(run)).ok()?);
+    match (run, owner) {
+        (Some(run), Some(owner)) => {
+            let wait = format!("cloacina-ctl runs wait {run}{}", database.option());
+            Error::OwnedElsewhere { run: run.to_string(), owner, wait }
+        }
+        _ => error,
+    }
+}
 
 /// What is to be done with a run until it has ended.
 pub(crate) struct Drive<'a> {
@@ -106,7 +123,7 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
             engine.perform(command, actor).await?;
             Ok((engine.run(id).await?, Level::Info))
         };
-        watch_run(&engine, begin, timeout, resume, output).await
+        watch_run(&engine, begin, timeout, resume, output).await.map_err(|error| named(error, Some(id), database))
     });
     // Tasks that do not heed their cancellation keep threads; the process does not wait for them.
     runtime.shutdown_background();
@@ -127,7 +144,7 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
         let engine = start(database, false).await?;
         let ran = in_time(run_task(&engine, id, task, command, actor), id, timeout, resume).await;
         let stopped = engine.shutdown_within(TASK_GRACE).await;
-        let report = ran?;
+        let report = ran.map_err(|error| named(error, Some(id), database))?;
         stopped?;
         Ok(report)
     });

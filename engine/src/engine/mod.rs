@@ -31,7 +31,7 @@ pub use self::{
     handle::{Builder, Engine, Scheduler},
     logs::{LogFilter, LogFollower, LogRecord},
     prune::{PruneCount, PrunePlan},
-    records::{Records, RunFilter, RunSummary, WorkflowRecord},
+    records::{Records, RunFilter, RunOwner, RunSummary, WorkflowRecord},
     request::RunRequest,
     run_handle::RunHandle,
     select::Filter,

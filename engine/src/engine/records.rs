@@ -61,6 +61,18 @@ pub struct RunSummary {
     pub dismissed_by: Option<String>,
 }
 
+/// An engine that runs belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunOwner {
+    /// Its machine.
+    pub host: Option<String>,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Until when nobody else may take its runs over; on a file as long as it lives.
+    pub lease_until: Option<Timestamp>,
+}
+
 /// One version of a workflow that the database knows.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -100,6 +112,18 @@ impl Records {
     pub fn engine(&mut self) -> Result<Option<Option<u32>>, Error> {
         let database = self.database.clone();
         self.read("looking for an engine", |connection| Ok(Ok(store::engine_find(connection, &database)?)))
+    }
+
+    /// The engine that a run belongs to; none if it belongs to nobody who has not ended.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn owner(&mut self, id: RunId) -> Result<Option<RunOwner>, Error> {
+        let row = self.read("looking for an owner", |connection| Ok(Ok(store::owner_of_run(connection, id)?)))?;
+        Ok(row.map(|row| {
+            let store::OwnerRow { host, pid, lease_until } = row;
+            RunOwner { host, pid: pid.and_then(|pid| u32::try_from(pid).ok()), lease_until }
+        }))
     }
 
     /// The runs that fit, newest first, at most `n_max`.

@@ -43,13 +43,14 @@ impl RunHandle {
     /// Waits until the run has ended, however it ends.
     ///
     /// # Errors
-    /// [`Error::ShutDown`] if the engine stops before; the run goes on with the next start. [`Error::RunLost`] if
+    /// [`Error::ShutDown`] if the engine stops before; the run goes on with the next start. [`Error::NotDriven`] if
+    /// another engine drives the run. [`Error::RunLost`] if
     /// the store fails.
     pub async fn wait(&self) -> Result<RunReport, Error> {
         let Some(mut phase) = self.phase().await? else {
             let report = self.report().await?;
-            // A run that nobody drives and that has not ended belongs to an engine that is about to stop.
-            return if report.state.is_terminal() { Ok(report) } else { Err(Error::ShutDown) };
+            let is_over = report.state.is_terminal();
+            return if is_over { Ok(report) } else { Err(Error::NotDriven { id: self.id }) };
         };
         let ended = phase.wait_for(|phase| !matches!(phase, Phase::Active)).await;
         let ended = ended.map_err(|_| Error::ShutDown)?.clone();

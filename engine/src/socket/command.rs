@@ -111,6 +111,27 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The run that it is about; none for one that is to be made.
+    #[must_use]
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Report { run }
+            | Self::Start { run }
+            | Self::Execute { run }
+            | Self::RunTask { run, .. }
+            | Self::Pause { run }
+            | Self::Resume { run }
+            | Self::Cancel { run }
+            | Self::Retry { run, .. }
+            | Self::Rerun { run, .. }
+            | Self::Fork { run, .. }
+            | Self::Dismiss { run } => Some(*run),
+        }
+    }
+}
+
 /// What a new run runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -79,7 +79,7 @@ pub(crate) use self::{
     run::{
         Orphan, RunRow, TakenOver, run_by_key, run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over,
     },
-    view::{RunSearch, engine_find, run_count_completed, run_search, view_open},
+    view::{OwnerRow, RunSearch, engine_find, owner_of_run, run_count_completed, run_search, view_open},
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list},
     writer::Answers,
 };

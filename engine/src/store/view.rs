@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use cloacina_workflow::Timestamp;
 use diesel::{
-    AggregateExpressionMethods, ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, dsl::count,
+    AggregateExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, dsl::count,
     result::ConnectionError,
 };
 
@@ -15,9 +15,9 @@ use super::{
     connection::{self, Access},
     database::Database,
     lock, migrate, owner,
-    row::{micros, run_id},
+    row::{micros, run_id, timestamp},
     run::{COLUMNS, Columns, RunRow, from_columns},
-    schema::{event, run},
+    schema::{event, owner as owner_table, run},
 };
 use crate::{
     core::run::State,
@@ -58,6 +58,31 @@ pub(crate) fn engine_find(connection: &mut Connection, database: &Database) -> Q
         Database::Sqlite(path) => Ok(lock::owner_find(path)),
         Database::Postgres(_) => Ok((owner::owner_count_alive(connection)? > 0).then_some(None)),
     }
+}
+
+/// The engine that drives a run, as it has told of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnerRow {
+    pub(crate) host: Option<String>,
+    pub(crate) pid: Option<i64>,
+    pub(crate) lease_until: Option<Timestamp>,
+}
+
+/// Who owns a run and has not ended, whether or not its lease still lasts.
+pub(crate) fn owner_of_run(connection: &mut Connection, id: RunId) -> QueryResult<Option<OwnerRow>> {
+    let epoch: Option<i64> = run::table
+        .filter(run::id.eq(id.as_bytes().as_slice()))
+        .select(run::owner_epoch)
+        .first(connection)
+        .optional()?;
+    let Some(epoch) = epoch else { return Ok(None) };
+    let row: Option<(Option<String>, Option<i64>, Option<i64>)> = owner_table::table
+        .filter(owner_table::epoch.eq(epoch))
+        .filter(owner_table::ended.is_null())
+        .select((owner_table::host, owner_table::pid, owner_table::lease_until))
+        .first(connection)
+        .optional()?;
+    Ok(row.map(|(host, pid, lease_until)| OwnerRow { host, pid, lease_until: lease_until.map(timestamp) }))
 }
 
 /// The runs that fit, newest first.
