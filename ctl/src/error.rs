@@ -169,7 +169,7 @@ impl Error {
             Error::KeyExists { .. } => "CTL0032",
             Error::UnknownKeyName { .. } => "CTL0033",
             Error::Sign(error) => error.code(),
-            Error::OwnedElsewhere { .. } => "CTL0026",
+            Error::OwnedElsewhere { .. } => "CTL0027",
             Error::Archive { refusal, .. } => refusal.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),

@@ -443,7 +443,7 @@ fn whose_a_run_is_that_another_engine_on_a_server_drives_is_said() {
             assert_eq!(refused.status.code(), Some(4), "{said}");
             let pid = format!("belongs to the engine in process {} on ", std::process::id());
             assert!(
-                said.contains("error[CTL0026]") && said.contains(&pid) && said.contains("lease runs until"),
+                said.contains("error[CTL0027]") && said.contains(&pid) && said.contains("lease runs until"),
                 "{said}"
             );
         }
