@@ -216,7 +216,7 @@ impl Error {
             Error::AmbiguousRun { candidates, .. } => candidates.clone(),
             Error::UnknownRunPrefix { .. } => one("`cloacina-ctl runs list` lists the runs of the database"),
             Error::NoRuns => one("--database names another one"),
-            Error::BadMoment { .. } => one("a moment looks like this: 2026-01-31T12:00:00Z, or 24h for a time ago"),
+            Error::BadMoment { .. } => one("a moment looks like this: 2026-01-31T12:00:00Z; a time like this: 24h"),
             Error::UnknownTask { available, .. } | Error::UnknownKey { available, .. } => match available.as_slice() {
                 [] => one("it has none"),
                 several => vec![format!("it has: {}", several.join(", "))],

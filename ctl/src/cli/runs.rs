@@ -59,7 +59,8 @@ pub(crate) struct RunArg {
 Examples:
   cloacina-ctl runs create --name nightly --tasks 3
   cloacina-ctl runs create --workflow data_processing --input '{\"source\": \"a\"}'
-  cloacina-ctl runs execute latest")]
+  cloacina-ctl runs execute latest
+  cloacina-ctl runs create --workflow data_processing --after 15m --key 2026-01-31")]
 #[group(id = "what", required = true, multiple = false)]
 pub(crate) struct RunsCreateArgs {
     /// The name of a built-in workflow, whose tasks do nothing and depend on nothing.
@@ -80,6 +81,15 @@ pub(crate) struct RunsCreateArgs {
     /// The run's input: a JSON object, @FILE for one in a file, - for one on stdin.
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub(crate) input: Option<String>,
+    /// Let an engine that lives by then begin it at that moment, such as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "MOMENT", conflicts_with = "after")]
+    pub(crate) at: Option<String>,
+    /// The same, so much later than now: 90s, 15m, 24h.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) after: Option<String>,
+    /// A key that makes it happen once: whoever creates a run of the same workflow with it again gets the run that is there.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
     #[command(flatten)]

@@ -1,8 +1,9 @@
 //! `runs create`: a run that waits to be started.
 
-use cloacina::{Command, What};
+use cloacina::{Command, Timestamp, What};
 
 use super::engine::with_engine;
+use super::moment;
 use super::view::Shown;
 use crate::actor;
 use crate::cli::RunsCreateArgs;
@@ -21,11 +22,25 @@ pub(crate) fn create(arguments: &RunsCreateArgs, output: &Output, config: &Confi
         (None, workflow) => What::Workflow(workflow.clone().unwrap_or_default()),
     };
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
-    let command = Command::Create { what, input, at: None, key: None };
+    let at = begin(arguments, Timestamp::now())?;
+    let command = Command::Create { what, input, at: at.map(Timestamp::unix_micros), key: arguments.key.clone() };
     let by = actor::name(&arguments.actor, config);
     let report = with_engine(&database, async |engine| engine.perform(command, &by).await)?;
     let shown = Shown::new(&report);
     output.answer(&shown, |paint| shown.text(paint))?;
-    output.note(&format!("execute it with: cloacina-ctl runs execute {}{}", report.id, database.option()));
+    let (id, option) = (report.id, database.option());
+    output.note(&match at {
+        None => format!("execute it with: cloacina-ctl runs execute {id}{option}"),
+        Some(at) => format!("an engine that lives at {at} begins it; now: cloacina-ctl runs execute {id}{option}"),
+    });
     Ok(exit::SUCCESS)
+}
+
+/// When it begins by itself.
+fn begin(arguments: &RunsCreateArgs, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+    match (&arguments.at, &arguments.after) {
+        (Some(at), _) => moment::at("--at", at).map(Some),
+        (None, Some(wait)) => moment::after("--after", wait, now).map(Some),
+        (None, None) => Ok(None),
+    }
 }

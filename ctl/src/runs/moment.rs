@@ -1,6 +1,6 @@
-//! Moments on the command line: RFC 3339, or a time ago.
+//! Moments on the command line: RFC 3339, a time ago, or a time from now on.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use cloacina::Timestamp;
 
@@ -11,13 +11,26 @@ pub(super) fn parse(option: &'static str, text: &str, now: Timestamp) -> Result<
     if let Ok(moment) = humantime::parse_rfc3339_weak(text) {
         return Ok(moment.into());
     }
-    let ago: Duration = humantime::parse_duration(text).map_err(|error| Error::BadMoment {
-        option,
-        text: text.to_owned(),
-        reason: error.to_string(),
-    })?;
+    let ago = humantime::parse_duration(text).map_err(|error| bad(option, text, &error.to_string()))?;
     let moment = SystemTime::from(now).checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
     Ok(moment.into())
+}
+
+/// Reads a moment such as `2026-01-31T12:00:00Z`.
+pub(super) fn at(option: &'static str, text: &str) -> Result<Timestamp, Error> {
+    let moment = humantime::parse_rfc3339_weak(text).map_err(|error| bad(option, text, &error.to_string()))?;
+    Ok(moment.into())
+}
+
+/// Reads a span of time such as `15m`, from `now` on.
+pub(super) fn after(option: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
+    let wait = humantime::parse_duration(text).map_err(|error| bad(option, text, &error.to_string()))?;
+    let moment = SystemTime::from(now).checked_add(wait);
+    moment.map(Timestamp::from).ok_or_else(|| bad(option, text, "it is too far away"))
+}
+
+fn bad(option: &'static str, text: &str, reason: &str) -> Error {
+    Error::BadMoment { option, text: text.to_owned(), reason: reason.to_owned() }
 }
 
 /// How long ago that was, in one unit.
@@ -48,6 +61,16 @@ mod tests {
             assert_eq!(parse("--since", text, now).unwrap().to_string(), expected, "{text}");
         }
         assert!(matches!(parse("--since", "yesterday", now), Err(Error::BadMoment { .. })));
+    }
+
+    #[test]
+    fn moments_to_come_are_absolute_or_a_wait() {
+        let now = Timestamp::from_unix_micros(1_700_000_000_000_000);
+        assert_eq!(after("--after", "90s", now).unwrap().to_string(), "2023-11-14T22:14:50.000000Z");
+        assert_eq!(at("--at", "2030-01-31T12:00:00Z").unwrap().to_string(), "2030-01-31T12:00:00.000000Z");
+        assert!(matches!(at("--at", "15m"), Err(Error::BadMoment { option: "--at", .. })));
+        assert!(matches!(after("--after", "soon", now), Err(Error::BadMoment { .. })));
+        assert!(after("--after", "1000000000000years", now).is_err());
     }
 
     #[test]
