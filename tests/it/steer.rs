@@ -447,6 +447,14 @@ fn whose_a_run_is_that_another_engine_on_a_server_drives_is_said() {
                 "{said}"
             );
         }
+        let why = place.json(&["runs", "why", &run]);
+        let gate = &why["waiting"][0]["gates"][0];
+        assert_eq!(gate["gate"], "owner", "{why}");
+        let text = gate["text"].as_str().unwrap();
+        assert!(
+            text.contains(&format!("in process {} on ", std::process::id())) && text.contains("lease runs until"),
+            "{text}"
+        );
         engine.shutdown_within(Duration::ZERO).await.unwrap();
     });
 }

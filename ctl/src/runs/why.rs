@@ -120,6 +120,27 @@ impl Shown {
             Gate::PackageMissing { workflow } => {
                 Self::plain("package_missing", &format!("the code of {workflow} is not there"))
             }
+            Gate::Owner { pid, host, lease_until, is_dead } => {
+                let unknown = || "unknown".to_owned();
+                let pid = pid.map_or_else(unknown, |pid| pid.to_string());
+                let (host, until) =
+                    (host.clone().unwrap_or_else(unknown), lease_until.map_or_else(unknown, |at| at.to_string()));
+                let (gate, text) = match is_dead {
+                    false => (
+                        "owner",
+                        format!(
+                            "the run belongs to the engine in process {pid} on {host}; its lease runs until {until}"
+                        ),
+                    ),
+                    true => (
+                        "owner_dead",
+                        format!(
+                            "the engine in process {pid} on {host} is not heard of; its lease ended at {until}, and an engine that has the code takes the run over"
+                        ),
+                    ),
+                };
+                Self::plain(gate, &text)
+            }
             other => Self::plain("other", &format!("{other:?}")),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     Error,
     core::run::State,
     id::{RunId, WorkflowId},
-    runtime::{RunEvent, RunReport, RunStatus, load, pruned_report, records, stored_version},
+    runtime::{Gate, RunEvent, RunReport, RunStatus, load, pruned_report, records, stored_version},
     store::{self, Connection, Database, EventRow, PackageState, RunRow, RunSearch, WorkflowRow},
 };
 
@@ -71,6 +71,8 @@ pub struct RunOwner {
     pub pid: Option<u32>,
     /// Until when nobody else may take its runs over; on a file as long as it lives.
     pub lease_until: Option<Timestamp>,
+    /// Whether that moment has passed, so that another engine takes the runs over.
+    pub is_overdue: bool,
 }
 
 /// One version of a workflow that the database knows.
@@ -121,8 +123,8 @@ impl Records {
     pub fn owner(&mut self, id: RunId) -> Result<Option<RunOwner>, Error> {
         let row = self.read("looking for an owner", |connection| Ok(Ok(store::owner_of_run(connection, id)?)))?;
         Ok(row.map(|row| {
-            let store::OwnerRow { host, pid, lease_until } = row;
-            RunOwner { host, pid: pid.and_then(|pid| u32::try_from(pid).ok()), lease_until }
+            let store::OwnerRow { host, pid, lease_until, is_overdue } = row;
+            RunOwner { host, pid: pid.and_then(|pid| u32::try_from(pid).ok()), lease_until, is_overdue }
         }))
     }
 
@@ -167,7 +169,23 @@ impl Records {
             return Ok(report);
         }
         let (record, _) = load(Arc::new(stored_version(&workflow)?), &run, rows)?;
-        Ok(RunReport::new(record.picture_at_gates())?)
+        let mut report = RunReport::new(record.picture_at_gates())?;
+        if let Some(gate) = self.owner_gate(&report)? {
+            let open = report.tasks.iter_mut().filter(|task| !task.state.is_terminal());
+            open.for_each(|task| task.gates.push(gate.clone()));
+        }
+        Ok(report)
+    }
+
+    /// Whose the run is, if several engines may share the database.
+    fn owner_gate(&mut self, report: &RunReport) -> Result<Option<Gate>, Error> {
+        if report.state.is_terminal() || matches!(self.database, Database::Sqlite(_)) {
+            return Ok(None);
+        }
+        Ok(self.owner(report.id)?.map(|owner| {
+            let RunOwner { pid, host, lease_until, is_overdue: is_dead } = owner;
+            Gate::Owner { pid, host, lease_until, is_dead }
+        }))
     }
 
     /// Where a run stands.

@@ -215,6 +215,18 @@ pub enum Gate {
         /// The full name of the workflow.
         workflow: String,
     },
+    /// On a server: the engine that the run belongs to, which alone can start its tasks. The other gates are those that
+    /// stand in the database.
+    Owner {
+        /// Its process.
+        pid: Option<u32>,
+        /// Its machine.
+        host: Option<String>,
+        /// Until when nobody else may take the run over.
+        lease_until: Option<Timestamp>,
+        /// Whether that moment has passed: the engine is dead, or cut off, and another one takes the run over.
+        is_dead: bool,
+    },
 }
 
 /// A run in brief.

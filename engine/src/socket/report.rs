@@ -87,6 +87,7 @@ enum GateAt {
     Dependency { task: String, state: String },
     Slot { running: usize, slots: usize, held_by: Vec<(String, String)> },
     PackageMissing { workflow: String },
+    Owner { pid: Option<u32>, host: Option<String>, lease_until: Option<u64>, is_dead: bool },
 }
 
 impl Report {
@@ -199,6 +200,9 @@ impl GateAt {
                 Self::Slot { running, slots, held_by: held_by.collect() }
             }
             Gate::PackageMissing { workflow } => Self::PackageMissing { workflow },
+            Gate::Owner { pid, host, lease_until, is_dead } => {
+                Self::Owner { pid, host, lease_until: lease_until.map(Timestamp::unix_micros), is_dead }
+            }
         }
     }
 
@@ -222,6 +226,9 @@ impl GateAt {
                 Gate::Slot { running, slots, held_by: held_by.collect::<Result<_, _>>()? }
             }
             Self::PackageMissing { workflow } => Gate::PackageMissing { workflow },
+            Self::Owner { pid, host, lease_until, is_dead } => {
+                Gate::Owner { pid, host, lease_until: lease_until.map(Timestamp::from_unix_micros), is_dead }
+            }
         })
     }
 }

@@ -150,6 +150,14 @@ pub(super) fn owner_remove_idle(connection: &mut Connection, epochs: &[i64]) -> 
     Ok(())
 }
 
+/// Whether the lease of that epoch has run out. On a file there are no leases.
+pub(super) fn owner_is_overdue(connection: &mut Connection, epoch: i64) -> QueryResult<bool> {
+    let Connection::Postgres(connection) = connection else { return Ok(false) };
+    let overdue =
+        owner::table.filter(owner::epoch.eq(epoch)).filter(owner::lease_until.lt(sql::<Nullable<BigInt>>(NOW)));
+    Ok(overdue.count().get_result::<i64>(connection)? > 0)
+}
+
 /// How many engines were heard of within their leases.
 pub(super) fn owner_count_alive(connection: &mut Connection) -> QueryResult<i64> {
     let alive = owner::table.filter(owner::ended.is_null());

@@ -66,6 +66,8 @@ pub(crate) struct OwnerRow {
     pub(crate) host: Option<String>,
     pub(crate) pid: Option<i64>,
     pub(crate) lease_until: Option<Timestamp>,
+    /// Whether that moment has passed, by the server's clock.
+    pub(crate) is_overdue: bool,
 }
 
 /// Who owns a run and has not ended, whether or not its lease still lasts.
@@ -82,7 +84,8 @@ pub(crate) fn owner_of_run(connection: &mut Connection, id: RunId) -> QueryResul
         .select((owner_table::host, owner_table::pid, owner_table::lease_until))
         .first(connection)
         .optional()?;
-    Ok(row.map(|(host, pid, lease_until)| OwnerRow { host, pid, lease_until: lease_until.map(timestamp) }))
+    let is_overdue = owner::owner_is_overdue(connection, epoch)?;
+    Ok(row.map(|(host, pid, lease_until)| OwnerRow { host, pid, lease_until: lease_until.map(timestamp), is_overdue }))
 }
 
 /// The runs that fit, newest first.
