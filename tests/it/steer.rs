@@ -215,6 +215,19 @@ fn a_run_that_a_living_engine_drives_is_paused_and_resumed_through_its_socket() 
 }
 
 #[test]
+fn runs_that_have_ended_are_deleted_beside_a_living_engine() {
+    let place = Place::new();
+    let old = place.json(&["runs", "create", "--name", "nightly"])["run"].as_str().unwrap().to_owned();
+    place.json(&["runs", "cancel", &old]);
+    let engine = place.begin("held", "started wait");
+    assert_eq!(place.code(&["runs", "delete", "latest"]), (Some(2), "RUN0012".to_owned()), "it is running");
+    assert_eq!(place.json(&["runs", "delete", &old])["runs"][0]["run"], old);
+    assert_eq!(place.code(&["runs", "show", &old]), (Some(2), "CTL0017".to_owned()));
+    place.put("go");
+    assert_eq!(engine.end(), Some(0));
+}
+
+#[test]
 fn what_a_living_engine_refuses_reads_as_if_there_were_none() {
     let place = Place::new();
     let created = ["runs", "create", "--name", "nightly"];

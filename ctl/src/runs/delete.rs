@@ -1,10 +1,12 @@
 //! `runs delete`: removes runs that have ended, with their histories and logs.
 //!
-//! Named runs are deleted all or none. Of those that a filter chooses, those that have not ended stay, and are named.
+//! Named runs are deleted all or none, unless a living engine is asked for each. Of those that a filter chooses, those
+//! that have not ended stay, and are named.
 
 use cloacina::{Records, RunFilter, RunId, RunSummary, Timestamp};
 use serde::Serialize;
 
+use super::engine::with_engine;
 use super::find::find;
 use super::moment;
 use crate::cli::RunsDeleteArgs;
@@ -13,7 +15,6 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, columns};
-use crate::prune::with_idle_engine;
 
 /// Runs that one command deletes at most.
 const RUNS_MAX: usize = 1_000_000;
@@ -51,9 +52,7 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
     let ids: Vec<RunId> = deleted.runs.iter().map(|row| row.id).collect();
     if !arguments.dry_run && !ids.is_empty() {
         let live = output.live("  {spinner} {msg} {elapsed}");
-        with_idle_engine(&database, async |engine| {
-            Ok(engine.delete(&ids, |n_rows| live.set(format!("{n_rows} rows removed"))).await?)
-        })?;
+        with_engine(&database, async |engine| engine.delete(&ids, |text| live.set(text)).await)?;
     }
     output.answer(&deleted, |_| deleted.text())?;
     if let [row, ..] = deleted.not_ended.as_slice() {

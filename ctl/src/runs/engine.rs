@@ -40,6 +40,20 @@ impl Performer {
         }
     }
 
+    /// Deletes runs that have ended. An engine for the moment deletes all or none; a living one is asked run by run.
+    pub(crate) async fn delete(&mut self, runs: &[RunId], mut told: impl FnMut(String)) -> Result<(), Error> {
+        match self {
+            Self::Living(client) => {
+                for (run, n_before) in runs.iter().zip(1..) {
+                    client.perform(Command::Delete { run: *run }, "").await?;
+                    told(format!("{n_before} of {} runs deleted", runs.len()));
+                }
+                Ok(())
+            }
+            Self::Own(engine, _) => Ok(engine.delete(runs, |n_rows| told(format!("{n_rows} rows removed"))).await?),
+        }
+    }
+
     /// Whether what is asked also runs now.
     pub(crate) fn is_living(&self) -> bool {
         matches!(self, Self::Living(_))

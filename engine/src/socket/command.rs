@@ -109,6 +109,12 @@ pub enum Command {
         #[serde(with = "wire::run_id")]
         run: RunId,
     },
+    /// Remove it with its history and its logs, once it has ended; answered with what it was.
+    Delete {
+        /// The run.
+        #[serde(with = "wire::run_id")]
+        run: RunId,
+    },
 }
 
 impl Command {
@@ -127,7 +133,8 @@ impl Command {
             | Self::Retry { run, .. }
             | Self::Rerun { run, .. }
             | Self::Fork { run, .. }
-            | Self::Dismiss { run } => Some(*run),
+            | Self::Dismiss { run }
+            | Self::Delete { run } => Some(*run),
         }
     }
 }

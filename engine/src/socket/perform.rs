@@ -1,4 +1,7 @@
 //! Doing what a command says, with the engine's own handles.
+//!
+//! Each command is one call of what programs call, so that asking through the socket and asking in the process cannot
+//! differ. Nothing is decided here.
 
 use cloacina_workflow::{Context, Timestamp, Value};
 use serde_json::Map;
@@ -88,6 +91,12 @@ impl Engine {
                 let handle = self.run(run).await?;
                 handle.dismiss(by).await?;
                 handle
+            }
+            Command::Delete { run } => {
+                let handle = self.run(run).await?;
+                let report = handle.report().await?;
+                handle.delete().await?;
+                return Ok(report);
             }
         };
         handle.report().await
