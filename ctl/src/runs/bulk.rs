@@ -7,7 +7,7 @@ use cloacina::{Command, Records, RunFilter, RunId, RunState, RunSummary, Timesta
 use serde::Serialize;
 
 use super::engine::with_engine;
-use super::find::find;
+use super::find::find_all;
 use super::moment;
 use crate::cli::ChosenArgs;
 use crate::config::Config;
@@ -78,7 +78,7 @@ pub(super) fn bulk(
     let mut records = Records::open(&database.url)?;
     let mut found = match chosen.runs.is_empty() {
         true => fitting(bulk, chosen, &mut records)?,
-        false => named(chosen, &mut records)?,
+        false => find_all(&mut records, &chosen.runs)?,
     };
     drop(records);
     let more = found.len() > RUNS_MAX;
@@ -105,18 +105,6 @@ pub(super) fn bulk(
         output.note(&format!("more runs fit; the command asked the newest {RUNS_MAX} and can be given again"));
     }
     Ok(if refused == 0 { exit::SUCCESS } else { exit::FAILED })
-}
-
-/// The runs that the arguments name.
-fn named(chosen: &ChosenArgs, records: &mut Records) -> Result<Vec<RunSummary>, Error> {
-    let mut found = Vec::new();
-    for text in &chosen.runs {
-        let id = find(records, text)?;
-        found.extend(records.runs(&RunFilter { ids: Some((id, id)), ..RunFilter::default() }, 1)?);
-    }
-    found.sort_by_key(|run| run.status.id);
-    found.dedup_by_key(|run| run.status.id);
-    Ok(found)
 }
 
 /// The runs that fit, the newest.

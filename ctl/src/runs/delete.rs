@@ -7,7 +7,7 @@ use cloacina::{Records, RunFilter, RunId, RunSummary, Timestamp};
 use serde::Serialize;
 
 use super::engine::with_engine;
-use super::find::find;
+use super::find::find_all;
 use super::moment;
 use crate::cli::RunsDeleteArgs;
 use crate::config::Config;
@@ -42,8 +42,11 @@ struct Row {
 pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let mut records = Records::open(&database.url)?;
-    let found =
-        if arguments.runs.is_empty() { fitting(arguments, &mut records)? } else { named(arguments, &mut records)? };
+    let found = if arguments.runs.is_empty() {
+        fitting(arguments, &mut records)?
+    } else {
+        find_all(&mut records, &arguments.runs)?
+    };
     let is_kept = |run: &RunSummary| arguments.runs.is_empty() && !run.status.state.is_terminal();
     let (kept, chosen): (Vec<RunSummary>, Vec<RunSummary>) = found.into_iter().partition(is_kept);
     drop(records);
@@ -63,18 +66,6 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
         output.note(&format!("{kept}: cloacina-ctl runs cancel {}{}", row.run, database.option()));
     }
     Ok(exit::SUCCESS)
-}
-
-/// The runs that the arguments name.
-fn named(arguments: &RunsDeleteArgs, records: &mut Records) -> Result<Vec<RunSummary>, Error> {
-    let mut found = Vec::new();
-    for text in &arguments.runs {
-        let id = find(records, text)?;
-        found.extend(records.runs(&RunFilter { ids: Some((id, id)), ..RunFilter::default() }, 1)?);
-    }
-    found.sort_by_key(|run| run.status.id);
-    found.dedup_by_key(|run| run.status.id);
-    Ok(found)
 }
 
 /// The runs that fit.

@@ -1,6 +1,6 @@
-//! From what stands on the command line to the one run that it means.
+//! From what stands on the command line to the run, or the runs, that it means.
 
-use cloacina::{Records, RunFilter, RunId};
+use cloacina::{Records, RunFilter, RunId, RunSummary};
 
 use crate::cli::RunArg;
 use crate::config::Config;
@@ -27,6 +27,18 @@ impl Found {
         let id = find(&mut records, &argument.run)?;
         Ok(Self { database, records, id })
     }
+}
+
+/// The runs that are named, each once, the oldest first.
+pub(super) fn find_all(records: &mut Records, texts: &[String]) -> Result<Vec<RunSummary>, Error> {
+    let mut found = Vec::new();
+    for text in texts {
+        let id = find(records, text)?;
+        found.extend(records.runs(&RunFilter { ids: Some((id, id)), ..RunFilter::default() }, 1)?);
+    }
+    found.sort_by_key(|run| run.status.id);
+    found.dedup_by_key(|run| run.status.id);
+    Ok(found)
 }
 
 /// The one run whose id begins so, or the newest.
