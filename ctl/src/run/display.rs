@@ -118,6 +118,9 @@ impl<'a> Display<'a> {
             NoticeKind::RunCancelling => self.line(notice.at, "the run is being cancelled"),
             NoticeKind::RunTimedOut => self.line(notice.at, "the run has used up its time"),
             NoticeKind::Interrupted => self.plain(notice, &format!("interrupted {task}, another attempt follows")),
+            NoticeKind::Lost { error } => {
+                self.plain(notice, &format!("lost {task}, another attempt follows: {}", error.message()));
+            }
             NoticeKind::ContextConflict { key, winner, loser } => {
                 self.line(notice.at, &format!("conflict on {key}: {winner}'s value hides that of {loser}"));
             }

@@ -117,6 +117,13 @@ impl Shown {
                     .collect(),
                 ..Self::plain("slot", &slot_text(*running, *slots, held_by))
             },
+            Gate::Quarantined { reason, until } => {
+                let then = match until {
+                    Some(at) => format!("it is tried again at {at}"),
+                    None => "it stays so until somebody releases it".to_owned(),
+                };
+                Self::plain("quarantined", &format!("the package is quarantined, as {reason}; {then}"))
+            }
             Gate::PackageMissing { workflow } => {
                 Self::plain("package_missing", &format!("the code of {workflow} is not there"))
             }

@@ -7,7 +7,7 @@
 use cloacina_workflow::Timestamp;
 
 use super::{
-    decide::{Closing, Refused, Run},
+    decide::{Closing, Quarantine, Refused, Run},
     effect::{Actor, Decision, Effect, Transition},
     run, task,
 };
@@ -39,11 +39,51 @@ impl Run {
         self.state = state;
         self.paused_by = None;
         decision.transitions.push(Transition::RunResumed { by });
-        // Those who were turned away at the gate.
+        self.offer_ready(decision);
+        Ok(())
+    }
+
+    /// Those who were turned away at a gate.
+    fn offer_ready(&self, decision: &mut Decision) {
         let ready = |task: &u32| self.tasks[*task as usize].state == task::State::Ready;
         let offers = self.plan.graph.order().iter().copied().filter(ready).map(|task| Effect::Offer { task });
         decision.effects.extend(offers);
+    }
+
+    /// Closes or opens the gate of the run's package. Nothing of it is stored: packages have a history of their own.
+    pub(super) fn quarantine(
+        &mut self,
+        quarantine: Option<Quarantine>,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) -> Result<(), Refused> {
+        let is_lifted = self.quarantine.is_some() && quarantine.is_none();
+        self.quarantine = quarantine;
+        if is_lifted {
+            self.offer_ready(decision);
+            decision.effects.extend(self.open_callbacks().into_iter().map(|task| Effect::OfferCallback { task }));
+        }
+        if self.closing.is_some() {
+            self.drop_callbacks(decision);
+            self.finish_if_done(now, decision)?;
+        }
         Ok(())
+    }
+
+    fn open_callbacks(&self) -> Vec<u32> {
+        let is_open = |task: &u32| self.tasks[*task as usize].callback_open;
+        self.plan.graph.order().iter().copied().filter(is_open).collect()
+    }
+
+    /// A run that is being ended does not wait for callbacks that must not be called.
+    fn drop_callbacks(&mut self, decision: &mut Decision) {
+        if self.quarantine.is_none() {
+            return;
+        }
+        for task in self.open_callbacks() {
+            self.drop_callback(task);
+            decision.transitions.push(Transition::CallbackEnded { task, failed: true });
+        }
     }
 
     pub(super) fn cancel(&mut self, by: Actor, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
@@ -123,6 +163,7 @@ impl Run {
     /// Cancels whatever does not run, and asks what runs to stop.
     fn close(&mut self, closing: Closing, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
         self.closing = Some(closing);
+        self.drop_callbacks(decision);
         let plan = self.plan.clone();
         for task in plan.graph.order() {
             let entry = &self.tasks[*task as usize];

@@ -1,8 +1,7 @@
 //! The one place where it is decided what happens in a run.
 //!
-//! `decide` moves the run in memory and says what must be stored and then done. It is called for what happens live
-//! and, by `replay`, for what is read back after a restart: what policies, rules and chance decided live is read back
-//! as it was decided. If it refuses an event, nothing has changed. What people ask of a run is in [`super::control`].
+//! `decide` moves the run in memory and says what must be stored and then done. If it refuses an event, nothing has
+//! changed. What people ask of a run is in [`super::control`], what is read back after a restart in [`super::replay`].
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -41,6 +40,8 @@ pub(crate) struct Run {
     /// Set when nothing new is to start any more.
     pub(super) closing: Option<Closing>,
     pub(super) paused_by: Option<Actor>,
+    /// Why nothing of it starts, though nobody asked anything of the run itself. Not part of its history.
+    pub(super) quarantine: Option<Quarantine>,
     /// When a run that was created for later starts.
     pub(super) delayed_until: Option<Timestamp>,
     started_at: Option<Timestamp>,
@@ -52,6 +53,14 @@ pub(crate) struct Run {
 pub(crate) enum Closing {
     Cancelled { by: Actor },
     TimedOut,
+}
+
+/// Why the package of a run must not be used now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Quarantine {
+    pub(crate) reason: Arc<str>,
+    /// When it is tried again; absent if somebody has to say so.
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// A task in a run.
@@ -133,6 +142,8 @@ pub(crate) enum Event {
         task: u32,
         by: Actor,
     },
+    /// Start nothing of it while its package must not be used, or go on.
+    Quarantine(Option<Quarantine>),
 }
 
 /// How an attempt ended, as far as decisions go.
@@ -140,66 +151,8 @@ pub(crate) enum Event {
 pub(crate) enum End {
     Completed(Arc<Delta>),
     Failed(Failure),
-}
-
-/// Something that happened to a run before this process began, as it was decided then.
-#[derive(Clone, Debug)]
-pub(crate) enum Past {
-    Delayed {
-        until: Timestamp,
-    },
-    Started,
-    Paused {
-        by: Actor,
-    },
-    Resumed {
-        by: Actor,
-    },
-    CancelRequested {
-        by: Actor,
-    },
-    TimedOut,
-    RetryRequested {
-        task: u32,
-    },
-    Released {
-        task: u32,
-    },
-    AttemptStarted {
-        task: u32,
-    },
-    AttemptInterrupted {
-        task: u32,
-    },
-    Ended {
-        task: u32,
-        attempt: u32,
-        started_at: Option<Timestamp>,
-        end: PastEnd,
-    },
-    /// Without an attempt, or with one that was under way.
-    Cancelled {
-        task: u32,
-        abandoned: bool,
-        started_at: Option<Timestamp>,
-    },
-    CallbackEnded {
-        task: u32,
-        failed: bool,
-    },
-}
-
-/// How an attempt ended and what was made of it.
-#[derive(Clone, Debug)]
-pub(crate) enum PastEnd {
-    Completed(Arc<Delta>),
-    /// Completed in the run from which this one was derived.
-    Reused(Arc<Delta>),
-    Postponed {
-        reason: FailReason,
-        due_at: Timestamp,
-    },
-    Failed(FailReason),
+    /// The process in which it ran ended by no fault of it.
+    Lost,
 }
 
 /// An event that cannot have happened, or must not happen now.
@@ -243,108 +196,8 @@ pub(crate) fn decide(run: &mut Run, event: Event, now: Timestamp) -> Result<Deci
         Event::Cancel { by } => run.cancel(by, now, &mut decision)?,
         Event::RetryNow { task, by } => run.retry_now(task, by, &mut decision)?,
         Event::Release { task, by } => run.release(task, by, now, &mut decision)?,
+        Event::Quarantine(quarantine) => run.quarantine(quarantine, now, &mut decision)?,
     }
-    Ok(decision)
-}
-
-/// Decides again what was decided in the past.
-///
-/// # Errors
-/// [`Refused`] if the history cannot be that of this workflow.
-pub(crate) fn replay(run: &mut Run, past: Past, at: Timestamp) -> Result<(), Refused> {
-    // What follows is in the history already, or is asked for again by `recover`.
-    let decision = &mut Decision::default();
-    match past {
-        Past::Delayed { until } => run.delay(until, decision),
-        Past::Started => run.start(None, at, decision),
-        Past::Paused { by } => run.pause(by, decision),
-        Past::Resumed { by } => run.resume(by, decision),
-        Past::CancelRequested { by } => {
-            run.closing = Some(Closing::Cancelled { by });
-            Ok(())
-        }
-        Past::TimedOut => {
-            run.closing = Some(Closing::TimedOut);
-            Ok(())
-        }
-        Past::RetryRequested { task } => run.due(task, decision),
-        Past::Released { task } => run.let_go(task, decision),
-        Past::AttemptStarted { task } => run.begin(task, at, decision),
-        Past::AttemptInterrupted { task } => run.interrupt(task, at, decision),
-        Past::Ended { task, attempt, started_at, end } => {
-            if matches!(end, PastEnd::Reused(_)) && run.task(task)?.state != task::State::Ready {
-                // With another input the rules decided otherwise, so the result is of no use.
-                return Ok(());
-            }
-            if run.task(task)?.state != task::State::Running {
-                run.begin(task, started_at.unwrap_or(at), decision)?;
-            }
-            if matches!(end, PastEnd::Reused(_)) {
-                run.tasks[task as usize].attempt = attempt;
-            }
-            run.check_attempt(task, attempt)?;
-            match end {
-                PastEnd::Completed(delta) => run.complete(task, delta, at, decision),
-                PastEnd::Reused(delta) => {
-                    run.complete(task, delta, at, decision)?;
-                    run.drop_callback(task);
-                    Ok(())
-                }
-                PastEnd::Postponed { reason, due_at } => run.postpone(task, reason, due_at, decision),
-                PastEnd::Failed(reason) => run.fail(task, reason, at, decision),
-            }
-        }
-        Past::Cancelled { task, abandoned, started_at } => {
-            if started_at.is_some() && run.task(task)?.state == task::State::Ready {
-                run.begin(task, started_at.unwrap_or(at), decision)?;
-            }
-            let attempt = (run.task(task)?.state == task::State::Running).then_some(run.tasks[task as usize].attempt);
-            run.cancel_task(task, attempt, abandoned, at, decision)?;
-            run.finish_if_done(at, decision)
-        }
-        Past::CallbackEnded { task, failed } => run.end_callback(task, failed, at, decision),
-    }
-}
-
-/// Decides what a restart means for a run whose past was replayed. `closed_in_order` says that the engine before left
-/// no attempt without an end; otherwise every task that was ready may have been running.
-///
-/// # Errors
-/// [`Refused`] never happens to a run that was only moved by `decide`.
-pub(crate) fn recover(run: &mut Run, closed_in_order: bool, now: Timestamp) -> Result<Decision, Refused> {
-    let mut decision = Decision::default();
-    if run.state == run::State::Pending {
-        decision.effects.extend(run.delayed_until.map(|at| Effect::WakeRun { at }));
-        return Ok(decision);
-    }
-    run.limit(&mut decision);
-    for place in 0..run.plan.n_tasks() {
-        let task = run.plan.graph.order()[place];
-        let entry = &run.tasks[task as usize];
-        if entry.callback_open {
-            decision.effects.push(Effect::OfferCallback { task });
-        }
-        match entry.state {
-            task::State::Running => run.interrupt(task, now, &mut decision)?,
-            task::State::Ready if !closed_in_order && !run.starts_durably(task) => {
-                run.interrupt(task, now, &mut decision)?;
-            }
-            // It was to be cancelled when the engine ended.
-            task::State::Ready | task::State::Pending | task::State::Waiting if run.closing.is_some() => {
-                run.cancel_task(task, None, false, now, &mut decision)?;
-            }
-            task::State::Ready => decision.effects.push(Effect::Offer { task }),
-            task::State::Waiting => {
-                decision.effects.push(Effect::WakeTask { task, at: entry.due_at.unwrap_or(now) });
-            }
-            task::State::Pending
-            | task::State::Completed
-            | task::State::Failed
-            | task::State::Skipped
-            | task::State::Cancelled => {}
-        }
-    }
-    run.finish_if_done(now, &mut decision)?;
     Ok(decision)
 }
 
@@ -383,6 +236,7 @@ impl Run {
             optional_failed: false,
             closing: None,
             paused_by: None,
+            quarantine: None,
             delayed_until: None,
             started_at: None,
             finished_at: None,
@@ -425,11 +279,11 @@ impl Run {
         self.merge.after_task(&self.plan.graph, task)
     }
 
-    /// The function of the open callback of a task.
+    /// The function of the open callback of a task, if it may be called.
     pub(crate) fn callback(&self, task: u32) -> Option<Function> {
         let declared = self.plan.task(task);
         match self.tasks[task as usize].state {
-            _ if !self.tasks[task as usize].callback_open => None,
+            _ if !self.tasks[task as usize].callback_open || self.quarantine.is_some() => None,
             task::State::Completed => declared.on_success,
             _ => declared.on_failure,
         }
@@ -450,12 +304,12 @@ impl Run {
     }
 
     /// Whether the next start of the task must be stored before it happens. Only first starts are not.
-    fn starts_durably(&self, task: u32) -> bool {
+    pub(super) fn starts_durably(&self, task: u32) -> bool {
         let entry = &self.tasks[task as usize];
         self.plan.task(task).at_most_once || entry.n_interruptions > 0 || entry.n_failures > 0
     }
 
-    fn check_attempt(&self, task: u32, attempt: u32) -> Result<(), Refused> {
+    pub(super) fn check_attempt(&self, task: u32, attempt: u32) -> Result<(), Refused> {
         let current = self.task(task)?.attempt;
         if attempt == current { Ok(()) } else { Err(Refused::Stale { attempt, current }) }
     }
@@ -477,7 +331,7 @@ impl Run {
     }
 
     /// Asks for a sign when the run's time is over.
-    fn limit(&self, decision: &mut Decision) {
+    pub(super) fn limit(&self, decision: &mut Decision) {
         if let (Some(started_at), Some(timeout), None) = (self.started_at, self.plan.timeout, &self.closing) {
             decision.effects.push(Effect::LimitRun { at: after(started_at, timeout) });
         }
@@ -492,7 +346,7 @@ impl Run {
     }
 
     /// Begins the present attempt.
-    fn begin(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+    pub(super) fn begin(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
         if self.task(task)?.state == task::State::Waiting {
             self.due(task, decision)?;
         }
@@ -522,6 +376,7 @@ impl Run {
         let failure = match end {
             End::Completed(delta) => return self.complete(task, delta, now, decision),
             End::Failed(failure) => failure,
+            End::Lost => return self.end_lost(task, now, decision),
         };
         match self.closing {
             // Whatever it said, it was asked to stop.
@@ -537,7 +392,30 @@ impl Run {
         }
     }
 
-    fn complete(
+    /// Decides about an attempt whose process ended by no fault of it. There is no limit to how often that happens:
+    /// whoever runs packages sees to it that none brings down the processes of others for ever.
+    fn end_lost(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        match self.closing {
+            Some(Closing::Cancelled { .. }) => self.stopped(task, false, now, decision),
+            Some(Closing::TimedOut) => self.fail(task, FailReason::TimedOut, now, decision),
+            None if self.plan.task(task).at_most_once => self.fail(task, FailReason::Lost, now, decision),
+            None => self.lose(task, decision),
+        }
+    }
+
+    /// Lets the task run again at once.
+    pub(super) fn lose(&mut self, task: u32, decision: &mut Decision) -> Result<(), Refused> {
+        let entry = &mut self.tasks[task as usize];
+        entry.state = task::next(entry.state, task::Event::Interrupted)?;
+        entry.fail_reason = Some(FailReason::Lost);
+        entry.started_at = None;
+        decision.transitions.push(Transition::AttemptLost { task, attempt: entry.attempt });
+        entry.attempt += 1;
+        decision.effects.push(Effect::Offer { task });
+        Ok(())
+    }
+
+    pub(super) fn complete(
         &mut self,
         task: u32,
         delta: Arc<Delta>,
@@ -557,7 +435,7 @@ impl Run {
     }
 
     /// Lets the task wait for another attempt.
-    fn postpone(
+    pub(super) fn postpone(
         &mut self,
         task: u32,
         reason: FailReason,
@@ -586,7 +464,7 @@ impl Run {
         Ok(())
     }
 
-    fn interrupt(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+    pub(super) fn interrupt(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
         let state = task::next(self.task(task)?.state, task::Event::Interrupted)?;
         if matches!(self.closing, Some(Closing::Cancelled { .. })) {
             return self.stopped(task, false, now, decision);
@@ -672,7 +550,7 @@ impl Run {
     }
 
     /// Whether there was one.
-    fn drop_callback(&mut self, task: u32) -> bool {
+    pub(super) fn drop_callback(&mut self, task: u32) -> bool {
         let was_open = std::mem::replace(&mut self.tasks[task as usize].callback_open, false);
         if was_open {
             self.n_callbacks -= 1;
@@ -681,7 +559,7 @@ impl Run {
         was_open
     }
 
-    fn end_callback(
+    pub(super) fn end_callback(
         &mut self,
         task: u32,
         failed: bool,

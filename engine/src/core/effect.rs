@@ -72,6 +72,11 @@ pub(crate) enum Transition {
         task: u32,
         attempt: u32,
     },
+    /// The process in which the attempt ran ended by no fault of it; another one follows at once.
+    AttemptLost {
+        task: u32,
+        attempt: u32,
+    },
     /// The attempt failed and another one comes at that time.
     AttemptFailed {
         task: u32,
@@ -123,6 +128,8 @@ pub(crate) enum FailReason {
     Cancelled,
     /// The engine ended too often, or once too often, while the task was running.
     Interrupted,
+    /// The process of its package ended by no fault of it.
+    Lost,
 }
 
 /// Two tasks, neither upstream of the other, wrote different values to one key.

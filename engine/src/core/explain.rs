@@ -3,10 +3,12 @@
 //! [`gates`] is what admission itself asks, so the answer cannot differ from what is done. Slots are the one gate that
 //! lies outside of a run; those who are turned away there stay in the queue of [`super::admit`].
 
+use std::sync::Arc;
+
 use cloacina_workflow::Timestamp;
 
 use super::{
-    decide::Run,
+    decide::{Quarantine, Run},
     effect::Actor,
     rule::{Condition, Rule},
     run, task,
@@ -23,6 +25,8 @@ pub(crate) enum Gate {
     RunPaused { by: Option<Actor> },
     /// The run is being cancelled, or its time is over.
     RunClosing,
+    /// The package of the run must not be used now.
+    Quarantined { reason: Arc<str>, until: Option<Timestamp> },
     /// That dependency is not terminal.
     Dependency { task: u32, state: task::State },
     /// The trigger rule is asked once all dependencies are terminal; what it will look at.
@@ -52,6 +56,9 @@ pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
         | run::State::PartiallyCompleted
         | run::State::Failed
         | run::State::Cancelled => {}
+    }
+    if let Some(Quarantine { reason, until }) = &run.quarantine {
+        gates.push(Gate::Quarantined { reason: reason.clone(), until: *until });
     }
     match entry.state {
         task::State::Pending => {

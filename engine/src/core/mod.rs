@@ -15,6 +15,7 @@ pub(crate) mod effect;
 pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod plan;
+pub(crate) mod replay;
 pub(crate) mod retry;
 pub(crate) mod rule;
 pub(crate) mod run;

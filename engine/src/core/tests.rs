@@ -13,11 +13,13 @@ use serde_json::value::RawValue;
 
 use super::{
     context::{Key, Value},
-    decide::{self, End, Event, INTERRUPTIONS_MAX, Past, PastEnd, Refused, Run, Task, decide, recover, replay},
+    decide::{self, End, Event, INTERRUPTIONS_MAX, Quarantine, Refused, Run, Task, decide},
     effect::{Actor, Conflict, Decision, Effect, FailReason, Transition},
+    explain,
     graph::Graph,
     plan,
     plan::Plan,
+    replay::{Past, PastEnd, recover, replay},
     retry::{Failure, Policy},
     rule::{Condition, Rule},
     run, task,
@@ -318,6 +320,9 @@ impl<'a> Live<'a> {
                 Transition::RunStarted { .. } => self.history.push(Past::Started),
                 Transition::AttemptStarted { task, .. } => self.history.push(Past::AttemptStarted { task }),
                 Transition::AttemptInterrupted { task, .. } => self.history.push(Past::AttemptInterrupted { task }),
+                Transition::AttemptLost { task, attempt } => {
+                    self.history.push(Past::Ended { task, attempt, started_at: None, end: PastEnd::Lost });
+                }
                 Transition::TaskCompleted { task, attempt } => {
                     let end = PastEnd::Completed(delta(&self.scripts[task as usize]));
                     self.history.push(Past::Ended { task, attempt, started_at: None, end });
@@ -356,6 +361,19 @@ impl<'a> Live<'a> {
     }
 
     /// Does one of the things that can happen next; false if the run has ended.
+    /// One attempt in so many is lost with its process.
+    fn step_losing(&mut self, choice: usize) -> bool {
+        let running = self.running.iter().position(|(task, _)| !self.scripts[*task as usize].at_most_once);
+        match running.filter(|_| choice.is_multiple_of(5)) {
+            Some(place) => {
+                let (task, attempt) = self.running.swap_remove(place);
+                self.apply(Event::End { task, attempt, end: End::Lost });
+                true
+            }
+            None => self.step(choice),
+        }
+    }
+
     fn step(&mut self, choice: usize) -> bool {
         let n_choices = self.ready.len() + self.running.len() + self.waiting.len() + self.callbacks.len();
         if n_choices == 0 {
@@ -396,7 +414,11 @@ impl<'a> Live<'a> {
             return true;
         }
         let task = self.callbacks.swap_remove(choice - self.waiting.len());
-        self.apply(Event::CallbackEnded { task, failed: choice.is_multiple_of(2) });
+        // It is offered again when a gate opens, and given up with a run that is being ended.
+        match decide(&mut self.run, Event::CallbackEnded { task, failed: choice.is_multiple_of(2) }, now()) {
+            Ok(decision) => self.take(decision),
+            Err(refused) => assert_eq!(refused, Refused::NoCallback),
+        }
         true
     }
 
@@ -458,7 +480,7 @@ proptest! {
             for task in live.ready.clone() {
                 prop_assert_eq!(live.seen(task), model.overlay(&model.ancestors(task)));
             }
-            live.step(choice);
+            live.step_losing(choice);
         }
         while live.step(0) {}
         let tasks: BTreeSet<u32> = (0..).take(scripts.len()).collect();
@@ -492,7 +514,7 @@ proptest! {
         let mut live = Live::new(&scripts, &plan);
         live.apply(Event::Start { by: None });
         for choice in &choices[..crash_after] {
-            live.step(*choice);
+            live.step_losing(*choice);
         }
         let mut again = Live::new(&scripts, &plan);
         for past in live.history.clone() {
@@ -514,7 +536,7 @@ proptest! {
     #[test]
     fn whatever_people_ask_runs_end_and_replays_agree(
         scripts in scripts(),
-        choices in prop::collection::vec((any::<usize>(), 0..13_u8), 40..=40),
+        choices in prop::collection::vec((any::<usize>(), 0..15_u8), 40..=40),
         crash in any::<bool>(),
     ) {
         let plan = plan_of(&scripts);
@@ -527,6 +549,8 @@ proptest! {
                 0 => Event::Pause { by },
                 1 | 2 => Event::Resume { by },
                 3 => Event::Cancel { by },
+                13 => Event::Quarantine(Some(Quarantine { reason: "it crashed".into(), until: None })),
+                14 => Event::Quarantine(None),
                 4 => Event::TimeOut,
                 5 => Event::RetryNow { task: u32::try_from(choice % scripts.len()).unwrap(), by },
                 6 => Event::Release { task: u32::try_from(choice % scripts.len()).unwrap(), by },
@@ -555,8 +579,10 @@ proptest! {
             again.take(decision);
             live = again;
         }
-        if let Ok(decision) = decide(&mut live.run, Event::Resume { by: "ada".into() }, now()) {
-            live.take(decision);
+        for event in [Event::Resume { by: "ada".into() }, Event::Quarantine(None)] {
+            if let Ok(decision) = decide(&mut live.run, event, now()) {
+                live.take(decision);
+            }
         }
         while live.step(0) {}
         prop_assert!(live.run.state().is_terminal(), "{:?}", live.run);
@@ -664,6 +690,51 @@ fn what_may_start_once_starts_durably_and_is_never_started_again() {
     let decision = recover(&mut live.run, true, now()).unwrap();
     live.take(decision);
     assert_eq!(live.run.state(), run::State::Failed);
+}
+
+#[test]
+fn what_is_lost_runs_again_at_once_however_often_unless_it_may_start_only_once() {
+    for at_most_once in [false, true] {
+        let scripts = single(at_most_once);
+        let mut live = Live::new(&scripts, &plan_of(&scripts));
+        live.apply(Event::Start { by: None });
+        for attempt in 1..=10 {
+            live.step(0);
+            live.running.clear();
+            live.apply(Event::End { task: 0, attempt, end: End::Lost });
+            let task = &live.run.tasks()[0];
+            let expected = if at_most_once { task::State::Failed } else { task::State::Ready };
+            assert_eq!((task.state, task.n_failures, task.n_interruptions), (expected, 0, 0));
+            assert_eq!(task.fail_reason, Some(FailReason::Lost));
+            if at_most_once {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_quarantined_package_starts_and_cancelling_needs_none_of_it() {
+    let scripts = [Script { has_callbacks: true, ..single(false).remove(0) }];
+    let quarantine = || Event::Quarantine(Some(Quarantine { reason: "it crashed".into(), until: Some(now()) }));
+    let plan = plan_of(&scripts);
+    let mut live = Live::new(&scripts, &plan);
+    live.apply(Event::Start { by: None });
+    live.apply(quarantine());
+    live.step(0);
+    assert_eq!((live.running.len(), live.ready.len()), (0, 0));
+    let gates = explain::gates(&live.run, 0);
+    assert!(matches!(gates.as_slice(), [explain::Gate::Quarantined { until: Some(_), .. }]), "{gates:?}");
+    live.apply(Event::Quarantine(None));
+    assert_eq!(live.ready, [0]);
+    live.step(0);
+    // What is under way may end.
+    live.apply(quarantine());
+    live.step(0);
+    assert_eq!((live.states(), live.callbacks.as_slice()), (vec![task::State::Completed], [0].as_slice()));
+    assert_eq!((live.run.callback(0).is_some(), live.run.state()), (false, run::State::Running));
+    live.apply(Event::Cancel { by: "ada".into() });
+    assert_eq!(live.run.state(), run::State::Cancelled);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{
     core::{
         admit::Role,
         decide::{self, End, decide},
-        effect::after,
+        effect::{Effect, after},
         retry::Failure,
     },
     id::{RunId, chance},
@@ -80,7 +80,13 @@ impl Driver {
 
     /// Calls the callback of a task, which has a slot.
     pub(super) fn start_callback(&mut self, run: RunId, task: u32, now: Timestamp) {
-        let callback = self.runs.get(&run).and_then(|active| active.record.run.callback(task));
+        // Those that were offered again when a gate opened may be under way already.
+        let is_underway = |active: &ActiveRun| {
+            let attempt = active.record.run.tasks()[task as usize].attempt;
+            self.underway.contains_key(&AttemptKey { run, task, attempt, role: Role::Callback })
+        };
+        let active = self.runs.get(&run).filter(|active| !is_underway(active));
+        let callback = active.and_then(|active| active.record.run.callback(task));
         let active = self.runs.get_mut(&run).and_then(|active| Some((active.runner.clone()?, active)));
         let (Some((runner, active)), Some(function)) = (active, callback) else {
             self.admission.release();
@@ -127,16 +133,25 @@ impl Driver {
         }
         self.admission.release();
         self.note_written(ended.finished_at);
-        let result = if timed_out { Err(self.timed_out(key, false)) } else { ended.result };
-        self.conclude(Ended { result, ..ended }, false);
+        let ended = match timed_out {
+            true => Ended { result: Err(self.timed_out(key, false)), is_lost: false, ..ended },
+            false => ended,
+        };
+        self.conclude(ended, false);
     }
 
     /// Decides what follows from the end of an attempt or callback.
     fn conclude(&mut self, ended: Ended, abandoned: bool) {
-        let Ended { key, result, payload, started_at, finished_at } = ended;
+        let Ended { key, result, is_lost, payload, started_at, finished_at } = ended;
         let AttemptKey { run, task, attempt, role } = key;
         let Some(active) = self.runs.get_mut(&run) else { return };
+        if is_lost && role == Role::Callback {
+            // It has been called as if it never was; callbacks are called at least once.
+            self.perform(run, &[Effect::OfferCallback { task }], finished_at);
+            return;
+        }
         let (end, error) = match result {
+            Err(error) if is_lost => (End::Lost, Some(Arc::new(error))),
             Ok(delta) => (End::Completed(delta), None),
             Err(error) => (End::Failed(failure(&error, abandoned, finished_at)), Some(Arc::new(error))),
         };
@@ -212,7 +227,8 @@ impl Driver {
                 message: "the attempt did not stop when it was asked to, and was given up".to_owned(),
             }
         };
-        self.conclude(Ended { key, result: Err(error), payload: None, started_at, finished_at: now }, true);
+        let result = Err(error);
+        self.conclude(Ended { key, result, is_lost: false, payload: None, started_at, finished_at: now }, true);
     }
 
     /// The error of an attempt that has used up its time.

@@ -40,6 +40,7 @@ fn waits_for(record: &RunRecord, task: &str) -> Vec<String> {
         | explain::Gate::RunDelayed { .. }
         | explain::Gate::RunPaused { .. }
         | explain::Gate::RunClosing
+        | explain::Gate::Quarantined { .. }
         | explain::Gate::Rule { .. } => None,
     });
     texts.collect()

@@ -34,8 +34,9 @@ use crate::{
     Error,
     core::{
         admit::{Admission, Role},
-        decide::{self, Refused, Run, decide},
+        decide::{self, Quarantine, Refused, Run, decide},
         effect::{Decision, Effect, FailReason, Transition},
+        replay,
         rule::SkipReason,
         task,
     },
@@ -71,6 +72,8 @@ pub(super) struct Driver {
     pub(super) dormant: HashMap<RunId, Dormant>,
     /// What dormant runs are pinned to.
     pub(super) versions: HashMap<WorkflowId, Arc<Version>>,
+    /// Workflows whose package must not be used now.
+    pub(super) quarantines: HashMap<WorkflowId, Quarantine>,
     pub(super) admission: Admission,
     pub(super) timers: Timers,
     /// Attempts and callbacks that hold a slot.
@@ -172,6 +175,7 @@ impl Driver {
                 self.load(&workflow);
                 self.workflow_added();
             }
+            Event::Quarantine { workflows, quarantine } => self.quarantine(workflows, quarantine.as_ref(), now),
             Event::Seek { answer } => self.seek(answer),
             Event::Orphaned { epochs } => self.orphaned(&epochs),
             Event::TakenOver { epoch, taken } => self.taken_over(epoch, taken),
@@ -227,6 +231,7 @@ impl Driver {
             phase: watch::Sender::new(Phase::Active),
             limit: None,
         };
+        self.close_gate(&mut active, now);
         let begun = match begin {
             Begin::Now => decide(&mut active.record.run, decide::Event::Start { by: None }, now),
             Begin::At(until) => decide(&mut active.record.run, decide::Event::Delay { until }, now),
@@ -394,7 +399,7 @@ impl Driver {
         }
     }
 
-    fn perform(&mut self, run: RunId, effects: &[Effect], now: Timestamp) {
+    pub(super) fn perform(&mut self, run: RunId, effects: &[Effect], now: Timestamp) {
         for effect in effects {
             match *effect {
                 Effect::Offer { task } => {
@@ -459,6 +464,10 @@ impl Driver {
                 // Told where its error is known.
                 | Transition::CallbackEnded { .. } => continue,
                 Transition::AttemptInterrupted { task, attempt } => (Some((*task, *attempt)), NoticeKind::Interrupted),
+                Transition::AttemptLost { task, attempt } => {
+                    let Some(error) = error(task) else { continue };
+                    (Some((*task, *attempt)), NoticeKind::Lost { error })
+                }
                 Transition::TaskCompleted { task, attempt } => (Some((*task, *attempt)), NoticeKind::Completed),
                 Transition::AttemptFailed { task, attempt, due_at, .. } => {
                     let Some(error) = error(task) else { continue };
@@ -561,7 +570,8 @@ impl Driver {
             };
             let runner = runner.cloned();
             let mut active = ActiveRun { record, runner, next_sequence, phase, limit: None };
-            match decide::recover(&mut active.record.run, closed_in_order, now) {
+            self.close_gate(&mut active, now);
+            match replay::recover(&mut active.record.run, closed_in_order, now) {
                 Ok(decision) => {
                     self.runs.insert(row.id, active);
                     self.enact(row.id, decision, now, None);
@@ -740,7 +750,7 @@ impl ActiveRun {
             commit.update = Some(RunUpdate { state, started_at, finished_at: Some(now) });
             return Ok(Decision { transitions: finished.into(), effects: vec![Effect::Finish] });
         }
-        let mut decision = decide::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
+        let mut decision = replay::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
         decision.transitions.insert(0, Transition::RunStarted { by: None });
         Ok(decision)
     }

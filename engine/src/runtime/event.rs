@@ -18,9 +18,10 @@ use crate::{
     Error,
     core::{
         context::{Key, Value},
+        decide::Quarantine,
         effect::Actor,
     },
-    id::RunId,
+    id::{RunId, WorkflowId},
     store::{Error as StoreError, EventRow, Outcome, RunRow, TakenOver},
 };
 
@@ -36,6 +37,9 @@ pub(crate) enum Event {
     Committed(Vec<Outcome>),
     /// Code that runs may wait for is there now.
     WorkflowAdded(Workflow),
+    #[expect(dead_code, reason = "the registry tells of quarantines next")]
+    /// Nothing of these workflows starts, for that reason; without one, it goes on.
+    Quarantine { workflows: Vec<WorkflowId>, quarantine: Option<Quarantine> },
     /// Histories of runs that waited for their code.
     Loaded {
         /// The epoch under which they were asked for.

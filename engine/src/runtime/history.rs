@@ -11,7 +11,7 @@
 //! | `run_finished` | `{"state": "completed"}` |
 //! | `task_completed` | `{"set": {}, "unset": []}`, absent if both are empty |
 //! | `task_reused` | as `task_completed`; the task completed in the run from which this one was derived |
-//! | `attempt_failed`, `task_failed` | `{"reason": "attempt", "kind", "message", "details", "retryable", "retry_after_ms", "due_at"}` |
+//! | `attempt_failed`, `attempt_lost`, `task_failed` | `{"reason": "attempt", "kind", "message", "details", "retryable", "retry_after_ms", "due_at"}` |
 //! | `task_cancelled` | `{"abandoned": false}`, with the error as above if an attempt was under way |
 //! | `attempt_fenced` | `{"result": "completed"}`: an end that came too late to count |
 //! | `callback_completed`, `callback_failed` | `{"callback": "on_failure", "error": null}` |
@@ -28,9 +28,10 @@ use super::{active::RunRecord, catalog::Version, event::Derived, report::RunEven
 use crate::{
     core::{
         context::{Key, Value},
-        decide::{self, INTERRUPTIONS_MAX, Past, PastEnd},
+        decide::{self, INTERRUPTIONS_MAX},
         effect::{Actor, FailReason, Transition},
         plan::Plan,
+        replay::{self, Past, PastEnd},
         rule::SkipReason,
     },
     store::{Error as StoreError, EventRow, Kind, RunRow},
@@ -63,6 +64,7 @@ enum FailReasonName {
     Panicked,
     Cancelled,
     Interrupted,
+    Lost,
 }
 
 /// What an attempt or a callback left, for the rows of its end.
@@ -116,7 +118,7 @@ pub(crate) fn reused_row(row: &EventRow) -> Option<EventRow> {
 pub(super) fn replay_row(record: &mut RunRecord, row: EventRow) -> Result<(), String> {
     let (sequence, at) = (row.sequence, row.at);
     match past(row, &mut record.errors)? {
-        Some(past) => decide::replay(&mut record.run, past, at).map_err(|error| format!("row {sequence}: {error}")),
+        Some(past) => replay::replay(&mut record.run, past, at).map_err(|error| format!("row {sequence}: {error}")),
         None => Ok(()),
     }
 }
@@ -172,6 +174,7 @@ fn described(plan: &Plan, transition: &Transition) -> (Kind, Option<About>, Opti
         Transition::AttemptInterrupted { task, attempt } => {
             (Kind::AttemptInterrupted, Some((*task, Some(*attempt))), None)
         }
+        Transition::AttemptLost { task, attempt } => (Kind::AttemptLost, Some((*task, Some(*attempt))), None),
         Transition::AttemptFailed { task, attempt, .. } => (Kind::AttemptFailed, Some((*task, Some(*attempt))), None),
         Transition::RetryRequested { task, by: who } => (Kind::RetryRequested, Some((*task, None)), by(who)),
         Transition::TaskCompleted { task, attempt } => (Kind::TaskCompleted, Some((*task, Some(*attempt))), None),
@@ -209,6 +212,7 @@ fn add_facts(plan: &Plan, transition: &Transition, row: &mut EventRow, attempt: 
             return;
         }
         Transition::AttemptFailed { reason, due_at, .. } => Some((*reason, Some(*due_at))),
+        Transition::AttemptLost { .. } => Some((FailReason::Lost, None)),
         Transition::TaskFailed { reason, .. } => Some((*reason, None)),
         Transition::TaskCompleted { .. }
         | Transition::TaskCancelled { attempt: Some(_), .. }
@@ -299,13 +303,16 @@ fn past(row: EventRow, errors: &mut BTreeMap<u32, Arc<TaskError>>) -> Result<Opt
             errors.remove(&number_of()?);
             ended(if kind == Kind::TaskReused { PastEnd::Reused(delta) } else { PastEnd::Completed(delta) })?
         }
-        Kind::AttemptFailed | Kind::TaskFailed => {
+        Kind::AttemptFailed | Kind::AttemptLost | Kind::TaskFailed => {
             let payload: FailurePayload = serde_json::from_slice(&payload.unwrap_or_default()).map_err(unreadable)?;
             let reason = payload.reason.into();
             let due_at = Timestamp::from_unix_micros(payload.due_at.unwrap_or(0));
             errors.insert(number_of()?, Arc::new(payload.into_error()));
-            let postponed = kind == Kind::AttemptFailed;
-            ended(if postponed { PastEnd::Postponed { reason, due_at } } else { PastEnd::Failed(reason) })?
+            ended(match kind {
+                Kind::AttemptFailed => PastEnd::Postponed { reason, due_at },
+                Kind::AttemptLost => PastEnd::Lost,
+                _ => PastEnd::Failed(reason),
+            })?
         }
         Kind::TaskCancelled => {
             let json: Json = serde_json::from_slice(&payload.unwrap_or_default()).map_err(unreadable)?;
@@ -349,6 +356,7 @@ impl From<FailReasonName> for FailReason {
             FailReasonName::Panicked => Self::Panicked,
             FailReasonName::Cancelled => Self::Cancelled,
             FailReasonName::Interrupted => Self::Interrupted,
+            FailReasonName::Lost => Self::Lost,
         }
     }
 }
@@ -361,6 +369,7 @@ impl From<FailReason> for FailReasonName {
             FailReason::Panicked => Self::Panicked,
             FailReason::Cancelled => Self::Cancelled,
             FailReason::Interrupted => Self::Interrupted,
+            FailReason::Lost => Self::Lost,
         }
     }
 }

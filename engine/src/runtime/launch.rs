@@ -256,6 +256,7 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         runs: HashMap::new(),
         dormant: dormant.collect(),
         versions: versions(workflows),
+        quarantines: HashMap::new(),
         admission: Admission::new(slots),
         timers,
         underway: HashMap::new(),

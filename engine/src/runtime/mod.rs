@@ -32,6 +32,7 @@ mod ownership;
 mod packaged;
 mod prune;
 mod pruned;
+mod quarantine;
 mod report;
 mod runner;
 mod stop;

@@ -79,6 +79,11 @@ pub enum NoticeKind {
     RunTimedOut,
     /// The engine ended while the attempt could have been running; another one follows.
     Interrupted,
+    /// The process in which the attempt ran ended by no fault of it; another one follows at once.
+    Lost {
+        /// How the process ended.
+        error: TaskError,
+    },
     /// Two tasks wrote different values to one key.
     ContextConflict {
         /// The key.

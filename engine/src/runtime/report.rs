@@ -118,14 +118,24 @@ pub enum AttemptOutcome {
     Panicked,
     /// The engine ended while it was, or could have been, running.
     Interrupted,
+    /// The process of its package ended by no fault of it.
+    Lost,
     /// It ended after it had been given up, and does not count.
     Fenced,
 }
 
 impl AttemptOutcome {
     /// All outcomes.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Ok, Self::Failed, Self::TimedOut, Self::Cancelled, Self::Panicked, Self::Interrupted, Self::Fenced];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Cancelled,
+        Self::Panicked,
+        Self::Interrupted,
+        Self::Lost,
+        Self::Fenced,
+    ];
 
     /// The name that is shown.
     #[must_use]
@@ -137,6 +147,7 @@ impl AttemptOutcome {
             Self::Cancelled => "cancelled",
             Self::Panicked => "panicked",
             Self::Interrupted => "interrupted",
+            Self::Lost => "lost",
             Self::Fenced => "fenced",
         }
     }
@@ -152,6 +163,7 @@ impl AttemptOutcome {
             (_, Some(FailReason::Panicked)) => Self::Panicked,
             (_, Some(FailReason::Cancelled)) => Self::Cancelled,
             (_, Some(FailReason::Interrupted)) => Self::Interrupted,
+            (_, Some(FailReason::Lost)) => Self::Lost,
         })
     }
 }
@@ -209,6 +221,13 @@ pub enum Gate {
         slots: usize,
         /// Some of those who hold them: run and task.
         held_by: Vec<(RunId, String)>,
+    },
+    /// The package of the run's workflow did harm, or is not trusted any more, and must not be used now.
+    Quarantined {
+        /// What it did.
+        reason: String,
+        /// When it is tried again; absent if somebody has to say so.
+        until: Option<Timestamp>,
     },
     /// The code of the run's workflow is not there.
     PackageMissing {
@@ -373,6 +392,9 @@ impl Gate {
             }
             explain::Gate::RunClosing => Self::RunClosing,
             explain::Gate::Dependency { task, state } => Self::Dependency { task: name(task), state },
+            explain::Gate::Quarantined { reason, until } => {
+                Self::Quarantined { reason: reason.as_ref().to_owned(), until }
+            }
             explain::Gate::RetryAt { at } => Self::RetryAt { at },
             explain::Gate::Rule { text, tasks, keys } => {
                 let tasks = tasks.into_iter().map(|task| (name(task), states[task as usize]));

@@ -74,6 +74,8 @@ pub(crate) struct AttemptKey {
 pub(crate) struct Ended {
     pub(crate) key: AttemptKey,
     pub(crate) result: Result<Arc<Delta>, TaskError>,
+    /// Whether the error is no fault of the attempt, which is then made again at once.
+    pub(crate) is_lost: bool,
     /// The delta as it is stored; made here so that the driver does not have to.
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) started_at: Timestamp,
@@ -193,7 +195,13 @@ impl Completion {
 
     /// Ends the attempt. The view should be dropped before, so that the next task's can be made in its place.
     pub(crate) fn complete(mut self, result: Result<Delta, TaskError>) {
-        self.send(result);
+        self.send(result, false);
+    }
+
+    #[expect(dead_code, reason = "the host of packages loses attempts next")]
+    /// Ends an attempt whose process ended by no fault of it. It is made again at once, and does not count.
+    pub(crate) fn lose(mut self, error: TaskError) {
+        self.send(Err(error), true);
     }
 
     /// What the attempt's context talks to.
@@ -207,7 +215,7 @@ impl Completion {
         }
     }
 
-    fn send(&mut self, result: Result<Delta, TaskError>) {
+    fn send(&mut self, result: Result<Delta, TaskError>, is_lost: bool) {
         if std::mem::replace(&mut self.is_sent, true) {
             return;
         }
@@ -220,7 +228,7 @@ impl Completion {
             Err(error) => (Err(error), None),
         };
         let finished_at = self.surroundings.clock.now();
-        let ended = Ended { key: self.key, result, payload, started_at: self.started_at, finished_at };
+        let ended = Ended { key: self.key, result, is_lost, payload, started_at: self.started_at, finished_at };
         // Without a driver the attempt has been recorded as interrupted, and nobody waits for its end.
         if self.surroundings.twice {
             self.surroundings.events.send(Event::Ended(Box::new(ended.clone()))).ok();
@@ -233,7 +241,7 @@ impl Drop for Completion {
     fn drop(&mut self) {
         if !self.is_sent {
             let message = "the attempt went away without a result".to_owned();
-            self.send(Err(TaskError::Panicked { message, location: None }));
+            self.send(Err(TaskError::Panicked { message, location: None }), false);
         }
     }
 }

@@ -86,6 +86,7 @@ enum GateAt {
     TriggerRule { rule: String, tasks: Vec<(String, String)>, keys: Vec<String> },
     Dependency { task: String, state: String },
     Slot { running: usize, slots: usize, held_by: Vec<(String, String)> },
+    Quarantined { reason: String, until: Option<u64> },
     PackageMissing { workflow: String },
     Owner { pid: Option<u32>, host: Option<String>, lease_until: Option<u64>, is_dead: bool },
 }
@@ -199,6 +200,9 @@ impl GateAt {
                 let held_by = held_by.into_iter().map(|(run, task)| (run.to_string(), task));
                 Self::Slot { running, slots, held_by: held_by.collect() }
             }
+            Gate::Quarantined { reason, until } => {
+                Self::Quarantined { reason, until: until.map(Timestamp::unix_micros) }
+            }
             Gate::PackageMissing { workflow } => Self::PackageMissing { workflow },
             Gate::Owner { pid, host, lease_until, is_dead } => {
                 Self::Owner { pid, host, lease_until: lease_until.map(Timestamp::unix_micros), is_dead }
@@ -224,6 +228,9 @@ impl GateAt {
                     Ok::<_, String>((run, task))
                 });
                 Gate::Slot { running, slots, held_by: held_by.collect::<Result<_, _>>()? }
+            }
+            Self::Quarantined { reason, until } => {
+                Gate::Quarantined { reason, until: until.map(Timestamp::from_unix_micros) }
             }
             Self::PackageMissing { workflow } => Gate::PackageMissing { workflow },
             Self::Owner { pid, host, lease_until, is_dead } => {

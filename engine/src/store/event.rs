@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     /// Only written where a start must be durable before it happens.
     AttemptStarted,
     AttemptInterrupted,
+    /// How the process ended, as an error.
+    AttemptLost,
     /// The context delta, absent if empty.
     TaskCompleted,
     /// The error.
@@ -73,12 +75,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::RunCreated,
         Self::RunStarted,
         Self::RunFinished,
         Self::AttemptStarted,
         Self::AttemptInterrupted,
+        Self::AttemptLost,
         Self::TaskCompleted,
         Self::TaskFailed,
         Self::TaskSkipped,
@@ -106,6 +109,7 @@ impl Kind {
             Self::RunFinished => "run_finished",
             Self::AttemptStarted => "attempt_started",
             Self::AttemptInterrupted => "attempt_interrupted",
+            Self::AttemptLost => "attempt_lost",
             Self::TaskCompleted => "task_completed",
             Self::TaskFailed => "task_failed",
             Self::TaskSkipped => "task_skipped",
