@@ -16,4 +16,5 @@ mod readme;
 mod restart;
 mod sharing;
 mod steer;
+mod swap;
 mod tidy;

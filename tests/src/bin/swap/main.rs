@@ -1,0 +1,135 @@
+//! Swaps the version of a package again and again under load, and checks that no run notices:
+//! `cargo run --release -p cloacina-tests --bin swap -- --swaps 1000`.
+//!
+//! ```text
+//! submitters: always --in-flight runs of two tasks ──► engine ◄── swapper: a new version becomes active, the one
+//!      └─ each run: completed? both tasks by the version        of some swaps ago is removed once its runs have ended
+//!         that it was pinned to?
+//! ```
+//! Counted are runs that failed or that two versions had a hand in; measured are the time of a swap, and per swap the
+//! growth of the process's memory, its file descriptors and its threads, over the second half of the swaps, when
+//! everything that grows once has grown. A library is never unmapped, so some growth of memory is expected. The last line
+//! is the result as JSON; a run that failed or was mixed, or a descriptor left open, is exit code 1.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a harness is a program that prints")]
+#![expect(clippy::disallowed_methods, reason = "a harness that measures reads the clock")]
+
+mod load;
+mod options;
+mod package;
+mod usage;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use cloacina::Engine;
+use serde_json::json;
+use tempfile::TempDir;
+
+use self::{
+    load::{Account, Load},
+    options::Options,
+    package::Versions,
+    usage::Usage,
+};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How many versions stay registered behind the active one, so that some are always draining.
+const KEPT: usize = 8;
+
+/// Runs that may end while a version waits for its own; far more than are ever under way.
+const PATIENCE: usize = 100_000;
+
+fn main() -> Result<ExitCode, Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let options = options::parse(&arguments)?;
+    tokio::runtime::Runtime::new()?.block_on(swap(&options))
+}
+
+async fn swap(options: &Options) -> Result<ExitCode, Failure> {
+    let folder = tempfile::tempdir()?;
+    let versions = Versions::compile(folder.path())?;
+    let engine = start(&folder).await?;
+    engine.registry().register_workflow(versions.archive(0)?).await?;
+    let load = Load::start(&engine, options.in_flight);
+    let mut took = Vec::with_capacity(options.swaps);
+    let mut middle = (Usage::now()?, 0);
+    for number in 1..=options.swaps {
+        if number == options.swaps / 2 + 1 {
+            middle = (Usage::now()?, number - 1);
+        }
+        let archive = versions.archive(number)?;
+        let begun = Instant::now();
+        engine.registry().register_workflow(archive).await?;
+        took.push(begun.elapsed());
+        load.made_progress().await?;
+        if let Some(old) = number.checked_sub(KEPT) {
+            remove(&engine, &load, &Versions::text(old)).await?;
+        }
+        if number.is_multiple_of(100) {
+            eprintln!("{number} swaps, {} runs", load.account().completed);
+        }
+    }
+    let end = Usage::now()?;
+    let account = load.stop().await?;
+    engine.shutdown().await?;
+    let n_measured = options.swaps - middle.1;
+    report(&account, &mut took, &middle.0, &end, n_measured)
+}
+
+async fn start(folder: &TempDir) -> Result<Engine, Failure> {
+    let database = folder.path().join("swap.db").display().to_string();
+    Ok(Engine::builder().database(database).start().await?)
+}
+
+/// Removes a version as soon as its last run has ended.
+async fn remove(engine: &Engine, load: &Load, version: &str) -> Result<(), Failure> {
+    for _ in 0..PATIENCE {
+        match engine.registry().unregister(&format!("swapped@{version}")).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.code() == "REG0006" => load.made_progress().await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(format!("runs of {version} do not end").into())
+}
+
+fn report(
+    account: &Account,
+    took: &mut [Duration],
+    middle: &Usage,
+    end: &Usage,
+    n_measured: usize,
+) -> Result<ExitCode, Failure> {
+    took.sort_unstable();
+    let at = |permille: usize| took.get((took.len() - 1) * permille / 1000).map_or(0.0, |time| ms(*time));
+    let per_swap = |from: u64, to: u64| (to as f64 - from as f64) / n_measured.max(1) as f64;
+    let growth = json!({
+        "private_kib_per_swap": per_swap(middle.private_kib, end.private_kib),
+        "descriptors": end.descriptors as i64 - middle.descriptors as i64,
+        "threads": end.threads as i64 - middle.threads as i64,
+    });
+    let result = json!({
+        "swaps": took.len(),
+        "runs": account.completed,
+        "failed": account.failed,
+        "mixed": account.mixed,
+        "swap_ms": { "p50": at(500), "p99": at(990), "max": at(1000) },
+        "growth": growth,
+    });
+    println!("{result}");
+    if let Some(example) = &account.example {
+        eprintln!("for example: {example}");
+    }
+    // Descriptors of the database's readers come and go; those of packages would add up.
+    let leaks = end.descriptors as i64 - middle.descriptors as i64 >= (n_measured / 4).max(8) as i64;
+    let is_clean = account.failed == 0 && account.mixed == 0 && !leaks;
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

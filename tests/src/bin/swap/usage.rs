@@ -1,0 +1,29 @@
+//! What the process has of the machine.
+
+use std::fs;
+
+use super::Failure;
+
+/// What a process holds at one moment.
+pub(crate) struct Usage {
+    /// Memory that is its own, in KiB.
+    pub(crate) private_kib: u64,
+    /// Open file descriptors.
+    pub(crate) descriptors: u64,
+    /// Threads.
+    pub(crate) threads: u64,
+}
+
+impl Usage {
+    /// Looks at this process.
+    pub(crate) fn now() -> Result<Self, Failure> {
+        let rollup = fs::read_to_string("/proc/self/smaps_rollup")?;
+        let private = rollup.lines().filter(|line| line.starts_with("Private_"));
+        let kib = private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        Ok(Self {
+            private_kib: kib.sum(),
+            descriptors: fs::read_dir("/proc/self/fd")?.count() as u64,
+            threads: fs::read_dir("/proc/self/task")?.count() as u64,
+        })
+    }
+}
