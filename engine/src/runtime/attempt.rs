@@ -142,7 +142,7 @@ impl Driver {
 
     /// Decides what follows from the end of an attempt or callback.
     fn conclude(&mut self, ended: Ended, abandoned: bool) {
-        let Ended { key, result, is_lost, payload, started_at, finished_at } = ended;
+        let Ended { key, result, is_lost, payload, retry_after, started_at, finished_at } = ended;
         let AttemptKey { run, task, attempt, role } = key;
         let Some(active) = self.runs.get_mut(&run) else { return };
         if is_lost && role == Role::Callback {
@@ -153,7 +153,10 @@ impl Driver {
         let (end, error) = match result {
             Err(error) if is_lost => (End::Lost, Some(Arc::new(error))),
             Ok(delta) => (End::Completed(delta), None),
-            Err(error) => (End::Failed(failure(&error, abandoned, finished_at)), Some(Arc::new(error))),
+            Err(error) => {
+                let failure = failure(&error, retry_after, abandoned, finished_at);
+                (End::Failed(failure), Some(Arc::new(error)))
+            }
         };
         let event = match role {
             Role::Task => decide::Event::End { task, attempt, end },
@@ -227,8 +230,9 @@ impl Driver {
                 message: "the attempt did not stop when it was asked to, and was given up".to_owned(),
             }
         };
-        let result = Err(error);
-        self.conclude(Ended { key, result, is_lost: false, payload: None, started_at, finished_at: now }, true);
+        let (result, retry_after) = (Err(error), None);
+        let ended = Ended { key, result, is_lost: false, payload: None, retry_after, started_at, finished_at: now };
+        self.conclude(ended, true);
     }
 
     /// The error of an attempt that has used up its time.
@@ -255,12 +259,12 @@ impl Driver {
 }
 
 /// What decides about another attempt.
-fn failure(error: &TaskError, abandoned: bool, at: Timestamp) -> Failure {
+fn failure(error: &TaskError, retry_after: Option<Duration>, abandoned: bool, at: Timestamp) -> Failure {
     Failure {
         kind: error.kind().to_owned(),
         message: error.message(),
         retryable: error.is_retryable(),
-        retry_after: error.retry_after(),
+        retry_after: error.retry_after().or(retry_after),
         abandoned,
         chance: chance(at),
     }

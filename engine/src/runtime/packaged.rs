@@ -116,12 +116,15 @@ impl AttemptSink {
 impl CallSink for AttemptSink {
     fn complete(&self, _: CallId, result: CallResult) {
         let Some(Ending { completion, view }) = self.take() else { return };
-        let result = match result {
-            CallResult::Completed(output) => Ok(output.into_delta(&view)),
-            CallResult::Failed { error, retry_after: _ } | CallResult::Cancelled(error) => Err(error),
-        };
-        drop(view);
-        completion.complete(result);
+        match result {
+            CallResult::Completed(output) => {
+                let delta = output.into_delta(&view);
+                drop(view);
+                completion.complete(Ok(delta));
+            }
+            CallResult::Failed { error, retry_after } => completion.fail(error, retry_after),
+            CallResult::Cancelled(error) => completion.complete(Err(error)),
+        }
     }
 
     fn log(&self, _: CallId, line: LogLine) {

@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::Sender,
     },
+    time::Duration,
 };
 
 use cloacina_workflow::{
@@ -78,6 +79,8 @@ pub(crate) struct Ended {
     pub(crate) is_lost: bool,
     /// The delta as it is stored; made here so that the driver does not have to.
     pub(crate) payload: Option<Vec<u8>>,
+    /// The wait before another attempt that was asked for beside an error without a place for it.
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) started_at: Timestamp,
     pub(crate) finished_at: Timestamp,
 }
@@ -195,13 +198,18 @@ impl Completion {
 
     /// Ends the attempt. The view should be dropped before, so that the next task's can be made in its place.
     pub(crate) fn complete(mut self, result: Result<Delta, TaskError>) {
-        self.send(result, false);
+        self.send(result, false, None);
     }
 
     #[expect(dead_code, reason = "the host of packages loses attempts next")]
     /// Ends an attempt whose process ended by no fault of it. It is made again at once, and does not count.
     pub(crate) fn lose(mut self, error: TaskError) {
-        self.send(Err(error), true);
+        self.send(Err(error), true, None);
+    }
+
+    /// Ends an attempt that failed and says when to come again, whatever kind its error is of.
+    pub(crate) fn fail(mut self, error: TaskError, retry_after: Option<Duration>) {
+        self.send(Err(error), false, retry_after);
     }
 
     /// What the attempt's context talks to.
@@ -215,7 +223,7 @@ impl Completion {
         }
     }
 
-    fn send(&mut self, result: Result<Delta, TaskError>, is_lost: bool) {
+    fn send(&mut self, result: Result<Delta, TaskError>, is_lost: bool, retry_after: Option<Duration>) {
         if std::mem::replace(&mut self.is_sent, true) {
             return;
         }
@@ -228,7 +236,8 @@ impl Completion {
             Err(error) => (Err(error), None),
         };
         let finished_at = self.surroundings.clock.now();
-        let ended = Ended { key: self.key, result, is_lost, payload, started_at: self.started_at, finished_at };
+        let started_at = self.started_at;
+        let ended = Ended { key: self.key, result, is_lost, payload, retry_after, started_at, finished_at };
         // Without a driver the attempt has been recorded as interrupted, and nobody waits for its end.
         if self.surroundings.twice {
             self.surroundings.events.send(Event::Ended(Box::new(ended.clone()))).ok();
@@ -241,7 +250,7 @@ impl Drop for Completion {
     fn drop(&mut self) {
         if !self.is_sent {
             let message = "the attempt went away without a result".to_owned();
-            self.send(Err(TaskError::Panicked { message, location: None }), false);
+            self.send(Err(TaskError::Panicked { message, location: None }), false, None);
         }
     }
 }
