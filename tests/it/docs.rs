@@ -32,6 +32,22 @@ fn the_commands_of_the_guide_on_embedding_do_what_it_says() {
     });
 }
 
+#[test]
+fn the_commands_of_the_guide_on_packages_in_c_do_what_it_says() {
+    follow("packages-in-c", |folder, cases| {
+        let guide = fs::read_to_string(root().join("docs/guide/packages-in-c.md")).unwrap();
+        let (_, source) = guide.split_once("```c\n").unwrap();
+        fs::write(folder.join("hello.c"), source.split_once("```").unwrap().0).unwrap();
+        for file in ["sdk/include/cloacina.h", "examples/c_package/print_shop.c"] {
+            let file = root().join(file);
+            fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
+        }
+        let found = Command::new("sh").args(["-c", "command -v cc"]).output().unwrap();
+        assert!(found.status.success(), "there is no C compiler: apt-get install gcc libc6-dev");
+        cases.register_bin("cc", Path::new(String::from_utf8(found.stdout).unwrap().trim()).to_owned());
+    });
+}
+
 /// Types the console blocks of a guide, in an empty folder but for what `prepare` puts there.
 fn follow(name: &str, prepare: impl FnOnce(&Path, &trycmd::TestCases)) {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use std::{future::Future, path::Path, time::Duration};
 
-use cloacina::{Context, Engine, RunReport, Value};
+use cloacina::{Builder, Context, Engine, RunReport, Value};
 use tempfile::TempDir;
 
 /// Far above what anything here takes on a busy machine; a test that gets here hangs.
@@ -20,8 +20,13 @@ pub struct TestEngine {
 impl TestEngine {
     /// Starts an engine on a new database.
     pub async fn start() -> Self {
+        Self::start_with(|builder| builder).await
+    }
+
+    /// Starts an engine on a new database, with settings of its own.
+    pub async fn start_with(settings: impl FnOnce(Builder) -> Builder) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
-        let engine = start(folder.path()).await;
+        let engine = start_with(folder.path(), settings).await;
         Self { engine, folder }
     }
 
@@ -42,8 +47,12 @@ impl TestEngine {
 
 /// Starts an engine on the database in that folder.
 pub async fn start(folder: &Path) -> Engine {
+    start_with(folder, |builder| builder).await
+}
+
+async fn start_with(folder: &Path, settings: impl FnOnce(Builder) -> Builder) -> Engine {
     let database = folder.join("cloacina.db").display().to_string();
-    let engine = Engine::builder().database(database).start().await;
+    let engine = settings(Engine::builder().database(database)).start().await;
     engine.unwrap_or_else(|error| panic!("{}: {error}", error.code()))
 }
 

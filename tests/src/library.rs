@@ -1,4 +1,4 @@
-//! Libraries in C, compiled by the C compiler of the machine against `cloacina.h` alone.
+//! Libraries in C and C++, compiled by the compilers of the machine against `cloacina.h` alone.
 
 use std::{
     fs,
@@ -23,11 +23,31 @@ pub fn compile(folder: &Path, name: &str, source: &str) -> PathBuf {
 pub fn compile_file(folder: &Path, name: &str, source: &Path, arguments: &[&str]) -> PathBuf {
     let library = folder.join(format!("lib{name}.so"));
     let mut compiler = Command::new("cc");
-    compiler.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]);
-    compiler.args(["-shared", "-fPIC", "-pthread", "-I"]).arg(root().join("sdk/include")).args(arguments);
-    let output = compiler.arg("-o").arg(&library).arg(source).output().expect("there is a C compiler");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    compiler.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]).args(arguments);
+    link(compiler, "gcc libc6-dev", source, &library);
     library
+}
+
+/// Compiles a source file in C++ into a folder; returns the library's path.
+#[must_use]
+pub fn compile_cpp(folder: &Path, name: &str, source: &Path) -> PathBuf {
+    let library = folder.join(format!("lib{name}.so"));
+    let mut compiler = Command::new("g++");
+    compiler.arg("-std=c++20");
+    link(compiler, "g++", source, &library);
+    library
+}
+
+/// Runs a compiler; `debian` is what to install where it is missing.
+fn link(mut compiler: Command, debian: &str, source: &Path, library: &Path) {
+    compiler.args(["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-shared", "-fPIC", "-pthread", "-I"]);
+    compiler.arg(root().join("sdk/include")).arg("-o").arg(library).arg(source);
+    let program = compiler.get_program().to_string_lossy().into_owned();
+    let output = compiler.output();
+    let output = output.unwrap_or_else(|error| {
+        panic!("the compiler `{program}` cannot be started: {error}; on Debian: apt-get install {debian}")
+    });
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The archive of a library.
