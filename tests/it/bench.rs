@@ -14,13 +14,14 @@ use tempfile::TempDir;
 
 use crate::cmd::{interrupt, program};
 
-const RATIOS: [&str; 11] = [
+const RATIOS: [&str; 12] = [
     "growth.task_10000_to_100",
     "postgres.engine_to_raw",
     "postgres.engine_to_store",
     "postgres.packaged_inline_to_embedded",
     "postgres.run1_p50_to_commits",
     "postgres.store_to_raw",
+    "registering_to_limit",
     "sqlite.engine_to_raw",
     "sqlite.engine_to_store",
     "sqlite.packaged_inline_to_embedded",

@@ -120,7 +120,7 @@ impl Bench<'_> {
 }
 
 /// How long an engine may take to stop whose runs have all ended.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 async fn measure_on(
     engine: &Engine,

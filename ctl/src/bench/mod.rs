@@ -19,6 +19,7 @@ mod measure;
 mod package;
 mod plan;
 mod ratio;
+mod registering;
 mod report;
 mod rounds;
 mod server;

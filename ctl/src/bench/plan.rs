@@ -39,6 +39,11 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// Whether what has that name is to be measured.
+    pub(super) fn includes(&self, name: &str) -> bool {
+        name.contains(self.only)
+    }
+
     /// The cells of one database, in the order in which they are measured.
     pub(super) fn cells(&self, backend: Backend) -> Vec<Cell> {
         let cell = |level, shape, at_once, context_bytes, runs: usize| {

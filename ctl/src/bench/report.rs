@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::cell::{Level, Row};
 use super::endurance::Endurance;
 use super::ratio::{Goal, Ratios, goals};
+use super::registering::Registering;
 use crate::output::{Paint, columns, size};
 
 /// Counts up when a field changes its meaning or goes.
@@ -28,6 +29,8 @@ pub(super) struct Report {
     /// What a task of a run of 10,000 costs to one of a run of 100, by shape.
     pub(super) growth: BTreeMap<&'static str, Option<f64>>,
     pub(super) cells: Vec<CellReport>,
+    /// Absent without a package.
+    pub(super) registering: Option<Registering>,
     /// By database; empty with `--quick`.
     pub(super) endurance: BTreeMap<&'static str, Endurance>,
 }
@@ -112,6 +115,10 @@ impl Report {
         text.push_str(&self.ratio_table(paint));
         text.push('\n');
         text.push_str(&self.cell_table(paint));
+        if let Some(registering) = &self.registering {
+            text.push('\n');
+            text.push_str(&registering.text(paint));
+        }
         if !self.endurance.is_empty() {
             text.push('\n');
             text.push_str(&self.endurance_table(paint));
@@ -238,7 +245,7 @@ fn micros(micros: Option<f64>) -> String {
 }
 
 /// What is noise anyway need not be written down.
-fn tenths(number: f64) -> f64 {
+pub(super) fn tenths(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 

@@ -20,6 +20,7 @@ use super::measure::{Bench, Postgres, of};
 use super::package::Packaged;
 use super::plan::Plan;
 use super::ratio::ratios;
+use super::registering;
 use super::report::{CellReport, Machine, Missing, Report, rounded};
 use super::rounds::measure_all;
 use super::server::Server;
@@ -132,8 +133,15 @@ fn measure(
             endurances.insert(backend.as_str(), endurance::measure(&mut bench, backend, &plan, output)?);
         }
     }
+    let registering = match plan.includes(registering::WHAT) {
+        true => registering::measure(&bench, plan.rounds, output)?,
+        false => None,
+    };
     let growth = growth(&growth_rows, plan.growth_sizes());
-    let ratios = ratios(&rows, &growth).into_iter().map(|(key, ratio)| (key, ratio.map(rounded))).collect();
+    let ratios = ratios(&rows, &growth, registering.as_ref().and_then(|measured| measured.ratio))
+        .into_iter()
+        .map(|(key, ratio)| (key, ratio.map(rounded)))
+        .collect();
     Ok(Report {
         format: Report::FORMAT,
         quick: plan.quick,
@@ -151,6 +159,7 @@ fn measure(
         ratios,
         growth: growth.into_iter().map(|(shape, ratio)| (shape, ratio.map(rounded))).collect(),
         cells: rows.iter().chain(&growth_rows).map(CellReport::new).collect(),
+        registering,
         endurance: endurances,
     })
 }

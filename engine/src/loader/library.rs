@@ -42,7 +42,7 @@ pub(super) fn load(path: &Path, digest: Digest) -> Result<(Image, *const Package
 }
 
 /// Maps a file for the rest of the process and calls nothing of it but its constructors.
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", feature = "measuring"))]
 pub(crate) fn map_for_good(path: &Path) -> Result<(), libloading::Error> {
     let _library = ManuallyDrop::new(map(path)?);
     Ok(())

@@ -33,7 +33,7 @@ mod output;
 pub(crate) mod tests;
 
 pub use self::error::{Error, TableProblem};
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", feature = "measuring"))]
 pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
     call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Refused},

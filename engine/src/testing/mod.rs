@@ -5,7 +5,7 @@
 
 #[cfg(any(test, feature = "measuring"))]
 mod measure;
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", feature = "measuring"))]
 mod probe;
 #[cfg(feature = "testing")]
 mod server;
@@ -14,8 +14,7 @@ mod server;
 pub use self::measure::{
     Load, MeasureError, Measured, Scratch, measure_raw, measure_store, n_transactions, release_memory, sqlite_version,
 };
+#[cfg(any(feature = "testing", feature = "measuring"))]
+pub use self::probe::{Probe, ProbeError};
 #[cfg(feature = "testing")]
-pub use self::{
-    probe::{Probe, ProbeError},
-    server::{ServerSchema, server_processes},
-};
+pub use self::server::{ServerSchema, server_processes};
