@@ -5,6 +5,7 @@
 use cloacina_workflow::Timestamp;
 
 use super::key::KeyId;
+use crate::digest::Digest;
 
 /// A key or a signature that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,11 +32,19 @@ pub enum SignError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The key made another signature than this, or none.
-    #[error("the signature by key {key} is not over this archive")]
+    /// The key did not make this signature.
+    #[error("the signature names the key {key}, which did not make it")]
     Mismatch {
         /// The key that the signature names.
         key: KeyId,
+    },
+    /// The key made it over other bytes: the archive was changed or packed again since, or the files are mixed up.
+    #[error("the key {key} signed other bytes than these; it said: {stated}")]
+    OtherArchive {
+        /// The key.
+        key: KeyId,
+        /// What the signature says of what it is over.
+        stated: String,
     },
     /// The signature is genuine, but says that it is over another package.
     #[error("the signature by key {key} says that it is over {stated}, and this is {found}")]
@@ -54,17 +63,17 @@ pub enum SignError {
 #[non_exhaustive]
 pub enum Untrusted {
     /// There is no signature, and one is required.
-    #[error("the package {package} is not signed, and must be by {required} trusted {}", if *.required == 1 { "key" } else { "keys" })]
+    #[error("{package} is not signed, and must be by {required} trusted {}", if *.required == 1 { "key" } else { "keys" })]
     Unsigned {
-        /// The package.
+        /// The package, or the archive if it was not read.
         package: String,
         /// How many are required.
         required: usize,
     },
     /// There are signatures, but not enough by keys that are trusted.
-    #[error("the package {package} has {n_trusted} of {required} required signatures: {}", .reasons.join("; "))]
+    #[error("{package} has {n_trusted} of {required} required signatures: {}", .reasons.join("; "))]
     TooFew {
-        /// The package.
+        /// The package, or the archive if it was not read.
         package: String,
         /// How many count.
         n_trusted: usize,
@@ -74,17 +83,27 @@ pub enum Untrusted {
         reasons: Vec<String>,
     },
     /// A signature by a trusted key is wrong: somebody changed the archive, or mixed up the files.
-    #[error("the package {package} has a wrong signature: {source}")]
+    #[error("{package} has a wrong signature: {source}")]
     Wrong {
-        /// The package.
+        /// The package, or the archive if it was not read.
         package: String,
         /// What is wrong.
         source: SignError,
     },
+    /// The archive was exchanged for another after its signatures were checked, or after it was registered.
+    #[error("{package} is not the archive that was checked: that was {expected}, this is {found}")]
+    OtherBytes {
+        /// The package, or the archive if it was not read.
+        package: String,
+        /// The digest of what was checked.
+        expected: Digest,
+        /// The digest of what is there.
+        found: Digest,
+    },
     /// The key that would have been needed is not trusted any more.
     #[error("the key {name} ({key}), which signed {package}, was revoked at {at}")]
     Revoked {
-        /// The package.
+        /// The package, or the archive if it was not read.
         package: String,
         /// The key's name.
         name: String,
@@ -96,7 +115,7 @@ pub enum Untrusted {
     /// The time of the key that would have been needed is over.
     #[error("the key {name} ({key}), which signed {package}, has expired at {at}")]
     Expired {
-        /// The package.
+        /// The package, or the archive if it was not read.
         package: String,
         /// The key's name.
         name: String,
@@ -118,6 +137,7 @@ impl SignError {
             Self::Signature { .. } => "SIG0004",
             Self::Mismatch { .. } => "SIG0005",
             Self::OtherPackage { .. } => "SIG0006",
+            Self::OtherArchive { .. } => "SIG0011",
         }
     }
 
@@ -134,6 +154,9 @@ impl SignError {
                 vec!["a signature is made by: cloacina-ctl package sign FILE --key NAME".to_owned()]
             }
             Self::Mismatch { .. } => {
+                vec!["get the signature from whoever has the key; this one is forged or damaged".to_owned()]
+            }
+            Self::OtherArchive { .. } => {
                 vec!["get the archive and its signature from one place, or sign it again".to_owned()]
             }
             Self::OtherPackage { .. } => vec!["use the signature that was made for this archive".to_owned()],
@@ -151,6 +174,7 @@ impl Untrusted {
             Self::Wrong { source, .. } => source.code(),
             Self::Revoked { .. } => "SIG0009",
             Self::Expired { .. } => "SIG0010",
+            Self::OtherBytes { .. } => "SIG0012",
         }
     }
 
@@ -164,6 +188,7 @@ impl Untrusted {
             ],
             Self::TooFew { .. } => vec!["have it signed by a key that is trusted for this package".to_owned()],
             Self::Wrong { source, .. } => source.hints(),
+            Self::OtherBytes { .. } => vec!["register the archive again, from where it was built".to_owned()],
             Self::Revoked { .. } | Self::Expired { .. } => {
                 vec!["sign the archive again with a key that is still trusted".to_owned()]
             }

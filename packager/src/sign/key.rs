@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 
 use minisign::{KeyPair, PublicKeyBox, SecretKeyBox};
 
-use super::{error::SignError, signature::Signature};
+use super::{base64::base64, error::SignError, signature::Signature};
 use crate::package::Package;
 
 /// Longer texts are no keys.
@@ -14,6 +14,12 @@ const TEXT_MAX: usize = 1024;
 
 /// A secret key begins with its method (`Ed`) and how its key is derived from a password (`Sc`), in base 64.
 const PROTECTED: &str = "RWRTY";
+
+/// Or it says that it is derived from none: zeros.
+const UNPROTECTED: &str = "RWQAA";
+
+/// At the end of a secret key.
+const CHECKSUM_LENGTH: usize = 32;
 
 /// Which key: 16 hexadecimal digits, as minisign shows them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +102,9 @@ impl SecretKey {
         if text.len() > TEXT_MAX {
             return Err(SignError::SecretKey { reason: format!("it is longer than {TEXT_MAX} bytes") });
         }
+        if let Some(key) = Self::without_checksum(text) {
+            return key;
+        }
         let is_protected = text.lines().nth(1).is_some_and(|line| line.starts_with(PROTECTED));
         let read = SecretKeyBox::from_string(text).map_err(refused)?;
         let secret = match (is_protected, password) {
@@ -104,7 +113,19 @@ impl SecretKey {
             // The library would ask for it on the terminal.
             (true, None) => return Err(SignError::PasswordNeeded),
         };
-        let secret = secret.map_err(refused)?;
+        Self::whole(secret.map_err(refused)?)
+    }
+
+    /// A key without a password as the stock program writes it: with zeros where the library wants a checksum.
+    fn without_checksum(text: &str) -> Option<Result<Self, SignError>> {
+        let line = text.lines().nth(1)?.trim();
+        let bytes = base64(line).filter(|bytes| line.starts_with(UNPROTECTED) && bytes.len() > CHECKSUM_LENGTH)?;
+        let (_, checksum) = bytes.split_at(bytes.len() - CHECKSUM_LENGTH);
+        let has_none = checksum.iter().all(|byte| *byte == 0);
+        has_none.then(|| Self::whole(minisign::SecretKey::from_bytes(&bytes).map_err(refused)?))
+    }
+
+    fn whole(secret: minisign::SecretKey) -> Result<Self, SignError> {
         let public = minisign::PublicKey::from_secret_key(&secret).map_err(refused)?;
         Ok(Self { secret, public: PublicKey(public) })
     }

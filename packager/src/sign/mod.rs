@@ -13,6 +13,7 @@
 //! [`Policy::judge`] is the one place where it is decided whether a package is trusted; only what it lets through, or
 //! what was loudly taken unsigned, is [`crate::Verified`].
 
+mod base64;
 mod error;
 mod key;
 mod signature;
@@ -22,5 +23,5 @@ pub use self::{
     error::{SignError, Untrusted},
     key::{KeyId, PublicKey, SecretKey},
     signature::Signature,
-    trust::{Policy, Scope, TrustedKey, Voucher},
+    trust::{Examined, Policy, Scope, TrustedKey, Voucher},
 };

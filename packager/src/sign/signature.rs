@@ -9,9 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use minisign::SignatureBox;
+use minisign::{SignatureBones, SignatureBox};
 
 use super::{
+    base64::base64,
     error::SignError,
     key::{KeyId, PublicKey},
 };
@@ -22,6 +23,12 @@ const TEXT_MAX: usize = 4096;
 
 /// What 74 bytes (method, key id, signature) and 64 bytes have in base 64.
 const LINE_LENGTHS: [(usize, usize); 2] = [(1, 100), (3, 88)];
+
+/// Before the signature itself: two letters for the method, eight bytes for the key.
+const HEAD_LENGTH: usize = 10;
+
+/// The method that signs bytes as they are, without hashing them first.
+const PLAIN: &[u8] = b"Ed";
 
 /// With this the trusted comment of a signature of ours begins.
 const FACTS: &str = "cloacina ";
@@ -88,10 +95,29 @@ impl Signature {
     /// Whether that key made it over these bytes.
     ///
     /// # Errors
-    /// [`SignError::Mismatch`].
+    /// [`SignError::OtherArchive`] if the key made it over others, otherwise [`SignError::Mismatch`].
     pub fn verify(&self, archive: &[u8], key: &PublicKey) -> Result<(), SignError> {
         let verified = minisign::verify(&key.0, &self.read, Cursor::new(archive), true, false, false);
-        verified.map_err(|_| SignError::Mismatch { key: self.key_id() })
+        verified.map_err(|_| match self.is_made_by(key) {
+            true => SignError::OtherArchive { key: self.key_id(), stated: self.comment() },
+            false => SignError::Mismatch { key: self.key_id() },
+        })
+    }
+
+    /// Whether that key made it, over whatever. The last line is a plain signature of the one over the archive with the
+    /// comment, which is what an old signature without a comment would be over such bytes.
+    fn is_made_by(&self, key: &PublicKey) -> bool {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let [_, over_archive, _, over_both] = lines.as_slice() else { return false };
+        let (Some(over_archive), Some(over_both)) = (base64(over_archive), base64(over_both)) else { return false };
+        if !self.read.is_prehashed() || over_archive.len() != HEAD_LENGTH + over_both.len() {
+            return false;
+        }
+        let (head, over_archive) = over_archive.split_at(HEAD_LENGTH);
+        let plain = [PLAIN, &head[PLAIN.len()..], &over_both].concat();
+        let signed = [over_archive, self.comment().as_bytes()].concat();
+        let Ok(plain) = SignatureBones::from_bytes(&plain) else { return false };
+        minisign::verify(&key.0, &plain.into(), Cursor::new(signed), true, false, true).is_ok()
     }
 
     /// Whether what the signature says of its package is true of this one. Signatures of the stock program say nothing.

@@ -1,6 +1,7 @@
 //! Who is trusted: the keys of a tenant, what each may sign, for how long, and how many must agree.
 //!
-//! The decision is a pure function of the policy, the bytes, the signatures and the time. A wrong signature by a
+//! The decision is a pure function of the policy, the bytes, the signatures and the time. It has two steps, as what the
+//! bytes hold is only to be read if the signatures are in order. A wrong signature by a
 //! trusted key is refused whatever the policy requires: somebody changed something. Signatures by keys that nobody
 //! knows are not looked at; they neither help nor hurt.
 
@@ -13,6 +14,7 @@ use super::{
     key::{KeyId, PublicKey},
     signature::Signature,
 };
+use crate::digest::Digest;
 use crate::package::Package;
 use crate::verified::Verified;
 
@@ -91,6 +93,29 @@ impl std::fmt::Display for Scope {
 }
 
 impl Policy {
+    /// How many signatures a server requires in a tenant that has said nothing about it.
+    pub const REQUIRED_BY_SERVERS: usize = 1;
+
+    /// What a server goes by until somebody says otherwise: one signature, and nobody whose it could be.
+    #[must_use]
+    pub fn server_default() -> Self {
+        Self { required: Self::REQUIRED_BY_SERVERS, keys: Vec::new() }
+    }
+
+    /// Looks at the signatures of some bytes, without looking into the bytes: what is refused here was never
+    /// decompressed. What the signatures may not speak for shows once the package was read: [`Examined::judge`].
+    ///
+    /// # Errors
+    /// [`Untrusted`], which speaks of the archive, as its name is not known.
+    pub fn examine<'a>(
+        &'a self,
+        archive: &[u8],
+        signatures: &'a [Signature],
+        now: Timestamp,
+    ) -> Result<Examined<'a>, Untrusted> {
+        self.examine_as("the archive", archive, signatures, now)
+    }
+
     /// Whether the package that was read from these bytes is trusted now, and by whose word.
     ///
     /// # Errors
@@ -102,27 +127,7 @@ impl Policy {
         signatures: &[Signature],
         now: Timestamp,
     ) -> Result<Vec<Voucher>, Untrusted> {
-        let name = &package.descriptor().package;
-        let wrong = |source| Untrusted::Wrong { package: name.clone(), source };
-        let (mut vouchers, mut counted, mut refusals) = (Vec::new(), BTreeSet::new(), Vec::new());
-        for signature in signatures {
-            let id = signature.key_id();
-            let Some(trusted) = self.keys.iter().find(|trusted| trusted.key.id() == id) else {
-                refusals.push(Refusal::Unknown(id));
-                continue;
-            };
-            signature.verify(archive, &trusted.key).map_err(wrong)?;
-            signature.check_facts(package).map_err(wrong)?;
-            match trusted.refusal(name, now) {
-                Some(refusal) => refusals.push(refusal),
-                None if counted.insert(id) => vouchers.push(Voucher { name: trusted.name.clone(), key: id }),
-                None => {}
-            }
-        }
-        match vouchers.len() >= self.required {
-            true => Ok(vouchers),
-            false => Err(self.untrusted(name, vouchers.len(), refusals)),
-        }
+        self.examine_as(&named(package), archive, signatures, now)?.vouchers(package)
     }
 
     /// The package, if it is trusted: the way to a package that may be unpacked.
@@ -140,8 +145,36 @@ impl Policy {
         Ok((Verified::judged(package), vouchers))
     }
 
-    fn untrusted(&self, package: &str, n_trusted: usize, mut refusals: Vec<Refusal>) -> Untrusted {
-        let (package, required) = (package.to_owned(), self.required);
+    fn examine_as<'a>(
+        &'a self,
+        subject: &str,
+        archive: &[u8],
+        signatures: &'a [Signature],
+        now: Timestamp,
+    ) -> Result<Examined<'a>, Untrusted> {
+        let (mut genuine, mut seen, mut refusals): (Vec<Genuine<'a>>, _, _) = (Vec::new(), BTreeSet::new(), Vec::new());
+        for signature in signatures {
+            let id = signature.key_id();
+            let Some(trusted) = self.keys.iter().find(|trusted| trusted.key.id() == id) else {
+                refusals.push(Refusal::Unknown(id));
+                continue;
+            };
+            let wrong = |source| Untrusted::Wrong { package: subject.to_owned(), source };
+            signature.verify(archive, &trusted.key).map_err(wrong)?;
+            match trusted.refusal(now) {
+                Some(refusal) => refusals.push(refusal),
+                None if seen.insert(id) => genuine.push(Genuine { trusted, signature }),
+                None => {}
+            }
+        }
+        match genuine.len() >= self.required {
+            true => Ok(Examined { policy: self, archive: Digest::of(archive), genuine, refusals }),
+            false => Err(self.untrusted(subject, genuine.len(), refusals)),
+        }
+    }
+
+    fn untrusted(&self, subject: &str, n_trusted: usize, mut refusals: Vec<Refusal>) -> Untrusted {
+        let (package, required) = (subject.to_owned(), self.required);
         if refusals.is_empty() && n_trusted == 0 {
             return Untrusted::Unsigned { package, required };
         }
@@ -157,22 +190,76 @@ impl Policy {
     }
 }
 
-impl TrustedKey {
-    fn refusal(&self, package: &str, now: Timestamp) -> Option<Refusal> {
-        let (name, key) = (self.name.clone(), self.key.id());
-        match (self.revoked_at, self.expires_at) {
-            (Some(at), _) if at <= now => Some(Refusal::Revoked { name, key, at }),
-            (_, Some(at)) if at <= now => Some(Refusal::Expired { name, key, at }),
-            _ if !self.scopes.iter().any(|scope| scope.holds(package)) => {
-                Some(Refusal::Scope { name, key, package: package.to_owned() })
+/// Signatures that are over some bytes, by keys that are trusted now. What is in the bytes is not known yet.
+#[derive(Clone, Debug)]
+pub struct Examined<'a> {
+    policy: &'a Policy,
+    archive: Digest,
+    genuine: Vec<Genuine<'a>>,
+    refusals: Vec<Refusal>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Genuine<'a> {
+    trusted: &'a TrustedKey,
+    signature: &'a Signature,
+}
+
+impl Examined<'_> {
+    /// The package that was read from those bytes, if the signatures speak for it: the way to a package that may be
+    /// unpacked.
+    ///
+    /// # Errors
+    /// [`Untrusted`] says why not; [`Untrusted::OtherBytes`] if the package was read from something else.
+    pub fn judge(self, package: Package) -> Result<(Verified<Package>, Vec<Voucher>), Untrusted> {
+        let vouchers = self.vouchers(&package)?;
+        Ok((Verified::judged(package), vouchers))
+    }
+
+    fn vouchers(self, package: &Package) -> Result<Vec<Voucher>, Untrusted> {
+        let Self { policy, archive, genuine, mut refusals } = self;
+        let (subject, found) = (named(package), package.archive_digest());
+        if found != archive {
+            return Err(Untrusted::OtherBytes { package: subject, expected: archive, found });
+        }
+        let mut vouchers = Vec::with_capacity(genuine.len());
+        for Genuine { trusted, signature } in genuine {
+            let wrong = |source| Untrusted::Wrong { package: subject.clone(), source };
+            signature.check_facts(package).map_err(wrong)?;
+            match trusted.out_of_scope(&package.descriptor().package) {
+                Some(refusal) => refusals.push(refusal),
+                None => vouchers.push(Voucher { name: trusted.name.clone(), key: trusted.key.id() }),
             }
-            _ => None,
+        }
+        match vouchers.len() >= policy.required {
+            true => Ok(vouchers),
+            false => Err(policy.untrusted(&subject, vouchers.len(), refusals)),
         }
     }
 }
 
+fn named(package: &Package) -> String {
+    format!("the package {}", package.descriptor().package)
+}
+
+impl TrustedKey {
+    fn refusal(&self, now: Timestamp) -> Option<Refusal> {
+        let (name, key) = (self.name.clone(), self.key.id());
+        match (self.revoked_at, self.expires_at) {
+            (Some(at), _) if at <= now => Some(Refusal::Revoked { name, key, at }),
+            (_, Some(at)) if at <= now => Some(Refusal::Expired { name, key, at }),
+            _ => None,
+        }
+    }
+
+    fn out_of_scope(&self, package: &str) -> Option<Refusal> {
+        let refusal = || Refusal::Scope { name: self.name.clone(), key: self.key.id(), package: package.to_owned() };
+        (!self.scopes.iter().any(|scope| scope.holds(package))).then(refusal)
+    }
+}
+
 /// Why a genuine signature does not count.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 enum Refusal {
     #[error("the key {0} is not known")]
     Unknown(KeyId),

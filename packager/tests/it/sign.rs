@@ -140,8 +140,13 @@ fn any_change_of_archive_or_signature_is_noticed() {
         let mut changed = archive.clone();
         changed[place] ^= 1;
         let error = policy.judge(&changed, &package, std::slice::from_ref(&signature), at(1)).unwrap_err();
-        assert_eq!(error.code(), "SIG0005", "{error}");
+        assert_eq!(error.code(), "SIG0011", "{error}");
+        assert!(error.to_string().contains("it said: cloacina package=billing version=1.2.3"), "{error}");
     }
+    let damaged = signature.text().lines().nth(1).unwrap();
+    let damaged = signature.text().replace(damaged, &damaged.replacen(&damaged[60..62], "ab", 1));
+    let damaged = Signature::from_text(&damaged).unwrap();
+    assert_eq!(policy.judge(&archive, &package, &[damaged], at(1)).unwrap_err().code(), "SIG0005");
     let commented = signature.text().replace("version=1.2.3", "version=1.2.4");
     let commented = Signature::from_text(&commented).unwrap();
     assert_eq!(policy.judge(&archive, &package, &[commented], at(1)).unwrap_err().code(), "SIG0005");
@@ -172,7 +177,7 @@ fn a_policy_counts_different_trusted_keys() {
         let judged = policy(required, &both).judge(&archive, &package, signatures, at(100));
         judged.map(|vouchers| vouchers.into_iter().map(|voucher| voucher.name).collect::<Vec<_>>())
     };
-    let unsigned = Untrusted::Unsigned { package: "billing".to_owned(), required: 1 };
+    let unsigned = Untrusted::Unsigned { package: "the package billing".to_owned(), required: 1 };
     assert_eq!(judge(0, &[]), Ok(vec![]));
     assert_eq!(judge(1, &[]), Err(unsigned));
     assert_eq!(judge(1, &[by(&ann)]), Ok(vec!["ann".to_owned()]));
@@ -222,4 +227,47 @@ fn only_what_a_policy_lets_through_can_be_unpacked() {
     let (verified, vouchers) = policy.verify(&archive, package, &signatures, at(1)).unwrap();
     assert_eq!(vouchers[0].key, key.public().id());
     assert!(verified.unpack_into(folder.path()).unwrap().is_file());
+}
+
+#[test]
+fn signatures_are_examined_before_anything_is_read() {
+    let Fixture { archive, package, key } = fixture();
+    let other = support::archive(&support::library(&DESCRIBED.replace("1.2.3", "9.9.9")));
+    let (signatures, junk) = ([key.sign(&archive, &package).unwrap()], b"no archive at all".as_slice());
+    let policy = policy(1, &[TrustedKey { scopes: vec![Scope::from_text("bill*")], ..trusted("ann", &key) }]);
+    assert_eq!(
+        policy.examine(junk, &[], at(1)).unwrap_err().to_string(),
+        "the archive is not signed, and must be by 1 trusted key"
+    );
+    assert_eq!(policy.examine(junk, &signatures, at(1)).unwrap_err().code(), "SIG0011");
+    assert_eq!(policy.examine(&other, &signatures, at(1)).unwrap_err().code(), "SIG0011");
+    let examined = policy.examine(&archive, &signatures, at(1)).unwrap();
+    let other = read(&other, &Limits::default()).unwrap();
+    assert_eq!(examined.clone().judge(other).unwrap_err().code(), "SIG0012", "read from other bytes");
+    assert_eq!(examined.judge(package).unwrap().1[0].name, "ann");
+    assert_eq!(Policy::server_default().examine(&archive, &signatures, at(1)).unwrap_err().code(), "SIG0008");
+}
+
+#[test]
+fn what_the_program_minisign_wrote_is_read() {
+    let file = |name: &str| std::fs::read_to_string(fixtures().join(name)).unwrap();
+    let key = PublicKey::from_text(&file("stock.pub")).unwrap();
+    let secret = SecretKey::from_text(&file("stock.key"), None).unwrap();
+    assert_eq!((secret.public(), key.id().to_string().as_str()), (&key, "DCF1614C0BE34608"));
+    let signature = Signature::from_text(&file("signed.txt.minisig")).unwrap();
+    let signed = file("signed.txt").into_bytes();
+    signature.verify(&signed, &key).unwrap();
+    assert!(signature.comment().contains("file:signed.txt"));
+    assert_eq!(signature.verify(b"else", &key).unwrap_err().code(), "SIG0011");
+    // Not hashed first, as the program did long ago.
+    assert_eq!(Signature::from_text(&file("legacy.minisig")).unwrap_err().code(), "SIG0004");
+    // And what the same key signs here is as good to others.
+    let Fixture { archive, package, .. } = fixture();
+    let ours = secret.sign(&archive, &package).unwrap();
+    let other_key = minisign_verify::PublicKey::decode(&file("stock.pub")).unwrap();
+    other_key.verify(&archive, &minisign_verify::Signature::decode(ours.text()).unwrap(), false).unwrap();
+}
+
+fn fixtures() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/minisign")
 }
