@@ -19,6 +19,7 @@ mod retention;
 mod runtime;
 mod socket;
 mod store;
+mod trust;
 
 #[cfg(any(test, feature = "testing", feature = "measuring"))]
 pub mod testing;
@@ -54,7 +55,10 @@ pub use self::{
         TaskReport,
     },
     socket::{Client, Command, Error as SocketError, Followed, Refusal, What},
-    store::{Error as StoreError, PackageState, database_shown},
+    store::{Error as StoreError, PackageState, TrustEventKind, database_shown},
+    trust::{
+        Error as TrustError, REQUIRED_BY_SERVERS, Revoked, Trust, TrustChange, TrustChanged, TrustEvent, TrustKey,
+    },
 };
 
 /// Everything that a workflow module names: `use cloacina::prelude::*;`.

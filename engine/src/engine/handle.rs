@@ -39,6 +39,7 @@ use crate::{
     },
     socket::Service,
     store::{self, Database, Error as StoreError, LEASE_DEFAULT, Store, WorkflowKey},
+    trust,
 };
 
 /// A shorter lease would be lost whenever the machine is busy.
@@ -85,6 +86,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     lease: Duration,
     has_socket: bool,
+    required_signatures: usize,
     sabotage: store::Sabotage,
 }
 
@@ -125,6 +127,7 @@ impl Engine {
             clock: Arc::new(SystemClock),
             lease: LEASE_DEFAULT,
             has_socket: true,
+            required_signatures: trust::REQUIRED_DEFAULT,
             sabotage: store::Sabotage::default(),
         }
     }
@@ -308,6 +311,14 @@ impl Builder {
         self
     }
 
+    /// How many trusted keys must have signed a package of a tenant that has not said how many; none unless told
+    /// otherwise. A server should say [`REQUIRED_BY_SERVERS`](crate::REQUIRED_BY_SERVERS). What a tenant has said counts
+    /// before this.
+    pub fn required_signatures(mut self, n_signatures: usize) -> Self {
+        self.required_signatures = n_signatures;
+        self
+    }
+
     /// Where the engine takes the time from.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -347,6 +358,7 @@ impl Builder {
             clock,
             lease,
             has_socket,
+            required_signatures,
             sabotage,
         } = self;
         let database = Database::parse(&database)?;
@@ -376,8 +388,12 @@ impl Builder {
             init: InitConfig { workers: 0, max_log_level: log_level },
             limits: Limits::default(),
             listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone()),
+            required_default: required_signatures,
         });
         let registry = registry.await?;
+        for step in registry.first_steps().await? {
+            tracing::warn!("packages must be signed, and no key is trusted yet: {step}");
+        }
         let (socket, submissions) = (OnceLock::new(), Semaphore::new(SUBMISSIONS_MAX));
         let shared = Shared { socket, engine, catalog, registry, clock, data_dir, board, submissions };
         let engine = Engine { shared: Arc::new(shared) };

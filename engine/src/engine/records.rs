@@ -16,6 +16,7 @@ use crate::{
     id::{RunId, WorkflowId},
     runtime::{Gate, RunEvent, RunReport, RunStatus, load, pruned_report, records, stored_version},
     store::{self, Connection, Database, EventRow, PackageState, RunRow, RunSearch, WorkflowRow},
+    trust::{self, Trust, TrustEvent},
 };
 
 /// A database as one who looks sees it.
@@ -244,6 +245,23 @@ impl Records {
         let search = filter.search(id, &plan)?;
         let rows = self.read("reading logs", |connection| store::log_list(connection, &search))?;
         Ok(rows.into_iter().map(|row| LogRecord::new(row, &plan)).collect())
+    }
+
+    /// Whom a tenant trusts to sign packages. Where it never said how many signatures it requires, an engine may require
+    /// more than is shown here.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn trust(&mut self, tenant: &str) -> Result<Trust, Error> {
+        self.read("reading whom a tenant trusts", |connection| trust::read(connection, tenant, trust::REQUIRED_DEFAULT))
+    }
+
+    /// What happened to a tenant's trust, newest first, at most `n_max` events.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn trust_events(&mut self, tenant: &str, n_max: u32) -> Result<Vec<TrustEvent>, Error> {
+        self.read("reading events of trust", |connection| trust::events(connection, tenant, n_max.into()))
     }
 
     fn stored(&mut self, id: RunId) -> Result<(RunRow, WorkflowRow, Vec<EventRow>), Error> {

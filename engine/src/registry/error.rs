@@ -5,14 +5,26 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use cloacina_packager::Digest;
+use cloacina_packager::{
+    Digest,
+    sign::{SignError, Untrusted},
+};
 
-use crate::{id::RunId, loader, store::Error as StoreError};
+use crate::{id::RunId, loader, store::Error as StoreError, trust};
 
 /// Why the registry could not do what it was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Whom a tenant trusts was not changed.
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
+    /// The package is not trusted.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// A signature cannot be read.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// The archive is not what a package should be.
     #[error(transparent)]
     Archive(#[from] cloacina_packager::Error),
@@ -41,12 +53,6 @@ pub enum Error {
         package: String,
         /// The tenant that the upload names.
         upload: String,
-    },
-    /// Signatures were sent along, and nothing can check them yet.
-    #[error("{n_signatures} signature(s) came with the archive, which this version cannot check")]
-    Signatures {
-        /// How many.
-        n_signatures: usize,
     },
     /// There is no such package.
     #[error("there is no package {name:?}")]
@@ -100,12 +106,14 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Trust(source) => source.code(),
+            Self::Untrusted(source) => source.code(),
+            Self::Sign(source) => source.code(),
             Self::Archive(source) => source.code(),
             Self::Load(source) => source.code(),
             Self::Store(source) => source.code(),
             Self::Conflict { .. } => "REG0001",
             Self::Tenant { .. } => "REG0002",
-            Self::Signatures { .. } => "REG0003",
             Self::UnknownPackage { .. } => "REG0004",
             Self::AmbiguousPackage { .. } => "REG0005",
             Self::Needed { .. } => "REG0006",
@@ -119,12 +127,14 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::Trust(source) => return source.hints(),
+            Self::Untrusted(source) => return source.hints(),
+            Self::Sign(source) => return source.hints(),
             Self::Archive(source) => return source.hints(),
             Self::Load(source) => return source.hints(),
             Self::Store(source) => return source.hints(),
             Self::Conflict { .. } => "give the new content a new version, or unregister the old one first".to_owned(),
             Self::Tenant { .. } => "upload it for the tenant that it names, or build it without one".to_owned(),
-            Self::Signatures { .. } => "register the archive without its signatures".to_owned(),
             Self::UnknownPackage { known, .. } if known.is_empty() => "no package is registered".to_owned(),
             Self::UnknownPackage { known, .. } => format!("registered are {}", known.join(", ")),
             Self::AmbiguousPackage { candidates, .. } => format!("use one of {}", candidates.join(", ")),

@@ -27,7 +27,7 @@ const REMOVAL_GRACE: Duration = Duration::from_secs(2);
 /// The packages of an engine. Cheap to clone; all clones are the same registry.
 #[derive(Clone)]
 pub struct Registry {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What a registry is made of.
@@ -39,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) init: InitConfig,
     pub(crate) limits: Limits,
     pub(crate) listener: Listener,
+    /// How many signatures are required of tenants that have not said how many.
+    pub(crate) required_default: usize,
 }
 
 pub(super) struct Shared {
@@ -162,7 +164,7 @@ impl Registry {
         }
     }
 
-    async fn blocking<T, F>(&self, work: F) -> Result<T, Error>
+    pub(super) async fn blocking<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Shared) -> Result<T, Error> + Send + 'static,

@@ -20,6 +20,7 @@ mod package;
 mod register;
 mod selector;
 mod state;
+mod trust;
 mod upload;
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use cloacina_packager::{self as packager, Digest, Package as Archive, Verified};
+use cloacina_packager::{
+    self as packager, Digest, Package as Archive, Verified,
+    sign::{SignError, Signature},
+};
 use cloacina_workflow::descriptor::Descriptor;
 
 use super::{Change, Error, Package, Registered, Upload, handle::Shared, package::workflow_key, state::State};
@@ -25,15 +28,17 @@ use crate::{
 
 pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Error> {
     let Upload { archive, signatures, tenant, actor } = upload;
-    if !signatures.is_empty() {
-        return Err(Error::Signatures { n_signatures: signatures.len() });
+    let signatures = signatures_of(&signatures)?;
+    if let Some(tenant) = &tenant {
+        // Who names a tenant is refused before anything is decompressed.
+        shared.policy(tenant)?.examine(&archive, &signatures, shared.options.clock.now())?;
     }
     let read = packager::read(&archive, &shared.options.limits)?;
-    drop(archive);
     loader::admit(read.descriptor())?;
     let tenant = tenant_of(read.descriptor(), tenant)?;
-    // There is no signature to check, and registering without one is allowed in this version.
-    let verified = Verified::trust_unsigned(read);
+    let (verified, vouchers) =
+        shared.policy(&tenant)?.verify(&archive, read, &signatures, shared.options.clock.now())?;
+    drop(archive);
     let row = row(shared, verified.get(), tenant, actor)?;
 
     let _turn = shared.begin()?;
@@ -46,8 +51,18 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let package = Arc::new(package);
     take_place(shared, &package);
     let is_new = answer == PackageRegistered::New;
+    shared.note_vouchers(&package, &vouchers)?;
     tracing::info!(%package, digest = %package.row.digest, actor = package.row.actor, is_new, "registered");
     Ok(registered(&package, is_new, verified.get()))
+}
+
+/// The signatures that came along.
+fn signatures_of(signatures: &[Vec<u8>]) -> Result<Vec<Signature>, Error> {
+    let signature = |bytes: &Vec<u8>| {
+        let text = std::str::from_utf8(bytes).map_err(|_| SignError::Signature { reason: "it is no text".to_owned() });
+        text.and_then(Signature::from_text)
+    };
+    Ok(signatures.iter().map(signature).collect::<Result<_, _>>()?)
 }
 
 /// The tenant of the one who uploads, which a tenant that the package names must be; without either, the default.

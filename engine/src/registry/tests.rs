@@ -62,6 +62,7 @@ impl Desk {
             clock: Arc::new(SystemClock),
             init: CONFIG,
             limits: Limits::default(),
+            required_default: 0,
             listener: Box::new(move |change| notes.lock().unwrap().push(render(&change))),
         };
         Self { registry: Registry::open(options).await.unwrap(), told, store, folder }
@@ -295,7 +296,7 @@ fn what_cannot_be_used_leaves_nothing_behind() {
         let abort = r#""build":{"sdk":"s","compiler":"c","target":"x86_64-unknown-linux-gnu","panic":"abort"},"#;
         desk.refused(with(&[], abort), "LIB0009", "panic").await;
         let signed = Upload { signatures: vec![b"untrusted comment".to_vec()], ..with(&[], "") };
-        desk.refused(signed, "REG0003", "1 signature(s)").await;
+        desk.refused(signed, "SIG0004", "no minisign signature").await;
         // The same content is welcome once it can be used; its first `init` failed above.
         assert!(desk.registry.register(with(&["INIT_FAILS=2"], "")).await.unwrap().is_new);
     });

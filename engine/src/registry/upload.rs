@@ -14,7 +14,8 @@ use crate::store::PackageState;
 pub struct Upload {
     /// The bytes of a `.cloacina` file.
     pub archive: Vec<u8>,
-    /// Detached signatures of the archive. This version can check none, and refuses to be given any.
+    /// Detached signatures of the archive: the bytes of `.minisig` files. How many are needed, and whose count, is the
+    /// tenant's to say.
     pub signatures: Vec<Vec<u8>>,
     /// The tenant of the one who uploads; without one, the tenant that the package names, else `public`.
     pub tenant: Option<String>,

@@ -18,6 +18,7 @@ use crate::{
     id::RunId,
     runtime::{RunEvent, RunReport},
     store::{Database, socket_find},
+    trust::{TrustChange, TrustChanged},
 };
 
 /// How long an engine may take to say that it is there. It answers from memory, so this is one that is stopped.
@@ -87,7 +88,20 @@ impl Client {
         match self.hear().await? {
             Reply::Report { report } => report.read().map_err(|reason| Error::Message { reason }),
             Reply::Refused { refusal } => Err(refusal.into()),
-            Reply::Event { .. } => Err(Error::Message { reason: "an event where a report was due".to_owned() }),
+            Reply::Event { .. } | Reply::Trust { .. } => Err(out_of_turn()),
+        }
+    }
+
+    /// Has the engine change whom a tenant trusts, on behalf of `by`.
+    ///
+    /// # Errors
+    /// As [`Self::perform`].
+    pub async fn change_trust(&mut self, tenant: &str, change: TrustChange, by: &str) -> Result<TrustChanged, Error> {
+        self.say(&Message::Trust { tenant: tenant.to_owned(), change, by: by.to_owned() }).await?;
+        match self.hear().await? {
+            Reply::Trust { changed } => Ok(changed),
+            Reply::Refused { refusal } => Err(refusal.into()),
+            Reply::Report { .. } | Reply::Event { .. } => Err(out_of_turn()),
         }
     }
 
@@ -109,6 +123,7 @@ impl Client {
             Reply::Event { event } => Ok(Followed::Event(event.read().map_err(bad)?)),
             Reply::Report { report } => Ok(Followed::Ended(Box::new(report.read().map_err(bad)?))),
             Reply::Refused { refusal } => Err(refusal.into()),
+            Reply::Trust { .. } => Err(out_of_turn()),
         }
     }
 
@@ -141,6 +156,10 @@ impl Client {
     async fn hear(&mut self) -> Result<Reply, Error> {
         frame::read(&mut self.stream, REPLY_BYTES_MAX, None).await.map_err(lost)
     }
+}
+
+fn out_of_turn() -> Error {
+    Error::Message { reason: "another answer than was due".to_owned() }
 }
 
 fn lost(problem: Problem) -> Error {

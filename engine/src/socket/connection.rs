@@ -71,6 +71,13 @@ async fn talk(stream: UnixStream, shared: &Weak<Shared>) -> Result<(), Problem> 
                 answer(&mut writer, result.map(|report| Reply::Report { report: Box::new(Report::new(report)) }))
                     .await?;
             }
+            Message::Trust { tenant, change, by } => {
+                let changed = match alive(shared) {
+                    Ok(shared) => Engine { shared }.change_trust(&tenant, change, &by).await,
+                    Err(error) => Err(error),
+                };
+                answer(&mut writer, changed.map(|changed| Reply::Trust { changed })).await?;
+            }
             Message::Follow { run } => follow(shared, run, &mut reader, &mut writer).await?,
         }
     }

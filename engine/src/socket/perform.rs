@@ -7,7 +7,12 @@ use cloacina_workflow::{Context, Timestamp, Value};
 use serde_json::Map;
 
 use super::command::{Command, What};
-use crate::{Engine, Error, RunRequest, core::run, runtime::RunReport};
+use crate::{
+    Engine, Error, RunRequest,
+    core::run,
+    runtime::RunReport,
+    trust::{TrustChange, TrustChanged},
+};
 
 /// The longest name of who asks that is kept.
 const ACTOR_CHARS_MAX: usize = 200;
@@ -19,7 +24,7 @@ impl Engine {
     /// # Errors
     /// As the methods of [`RunHandle`](crate::RunHandle) and [`Scheduler`](crate::Scheduler) say.
     pub async fn perform(&self, command: Command, by: &str) -> Result<RunReport, Error> {
-        let by: String = by.chars().filter(|character| !character.is_control()).take(ACTOR_CHARS_MAX).collect();
+        let by = name(by);
         let by = by.as_str();
         let handle = match command {
             Command::Create { what, input, at, key } => {
@@ -101,6 +106,21 @@ impl Engine {
         };
         handle.report().await
     }
+}
+
+impl Engine {
+    /// Changes whom a tenant trusts, on behalf of `by`: [`Registry::change_trust`](crate::Registry::change_trust).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn change_trust(&self, tenant: &str, change: TrustChange, by: &str) -> Result<TrustChanged, Error> {
+        Ok(self.registry().change_trust(tenant, change, &name(by)).await?)
+    }
+}
+
+/// Who asks, as it is kept.
+fn name(by: &str) -> String {
+    by.chars().filter(|character| !character.is_control()).take(ACTOR_CHARS_MAX).collect()
 }
 
 fn context(input: Map<String, Value>) -> Context<Value> {

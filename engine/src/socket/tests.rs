@@ -114,7 +114,7 @@ fn clients_of_ill_will_cost_the_engine_nothing() {
             (u32::MAX.to_le_bytes().to_vec(), "SOC0003"),
             (frame(b"\xff\x00\x01"), "SOC0003"),
             (frame(b""), "SOC0003"),
-            (hello(PROTOCOL + 1), "\"protocol\":1"),
+            (hello(PROTOCOL + 1), "\"protocol\":2"),
             (greeted(&huge), "SOC0003"),
             (greeted(&nested), "SOC0003"),
             (greeted(&unknown), "SOC0003"),

@@ -6,9 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{command::Command, error::Refusal, report::Report};
+use crate::trust::{TrustChange, TrustChanged};
 
 /// Raised with every change of a message.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// The longest hello; a number, a version and a process id.
 pub(super) const HELLO_BYTES_MAX: u32 = 4 * 1024;
@@ -32,6 +33,8 @@ pub(super) struct Hello {
 pub(super) enum Message {
     /// Answered by [`Reply::Report`].
     Do { order: Command, by: String },
+    /// Answered by [`Reply::Trust`].
+    Trust { tenant: String, change: TrustChange, by: String },
     /// Answered by the run's history and whatever happens to it, and then by [`Reply::Report`] when it has ended.
     Follow {
         #[serde(with = "run_id")]
@@ -46,6 +49,7 @@ pub(super) enum Reply {
     Report { report: Box<Report> },
     Event { event: Event },
     Refused { refusal: Refusal },
+    Trust { changed: TrustChanged },
 }
 
 /// A row of a run's history.

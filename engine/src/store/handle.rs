@@ -186,6 +186,18 @@ impl Store {
         readers.read(doing, query).await
     }
 
+    /// As [`Self::read`], for threads that may block.
+    pub(crate) fn read_blocking<T, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        let (answer, result) = oneshot::channel();
+        // Nobody stops waiting.
+        self.read_detached(move |connection| drop(answer.send(query(connection))))?;
+        result.blocking_recv().map_err(|_| Error::Closed)?.map_err(|source| Error::from_diesel(doing, source))
+    }
+
     /// Hands a job to the readers and does not wait for it; the job tells whoever must know.
     pub(crate) fn read_detached(&self, job: impl FnOnce(&mut Connection) + Send + 'static) -> Result<(), Error> {
         self.with_open(|open| open.readers.clone())?.queue(Box::new(job))

@@ -41,6 +41,7 @@ mod row;
 mod run;
 mod sabotage;
 pub(crate) mod schema;
+mod trust;
 mod view;
 mod workflow;
 mod writer;
@@ -55,6 +56,8 @@ mod server_tests;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;
 
 pub(crate) use self::{
     commit::{Commit, NewRun, Outcome, RunUpdate},
@@ -79,6 +82,11 @@ pub(crate) use self::{
     run::{
         Orphan, RunRow, TakenOver, run_by_key, run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over,
     },
+    trust::{
+        RevokedRow, TrustEventRow, TrustKeyRow, trust_event_insert_in_txn, trust_event_list, trust_key_delete_in_txn,
+        trust_key_insert_in_txn, trust_key_is_any, trust_key_list, trust_key_revoke_in_txn, trust_lock_in_txn,
+        trust_required_get, trust_required_set_in_txn,
+    },
     view::{OwnerRow, RunSearch, engine_find, owner_of_run, run_count_completed, run_search, view_open},
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list},
     writer::Answers,
@@ -88,4 +96,6 @@ pub(crate) use self::{
     connection::{file_settings, server_settings},
     database::Server,
 };
-pub use self::{database::database_shown, error::Error, package::PackageState, sabotage::Sabotage};
+pub use self::{
+    database::database_shown, error::Error, package::PackageState, sabotage::Sabotage, trust::TrustEventKind,
+};

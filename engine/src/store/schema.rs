@@ -119,6 +119,42 @@ table! {
 }
 
 table! {
+    trust_policy (tenant) {
+        tenant -> Text,
+        required -> Integer,
+    }
+}
+
+table! {
+    trust_key (tenant, key_id) {
+        tenant -> Text,
+        key_id -> Text,
+        name -> Text,
+        public_key -> Text,
+        scopes -> Text,
+        expires_at -> Nullable<BigInt>,
+        added_at -> BigInt,
+        added_by -> Text,
+        revoked_at -> Nullable<BigInt>,
+        revoked_by -> Nullable<Text>,
+        revoked_reason -> Nullable<Text>,
+    }
+}
+
+table! {
+    trust_event (id) {
+        id -> BigInt,
+        tenant -> Text,
+        kind -> Text,
+        at -> BigInt,
+        actor -> Text,
+        key_id -> Nullable<Text>,
+        digest -> Nullable<Binary>,
+        detail -> Text,
+    }
+}
+
+table! {
     /// What diesel keeps of the migrations that were applied.
     #[sql_name = "__diesel_schema_migrations"]
     migration (version) {

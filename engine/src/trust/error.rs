@@ -1,0 +1,100 @@
+//! Why whom a tenant trusts was not changed.
+
+use cloacina_packager::sign::SignError;
+use cloacina_workflow::Timestamp;
+
+use crate::store::Error as StoreError;
+
+/// Why whom a tenant trusts was not changed. Nothing was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is no key.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key is there, or another of that name.
+    #[error("there is a key {name} ({id}) already")]
+    KeyThere {
+        /// The name of the key that is there.
+        name: String,
+        /// Its id.
+        id: String,
+    },
+    /// There is no such key.
+    #[error("the tenant {tenant} has no key {name:?}")]
+    UnknownKey {
+        /// What was asked for.
+        name: String,
+        /// The tenant.
+        tenant: String,
+        /// Those that are there.
+        known: Vec<String>,
+    },
+    /// The key was revoked, which is for good.
+    #[error("the key {name} ({id}) was revoked at {at}")]
+    KeyRevoked {
+        /// The key's name.
+        name: String,
+        /// Its id.
+        id: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A name, a scope or a reason cannot be that.
+    #[error("{what} cannot be {text:?}: {reason}")]
+    Text {
+        /// What it was for.
+        what: &'static str,
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// So many signatures nobody can give.
+    #[error("{asked} signatures cannot be required, at most {max}")]
+    TooMany {
+        /// How many were asked for.
+        asked: usize,
+        /// How many it may be.
+        max: usize,
+    },
+}
+
+impl Error {
+    /// The stable code; each has a page under `docs/errors/`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Sign(source) => source.code(),
+            Self::Store(source) => source.code(),
+            Self::KeyThere { .. } => "SIG0013",
+            Self::UnknownKey { .. } => "SIG0014",
+            Self::KeyRevoked { .. } => "SIG0015",
+            Self::Text { .. } => "SIG0016",
+            Self::TooMany { .. } => "SIG0017",
+        }
+    }
+
+    /// What the reader can do about it.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Sign(source) => return source.hints(),
+            Self::Store(source) => return source.hints(),
+            Self::KeyThere { name, .. } => {
+                format!("to change what it may sign, remove it and add it again: cloacina-ctl trust remove {name}")
+            }
+            Self::UnknownKey { known, .. } if known.is_empty() => {
+                "trust one: cloacina-ctl trust add FILE.pub --name NAME".to_owned()
+            }
+            Self::UnknownKey { known, .. } => format!("there are: {}", known.join(", ")),
+            Self::KeyRevoked { .. } => "make and trust another key, and sign with that one".to_owned(),
+            Self::Text { .. } => return Vec::new(),
+            Self::TooMany { .. } => "the number is that of different people who must agree".to_owned(),
+        };
+        vec![hint]
+    }
+}

@@ -1,0 +1,151 @@
+//! Whom a tenant trusts, as plain data for callers.
+//!
+//! Keys and scopes are kept as what they were checked to be; the public types show them as text, so that a caller
+//! needs no other crate.
+
+use cloacina_packager::{
+    Digest,
+    sign::{Policy, PublicKey, Scope, TrustedKey},
+};
+use cloacina_workflow::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::store::TrustEventKind;
+
+/// How many signatures are required where neither the tenant nor the program has said anything: a program that embeds
+/// the engine registers its own packages.
+pub(crate) const REQUIRED_DEFAULT: usize = 0;
+
+/// What an operator does first where signatures are required and no key is trusted yet.
+pub(crate) const FIRST_STEPS: [&str; 3] = [
+    "make a key where packages are built: cloacina-ctl key generate NAME",
+    "trust it where they run: cloacina-ctl trust add NAME.pub --name NAME",
+    "sign what is to be registered: cloacina-ctl package sign FILE --key NAME",
+];
+
+/// How many signatures a server requires of tenants that have not said how many.
+pub const REQUIRED_BY_SERVERS: usize = Policy::REQUIRED_BY_SERVERS;
+
+/// Whom a tenant trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Trust {
+    /// The tenant.
+    pub tenant: String,
+    /// How many different keys must have signed a package; 0 takes packages from anybody.
+    pub required: usize,
+    /// Whether the tenant has never said how many, so that the engine's default holds.
+    pub is_default: bool,
+    /// The keys by name, those that were revoked too.
+    pub keys: Vec<TrustKey>,
+}
+
+/// A key that a tenant trusts, or trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrustKey {
+    /// The name that people know it by.
+    pub name: String,
+    pub(super) key: PublicKey,
+    pub(super) scopes: Vec<Scope>,
+    /// From when on it is not trusted any more.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it is trusted.
+    pub added_at: Timestamp,
+    /// Who said so.
+    pub added_by: String,
+    /// That it is not trusted any more, for good.
+    pub revoked: Option<Revoked>,
+}
+
+/// That a key is not trusted any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Revoked {
+    /// Since when.
+    pub at: Timestamp,
+    /// Who said so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One change of whom a tenant trusts, or a package that was taken because of its signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrustEvent {
+    /// What happened.
+    pub kind: TrustEventKind,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: String,
+    /// The key that it is about: its id.
+    pub key: Option<String>,
+    /// The content of the package that was taken.
+    pub digest: Option<Digest>,
+    /// More, for people.
+    pub detail: String,
+}
+
+/// What came of a change of whom a tenant trusts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TrustChanged {
+    /// Versions of packages that are not trusted any more, and with that in quarantine: `tenant::package@version`.
+    pub quarantined: Vec<String>,
+    /// Versions that are trusted again.
+    pub released: Vec<String>,
+}
+
+impl Trust {
+    /// What packages are judged by.
+    pub(crate) fn policy(&self) -> Policy {
+        let keys = self.keys.iter().map(|key| TrustedKey {
+            name: key.name.clone(),
+            key: key.key.clone(),
+            scopes: key.scopes.clone(),
+            expires_at: key.expires_at,
+            revoked_at: key.revoked.as_ref().map(|revoked| revoked.at),
+        });
+        Policy { required: self.required, keys: keys.collect() }
+    }
+
+    /// How many keys count at that moment, for some package at least.
+    #[must_use]
+    pub fn n_usable(&self, now: Timestamp) -> usize {
+        self.keys.iter().filter(|key| key.is_usable(now)).count()
+    }
+
+    /// The key of that name or id.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&TrustKey> {
+        self.keys.iter().find(|key| key.name == name || key.id().eq_ignore_ascii_case(name))
+    }
+}
+
+impl TrustKey {
+    /// Which key it is: 16 hexadecimal digits.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.key.id().to_string()
+    }
+
+    /// The line by which it can be given to others.
+    #[must_use]
+    pub fn public_key(&self) -> String {
+        self.key.line()
+    }
+
+    /// The packages that it may sign: `*`, `name`, or `name*`.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<String> {
+        self.scopes.iter().map(ToString::to_string).collect()
+    }
+
+    /// Whether its signatures count at that moment.
+    #[must_use]
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && self.expires_at.is_none_or(|at| at > now)
+    }
+}
