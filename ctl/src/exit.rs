@@ -16,8 +16,11 @@ pub(crate) const ENGINE: u8 = 4;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
-const NAMED_WRONGLY: [&str; 10] =
-    ["RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018", "RUN0019"];
+#[rustfmt::skip]
+const NAMED_WRONGLY: [&str; 15] = [
+    "RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018", "RUN0019",
+    "SIG0013", "SIG0014", "SIG0015", "SIG0016", "SIG0017",
+];
 
 /// The exit code of an error.
 pub(crate) fn code(error: &Error) -> u8 {
@@ -62,10 +65,10 @@ pub(crate) fn code(error: &Error) -> u8 {
 /// The errors of engine and registry come from several layers, which their codes tell apart.
 fn engine_code(code: &str) -> u8 {
     match code.get(..3) {
-        // The archive, its descriptor, its library, or its place in the registry.
-        Some("PKG" | "DSC" | "LIB" | "REG") => PACKAGE,
         // What was asked for is not there, or does not fit the state of the run.
         _ if NAMED_WRONGLY.contains(&code) => USAGE,
+        // The archive, its descriptor, its library, its signatures, or its place in the registry.
+        Some("PKG" | "DSC" | "LIB" | "REG" | "SIG") => PACKAGE,
         _ => ENGINE,
     }
 }

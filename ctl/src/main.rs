@@ -18,6 +18,7 @@ mod prune;
 mod retention;
 mod run;
 mod runs;
+mod trust;
 mod workflow;
 
 fn main() -> std::process::ExitCode {

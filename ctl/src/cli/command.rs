@@ -10,6 +10,7 @@ use super::package::PackageCommand;
 use super::prune::PruneArgs;
 use super::run::RunArgs;
 use super::runs::RunsCommand;
+use super::trust::TrustCommand;
 use super::workflow::WorkflowCommand;
 
 const STYLES: Styles = Styles::styled()
@@ -87,6 +88,9 @@ pub(crate) enum Command {
     /// Make and show the keys that packages are signed with.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Say whose signatures a tenant's packages need.
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Look at runs and steer them, on a database.
     #[command(subcommand)]
     Runs(RunsCommand),

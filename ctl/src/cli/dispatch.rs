@@ -4,11 +4,12 @@ use super::command::Command;
 use super::key::KeyCommand;
 use super::package::PackageCommand;
 use super::runs::RunsCommand;
+use super::trust::TrustCommand;
 use super::workflow::WorkflowCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
-use crate::{bench, demo, key, package, prune, run, runs, workflow};
+use crate::{bench, demo, key, package, prune, run, runs, trust, workflow};
 
 /// Does what was asked for, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -27,6 +28,13 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             KeyCommand::Generate(arguments) => key::generate(&arguments, output, config),
             KeyCommand::List(arguments) => key::list(&arguments, output, config),
             KeyCommand::Show(arguments) => key::show(&arguments, output, config),
+        },
+        Command::Trust(command) => match command {
+            TrustCommand::Show(arguments) => trust::show(&arguments, output, config),
+            TrustCommand::Add(arguments) => trust::add(&arguments, output, config),
+            TrustCommand::Remove(arguments) => trust::remove(&arguments, output, config),
+            TrustCommand::Revoke(arguments) => trust::revoke(&arguments, output, config),
+            TrustCommand::Require(arguments) => trust::require(&arguments, output, config),
         },
         Command::Runs(command) => match command {
             RunsCommand::Create(arguments) => runs::create(&arguments, output, config),

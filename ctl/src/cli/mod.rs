@@ -21,6 +21,7 @@ mod runs;
 mod start;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod workflow;
 
 pub(crate) use self::{
@@ -41,5 +42,6 @@ pub(crate) use self::{
         RunsRetryArgs, RunsShowArgs, RunsStartArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
     },
     start::main,
+    trust::{TrustAddArgs, TrustRemoveArgs, TrustRequireArgs, TrustRevokeArgs, TrustShowArgs},
     workflow::{WorkflowListArgs, WorkflowShowArgs},
 };

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use cloacina::{Client, Command, Engine, Level, Records, RunId, RunReport};
+use cloacina::{Client, Command, Engine, Level, Records, RunId, RunReport, TrustChange, TrustChanged};
 
 use super::follow::{Follow, follow, in_time};
 use crate::database::Database;
@@ -51,6 +51,19 @@ impl Performer {
                 Ok(())
             }
             Self::Own(engine, _) => Ok(engine.delete(runs, |n_rows| told(format!("{n_rows} rows removed"))).await?),
+        }
+    }
+
+    /// Changes whom a tenant trusts, on behalf of `by`.
+    pub(crate) async fn change_trust(
+        &mut self,
+        tenant: &str,
+        change: TrustChange,
+        by: &str,
+    ) -> Result<TrustChanged, Error> {
+        match self {
+            Self::Living(client) => Ok(client.change_trust(tenant, change, by).await?),
+            Self::Own(engine, _) => Ok(engine.change_trust(tenant, change, by).await?),
         }
     }
 

@@ -19,7 +19,7 @@ mod find;
 mod follow;
 mod list;
 mod logs;
-mod moment;
+pub(crate) mod moment;
 mod show;
 mod view;
 mod wait;

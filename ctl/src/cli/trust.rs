@@ -1,0 +1,135 @@
+//! `cloacina-ctl trust …`: the arguments of its verbs.
+//!
+//! Types for clap alone. Whom a tenant trusts is kept in the database, so every verb takes one.
+
+use clap::{Args, Subcommand};
+
+use super::actor::ActorArgs;
+use super::database::DatabaseArgs;
+use super::key::RingArgs;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustCommand {
+    Show(TrustShowArgs),
+    Add(TrustAddArgs),
+    Remove(TrustRemoveArgs),
+    Revoke(TrustRevokeArgs),
+    Require(TrustRequireArgs),
+}
+
+/// Whose trust it is about.
+#[derive(Debug, Args)]
+pub(crate) struct TenantArgs {
+    /// The tenant.
+    #[arg(long, value_name = "NAME", default_value = cloacina::TENANT_DEFAULT)]
+    pub(crate) tenant: String,
+}
+
+/// Show whom a tenant trusts to sign packages.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl trust show
+  cloacina-ctl trust show --tenant acme --events
+  cloacina-ctl trust show --output json")]
+pub(crate) struct TrustShowArgs {
+    /// Also show what has happened to it, newest first.
+    #[arg(long)]
+    pub(crate) events: bool,
+    #[command(flatten)]
+    pub(crate) tenant: TenantArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+/// Trust a key: its signatures count from now on.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl trust add release.pub --name release
+  cloacina-ctl trust add ci.pub --name ci --scope 'billing*' --scope reports --expires 90d
+  cloacina-ctl trust add RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3 --name ann")]
+pub(crate) struct TrustAddArgs {
+    /// The public key: its file, its line, or its name in the folder of keys.
+    #[arg(value_name = "NAME|FILE|LINE")]
+    pub(crate) key: String,
+    /// The name to know it by, of letters, digits and `_-.@`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// A package that it may sign, or how names of packages begin, with `*` behind; may be repeated. All by default.
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) scope: Vec<String>,
+    /// From when on it does not count any more: a moment, or a span of time from now on, such as 90d.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) expires: Option<String>,
+    #[command(flatten)]
+    pub(crate) ring: RingArgs,
+    #[command(flatten)]
+    pub(crate) tenant: TenantArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// Forget a key. What only it signed is not trusted any more; a key that was revoked stays on the list.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl trust remove ci
+  cloacina-ctl trust remove DCF1614C0BE34608 --tenant acme")]
+pub(crate) struct TrustRemoveArgs {
+    /// The key: its name or its id.
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) tenant: TenantArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// Revoke a key, for good: it was lost or stolen. What only it signed goes into quarantine.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl trust revoke ci --reason 'the build machine was broken into'")]
+pub(crate) struct TrustRevokeArgs {
+    /// The key: its name or its id.
+    pub(crate) key: String,
+    /// Why, for the record.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) tenant: TenantArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// Say how many different trusted keys must have signed a package. What has fewer goes into quarantine.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl trust require 1
+  cloacina-ctl trust require 2 --tenant acme
+  cloacina-ctl trust require none")]
+pub(crate) struct TrustRequireArgs {
+    /// How many, or `none`.
+    #[arg(value_name = "N|none", value_parser = parse_required)]
+    pub(crate) n_signatures: usize,
+    #[command(flatten)]
+    pub(crate) tenant: TenantArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+fn parse_required(text: &str) -> Result<usize, String> {
+    match text {
+        "none" => Ok(0),
+        text => text.parse().map_err(|_| "a number or `none` would do".to_owned()),
+    }
+}

@@ -1,0 +1,34 @@
+//! `trust show`: the keys of a tenant, how many signatures it requires, and how that came about.
+
+use cloacina::Records;
+
+use super::view::TrustView;
+use crate::cli::TrustShowArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::Output;
+
+/// Events that are shown at once.
+const EVENTS_MAX: u32 = 1000;
+
+/// Shows whom a tenant trusts.
+pub(crate) fn show(arguments: &TrustShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let mut records = Records::open(&database.url)?;
+    let trust = records.trust(&arguments.tenant.tenant)?;
+    let events = match arguments.events {
+        true => Some(records.trust_events(&arguments.tenant.tenant, EVENTS_MAX)?),
+        false => None,
+    };
+    let view = TrustView::new(trust, events);
+    output.answer(&view, |paint| view.text(paint))?;
+    if view.requires_nothing() {
+        output.note(&format!(
+            "packages are taken from anybody; to change that: cloacina-ctl trust require 1{}",
+            database.option()
+        ));
+    }
+    Ok(exit::SUCCESS)
+}

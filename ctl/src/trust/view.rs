@@ -1,0 +1,135 @@
+//! Whom a tenant trusts, as it is shown.
+
+use cloacina::{Timestamp, Trust, TrustEvent, TrustKey};
+use serde::Serialize;
+
+use crate::output::{Paint, columns};
+
+/// Whom a tenant trusts.
+#[derive(Debug, Serialize)]
+pub(super) struct TrustView {
+    tenant: String,
+    required: usize,
+    /// Whether the tenant never said how many it requires.
+    is_default: bool,
+    keys: Vec<KeyView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<EventView>>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyView {
+    name: String,
+    id: String,
+    public_key: String,
+    /// `trusted`, `expired` or `revoked`.
+    state: &'static str,
+    scopes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    added_at: Timestamp,
+    added_by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<RevokedView>,
+}
+
+#[derive(Debug, Serialize)]
+struct RevokedView {
+    at: Timestamp,
+    by: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct EventView {
+    at: Timestamp,
+    kind: &'static str,
+    actor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    detail: String,
+}
+
+impl TrustView {
+    pub(super) fn new(trust: Trust, events: Option<Vec<TrustEvent>>) -> Self {
+        let now = Timestamp::now();
+        let keys = trust.keys.iter().map(|key| KeyView::new(key, now)).collect();
+        let events = events.map(|events| events.into_iter().map(EventView::new).collect());
+        Self { tenant: trust.tenant, required: trust.required, is_default: trust.is_default, keys, events }
+    }
+
+    pub(super) fn requires_nothing(&self) -> bool {
+        self.required == 0
+    }
+
+    pub(super) fn text(&self, paint: Paint) -> String {
+        let Self { tenant, required, is_default, keys, events } = self;
+        let by_default = if *is_default { ", unless the engine says otherwise" } else { "" };
+        let mut text = match required {
+            0 => format!("{tenant} requires no signatures{by_default}\n"),
+            1 => format!("{tenant} requires 1 signature\n"),
+            several => format!("{tenant} requires {several} signatures, by different keys\n"),
+        };
+        if keys.is_empty() {
+            text.push_str("no keys\n");
+        } else {
+            let header = ["key", "id", "state", "may sign", "until", "added by"].map(str::to_owned).to_vec();
+            text.push_str(&columns([header].into_iter().chain(keys.iter().map(KeyView::row)), ""));
+        }
+        for key in keys {
+            let Some(RevokedView { at, by, reason }) = &key.revoked else { continue };
+            text.push_str(&format!("{} {} by {by} at {at}: {reason}\n", key.name, paint.red("was revoked")));
+        }
+        for event in events.iter().flatten() {
+            text.push_str(&event.line(paint));
+        }
+        text
+    }
+}
+
+impl KeyView {
+    fn new(key: &TrustKey, now: Timestamp) -> Self {
+        let state = match (&key.revoked, key.is_usable(now)) {
+            (Some(_), _) => "revoked",
+            (None, true) => "trusted",
+            (None, false) => "expired",
+        };
+        let revoked = key.revoked.as_ref().map(|revoked| RevokedView {
+            at: revoked.at,
+            by: revoked.by.clone(),
+            reason: revoked.reason.clone(),
+        });
+        Self {
+            name: key.name.clone(),
+            id: key.id(),
+            public_key: key.public_key(),
+            state,
+            scopes: key.scopes(),
+            expires_at: key.expires_at,
+            added_at: key.added_at,
+            added_by: key.added_by.clone(),
+            revoked,
+        }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let until = self.expires_at.map_or_else(|| "ever".to_owned(), |at| at.to_string());
+        let scopes = self.scopes.join(" ");
+        vec![self.name.clone(), self.id.clone(), self.state.to_owned(), scopes, until, self.added_by.clone()]
+    }
+}
+
+impl EventView {
+    fn new(event: TrustEvent) -> Self {
+        let TrustEvent { kind, at, actor, key, digest, detail, .. } = event;
+        Self { at, kind: kind.as_str(), actor, key, digest: digest.map(|digest| digest.to_string()), detail }
+    }
+
+    fn line(&self, paint: Paint) -> String {
+        let Self { at, kind, actor, key, digest, detail } = self;
+        let about = key.iter().chain(digest).map(|about| format!(" {about}")).collect::<String>();
+        format!("{}  {kind:19}  {actor}{about}  {detail}\n", paint.dim(&at.to_string()))
+    }
+}
