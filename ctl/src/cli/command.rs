@@ -1,4 +1,6 @@
 //! The command line as a whole: the options that every command takes, and the commands.
+//!
+//! Types for clap alone; the arguments of each command are in a file of its own.
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -29,7 +29,7 @@ pub(super) fn after(option: &'static str, text: &str, now: Timestamp) -> Result<
     moment.map(Timestamp::from).ok_or_else(|| bad(option, text, "it is too far away"))
 }
 
-/// Reads a day or a moment, such as `2026-01-31` or `2026-01-31T12:00:00Z`, or a span of time from `now` on.
+/// Reads a day, a moment, or a span of time from `now` on.
 pub(crate) fn until(option: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
     let day = humantime::parse_rfc3339_weak(&format!("{text}T00:00:00Z")).map(Timestamp::from);
     day.or_else(|_| at(option, text)).or_else(|_| after(option, text, now))

@@ -1,4 +1,6 @@
 //! `trust add`, `remove`, `revoke` and `require`: one change each, and what came of it.
+//!
+//! Whether a change makes sense is decided by the engine; here arguments become a [`TrustChange`].
 
 use cloacina::{Timestamp, TrustChange, TrustChanged};
 use serde::Serialize;

@@ -1,4 +1,6 @@
-//! Whom a tenant trusts, as it is shown.
+//! Whom a tenant trusts, as it is shown: tables for people, one document for programs.
+//!
+//! Nothing here decides whether a key counts.
 
 use cloacina::{Timestamp, Trust, TrustEvent, TrustKey};
 use serde::Serialize;

@@ -1,4 +1,6 @@
 //! What is kept of trust, on both databases: written once, read back whole, and every kind of event known to the schema.
+//!
+//! What a policy means is of no interest here; keys are any text.
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;

@@ -1,4 +1,6 @@
 //! Why whom a tenant trusts was not changed.
+//!
+//! Why a *package* is not trusted is another question: [`cloacina_packager::sign::Untrusted`].
 
 use cloacina_packager::sign::SignError;
 use cloacina_workflow::Timestamp;
