@@ -2,7 +2,6 @@
 //! compiled into the program.
 //!
 //! This interface is not stable yet; pin the version.
-#![cfg_attr(not(test), expect(dead_code, reason = "what cancels and retries comes with those who ask for it"))]
 
 // What the macros emit names this crate from the outside.
 #[cfg(test)]
