@@ -54,7 +54,10 @@ pub use self::{
         TaskReport,
     },
     socket::{Client, Command, Error as SocketError, Followed, Refusal, What},
-    store::{Error as StoreError, PackageState, TrustEventKind, database_shown},
+    store::{
+        Activation, Error as StoreError, PackageAct, PackageEvent, PackageEventKind, PackageRefusal, PackageState,
+        Quarantine, TrustEventKind, database_shown,
+    },
     trust::{
         Error as TrustError, REQUIRED_BY_SERVERS, Revoked, Trust, TrustChange, TrustChanged, TrustEvent, TrustKey,
     },

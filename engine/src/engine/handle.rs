@@ -387,6 +387,7 @@ impl Builder {
             // Each package makes as many threads as there are cores.
             init: InitConfig { workers: 0, max_log_level: log_level },
             limits: Limits::default(),
+            is_shared: matches!(database, Database::Postgres(_)),
             listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone()),
             required_default: required_signatures,
         });
@@ -426,11 +427,7 @@ impl Scheduler {
     /// As [`Self::schedule_workflow`].
     pub async fn submit(&self, request: RunRequest) -> Result<RunHandle, Error> {
         let RunRequest { workflow: name, input, begin, key, by } = request;
-        let workflow = self.shared.catalog.resolve(&name).map_err(|unresolved| {
-            // A workflow may be unknown only because the file of its package is gone.
-            let problem = self.shared.registry.problem(&name);
-            problem.map_or_else(|| Error::unresolved(&name, unresolved), Error::Registry)
-        })?;
+        let workflow = self.shared.resolve(&name).await?;
         let input = input_values(&input).map_err(Error::Input)?;
         let begin = match begin {
             Beginning::Now => Begin::Now,
@@ -460,6 +457,20 @@ impl Scheduler {
 }
 
 impl Shared {
+    /// The workflow that new runs get under that name.
+    async fn resolve(&self, name: &str) -> Result<Workflow, Error> {
+        if let Ok(workflow) = self.catalog.resolve(name) {
+            return Ok(workflow);
+        }
+        // The quarantine of its package may be over since.
+        self.registry.look_again().await?;
+        self.catalog.resolve(name).map_err(|unresolved| {
+            // A workflow may be unknown only because its package cannot be used.
+            let problem = self.registry.problem(name);
+            problem.map_or_else(|| Error::unresolved(name, unresolved), Error::Registry)
+        })
+    }
+
     /// Creates a run; returns when that is durable.
     pub(crate) async fn submit(
         self: &Arc<Self>,

@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc::Sender};
 use tokio::runtime::Handle;
 
 use crate::{
-    registry::{Change, Listener, Package},
+    registry::{Change, Listener, Offer, Package},
     runtime::{self, Catalog, Event, PackagedRunner, TaskRunner, Version, Workflow},
 };
 
@@ -15,22 +15,24 @@ use crate::{
 pub(super) fn listener(catalog: Arc<Catalog>, events: Sender<Event>, tasks: Handle) -> Listener {
     Box::new(move |change| match change {
         Change::Added(package) => add(&catalog, &events, &tasks, &package),
-        Change::Activated(package) => {
-            for workflow in package.workflows.iter().filter_map(|workflow| catalog.version(workflow.id)) {
-                catalog.activate(workflow);
-            }
+        Change::Offered { tenant, name, offer } => offer_new_runs(&catalog, &tenant, &name, &offer),
+        // Nothing of it is offered any more; what has begun goes on.
+        Change::Quarantined(package, reason, until) => {
+            let until = until.map(|until| until.to_string());
+            tracing::warn!(%package, reason, until, "a package is quarantined, its workflows take no new runs");
         }
-        Change::Withdrawn(keys) => {
-            for key in &keys {
-                catalog.deactivate(key);
-            }
-        }
+        Change::Released(package) => tracing::warn!(%package, "a package is released from its quarantine"),
         Change::Removed(package) => {
             for workflow in &package.workflows {
                 catalog.forget(workflow.id);
             }
         }
     })
+}
+
+fn offer_new_runs(catalog: &Catalog, tenant: &str, name: &str, offer: &Offer) {
+    let main = offer.main.iter().flat_map(|package| &package.workflows);
+    catalog.offer(tenant, name, main.filter_map(|workflow| catalog.version(workflow.id)).collect());
 }
 
 fn add(catalog: &Catalog, events: &Sender<Event>, tasks: &Handle, package: &Package) {

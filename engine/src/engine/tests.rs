@@ -111,7 +111,7 @@ fn a_task_that_never_completes_stays_running_and_goes_on_with_the_next_engine() 
         begin(&first, "echo", json!({})).await.wait().await.unwrap();
         let tasks = run.tasks().await.unwrap();
         assert_eq!((tasks[0].state, tasks[0].attempt), (TaskState::Running, 1));
-        let needed = first.registry().unregister("never").await.unwrap_err();
+        let needed = first.registry().remove("never", "ann").await.unwrap_err();
         assert_eq!(needed.code(), "REG0006");
         first.shutdown_within(Duration::ZERO).await.unwrap();
 
@@ -165,7 +165,7 @@ fn names_are_resolved_among_tenants_and_packages() {
             let report = begin(&engine, &format!("{tenant}::shared::echo"), json!({ "t": tenant })).await.wait().await;
             assert_eq!(report.unwrap().context.get("t"), Some(&json!(tenant)));
         }
-        engine.registry().unregister("beta::shared").await.unwrap();
+        engine.registry().remove("beta::shared", "ann").await.unwrap();
         assert_eq!(begin(&engine, "echo", json!({})).await.wait().await.unwrap().workflow, "acme::shared::echo");
         engine.shutdown().await.unwrap();
     });

@@ -9,8 +9,15 @@ use cloacina_packager::{
     Digest,
     sign::{SignError, Untrusted},
 };
+use cloacina_workflow::Timestamp;
 
-use crate::{id::RunId, loader, store::Error as StoreError, trust};
+use super::Package;
+use crate::{
+    id::RunId,
+    loader,
+    store::{Error as StoreError, PackageAct, PackageRefusal, PackageState},
+    trust,
+};
 
 /// Why the registry could not do what it was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +93,46 @@ pub enum Error {
         /// What is wrong.
         source: Arc<loader::Error>,
     },
+    /// The version is not used for the time being.
+    #[error("{package} is quarantined: {reason}")]
+    Quarantined {
+        /// The package.
+        package: String,
+        /// What it did.
+        reason: String,
+        /// When it may be used again; without it, when somebody releases it.
+        until: Option<Timestamp>,
+    },
+    /// What was asked for is not allowed for a version in that state.
+    #[error("{package} is {state}, so `{act}` is not possible")]
+    NotAllowed {
+        /// The package.
+        package: String,
+        /// What it is.
+        state: PackageState,
+        /// What was asked for.
+        act: PackageAct,
+    },
+    /// Another version has a share of the new runs that the version gets.
+    #[error("{package} gets the new runs that version {with} does not get, so it cannot go")]
+    Shared {
+        /// The package.
+        package: String,
+        /// The other version.
+        with: String,
+    },
+    /// A share is a share of something.
+    #[error("{package} cannot get a share of the new runs, as no other version is active that gets the rest")]
+    NoRest {
+        /// The package.
+        package: String,
+    },
+    /// No version was active before.
+    #[error("no version of {package} that is registered was active before")]
+    NoEarlier {
+        /// The package.
+        package: String,
+    },
     /// A folder or file of a package could not be changed.
     #[error("cannot {action} {}", path.display())]
     Disk {
@@ -102,6 +149,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// That a version is quarantined, if it is.
+    pub(super) fn quarantined(package: &Package) -> Option<Self> {
+        let quarantine = package.row.quarantine.clone()?;
+        Some(Self::Quarantined { package: package.label(), reason: quarantine.reason, until: quarantine.until })
+    }
+
+    /// Why the store did not change a version of that package.
+    pub(super) fn refused(package: String, refusal: PackageRefusal) -> Self {
+        match refusal {
+            PackageRefusal::State { state, act, .. } => Self::NotAllowed { package, state, act },
+            PackageRefusal::Shared { with, .. } => Self::Shared { package, with },
+            PackageRefusal::NoRest { .. } => Self::NoRest { package },
+            PackageRefusal::NoEarlier => Self::NoEarlier { package },
+            PackageRefusal::Needed { runs } => Self::Needed { package, runs },
+        }
+    }
+
     /// The stable code; each has a page under `docs/errors/`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -120,6 +184,11 @@ impl Error {
             Self::Missing { .. } => "REG0007",
             Self::Disk { .. } => "REG0008",
             Self::Closed => "REG0009",
+            Self::Quarantined { .. } => "REG0010",
+            Self::NotAllowed { .. } => "REG0011",
+            Self::Shared { .. } => "REG0012",
+            Self::NoRest { .. } => "REG0013",
+            Self::NoEarlier { .. } => "REG0014",
         }
     }
 
@@ -144,6 +213,16 @@ impl Error {
             }
             Self::Missing { source, .. } => return source.hints(),
             Self::Disk { .. } => "the engine needs to write to its data folder".to_owned(),
+            Self::Quarantined { until: Some(until), .. } => {
+                format!("it may be used again from {until}; see what it did, and `activate` another version or wait")
+            }
+            Self::Quarantined { until: None, .. } | Self::NotAllowed { state: PackageState::Quarantined, .. } => {
+                "see what it did; then release it, or activate another version".to_owned()
+            }
+            Self::NotAllowed { .. } => "see in which state the version is, and what is possible there".to_owned(),
+            Self::Shared { with, .. } => format!("first retire version {with}, or activate it for all new runs"),
+            Self::NoRest { .. } => "activate it without a percentage, or activate another version first".to_owned(),
+            Self::NoEarlier { .. } => "name the version that is to be active: `activate` it".to_owned(),
             Self::Closed => return Vec::new(),
         };
         vec![hint]

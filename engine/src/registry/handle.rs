@@ -4,25 +4,27 @@
 //! runs whole on a blocking thread, under one lock, so that changes never interleave.
 
 use std::{
-    collections::HashMap,
     fmt, panic,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use cloacina_packager::Limits;
+use cloacina_packager::{Digest, Limits};
+use cloacina_workflow::Timestamp;
+use diesel::QueryResult;
 
-use super::{Change, Error, Listener, Package, PackageInfo, Registered, Upload, register, selector, state::State};
+use super::{
+    Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector, state::State,
+};
 use crate::{
     clock::Clock,
-    id::WorkflowId,
-    loader::InitConfig,
-    store::{self, PackageUnregistered, Store, WorkflowKey},
+    loader::{InitConfig, LazyLibrary},
+    store::{
+        self, Activation, Connection, Error as StoreError, PackageChanged, PackageEvent, PackageOrder, PackageRow,
+        PackageState, Store,
+    },
 };
-
-/// How long a package gets to shut down when it is removed; it has no runs any more.
-const REMOVAL_GRACE: Duration = Duration::from_secs(2);
 
 /// The packages of an engine. Cheap to clone; all clones are the same registry.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) init: InitConfig,
     pub(crate) limits: Limits,
+    /// Whether other engines may change packages of the same database.
+    pub(crate) is_shared: bool,
     pub(crate) listener: Listener,
     /// How many signatures are required of tenants that have not said how many.
     pub(crate) required_default: usize,
@@ -61,20 +65,9 @@ impl Registry {
     /// Knows the packages of earlier processes. The listener is told of each whose file is there and as it was;
     /// nothing is loaded yet.
     pub(crate) async fn open(options: Options) -> Result<Self, Error> {
-        let read = options.store.read("listing packages", |connection| {
-            Ok((store::package_list(connection)?, store::workflow_list(connection)?))
-        });
-        let (rows, workflows) = read.await?;
-        let (rows, workflows) = (rows?, workflows?);
-        let ids: HashMap<WorkflowKey, WorkflowId> = workflows.into_iter().map(|row| (row.key, row.id)).collect();
-        let mut packages = Vec::with_capacity(rows.len());
-        for row in rows {
-            let package = Package::known(row, &options.folder, options.init, |key| ids.get(key).copied())?;
-            packages.push(Arc::new(package));
-        }
-        let state = Mutex::new(State::new(packages));
+        let state = Mutex::default();
         let registry = Self { shared: Arc::new(Shared { options, turn: Mutex::default(), state }) };
-        registry.blocking(Shared::check_all).await?;
+        registry.blocking(Shared::look_again).await?;
         Ok(registry)
     }
 
@@ -84,18 +77,21 @@ impl Registry {
     /// # Errors
     /// As [`Self::register`].
     pub async fn register_workflow(&self, archive: impl Into<Vec<u8>>) -> Result<Registered, Error> {
-        self.register(Upload::new(archive)).await
+        self.register(Upload { activation: Activation::Now, ..Upload::new(archive) }).await
     }
 
-    /// Registers a package and activates it: new runs get it from now on, runs that are under way stay with the
-    /// version that they started with. The same content again is no error and activates it again.
+    /// Registers a package. Whether it is activated at once is the upload's to say: without a word, the first version of
+    /// a package is. Runs that are under way stay with the version that they started with. The same content again is no
+    /// error.
     ///
-    /// The archive is read and checked before anything of it is written; then its library is unpacked and loaded into
-    /// this process. The work goes on if the future is dropped.
+    /// The archive is read and checked before anything of it is written; then its library is unpacked and, if the
+    /// version is to be active, loaded into this process. The archive itself is kept in the database. The work goes on if
+    /// the future is dropped.
     ///
     /// # Errors
-    /// Whatever is wrong with archive, library or store; [`Error::Conflict`] and [`Error::Tenant`]. Nothing is
-    /// registered then, and nothing of it stays on the disk.
+    /// Whatever is wrong with archive, library or store; [`Error::Conflict`], [`Error::Tenant`], and
+    /// [`Error::NotAllowed`] for a version that is quarantined. Nothing is registered then, and nothing of it stays on
+    /// the disk.
     pub async fn register(&self, upload: Upload) -> Result<Registered, Error> {
         self.blocking(move |shared| register::register(shared, upload)).await
     }
@@ -117,14 +113,119 @@ impl Registry {
         selector::find(&state.packages, name).map(|package| state.info(package))
     }
 
-    /// Removes a package, named as for [`Self::get`]. If it was the active version, the one that was registered last
-    /// among those that are left becomes active. Its library stays mapped in this process.
+    /// Lets new runs take a version: all of them, or that percentage while the version that was active gets the rest. The
+    /// version is named as for [`Self::get`]; a name without a version will do if there is only one. No error if it is
+    /// so already. Its library is loaded into this process before anything changes.
     ///
     /// # Errors
-    /// [`Error::Needed`] while unfinished runs are pinned to it; otherwise as for [`Self::get`].
-    pub async fn unregister(&self, name: &str) -> Result<PackageInfo, Error> {
-        let name = name.to_owned();
-        self.blocking(move |shared| shared.unregister(&name)).await
+    /// What keeps the library from being loaded; [`Error::NotAllowed`] if it is quarantined, [`Error::NoRest`] for a
+    /// percentage without another active version; otherwise as for [`Self::get`].
+    pub async fn activate(&self, name: &str, percent: Option<u8>, actor: &str) -> Result<PackageInfo, Error> {
+        let (name, actor) = (name.to_owned(), actor.to_owned());
+        self.blocking(move |shared| shared.activate(&name, percent, &actor)).await
+    }
+
+    /// Goes back to the version of the package that was active before, or ends a percentage. Called again, it goes
+    /// further back, stepping over versions that were removed. Answers with the version that is active now.
+    ///
+    /// # Errors
+    /// [`Error::NoEarlier`]; [`Error::NotAllowed`] if the earlier version is quarantined; [`Error::UnknownPackage`] and
+    /// [`Error::AmbiguousPackage`] if the name, which has no version, does not mean one package.
+    pub async fn roll_back(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
+        let (name, actor) = (name.to_owned(), actor.to_owned());
+        self.blocking(move |shared| shared.roll_back(&name, &actor)).await
+    }
+
+    /// Lets new runs take a version no more; the runs that it has go on. If it was the active version, no other takes its
+    /// place. Named as for [`Self::get`]. No error if it is so already.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`] if it is quarantined, [`Error::Shared`] while another version has a share of what it gets;
+    /// otherwise as for [`Self::get`].
+    pub async fn retire(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
+        let (name, actor) = (name.to_owned(), actor.to_owned());
+        self.blocking(move |shared| shared.retire(&name, &actor)).await
+    }
+
+    /// Everything that happened to the versions of a package, oldest first; also to those that are gone. The name is as
+    /// for [`Self::get`]; of a package without any version it is `package` or `tenant::package`.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn events(&self, name: &str) -> Result<Vec<PackageEvent>, Error> {
+        let (tenant, name) = {
+            let state = self.shared.lock();
+            selector::package_of(&state.packages, name)
+        };
+        let read = self.shared.options.store.read("reading what happened to a package", move |connection| {
+            store::package_event_list(connection, &tenant, &name)
+        });
+        Ok(read.await??)
+    }
+
+    /// Removes a version of a package, named as for [`Self::activate`]. If it was the active version, no other takes its
+    /// place. Its library stays mapped in this process.
+    ///
+    /// # Errors
+    /// [`Error::Needed`] while unfinished runs are pinned to it, [`Error::Shared`] while another version has a share of
+    /// what it gets; otherwise as for [`Self::activate`].
+    pub async fn remove(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
+        let (name, actor) = (name.to_owned(), actor.to_owned());
+        self.blocking(move |shared| shared.remove(&name, &actor)).await
+    }
+
+    /// Keeps that version from being used, until then or until it is released: no new run takes it, and nothing more of
+    /// its runs is started. It keeps its place, so no other version takes new runs instead before somebody says so.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPackage`], and what the store says.
+    pub async fn quarantine(
+        &self,
+        tenant: &str,
+        digest: Digest,
+        reason: &str,
+        until: Option<Timestamp>,
+        actor: &str,
+    ) -> Result<PackageInfo, Error> {
+        let order = self.order(tenant, digest, actor, Some(reason));
+        self.blocking(move |shared| shared.quarantine(order, until)).await
+    }
+
+    /// As [`Self::quarantine`], for threads that may block.
+    #[expect(dead_code, reason = "whoever watches packages for harm is told of it on a thread without a runtime")]
+    pub(crate) fn quarantine_blocking(
+        &self,
+        tenant: &str,
+        digest: Digest,
+        reason: &str,
+        until: Option<Timestamp>,
+        actor: &str,
+    ) -> Result<PackageInfo, Error> {
+        self.shared.quarantine(self.order(tenant, digest, actor, Some(reason)), until)
+    }
+
+    /// Lets a quarantined version be used again, as it was before. No error if it is not quarantined.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPackage`], and what the store says.
+    pub async fn release(&self, tenant: &str, digest: Digest, actor: &str) -> Result<PackageInfo, Error> {
+        let order = self.order(tenant, digest, actor, None);
+        self.blocking(move |shared| shared.release(order)).await
+    }
+
+    /// Notices what happened without this engine: quarantines that are over end, and what other engines changed.
+    pub(crate) async fn look_again(&self) -> Result<(), Error> {
+        self.blocking(Shared::look_again).await
+    }
+
+    fn order(&self, tenant: &str, digest: Digest, actor: &str, reason: Option<&str>) -> PackageOrder {
+        PackageOrder {
+            tenant: tenant.to_owned(),
+            digest,
+            actor: actor.to_owned(),
+            at: self.shared.options.clock.now(),
+            reason: reason.map(str::to_owned),
+        }
     }
 
     /// All packages as they are kept in memory.
@@ -138,10 +239,13 @@ impl Registry {
         let state = self.shared.lock();
         let ending = format!("::{workflow}");
         let fits = |name: &String| name == workflow || name.ends_with(&ending);
-        state.packages.iter().filter(|package| package.is_active()).find_map(|package| {
-            let source = Arc::clone(state.problems.get(&package.place())?);
-            let is_meant = package.workflow_names().iter().any(fits);
-            is_meant.then(|| Error::Missing { package: package.label(), source })
+        let is_live = |package: &&Arc<Package>| package.row.state_apart_from_quarantine() == PackageState::Active;
+        state.packages.iter().filter(is_live).find_map(|package| {
+            let error = match state.problems.get(&package.place()) {
+                Some(source) => Error::Missing { package: package.label(), source: Arc::clone(source) },
+                None => Error::quarantined(package)?,
+            };
+            package.workflow_names().iter().any(fits).then_some(error)
         })
     }
 
@@ -198,74 +302,143 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_all(&self) -> Result<(), Error> {
+    /// Runs a change of packages in a transaction, then takes over what there is after it. Must be called in turn.
+    pub(super) fn change<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        fresh: Option<&Arc<LazyLibrary>>,
+        mut change: impl FnMut(&mut Connection) -> QueryResult<Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let known = self.known();
+        let (answer, snapshot) = self.options.store.write_blocking(doing, move |connection| {
+            let answer = match change(connection)? {
+                Ok(answer) => answer,
+                Err(error) => return Ok(Err(error)),
+            };
+            Ok(adopt::snapshot(connection, &known)?.map(|snapshot| (answer, snapshot)))
+        })??;
+        self.adopt(snapshot, fresh)?;
+        Ok(answer)
+    }
+
+    fn look_again(&self) -> Result<(), Error> {
         let _turn = self.begin()?;
-        let packages = self.lock().packages.clone();
-        for package in packages {
-            match package.library.check() {
-                Ok(()) => {
-                    self.tell(Change::Added(Arc::clone(&package)));
-                    if package.is_active() {
-                        self.tell(Change::Activated(package));
-                    }
-                }
-                Err(problem) => {
-                    let code = problem.code();
-                    tracing::error!(%package, code, "{problem}: whatever needs the package waits");
-                    self.lock().problems.insert(package.place(), Arc::new(problem));
-                }
+        let now = self.options.clock.now();
+        let (newest, is_lapsed) = {
+            let state = self.lock();
+            let until =
+                |package: &Arc<Package>| package.row.quarantine.as_ref().and_then(|quarantine| quarantine.until);
+            (state.newest, state.packages.iter().filter_map(until).any(|until| until <= now))
+        };
+        // The packages of a file change only through this engine.
+        let is_behind = match newest {
+            None => true,
+            Some(newest) if self.options.is_shared => {
+                let read = self.options.store.read_blocking("looking for changed packages", |connection| {
+                    store::package_newest_change(connection)
+                });
+                read? != newest
             }
+            Some(_) => false,
+        };
+        if is_lapsed || is_behind {
+            self.change("looking at packages", None, move |connection| {
+                store::package_release_due_in_txn(connection, now)
+            })?;
         }
         Ok(())
     }
 
-    fn unregister(&self, name: &str) -> Result<PackageInfo, Error> {
+    fn quarantine(&self, order: PackageOrder, until: Option<Timestamp>) -> Result<PackageInfo, Error> {
+        let _turn = self.begin()?;
+        let package = self.of(&order)?;
+        let answer = self.change("quarantining a package", None, move |connection| {
+            store::package_quarantine_in_txn(connection, &order, until)
+        })?;
+        self.settle(answer, &package)
+    }
+
+    fn release(&self, order: PackageOrder) -> Result<PackageInfo, Error> {
+        let _turn = self.begin()?;
+        let package = self.of(&order)?;
+        let answer = self
+            .change("releasing a package", None, move |connection| store::package_release_in_txn(connection, &order))?;
+        self.settle(answer, &package)
+    }
+
+    fn activate(&self, name: &str, percent: Option<u8>, actor: &str) -> Result<PackageInfo, Error> {
+        let _turn = self.begin()?;
+        let package = Arc::clone(selector::find_version(&self.lock().packages, name)?);
+        // All of them is no share.
+        let share = percent.filter(|percent| *percent < 100);
+        if package.row.quarantine.is_none() {
+            package.library.load()?;
+        }
+        let order = self.order(&package, actor);
+        let answer = self.change("activating a package", Some(&package.library), move |connection| {
+            store::package_activate_in_txn(connection, &order, share)
+        })?;
+        self.settle(answer, &package)
+    }
+
+    fn roll_back(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
+        let _turn = self.begin()?;
+        let package = Arc::clone(selector::find_any_version(&self.lock().packages, name)?);
+        let (order, name) = (self.order(&package, actor), package.row.name.clone());
+        let (answer, target) = self.change("rolling back a package", None, move |connection| {
+            store::package_roll_back_in_txn(connection, &order, &name)
+        })?;
+        let row = target.map(|digest| PackageRow { digest, ..package.row.clone() });
+        let target = row.and_then(|row| self.lock().find(&row).cloned());
+        self.settle(answer, target.as_ref().unwrap_or(&package))
+    }
+
+    fn retire(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
+        let _turn = self.begin()?;
+        let package = Arc::clone(selector::find(&self.lock().packages, name)?);
+        let order = self.order(&package, actor);
+        let answer = self
+            .change("retiring a package", None, move |connection| store::package_retire_in_txn(connection, &order))?;
+        self.settle(answer, &package)
+    }
+
+    fn remove(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
         let _turn = self.begin()?;
         let (package, info) = {
             let state = self.lock();
-            let package = Arc::clone(selector::find(&state.packages, name)?);
+            let package = Arc::clone(selector::find_version(&state.packages, name)?);
             let info = state.info(&package);
             (package, info)
         };
-        let (tenant, digest) = package.place();
-        let answer = self.options.store.write_blocking("removing a package", move |connection| {
-            store::package_unregister_in_txn(connection, &tenant, digest)
-        })??;
-        let (is_last, promoted) = match answer {
-            PackageUnregistered::Gone { is_last, promoted } => (is_last, promoted),
-            PackageUnregistered::Needed { runs } => return Err(Error::Needed { package: package.label(), runs }),
-            // The store is the truth; what it does not know is to be forgotten.
-            PackageUnregistered::Missing => (false, None),
-        };
-        let next = self.lock().remove(&package, promoted);
-        self.tell(Change::Removed(Arc::clone(&package)));
-        if package.is_active() {
-            self.succeed(Some(&package), next.as_ref());
+        let order = self.order(&package, actor);
+        let answer = self
+            .change("removing a package", None, move |connection| store::package_remove_in_txn(connection, &order))?;
+        match answer {
+            // The store is the truth; what it does not know is forgotten.
+            PackageChanged::Missing | PackageChanged::Done => Ok(info),
+            answer => self.settle(answer, &package),
         }
-        package.library.close(REMOVAL_GRACE);
-        if is_last {
-            register::remove_folder(&self.options.folder, package.row.digest);
-        }
-        tracing::info!(%package, digest = %package.row.digest, "unregistered");
-        Ok(info)
     }
 
-    /// Tells that new runs get another version, or none.
-    pub(super) fn succeed(&self, before: Option<&Arc<Package>>, after: Option<&Arc<Package>>) {
-        let usable = after.filter(|after| self.lock().is_usable(after));
-        if let Some(after) = usable {
-            self.tell(Change::Activated(Arc::clone(after)));
-        }
-        let still =
-            |key: &WorkflowKey| usable.is_some_and(|after| after.workflows.iter().any(|w| w.key.name == key.name));
-        let gone: Vec<_> = before
-            .iter()
-            .flat_map(|before| &before.workflows)
-            .map(|w| w.key.clone())
-            .filter(|key| !still(key))
-            .collect();
-        if !gone.is_empty() {
-            self.tell(Change::Withdrawn(gone));
+    fn order(&self, package: &Package, actor: &str) -> PackageOrder {
+        let (tenant, digest) = package.place();
+        PackageOrder { tenant, digest, actor: actor.to_owned(), at: self.options.clock.now(), reason: None }
+    }
+
+    fn of(&self, order: &PackageOrder) -> Result<Arc<Package>, Error> {
+        let state = self.lock();
+        let is_meant = |package: &&Arc<Package>| package.place() == (order.tenant.clone(), order.digest);
+        let found = state.packages.iter().find(is_meant).cloned();
+        found.ok_or_else(|| selector::unknown(&state.packages, &order.digest.to_string()))
+    }
+
+    /// The answer of the store as that of the registry: the package as it is now.
+    fn settle(&self, answer: PackageChanged, package: &Package) -> Result<PackageInfo, Error> {
+        let state = self.lock();
+        match (answer, state.find(&package.row)) {
+            (PackageChanged::Done | PackageChanged::Unchanged, Some(now)) => Ok(state.info(now)),
+            (PackageChanged::Refused(refusal), _) => Err(Error::refused(package.label(), refusal)),
+            (PackageChanged::Missing, _) | (_, None) => Err(selector::unknown(&state.packages, &package.label())),
         }
     }
 }

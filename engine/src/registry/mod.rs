@@ -6,14 +6,18 @@
 //! Registering is all or nothing: until everything about the archive was checked nothing of it is on the disk, and
 //! if loading or storing fails the disk is as it was before. A version of a package is identified by its content
 //! digest; the same content again changes nothing, and other content under the same name and version is refused.
-//! Registering activates: new runs get the version that was registered last. Runs stay with the version that they
-//! started with, so a package is not removed while unfinished runs need it.
+//! New runs get the version that is active; runs stay with the version that they started with, so a package is not
+//! removed while unfinished runs need it.
+//!
+//! Every change is written to the store first, with its event; what is in memory follows from what the store has then,
+//! and the listener is told of each difference.
 //!
 //! Packages of an earlier process are known at once and loaded when first needed. One whose file is gone or changed
 //! is listed with its problem, and its runs wait until it is registered again. Blocking work is done on tokio's
 //! blocking threads, whole operations at a time, so that dropping a future leaves nothing half done. Changes are made
 //! one after the other.
 
+mod adopt;
 mod error;
 mod handle;
 mod package;
@@ -34,4 +38,5 @@ pub use self::{
 pub(crate) use self::{
     handle::Options,
     package::{Change, Listener, Package},
+    state::Offer,
 };

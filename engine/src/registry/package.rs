@@ -3,16 +3,22 @@
 //! A [`Package`] never changes; registering it again may put another in its place. The registry knows nothing of
 //! what runs workflows: it hands over descriptions, ids and the library, and someone else makes them runnable.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use cloacina_packager::Digest;
-use cloacina_workflow::descriptor::{self, Descriptor};
+use cloacina_workflow::{
+    Timestamp,
+    descriptor::{self, Descriptor},
+};
 
-use super::{Error, PackageInfo};
+use super::{
+    Error, PackageInfo,
+    state::{Offer, Place},
+};
 use crate::{
     id::WorkflowId,
     loader::{InitConfig, LazyLibrary},
-    store::{Error as StoreError, PackageRow, PackageState, WorkflowKey},
+    store::{Error as StoreError, PackageRow, WorkflowKey},
 };
 
 /// A registered version of a package in one tenant.
@@ -38,10 +44,13 @@ pub(crate) struct PackagedWorkflow {
 pub(crate) enum Change {
     /// Its workflows can be run, by runs that are pinned to them.
     Added(Arc<Package>),
-    /// New runs get its workflows, under their full names; it was added before.
-    Activated(Arc<Package>),
-    /// New runs find nothing under the full names of these workflows.
-    Withdrawn(Vec<WorkflowKey>),
+    /// New runs of that package get these versions from now on, and nothing else of it.
+    Offered { tenant: String, name: String, offer: Offer },
+    /// Nothing of it may be started, for that reason, until then or until it is released. Told again when the reason
+    /// or the time changes; what was offered of it is told apart.
+    Quarantined(Arc<Package>, String, Option<Timestamp>),
+    /// Its quarantine is over.
+    Released(Arc<Package>),
     /// It is gone, and no unfinished run needs it.
     Removed(Arc<Package>),
 }
@@ -50,12 +59,25 @@ pub(crate) enum Change {
 pub(crate) type Listener = Box<dyn Fn(Change) + Send + Sync>;
 
 impl Package {
-    /// The package of a row. Nothing of it is looked at on the disk.
-    pub(super) fn new(
+    /// The package of a row. Nothing of it is looked at on the disk. Without a library that is there already, it is
+    /// the file at that path.
+    pub(super) fn known(
         row: PackageRow,
-        library: Arc<LazyLibrary>,
+        path: PathBuf,
+        config: InitConfig,
+        library: Option<Arc<LazyLibrary>>,
         id: impl Fn(&WorkflowKey) -> Option<WorkflowId>,
     ) -> Result<Self, Error> {
+        let library = match library {
+            Some(library) => library,
+            None => {
+                let unreadable = |error: descriptor::Error| StoreError::Corrupt {
+                    reason: format!("the description of the package {}: {error}", label(&row)),
+                };
+                let descriptor = Arc::new(Descriptor::parse(&row.descriptor).map_err(unreadable)?);
+                Arc::new(LazyLibrary::new(path, row.library_digest, descriptor, config))
+            }
+        };
         let descriptor = Arc::clone(library.descriptor());
         let mut workflows = Vec::with_capacity(descriptor.workflows.len());
         for described in &descriptor.workflows {
@@ -67,28 +89,14 @@ impl Package {
         Ok(Self { row, descriptor, workflows, library })
     }
 
-    /// The package of a row that an earlier process wrote.
-    pub(super) fn known(
-        row: PackageRow,
-        folder: &Path,
-        config: InitConfig,
-        id: impl Fn(&WorkflowKey) -> Option<WorkflowId>,
-    ) -> Result<Self, Error> {
-        let unreadable = |error: descriptor::Error| StoreError::Corrupt {
-            reason: format!("the description of the package {}: {error}", label(&row)),
-        };
-        let descriptor = Arc::new(Descriptor::parse(&row.descriptor).map_err(unreadable)?);
-        let library = LazyLibrary::new(folder.join(&row.library_path), row.library_digest, descriptor, config);
-        Self::new(row, Arc::new(library), id)
-    }
-
-    pub(super) fn is_active(&self) -> bool {
-        self.row.state == PackageState::Active
-    }
-
     /// What makes it one of its own among all registered ones.
-    pub(super) fn place(&self) -> (String, Digest) {
+    pub(super) fn place(&self) -> Place {
         (self.row.tenant.clone(), self.row.digest)
+    }
+
+    /// Whether it is the package of that row, as the row is or was.
+    pub(super) fn is_of(&self, row: &PackageRow) -> bool {
+        self.row.tenant == row.tenant && self.row.digest == row.digest
     }
 
     /// Whether both are versions of one package.
@@ -96,10 +104,10 @@ impl Package {
         self.row.tenant == other.row.tenant && self.row.name == other.row.name
     }
 
-    /// The same package in another state.
-    pub(super) fn with_state(&self, state: PackageState) -> Self {
+    /// The same package as its row is now.
+    pub(super) fn with_row(&self, row: PackageRow) -> Self {
         Self {
-            row: PackageRow { state, ..self.row.clone() },
+            row,
             descriptor: Arc::clone(&self.descriptor),
             workflows: self.workflows.clone(),
             library: Arc::clone(&self.library),
@@ -117,27 +125,29 @@ impl Package {
         self.workflows.iter().map(|workflow| format!("{tenant}::{name}::{}", workflow.key.name)).collect()
     }
 
-    pub(super) fn info(&self, problem: Option<String>) -> PackageInfo {
-        let PackageRow { tenant, name, version, digest, archive_digest, state, actor, registered_at, .. } =
-            self.row.clone();
+    /// What is to be said of it; its problem and its share are others' to say.
+    pub(super) fn info(&self) -> PackageInfo {
+        let row = self.row.clone();
         let library = self.library.loaded();
         PackageInfo {
-            tenant,
-            name,
-            version,
+            tenant: row.tenant,
+            name: row.name,
+            version: row.version,
             description: self.descriptor.description.clone(),
             author: self.descriptor.author.clone(),
-            digest,
-            archive_digest,
-            state,
-            actor,
-            registered_at,
+            digest: row.digest,
+            archive_digest: row.archive_digest,
+            state: row.state,
+            share: None,
+            quarantine: row.quarantine,
+            actor: row.actor,
+            registered_at: row.registered_at,
             workflows: self.workflow_names(),
             library: self.library.path().to_owned(),
             is_loaded: library.is_some(),
             n_open_calls: library.map_or(0, |library| library.n_open_calls()),
             n_anomalies: library.map_or(0, |library| library.anomalies().total()),
-            problem,
+            problem: None,
         }
     }
 }
@@ -158,7 +168,7 @@ pub(super) fn workflow_key(
     }
 }
 
-fn label(row: &PackageRow) -> String {
+pub(super) fn label(row: &PackageRow) -> String {
     let PackageRow { tenant, name, version, .. } = row;
     format!("{tenant}::{name}@{version}")
 }

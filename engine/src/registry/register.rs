@@ -19,16 +19,23 @@ use cloacina_packager::{
 };
 use cloacina_workflow::descriptor::Descriptor;
 
-use super::{Change, Error, Package, Registered, Upload, handle::Shared, package::workflow_key, state::State};
+use super::{
+    Error, Package, Registered, Upload,
+    handle::Shared,
+    package::{label, workflow_key},
+    state::State,
+};
 use crate::{
-    id::{TENANT_DEFAULT, WorkflowId},
+    id::TENANT_DEFAULT,
     loader::{self, LazyLibrary},
-    store::{self, Error as StoreError, PackageRegistered, PackageRow, PackageState, WorkflowKey},
+    store::{
+        self, Activation, ArchiveRow, Error as StoreError, PackageRegistered, PackageRow, PackageState, WorkflowKey,
+    },
 };
 
 pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Error> {
-    let Upload { archive, signatures, tenant, actor } = upload;
-    let signatures = signatures_of(&signatures)?;
+    let Upload { archive, signatures: sent, tenant, actor, activation } = upload;
+    let signatures = signatures_of(&sent)?;
     if let Some(tenant) = &tenant {
         // Who names a tenant is refused before anything is decompressed.
         shared.policy(tenant)?.examine(&archive, &signatures, shared.options.clock.now())?;
@@ -38,21 +45,22 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let tenant = tenant_of(read.descriptor(), tenant)?;
     let (verified, vouchers) =
         shared.policy(&tenant)?.verify(&archive, read, &signatures, shared.options.clock.now())?;
-    drop(archive);
     let row = row(shared, verified.get(), tenant, actor)?;
 
     let _turn = shared.begin()?;
     refuse_conflict(&shared.lock(), &row)?;
     let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
     let library = library(shared, &row, &unpacked, verified.get());
-    library.load()?;
-    let (answer, package) = store(shared, row, &library).inspect_err(|_| abandon(shared, &library))?;
+    if is_to_be_active(&shared.lock(), &row, activation) {
+        library.load()?;
+    }
+    let archive = ArchiveRow { bytes: archive, signatures: sent };
+    let answer = store(shared, &row, archive, activation, &library).inspect_err(|_| abandon(shared, &library))?;
     unpacked.keep();
-    let package = Arc::new(package);
-    take_place(shared, &package);
+    let package = Arc::clone(shared.lock().find(&row).ok_or(Error::Closed)?);
     let is_new = answer == PackageRegistered::New;
     shared.note_vouchers(&package, &vouchers)?;
-    tracing::info!(%package, digest = %package.row.digest, actor = package.row.actor, is_new, "registered");
+    tracing::info!(%package, digest = %package.row.digest, actor = row.actor, is_new, "registered");
     Ok(registered(&package, is_new, verified.get()))
 }
 
@@ -63,6 +71,16 @@ fn signatures_of(signatures: &[Vec<u8>]) -> Result<Vec<Signature>, Error> {
         text.and_then(Signature::from_text)
     };
     Ok(signatures.iter().map(signature).collect::<Result<_, _>>()?)
+}
+
+/// Whether new runs will get it, as far as is known before it is written.
+fn is_to_be_active(state: &State, row: &PackageRow, activation: Activation) -> bool {
+    let has_name = |known: &Arc<Package>| known.row.tenant == row.tenant && known.row.name == row.name;
+    match activation {
+        Activation::Now => true,
+        Activation::Later => false,
+        Activation::IfFirst => !state.packages.iter().any(has_name),
+    }
 }
 
 /// The tenant of the one who uploads, which a tenant that the package names must be; without either, the default.
@@ -91,11 +109,13 @@ fn row(shared: &Shared, archive: &Archive, tenant: String, actor: String) -> Res
         library_digest: Digest::of(archive.library()),
         name: descriptor.package.clone(),
         version: descriptor.version.clone(),
-        state: PackageState::Active,
+        state: PackageState::Registered,
         actor,
         registered_at: shared.options.clock.now(),
         library_path: format!("{}/{}", archive.content_digest().hex(), archive.library_name()),
         descriptor: serde_json::to_string(descriptor).map_err(unwritable)?,
+        share: None,
+        quarantine: None,
     })
 }
 
@@ -115,10 +135,9 @@ fn conflict(row: &PackageRow, registered: Digest) -> Error {
     Error::Conflict { package, version: row.version.clone(), registered, offered: row.digest }
 }
 
-/// What is loaded for the same package stays; otherwise the library is made anew.
+/// The library of the same package stays; otherwise it is made anew.
 fn library(shared: &Shared, row: &PackageRow, unpacked: &Unpacked, archive: &Archive) -> Arc<LazyLibrary> {
-    let state = shared.lock();
-    match state.find(row).filter(|known| state.is_usable(known)) {
+    match shared.lock().find(row) {
         Some(known) => Arc::clone(&known.library),
         None => {
             let (path, descriptor) = (unpacked.library.clone(), Arc::new(archive.descriptor().clone()));
@@ -135,60 +154,37 @@ fn abandon(shared: &Shared, library: &Arc<LazyLibrary>) {
     }
 }
 
-/// Writes the package and its workflows, in one transaction.
-fn store(shared: &Shared, row: PackageRow, library: &Arc<LazyLibrary>) -> Result<(PackageRegistered, Package), Error> {
-    let descriptor =
-        Descriptor::parse(&row.descriptor).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
-    let mut workflows: Vec<(WorkflowKey, String)> = Vec::with_capacity(descriptor.workflows.len());
-    for described in &descriptor.workflows {
+/// Writes the package, its workflows and its archive, in one transaction.
+fn store(
+    shared: &Shared,
+    row: &PackageRow,
+    archive: ArchiveRow,
+    activation: Activation,
+    library: &Arc<LazyLibrary>,
+) -> Result<PackageRegistered, Error> {
+    let mut workflows: Vec<(WorkflowKey, String)> = Vec::new();
+    for described in &library.descriptor().workflows {
         let json =
             serde_json::to_string(described).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
         workflows.push((workflow_key(&row.tenant, row.digest, &row.name, described), json));
     }
-    let keys: Vec<WorkflowKey> = workflows.iter().map(|(key, _)| key.clone()).collect();
     let stored = row.clone();
-    let (answer, ids) = shared.options.store.write_blocking("registering a package", move |connection| {
-        let answer = match store::package_register_in_txn(connection, &stored)? {
+    let answer = shared.change("registering a package", Some(library), move |connection| {
+        let answer = match store::package_register_in_txn(connection, &stored, &archive, activation)? {
             Ok(answer @ (PackageRegistered::New | PackageRegistered::Again)) => answer,
-            answered => return Ok(answered.map(|answer| (answer, Vec::new()))),
+            answered => return Ok(answered),
         };
-        let mut ids: Vec<WorkflowId> = Vec::with_capacity(workflows.len());
         for (key, json) in &workflows {
-            match store::workflow_ensure_in_txn(connection, key, json, stored.registered_at)? {
-                Ok(id) => ids.push(id),
-                Err(error) => return Ok(Err(error)),
+            if let Err(error) = store::workflow_ensure_in_txn(connection, key, json, stored.registered_at)? {
+                return Ok(Err(error));
             }
         }
-        Ok(Ok((answer, ids)))
-    })??;
-    if let PackageRegistered::Conflict { registered } = answer {
-        return Err(conflict(&row, registered));
-    }
-    // The row of a version that was active is as it was.
-    let known = shared.lock().find(&row).filter(|known| known.is_active()).map(|known| known.row.clone());
-    let row = known.unwrap_or(row);
-    let id = |key: &WorkflowKey| keys.iter().position(|known| known == key).and_then(|place| ids.get(place).copied());
-    Ok((answer, Package::new(row, Arc::clone(library), id)?))
-}
-
-/// Puts the package into the list and tells who must know.
-fn take_place(shared: &Shared, package: &Arc<Package>) {
-    let before = shared.lock().put(Arc::clone(package));
-    shared.tell(Change::Added(Arc::clone(package)));
-    let before = before.filter(|before| before.place() != package.place());
-    shared.succeed(before.as_ref(), Some(package));
-    // The file is there again for other tenants too.
-    let others: Vec<_> = {
-        let state = shared.lock();
-        let was_missing = |other: &&Arc<Package>| other.row.digest == package.row.digest && !state.is_usable(other);
-        state.packages.iter().filter(was_missing).cloned().collect()
-    };
-    for other in others.into_iter().filter(|other| other.library.check().is_ok()) {
-        shared.lock().problems.remove(&other.place());
-        shared.tell(Change::Added(Arc::clone(&other)));
-        if other.is_active() {
-            shared.succeed(None, Some(&other));
-        }
+        Ok(Ok(answer))
+    })?;
+    match answer {
+        PackageRegistered::Conflict { registered } => Err(conflict(row, registered)),
+        PackageRegistered::Refused(refusal) => Err(Error::refused(label(row), refusal)),
+        answer @ (PackageRegistered::New | PackageRegistered::Again) => Ok(answer),
     }
 }
 
@@ -201,7 +197,7 @@ fn registered(package: &Package, is_new: bool, archive: &Archive) -> Registered 
         digest: package.row.digest,
         archive_digest: archive.archive_digest(),
         library: package.library.path().to_owned(),
-        activated: package.is_active(),
+        activated: package.row.state == PackageState::Active,
         is_new,
         warnings: packager::warnings(archive.descriptor()),
     }

@@ -11,13 +11,13 @@ use cloacina_packager::{Input, InputLibrary, Limits};
 use diesel::{ExpressionMethods, RunQueryDsl};
 use tempfile::TempDir;
 
-use super::{Change, Error, Options, PackageInfo, Registered, Registry, Upload};
+use super::{Change, Error, Options, Package, PackageInfo, Registered, Registry, Upload};
 use crate::{
     clock::{Clock, SystemClock},
     core::run::State as RunState,
     id::{RunId, WorkflowId},
     loader::tests::library::{CONFIG, COUNTS, ECHO, compile_described, run},
-    store::{Database, Options as StoreOptions, PackageState, Store, schema},
+    store::{Activation, Database, Options as StoreOptions, PackageState, Store, schema},
 };
 
 /// The archive of a package with some workflows.
@@ -63,6 +63,7 @@ impl Desk {
             init: CONFIG,
             limits: Limits::default(),
             required_default: 0,
+            is_shared: false,
             listener: Box::new(move |change| notes.lock().unwrap().push(render(&change))),
         };
         Self { registry: Registry::open(options).await.unwrap(), told, store, folder }
@@ -129,12 +130,14 @@ impl Desk {
 fn render(change: &Change) -> String {
     match change {
         Change::Added(package) => format!("added {package}"),
-        Change::Activated(package) => format!("activated {package} {:?}", package.workflow_names()),
-        Change::Withdrawn(keys) => {
-            let names: Vec<_> =
-                keys.iter().map(|key| format!("{}::{}::{}", key.tenant, key.package, key.name)).collect();
-            format!("withdrawn {names:?}")
+        Change::Offered { tenant, name, offer } => {
+            let version = |package: &Arc<Package>| package.row.version.clone();
+            let main = offer.main.as_ref().map(version);
+            let sharing = offer.sharing.as_ref().map(|(package, share)| format!(" {share}% {}", version(package)));
+            format!("offered {tenant}::{name} {}{}", main.unwrap_or("nothing".to_owned()), sharing.unwrap_or_default())
         }
+        Change::Quarantined(package, reason, until) => format!("quarantined {package} {reason:?} {until:?}"),
+        Change::Released(package) => format!("released {package}"),
         Change::Removed(package) => format!("removed {package}"),
     }
 }
@@ -161,13 +164,7 @@ fn a_registered_package_is_unpacked_loaded_stored_and_told_of() {
         assert_eq!((activated, is_new, warnings.len()), (true, true, 0));
         assert_eq!(library, desk.folder.join(digest.hex()).join("libbasic.so"));
         assert!(fs::metadata(&library).unwrap().permissions().readonly());
-        assert_eq!(
-            desk.told(),
-            [
-                "added public::basic@1.2.0",
-                r#"activated public::basic@1.2.0 ["public::basic::one", "public::basic::two"]"#
-            ]
-        );
+        assert_eq!(desk.told(), ["added public::basic@1.2.0", "offered public::basic 1.2.0",]);
         let PackageInfo { state, actor, author, is_loaded, problem, .. } = desk.registry.get("basic").unwrap();
         assert_eq!((state, actor.as_str(), author.as_deref()), (PackageState::Active, "local", Some("Ann")));
         assert_eq!((is_loaded, problem), (true, None));
@@ -225,33 +222,84 @@ fn new_runs_get_what_was_registered_last() {
         desk.registry.register_workflow(first.clone()).await.unwrap();
         desk.told();
         desk.registry.register_workflow(simple("swap", "2.0.0")).await.unwrap();
-        assert_eq!(
-            desk.told(),
-            [
-                "added public::swap@2.0.0",
-                r#"activated public::swap@2.0.0 ["public::swap::w"]"#,
-                r#"withdrawn ["public::swap::old"]"#
-            ]
-        );
+        assert_eq!(desk.told(), ["added public::swap@2.0.0", "offered public::swap 2.0.0"]);
         use PackageState::{Active, Retired};
         assert_eq!(states(&desk.registry), [("swap@1.0.0".to_owned(), Retired), ("swap@2.0.0".to_owned(), Active)]);
         assert_eq!(desk.registry.get("swap").unwrap().version, "2.0.0");
-        // The older content again is the last one now.
+        // The older content again is the last one now, in the place where it was.
         assert!(!desk.registry.register_workflow(first).await.unwrap().is_new);
-        assert_eq!(desk.registry.get("swap").unwrap().version, "1.0.0");
-        desk.told();
-        desk.registry.unregister("swap").await.unwrap();
-        assert_eq!(
-            desk.told(),
-            [
-                "removed public::swap@1.0.0",
-                r#"activated public::swap@2.0.0 ["public::swap::w"]"#,
-                r#"withdrawn ["public::swap::old"]"#
-            ]
-        );
-        desk.registry.unregister("public::swap@2.0.0").await.unwrap();
-        assert_eq!(desk.told(), ["removed public::swap@2.0.0", r#"withdrawn ["public::swap::w"]"#]);
+        assert_eq!(states(&desk.registry), [("swap@1.0.0".to_owned(), Active), ("swap@2.0.0".to_owned(), Retired)]);
+        assert_eq!(desk.told(), ["offered public::swap 1.0.0"]);
+        // Nothing takes the place of what is removed before somebody says so.
+        desk.registry.remove("swap@1.0.0", "ann").await.unwrap();
+        assert_eq!(desk.told(), ["offered public::swap nothing", "removed public::swap@1.0.0"]);
+        assert_eq!(states(&desk.registry), [("swap@2.0.0".to_owned(), Retired)]);
+        desk.registry.remove("public::swap@2.0.0", "ann").await.unwrap();
+        assert_eq!(desk.told(), ["removed public::swap@2.0.0"]);
         assert_eq!((desk.registry.list().len(), desk.on_disk()), (0, 0));
+    });
+}
+
+#[test]
+fn the_first_version_is_active_and_later_ones_wait() {
+    block_on(async {
+        let data = tempfile::tempdir().unwrap();
+        let desk = Desk::open(&data).await;
+        let register = async |version: &str, activation| {
+            let upload = Upload { activation, ..Upload::new(simple("waits", version)) };
+            desk.registry.register(upload).await.unwrap().activated
+        };
+        assert!(!register("1.0.0", Activation::Later).await);
+        assert!(!register("2.0.0", Activation::IfFirst).await);
+        assert_eq!(desk.told(), ["added public::waits@1.0.0", "added public::waits@2.0.0"]);
+        assert!(desk.registry.list().iter().all(|info| !info.is_loaded), "what is not activated runs no code");
+        assert!(register("3.0.0", Activation::Now).await);
+        use PackageState::{Active, Registered};
+        let all = [("1.0.0", Registered), ("2.0.0", Registered), ("3.0.0", Active)];
+        assert_eq!(states(&desk.registry), all.map(|(version, state)| (format!("waits@{version}"), state)));
+        assert!(desk.registry.register(Upload::new(simple("other", "1.0.0"))).await.unwrap().activated);
+    });
+}
+
+#[test]
+fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
+    block_on(async {
+        let data = tempfile::tempdir().unwrap();
+        let desk = Desk::open(&data).await;
+        let old = desk.registry.register_workflow(simple("harm", "1.0.0")).await.unwrap().digest;
+        let new = desk.registry.register_workflow(simple("harm", "2.0.0")).await.unwrap().digest;
+        desk.told();
+        desk.registry.quarantine("public", new, "it crashed", None, "watch").await.unwrap();
+        let quarantined = r#"quarantined public::harm@2.0.0 "it crashed" None"#;
+        assert_eq!(desk.told(), [quarantined, "offered public::harm nothing"]);
+        let problem = desk.registry.problem("harm::w").unwrap();
+        assert_eq!(problem.to_string(), "public::harm@2.0.0 is quarantined: it crashed");
+        assert_eq!(problem.code(), "REG0010");
+        let info = desk.registry.get("harm").unwrap();
+        assert_eq!((info.state, info.share), (PackageState::Quarantined, Some(100)));
+
+        // It is so after a restart, and nobody activates it by registering it again.
+        desk.close();
+        let desk = Desk::open(&data).await;
+        let told = ["added public::harm@1.0.0", "added public::harm@2.0.0", quarantined];
+        assert_eq!(desk.told(), told);
+        let upload = Upload { activation: Activation::Now, ..Upload::new(simple("harm", "2.0.0")) };
+        desk.refused(upload, "REG0011", "is quarantined, so `activate` is not possible").await;
+
+        desk.registry.release("public", new, "ann").await.unwrap();
+        assert_eq!(desk.told(), ["released public::harm@2.0.0", "offered public::harm 2.0.0"]);
+        desk.registry.release("public", new, "ann").await.unwrap();
+        assert_eq!(desk.told(), [""; 0]);
+
+        // One that is over ends when somebody looks.
+        let past = SystemClock.now();
+        desk.registry.quarantine("public", old, "slow", Some(past), "watch").await.unwrap();
+        assert_eq!(desk.told().len(), 1);
+        desk.registry.look_again().await.unwrap();
+        assert_eq!(desk.told(), ["released public::harm@1.0.0"]);
+        assert_eq!(desk.registry.get("harm@1.0.0").unwrap().state, PackageState::Retired);
+        let unknown = desk.registry.release("acme", new, "ann").await.unwrap_err();
+        assert_eq!(unknown.code(), "REG0004");
     });
 }
 
@@ -322,7 +370,7 @@ fn packages_of_an_earlier_process_are_known_and_loaded_when_needed() {
         replace(&changes);
 
         let desk = Desk::open(&data).await;
-        assert_eq!(desk.told(), ["added public::keeps@1.0.0", r#"activated public::keeps@1.0.0 ["public::keeps::w"]"#]);
+        assert_eq!(desk.told(), ["added public::keeps@1.0.0", "offered public::keeps 1.0.0"]);
         assert_eq!(desk.workflow("keeps"), id);
         let problem = |name| desk.registry.get(name).unwrap().problem.map(|problem| problem[..7].to_owned());
         assert_eq!((problem("keeps"), problem("loses")), (None, Some("LIB0001".to_owned())));
@@ -340,7 +388,7 @@ fn packages_of_an_earlier_process_are_known_and_loaded_when_needed() {
             assert_eq!(problem(name), None);
         }
         let told = desk.told();
-        assert!(told.contains(&r#"activated public::loses@1.0.0 ["public::loses::w"]"#.to_owned()), "{told:?}");
+        assert!(told.contains(&"offered public::loses 1.0.0".to_owned()), "{told:?}");
         assert!(desk.registry.problem("loses::w").is_none());
     });
 }
@@ -357,16 +405,16 @@ fn a_package_stays_while_unfinished_runs_need_it() {
         desk.registry.register(acme).await.unwrap();
         desk.told();
 
-        let error = desk.registry.unregister("public::needed").await.unwrap_err();
+        let error = desk.registry.remove("public::needed", "ann").await.unwrap_err();
         let Error::Needed { runs, .. } = &error else { panic!("{error}") };
         assert_eq!((runs.as_slice(), error.code()), ([run].as_slice(), "REG0006"));
         assert!(error.hints()[0].contains(&run.to_string()));
         assert_eq!((desk.told().len(), desk.registry.list().len()), (0, 2));
 
-        desk.registry.unregister("acme::needed").await.unwrap();
+        desk.registry.remove("acme::needed", "ann").await.unwrap();
         assert_eq!(desk.on_disk(), 1, "the other tenant still has it");
         desk.end_runs().await;
-        desk.registry.unregister("needed").await.unwrap();
+        desk.registry.remove("needed", "ann").await.unwrap();
         assert_eq!((desk.on_disk(), desk.registry.list().len()), (0, 0));
     });
 }
@@ -379,7 +427,8 @@ fn a_text_means_one_package_or_is_refused_with_names() {
         for (name, version, tenant) in
             [("a", "1.0.0", "public"), ("a", "2.0.0", "public"), ("b", "1.0.0", "public"), ("b", "1.0.0", "acme")]
         {
-            let upload = Upload { tenant: Some(tenant.to_owned()), ..Upload::new(simple(name, version)) };
+            let tenant = Some(tenant.to_owned());
+            let upload = Upload { tenant, activation: Activation::Now, ..Upload::new(simple(name, version)) };
             desk.registry.register(upload).await.unwrap();
         }
         let digest = desk.registry.get("a@1.0.0").unwrap().digest;
@@ -411,7 +460,7 @@ fn a_closed_registry_refuses_changes() {
         let desk = Desk::open(&data).await;
         desk.registry.close(Duration::ZERO);
         assert_eq!(desk.registry.register_workflow(simple("late", "1.0.0")).await.unwrap_err().code(), "REG0009");
-        assert_eq!(desk.registry.unregister("late").await.unwrap_err().code(), "REG0009");
+        assert_eq!(desk.registry.remove("late", "ann").await.unwrap_err().code(), "REG0009");
         assert_eq!(desk.on_disk(), 0);
     });
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use cloacina_packager::{Digest, Warning};
 use cloacina_workflow::Timestamp;
 
-use crate::store::PackageState;
+use crate::store::{Activation, PackageState, Quarantine};
 
 /// An archive to register, and who asks for it.
 #[derive(Clone, Debug)]
@@ -21,15 +21,23 @@ pub struct Upload {
     pub tenant: Option<String>,
     /// Who uploads, for the record.
     pub actor: String,
+    /// Whether new runs get it.
+    pub activation: Activation,
 }
 
 /// Who uploads when nobody is named: the program that the engine is part of.
-const ACTOR_DEFAULT: &str = "local";
+pub(super) const ACTOR_DEFAULT: &str = "local";
 
 impl Upload {
-    /// An upload without signatures by the program itself.
+    /// An upload without signatures by the program itself, active if it is the first version of its package.
     pub fn new(archive: impl Into<Vec<u8>>) -> Self {
-        Self { archive: archive.into(), signatures: Vec::new(), tenant: None, actor: ACTOR_DEFAULT.to_owned() }
+        Self {
+            archive: archive.into(),
+            signatures: Vec::new(),
+            tenant: None,
+            actor: ACTOR_DEFAULT.to_owned(),
+            activation: Activation::default(),
+        }
     }
 }
 
@@ -49,9 +57,9 @@ pub struct Registered {
     pub digest: Digest,
     /// The digest of the archive as it was sent.
     pub archive_digest: Digest,
-    /// The library that was unpacked and loaded.
+    /// The library that was unpacked.
     pub library: PathBuf,
-    /// Whether new runs get it. In this version they always get what was registered last.
+    /// Whether new runs get it, some or all.
     pub activated: bool,
     /// False if the tenant had the same content before.
     pub is_new: bool,
@@ -77,11 +85,15 @@ pub struct PackageInfo {
     pub digest: Digest,
     /// The digest of the archive as it was sent.
     pub archive_digest: Digest,
-    /// Whether new runs get it.
+    /// Where it stands.
     pub state: PackageState,
-    /// Who registered it last.
+    /// The percentage of new runs that it gets, or would get if it was not quarantined; none if it is not active.
+    pub share: Option<u8>,
+    /// Why it is quarantined, if it is.
+    pub quarantine: Option<Quarantine>,
+    /// Who registered it.
     pub actor: String,
-    /// When it was registered last.
+    /// When it was registered.
     pub registered_at: Timestamp,
     /// Full names of its workflows.
     pub workflows: Vec<String>,

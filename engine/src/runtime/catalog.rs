@@ -90,10 +90,15 @@ impl Catalog {
         entries.active.insert(workflow.version.key.full_name(), workflow)
     }
 
-    /// Lets new runs no longer find the workflow. Its versions stay known for the runs that they have.
-    pub(crate) fn deactivate(&self, key: &WorkflowKey) -> Option<Workflow> {
+    /// Makes these versions the ones that new runs of a package get; they find nothing else of it. Versions stay known
+    /// for the runs that they have.
+    pub(crate) fn offer(&self, tenant: &str, package: &str, workflows: Vec<Workflow>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.active.remove(&key.full_name())
+        let is_of = |key: &WorkflowKey| key.tenant == tenant && key.package == package && !key.digest.is_empty();
+        entries.active.retain(|_, workflow| !is_of(&workflow.version.key));
+        for workflow in workflows {
+            entries.active.insert(workflow.version.key.full_name(), workflow);
+        }
     }
 
     /// Forgets a version that no unfinished run needs.
@@ -281,7 +286,7 @@ mod tests {
             tenant: tenant.to_owned(),
             package: package.to_owned(),
             name: name.to_owned(),
-            digest: Vec::new(),
+            digest: if package.is_empty() { Vec::new() } else { vec![1; 32] },
             fingerprint: String::new(),
         };
         let plan = Plan { graph: Graph::new(&[]).unwrap(), tasks: Box::default(), timeout: None, pipelined: false };
@@ -331,7 +336,7 @@ mod tests {
         assert_eq!(catalog.activate(new.clone()).map(|before| before.version.id), Some(old.version.id));
         assert_eq!(catalog.resolve("w").map(|found| found.version.id), Ok(new.version.id));
         assert!(catalog.version(old.version.id).is_some());
-        assert!(catalog.deactivate(&new.version.key).is_some());
+        catalog.offer("public", "p", Vec::new());
         assert!(catalog.resolve("w").is_err() && catalog.version(new.version.id).is_some());
     }
 

@@ -16,6 +16,7 @@
 //!
 //! The store decides nothing about runs; it writes what the core decided. Methods are named noun first.
 
+mod archive;
 mod commit;
 mod commit_postgres;
 mod commit_sqlite;
@@ -33,6 +34,9 @@ mod log_queue;
 mod migrate;
 mod owner;
 mod package;
+mod package_change;
+mod package_event;
+mod package_state;
 mod process;
 mod reader;
 mod reconnect;
@@ -51,6 +55,8 @@ mod delete_tests;
 #[cfg(test)]
 mod log_tests;
 #[cfg(test)]
+mod package_tests;
+#[cfg(test)]
 mod server_tests;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -59,7 +65,10 @@ mod tests;
 #[cfg(test)]
 mod trust_tests;
 
+#[cfg(test)]
+pub(crate) use self::archive::archive_get;
 pub(crate) use self::{
+    archive::ArchiveRow,
     commit::{Commit, NewRun, Outcome, RunUpdate},
     database::Database,
     delete::{log_delete_in_txn, removal_enlist_in_txn, removal_sweep_in_txn, workflow_delete_unused_in_txn},
@@ -71,10 +80,12 @@ pub(crate) use self::{
     log::{LogRow, LogSearch, log_list},
     log_queue::{Full, LogQueue},
     owner::{LEASE_DEFAULT, epoch_begin_in_txn, epoch_end_in_txn},
-    package::{
-        PackageRegistered, PackageRow, PackageUnregistered, package_list, package_register_in_txn,
-        package_unregister_in_txn,
+    package::{PackageRegistered, PackageRow, package_list, package_register_in_txn},
+    package_change::{
+        PackageChanged, PackageOrder, package_activate_in_txn, package_quarantine_in_txn, package_release_due_in_txn,
+        package_release_in_txn, package_remove_in_txn, package_retire_in_txn, package_roll_back_in_txn,
     },
+    package_event::{package_event_list, package_newest_change},
     retention::{
         log_count_due, log_list_oldest, log_newest, retention_lock_in_txn, run_count_due, run_count_finished,
         run_list_oldest,
@@ -88,7 +99,7 @@ pub(crate) use self::{
         trust_required_get, trust_required_set_in_txn,
     },
     view::{OwnerRow, RunSearch, engine_find, owner_of_run, run_count_completed, run_search, view_open},
-    workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list},
+    workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list, workflow_list_of},
     writer::Answers,
 };
 #[cfg(any(test, feature = "measuring"))]
@@ -97,5 +108,12 @@ pub(crate) use self::{
     database::Server,
 };
 pub use self::{
-    database::database_shown, error::Error, package::PackageState, sabotage::Sabotage, trust::TrustEventKind,
+    database::database_shown,
+    error::Error,
+    package::{Activation, Quarantine},
+    package_change::PackageRefusal,
+    package_event::{PackageEvent, PackageEventKind},
+    package_state::{PackageAct, PackageState},
+    sabotage::Sabotage,
+    trust::TrustEventKind,
 };

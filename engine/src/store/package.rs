@@ -1,33 +1,46 @@
-//! The table of packages: which versions a tenant has, and which of them new runs get.
+//! The table of packages: which versions a tenant has, and how one is registered.
 //!
-//! At most one version of a package is active in a tenant. A row is there as long as the package is registered; what
-//! its runs refer to is in the table of workflows and stays.
-
-use std::{fmt, str::FromStr};
+//! A row is there as long as the version is registered; what its runs refer to is in the table of workflows and stays.
+//! In a tenant one version of a package is active, or two that share the new runs. Rows change in `package_change`.
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
 
 use super::{
-    Connection, Error,
-    row::{micros, run_id, state, timestamp},
-    schema::{package, run, workflow},
+    Connection, Error, PackageState,
+    archive::{ArchiveRow, archive_drop_unused_in_txn, archive_keep_in_txn},
+    package_change::{PackageChanged, PackageOrder, PackageRefusal, Versions, settle},
+    package_event::{PackageEventKind, package_lock_in_txn},
+    row::{content_digest, micros, state, timestamp},
+    schema::package,
 };
-use crate::{core::run::State as RunState, id::RunId};
 
-/// Where a registered version of a package stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Whether a version becomes active when it is registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum PackageState {
-    /// Registered, and not taken by new runs yet.
-    Registered,
-    /// Taken by new runs.
-    Active,
-    /// Another version took its place; the runs that it has go on.
-    Retired,
-    /// Not to be used, as it did harm.
-    Quarantined,
+pub enum Activation {
+    /// If it is the first version of its package.
+    #[default]
+    IfFirst,
+    /// At once.
+    Now,
+    /// Not before somebody activates it.
+    Later,
+}
+
+/// Why a version is not used for the time being.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quarantine {
+    /// What it did.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it may be used again; without it, when somebody releases it.
+    pub until: Option<Timestamp>,
+    /// The state that it had before, and goes back to.
+    pub before: PackageState,
 }
 
 /// One version of a package in one tenant.
@@ -48,139 +61,145 @@ pub(crate) struct PackageRow {
     pub(crate) library_path: String,
     /// JSON of the merged descriptor.
     pub(crate) descriptor: String,
+    /// The percentage of new runs that it gets, if another active version gets the rest.
+    pub(crate) share: Option<u8>,
+    pub(crate) quarantine: Option<Quarantine>,
 }
 
 /// How registering a package ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PackageRegistered {
     New,
-    /// The same content was there; it is the active version now, if it was not before.
+    /// The same content was there.
     Again,
     /// The same name and version is there with other content. Nothing was written.
     Conflict {
         registered: Digest,
     },
+    /// It is there and cannot be activated. Nothing was written.
+    Refused(PackageRefusal),
 }
 
-/// How unregistering a package ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PackageUnregistered {
-    /// It is gone. `is_last` when no tenant has it any more; `promoted` is the version that is active now in its place.
-    Gone { is_last: bool, promoted: Option<Digest> },
-    /// Unfinished runs are pinned to it. Nothing was written.
-    Needed { runs: Vec<RunId> },
-    /// There is no such package.
-    Missing,
-}
+impl PackageRow {
+    /// The state that it has, or has when its quarantine ends.
+    pub(crate) fn state_apart_from_quarantine(&self) -> PackageState {
+        self.quarantine.as_ref().map_or(self.state, |quarantine| quarantine.before)
+    }
 
-impl PackageState {
-    /// All states.
-    pub const ALL: [Self; 4] = [Self::Registered, Self::Active, Self::Retired, Self::Quarantined];
-
-    /// The name, as stored and shown.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Registered => "registered",
-            Self::Active => "active",
-            Self::Retired => "retired",
-            Self::Quarantined => "quarantined",
-        }
+    /// Whether it is the version that a package's name without a version means.
+    pub(crate) fn is_main(&self) -> bool {
+        self.state_apart_from_quarantine() == PackageState::Active && self.share.is_none()
     }
 }
 
-impl fmt::Display for PackageState {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.as_str())
-    }
-}
+type Columns = (
+    (String, Vec<u8>, Vec<u8>, Vec<u8>, String, String, String, String, i64, String, String),
+    (Option<i32>, Option<String>, Option<String>, Option<i64>, Option<i64>),
+);
 
-impl FromStr for PackageState {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(())
-    }
-}
-
-type Columns = (String, Vec<u8>, Vec<u8>, Vec<u8>, String, String, String, String, i64, String, String);
-
-/// How many runs an answer names, of those that need a package.
-const NEEDED_BY_MAX: i64 = 20;
-
-/// Makes the package the active version of its name in its tenant. Must be called in a transaction of the writer.
+/// Writes a version of a package with its archive, and activates it if that is asked for. The state of the row is not
+/// looked at. Must be called in a transaction of the writer.
 pub(crate) fn package_register_in_txn(
     connection: &mut Connection,
     row: &PackageRow,
+    archive: &ArchiveRow,
+    activation: Activation,
 ) -> QueryResult<Result<PackageRegistered, Error>> {
-    let version = package::table
-        .filter(package::tenant.eq(&row.tenant))
-        .filter(package::name.eq(&row.name))
-        .filter(package::version.eq(&row.version));
-    let found: Option<(Vec<u8>, String)> =
-        version.select((package::digest, package::state)).first(connection).optional()?;
-    let Some((registered, found_state)) = found else {
-        package_retire_in_txn(connection, row)?;
-        package_insert_in_txn(connection, row)?;
-        return Ok(Ok(PackageRegistered::New));
+    package_lock_in_txn(connection)?;
+    let order = PackageOrder {
+        tenant: row.tenant.clone(),
+        digest: row.digest,
+        actor: row.actor.clone(),
+        at: row.registered_at,
+        reason: None,
     };
-    let found = digest(&registered).and_then(|content| Ok((content, state::<PackageState>(&found_state)?)));
-    match found {
-        Err(error) => Ok(Err(error)),
-        Ok((found, _)) if found != row.digest => Ok(Ok(PackageRegistered::Conflict { registered: found })),
-        Ok((_, PackageState::Active)) => Ok(Ok(PackageRegistered::Again)),
-        Ok((_, PackageState::Registered | PackageState::Retired | PackageState::Quarantined)) => {
-            package_retire_in_txn(connection, row)?;
-            let registered = package::digest.eq(registered);
-            diesel::update(package::table.filter(package::tenant.eq(&row.tenant)).filter(registered))
-                .set((
-                    package::state.eq(PackageState::Active.as_str()),
-                    package::actor.eq(&row.actor),
-                    package::registered_at.eq(micros(row.registered_at)),
-                ))
-                .execute(connection)?;
-            Ok(Ok(PackageRegistered::Again))
-        }
-    }
+    settle(register_in_txn(connection, row, archive, activation, &order))
 }
 
-/// Removes the package, unless unfinished runs need it. If it was the active version, the one registered last among
-/// those that are left becomes active. Must be called in a transaction of the writer.
-pub(crate) fn package_unregister_in_txn(
+fn register_in_txn(
     connection: &mut Connection,
-    tenant: &str,
-    content: Digest,
-) -> QueryResult<Result<PackageUnregistered, Error>> {
-    let version =
-        package::table.filter(package::tenant.eq(tenant)).filter(package::digest.eq(content.as_bytes().as_slice()));
-    let found: Option<(String, String)> =
-        version.select((package::name, package::state)).first(connection).optional()?;
-    let Some((name, found_state)) = found else { return Ok(Ok(PackageUnregistered::Missing)) };
-    let runs: Vec<Vec<u8>> = run::table
-        .inner_join(workflow::table)
-        .filter(workflow::tenant.eq(tenant))
-        .filter(workflow::digest.eq(content.as_bytes().as_slice()))
-        .filter(run::state.eq_any(unfinished()))
-        .order(run::id)
-        .limit(NEEDED_BY_MAX)
-        .select(run::id)
-        .load(connection)?;
-    if !runs.is_empty() {
-        let runs = runs.iter().map(|id| run_id(id)).collect::<Result<_, _>>();
-        return Ok(runs.map(|runs| PackageUnregistered::Needed { runs }));
+    row: &PackageRow,
+    archive: &ArchiveRow,
+    activation: Activation,
+    order: &PackageOrder,
+) -> Result<PackageRegistered, super::package_change::Failed> {
+    let versions = Versions::load(connection, &row.tenant, &row.name)?;
+    let (found, is_first) = (versions.named(&row.version).cloned(), versions.is_empty());
+    let answer = match found {
+        None => {
+            archive_keep_in_txn(connection, row.archive_digest, archive, row.registered_at)?;
+            package_insert_in_txn(connection, row)?;
+            let inserted = Versions::load(connection, &row.tenant, &row.name)?;
+            if let Some(version) = inserted.of(row.digest) {
+                let state = Some(PackageState::Registered);
+                version.note(connection, order, PackageEventKind::Registered, (None, state), None)?;
+            }
+            PackageRegistered::New
+        }
+        Some(found) if found.digest != row.digest => {
+            return Ok(PackageRegistered::Conflict { registered: found.digest });
+        }
+        Some(found) => {
+            if activation == Activation::Now
+                && let Some(refusal) = versions.refusal_to_activate(&found, None)
+            {
+                return Ok(PackageRegistered::Refused(refusal));
+            }
+            let n_new = archive_keep_in_txn(connection, row.archive_digest, archive, row.registered_at)?;
+            if n_new > 0 {
+                // What was signed last counts, with the bytes that were signed.
+                found.set_archive(connection, row.archive_digest)?;
+                let state = Some(found.state);
+                found.note(connection, order, PackageEventKind::SignaturesAdded, (state, state), None)?;
+            } else {
+                found.set_archive_if_missing(connection, row.archive_digest)?;
+            }
+            for digest in [row.archive_digest, found.archive_digest] {
+                archive_drop_unused_in_txn(connection, digest)?;
+            }
+            PackageRegistered::Again
+        }
+    };
+    let is_wanted = match activation {
+        Activation::IfFirst => is_first,
+        Activation::Now => true,
+        Activation::Later => false,
+    };
+    if is_wanted {
+        let versions = Versions::load(connection, &row.tenant, &row.name)?;
+        if let PackageChanged::Refused(refusal) =
+            versions.activate(connection, order, None, PackageEventKind::Activated)?
+        {
+            return Ok(PackageRegistered::Refused(refusal));
+        }
     }
-    diesel::delete(version).execute(connection)?;
-    let n_left: i64 =
-        package::table.filter(package::digest.eq(content.as_bytes().as_slice())).count().get_result(connection)?;
-    let was_active = found_state == PackageState::Active.as_str();
-    let promoted = if was_active { package_promote_in_txn(connection, tenant, &name)? } else { None };
-    let promoted = promoted.map(|promoted| digest(&promoted)).transpose();
-    Ok(promoted.map(|promoted| PackageUnregistered::Gone { is_last: n_left == 0, promoted }))
+    Ok(answer)
 }
 
 /// All packages, those registered first in front.
 pub(crate) fn package_list(connection: &mut Connection) -> QueryResult<Result<Vec<PackageRow>, Error>> {
-    let rows: Vec<Columns> = package::table.order((package::registered_at, package::digest)).load(connection)?;
+    let first = (
+        package::tenant,
+        package::digest,
+        package::archive_digest,
+        package::library_digest,
+        package::name,
+        package::version,
+        package::state,
+        package::actor,
+        package::registered_at,
+        package::library_path,
+        package::descriptor,
+    );
+    let second = (
+        package::share,
+        package::state_before,
+        package::quarantine_reason,
+        package::quarantined_at,
+        package::quarantined_until,
+    );
+    let rows: Vec<Columns> =
+        package::table.order((package::registered_at, package::digest)).select((first, second)).load(connection)?;
     Ok(rows.into_iter().map(from_columns).collect())
 }
 
@@ -193,7 +212,7 @@ fn package_insert_in_txn(connection: &mut Connection, row: &PackageRow) -> Query
             package::library_digest.eq(row.library_digest.as_bytes().as_slice()),
             package::name.eq(&row.name),
             package::version.eq(&row.version),
-            package::state.eq(row.state.as_str()),
+            package::state.eq(PackageState::Registered.as_str()),
             package::actor.eq(&row.actor),
             package::registered_at.eq(micros(row.registered_at)),
             package::library_path.eq(&row.library_path),
@@ -202,44 +221,21 @@ fn package_insert_in_txn(connection: &mut Connection, row: &PackageRow) -> Query
         .execute(connection)
 }
 
-/// The active version of a package makes room for another.
-fn package_retire_in_txn(connection: &mut Connection, row: &PackageRow) -> QueryResult<()> {
-    let active = package::table
-        .filter(package::tenant.eq(&row.tenant))
-        .filter(package::name.eq(&row.name))
-        .filter(package::state.eq(PackageState::Active.as_str()));
-    diesel::update(active).set(package::state.eq(PackageState::Retired.as_str())).execute(connection)?;
-    Ok(())
-}
-
-fn package_promote_in_txn(connection: &mut Connection, tenant: &str, name: &str) -> QueryResult<Option<Vec<u8>>> {
-    let newest: Option<Vec<u8>> = package::table
-        .filter(package::tenant.eq(tenant))
-        .filter(package::name.eq(name))
-        .filter(package::state.ne(PackageState::Quarantined.as_str()))
-        .order((package::registered_at.desc(), package::digest))
-        .select(package::digest)
-        .first(connection)
-        .optional()?;
-    if let Some(newest) = &newest {
-        let row = package::table.filter(package::tenant.eq(tenant)).filter(package::digest.eq(newest));
-        diesel::update(row).set(package::state.eq(PackageState::Active.as_str())).execute(connection)?;
-    }
-    Ok(newest)
-}
-
-fn unfinished() -> Vec<&'static str> {
-    RunState::ALL.into_iter().filter(|state| !state.is_terminal()).map(RunState::as_str).collect()
-}
-
 fn from_columns(columns: Columns) -> Result<PackageRow, Error> {
+    let (first, (share, before, reason, since, until)) = columns;
     let (tenant, content, archive, library, name, version, found, actor, registered_at, library_path, descriptor) =
-        columns;
+        first;
+    let quarantine = match (before, reason, since) {
+        (Some(before), Some(reason), Some(since)) => {
+            Some(Quarantine { reason, since: timestamp(since), until: until.map(timestamp), before: state(&before)? })
+        }
+        _ => None,
+    };
     Ok(PackageRow {
         tenant,
-        digest: digest(&content)?,
-        archive_digest: digest(&archive)?,
-        library_digest: digest(&library)?,
+        digest: content_digest(&content)?,
+        archive_digest: content_digest(&archive)?,
+        library_digest: content_digest(&library)?,
         name,
         version,
         state: state(&found)?,
@@ -247,11 +243,7 @@ fn from_columns(columns: Columns) -> Result<PackageRow, Error> {
         registered_at: timestamp(registered_at),
         library_path,
         descriptor,
+        share: share.and_then(|share| u8::try_from(share).ok()),
+        quarantine,
     })
-}
-
-fn digest(column: &[u8]) -> Result<Digest, Error> {
-    let bytes: Result<[u8; 32], _> = column.try_into();
-    let found = column.len();
-    bytes.map(Digest::from_bytes).map_err(|_| Error::Corrupt { reason: format!("a digest of {found} bytes") })
 }

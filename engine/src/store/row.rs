@@ -1,5 +1,6 @@
 //! Between columns and Rust types, both ways; a value that no version of this program wrote is damage.
 
+use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 
 use super::Error;
@@ -20,6 +21,12 @@ pub(super) fn run_id(column: &[u8]) -> Result<RunId, Error> {
 
 pub(super) fn workflow_id(column: &[u8]) -> Result<WorkflowId, Error> {
     id_bytes(column).map(WorkflowId::from_bytes)
+}
+
+pub(super) fn content_digest(column: &[u8]) -> Result<Digest, Error> {
+    let bytes: Result<[u8; 32], _> = column.try_into();
+    let found = column.len();
+    bytes.map(Digest::from_bytes).map_err(|_| Error::Corrupt { reason: format!("a digest of {found} bytes") })
 }
 
 fn id_bytes(column: &[u8]) -> Result<[u8; 16], Error> {

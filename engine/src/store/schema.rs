@@ -50,6 +50,44 @@ table! {
         registered_at -> BigInt,
         library_path -> Text,
         descriptor -> Text,
+        share -> Nullable<Integer>,
+        state_before -> Nullable<Text>,
+        quarantine_reason -> Nullable<Text>,
+        quarantined_at -> Nullable<BigInt>,
+        quarantined_until -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    archive (digest) {
+        digest -> Binary,
+        bytes -> Binary,
+    }
+}
+
+table! {
+    signature (archive, digest) {
+        archive -> Binary,
+        digest -> Binary,
+        bytes -> Binary,
+        added_at -> BigInt,
+    }
+}
+
+table! {
+    package_event (id) {
+        id -> BigInt,
+        tenant -> Text,
+        name -> Text,
+        version -> Text,
+        digest -> Binary,
+        kind -> Text,
+        at -> BigInt,
+        actor -> Text,
+        reason -> Nullable<Text>,
+        from_state -> Nullable<Text>,
+        to_state -> Nullable<Text>,
+        share -> Nullable<Integer>,
     }
 }
 

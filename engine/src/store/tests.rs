@@ -5,16 +5,13 @@
 
 use std::sync::mpsc::{self, Receiver};
 
-use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, result::Error as DieselError};
 
 use super::{
-    Commit, Committer, Database, Error, EventRow, Kind, LEASE_DEFAULT, NewRun, Options, Outcome, PackageRegistered,
-    PackageRow, PackageState, PackageUnregistered, RunUpdate, Store, WorkflowKey, epoch_begin_in_txn, epoch_end_in_txn,
-    event_list, package_list, package_register_in_txn, package_unregister_in_txn, run_by_key, run_dismiss_in_txn,
-    run_get, run_list, run_list_failed, run_take_over, schema, testing::TestDatabase, workflow_ensure_in_txn,
-    workflow_get, workflow_list,
+    Commit, Committer, Database, Error, EventRow, Kind, LEASE_DEFAULT, NewRun, Options, Outcome, RunUpdate, Store,
+    WorkflowKey, epoch_begin_in_txn, epoch_end_in_txn, event_list, run_by_key, run_dismiss_in_txn, run_get, run_list,
+    run_list_failed, run_take_over, schema, testing::TestDatabase, workflow_ensure_in_txn, workflow_get, workflow_list,
 };
 use crate::{
     core::run::State,
@@ -137,7 +134,7 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_unix_micros(1_700_000_000_000_000)
 }
 
-fn key() -> WorkflowKey {
+pub(super) fn key() -> WorkflowKey {
     WorkflowKey {
         tenant: "public".to_owned(),
         package: String::new(),
@@ -181,8 +178,6 @@ on_both! {
     every_name_of_a_state_or_kind_is_allowed_by_the_schema,
     times_that_are_absent_stay_as_they_were,
     a_large_group_is_written_whole,
-    one_version_of_a_package_is_active,
-    a_package_that_runs_need_stays,
     a_submission_key_is_taken_once,
     failed_runs_are_listed_until_they_are_dismissed,
     what_a_commit_says_of_a_run_that_it_creates_is_written,
@@ -446,77 +441,6 @@ fn failed_runs_are_listed_until_they_are_dismissed(fixture: Fixture) {
     let dismiss = move |connection: &mut _| run_dismiss_in_txn(connection, run, "ada", now());
     fixture.store.write_blocking("test", dismiss).unwrap();
     assert_eq!(listed(), []);
-}
-
-fn package(version: &str, content: u8) -> PackageRow {
-    let digest = Digest::from_bytes([content; 32]);
-    PackageRow {
-        tenant: "public".to_owned(),
-        digest,
-        archive_digest: digest,
-        library_digest: digest,
-        name: "p".to_owned(),
-        version: version.to_owned(),
-        state: PackageState::Active,
-        actor: "somebody".to_owned(),
-        registered_at: Timestamp::from_unix_micros(u64::from(content)),
-        library_path: "p.so".to_owned(),
-        descriptor: "{}".to_owned(),
-    }
-}
-
-impl Fixture {
-    fn register(&self, row: &PackageRow) -> PackageRegistered {
-        let row = row.clone();
-        let register = move |connection: &mut _| package_register_in_txn(connection, &row);
-        self.store.write_blocking("test", register).unwrap().unwrap()
-    }
-
-    fn unregister(&self, content: Digest) -> PackageUnregistered {
-        let unregister = move |connection: &mut _| package_unregister_in_txn(connection, "public", content);
-        self.store.write_blocking("test", unregister).unwrap().unwrap()
-    }
-
-    fn package_states(&self) -> Vec<(String, PackageState)> {
-        let rows = self.store.write_blocking("test", package_list).unwrap().unwrap();
-        rows.into_iter().map(|row| (row.version, row.state)).collect()
-    }
-}
-
-fn one_version_of_a_package_is_active(fixture: Fixture) {
-    let (first, second) = (package("1", 1), package("2", 2));
-    assert_eq!(fixture.register(&first), PackageRegistered::New);
-    assert_eq!(fixture.register(&first), PackageRegistered::Again);
-    assert_eq!(fixture.register(&second), PackageRegistered::New);
-    let other = package("1", 3);
-    assert_eq!(fixture.register(&other), PackageRegistered::Conflict { registered: first.digest });
-    let states = |first, second| [("1".to_owned(), first), ("2".to_owned(), second)];
-    assert_eq!(fixture.package_states(), states(PackageState::Retired, PackageState::Active));
-    let rows = fixture.store.write_blocking("test", package_list).unwrap().unwrap();
-    assert_eq!(rows[1], second);
-    let gone = PackageUnregistered::Gone { is_last: true, promoted: Some(first.digest) };
-    assert_eq!(fixture.unregister(second.digest), gone);
-    assert_eq!(fixture.package_states(), [("1".to_owned(), PackageState::Active)]);
-    assert_eq!(fixture.unregister(second.digest), PackageUnregistered::Missing);
-}
-
-fn a_package_that_runs_need_stays(fixture: Fixture) {
-    let row = package("1", 1);
-    fixture.register(&row);
-    let key = WorkflowKey { package: "p".to_owned(), digest: row.digest.as_bytes().to_vec(), ..key() };
-    let ensure = move |connection: &mut _| workflow_ensure_in_txn(connection, &key, "{}", now());
-    let workflow = fixture.store.write_blocking("test", ensure).unwrap().unwrap();
-    let run = RunId::new(now());
-    let mut create = fixture.create(run);
-    if let Some(new) = &mut create.create {
-        new.workflow = workflow;
-    }
-    fixture.commit(vec![create]);
-    assert_eq!(fixture.unregister(row.digest), PackageUnregistered::Needed { runs: vec![run] });
-    let finish = RunUpdate { state: State::Completed, started_at: None, finished_at: Some(now()) };
-    let end = Commit { run, epoch: fixture.epoch, create: None, events: Vec::new(), update: Some(finish) };
-    fixture.commit(vec![end]);
-    assert_eq!(fixture.unregister(row.digest), PackageUnregistered::Gone { is_last: true, promoted: None });
 }
 
 #[test]

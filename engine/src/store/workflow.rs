@@ -1,5 +1,9 @@
-//! The table of workflows that runs refer to. Rows are added when a workflow is registered and never change.
+//! The table of workflows that runs refer to.
+//!
+//! Rows are added when a workflow is registered and never change. They outlive their package, so that old runs can
+//! still be shown.
 
+use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
 
@@ -65,6 +69,20 @@ pub(crate) fn workflow_ensure_in_txn(
 /// All workflows that those runs could refer to.
 pub(crate) fn workflow_list(connection: &mut Connection) -> QueryResult<Result<Vec<WorkflowRow>, Error>> {
     let rows: Vec<Columns> = workflow::table.order(workflow::id).load(connection)?;
+    Ok(rows.into_iter().map(from_columns).collect())
+}
+
+/// The workflows of one version of a package.
+pub(crate) fn workflow_list_of(
+    connection: &mut Connection,
+    tenant: &str,
+    content: Digest,
+) -> QueryResult<Result<Vec<WorkflowRow>, Error>> {
+    let rows: Vec<Columns> = workflow::table
+        .filter(workflow::tenant.eq(tenant))
+        .filter(workflow::digest.eq(content.as_bytes().as_slice()))
+        .order(workflow::id)
+        .load(connection)?;
     Ok(rows.into_iter().map(from_columns).collect())
 }
 

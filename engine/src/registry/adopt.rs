@@ -1,0 +1,169 @@
+//! From what the store has to what is in memory and what the listener is told: the one way, whoever made the change.
+//!
+//! Every change is written first; then the store's rows are compared with what is in memory, and each difference is
+//! told once. So a change that another engine made arrives in the same way as one's own, only later.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use diesel::QueryResult;
+
+use super::{
+    Change, Error, Package,
+    handle::Shared,
+    register,
+    state::{Offer, Place, State},
+};
+use crate::{
+    loader::{self, LazyLibrary},
+    store::{self, Connection, Error as StoreError, PackageRow, WorkflowRow},
+};
+
+/// How long a package gets to shut down when it is removed; it has no runs any more.
+const REMOVAL_GRACE: Duration = Duration::from_secs(2);
+
+/// What the store has at one moment.
+pub(super) struct Snapshot {
+    newest: i64,
+    rows: Vec<PackageRow>,
+    /// Of packages that were not known.
+    workflows: Vec<WorkflowRow>,
+}
+
+/// What a snapshot can do without, as it is in memory.
+pub(super) type Known = HashSet<Place>;
+
+/// Reads what there is.
+pub(super) fn snapshot(connection: &mut Connection, known: &Known) -> QueryResult<Result<Snapshot, StoreError>> {
+    let newest = store::package_newest_change(connection)?;
+    let rows = match store::package_list(connection)? {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut workflows = Vec::new();
+    for row in rows.iter().filter(|row| !known.contains(&(row.tenant.clone(), row.digest))) {
+        match store::workflow_list_of(connection, &row.tenant, row.digest)? {
+            Ok(found) => workflows.extend(found),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(Snapshot { newest, rows, workflows }))
+}
+
+impl Shared {
+    /// The packages that are in memory.
+    pub(super) fn known(&self) -> Known {
+        self.lock().packages.iter().map(|package| package.place()).collect()
+    }
+
+    /// Takes over what the store has, and tells what is different. `fresh` is the library of a package that was just
+    /// registered; whatever has the same content may be usable again. Must be called in turn.
+    pub(super) fn adopt(&self, snapshot: Snapshot, fresh: Option<&Arc<LazyLibrary>>) -> Result<(), Error> {
+        let before = self.lock().packages.clone();
+        let mut packages = Vec::with_capacity(snapshot.rows.len());
+        for row in snapshot.rows {
+            packages.push(match before.iter().find(|known| known.is_of(&row)) {
+                Some(known) if known.row == row => Arc::clone(known),
+                Some(known) => Arc::new(known.with_row(row)),
+                None => Arc::new(self.new_package(row, fresh, &snapshot.workflows)?),
+            });
+        }
+        let mut changes = Vec::new();
+        for package in &packages {
+            let known = before.iter().find(|known| known.is_of(&package.row));
+            self.compare(known, package, fresh, &mut changes);
+        }
+        let is_gone = |known: &&Arc<Package>| !packages.iter().any(|package| package.is_of(&known.row));
+        let gone: Vec<Arc<Package>> = before.iter().filter(is_gone).cloned().collect();
+        let is_left = |gone: &Arc<Package>| packages.iter().any(|package| package.row.digest == gone.row.digest);
+        let unused: Vec<_> = gone.iter().filter(|gone| !is_left(gone)).map(|gone| gone.row.digest).collect();
+        {
+            let mut state = self.lock();
+            state.packages = packages;
+            state.newest = Some(snapshot.newest);
+            for package in &gone {
+                state.problems.remove(&package.place());
+            }
+            changes.extend(offered(&mut state));
+        }
+        changes.extend(gone.iter().map(|gone| Change::Removed(Arc::clone(gone))));
+        for change in changes {
+            self.tell(change);
+        }
+        for package in gone {
+            package.library.close(REMOVAL_GRACE);
+            tracing::info!(%package, digest = %package.row.digest, "removed");
+        }
+        for digest in unused {
+            register::remove_folder(&self.options.folder, digest);
+        }
+        Ok(())
+    }
+
+    fn new_package(
+        &self,
+        row: PackageRow,
+        fresh: Option<&Arc<LazyLibrary>>,
+        workflows: &[WorkflowRow],
+    ) -> Result<Package, Error> {
+        let path = self.options.folder.join(&row.library_path);
+        let fresh = fresh.filter(|fresh| fresh.path() == path).cloned();
+        Package::known(row, path, self.options.init, fresh, |key| {
+            workflows.iter().find(|workflow| workflow.key == *key).map(|workflow| workflow.id)
+        })
+    }
+
+    /// What is different about one package. Looks at the disk if it is new, or was not usable and may be now.
+    fn compare(
+        &self,
+        known: Option<&Arc<Package>>,
+        package: &Arc<Package>,
+        fresh: Option<&Arc<LazyLibrary>>,
+        changes: &mut Vec<Change>,
+    ) {
+        let was_usable = known.is_some_and(|known| self.lock().is_usable(known));
+        let may_be_usable = known.is_none() || fresh.is_some_and(|fresh| fresh.path() == package.library.path());
+        if !was_usable && may_be_usable {
+            match self.check(package) {
+                Ok(()) => {
+                    self.lock().problems.remove(&package.place());
+                    changes.push(Change::Added(Arc::clone(package)));
+                }
+                Err(problem) => {
+                    let code = problem.code();
+                    tracing::error!(%package, code, "{problem}: whatever needs the package waits");
+                    self.lock().problems.insert(package.place(), Arc::new(problem));
+                }
+            }
+        }
+        let quarantine = |package: &Package| package.row.quarantine.clone();
+        match (known.and_then(|known| quarantine(known)), quarantine(package)) {
+            (before, Some(now)) if before.as_ref() != Some(&now) => {
+                changes.push(Change::Quarantined(Arc::clone(package), now.reason, now.until));
+            }
+            (Some(_), None) => changes.push(Change::Released(Arc::clone(package))),
+            _ => {}
+        }
+    }
+
+    fn check(&self, package: &Package) -> Result<(), loader::Error> {
+        if package.library.loaded().is_some() { Ok(()) } else { package.library.check() }
+    }
+}
+
+/// What new runs get differently than before.
+fn offered(state: &mut State) -> Vec<Change> {
+    let now = state.offers();
+    let before = std::mem::replace(&mut state.offers, now);
+    let nothing = Offer::default();
+    let mut changes = Vec::new();
+    for ((tenant, name), offer) in &state.offers {
+        let key = (tenant.clone(), name.clone());
+        if !before.get(&key).unwrap_or(&nothing).is_like(offer) {
+            changes.push(Change::Offered { tenant: key.0, name: key.1, offer: offer.clone() });
+        }
+    }
+    for (tenant, name) in before.into_keys().filter(|key| !state.offers.contains_key(key)) {
+        changes.push(Change::Offered { tenant, name, offer: Offer::default() });
+    }
+    changes
+}

@@ -1,0 +1,82 @@
+//! The tables of archives and of their signatures: the bytes from which a library is unpacked wherever it is needed.
+//!
+//! An archive is kept by the digest of its bytes, once for all tenants, in the transaction that registers the package.
+//! Two archives may have the same content; each is kept for as long as a package names it. Signatures are kept beside
+//! the bytes that they sign and go with them. What is read here is as somebody wrote it into the database: whoever
+//! uses it checks it.
+
+use cloacina_packager::Digest;
+use cloacina_workflow::Timestamp;
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, dsl::exists, select};
+
+use super::{
+    Connection,
+    row::micros,
+    schema::{archive, package, signature},
+};
+
+/// An archive as it was sent, with its signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArchiveRow {
+    pub(crate) bytes: Vec<u8>,
+    /// In the order in which they were added.
+    pub(crate) signatures: Vec<Vec<u8>>,
+}
+
+/// The archive of that digest, if it is kept.
+#[cfg_attr(not(test), expect(dead_code, reason = "read when a library is to be unpacked again"))]
+pub(crate) fn archive_get(connection: &mut Connection, digest: Digest) -> QueryResult<Option<ArchiveRow>> {
+    let digest = digest.as_bytes().as_slice();
+    let kept = archive::table.filter(archive::digest.eq(digest)).select(archive::bytes);
+    let Some(bytes) = kept.first(connection).optional()? else { return Ok(None) };
+    let signatures = signature::table
+        .filter(signature::archive.eq(digest))
+        .order((signature::added_at, signature::digest))
+        .select(signature::bytes)
+        .load(connection)?;
+    Ok(Some(ArchiveRow { bytes, signatures }))
+}
+
+/// Keeps an archive and adds signatures to it; returns how many were new. Must be called in a transaction of the
+/// writer.
+pub(super) fn archive_keep_in_txn(
+    connection: &mut Connection,
+    digest: Digest,
+    row: &ArchiveRow,
+    now: Timestamp,
+) -> QueryResult<usize> {
+    let column = digest.as_bytes().as_slice();
+    let is_kept = select(exists(archive::table.filter(archive::digest.eq(column))));
+    if !is_kept.get_result::<bool>(connection)? {
+        let values = (archive::digest.eq(column), archive::bytes.eq(&row.bytes));
+        diesel::insert_into(archive::table).values(values).execute(connection)?;
+    }
+    let mut n_new = 0;
+    for bytes in &row.signatures {
+        let own = Digest::of(bytes);
+        let own = own.as_bytes().as_slice();
+        let known = signature::table.filter(signature::archive.eq(column)).filter(signature::digest.eq(own));
+        if select(exists(known)).get_result::<bool>(connection)? {
+            continue;
+        }
+        let values = (
+            signature::archive.eq(column),
+            signature::digest.eq(own),
+            signature::bytes.eq(bytes),
+            signature::added_at.eq(micros(now)),
+        );
+        n_new += diesel::insert_into(signature::table).values(values).execute(connection)?;
+    }
+    Ok(n_new)
+}
+
+/// Lets go of an archive that no package names any more. Must be called in a transaction of the writer.
+pub(super) fn archive_drop_unused_in_txn(connection: &mut Connection, digest: Digest) -> QueryResult<()> {
+    let column = digest.as_bytes().as_slice();
+    let is_named = select(exists(package::table.filter(package::archive_digest.eq(column))));
+    if !is_named.get_result::<bool>(connection)? {
+        diesel::delete(signature::table.filter(signature::archive.eq(column))).execute(connection)?;
+        diesel::delete(archive::table.filter(archive::digest.eq(column))).execute(connection)?;
+    }
+    Ok(())
+}
