@@ -14,7 +14,7 @@ use std::{
 
 use cloacina_packager::Limits;
 use cloacina_workflow::{__private::v1::input_values, Context, Level, Value, Workflow as Module, descriptor};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
     packages,
@@ -380,6 +380,7 @@ impl Builder {
             sabotage,
         };
         let engine = runtime::launch(config).await?;
+        let (ends, told) = mpsc::unbounded_channel();
         let registry = Registry::open(registry::Options {
             store: engine.store.clone(),
             folder: data_dir.join(PACKAGES),
@@ -388,10 +389,11 @@ impl Builder {
             init: InitConfig { workers: 0, max_log_level: log_level },
             limits: Limits::default(),
             is_shared: matches!(database, Database::Postgres(_)),
-            listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone()),
+            listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone(), ends),
             required_default: required_signatures,
         });
         let registry = registry.await?;
+        engine.tasks.spawn(packages::end_quarantines(registry.clone(), Arc::clone(&clock), told));
         for step in registry.first_steps().await? {
             tracing::warn!("packages must be signed, and no key is trusted yet: {step}");
         }

@@ -2,32 +2,88 @@
 //!
 //! Called under the registry's lock, in the order of the changes; only tables in memory and a queue are touched.
 
-use std::sync::{Arc, mpsc::Sender};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, mpsc::Sender},
+    time::Duration,
+};
 
-use tokio::runtime::Handle;
+use cloacina_workflow::Timestamp;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    time,
+};
 
 use crate::{
-    registry::{Change, Listener, Offer, Package},
+    clock::Clock,
+    core::decide::Quarantine,
+    registry::{Change, Listener, Offer, Package, Registry},
     runtime::{self, Catalog, Event, PackagedRunner, TaskRunner, Version, Workflow},
 };
 
-/// Who listens to the registry of an engine.
-pub(super) fn listener(catalog: Arc<Catalog>, events: Sender<Event>, tasks: Handle) -> Listener {
+/// Who listens to the registry of an engine. The moments at which quarantines end are sent to [`end_quarantines`].
+pub(super) fn listener(
+    catalog: Arc<Catalog>,
+    events: Sender<Event>,
+    tasks: Handle,
+    ends: UnboundedSender<Timestamp>,
+) -> Listener {
     Box::new(move |change| match change {
         Change::Added(package) => add(&catalog, &events, &tasks, &package),
         Change::Offered { tenant, name, offer } => offer_new_runs(&catalog, &tenant, &name, &offer),
-        // Nothing of it is offered any more; what has begun goes on.
+        // Nothing of it is offered any more, and nothing more of its runs starts; what is under way may end.
         Change::Quarantined(package, reason, until) => {
-            let until = until.map(|until| until.to_string());
-            tracing::warn!(%package, reason, until, "a package is quarantined, its workflows take no new runs");
+            let shown = until.map(|until| until.to_string());
+            tracing::warn!(%package, reason, until = shown, "a package is quarantined, nothing of it starts");
+            set_quarantine(&events, &package, Some(Quarantine { reason: reason.into(), until }));
+            if let Some(until) = until {
+                // An engine that is being shut down ends no quarantine.
+                ends.send(until).ok();
+            }
         }
-        Change::Released(package) => tracing::warn!(%package, "a package is released from its quarantine"),
+        Change::Released(package) => {
+            tracing::warn!(%package, "a package is released from its quarantine");
+            set_quarantine(&events, &package, None);
+        }
         Change::Removed(package) => {
             for workflow in &package.workflows {
                 catalog.forget(workflow.id);
             }
         }
     })
+}
+
+fn set_quarantine(events: &Sender<Event>, package: &Package, quarantine: Option<Quarantine>) {
+    let workflows = package.workflows.iter().map(|workflow| workflow.id).collect();
+    // Without a driver the engine has shut down, and no run goes on anyway.
+    events.send(Event::Quarantine { workflows, quarantine }).ok();
+}
+
+/// Has the registry look again whenever a quarantine ends; waits for nothing else. Ends with the engine.
+pub(super) async fn end_quarantines(registry: Registry, clock: Arc<dyn Clock>, mut told: UnboundedReceiver<Timestamp>) {
+    let mut ends: BTreeSet<Timestamp> = BTreeSet::new();
+    loop {
+        let heard = match ends.first() {
+            None => Ok(told.recv().await),
+            Some(at) => time::timeout(until(clock.now(), *at), told.recv()).await,
+        };
+        match heard {
+            Ok(Some(end)) => drop(ends.insert(end)),
+            Ok(None) => return,
+            Err(_) => {
+                let now = clock.now();
+                ends.retain(|end| *end > now);
+                if let Err(error) = registry.look_again().await {
+                    tracing::warn!(%error, "a quarantine that is over could not be ended");
+                }
+            }
+        }
+    }
+}
+
+fn until(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::from_micros(at.unix_micros().saturating_sub(now.unix_micros()))
 }
 
 fn offer_new_runs(catalog: &Catalog, tenant: &str, name: &str, offer: &Offer) {

@@ -15,7 +15,9 @@ use crate::{
     core::run::State,
     id::{RunId, WorkflowId},
     runtime::{Gate, RunEvent, RunReport, RunStatus, load, pruned_report, records, stored_version},
-    store::{self, Connection, Database, EventRow, PackageState, RunRow, RunSearch, WorkflowRow},
+    store::{
+        self, Connection, Database, EventRow, PackageRow, PackageState, Quarantine, RunRow, RunSearch, WorkflowRow,
+    },
     trust::{self, Trust, TrustEvent},
 };
 
@@ -171,11 +173,27 @@ impl Records {
         }
         let (record, _) = load(Arc::new(stored_version(&workflow)?), &run, rows)?;
         let mut report = RunReport::new(record.picture_at_gates())?;
+        if let Some(gate) = self.quarantine_gate(&report, &workflow)? {
+            let open = report.tasks.iter_mut().filter(|task| !task.state.is_terminal());
+            open.for_each(|task| task.gates.push(gate.clone()));
+        }
         if let Some(gate) = self.owner_gate(&report)? {
             let open = report.tasks.iter_mut().filter(|task| !task.state.is_terminal());
             open.for_each(|task| task.gates.push(gate.clone()));
         }
         Ok(report)
+    }
+
+    /// Why the package of the run must not be used now, if it must not.
+    fn quarantine_gate(&mut self, report: &RunReport, workflow: &WorkflowRow) -> Result<Option<Gate>, Error> {
+        let Ok(digest) = workflow.key.digest.as_slice().try_into().map(Digest::from_bytes) else { return Ok(None) };
+        if report.state.is_terminal() {
+            return Ok(None);
+        }
+        let packages = self.read("listing packages", store::package_list)?;
+        let is_its = |row: &PackageRow| row.digest == digest && row.tenant == workflow.key.tenant;
+        let quarantine = packages.into_iter().find(is_its).and_then(|row| row.quarantine);
+        Ok(quarantine.map(|Quarantine { reason, until, .. }| Gate::Quarantined { reason, until }))
     }
 
     /// Whose the run is, if several engines may share the database.

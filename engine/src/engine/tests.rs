@@ -3,10 +3,14 @@
 use std::{fs, path::Path, time::Duration};
 
 use cloacina_packager::{Input, InputLibrary};
-use cloacina_workflow::Context;
+use cloacina_workflow::{Context, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{Engine, Error, Gate, RunHandle, RunState, TaskState, Upload, loader::tests::library::compile_described};
+use crate::{
+    Engine, Error, Gate, Records, RunHandle, RunRequest, RunState, TaskState, Upload,
+    clock::{Clock, SystemClock},
+    loader::tests::library::compile_described,
+};
 
 /// The archive of `package.c`, with a workflow for each of the things that it does.
 fn archive(package: &str) -> Vec<u8> {
@@ -146,6 +150,42 @@ fn runs_wait_for_a_package_that_is_missing_until_it_is_registered_again() {
         begin(&second, "echo", json!({})).await.wait().await.unwrap();
         assert_eq!(run.tasks().await.unwrap()[0].state, TaskState::Running);
         second.shutdown_within(Duration::ZERO).await.unwrap();
+    });
+}
+
+#[test]
+fn runs_of_a_quarantined_package_wait_at_its_gate_until_that_is_over() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let first = engine(folder.path()).await;
+        let digest = first.registry().register_workflow(archive("harm")).await.unwrap().digest;
+        let held = || RunRequest::new("echo", Context::new()).held();
+        let run = first.scheduler().submit(held()).await.unwrap();
+        first.registry().quarantine("public", digest, "it crashed", None, "watch").await.unwrap();
+        run.start("ann").await.unwrap();
+        let gate = [Gate::Quarantined { reason: "it crashed".to_owned(), until: None }];
+        assert_eq!(run.tasks().await.unwrap()[0].gates, gate);
+        let refused = first.scheduler().schedule_workflow("harm::echo", Context::new()).await.unwrap_err();
+        assert_eq!(refused.code(), "REG0010");
+        let id = run.id();
+        first.shutdown().await.unwrap();
+
+        let mut records = Records::open(folder.path().join("runs.db").to_str().unwrap()).unwrap();
+        assert_eq!(records.report(id).unwrap().tasks[0].gates, gate);
+        let second = engine(folder.path()).await;
+        let run = second.run(id).await.unwrap();
+        assert_eq!(run.tasks().await.unwrap()[0].gates, gate);
+        second.registry().release("public", digest, "ann").await.unwrap();
+        assert_eq!(run.wait().await.unwrap().state, RunState::Completed);
+
+        // One with an end is over by itself.
+        let run = second.scheduler().submit(held()).await.unwrap();
+        let soon = Timestamp::from_unix_micros(SystemClock.now().unix_micros() + 100_000);
+        second.registry().quarantine("public", digest, "it crashed", Some(soon), "watch").await.unwrap();
+        run.start("ann").await.unwrap();
+        assert_eq!(run.wait().await.unwrap().state, RunState::Completed);
+        assert!(SystemClock.now() >= soon);
+        second.shutdown().await.unwrap();
     });
 }
 

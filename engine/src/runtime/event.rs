@@ -37,7 +37,6 @@ pub(crate) enum Event {
     Committed(Vec<Outcome>),
     /// Code that runs may wait for is there now.
     WorkflowAdded(Workflow),
-    #[expect(dead_code, reason = "the registry tells of quarantines next")]
     /// Nothing of these workflows starts, for that reason; without one, it goes on.
     Quarantine { workflows: Vec<WorkflowId>, quarantine: Option<Quarantine> },
     /// Histories of runs that waited for their code.
