@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Map;
 
 use crate::actor;
-use crate::cli::{ActorArgs, DemoArgs};
+use crate::cli::{ActorArgs, DemoArgs, IsolationArgs};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
@@ -41,7 +41,14 @@ pub(crate) fn demo(arguments: &DemoArgs, output: &Output, config: &Config) -> Re
     let created = with_engine(&database, async |engine| engine.perform(create, &actor).await)?;
     let id = created.id;
     let started = with_engine(&database, async |engine| engine.perform(Command::Start { run: id }, &actor).await)?;
-    let job = Drive { database: &database, id, command: Command::Execute { run: id }, actor: &actor, timeout: None };
+    let job = Drive {
+        database: &database,
+        id,
+        command: Command::Execute { run: id },
+        actor: &actor,
+        timeout: None,
+        isolation: &IsolationArgs::default(),
+    };
     let report = drive(job, &output.silent())?;
     let life = Life {
         run: id.to_string(),

@@ -11,6 +11,7 @@ mod database;
 mod demo;
 mod error;
 mod exit;
+mod isolation;
 mod key;
 mod output;
 mod package;

@@ -12,6 +12,7 @@ mod core;
 mod engine;
 mod error;
 mod id;
+mod isolation;
 mod loader;
 mod registry;
 mod retention;
@@ -46,6 +47,7 @@ pub use self::{
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},
+    isolation::{Error as IsolationError, HostProgram, Isolation, Limits as HostLimits, PackageHost, package_host},
     loader::{Error as LoadError, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     retention::Retention,

@@ -10,6 +10,7 @@ mod crash;
 mod demo;
 mod docs;
 mod hostile;
+mod isolation;
 mod mischief;
 mod packages;
 mod parity;

@@ -13,6 +13,7 @@ mod command;
 mod database;
 mod demo;
 mod dispatch;
+mod isolation;
 mod key;
 mod package;
 mod prune;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     chosen::ChosenArgs,
     command::{ColorWhen, Format, GlobalOptions},
     demo::DemoArgs,
+    isolation::{IsolationArgs, Where},
     key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},
     package::{
         BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, SignArgs, VerifyArgs, VisualizeArgs,

@@ -6,6 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, builder::TypedValueParser};
 use cloacina_workflow::Level;
 
+use super::isolation::IsolationArgs;
 use super::package::CargoArgs;
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
@@ -50,6 +51,8 @@ pub(crate) struct RunArgs {
     /// Stop if the run takes longer than that many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) isolation: IsolationArgs,
     #[command(flatten)]
     pub(crate) cargo: CargoArgs,
 }

@@ -10,6 +10,7 @@ use cloacina::{Level, RunState};
 use super::actor::ActorArgs;
 use super::chosen::ChosenArgs;
 use super::database::DatabaseArgs;
+use super::isolation::IsolationArgs;
 
 pub(super) const STATES: [&str; 7] =
     ["pending", "running", "paused", "completed", "partially_completed", "failed", "cancelled"];
@@ -151,6 +152,8 @@ pub(crate) struct DriveArgs {
     /// Return once the request is durable, and leave the run to the engine that drives the database now or next.
     #[arg(long, conflicts_with = "timeout")]
     pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) isolation: IsolationArgs,
     #[command(flatten)]
     pub(crate) actor: ActorArgs,
 }

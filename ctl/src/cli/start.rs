@@ -14,10 +14,15 @@ use super::dispatch::dispatch;
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
+use crate::isolation::PACKAGE_HOST;
 use crate::output::Output;
 
 /// Runs the program.
 pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
+    // The hidden role reads no configuration: what a process of a package is to do comes from the engine.
+    if arguments.get(1).is_some_and(|role| role == PACKAGE_HOST) {
+        return cloacina::package_host();
+    }
     let config = Config::from_env();
     let early = Output::new(&early_options(&arguments), &config);
     let choice = if early.paints() { ColorChoice::Always } else { ColorChoice::Never };

@@ -13,6 +13,7 @@ use super::display::Display;
 use super::interrupt::Interrupts;
 use crate::cli::RunArgs;
 use crate::error::Error;
+use crate::isolation::isolate;
 use crate::output::Output;
 use crate::package::{Source, place};
 
@@ -57,12 +58,9 @@ pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
         Some(file) => file.clone(),
         None => temporary.path().join("run.db"),
     };
-    let engine = Engine::builder()
-        .database(database.to_string_lossy())
-        .log_level(arguments.log_level)
-        .retention(retention)
-        .start()
-        .await?;
+    let builder =
+        Engine::builder().database(database.to_string_lossy()).log_level(arguments.log_level).retention(retention);
+    let engine = isolate(builder, &arguments.isolation).start().await?;
     let result = execute(&engine, source, begin, arguments, output, &mut interrupts).await;
     let resume = |id| arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
     conclude(&engine, result, (arguments.timeout, &resume), output, &mut interrupts).await

@@ -7,11 +7,13 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use cloacina::{Client, Command, Engine, Level, Records, RunId, RunReport, TrustChange, TrustChanged};
+use cloacina::{Builder, Client, Command, Engine, Level, Records, RunId, RunReport, TrustChange, TrustChanged};
 
 use super::follow::{Follow, follow, in_time};
+use crate::cli::IsolationArgs;
 use crate::database::Database;
 use crate::error::Error;
+use crate::isolation::isolate;
 use crate::output::Output;
 use crate::run::watch_run;
 
@@ -75,7 +77,7 @@ impl Performer {
     async fn open(database: &Database) -> Result<Self, Error> {
         match Client::connect(&database.url).await? {
             Some(client) => Ok(Self::Living(Box::new(client))),
-            None => Ok(Self::Own(start(database, true).await?, database.clone())),
+            None => Ok(Self::Own(start_idle(database).await?, database.clone())),
         }
     }
 }
@@ -132,11 +134,12 @@ pub(crate) struct Drive<'a> {
     pub(crate) actor: &'a str,
     /// How many seconds it may take.
     pub(crate) timeout: Option<u64>,
+    pub(crate) isolation: &'a IsolationArgs,
 }
 
 /// Lets a run begin or go on, and watches it until it has ended: beside the living engine, or as its engine.
 pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error> {
-    let Drive { database, id, command, actor, timeout } = job;
+    let Drive { database, id, command, actor, timeout, isolation } = job;
     let runtime = runtime()?;
     let report = runtime.block_on(async {
         if let Some(client) = Client::connect(&database.url).await? {
@@ -144,7 +147,7 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
             let job = Follow { id, task: None, begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
             return follow(client, job, output).await;
         }
-        let engine = start(database, false).await?;
+        let engine = start(database, isolation).await?;
         let resume = format!("cloacina-ctl runs execute {id}{}", database.option());
         let begin = async {
             engine.perform(command, actor).await?;
@@ -159,7 +162,7 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
 
 /// Has one task run, and watches it until it has ended: beside the living engine, or as its engine.
 pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<RunReport, Error> {
-    let Drive { database, id, command, actor, timeout } = job;
+    let Drive { database, id, command, actor, timeout, isolation } = job;
     let runtime = runtime()?;
     let resume = format!("cloacina-ctl runs execute {id} --task {task}{}", database.option());
     let report = runtime.block_on(async {
@@ -168,7 +171,7 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
                 Follow { id, task: Some(task), begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
             return follow(client, job, output).await;
         }
-        let engine = start(database, false).await?;
+        let engine = start(database, isolation).await?;
         let ran = in_time(run_task(&engine, id, task, command, actor), id, timeout, resume).await;
         let stopped = engine.shutdown_within(TASK_GRACE).await;
         let report = ran.map_err(|error| named(error, Some(id), database))?;
@@ -201,12 +204,18 @@ pub(super) fn is_over(report: &RunReport, task: &str) -> bool {
     report.state.is_terminal() || report.task(task).is_none_or(|task| task.state.is_terminal())
 }
 
-async fn start(database: &Database, idle: bool) -> Result<Engine, Error> {
-    database.prepare()?;
-    let builder = Engine::builder().database(&database.url).retention(database.retention.clone());
+async fn start(database: &Database, isolation: &IsolationArgs) -> Result<Engine, Error> {
+    Ok(isolate(builder(database)?, isolation).start().await?)
+}
+
+async fn start_idle(database: &Database) -> Result<Engine, Error> {
     // Nobody is to ask an engine for anything that is about to end.
-    let builder = if idle { builder.idle().socket(false) } else { builder };
-    Ok(builder.start().await?)
+    Ok(builder(database)?.idle().socket(false).start().await?)
+}
+
+fn builder(database: &Database) -> Result<Builder, Error> {
+    database.prepare()?;
+    Ok(Engine::builder().database(&database.url).retention(database.retention.clone()))
 }
 
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {

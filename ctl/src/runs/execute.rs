@@ -59,7 +59,14 @@ fn one_task(
     let report = if arguments.no_wait {
         with_engine(&database, async |engine| engine.perform(command, &by).await)?
     } else {
-        let job = Drive { database: &database, id, command, actor: &by, timeout: arguments.timeout };
+        let job = Drive {
+            database: &database,
+            id,
+            command,
+            actor: &by,
+            timeout: arguments.timeout,
+            isolation: &arguments.isolation,
+        };
         drive_task(job, task, output)?
     };
     let shown = Shown::new(&report);
@@ -86,7 +93,14 @@ fn run(
     let (report, code) = if arguments.no_wait {
         (with_engine(&database, async |engine| engine.perform(command, &by).await)?, exit::SUCCESS)
     } else {
-        let job = Drive { database: &database, id, command, actor: &by, timeout: arguments.timeout };
+        let job = Drive {
+            database: &database,
+            id,
+            command,
+            actor: &by,
+            timeout: arguments.timeout,
+            isolation: &arguments.isolation,
+        };
         let report = drive(job, output)?;
         let code = exit_code(report.state);
         (report, code)

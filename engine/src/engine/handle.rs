@@ -30,6 +30,7 @@ use crate::{
         effect::after,
     },
     id::{RunId, TENANT_DEFAULT},
+    isolation::{HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Profile},
     loader::InitConfig,
     registry::{self, Registry},
     retention::Retention,
@@ -81,6 +82,7 @@ pub struct Builder {
     workflows: Vec<Module>,
     slots: usize,
     stop_grace: Duration,
+    hosts: Hosts,
     log_level: Level,
     retention: Retention,
     clock: Arc<dyn Clock>,
@@ -88,6 +90,23 @@ pub struct Builder {
     has_socket: bool,
     required_signatures: usize,
     sabotage: store::Sabotage,
+}
+
+/// Where packages are to be loaded.
+#[derive(Debug, Default)]
+struct Hosts {
+    program: Option<HostProgram>,
+    isolation: Isolation,
+    of: BTreeMap<String, Isolation>,
+    limits: HostLimits,
+}
+
+impl Hosts {
+    fn options(&self, stop_grace: Duration) -> Option<HostOptions> {
+        let program = self.program.clone()?;
+        let (profile, limits, keeper) = (Profile::default(), self.limits, Keeper::new());
+        Some(HostOptions { program, profile, limits, stop_grace, keeper })
+    }
 }
 
 /// Starts runs; made by [`Engine::scheduler`].
@@ -122,6 +141,7 @@ impl Engine {
             workflows: Vec::new(),
             slots: SLOTS_DEFAULT,
             stop_grace: STOP_GRACE,
+            hosts: Hosts::default(),
             log_level: Level::Info,
             retention: Retention::default(),
             clock: Arc::new(SystemClock),
@@ -291,6 +311,33 @@ impl Builder {
         self
     }
 
+    /// The program that runs packages in processes of their own, which is from now on the default: it must call
+    /// [`crate::package_host`] when it is started so. Without one packages are loaded into this process.
+    pub fn package_host(mut self, program: HostProgram) -> Self {
+        self.hosts.program = Some(program);
+        self.hosts.isolation = Isolation::Process;
+        self
+    }
+
+    /// Where packages are loaded that are not named to [`Self::isolation_of`]; in processes of their own if there is a
+    /// program for it, and into this process otherwise.
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.hosts.isolation = isolation;
+        self
+    }
+
+    /// Where the package of that name is loaded.
+    pub fn isolation_of(mut self, package: impl Into<String>, isolation: Isolation) -> Self {
+        self.hosts.of.insert(package.into(), isolation);
+        self
+    }
+
+    /// What one process of a package may use up; [`HostLimits::default`] unless told otherwise.
+    pub fn host_limits(mut self, limits: HostLimits) -> Self {
+        self.hosts.limits = limits;
+        self
+    }
+
     /// How verbose the stored logs of tasks are; `Info` unless told otherwise. A package does not even make lines that
     /// are more verbose.
     pub fn log_level(mut self, level: Level) -> Self {
@@ -353,6 +400,7 @@ impl Builder {
             workflows,
             slots,
             stop_grace,
+            hosts,
             log_level,
             retention,
             clock,
@@ -386,7 +434,10 @@ impl Builder {
             folder: data_dir.join(PACKAGES),
             clock: Arc::clone(&clock),
             // Each package makes as many threads as there are cores.
-            init: InitConfig { workers: 0, max_log_level: log_level },
+            init: InitConfig { workers: 0, max_log_level: log_level, has_own_process: false },
+            isolation: hosts.isolation,
+            host: hosts.options(stop_grace),
+            isolation_of: hosts.of,
             limits: Limits::default(),
             is_shared: matches!(database, Database::Postgres(_)),
             listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone(), ends),

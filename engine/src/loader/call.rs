@@ -17,11 +17,16 @@ use std::{
     time::Duration,
 };
 
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use cloacina_workflow::{
     Level, TaskError,
     payload::{Delta, View},
+};
+
+use super::{
+    catalog::CATALOG,
+    output::{Bad, Sent, judge},
 };
 
 /// One call of one function of a package, as the runtime asks for it.
@@ -49,6 +54,12 @@ pub(crate) struct CallId(u64);
 pub(crate) trait CallSink: Send + Sync {
     /// The call ended. At most once per accepted call, possibly before `start` has returned.
     fn complete(&self, id: CallId, result: CallResult);
+    /// The call ended with what the package sent, of which only the pointers have been checked. Whoever does not
+    /// judge it here passes it on as it is. After an error the call is completed with that.
+    fn end(&self, id: CallId, sent: &Sent<'_>) -> Result<(), Bad> {
+        self.complete(id, judge(sent)?);
+        Ok(())
+    }
     /// The task wrote a line to its log.
     fn log(&self, id: CallId, line: LogLine);
     /// The task is alive.
@@ -66,6 +77,8 @@ pub(crate) enum CallResult {
     Failed { error: TaskError, retry_after: Option<Duration> },
     /// The task saw that it was cancelled, and stopped.
     Cancelled(TaskError),
+    /// The process that it ran in has gone, for a reason that may not be this call's. It is to run again at once.
+    Lost { reason: String },
 }
 
 /// What a completed task gave back.
@@ -129,6 +142,17 @@ impl Refused {
             Self::Closed => "LIB0016",
         }
     }
+
+    /// The failure of the attempt whose call was refused.
+    pub(crate) fn into_error(self) -> TaskError {
+        let code = self.code();
+        TaskError::Custom {
+            kind: "refused".to_owned(),
+            message: format!("{code}: {self}"),
+            details: json!({ "code": code }),
+            retryable: matches!(self, Self::ByPackage | Self::Closed),
+        }
+    }
 }
 
 impl fmt::Display for CallId {
@@ -138,13 +162,23 @@ impl fmt::Display for CallId {
 }
 
 impl CallId {
+    /// A call that is made elsewhere than in this process, with a number of this process.
+    pub(crate) fn next() -> Self {
+        CATALOG.next_call()
+    }
+
+    /// The call that another process means by that number, which may be nonsense.
+    pub(crate) fn of_number(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The call with that number; numbers come from the catalog alone.
     pub(super) fn new(number: u64) -> Self {
         Self(number)
     }
 
     /// The number as it crosses the ABI.
-    pub(super) fn number(self) -> u64 {
+    pub(crate) fn number(self) -> u64 {
         self.0
     }
 }

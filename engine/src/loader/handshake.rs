@@ -33,8 +33,9 @@ const MINORS: RangeInclusive<u32> = 0..=ABI_MINOR;
 /// The longest metadata: far above any real package, far below what would hurt.
 const METADATA_BYTES_MAX: usize = 16 << 20;
 
-/// Refuses what this engine cannot run inline, by what the archive says.
-pub(crate) fn admit(expected: &Descriptor) -> Result<(), Error> {
+/// Refuses what this engine cannot run, by what the archive says. A package that ends its process when it panics needs
+/// a process of its own.
+pub(crate) fn admit(expected: &Descriptor, has_own_process: bool) -> Result<(), Error> {
     let mut parts = expected.abi.split('.').map(str::parse::<u32>);
     let fits = match (parts.next(), parts.next(), parts.next()) {
         (Some(Ok(major)), Some(Ok(minor)), None) => major == ABI_MAJOR && MINORS.contains(&minor),
@@ -44,8 +45,8 @@ pub(crate) fn admit(expected: &Descriptor) -> Result<(), Error> {
         return Err(Error::Version { package: expected.abi.clone() });
     }
     match expected.build.as_ref().map(|build| build.panic) {
-        Some(Panic::Abort) => Err(Error::PanicAborts),
-        Some(Panic::Unwind) | None => Ok(()),
+        Some(Panic::Abort) if !has_own_process => Err(Error::PanicAborts),
+        Some(Panic::Abort | Panic::Unwind) | None => Ok(()),
     }
 }
 

@@ -65,14 +65,13 @@ unsafe extern "C" fn complete(ctx: *mut c_void, call_id: u64, result: *const Sen
             return library.report_stale_completion(call_id);
         };
         // SAFETY: the package promises that a result which is neither null nor misaligned is one, until we return.
-        let judged = unsafe { read(result) };
-        let result = judged.unwrap_or_else(|bad| {
+        let sent = unsafe { read(result) };
+        if let Err(bad) = sent.and_then(|sent| sink.end(id, &sent)) {
             if Anomalies::count(&calls.anomalies.bad_results) {
                 tracing::warn!(library = %library.digest(), call = %id, code = bad.code(), "{bad}");
             }
-            bad.into_result()
-        });
-        sink.complete(id, result);
+            sink.complete(id, bad.into_result());
+        }
     });
 }
 
@@ -123,12 +122,12 @@ unsafe extern "C" fn is_cancelled(ctx: *mut c_void, call_id: u64) -> i32 {
     enter(ctx, 1, |library| i32::from(library.calls().is_cancelled(call_id)))
 }
 
-/// Checks the end of a call, copies what is to be kept, and says what it means.
+/// Checks the pointers in the end of a call.
 ///
 /// # Safety
 /// `result` is null, misaligned, or points to a result of at least its own `size` bytes, which stays there with all
-/// that it points to until this function returns.
-unsafe fn read(result: *const SentResult) -> Result<super::CallResult, Bad> {
+/// that it points to for `'a`.
+unsafe fn read<'a>(result: *const SentResult) -> Result<Sent<'a>, Bad> {
     if result.is_null() {
         return Err(Bad::Null);
     }
@@ -142,13 +141,13 @@ unsafe fn read(result: *const SentResult) -> Result<super::CallResult, Bad> {
     }
     // SAFETY: not null, aligned, and as long as it has to be by its own size.
     let result = unsafe { result.read() };
-    let checked = |field, bytes: Bytes, lent: Option<&'static [u8]>| lent.ok_or(Bad::Pointer { field, len: bytes.len });
-    // SAFETY: readable by the caller's promise; the slice is not used after this function.
+    let checked = |field, bytes: Bytes, lent: Option<&'a [u8]>| lent.ok_or(Bad::Pointer { field, len: bytes.len });
+    // SAFETY: readable for 'a by the caller's promise.
     let output = checked("output", result.output, unsafe { result.output.borrow() })?;
     // SAFETY: as above.
     let error_code = checked("error code", result.error_code, unsafe { result.error_code.borrow() })?;
     // SAFETY: as above.
     let error_message = checked("error message", result.error_message, unsafe { result.error_message.borrow() })?;
     let SentResult { status, output_kind, retry_after_ms, .. } = result;
-    output::judge(&Sent { status, output_kind, retry_after_ms, output, error_code, error_message })
+    Ok(Sent { status, output_kind, retry_after_ms, output, error_code, error_message })
 }

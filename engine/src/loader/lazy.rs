@@ -46,7 +46,7 @@ impl LazyLibrary {
 
     /// Whether the library could be loaded, as far as that shows without running any of it. Blocks on the disk.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        handshake::admit(&self.expected)?;
+        handshake::admit(&self.expected, self.config.has_own_process)?;
         let path = || self.path.clone();
         let bytes = fs::read(&self.path).map_err(|source| Error::Read { path: path(), source })?;
         let found = Digest::of(&bytes);

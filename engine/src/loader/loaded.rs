@@ -44,6 +44,9 @@ pub(crate) struct InitConfig {
     /// The most verbose level of log lines that anyone wants.
     #[serde(skip)]
     pub(crate) max_log_level: Level,
+    /// Whether the process is there for this package alone.
+    #[serde(skip)]
+    pub(crate) has_own_process: bool,
 }
 
 /// The largest context that a call may carry; the same as for what comes back.
@@ -59,7 +62,7 @@ pub(crate) fn open(
     expected: &Descriptor,
     config: InitConfig,
 ) -> Result<Arc<Library>, Error> {
-    handshake::admit(expected)?;
+    handshake::admit(expected, config.has_own_process)?;
     let slot = CATALOG.slot(digest);
     let mut place = slot.loaded.lock().unwrap_or_else(PoisonError::into_inner);
     let loaded = match *place {

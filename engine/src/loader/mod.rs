@@ -5,8 +5,8 @@
 //!                           │ catalog: digest → Loaded       │
 //!                       CallSink ◄── Calls, by number ◄── host table: complete, log, heartbeat, is_cancelled
 //! ```
-//! Owns every `unsafe` block of the engine but those of its benchmarks. The blocks are sound on two grounds. What the engine can check, it
-//! checks: the file's digest before it is mapped; null, alignment, size and length of everything that a package
+//! Owns every `unsafe` block of the engine but those of its benchmarks; `process` has those few that the system's own
+//! interface needs. The others are sound on two grounds. What the engine can check, it checks: the file's digest before it is mapped; null, alignment, size and length of everything that a package
 //! hands over; the metadata against what was registered; call numbers and the host's `ctx`, which are looked up in
 //! tables and never dereferenced. What remains (that pointers to readable memory are what they claim to be, that
 //! functions have the declared signature) is the package's promise in `cloacina.h`: native code inside the process
@@ -28,6 +28,7 @@ mod lazy;
 mod library;
 mod loaded;
 mod output;
+mod process;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -40,4 +41,6 @@ pub(crate) use self::{
     handshake::admit,
     lazy::LazyLibrary,
     loaded::{InitConfig, Library, open},
+    output::{Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, Sent, fields, judge, text},
+    process::{Reaped, close_others, reap},
 };

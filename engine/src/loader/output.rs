@@ -22,26 +22,26 @@ use super::call::{CallResult, Output};
 
 /// The largest output of one call. A context is read and written whole by the store, so larger data belongs into
 /// files or services that the context points to.
-pub(super) const OUTPUT_BYTES_MAX: usize = 64 << 20;
+pub(crate) const OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// The longest message of an error or a log line; longer ones are cut, because each is stored with its attempt.
-pub(super) const MESSAGE_BYTES_MAX: usize = 64 << 10;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// The longest kind of an error, target of a log line, or note of a heartbeat.
-pub(super) const NAME_BYTES_MAX: usize = 256;
+pub(crate) const NAME_BYTES_MAX: usize = 256;
 
-/// The end of a call as it was sent, copied out of the package's memory.
+/// The end of a call as it was sent.
 #[derive(Debug)]
-pub(super) struct Sent<'a> {
-    pub(super) status: i32,
-    pub(super) output_kind: u32,
-    pub(super) retry_after_ms: u32,
-    pub(super) output: &'a [u8],
-    pub(super) error_code: &'a [u8],
-    pub(super) error_message: &'a [u8],
+pub(crate) struct Sent<'a> {
+    pub(crate) status: i32,
+    pub(crate) output_kind: u32,
+    pub(crate) retry_after_ms: u32,
+    pub(crate) output: &'a [u8],
+    pub(crate) error_code: &'a [u8],
+    pub(crate) error_message: &'a [u8],
 }
 
 /// What is wrong with the end of a call. The attempt fails with it, and is not tried again: the package is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Bad {
+pub(crate) enum Bad {
     #[error("the package completed the call without a result")]
     Null,
     #[error("the package's result is at an address that is not a multiple of {align}")]
@@ -62,7 +62,7 @@ pub(super) enum Bad {
 
 impl Bad {
     /// The stable code, with a page `docs/errors/<code>.md`.
-    pub(super) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Null | Self::Misaligned { .. } | Self::Size { .. } | Self::Pointer { .. } => "LIB0017",
             Self::Status { .. } | Self::Kind { .. } => "LIB0018",
@@ -72,7 +72,7 @@ impl Bad {
     }
 
     /// The failure of the attempt.
-    pub(super) fn into_result(self) -> CallResult {
+    pub(crate) fn into_result(self) -> CallResult {
         let error = TaskError::Custom {
             kind: "bad_output".to_owned(),
             details: json!({ "code": self.code() }),
@@ -84,7 +84,7 @@ impl Bad {
 }
 
 /// What the end of a call means.
-pub(super) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
+pub(crate) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
     match Status::from_number(sent.status) {
         Some(Status::Ok) => output(sent).map(CallResult::Completed),
         Some(Status::Retry) => {
@@ -104,7 +104,7 @@ pub(super) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
 }
 
 /// Text of a package, made printable: invalid UTF-8 replaced, cut at a character.
-pub(super) fn text(bytes: &[u8], bytes_max: usize) -> String {
+pub(crate) fn text(bytes: &[u8], bytes_max: usize) -> String {
     if bytes.len() <= bytes_max {
         return String::from_utf8_lossy(bytes).into_owned();
     }
@@ -118,7 +118,7 @@ pub(super) fn text(bytes: &[u8], bytes_max: usize) -> String {
 }
 
 /// A JSON object as text, empty for none; what is no object is kept as text under `raw`.
-pub(super) fn fields(bytes: &[u8]) -> String {
+pub(crate) fn fields(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return String::new();
     }

@@ -14,7 +14,8 @@ use super::{
     state::{Offer, Place, State},
 };
 use crate::{
-    loader::{self, LazyLibrary},
+    isolation::Code,
+    loader,
     store::{self, Connection, Error as StoreError, PackageRow, WorkflowRow},
 };
 
@@ -57,7 +58,7 @@ impl Shared {
 
     /// Takes over what the store has, and tells what is different. `fresh` is the library of a package that was just
     /// registered; whatever has the same content may be usable again. Must be called in turn.
-    pub(super) fn adopt(&self, snapshot: Snapshot, fresh: Option<&Arc<LazyLibrary>>) -> Result<(), Error> {
+    pub(super) fn adopt(&self, snapshot: Snapshot, fresh: Option<&Arc<Code>>) -> Result<(), Error> {
         let before = self.lock().packages.clone();
         let mut packages = Vec::with_capacity(snapshot.rows.len());
         for row in snapshot.rows {
@@ -102,12 +103,12 @@ impl Shared {
     fn new_package(
         &self,
         row: PackageRow,
-        fresh: Option<&Arc<LazyLibrary>>,
+        fresh: Option<&Arc<Code>>,
         workflows: &[WorkflowRow],
     ) -> Result<Package, Error> {
         let path = self.options.folder.join(&row.library_path);
         let fresh = fresh.filter(|fresh| fresh.path() == path).cloned();
-        Package::known(row, path, self.options.init, fresh, |key| {
+        Package::known(row, &self.options, fresh, |key| {
             workflows.iter().find(|workflow| workflow.key == *key).map(|workflow| workflow.id)
         })
     }
@@ -117,7 +118,7 @@ impl Shared {
         &self,
         known: Option<&Arc<Package>>,
         package: &Arc<Package>,
-        fresh: Option<&Arc<LazyLibrary>>,
+        fresh: Option<&Arc<Code>>,
         changes: &mut Vec<Change>,
     ) {
         let was_usable = known.is_some_and(|known| self.lock().is_usable(known));
@@ -146,7 +147,7 @@ impl Shared {
     }
 
     fn check(&self, package: &Package) -> Result<(), loader::Error> {
-        if package.library.loaded().is_some() { Ok(()) } else { package.library.check() }
+        if package.library.is_loaded() { Ok(()) } else { package.library.check() }
     }
 }
 

@@ -14,7 +14,7 @@ use cloacina_workflow::Timestamp;
 use super::Package;
 use crate::{
     id::RunId,
-    loader,
+    isolation, loader,
     store::{Error as StoreError, PackageAct, PackageRefusal, PackageState},
     trust,
 };
@@ -38,6 +38,9 @@ pub enum Error {
     /// The package's library cannot be used here.
     #[error(transparent)]
     Load(#[from] loader::Error),
+    /// The package cannot be run in a process of its own.
+    #[error(transparent)]
+    Isolation(#[from] isolation::Error),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -175,6 +178,7 @@ impl Error {
             Self::Sign(source) => source.code(),
             Self::Archive(source) => source.code(),
             Self::Load(source) => source.code(),
+            Self::Isolation(source) => source.code(),
             Self::Store(source) => source.code(),
             Self::Conflict { .. } => "REG0001",
             Self::Tenant { .. } => "REG0002",
@@ -201,6 +205,7 @@ impl Error {
             Self::Sign(source) => return source.hints(),
             Self::Archive(source) => return source.hints(),
             Self::Load(source) => return source.hints(),
+            Self::Isolation(source) => return source.hints(),
             Self::Store(source) => return source.hints(),
             Self::Conflict { .. } => "give the new content a new version, or unregister the old one first".to_owned(),
             Self::Tenant { .. } => "upload it for the tenant that it names, or build it without one".to_owned(),

@@ -4,6 +4,7 @@
 //! runs whole on a blocking thread, under one lock, so that changes never interleave.
 
 use std::{
+    collections::BTreeMap,
     fmt, panic,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use cloacina_packager::{Digest, Limits};
-use cloacina_workflow::Timestamp;
+use cloacina_workflow::{Timestamp, descriptor::Descriptor};
 use diesel::QueryResult;
 
 use super::{
@@ -19,7 +20,8 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    loader::{InitConfig, LazyLibrary},
+    isolation::{Code, HostOptions, Isolation},
+    loader::InitConfig,
     store::{
         self, Activation, Connection, Error as StoreError, PackageChanged, PackageEvent, PackageOrder, PackageRow,
         PackageState, Store,
@@ -39,12 +41,33 @@ pub(crate) struct Options {
     pub(crate) folder: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) init: InitConfig,
+    /// How packages get processes of their own; none can without.
+    pub(crate) host: Option<HostOptions>,
+    /// Where packages are loaded that are not named below.
+    pub(crate) isolation: Isolation,
+    /// By name.
+    pub(crate) isolation_of: BTreeMap<String, Isolation>,
     pub(crate) limits: Limits,
     /// Whether other engines may change packages of the same database.
     pub(crate) is_shared: bool,
     pub(crate) listener: Listener,
     /// How many signatures are required of tenants that have not said how many.
     pub(crate) required_default: usize,
+}
+
+impl Options {
+    /// Where the library of a package is loaded.
+    pub(super) fn isolation_of(&self, package: &str) -> Isolation {
+        let wanted = self.isolation_of.get(package).copied().unwrap_or(self.isolation);
+        if self.host.is_some() { wanted } else { Isolation::Inline }
+    }
+
+    /// The code of a package whose library is there.
+    pub(super) fn code(&self, library: PathBuf, row: &PackageRow, descriptor: Arc<Descriptor>) -> Code {
+        let is_inline = self.isolation_of(&row.name) == Isolation::Inline;
+        let host = self.host.clone().filter(|_| !is_inline);
+        Code::new(library, row.library_digest, descriptor, self.init, host)
+    }
 }
 
 pub(super) struct Shared {
@@ -306,7 +329,7 @@ impl Shared {
     pub(super) fn change<T: Send + 'static>(
         &self,
         doing: &'static str,
-        fresh: Option<&Arc<LazyLibrary>>,
+        fresh: Option<&Arc<Code>>,
         mut change: impl FnMut(&mut Connection) -> QueryResult<Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, Error> {
         let known = self.known();

@@ -3,7 +3,7 @@
 //! A [`Package`] never changes; registering it again may put another in its place. The registry knows nothing of
 //! what runs workflows: it hands over descriptions, ids and the library, and someone else makes them runnable.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use cloacina_packager::Digest;
 use cloacina_workflow::{
@@ -12,12 +12,12 @@ use cloacina_workflow::{
 };
 
 use super::{
-    Error, PackageInfo,
+    Error, Options, PackageInfo,
     state::{Offer, Place},
 };
 use crate::{
     id::WorkflowId,
-    loader::{InitConfig, LazyLibrary},
+    isolation::Code,
     store::{Error as StoreError, PackageRow, WorkflowKey},
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct Package {
     pub(crate) row: PackageRow,
     pub(crate) descriptor: Arc<Descriptor>,
     pub(crate) workflows: Vec<PackagedWorkflow>,
-    pub(crate) library: Arc<LazyLibrary>,
+    pub(crate) library: Arc<Code>,
 }
 
 /// A workflow of a package, with the id that runs are pinned to.
@@ -63,9 +63,8 @@ impl Package {
     /// the file at that path.
     pub(super) fn known(
         row: PackageRow,
-        path: PathBuf,
-        config: InitConfig,
-        library: Option<Arc<LazyLibrary>>,
+        options: &Options,
+        library: Option<Arc<Code>>,
         id: impl Fn(&WorkflowKey) -> Option<WorkflowId>,
     ) -> Result<Self, Error> {
         let library = match library {
@@ -75,7 +74,7 @@ impl Package {
                     reason: format!("the description of the package {}: {error}", label(&row)),
                 };
                 let descriptor = Arc::new(Descriptor::parse(&row.descriptor).map_err(unreadable)?);
-                Arc::new(LazyLibrary::new(path, row.library_digest, descriptor, config))
+                Arc::new(options.code(options.folder.join(&row.library_path), &row, descriptor))
             }
         };
         let descriptor = Arc::clone(library.descriptor());
@@ -128,7 +127,6 @@ impl Package {
     /// What is to be said of it; its problem and its share are others' to say.
     pub(super) fn info(&self) -> PackageInfo {
         let row = self.row.clone();
-        let library = self.library.loaded();
         PackageInfo {
             tenant: row.tenant,
             name: row.name,
@@ -144,9 +142,11 @@ impl Package {
             registered_at: row.registered_at,
             workflows: self.workflow_names(),
             library: self.library.path().to_owned(),
-            is_loaded: library.is_some(),
-            n_open_calls: library.map_or(0, |library| library.n_open_calls()),
-            n_anomalies: library.map_or(0, |library| library.anomalies().total()),
+            is_loaded: self.library.is_loaded(),
+            isolation: self.library.isolation(),
+            hosts: self.library.hosts(),
+            n_open_calls: self.library.n_open_calls(),
+            n_anomalies: self.library.n_anomalies(),
             problem: None,
         }
     }

@@ -27,7 +27,8 @@ use super::{
 };
 use crate::{
     id::TENANT_DEFAULT,
-    loader::{self, LazyLibrary},
+    isolation::{Code, Isolation},
+    loader,
     store::{
         self, Activation, ArchiveRow, Error as StoreError, PackageRegistered, PackageRow, PackageState, WorkflowKey,
     },
@@ -41,7 +42,8 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
         shared.policy(tenant)?.examine(&archive, &signatures, shared.options.clock.now())?;
     }
     let read = packager::read(&archive, &shared.options.limits)?;
-    loader::admit(read.descriptor())?;
+    let is_inline = shared.options.isolation_of(&read.descriptor().package) == Isolation::Inline;
+    loader::admit(read.descriptor(), !is_inline)?;
     let tenant = tenant_of(read.descriptor(), tenant)?;
     let (verified, vouchers) =
         shared.policy(&tenant)?.verify(&archive, read, &signatures, shared.options.clock.now())?;
@@ -136,18 +138,18 @@ fn conflict(row: &PackageRow, registered: Digest) -> Error {
 }
 
 /// The library of the same package stays; otherwise it is made anew.
-fn library(shared: &Shared, row: &PackageRow, unpacked: &Unpacked, archive: &Archive) -> Arc<LazyLibrary> {
+fn library(shared: &Shared, row: &PackageRow, unpacked: &Unpacked, archive: &Archive) -> Arc<Code> {
     match shared.lock().find(row) {
         Some(known) => Arc::clone(&known.library),
         None => {
             let (path, descriptor) = (unpacked.library.clone(), Arc::new(archive.descriptor().clone()));
-            Arc::new(LazyLibrary::new(path, row.library_digest, descriptor, shared.options.init))
+            Arc::new(shared.options.code(path, row, descriptor))
         }
     }
 }
 
 /// Lets go of a library that was loaded for nothing.
-fn abandon(shared: &Shared, library: &Arc<LazyLibrary>) {
+fn abandon(shared: &Shared, library: &Arc<Code>) {
     let is_in_use = shared.lock().packages.iter().any(|known| Arc::ptr_eq(&known.library, library));
     if !is_in_use {
         library.close(Duration::ZERO);
@@ -160,7 +162,7 @@ fn store(
     row: &PackageRow,
     archive: ArchiveRow,
     activation: Activation,
-    library: &Arc<LazyLibrary>,
+    library: &Arc<Code>,
 ) -> Result<PackageRegistered, Error> {
     let mut workflows: Vec<(WorkflowKey, String)> = Vec::new();
     for described in &library.descriptor().workflows {

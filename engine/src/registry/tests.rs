@@ -1,6 +1,7 @@
 //! The registry with archives of libraries made by a C compiler, a store on the disk and a listener that takes notes.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -16,6 +17,7 @@ use crate::{
     clock::{Clock, SystemClock},
     core::run::State as RunState,
     id::{RunId, WorkflowId},
+    isolation::Isolation,
     loader::tests::library::{CONFIG, COUNTS, ECHO, compile_described, run},
     store::{Activation, Database, Options as StoreOptions, PackageState, Store, schema},
 };
@@ -57,6 +59,9 @@ impl Desk {
         let notes = Arc::clone(&told);
         let folder = data.path().join("packages");
         let options = Options {
+            host: None,
+            isolation: Isolation::Inline,
+            isolation_of: BTreeMap::new(),
             store: store.clone(),
             folder: folder.clone(),
             clock: Arc::new(SystemClock),
@@ -169,7 +174,7 @@ fn a_registered_package_is_unpacked_loaded_stored_and_told_of() {
         assert_eq!((state, actor.as_str(), author.as_deref()), (PackageState::Active, "local", Some("Ann")));
         assert_eq!((is_loaded, problem), (true, None));
         let packages = desk.registry.packages();
-        assert_eq!(run(packages[0].library.load().unwrap(), ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
+        assert_eq!(run(packages[0].library.inline(), ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
     });
 }
 
@@ -193,7 +198,7 @@ fn the_same_content_again_changes_nothing() {
         let after = desk.registry.get("again").unwrap();
         assert_eq!((after.actor.as_str(), after.registered_at), ("local", before.registered_at));
         let packages = desk.registry.packages();
-        let counts = run(packages[0].library.load().unwrap(), COUNTS, "{}").1;
+        let counts = run(packages[0].library.inline(), COUNTS, "{}").1;
         assert_eq!(counts, [r#"delta {"constructed":1,"initialised":1} -[]"#]);
     });
 }
@@ -377,7 +382,7 @@ fn packages_of_an_earlier_process_are_known_and_loaded_when_needed() {
         assert_eq!(problem("changes"), Some("LIB0002".to_owned()));
         assert!(!desk.registry.get("keeps").unwrap().is_loaded);
         let packages = desk.registry.packages();
-        assert_eq!(run(packages[0].library.load().unwrap(), ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
+        assert_eq!(run(packages[0].library.inline(), ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
 
         let missing = desk.registry.problem("loses::w").unwrap();
         assert_eq!((missing.code(), missing.to_string().contains("public::loses@1.0.0")), ("REG0007", true));

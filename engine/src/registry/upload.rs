@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use cloacina_packager::{Digest, Warning};
 use cloacina_workflow::Timestamp;
 
-use crate::store::{Activation, PackageState, Quarantine};
+use crate::{
+    isolation::{Isolation, PackageHost},
+    store::{Activation, PackageState, Quarantine},
+};
 
 /// An archive to register, and who asks for it.
 #[derive(Clone, Debug)]
@@ -101,6 +104,10 @@ pub struct PackageInfo {
     pub library: PathBuf,
     /// Whether this engine has loaded the library.
     pub is_loaded: bool,
+    /// Where this engine loads it.
+    pub isolation: Isolation,
+    /// The processes that run it now, if it is not loaded into the engine's own.
+    pub hosts: Vec<PackageHost>,
     /// Calls into the library that have not ended, those of all engines in this process together.
     pub n_open_calls: usize,
     /// How often the library broke the rules of the C ABI since it was loaded: ended a call twice or with garbage,

@@ -2,7 +2,7 @@
 //!
 //! The driver's thread only hands over. Contexts are encoded, and calls begun, on the runtime of tasks; where a call
 //! may block, or the library has yet to be loaded, on one of its blocking threads. The end of a call comes on a
-//! thread of the package. A package that never completes a call leaves its attempt running, and shown as such.
+//! thread of the package, or on one that reads from its process. A package that never completes a call leaves its attempt running, and shown as such.
 
 use std::{
     fmt,
@@ -14,44 +14,37 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::runner::{Attempt, AttemptHost, Completion, TaskRunner};
-use crate::loader::{Call, CallId, CallResult, CallSink, LazyLibrary, Library, LogLine, Refused};
+use crate::{
+    isolation::{Code, NotBegun},
+    loader::{Call, CallId, CallResult, CallSink, LogLine},
+};
 
 /// The runner of one package.
 pub(crate) struct PackagedRunner {
-    library: Arc<LazyLibrary>,
+    code: Arc<Code>,
     tasks: Handle,
 }
 
 impl PackagedRunner {
-    pub(crate) fn new(library: Arc<LazyLibrary>, tasks: Handle) -> Self {
-        Self { library, tasks }
+    pub(crate) fn new(code: Arc<Code>, tasks: Handle) -> Self {
+        Self { code, tasks }
     }
 }
 
 impl TaskRunner for PackagedRunner {
     fn start(&self, attempt: Attempt) {
-        let may_block = attempt.function.blocking;
-        match self.library.loaded() {
-            Some(library) if !may_block => {
-                let library = Arc::clone(library);
-                // The driver counts attempts by their slots and waits for them when it shuts down.
-                self.tasks.spawn(async move { begin(&library, attempt) });
-            }
-            Some(_) | None => {
-                let library = Arc::clone(&self.library);
-                self.tasks.spawn_blocking(move || match library.load() {
-                    Ok(library) => begin(library, attempt),
-                    Err(error) => {
-                        attempt.completion.complete(Err(failure("package_missing", error.code(), &error, true)))
-                    }
-                });
-            }
+        let code = Arc::clone(&self.code);
+        // The driver counts attempts by their slots and waits for them when it shuts down.
+        if code.starts_at_once(attempt.function.blocking) {
+            self.tasks.spawn(async move { begin(&code, attempt) });
+        } else {
+            self.tasks.spawn_blocking(move || begin(&code, attempt));
         }
     }
 }
 
-/// Begins the call. Takes as long as the package's `start` does.
-fn begin(library: &Arc<Library>, attempt: Attempt) {
+/// Begins the call. Takes as long as loading the library, and the package's `start`, do.
+fn begin(code: &Code, attempt: Attempt) {
     let function = attempt.function.index;
     let (idempotency_key, view) = (attempt.idempotency_key(), attempt.payload_view());
     let Attempt { key, completion, deadline, .. } = attempt;
@@ -69,20 +62,14 @@ fn begin(library: &Arc<Library>, attempt: Attempt) {
         trace_parent: String::new(),
     };
     let sink = Arc::new(AttemptSink { host: completion.host(), ending: Mutex::new(Some(Ending { completion, view })) });
-    match library.start(call, Arc::clone(&sink) as Arc<dyn CallSink>) {
-        Ok(id) => {
-            // The hook must not keep the library, or the package's own thread might shut the package down.
-            let library = Arc::downgrade(library);
-            stop.on_ask(move || {
-                if let Some(library) = library.upgrade() {
-                    library.cancel(id);
-                }
-            });
-        }
-        Err(refused) => {
+    match code.start(call, Arc::clone(&sink) as Arc<dyn CallSink>) {
+        Ok(under_way) => stop.on_ask(move || under_way.cancel()),
+        Err(not_begun) => {
             if let Some(Ending { completion, .. }) = sink.take() {
-                let may_help = matches!(refused, Refused::ByPackage | Refused::Closed);
-                completion.complete(Err(failure("refused", refused.code(), &refused, may_help)));
+                completion.complete(Err(match not_begun {
+                    NotBegun::Missing(error) => failure("package_missing", error.code(), &error, true),
+                    NotBegun::Refused(refused) => refused.into_error(),
+                }));
             }
         }
     }
@@ -124,6 +111,7 @@ impl CallSink for AttemptSink {
             }
             CallResult::Failed { error, retry_after } => completion.fail(error, retry_after),
             CallResult::Cancelled(error) => completion.complete(Err(error)),
+            CallResult::Lost { reason } => completion.lose(failure("lost", "ISO0005", &reason, true)),
         }
     }
 
@@ -143,6 +131,6 @@ impl CallSink for AttemptSink {
 
 impl fmt::Debug for PackagedRunner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PackagedRunner").field("library", &self.library).finish_non_exhaustive()
+        formatter.debug_struct("PackagedRunner").field("code", &self.code).finish_non_exhaustive()
     }
 }

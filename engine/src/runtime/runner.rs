@@ -201,7 +201,6 @@ impl Completion {
         self.send(result, false, None);
     }
 
-    #[expect(dead_code, reason = "the host of packages loses attempts next")]
     /// Ends an attempt whose process ended by no fault of it. It is made again at once, and does not count.
     pub(crate) fn lose(mut self, error: TaskError) {
         self.send(Err(error), true, None);

@@ -74,7 +74,7 @@ impl Probe {
     /// What the loader says.
     pub fn open(package: &Verified<Package>, library: &Path, workers: u32) -> Result<Self, ProbeError> {
         let package = package.get().clone();
-        let config = InitConfig { workers, max_log_level: Level::Error };
+        let config = InitConfig { workers, max_log_level: Level::Error, has_own_process: false };
         let library = loader::open(library, Digest::of(package.library()), package.descriptor(), config)?;
         Ok(Self { library, package })
     }

@@ -20,8 +20,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["core", "retention", "id", "clock", "observe"]),
     ("loader", &["id", "clock", "observe"]),
     ("trust", &["store", "id"]),
-    ("registry", &["trust", "store", "loader", "core", "id", "clock", "config", "observe"]),
-    ("runtime", &["core", "retention", "store", "loader", "registry", "id", "clock", "config", "observe", "error"]),
+    ("isolation", &["loader"]),
+    ("registry", &["trust", "store", "loader", "isolation", "core", "id", "clock", "config", "observe"]),
+    (
+        "runtime",
+        &["core", "retention", "store", "loader", "isolation", "registry", "id", "clock", "config", "observe", "error"],
+    ),
     // They put the others together.
     ("engine", ANYTHING),
     ("socket", &["trust", "engine", "runtime", "store", "core", "id", "error"]),

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::recorder::{call, descriptor_json, recorder};
 use crate::loader::{CallId, Error, InitConfig, Library, open};
 
-pub(crate) const CONFIG: InitConfig = InitConfig { workers: 1, max_log_level: Level::Info };
+pub(crate) const CONFIG: InitConfig = InitConfig { workers: 1, max_log_level: Level::Info, has_own_process: false };
 /// How many tasks `package.c` has.
 pub(crate) const N_TASKS: u32 = 7;
 

@@ -24,7 +24,7 @@ use crate::loader::{
     loaded::{Loaded, shake_hands},
 };
 
-const CONFIG: InitConfig = InitConfig { workers: 2, max_log_level: Level::Info };
+const CONFIG: InitConfig = InitConfig { workers: 2, max_log_level: Level::Info, has_own_process: false };
 
 // What the probe's tasks do.
 const KEEP: u32 = 0;
@@ -206,7 +206,7 @@ fn a_table_at_no_proper_address_is_refused() {
 fn what_cannot_run_inline_is_refused_by_its_descriptor() {
     fn check(from: &str, to: &str, code: Option<&str>) {
         let json = descriptor_json("probe", 1).replace(from, to);
-        let refused = admit(&Descriptor::parse(&json).unwrap()).err();
+        let refused = admit(&Descriptor::parse(&json).unwrap(), false).err();
         assert_eq!(refused.as_ref().map(Error::code), code, "{refused:?}");
     }
     let build = |panic: &str| {

@@ -1,0 +1,34 @@
+//! `--isolation` and what belongs to it, which every command takes that runs packages.
+
+use clap::{Args, ValueEnum};
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct IsolationArgs {
+    /// Where packages run: each in processes of its own, or within this program, which is faster and less safe.
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t, help_heading = "Isolation")]
+    pub(crate) isolation: Where,
+    /// MiB of memory that one process of a package may have.
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 4096,
+        value_parser = clap::value_parser!(u64).range(16..),
+        help_heading = "Isolation"
+    )]
+    pub(crate) package_memory: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Where {
+    /// In processes of their own.
+    #[default]
+    Process,
+    /// Within this program.
+    Inline,
+}
+
+impl Default for IsolationArgs {
+    fn default() -> Self {
+        Self { isolation: Where::default(), package_memory: 4096 }
+    }
+}

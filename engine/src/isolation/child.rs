@@ -1,0 +1,451 @@
+//! The engine's side of one running package host: its process, its connection, the calls that are under way in it.
+//!
+//! ```text
+//! start, cancel ──► outbox ──► socket ──► package host
+//!       sinks ◄── reader thread ◄── socket ◄──┘ │ stdout, stderr, pidfd
+//!       log   ◄── watcher thread ◄──────────────┘ reaps it, then closes the connection
+//! ```
+//! Everything that a host sends is checked as if an enemy had sent it. Whatever happens, each call that was accepted
+//! hears of its end once: from the host, or from [`Child::over`], which runs once when the connection ends, after
+//! the frames that were under way have been read.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cloacina_workflow::Level;
+use rustix::{
+    fd::OwnedFd,
+    process::{Signal, pidfd_send_signal},
+};
+
+use super::{
+    Limits,
+    death::{Death, Killed},
+    frame::{Frame, Kind},
+    keeper::{Alarm, Keeper},
+    outbox::{Outbox, Posted},
+    role::refused,
+    stream::{Broken, FrameReader},
+};
+use crate::loader::{
+    Call, CallId, CallResult, CallSink, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Reaped, Sent, fields, judge, text,
+};
+
+/// How long a process that has closed its connection may take to end by itself: a crash closes it a moment earlier.
+const LAST_BREATH: Duration = Duration::from_millis(500);
+/// A process that was killed ends when the system gets to it.
+const KILL_WAIT: Duration = Duration::from_secs(10);
+/// Stray messages in a row after which a host counts as hostile.
+const STRAYS_MAX: u64 = 10_000;
+
+/// Who is told when a child has ended.
+pub(super) trait Bereaved: Send + Sync {
+    /// The child has ended; these calls were under way, in the order in which they began.
+    fn child_over(self: Arc<Self>, child: &Arc<Child>, death: Death, open: Vec<OpenCall>);
+    /// A call has ended in order, and so many are left.
+    fn call_ended(self: Arc<Self>, child: &Arc<Child>, n_open: usize);
+}
+
+/// A call under way.
+pub(super) struct OpenCall {
+    pub(super) id: CallId,
+    pub(super) sink: Arc<dyn CallSink>,
+    /// Whether it did not stop when it was asked to.
+    pub(super) is_overdue: bool,
+}
+
+/// Why a call did not begin here; it may elsewhere.
+pub(super) enum NotTaken {
+    /// The process has as many as it may.
+    Full(Arc<dyn CallSink>),
+    /// The process has ended.
+    Over(Arc<dyn CallSink>),
+}
+
+/// A running package host.
+pub(crate) struct Child {
+    pub(super) pid: u32,
+    pub(super) package: Arc<str>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) limits: Limits,
+    pidfd: OwnedFd,
+    calls: Mutex<Calls>,
+    /// What the watcher found.
+    reaped: Mutex<Option<Result<Reaped, ()>>>,
+    has_ended: Condvar,
+    killed: OnceLock<Killed>,
+    n_strays: AtomicU64,
+    family: OnceLock<Weak<dyn Bereaved>>,
+    confinement: OnceLock<Vec<String>>,
+    last_alarm: Mutex<Option<Alarm>>,
+    is_leaving: AtomicBool,
+    is_dismissed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Calls {
+    open: HashMap<CallId, Open>,
+    is_over: bool,
+}
+
+struct Open {
+    sink: Arc<dyn CallSink>,
+    is_overdue: bool,
+    /// Rings when it was asked to stop and has not.
+    alarm: Option<Alarm>,
+}
+
+impl Child {
+    pub(super) fn new(pid: u32, pidfd: OwnedFd, outbox: Arc<Outbox>, package: Arc<str>, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            pid,
+            package,
+            outbox,
+            limits,
+            pidfd,
+            calls: Mutex::default(),
+            reaped: Mutex::default(),
+            has_ended: Condvar::new(),
+            killed: OnceLock::new(),
+            n_strays: AtomicU64::new(0),
+            family: OnceLock::new(),
+            confinement: OnceLock::new(),
+            last_alarm: Mutex::default(),
+            is_leaving: AtomicBool::new(false),
+            is_dismissed: AtomicBool::new(false),
+        })
+    }
+
+    /// Says who is told of its end. Before its reader begins.
+    pub(super) fn adopt(&self, family: Weak<dyn Bereaved>) {
+        // A child is adopted once.
+        self.family.set(family).ok();
+    }
+
+    /// Begins a call, unless so many are under way. Gives the sink back if it does not; it hears nothing then.
+    pub(super) fn start(
+        &self,
+        id: CallId,
+        call: &Call,
+        sink: Arc<dyn CallSink>,
+        open_max: usize,
+    ) -> Result<(), NotTaken> {
+        {
+            let mut calls = self.lock();
+            if calls.is_over {
+                return Err(NotTaken::Over(sink));
+            }
+            if calls.open.len() >= open_max {
+                return Err(NotTaken::Full(sink));
+            }
+            calls.open.insert(id, Open { sink, is_overdue: false, alarm: None });
+        }
+        let posted = self.outbox.post(&Frame {
+            a: call.function,
+            b: call.deadline_unix_ms,
+            c: call.attempt,
+            parts: [&call.payload, call.idempotency_key.as_bytes(), call.trace_parent.as_bytes()],
+            ..Frame::new(Kind::Start, id.number())
+        });
+        if posted == Posted::Broken {
+            // The reader ends all calls, this one too.
+            self.kill(Killed::Deaf);
+        }
+        Ok(())
+    }
+
+    /// Asks a call to stop. False if it is not under way here.
+    pub(super) fn cancel(&self, id: CallId) -> bool {
+        if !self.has_open(id) {
+            return false;
+        }
+        self.outbox.post(&Frame::new(Kind::Cancel, id.number()));
+        true
+    }
+
+    /// Keeps an alarm for as long as the call is under way.
+    pub(super) fn keep_alarm(&self, id: CallId, alarm: Alarm) {
+        let unneeded = match self.lock().open.get_mut(&id) {
+            Some(open) => open.alarm.replace(alarm),
+            None => Some(alarm),
+        };
+        drop(unneeded);
+    }
+
+    /// Keeps an alarm for as long as the process lives. It gets no more calls.
+    pub(super) fn keep_last_alarm(&self, alarm: Alarm) {
+        let before = self.last_alarm.lock().unwrap_or_else(PoisonError::into_inner).replace(alarm);
+        drop(before);
+        self.is_leaving.store(true, Ordering::Release);
+    }
+
+    /// Whether it gets no more calls.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Acquire)
+    }
+
+    /// Notes that a call did not stop, and says how many others have not failed to; none if it has ended.
+    pub(super) fn set_overdue(&self, id: CallId) -> Option<usize> {
+        let mut calls = self.lock();
+        calls.open.get_mut(&id)?.is_overdue = true;
+        Some(calls.open.values().filter(|open| !open.is_overdue).count())
+    }
+
+    /// How many calls did not stop when they were asked to.
+    pub(super) fn n_overdue(&self) -> usize {
+        self.lock().open.values().filter(|open| open.is_overdue).count()
+    }
+
+    /// Lets the process end by itself, and sees to it that it does.
+    pub(super) fn dismiss(self: &Arc<Self>, keeper: &Keeper, grace: Duration) {
+        self.keep_last_alarm(keeper.kill_after(grace + LAST_BREATH, self, Killed::Dismissed));
+        self.is_dismissed.store(true, Ordering::Release);
+        self.outbox.close();
+    }
+
+    /// Notes what keeps the package in.
+    pub(super) fn set_confinement(&self, confinement: Vec<String>) {
+        // A host answers once.
+        self.confinement.set(confinement).ok();
+    }
+
+    /// What keeps the package in.
+    pub(super) fn confinement(&self) -> &[String] {
+        self.confinement.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Ends the process at once, for that reason, unless it has ended.
+    pub(super) fn kill(&self, why: Killed) {
+        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        if reaped.is_none() {
+            // The first reason stands.
+            self.killed.set(why).ok();
+            if let Err(error) = pidfd_send_signal(&self.pidfd, Signal::KILL) {
+                tracing::debug!(package = &*self.package, pid = self.pid, %error, "a package host cannot be killed");
+            }
+        }
+    }
+
+    /// Closes the connection, upon which the process ends by itself, or is killed after `grace` and a bit.
+    pub(super) fn end(&self, grace: Duration) {
+        self.outbox.close();
+        if self.wait(grace + LAST_BREATH).is_none() {
+            self.kill(Killed::Dismissed);
+            self.wait(KILL_WAIT);
+        }
+    }
+
+    pub(super) fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    /// Notes that the process has ended. The connection is closed, also if a process that it left behind holds it.
+    pub(super) fn set_reaped(&self, reaped: Result<Reaped, ()>) {
+        *self.reaped.lock().unwrap_or_else(PoisonError::into_inner) = Some(reaped);
+        self.has_ended.notify_all();
+        self.outbox.close();
+    }
+
+    pub(super) fn n_open(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Whether the call is under way.
+    pub(super) fn has_open(&self, id: CallId) -> bool {
+        self.lock().open.contains_key(&id)
+    }
+
+    /// The sink of the one call that is under way, if it is alone.
+    pub(super) fn only_sink(&self) -> Option<(CallId, Arc<dyn CallSink>)> {
+        let calls = self.lock();
+        match calls.open.iter().next() {
+            Some((id, open)) if calls.open.len() == 1 => Some((*id, Arc::clone(&open.sink))),
+            _ => None,
+        }
+    }
+
+    /// Forgets all calls; their sinks hear nothing more.
+    pub(super) fn forget_calls(&self) {
+        let forgotten = {
+            let mut calls = self.lock();
+            calls.is_over = true;
+            std::mem::take(&mut calls.open)
+        };
+        drop(forgotten);
+    }
+
+    /// Reads what the host sends until its connection ends.
+    pub(super) fn read(self: &Arc<Self>, frames: &mut FrameReader) {
+        let broken = loop {
+            match frames.next() {
+                Ok(frame) => {
+                    if let Err(what) = self.take(&frame) {
+                        break Broken::Violation { what };
+                    }
+                }
+                Err(broken) => break broken,
+            }
+        };
+        match broken {
+            Broken::Closed | Broken::Io(_) => {}
+            Broken::Bad(bad) => self.kill(Killed::Violation { what: bad.to_string() }),
+            Broken::Violation { what } => self.kill(Killed::Violation { what }),
+        }
+        self.over();
+    }
+
+    /// How it ended. Waits for the end, and brings it about if need be.
+    pub(super) fn death(&self) -> Death {
+        let is_dismissed = self.is_dismissed.load(Ordering::Acquire);
+        let mut reaped = self.wait(if is_dismissed { KILL_WAIT } else { LAST_BREATH });
+        if reaped.is_none() {
+            self.kill(Killed::Silent);
+            reaped = self.wait(KILL_WAIT);
+        }
+        // What a process does on its way out is nobody's failure.
+        let killed = self.killed.get().cloned().or(is_dismissed.then_some(Killed::Dismissed));
+        Death::new(reaped.and_then(Result::ok), killed, &self.limits)
+    }
+
+    fn wait(&self, at_most: Duration) -> Option<Result<Reaped, ()>> {
+        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.has_ended.wait_timeout_while(reaped, at_most, |reaped| reaped.is_none());
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn over(self: &Arc<Self>) {
+        let death = self.death();
+        self.outbox.close();
+        let open = {
+            let mut calls = self.lock();
+            calls.is_over = true;
+            std::mem::take(&mut calls.open)
+        };
+        let mut open: Vec<OpenCall> =
+            open.into_iter().map(|(id, Open { sink, is_overdue, .. })| OpenCall { id, sink, is_overdue }).collect();
+        open.sort_by_key(|call| call.id);
+        if let Some(family) = self.family.get().and_then(Weak::upgrade) {
+            family.child_over(self, death, open);
+        }
+    }
+
+    /// Does what a frame says, or tells what is wrong with it.
+    fn take(self: &Arc<Self>, frame: &Frame<'_>) -> Result<(), String> {
+        let id = CallId::of_number(frame.call);
+        match frame.kind {
+            Kind::Complete => {
+                let Some((sink, n_open)) = self.take_open(id) else {
+                    return self.unless_over(format!("the end of a call {id} that was not under way"));
+                };
+                let [output, error_code, error_message] = frame.parts;
+                let sent = Sent {
+                    status: frame.a.cast_signed(),
+                    output_kind: frame.c,
+                    retry_after_ms: u32::try_from(frame.b).unwrap_or(u32::MAX),
+                    output,
+                    error_code,
+                    error_message,
+                };
+                // What a task sent may be nonsense though its host is not: the attempt fails, and the host goes on.
+                sink.complete(id, judge(&sent).unwrap_or_else(|bad| bad.into_result()));
+                self.told(n_open);
+            }
+            Kind::Refused => {
+                let Some((sink, n_open)) = self.take_open(id) else {
+                    return self.unless_over(format!("the refusal of a call {id} that was not under way"));
+                };
+                let error = refused(frame).into_error();
+                sink.complete(id, CallResult::Failed { error, retry_after: None });
+                self.told(n_open);
+            }
+            Kind::Log => self.log(id, frame)?,
+            Kind::Heartbeat => match self.sink(id) {
+                Some(sink) => sink.heartbeat(id, frame.a.min(1000), text(frame.parts[0], NAME_BYTES_MAX)),
+                None => self.stray("heartbeats")?,
+            },
+            Kind::Dropped => {
+                let n_lines = frame.b;
+                tracing::warn!(package = &*self.package, n_lines, "log lines of a package were left out");
+            }
+            Kind::Hello | Kind::Ready | Kind::NotReady => return Err("a second answer to its setup".to_owned()),
+            Kind::Setup | Kind::Start | Kind::Cancel => {
+                return Err("what only the engine may send".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// A log line of a call, or of the package.
+    pub(super) fn log(&self, id: CallId, frame: &Frame<'_>) -> Result<(), String> {
+        let line = LogLine {
+            level: Level::from_number(frame.a),
+            target: text(frame.parts[0], NAME_BYTES_MAX),
+            message: text(frame.parts[1], MESSAGE_BYTES_MAX),
+            fields: fields(frame.parts[2]),
+        };
+        match self.sink(id) {
+            Some(sink) => sink.log(id, line),
+            None if frame.call == 0 => self.log_of_package(&line),
+            None => self.stray("log lines")?,
+        }
+        Ok(())
+    }
+
+    /// Writes a line that belongs to no call to the engine's own log.
+    pub(super) fn log_of_package(&self, line: &LogLine) {
+        let LogLine { level, target, message, fields } = line;
+        let (package, pid) = (&*self.package, self.pid);
+        match level {
+            Level::Error => tracing::error!(package, pid, module = target, fields, "{message}"),
+            Level::Warn => tracing::warn!(package, pid, module = target, fields, "{message}"),
+            Level::Info => tracing::info!(package, pid, module = target, fields, "{message}"),
+            Level::Debug => tracing::debug!(package, pid, module = target, fields, "{message}"),
+            Level::Trace => tracing::trace!(package, pid, module = target, fields, "{message}"),
+        }
+    }
+
+    /// Counts what belongs to no open call: it may come late, but not without end.
+    fn stray(&self, what: &str) -> Result<(), String> {
+        let n_strays = self.n_strays.fetch_add(1, Ordering::Relaxed) + 1;
+        if n_strays > STRAYS_MAX { Err(format!("{n_strays} {what} for calls that were not under way")) } else { Ok(()) }
+    }
+
+    /// A mistake of the host, unless the engine has forgotten all its calls meanwhile.
+    fn unless_over(&self, what: String) -> Result<(), String> {
+        if self.lock().is_over { Ok(()) } else { Err(what) }
+    }
+
+    fn sink(&self, id: CallId) -> Option<Arc<dyn CallSink>> {
+        self.lock().open.get(&id).map(|open| Arc::clone(&open.sink))
+    }
+
+    fn take_open(&self, id: CallId) -> Option<(Arc<dyn CallSink>, usize)> {
+        let mut calls = self.lock();
+        let open = calls.open.remove(&id)?;
+        Some((open.sink, calls.open.len()))
+    }
+
+    fn told(self: &Arc<Self>, n_open: usize) {
+        if let Some(family) = self.family.get().and_then(Weak::upgrade) {
+            family.call_ended(self, n_open);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        // Nothing panics while it is held.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Child").field("pid", &self.pid).field("n_open", &self.n_open()).finish_non_exhaustive()
+    }
+}

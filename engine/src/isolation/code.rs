@@ -1,0 +1,194 @@
+//! The code of a package, wherever it is loaded: the seam between those who ask for calls and the two ways to run them.
+//!
+//! Which way it is was decided when the package was registered or found, and does not change. Nothing here knows what
+//! a call is for.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use cloacina_packager::Digest;
+use cloacina_workflow::descriptor::Descriptor;
+
+use super::{
+    Error,
+    pool::{HostOptions, PackageHost, Pool, Shared},
+    program::Isolation,
+};
+use crate::loader::{self, Call, CallId, CallSink, InitConfig, LazyLibrary, Library, Refused};
+
+/// A package's library, loaded when it is first needed.
+#[derive(Debug)]
+pub(crate) enum Code {
+    /// Into this process.
+    Inline(LazyLibrary),
+    /// Into processes of its own.
+    Process(Pool),
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(crate) enum UnderWay {
+    /// In this process. Does not keep the library.
+    Inline(Weak<Library>, CallId),
+    /// In a process of its own.
+    Process(Weak<Shared>, CallId),
+}
+
+/// Why a call did not begin. Its sink hears nothing.
+#[derive(Debug)]
+pub(crate) enum NotBegun {
+    /// The library is not loaded.
+    Missing(Error),
+    /// The package, or the loader on its behalf, refused the call.
+    Refused(Refused),
+}
+
+impl Code {
+    /// Nothing is looked at yet. `digest` is that of the file.
+    pub(crate) fn new(
+        path: PathBuf,
+        digest: Digest,
+        expected: Arc<Descriptor>,
+        init: InitConfig,
+        host: Option<HostOptions>,
+    ) -> Self {
+        match host {
+            None => Self::Inline(LazyLibrary::new(path, digest, expected, init)),
+            Some(options) => Self::Process(Pool::new(path, digest, expected, init, options)),
+        }
+    }
+
+    pub(crate) fn isolation(&self) -> Isolation {
+        match self {
+            Self::Inline(_) => Isolation::Inline,
+            Self::Process(_) => Isolation::Process,
+        }
+    }
+
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Inline(library) => library.path(),
+            Self::Process(pool) => pool.path(),
+        }
+    }
+
+    /// What the library is expected to say of itself.
+    pub(crate) fn descriptor(&self) -> &Arc<Descriptor> {
+        match self {
+            Self::Inline(library) => library.descriptor(),
+            Self::Process(pool) => pool.descriptor(),
+        }
+    }
+
+    /// Whether the library could be loaded, as far as that shows without running any of it. Blocks on the disk.
+    pub(crate) fn check(&self) -> Result<(), loader::Error> {
+        match self {
+            Self::Inline(library) => library.check(),
+            Self::Process(pool) => pool.check(),
+        }
+    }
+
+    /// Loads the library if it is not. Blocks on the disk and on code of the package.
+    pub(crate) fn load(&self) -> Result<(), Error> {
+        match self {
+            Self::Inline(library) => Ok(library.load().map(drop)?),
+            Self::Process(pool) => pool.load(),
+        }
+    }
+
+    /// Whether it is loaded somewhere now.
+    pub(crate) fn is_loaded(&self) -> bool {
+        match self {
+            Self::Inline(library) => library.loaded().is_some(),
+            Self::Process(pool) => !pool.hosts().is_empty(),
+        }
+    }
+
+    /// The processes that run it now.
+    pub(crate) fn hosts(&self) -> Vec<PackageHost> {
+        match self {
+            Self::Inline(_) => Vec::new(),
+            Self::Process(pool) => pool.hosts(),
+        }
+    }
+
+    /// Whether [`Self::start`] would wait for nothing, for a function that blocks or does not.
+    pub(crate) fn starts_at_once(&self, may_block: bool) -> bool {
+        match self {
+            Self::Inline(library) => !may_block && library.loaded().is_some(),
+            Self::Process(_) => true,
+        }
+    }
+
+    /// The library, loaded into this process.
+    #[cfg(test)]
+    pub(crate) fn inline(&self) -> &Arc<Library> {
+        match self {
+            Self::Inline(library) => library.load().unwrap(),
+            Self::Process(_) => panic!("it is not in this process"),
+        }
+    }
+
+    /// Calls under way.
+    pub(crate) fn n_open_calls(&self) -> usize {
+        match self {
+            Self::Inline(library) => library.loaded().map_or(0, |library| library.n_open_calls()),
+            Self::Process(pool) => pool.hosts().iter().map(|host| host.n_open_calls).sum(),
+        }
+    }
+
+    /// What the library did against the rules so far.
+    pub(crate) fn n_anomalies(&self) -> u64 {
+        match self {
+            Self::Inline(library) => library.loaded().map_or(0, |library| library.anomalies().total()),
+            // A package host ignores them, and tells the log; one that passes them on is killed.
+            Self::Process(_) => 0,
+        }
+    }
+
+    /// Begins a call. The sink hears of its end once, maybe before this returns; of an error it hears nothing.
+    pub(crate) fn start(&self, call: Call, sink: Arc<dyn CallSink>) -> Result<UnderWay, NotBegun> {
+        match self {
+            Self::Inline(library) => {
+                let library = library.load().map_err(|error| NotBegun::Missing(error.into()))?;
+                let id = library.start(call, sink).map_err(NotBegun::Refused)?;
+                // Who waits must not keep the library, or the package's own thread might shut the package down.
+                Ok(UnderWay::Inline(Arc::downgrade(library), id))
+            }
+            Self::Process(pool) => match pool.start(call, sink) {
+                Ok(id) => Ok(UnderWay::Process(Arc::downgrade(pool.shared()), id)),
+                Err(_) => Err(NotBegun::Refused(Refused::Closed)),
+            },
+        }
+    }
+
+    /// Lets go of the library; later calls are refused. Blocks for up to about `grace`.
+    pub(crate) fn close(&self, grace: Duration) {
+        match self {
+            Self::Inline(library) => library.close(grace),
+            Self::Process(pool) => pool.close(grace),
+        }
+    }
+}
+
+impl UnderWay {
+    /// Asks the call to stop. Nothing happens if it has ended.
+    pub(crate) fn cancel(&self) {
+        match self {
+            Self::Inline(library, id) => {
+                if let Some(library) = library.upgrade() {
+                    library.cancel(*id);
+                }
+            }
+            Self::Process(pool, id) => {
+                if let Some(pool) = pool.upgrade() {
+                    pool.cancel(*id);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How the process of a package ended, in words: the signal, the exit code, or the limit that it ran into.
+//!
+//! The one place that words it, for attempts, events and logs alike. Pure: who waits for processes and who kills them is
+//! elsewhere.
+
+use std::{fmt, os::unix::process::ExitStatusExt, time::Duration};
+
+use cloacina_workflow::TaskError;
+use serde_json::json;
+
+use super::Limits;
+use crate::loader::Reaped;
+
+/// From which part of its memory limit on a process counts as having run into it: an allocation that fails is larger
+/// than what is left.
+const NEAR_LIMIT_PERCENT: u64 = 75;
+
+/// Why the engine killed a process.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Killed {
+    #[error("it was not ready after {} s", after.as_secs())]
+    NotReady { after: Duration },
+    #[error("it sent {what}")]
+    Violation { what: String },
+    #[error("it closed its connection to the engine")]
+    Silent,
+    #[error("it did not read what the engine sent")]
+    Deaf,
+    #[error("a task did not stop when it was asked to")]
+    Overdue,
+    #[error("it was not needed any more")]
+    Dismissed,
+}
+
+/// The end of a process.
+#[derive(Clone, Debug)]
+pub(crate) struct Death {
+    /// What the system said, unless it said nothing.
+    pub(crate) reaped: Option<Reaped>,
+    /// Why the engine killed it, if it did.
+    pub(crate) killed: Option<Killed>,
+    /// Whether it held as much memory as it was allowed to, and how much that is.
+    pub(crate) memory_mib: Option<u64>,
+}
+
+impl Death {
+    pub(super) fn new(reaped: Option<Reaped>, killed: Option<Killed>, limits: &Limits) -> Self {
+        let is_near = |mib: &u64| {
+            let peak = reaped.map_or(0, |reaped| reaped.peak_bytes >> 20);
+            peak.saturating_mul(100) >= mib.saturating_mul(NEAR_LIMIT_PERCENT)
+        };
+        Self { reaped, killed, memory_mib: limits.memory_mib.filter(is_near) }
+    }
+
+    /// Whether the process ended without being told to.
+    pub(super) fn is_crash(&self) -> bool {
+        !matches!(self.killed, Some(Killed::Dismissed))
+    }
+
+    /// The name of the signal that ended it.
+    pub(super) fn signal(&self) -> Option<String> {
+        self.reaped.and_then(|reaped| reaped.status.signal()).map(signal_name)
+    }
+
+    /// The failure of the attempt that was alone in the process.
+    pub(super) fn into_error(self) -> TaskError {
+        let code = "ISO0004";
+        let mut details = json!({ "code": code });
+        if let (Some(signal), None) = (self.signal(), &self.killed) {
+            details["signal"] = signal.into();
+        }
+        if let Some(exit) = self.reaped.and_then(|reaped| reaped.status.code()) {
+            details["exit_code"] = exit.into();
+        }
+        if let Some(mib) = self.memory_mib {
+            details["memory_limit_mib"] = mib.into();
+        }
+        TaskError::Custom { kind: "crashed".to_owned(), message: format!("{code}: {self}"), details, retryable: true }
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(killed) = &self.killed {
+            return write!(formatter, "the package's process was killed by the engine, because {killed}");
+        }
+        let Some(Reaped { status, peak_bytes, .. }) = self.reaped else {
+            return formatter.write_str("the package's process ended, and the system does not say how");
+        };
+        match (status.signal(), status.code()) {
+            (Some(signal), _) => write!(formatter, "the package's process was ended by {}", signal_name(signal))?,
+            (None, Some(code)) => write!(formatter, "the package's process exited by itself with code {code}")?,
+            (None, None) => write!(formatter, "the package's process ended: {status}")?,
+        }
+        match self.memory_mib {
+            Some(mib) => write!(formatter, " at its memory limit of {mib} MiB, of which it used {}", peak_bytes >> 20),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What people call a signal, with what it mostly means.
+fn signal_name(number: i32) -> String {
+    let name = match number {
+        4 => "SIGILL (illegal instruction)",
+        5 => "SIGTRAP",
+        6 => "SIGABRT (abort)",
+        7 => "SIGBUS (bad memory access)",
+        8 => "SIGFPE (arithmetic error)",
+        9 => "SIGKILL (killed from outside, perhaps for want of memory)",
+        11 => "SIGSEGV (invalid memory access)",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ (a file beyond its size limit)",
+        31 => "SIGSYS (a system call that the sandbox forbids)",
+        _ => return format!("signal {number}"),
+    };
+    name.to_owned()
+}

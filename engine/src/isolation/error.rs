@@ -1,0 +1,96 @@
+//! Why a package's library does not run in a process of its own, each reason with its stable code.
+
+use std::{io, path::PathBuf};
+
+use super::{death::Death, setup::NotReady};
+use crate::loader;
+
+/// Why the library of a package cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The library was refused, in this process.
+    #[error(transparent)]
+    Library(#[from] loader::Error),
+    /// The program of package hosts could not be started.
+    #[error("cannot start {} as the process of a package", program.display())]
+    Start {
+        /// What was to be started.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process ended while it loaded the library.
+    #[error("the library could not be loaded: {death}")]
+    Crashed {
+        /// How it ended.
+        death: String,
+    },
+    /// The process refused the library.
+    #[error("{message}")]
+    Refused {
+        /// The code of the reason, one of the loader's.
+        code: &'static str,
+        /// The reason, with what caused it.
+        message: String,
+        /// What may be done.
+        hints: Vec<String>,
+    },
+    /// The program is no package host, or not of this version.
+    #[error("{} does not answer as the process of a package", program.display())]
+    NoHost {
+        /// What was started.
+        program: PathBuf,
+    },
+    /// The engine does not use the package any more.
+    #[error("the engine has let go of the package")]
+    Closed,
+}
+
+impl Error {
+    /// The stable code, with a page `docs/errors/<code>.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Library(source) => source.code(),
+            Self::Start { .. } => "ISO0001",
+            Self::Crashed { .. } => "ISO0002",
+            Self::Refused { code, .. } => code,
+            Self::NoHost { .. } => "ISO0003",
+            Self::Closed => "LIB0016",
+        }
+    }
+
+    /// What the reader may do about it, one line each.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Library(source) => source.hints(),
+            Self::Start { .. } => {
+                vec!["the program must be there and executable by the engine's user".to_owned()]
+            }
+            Self::Crashed { .. } => {
+                vec!["code of the package ran while it was loaded: constructors, or its `init`".to_owned()]
+            }
+            Self::Refused { hints, .. } => hints.clone(),
+            Self::NoHost { .. } => {
+                vec!["in that role the program must call `cloacina::package_host()` and nothing else".to_owned()]
+            }
+            Self::Closed => Vec::new(),
+        }
+    }
+
+    pub(super) fn crashed(death: &Death) -> Self {
+        Self::Crashed { death: death.to_string() }
+    }
+
+    /// What a host said, whose word is not taken for a code that there is not.
+    pub(super) fn refused(answer: NotReady) -> Self {
+        let known = CODES.iter().find(|code| **code == answer.code);
+        Self::Refused { code: known.copied().unwrap_or(CODES[0]), message: answer.message, hints: answer.hints }
+    }
+}
+
+/// What a host may answer.
+const CODES: [&str; 9] =
+    ["LIB0003", "LIB0001", "LIB0002", "LIB0004", "LIB0005", "LIB0006", "LIB0007", "LIB0008", "LIB0010"];

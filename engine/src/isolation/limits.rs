@@ -1,0 +1,44 @@
+//! What one package host may use up, as the system enforces it.
+
+use rustix::{
+    io,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
+use serde::{Deserialize, Serialize};
+
+/// What the process of a package may use up. What is absent is not limited by the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// MiB of memory that is the process's own; an allocation beyond it fails.
+    pub memory_mib: Option<u64>,
+    /// Open files, sockets and the like at once.
+    pub open_files: Option<u64>,
+    /// MiB of the largest file that it may write.
+    pub file_mib: Option<u64>,
+}
+
+impl Default for Limits {
+    /// 4 GiB of memory, 1,024 open files, files of any size.
+    fn default() -> Self {
+        Self { memory_mib: Some(4096), open_files: Some(1024), file_mib: None }
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Limits this process, for good.
+pub(super) fn apply(limits: &Limits) -> io::Result<()> {
+    // A memory image of a crashed package would hold what it was working on.
+    lower(Resource::Core, Some(0))?;
+    lower(Resource::Data, limits.memory_mib.map(|mib| mib.saturating_mul(MIB)))?;
+    lower(Resource::Nofile, limits.open_files)?;
+    lower(Resource::Fsize, limits.file_mib.map(|mib| mib.saturating_mul(MIB)))
+}
+
+/// Lowers both limits of a resource; what is lower already stays.
+fn lower(resource: Resource, limit: Option<u64>) -> io::Result<()> {
+    let Some(limit) = limit else { return Ok(()) };
+    let now = getrlimit(resource);
+    let least = |known: Option<u64>| Some(known.map_or(limit, |known| known.min(limit)));
+    setrlimit(resource, Rlimit { current: least(now.current), maximum: least(now.maximum) })
+}

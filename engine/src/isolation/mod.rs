@@ -1,0 +1,44 @@
+//! Runs packages in processes of their own, so that what they do to their process they do to nobody else.
+//!
+//! ```text
+//! registry, runtime ──► Code ─┬─ Inline ──► loader::Library, in this process
+//!                             └─ Process ─► Pool ──► Child ══ socket ══ package host: sandbox, loader::Library
+//!                                             └ keeper: what is due when     (the same program in another role)
+//! ```
+//! Both ways take the same calls, and tell the same sinks. Owns the processes: each is started, watched and reaped here,
+//! and none outlives its engine, whose end it sees by the end of its connection. Nothing here waits for a package on a
+//! thread that others need, and nothing that a package host sends is believed without a look. It never decides what the
+//! end of a call means for a run.
+
+mod child;
+mod code;
+mod crew;
+mod death;
+mod error;
+mod forward;
+mod frame;
+mod keeper;
+mod limits;
+mod outbox;
+mod pool;
+mod program;
+mod role;
+mod sandbox;
+mod setup;
+mod start;
+mod stream;
+mod watcher;
+
+pub(crate) use self::{
+    code::{Code, NotBegun},
+    keeper::Keeper,
+    pool::HostOptions,
+    sandbox::Profile,
+};
+pub use self::{
+    error::Error,
+    limits::Limits,
+    pool::PackageHost,
+    program::{HostProgram, Isolation},
+    role::package_host,
+};

@@ -1,0 +1,235 @@
+//! Writes frames to a socket from any thread, without any of them waiting for the other side.
+//!
+//! ```text
+//! nobody writes, nothing queued ──► the frame goes out as it is, nothing is copied
+//! somebody writes               ──► queued; the writer takes it along, many frames in one system call
+//! the socket is full            ──► queued; a thread of its own writes when there is room
+//! ```
+//! Frames keep their order. The thread is made when it is first needed, and sleeps while nothing is queued.
+
+use std::{
+    io::{self, IoSlice},
+    mem,
+    os::unix::net::UnixStream,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
+
+use super::frame::{Frame, HEADER_BYTES};
+
+/// How often a thread that writes takes along what others have queued before it hands that over.
+const ROUNDS_MAX: usize = 8;
+/// Log lines that wait beyond this are left out.
+const LOG_BYTES_MAX: usize = 256 << 10;
+/// Who lets more than this pile up does not read at all. Calls that may be under way at once fit in with room to spare.
+const QUEUE_BYTES_MAX: usize = 512 << 20;
+
+/// The writing end of a connection.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    socket: UnixStream,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whole frames, but for the first, whose beginning may have gone out.
+    queue: Vec<u8>,
+    /// Whether a thread is writing now; it looks at the queue when it is done.
+    is_writing: bool,
+    has_thread: bool,
+    is_broken: bool,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Posted {
+    /// It is out, or will be.
+    Sent,
+    /// There was no room for it, and it was one that may be left out.
+    LeftOut,
+    /// The other side has gone, or does not read.
+    Broken,
+}
+
+impl Outbox {
+    pub(super) fn new(socket: UnixStream) -> Arc<Self> {
+        Arc::new(Self { socket, state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    /// Sends a frame.
+    pub(super) fn post(self: &Arc<Self>, frame: &Frame<'_>) -> Posted {
+        self.post_within(frame, QUEUE_BYTES_MAX)
+    }
+
+    /// Sends a frame that may be left out when much is waiting already.
+    pub(super) fn post_if_room(self: &Arc<Self>, frame: &Frame<'_>) -> Posted {
+        self.post_within(frame, LOG_BYTES_MAX)
+    }
+
+    /// Nothing is sent or received any more, by either side of the connection.
+    pub(super) fn close(&self) {
+        self.lock().is_broken = true;
+        self.changed.notify_all();
+        // It may be closed already.
+        shutdown(&self.socket, Shutdown::Both).ok();
+    }
+
+    fn post_within(self: &Arc<Self>, frame: &Frame<'_>, queue_bytes_max: usize) -> Posted {
+        let header = frame.header();
+        let mut state = self.lock();
+        if state.is_broken {
+            return Posted::Broken;
+        }
+        if state.is_writing || !state.queue.is_empty() {
+            if state.queue.len() + frame.n_bytes() > queue_bytes_max {
+                if queue_bytes_max == LOG_BYTES_MAX {
+                    return Posted::LeftOut;
+                }
+                state.is_broken = true;
+                return Posted::Broken;
+            }
+            append(&mut state.queue, &header, frame, 0);
+            return Posted::Sent;
+        }
+        state.is_writing = true;
+        drop(state);
+        let slices = [IoSlice::new(&header), part(frame, 0), part(frame, 1), part(frame, 2)];
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let sent = retried(|| sendmsg(&self.socket, &slices, &mut SendAncillaryBuffer::default(), flags));
+        let mut state = self.lock();
+        match sent {
+            Ok(n_sent) if n_sent == frame.n_bytes() => {}
+            Ok(n_sent) => {
+                let mut rest = Vec::with_capacity(frame.n_bytes() - n_sent + state.queue.len());
+                append(&mut rest, &header, frame, n_sent);
+                rest.append(&mut state.queue);
+                state.queue = rest;
+                self.hand_over(&mut state);
+                return Posted::Sent;
+            }
+            Err(_) => {
+                state.is_writing = false;
+                state.is_broken = true;
+                return Posted::Broken;
+            }
+        }
+        self.write_on(state)
+    }
+
+    /// Writes what others have queued meanwhile.
+    fn write_on<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) -> Posted {
+        for _ in 0..ROUNDS_MAX {
+            if state.queue.is_empty() {
+                state.is_writing = false;
+                return Posted::Sent;
+            }
+            let mut batch = mem::take(&mut state.queue);
+            drop(state);
+            let sent = retried(|| send(&self.socket, &batch, SendFlags::DONTWAIT | SendFlags::NOSIGNAL));
+            state = self.lock();
+            match sent {
+                Ok(n_sent) if n_sent == batch.len() => {
+                    if state.queue.is_empty() {
+                        batch.clear();
+                        state.queue = batch;
+                    }
+                }
+                Ok(n_sent) => {
+                    batch.drain(..n_sent);
+                    batch.append(&mut state.queue);
+                    state.queue = batch;
+                    self.hand_over(&mut state);
+                    return Posted::Sent;
+                }
+                Err(_) => {
+                    state.is_writing = false;
+                    state.is_broken = true;
+                    return Posted::Broken;
+                }
+            }
+        }
+        self.hand_over(&mut state);
+        Posted::Sent
+    }
+
+    /// Leaves the queue to the thread that may wait.
+    fn hand_over(self: &Arc<Self>, state: &mut State) {
+        state.is_writing = false;
+        if state.queue.is_empty() {
+            return;
+        }
+        if !state.has_thread {
+            let outbox = Arc::clone(self);
+            let thread = thread::Builder::new().name("clcn-outbox".to_owned()).spawn(move || outbox.write_for_others());
+            match thread {
+                Ok(_) => state.has_thread = true,
+                Err(error) => {
+                    tracing::error!(%error, "cannot start the thread that writes to a package host");
+                    state.is_broken = true;
+                }
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    fn write_for_others(&self) {
+        let mut state = self.lock();
+        loop {
+            if state.is_broken {
+                return;
+            }
+            if state.is_writing || state.queue.is_empty() {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            state.is_writing = true;
+            let batch = mem::take(&mut state.queue);
+            drop(state);
+            let mut rest = &batch[..];
+            let mut is_broken = false;
+            while !rest.is_empty() && !is_broken {
+                match retried(|| send(&self.socket, rest, SendFlags::NOSIGNAL)) {
+                    Ok(n_sent) => rest = &rest[n_sent..],
+                    Err(_) => is_broken = true,
+                }
+            }
+            state = self.lock();
+            state.is_writing = false;
+            state.is_broken |= is_broken;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn part<'a>(frame: &Frame<'a>, idx: usize) -> IoSlice<'a> {
+    IoSlice::new(frame.parts[idx])
+}
+
+/// Appends a frame but for its first bytes.
+fn append(queue: &mut Vec<u8>, header: &[u8; HEADER_BYTES], frame: &Frame<'_>, mut n_skipped: usize) {
+    for piece in [&header[..], frame.parts[0], frame.parts[1], frame.parts[2]] {
+        let skip = n_skipped.min(piece.len());
+        queue.extend_from_slice(&piece[skip..]);
+        n_skipped -= skip;
+    }
+}
+
+/// How many bytes went out; none if the socket is full.
+fn retried(mut write: impl FnMut() -> rustix::io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match write() {
+            Ok(n_sent) => return Ok(n_sent),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => return Ok(0),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! The package hosts of one library: started when they are needed, fed, replaced, and let go when they are not.
+//!
+//! ```text
+//! start ──► waiting ──► fed children ──► the call ends
+//!              ▲            │ overdue call, many calls, much memory: fed no more
+//!              └── lost ◄── leaving children ──► killed when their time is over
+//! ```
+//! Nothing here waits for a package: a call that finds no process is kept until one is ready, and hears then if there is
+//! none. After a crash with several calls under way each process gets one call at a time, until it is clear which one
+//! it was. Who crashes on and on is reported, and what becomes of that is not decided here.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use cloacina_packager::Digest;
+use cloacina_workflow::{TaskError, descriptor::Descriptor};
+use serde_json::{json, value::to_raw_value};
+
+use super::{
+    Error, Limits,
+    child::{Bereaved, Child, NotTaken, OpenCall},
+    death::{Death, Killed},
+    keeper::{Alarm, Keeper},
+    program::HostProgram,
+    sandbox::Profile,
+    setup::Setup,
+    start::{self, Started},
+};
+use crate::loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LazyLibrary};
+
+/// What all package hosts of an engine have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct HostOptions {
+    pub(crate) program: HostProgram,
+    pub(crate) profile: Profile,
+    pub(crate) limits: Limits,
+    /// How long a call that was asked to stop may go on.
+    pub(crate) stop_grace: Duration,
+    pub(crate) keeper: Arc<Keeper>,
+}
+
+/// A running package host, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageHost {
+    /// The number of its process.
+    pub pid: u32,
+    /// Calls under way in it.
+    pub n_open_calls: usize,
+    /// What keeps the package in.
+    pub confinement: Vec<String>,
+}
+
+/// How long a package may take to shut down when its process is to end.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+/// How long the calls of a process may take that is to be replaced. Their time may be over at any moment anyway.
+const LEAVING_GRACE: Duration = Duration::from_secs(30);
+/// Calls under way in each process from which on another is worth its memory.
+const GROW_AT: usize = 16;
+/// Processes that get one call each; a package that crashes beside others is not worth more.
+const SOLO_MAX: usize = 16;
+/// Calls that must end in order before processes get several at once again.
+const SOLO_CALLS: u32 = 32;
+/// A process without calls for so long, and at most twice that, ends.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The processes of one library.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    options: HostOptions,
+    /// The file and what is known of it; never loaded into this process.
+    library: LazyLibrary,
+    digest: Digest,
+    config: InitConfig,
+    package: Arc<str>,
+    /// As many as there are cores.
+    children_max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    fed: Vec<Arc<Child>>,
+    leaving: Vec<Arc<Child>>,
+    waiting: VecDeque<Waiting>,
+    n_starting: usize,
+    is_closed: bool,
+    /// Calls that must end in order before processes get several at once; 0 when they do.
+    solo: u32,
+    idle: Option<Alarm>,
+    is_used: bool,
+}
+
+/// A call that no process has yet.
+struct Waiting {
+    id: CallId,
+    call: Call,
+    sink: Arc<dyn CallSink>,
+}
+
+impl Pool {
+    pub(crate) fn new(
+        path: PathBuf,
+        digest: Digest,
+        expected: Arc<Descriptor>,
+        config: InitConfig,
+        options: HostOptions,
+    ) -> Self {
+        let package = Arc::from(expected.package.as_str());
+        let config = InitConfig { has_own_process: true, ..config };
+        let shared = Shared {
+            options,
+            library: LazyLibrary::new(path, digest, expected, config),
+            digest,
+            config,
+            package,
+            children_max: thread::available_parallelism().map_or(1, Into::into),
+            state: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.shared.library.path()
+    }
+
+    pub(crate) fn descriptor(&self) -> &Arc<Descriptor> {
+        self.shared.library.descriptor()
+    }
+
+    /// As [`LazyLibrary::check`].
+    pub(crate) fn check(&self) -> Result<(), loader::Error> {
+        self.shared.library.check()
+    }
+
+    /// The processes that run now.
+    pub(crate) fn hosts(&self) -> Vec<PackageHost> {
+        let state = self.shared.lock();
+        let host = |child: &Arc<Child>| PackageHost {
+            pid: child.pid,
+            n_open_calls: child.n_open(),
+            confinement: child.confinement().to_vec(),
+        };
+        state.fed.iter().chain(&state.leaving).map(host).collect()
+    }
+
+    /// Starts a process if there is none. Blocks while it loads the library.
+    pub(crate) fn load(&self) -> Result<(), Error> {
+        {
+            let mut state = self.shared.lock();
+            if state.is_closed {
+                return Err(Error::Closed);
+            }
+            if !state.fed.is_empty() {
+                return Ok(());
+            }
+            state.n_starting += 1;
+        }
+        let started = self.shared.start_child();
+        self.shared.lock().n_starting -= 1;
+        self.shared.dispatch();
+        started
+    }
+
+    /// Begins a call as soon as there is a process for it. Never waits.
+    pub(crate) fn start(&self, call: Call, sink: Arc<dyn CallSink>) -> Result<CallId, Arc<dyn CallSink>> {
+        let id = CallId::next();
+        {
+            let mut state = self.shared.lock();
+            if state.is_closed {
+                return Err(sink);
+            }
+            state.waiting.push_back(Waiting { id, call, sink });
+        }
+        self.shared.dispatch();
+        Ok(id)
+    }
+
+    /// Lets go of all processes; later calls are refused. They end by themselves, in about `grace`, or are killed.
+    pub(crate) fn close(&self, grace: Duration) {
+        let (children, waiting) = {
+            let mut state = self.shared.lock();
+            state.is_closed = true;
+            let mut children = std::mem::take(&mut state.fed);
+            children.append(&mut state.leaving);
+            (children, (std::mem::take(&mut state.waiting), state.idle.take()))
+        };
+        drop(waiting);
+        for child in &children {
+            child.forget_calls();
+            child.outbox.close();
+        }
+        for child in &children {
+            child.end(grace);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close(Duration::ZERO);
+    }
+}
+
+impl Shared {
+    /// Gives waiting calls to processes, and starts processes as they are needed.
+    fn dispatch(self: &Arc<Self>) {
+        loop {
+            let mut state = self.lock();
+            let Some(child) = self.choose(&mut state) else { return };
+            let Some(Waiting { id, call, sink }) = state.waiting.pop_front() else { return };
+            let open_max = if state.solo > 0 { 1 } else { usize::MAX };
+            state.is_used = true;
+            drop(state);
+            match child.start(id, &call, sink, open_max) {
+                Ok(()) => {}
+                // Another call was faster.
+                Err(NotTaken::Full(sink)) => self.lock().waiting.push_front(Waiting { id, call, sink }),
+                // Its end is about to be told.
+                Err(NotTaken::Over(sink)) => {
+                    let mut state = self.lock();
+                    state.fed.retain(|known| !Arc::ptr_eq(known, &child));
+                    state.waiting.push_front(Waiting { id, call, sink });
+                }
+            }
+        }
+    }
+
+    /// The process for the next waiting call, if there is one; has another started if that helps.
+    fn choose(self: &Arc<Self>, state: &mut State) -> Option<Arc<Child>> {
+        if state.waiting.is_empty() || state.is_closed {
+            return None;
+        }
+        let least = state.fed.iter().min_by_key(|child| child.n_open()).cloned();
+        let n_open = least.as_ref().map_or(usize::MAX, |child| child.n_open());
+        let n_children = state.fed.len() + state.n_starting;
+        let is_solo = state.solo > 0;
+        let (is_wanted, children_max) = match is_solo {
+            true => (n_open > 0, self.children_max.max(SOLO_MAX)),
+            false => (n_open >= GROW_AT, self.children_max),
+        };
+        // One that is being started takes what waits.
+        let is_wanted = is_wanted && (is_solo || state.n_starting == 0);
+        if is_wanted && n_children < children_max && state.n_starting < state.waiting.len() {
+            self.start_another(state);
+        }
+        least.filter(|_| !is_solo || n_open == 0)
+    }
+
+    /// Starts a process on a thread of its own.
+    fn start_another(self: &Arc<Self>, state: &mut State) {
+        state.n_starting += 1;
+        let shared = Arc::clone(self);
+        let starter = thread::Builder::new().name("clcn-start".to_owned()).spawn(move || {
+            let started = shared.start_child();
+            let failed = {
+                let mut state = shared.lock();
+                state.n_starting -= 1;
+                match &started {
+                    Err(_) if state.fed.is_empty() && state.n_starting == 0 => std::mem::take(&mut state.waiting),
+                    Ok(()) | Err(_) => VecDeque::new(),
+                }
+            };
+            if let Err(error) = started {
+                tracing::warn!(package = &*shared.package, code = error.code(), "{error}");
+                for Waiting { id, sink, .. } in failed {
+                    sink.complete(id, CallResult::Failed { error: missing(&error), retry_after: None });
+                }
+            }
+            shared.dispatch();
+        });
+        if let Err(error) = starter {
+            state.n_starting -= 1;
+            tracing::error!(package = &*self.package, %error, "cannot start a thread; calls wait for the next one");
+        }
+    }
+
+    /// Asks a call to stop, wherever it is, and sees to it that it does.
+    pub(crate) fn cancel(self: &Arc<Self>, id: CallId) {
+        let (waiting, children) = {
+            let mut state = self.lock();
+            let place = state.waiting.iter().position(|waiting| waiting.id == id);
+            let waiting = place.and_then(|place| state.waiting.remove(place));
+            (waiting, state.fed.iter().chain(&state.leaving).cloned().collect::<Vec<_>>())
+        };
+        if let Some(Waiting { sink, .. }) = waiting {
+            let message = "the attempt was cancelled before it began".to_owned();
+            sink.complete(id, CallResult::Cancelled(TaskError::Cancelled { message }));
+            return;
+        }
+        let Some(child) = children.into_iter().find(|child| child.cancel(id)) else { return };
+        // A little before the attempt is given up, so that it ends with the truth.
+        let wait = self.options.stop_grace.mul_f64(0.9);
+        let (shared, overdue) = (Arc::downgrade(self), Arc::downgrade(&child));
+        let alarm = self.options.keeper.after(wait, move || {
+            if let (Some(shared), Some(child)) = (shared.upgrade(), overdue.upgrade()) {
+                shared.overdue(&child, id);
+            }
+        });
+        child.keep_alarm(id, alarm);
+    }
+
+    /// A call did not stop: its process gets no more calls, and ends as soon as the others have.
+    fn overdue(self: &Arc<Self>, child: &Arc<Child>, id: CallId) {
+        match child.set_overdue(id) {
+            None => {}
+            Some(0) => child.kill(Killed::Overdue),
+            Some(n_others) => {
+                tracing::warn!(
+                    package = &*self.package,
+                    pid = child.pid,
+                    n_others,
+                    "a task did not stop when asked to"
+                );
+                self.leave(child, Killed::Overdue);
+            }
+        }
+    }
+
+    /// Feeds a process no more, and has it killed if its calls take too long.
+    fn leave(self: &Arc<Self>, child: &Arc<Child>, why: Killed) {
+        {
+            let mut state = self.lock();
+            let Some(place) = state.fed.iter().position(|known| Arc::ptr_eq(known, child)) else { return };
+            let child = state.fed.swap_remove(place);
+            state.leaving.push(child);
+        }
+        child.keep_last_alarm(self.options.keeper.kill_after(LEAVING_GRACE, child, why));
+        self.end_if_left(child);
+    }
+
+    /// Ends a process that gets no more calls once it has no more.
+    fn end_if_left(&self, child: &Arc<Child>) {
+        if child.n_open() == 0 && self.lock().leaving.iter().any(|leaving| Arc::ptr_eq(leaving, child)) {
+            child.dismiss(&self.options.keeper, SHUTDOWN_GRACE);
+        }
+    }
+
+    fn start_child(self: &Arc<Self>) -> Result<(), Error> {
+        let Self { options, library, digest, config, package, .. } = &**self;
+        loader::admit(library.descriptor(), true)?;
+        let descriptor = to_raw_value(&**library.descriptor())
+            .map_err(|error| loader::Error::Metadata { reason: error.to_string() })?;
+        let setup = Setup {
+            library: std::path::absolute(library.path()).unwrap_or_else(|_| library.path().to_owned()),
+            digest: digest.hex(),
+            descriptor,
+            workers: config.workers.max(1),
+            max_log_level: config.max_log_level.number(),
+            profile: options.profile,
+            limits: options.limits,
+            grace_ms: u64::try_from(SHUTDOWN_GRACE.as_millis()).unwrap_or(u64::MAX),
+        };
+        let Started { child, mut frames } = start::start(&options.program, &setup, package, &options.keeper)?;
+        let confinement = child.confinement().join(", ");
+        tracing::debug!(package = &**package, pid = child.pid, confinement, "a package host runs");
+        let family: Arc<dyn Bereaved> = Arc::clone(self) as Arc<dyn Bereaved>;
+        child.adopt(Arc::downgrade(&family));
+        {
+            let mut state = self.lock();
+            if state.is_closed {
+                child.kill(Killed::Dismissed);
+                return Err(Error::Closed);
+            }
+            state.fed.push(Arc::clone(&child));
+            if state.idle.is_none() {
+                state.idle = Some(self.idle_alarm());
+            }
+        }
+        let reading = Arc::clone(&child);
+        let reader = thread::Builder::new().name("clcn-host".to_owned()).spawn(move || reading.read(&mut frames));
+        if let Err(source) = reader {
+            self.lock().fed.retain(|known| !Arc::ptr_eq(known, &child));
+            child.kill(Killed::Dismissed);
+            return Err(Error::Start { program: options.program.program().clone(), source });
+        }
+        Ok(())
+    }
+
+    fn idle_alarm(self: &Arc<Self>) -> Alarm {
+        let shared = Arc::downgrade(self);
+        self.options.keeper.after(IDLE, move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.look_for_idle();
+            }
+        })
+    }
+
+    /// Lets the processes go if none has been used since this was asked last.
+    fn look_for_idle(self: &Arc<Self>) {
+        let idle = {
+            let mut state = self.lock();
+            let is_busy = !state.waiting.is_empty() || state.fed.iter().any(|child| child.n_open() > 0);
+            if std::mem::take(&mut state.is_used) || is_busy {
+                state.idle = Some(self.idle_alarm());
+                return;
+            }
+            state.idle = None;
+            let idle = std::mem::take(&mut state.fed);
+            state.leaving.extend(idle.iter().cloned());
+            idle
+        };
+        for child in idle {
+            child.dismiss(&self.options.keeper, SHUTDOWN_GRACE);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bereaved for Shared {
+    fn child_over(self: Arc<Self>, child: &Arc<Child>, death: Death, open: Vec<OpenCall>) {
+        let is_crash = death.is_crash();
+        {
+            let mut state = self.lock();
+            state.fed.retain(|known| !Arc::ptr_eq(known, child));
+            state.leaving.retain(|known| !Arc::ptr_eq(known, child));
+            if state.is_closed {
+                return;
+            }
+            if is_crash && open.len() > 1 {
+                state.solo = SOLO_CALLS;
+            }
+        }
+        let n_open = open.len();
+        if is_crash {
+            let cpu_ms = death.reaped.map(|reaped| reaped.cpu.as_millis() as u64);
+            tracing::warn!(package = &*self.package, pid = child.pid, n_open, cpu_ms, "{death}");
+        }
+        for OpenCall { id, sink, is_overdue, .. } in open {
+            let is_to_blame = is_overdue || (is_crash && n_open == 1 && death.killed != Some(Killed::Overdue));
+            let result = match is_to_blame {
+                true => CallResult::Failed { error: death.clone().into_error(), retry_after: None },
+                false => CallResult::Lost { reason: death.to_string() },
+            };
+            sink.complete(id, result);
+        }
+        self.dispatch();
+    }
+
+    fn call_ended(self: Arc<Self>, child: &Arc<Child>, n_open: usize) {
+        let has_waiting = {
+            let mut state = self.lock();
+            state.solo = state.solo.saturating_sub(1);
+            !state.waiting.is_empty()
+        };
+        if child.is_leaving() {
+            match n_open {
+                0 => self.end_if_left(child),
+                _ if child.n_overdue() == n_open => child.kill(Killed::Overdue),
+                _ => {}
+            }
+        }
+        if has_waiting {
+            self.dispatch();
+        }
+    }
+}
+
+/// The failure of a call for which there is no process.
+fn missing(error: &Error) -> TaskError {
+    let code = error.code();
+    TaskError::Custom {
+        kind: "package_missing".to_owned(),
+        message: format!("{code}: {error}"),
+        details: json!({ "code": code }),
+        retryable: true,
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        formatter
+            .debug_struct("Pool")
+            .field("package", &self.package)
+            .field("fed", &state.fed)
+            .field("leaving", &state.leaving)
+            .finish_non_exhaustive()
+    }
+}

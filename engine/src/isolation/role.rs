@@ -1,0 +1,324 @@
+//! The role of a package host: a process that loads one library and runs calls of it for an engine.
+//!
+//! ```text
+//!            stdin = one end of a socket pair
+//! engine ──► Setup ─────────► close every other descriptor, limits, sandbox, load the library ──► Ready | NotReady
+//!        ──► Start, Cancel ─► the main thread ──► Library ──► package
+//!        ◄── Complete, Log, Heartbeat ◄── any thread of the package, through the outbox
+//! ```
+//! The sandbox is up before the library is mapped, because its constructors run then. When the connection ends the
+//! package may shut down for a while, and the process ends. Nothing here knows of runs or of the store.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    process::ExitCode,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cloacina_packager::Digest;
+use cloacina_workflow::{Level, descriptor::Descriptor};
+use rustix::{io::fcntl_dupfd_cloexec, stdio::dup2_stdin};
+
+use super::{
+    crew::Crew,
+    forward,
+    frame::{Direction, Frame, Kind},
+    outbox::{Outbox, Posted},
+    sandbox,
+    setup::{NotReady, Ready, Setup},
+    stream::{Broken, FrameReader},
+};
+use crate::loader::{self, Bad, Call, CallId, CallResult, CallSink, InitConfig, Library, LogLine, Refused, Sent, text};
+
+/// The connection ended in order.
+const EXIT_OK: u8 = 0;
+/// The library was not loaded.
+const EXIT_NOT_READY: u8 = 3;
+/// There is no engine at the other end.
+const EXIT_NO_ENGINE: u8 = 4;
+
+/// Serves the engine that started this process with a socket as its standard input, until that goes away. Programs
+/// that embed an engine call this, and nothing else, in the role that they name to [`crate::HostProgram`].
+#[must_use]
+pub fn package_host() -> ExitCode {
+    ExitCode::from(match connect() {
+        Ok(socket) => serve(socket),
+        Err(_) => EXIT_NO_ENGINE,
+    })
+}
+
+/// Takes the socket from where it was passed, and lets go of everything else that was inherited.
+fn connect() -> io::Result<UnixStream> {
+    let socket: OwnedFd = fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    // An old system without the call leaves open what the engine's program had opened carelessly; Rust does not.
+    loader::close_others(socket.as_fd()).ok();
+    Ok(UnixStream::from(socket))
+}
+
+fn serve(socket: UnixStream) -> u8 {
+    let Ok(own) = socket.try_clone() else { return EXIT_NO_ENGINE };
+    let outbox = Outbox::new(own);
+    outbox.post(&Frame::new(Kind::Hello, 0));
+    forward::install(&outbox);
+    let mut frames = FrameReader::new(socket, Direction::Down);
+    let setup = match frames.next() {
+        Ok(Frame { kind: Kind::Setup, parts, .. }) => serde_json::from_slice::<Setup>(parts[0]),
+        Ok(_) | Err(_) => return EXIT_NO_ENGINE,
+    };
+    let Ok(setup) = setup else { return EXIT_NO_ENGINE };
+    let confinement = sandbox::enter(setup.profile, &setup.limits);
+    let grace = Duration::from_millis(setup.grace_ms);
+    match load(&setup) {
+        Ok((library, blocking)) => {
+            answer(&outbox, Kind::Ready, &Ready { confinement });
+            let host = Arc::new(Host { outbox, calls: Mutex::default(), n_left_out: AtomicU64::new(0) });
+            let ended = run(&mut frames, &library, &blocking, &host);
+            library.close(grace);
+            match ended {
+                Broken::Closed | Broken::Io(_) => EXIT_OK,
+                Broken::Bad(_) | Broken::Violation { .. } => EXIT_NO_ENGINE,
+            }
+        }
+        Err(error) => {
+            answer(&outbox, Kind::NotReady, &NotReady::new(&error));
+            EXIT_NOT_READY
+        }
+    }
+}
+
+fn answer(outbox: &Arc<Outbox>, kind: Kind, answer: &impl serde::Serialize) {
+    // Text alone always is JSON; without an answer the engine sees that the process has ended.
+    let json = serde_json::to_vec(answer).unwrap_or_default();
+    outbox.post(&Frame { parts: [&json, &[], &[]], ..Frame::new(kind, 0) });
+}
+
+/// Loads the library, and says which of its functions may block.
+fn load(setup: &Setup) -> Result<(Arc<Library>, HashSet<u32>), loader::Error> {
+    let unreadable = |reason: String| loader::Error::Metadata { reason };
+    let digest = Digest::from_hex(&setup.digest).map_err(|error| unreadable(error.to_string()))?;
+    let descriptor = Descriptor::parse(setup.descriptor.get()).map_err(|error| unreadable(error.to_string()))?;
+    let config = InitConfig {
+        workers: setup.workers,
+        max_log_level: Level::from_number(setup.max_log_level),
+        has_own_process: true,
+    };
+    let library = loader::open(&setup.library, digest, &descriptor, config)?;
+    let tasks = descriptor.workflows.iter().flat_map(|workflow| &workflow.tasks);
+    let callbacks = descriptor.workflows.iter().flat_map(|workflow| &workflow.callbacks);
+    let blocking = tasks.filter(|task| task.blocking).map(|task| task.index);
+    let blocking = blocking.chain(callbacks.filter(|callback| callback.blocking).map(|callback| callback.index));
+    Ok((library, blocking.collect()))
+}
+
+/// Does what the engine asks until the connection ends.
+fn run(frames: &mut FrameReader, library: &Arc<Library>, blocking: &HashSet<u32>, host: &Arc<Host>) -> Broken {
+    let crew = Crew::new();
+    loop {
+        let frame = match frames.next() {
+            Ok(frame) => frame,
+            Err(broken) => return broken,
+        };
+        match frame.kind {
+            Kind::Start => {
+                let (number, call) = (frame.call, call(&frame));
+                host.lock().insert(number, None);
+                let (library, host) = (Arc::clone(library), Arc::clone(host));
+                if blocking.contains(&call.function) {
+                    crew.run(move || begin(&library, &host, number, call));
+                } else {
+                    begin(&library, &host, number, call);
+                }
+            }
+            Kind::Cancel => {
+                let known = host.lock().get(&frame.call).copied();
+                match known {
+                    Some(Some(id)) => library.cancel(id),
+                    // It has not begun yet, and will be cancelled when it does; or it has ended.
+                    Some(None) => host.cancel_early(frame.call),
+                    None => {}
+                }
+            }
+            // The reader passes no frame that goes the other way, and a second setup changes nothing.
+            Kind::Setup
+            | Kind::Hello
+            | Kind::Ready
+            | Kind::NotReady
+            | Kind::Refused
+            | Kind::Complete
+            | Kind::Log
+            | Kind::Heartbeat
+            | Kind::Dropped => {}
+        }
+    }
+}
+
+fn call(frame: &Frame<'_>) -> Call {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Call {
+        function: frame.a,
+        attempt: frame.c,
+        payload: frame.parts[0].to_vec(),
+        deadline_unix_ms: frame.b,
+        idempotency_key: text(frame.parts[1]),
+        trace_parent: text(frame.parts[2]),
+    }
+}
+
+/// Begins a call. Takes as long as the package's `start` does.
+fn begin(library: &Arc<Library>, host: &Arc<Host>, number: u64, call: Call) {
+    let sink = Arc::new(HostSink { number, host: Arc::clone(host) });
+    match library.start(call, sink) {
+        Ok(id) => {
+            let mut calls = host.lock();
+            // It may have ended before `start` returned.
+            let Some(known) = calls.get_mut(&number) else { return };
+            let is_cancelled = known.replace(id).is_some();
+            drop(calls);
+            if is_cancelled {
+                library.cancel(id);
+            }
+        }
+        Err(refused) => {
+            host.lock().remove(&number);
+            host.outbox.post(&refusal(number, &refused));
+        }
+    }
+}
+
+/// The refusal of a call as a frame.
+fn refusal(number: u64, refused: &Refused) -> Frame<'static> {
+    let wide = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+    let (a, b, c) = match refused {
+        Refused::ByPackage => (1, 0, 0),
+        Refused::UnknownStatus { status } => (2, 0, status.cast_unsigned()),
+        Refused::NoFunction { function, functions } => (3, wide(*functions), *function),
+        Refused::TooLarge { max } => (4, wide(*max), 0),
+        Refused::Closed => (5, 0, 0),
+    };
+    Frame { a, b, c, ..Frame::new(Kind::Refused, number) }
+}
+
+/// The refusal that a frame holds.
+pub(super) fn refused(frame: &Frame<'_>) -> Refused {
+    let narrow = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    match frame.a {
+        2 => Refused::UnknownStatus { status: frame.c.cast_signed() },
+        3 => Refused::NoFunction { function: frame.c, functions: narrow(frame.b) },
+        4 => Refused::TooLarge { max: narrow(frame.b) },
+        5 => Refused::Closed,
+        _ => Refused::ByPackage,
+    }
+}
+
+/// What all calls of this process share.
+struct Host {
+    outbox: Arc<Outbox>,
+    /// The engine's numbers of the calls under way, and the loader's, once they have begun. A number of another kind
+    /// marks one that is cancelled before that.
+    calls: Mutex<HashMap<u64, Option<CallId>>>,
+    /// Log lines that were left out and not told of yet.
+    n_left_out: AtomicU64,
+}
+
+impl Host {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Option<CallId>>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cancel_early(&self, number: u64) {
+        if let Some(known) = self.lock().get_mut(&number) {
+            known.get_or_insert_with(CallId::next);
+        }
+    }
+
+    /// Sends a line, or counts it.
+    fn log(&self, number: u64, line: &LogLine) {
+        let n_left_out = self.n_left_out.load(Ordering::Relaxed);
+        if n_left_out > 0 {
+            let told = Frame { b: n_left_out, ..Frame::new(Kind::Dropped, number) };
+            if self.outbox.post_if_room(&told) == Posted::Sent {
+                self.n_left_out.fetch_sub(n_left_out, Ordering::Relaxed);
+            }
+        }
+        if self.outbox.post_if_room(&log_frame(number, line)) == Posted::LeftOut {
+            self.n_left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A log line as a frame.
+pub(super) fn log_frame(number: u64, line: &LogLine) -> Frame<'_> {
+    let LogLine { level, target, message, fields } = line;
+    let parts = [target.as_bytes(), message.as_bytes(), fields.as_bytes()];
+    Frame { a: level.number(), parts, ..Frame::new(Kind::Log, number) }
+}
+
+/// Passes on to the engine what is heard of one call.
+struct HostSink {
+    number: u64,
+    host: Arc<Host>,
+}
+
+impl HostSink {
+    fn complete_with(&self, sent: &Sent<'_>) {
+        self.host.lock().remove(&self.number);
+        let message = text(sent.error_message, loader::MESSAGE_BYTES_MAX - 4);
+        let kind = text(sent.error_code, loader::NAME_BYTES_MAX - 4);
+        // What is too large to cross is cut to one byte more than is allowed, so that it is judged as what it is.
+        let output = &sent.output[..sent.output.len().min(loader::OUTPUT_BYTES_MAX + 1)];
+        self.host.outbox.post(&Frame {
+            a: sent.status.cast_unsigned(),
+            b: sent.retry_after_ms.into(),
+            c: sent.output_kind,
+            parts: [output, kind.as_bytes(), message.as_bytes()],
+            ..Frame::new(Kind::Complete, self.number)
+        });
+    }
+}
+
+impl CallSink for HostSink {
+    fn end(&self, _: CallId, sent: &Sent<'_>) -> Result<(), Bad> {
+        self.complete_with(sent);
+        Ok(())
+    }
+
+    /// Only for ends that could not even be read.
+    fn complete(&self, _: CallId, result: CallResult) {
+        let CallResult::Failed { error, .. } = result else { return };
+        let record = error.to_record();
+        let details = record.details.to_string();
+        self.complete_with(&Sent {
+            status: cloacina_workflow::abi::STATUS_FAILED,
+            output_kind: cloacina_workflow::abi::OUTPUT_DELTA,
+            retry_after_ms: 0,
+            output: details.as_bytes(),
+            error_code: record.kind.as_bytes(),
+            error_message: record.message.as_bytes(),
+        });
+    }
+
+    fn log(&self, _: CallId, line: LogLine) {
+        self.host.log(self.number, &line);
+    }
+
+    fn heartbeat(&self, _: CallId, permille: u32, note: String) {
+        let frame =
+            Frame { a: permille, parts: [note.as_bytes(), &[], &[]], ..Frame::new(Kind::Heartbeat, self.number) };
+        self.host.outbox.post_if_room(&frame);
+    }
+
+    fn is_abandoned(&self, _: CallId) -> bool {
+        false
+    }
+}

@@ -1,0 +1,57 @@
+//! What an engine and a package host tell each other before the first call, as JSON.
+//!
+//! Both are the same program, so there is no version to agree on: a host that reads something else is not ours.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Limits, sandbox::Profile};
+use crate::loader;
+
+/// What a host is to load, and within which bounds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Setup {
+    /// The library's file.
+    pub(super) library: PathBuf,
+    /// Its digest, in hexadecimal.
+    pub(super) digest: String,
+    /// What it must say of itself.
+    pub(super) descriptor: Box<RawValue>,
+    /// Threads for the package's own runtime.
+    pub(super) workers: u32,
+    /// The number of the most verbose level of log lines that anyone wants.
+    pub(super) max_log_level: u32,
+    pub(super) profile: Profile,
+    pub(super) limits: Limits,
+    /// How long the package may take to shut down when the connection ends.
+    pub(super) grace_ms: u64,
+}
+
+/// The library is loaded.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ready {
+    /// What keeps it in, in words.
+    pub(super) confinement: Vec<String>,
+}
+
+/// The library is not loaded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NotReady {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) hints: Vec<String>,
+}
+
+impl NotReady {
+    pub(super) fn new(error: &loader::Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            message = format!("{message}: {cause}");
+            source = cause.source();
+        }
+        Self { code: error.code().to_owned(), message, hints: error.hints() }
+    }
+}

@@ -1,0 +1,118 @@
+//! Starts a package host and waits until it has loaded the library, or says why it has not.
+//!
+//! What the process of the engine has open stays with the engine: the new one gets its connection as its standard input,
+//! two pipes for what it writes, and nothing else. It leads a process group of its own.
+
+use std::{
+    os::{fd::OwnedFd, unix::net::UnixStream, unix::process::CommandExt},
+    process::{Command, Stdio},
+    sync::Arc,
+    thread,
+};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::{
+    Error,
+    child::Child,
+    death::Killed,
+    frame::{Direction, Frame, Kind},
+    keeper::Keeper,
+    outbox::Outbox,
+    program::HostProgram,
+    setup::{NotReady, Ready, Setup},
+    stream::FrameReader,
+    watcher,
+};
+use crate::loader::CallId;
+
+/// How long a library may take to load. Constructors and `init` run in that time.
+const LOAD_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A package host whose library is loaded, and what comes from it.
+pub(super) struct Started {
+    pub(super) child: Arc<Child>,
+    pub(super) frames: FrameReader,
+}
+
+/// Starts a process for the package. Blocks until its library is loaded.
+pub(super) fn start(
+    program: &HostProgram,
+    setup: &Setup,
+    package: &Arc<str>,
+    keeper: &Arc<Keeper>,
+) -> Result<Started, Error> {
+    let failed = |source| Error::Start { program: program.program().clone(), source };
+    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+    let mut command = Command::new(program.program());
+    command
+        .args(program.arguments())
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // What a terminal sends to the engine's group is the engine's to handle.
+        .process_group(0);
+    let mut process = command.spawn().map_err(failed)?;
+    // The other end of the connection must be the process's alone, or its end would not be seen.
+    drop(command);
+    let pid = process.id();
+    let pidfd = Pid::from_raw(pid.cast_signed()).ok_or(rustix::io::Errno::SRCH);
+    let pidfd = pidfd.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    let (pidfd, writes) = match pidfd.map_err(std::io::Error::from).and_then(|pidfd| Ok((pidfd, ours.try_clone()?))) {
+        Ok(both) => both,
+        Err(source) => {
+            // Without a way to watch it the process is not used.
+            process.kill().and_then(|()| process.wait()).ok();
+            return Err(failed(source));
+        }
+    };
+    let child = Child::new(pid, pidfd, Outbox::new(writes), Arc::clone(package), setup.limits);
+    let (stdout, stderr) = (process.stdout.take().map(OwnedFd::from), process.stderr.take().map(OwnedFd::from));
+    let watched = Arc::clone(&child);
+    thread::Builder::new()
+        .name("clcn-watch".to_owned())
+        .spawn(move || watcher::watch(&watched, stdout, stderr))
+        .inspect_err(|_| drop(process.kill().and_then(|()| process.wait())))
+        .map_err(failed)?;
+    let _alarm = keeper.kill_after(LOAD_WAIT, &child, Killed::NotReady { after: LOAD_WAIT });
+    let mut frames = FrameReader::new(ours, Direction::Up);
+    let answer = shake_hands(&child, &mut frames, setup, program);
+    if answer.is_err() {
+        child.kill(Killed::Dismissed);
+    }
+    child.set_confinement(answer?);
+    Ok(Started { child, frames })
+}
+
+/// Sends the setup and waits for the answer.
+fn shake_hands(
+    child: &Arc<Child>,
+    frames: &mut FrameReader,
+    setup: &Setup,
+    program: &HostProgram,
+) -> Result<Vec<String>, Error> {
+    let no_host = || Error::NoHost { program: program.program().clone() };
+    let json = serde_json::to_vec(setup).map_err(|_| no_host())?;
+    child.outbox.post(&Frame { parts: [&json, &[], &[]], ..Frame::new(Kind::Setup, 0) });
+    // Another program does something else with its arguments, and does not greet.
+    if !frames.next().is_ok_and(|frame| frame.kind == Kind::Hello) {
+        return Err(no_host());
+    }
+    loop {
+        let Ok(frame) = frames.next() else { return Err(Error::crashed(&child.death())) };
+        match frame.kind {
+            Kind::Log => {
+                child.log(CallId::of_number(frame.call), &frame).map_err(|_| no_host())?;
+            }
+            Kind::Ready => {
+                let ready: Ready = serde_json::from_slice(frame.parts[0]).map_err(|_| no_host())?;
+                return Ok(ready.confinement);
+            }
+            Kind::NotReady => {
+                let answer: NotReady = serde_json::from_slice(frame.parts[0]).map_err(|_| no_host())?;
+                return Err(Error::refused(answer));
+            }
+            _ => return Err(no_host()),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What a process needs of the system that has no checked interface: waiting for a child together with what it used
+//! up, and closing descriptors that it was given without being asked.
+
+use std::{
+    io, os::fd::AsRawFd, os::fd::BorrowedFd, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration,
+};
+
+/// What is left of a process that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reaped {
+    pub(crate) status: ExitStatus,
+    /// Processor time of all its threads.
+    pub(crate) cpu: Duration,
+    /// The most memory that it held at once.
+    pub(crate) peak_bytes: u64,
+}
+
+/// Waits until the child with that number has ended, and removes it from the system's table. Nobody else may wait for it.
+pub(crate) fn reap(pid: u32) -> io::Result<Reaped> {
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    let mut status = 0;
+    // SAFETY: a struct of integers, for which zeros are a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both pointers are to places of this frame that are as large as the call asks.
+        let ended = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+        if ended == pid {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let time = |value: libc::timeval| {
+        let micros = u64::try_from(value.tv_usec).unwrap_or(0);
+        Duration::from_secs(u64::try_from(value.tv_sec).unwrap_or(0)) + Duration::from_micros(micros)
+    };
+    Ok(Reaped {
+        status: ExitStatus::from_raw(status),
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        // Linux counts it in KiB.
+        peak_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+    })
+}
+
+/// Closes every descriptor of this process but the three standard ones and the one to keep.
+///
+/// To be called first thing in a program, before anything else has opened one.
+pub(crate) fn close_others(keep: BorrowedFd<'_>) -> io::Result<()> {
+    let keep = u32::try_from(keep.as_raw_fd()).map_err(io::Error::other)?;
+    for (first, last) in [(3, keep.saturating_sub(1)), (keep + 1, u32::MAX)] {
+        if first > last {
+            continue;
+        }
+        // SAFETY: the descriptors belong to nobody in this program, as the caller promises by its place.
+        let closed = unsafe { libc::close_range(first, last, 0) };
+        if closed != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! Packages in processes of their own: what they do to their process, and that it is theirs alone.
+
+use std::time::Duration;
+
+use cloacina::{Builder, Context, HostLimits, HostProgram, RunReport, RunState, TaskError};
+use cloacina_tests::{
+    engine::{TestEngine, in_time},
+    library,
+};
+use serde_json::json;
+
+/// What one process of a package may have here.
+const MEMORY_MIB: u64 = 96;
+
+/// A package in C whose task `n` does the n-th thing that a process does not survive, or only barely.
+const FATAL: &str = r#"
+#define _GNU_SOURCE
+#include "cloacina.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#define WORKFLOW(name, index, more) "{\"name\":\"" name "\",\"tasks\":[{\"id\":\"t\",\"index\":" #index more "}]},"
+#define BLOCKING ",\"blocking\":true"
+CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"" PACKAGE "\",\"version\":\"1.0.0\",\"workflows\":["
+    WORKFLOW("fine", 0, "") WORKFLOW("segfaults", 1, "") WORKFLOW("aborts", 2, BLOCKING)
+    WORKFLOW("overflows", 3, BLOCKING) WORKFLOW("exits", 4, "") WORKFLOW("allocates", 5, BLOCKING)
+    WORKFLOW("closes", 6, "") WORKFLOW("forks", 7, BLOCKING) WORKFLOW("talks", 8, BLOCKING)
+    WORKFLOW("hangs", 9, BLOCKING ",\"timeout_ms\":200") WORKFLOW("spins", 10, ",\"timeout_ms\":200")
+    "{\"name\":\"waits\",\"tasks\":[{\"id\":\"t\",\"index\":11}]}]}");
+static const clcn_host_v1 *host;
+static int32_t init(const clcn_host_v1 *given, clcn_bytes config) { (void)config; host = given; return CLCN_OK; }
+static void complete(uint64_t id, clcn_bytes output) {
+    clcn_result result = CLCN_RESULT_INIT;
+    result.output_kind = CLCN_OUTPUT_DELTA;
+    result.output = output;
+    host->complete(host->ctx, id, &result);
+}
+static volatile int sink;
+__attribute__((noinline)) static int deeper(volatile char *above) {
+    volatile char here[4096];
+    here[0] = *above;
+    if (sink >= 0) sink += deeper(here);
+    return here[0] + sink;
+}
+__attribute__((constructor)) static void construct(void) {
+#ifdef CRASH_IN_CONSTRUCTOR
+    abort();
+#endif
+}
+static int32_t start(const clcn_start *call) {
+    uint64_t id = call->call_id;
+    switch (call->task) {
+    case 1: *(volatile int *)8 = 1; break;
+    case 2: abort();
+    case 3: { volatile char top = 1; sink = deeper(&top); break; }
+    case 4: _exit(3);
+    case 5: for (;;) { char *p = malloc(1 << 20); memset(p, 1, 1 << 20); }
+    case 6: for (int fd = 3; fd < 256; fd++) close(fd); return CLCN_OK;
+    case 7: { pid_t child = fork(); if (child == 0) for (;;) pause(); break; }
+    case 8: printf("to stdout %d\n", 1); fflush(stdout); fprintf(stderr, "to stderr\n"); break;
+    case 9: for (;;) pause();
+    case 10: for (;;) sink = 1;
+    case 11: return CLCN_OK;
+    }
+    complete(id, CLCN_TEXT("{\"set\":{\"ok\":true}}"));
+    return CLCN_OK;
+}
+CLCN_PACKAGE(init, start, 0, 0);
+"#;
+
+/// The archive of that package under a name of its own.
+fn fatal(test: &TestEngine, name: &str, more: &str) -> Vec<u8> {
+    let source = format!("#define PACKAGE \"{name}\"\n{more}\n{FATAL}");
+    library::pack(&library::compile(test.folder.path(), name, &source))
+}
+
+/// An engine that runs packages in processes of their own, with two packages: one that is used badly, and a neighbor.
+async fn engine(options: impl FnOnce(Builder) -> Builder) -> TestEngine {
+    let test = TestEngine::start_with(|builder| {
+        let limits = HostLimits { memory_mib: Some(MEMORY_MIB), ..HostLimits::default() };
+        let program = HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host");
+        options(builder.package_host(program).host_limits(limits).stop_grace(Duration::from_millis(500)))
+    })
+    .await;
+    test.register(&fatal(&test, "fatal", "")).await;
+    test.register(&fatal(&test, "neighbor", "")).await;
+    test
+}
+
+fn error_of(report: &RunReport) -> TaskError {
+    assert_eq!(report.state, RunState::Failed, "{report:?}");
+    report.task("t").unwrap().error.clone().unwrap()
+}
+
+#[tokio::test]
+async fn a_crash_fails_its_attempt_and_names_the_signal() {
+    let test = engine(|builder| builder).await;
+    for (workflow, expected) in [
+        ("segfaults", "was ended by SIGSEGV"),
+        ("aborts", "was ended by SIGABRT"),
+        ("overflows", "was ended by SIG"),
+        ("exits", "exited by itself with code 3"),
+        ("allocates", "at its memory limit of 96 MiB"),
+        // How it ends depends on what it closes first.
+        ("closes", "the package's process"),
+    ] {
+        let error = error_of(&test.run(&format!("fatal::{workflow}"), json!({})).await);
+        assert_eq!(error.kind(), "crashed", "{workflow}: {error:?}");
+        assert!(error.message().contains(expected), "{workflow}: {error:?}");
+        // The neighbor, and the package itself, go on.
+        for fine in ["neighbor::fine", "fatal::fine"] {
+            let report = test.run(fine, json!({})).await;
+            assert_eq!((report.state, report.task("t").unwrap().attempt), (RunState::Completed, 1), "{workflow}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_under_way_beside_a_crash_is_lost_and_run_again() {
+    let test = engine(|builder| builder).await;
+    let scheduler = test.engine.scheduler();
+    let waiting = scheduler.schedule_workflow("fatal::waits", Context::new()).await.unwrap();
+    test.run("fatal::fine", json!({})).await;
+    let crashing = scheduler.schedule_workflow("fatal::segfaults", Context::new()).await.unwrap();
+    let crashed = in_time(crashing.wait()).await.unwrap();
+    assert_eq!(error_of(&crashed).kind(), "crashed");
+    let report = waiting.report().await.unwrap();
+    assert_eq!(report.state, RunState::Running, "the neighbor in the process did not fail: {report:?}");
+}
+
+#[tokio::test]
+async fn a_package_that_crashes_in_its_constructor_is_refused() {
+    let test = engine(|builder| builder).await;
+    let archive = fatal(&test, "unborn", "#define CRASH_IN_CONSTRUCTOR");
+    let error = test.engine.registry().register_workflow(archive).await.unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("SIGABRT")), ("ISO0002", true), "{error}");
+    assert_eq!(test.engine.registry().list().len(), 2);
+    assert_eq!(test.run("neighbor::fine", json!({})).await.state, RunState::Completed);
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_package_host_is_named() {
+    let program = HostProgram::new("/bin/true", "package-host");
+    let test = TestEngine::start_with(|builder: Builder| builder.package_host(program)).await;
+    let error = test.engine.registry().register_workflow(fatal(&test, "fatal", "")).await.unwrap_err();
+    assert_eq!(error.code(), "ISO0003", "{error}");
+    let program = HostProgram::new("/nowhere/host", "package-host");
+    let test = TestEngine::start_with(|builder: Builder| builder.package_host(program)).await;
+    let error = test.engine.registry().register_workflow(fatal(&test, "fatal", "")).await.unwrap_err();
+    assert_eq!(error.code(), "ISO0001", "{error}");
+}
+
+#[tokio::test]
+async fn processes_end_with_their_engine() {
+    let test = engine(|builder| builder).await;
+    assert_eq!(test.run("fatal::forks", json!({})).await.state, RunState::Completed);
+    let packages = test.engine.registry().list();
+    let hosts: Vec<u32> = packages.iter().flat_map(|package| &package.hosts).map(|host| host.pid).collect();
+    assert_eq!(hosts.len(), 2);
+    in_time(test.engine.shutdown_within(Duration::ZERO)).await.unwrap();
+    // Neither they nor what they left behind runs any more; the latter may be yet to be reaped, by others than us.
+    let left: Vec<String> =
+        processes().into_iter().filter(|(_, group)| hosts.contains(group)).map(|(p, _)| p).collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+/// All processes of the machine that run, with the groups that they belong to.
+fn processes() -> Vec<(String, u32)> {
+    let folders = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let stats = folders.filter_map(|folder| std::fs::read_to_string(folder.path().join("stat")).ok());
+    let group = |stat: String| {
+        let after_name = stat.rsplit_once(") ")?.1;
+        let mut words = after_name.split(' ');
+        let runs = words.next()? != "Z";
+        let group = words.nth(1)?.parse().ok()?;
+        runs.then_some((stat, group))
+    };
+    stats.filter_map(group).collect()
+}
