@@ -88,7 +88,7 @@ async fn start(folder: &TempDir) -> Result<Engine, Failure> {
 /// Removes a version as soon as its last run has ended.
 async fn remove(engine: &Engine, load: &Load, version: &str) -> Result<(), Failure> {
     for _ in 0..PATIENCE {
-        match engine.registry().unregister(&format!("swapped@{version}")).await {
+        match engine.registry().remove(&format!("swapped@{version}"), "test").await {
             Ok(_) => return Ok(()),
             Err(error) if error.code() == "REG0006" => load.made_progress().await?,
             Err(error) => return Err(error.into()),
