@@ -2,9 +2,9 @@
 //! `cargo run --release -p cloacina-tests --bin swap -- --swaps 1000`.
 //!
 //! ```text
-//! submitters: always --in-flight runs of two tasks ──► engine ◄── swapper: a new version becomes active, the one
-//!      └─ each run: completed? both tasks by the version        of some swaps ago is removed once its runs have ended
-//!         that it was pinned to?
+//! submitters: always --in-flight runs of two tasks ──► engine ◄── swapper: a new version becomes active, is rolled back,
+//!      └─ each run: completed? both tasks by the version        gets a half, is retired and activated again; the one of
+//!         that it was pinned to?                                some swaps ago is removed once its runs have ended
 //! ```
 //! Counted are runs that failed or that two versions had a hand in; measured are the time of a swap, and per swap the
 //! growth of the process's memory, its file descriptors and its threads, over the second half of the swaps, when
@@ -40,6 +40,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// How many versions stay registered behind the active one, so that some are always draining.
 const KEPT: usize = 8;
 
+/// Who swaps.
+const ACTOR: &str = "swap";
+
 /// Runs that may end while a version waits for its own; far more than are ever under way.
 const PATIENCE: usize = 100_000;
 
@@ -66,6 +69,7 @@ async fn swap(options: &Options) -> Result<ExitCode, Failure> {
         engine.registry().register_workflow(archive).await?;
         took.push(begun.elapsed());
         load.made_progress().await?;
+        steer(&engine, &load, number).await?;
         if let Some(old) = number.checked_sub(KEPT) {
             remove(&engine, &load, &Versions::text(old)).await?;
         }
@@ -85,10 +89,37 @@ async fn start(folder: &TempDir) -> Result<Engine, Failure> {
     Ok(Engine::builder().database(database).start().await?)
 }
 
+/// Goes back and forth between the newest version and the one before, in each of the ways that there are.
+async fn steer(engine: &Engine, load: &Load, number: usize) -> Result<(), Failure> {
+    let (registry, newest) = (engine.registry(), format!("swapped@{}", Versions::text(number)));
+    match number % 4 {
+        0 => {
+            registry.roll_back("swapped", ACTOR).await?;
+            load.made_progress().await?;
+            registry.activate(&newest, None, ACTOR).await?;
+        }
+        1 => {
+            registry.roll_back("swapped", ACTOR).await?;
+            registry.activate(&newest, Some(50), ACTOR).await?;
+            load.made_progress().await?;
+            registry.activate(&newest, None, ACTOR).await?;
+        }
+        2 => {
+            let before = format!("swapped@{}", Versions::text(number - 1));
+            registry.activate(&before, None, ACTOR).await?;
+            registry.retire(&newest, ACTOR).await?;
+            load.made_progress().await?;
+            registry.activate(&newest, None, ACTOR).await?;
+        }
+        _ => {}
+    }
+    load.made_progress().await
+}
+
 /// Removes a version as soon as its last run has ended.
 async fn remove(engine: &Engine, load: &Load, version: &str) -> Result<(), Failure> {
     for _ in 0..PATIENCE {
-        match engine.registry().remove(&format!("swapped@{version}"), "test").await {
+        match engine.registry().remove(&format!("swapped@{version}"), ACTOR).await {
             Ok(_) => return Ok(()),
             Err(error) if error.code() == "REG0006" => load.made_progress().await?,
             Err(error) => return Err(error.into()),
