@@ -52,8 +52,8 @@ pub use self::{
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     retention::Retention,
     runtime::{
-        AttemptOutcome, Gate, Notice, NoticeKind, Notices, Pruned, PrunedPart, RunEvent, RunReport, RunStatus, Skipped,
-        TaskReport,
+        AttemptOutcome, Gate, Notice, NoticeKind, Notices, Pruned, PrunedPart, RunEvent, RunReport, RunStatus,
+        SECRET_BYTES_MIN, SECRET_KEYS, Skipped, TaskReport,
     },
     socket::{Client, Command, Error as SocketError, Followed, Refusal, What},
     store::{

@@ -17,7 +17,9 @@ use crate::{
         run, task,
     },
     error::Request,
-    runtime::{Action, Begin, Derived, Event, Gate, Origin, PrunedPart, Workflow, load, reused_row, stored_version},
+    runtime::{
+        Action, Begin, Derived, Event, Gate, Origin, PrunedPart, Workflow, carry_over, load, reused_row, stored_version,
+    },
     store::{self, Error as StoreError, EventRow},
 };
 
@@ -205,7 +207,11 @@ impl RunHandle {
         });
         let workflow: Workflow = known.ok_or(Error::CodeMissing { id })?;
         let input = match input {
-            Some(input) => input_values(&input).map_err(Error::Input)?,
+            Some(input) => {
+                let mut input = input_values(&input).map_err(Error::Input)?;
+                carry_over(&stored_input(&rows)?, &mut input);
+                input
+            }
             None => stored_input(&rows)?,
         };
         let again = {

@@ -23,6 +23,8 @@ mod prune_tests;
 #[cfg(test)]
 mod records_tests;
 #[cfg(test)]
+mod secret_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use self::handle::{Shared, alive};

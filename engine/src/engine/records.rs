@@ -14,7 +14,7 @@ use crate::{
     Error,
     core::run::State,
     id::{RunId, WorkflowId},
-    runtime::{Gate, RunEvent, RunReport, RunStatus, load, pruned_report, records, stored_version},
+    runtime::{Gate, RunEvent, RunReport, RunStatus, Secrets, load, pruned_report, records, stored_version},
     store::{
         self, Connection, Database, EventRow, PackageRow, PackageState, Quarantine, RunRow, RunSearch, WorkflowRow,
     },
@@ -222,7 +222,8 @@ impl Records {
     /// As [`Self::report`].
     pub fn events(&mut self, id: RunId) -> Result<Vec<RunEvent>, Error> {
         let (_, workflow, rows) = self.stored(id)?;
-        Ok(records(&stored_version(&workflow)?.plan, rows))
+        let secrets = Secrets::of_payload(rows.first().and_then(|row| row.payload.as_deref()));
+        Ok(records(&stored_version(&workflow)?.plan, rows, &secrets))
     }
 
     /// Every version of every workflow that the database knows, by name, and the newest version first.

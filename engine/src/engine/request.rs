@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use cloacina_workflow::{Context, Timestamp, Value};
 
+use crate::runtime::SECRET_KEYS;
+
 /// A run to be: what, with what, and when.
 #[derive(Debug)]
 #[must_use = "nothing is submitted before `Scheduler::submit`"]
@@ -30,6 +32,18 @@ impl RunRequest {
     /// A run that begins at once.
     pub fn new(workflow: impl Into<String>, input: Context<Value>) -> Self {
         Self { workflow: workflow.into(), input, begin: Beginning::Now, key: None, by: None }
+    }
+
+    /// A value of its input that must not be told: it is left out of logs, errors and reports of the run. See
+    /// [`SECRET_KEYS`] for what that is worth.
+    pub fn secret(mut self, key: &str, value: Value) -> Self {
+        let mut keys: Vec<String> = self.input.get_as(SECRET_KEYS).unwrap_or_default();
+        if !keys.iter().any(|known| known == key) {
+            keys.push(key.to_owned());
+        }
+        self.input.set(SECRET_KEYS, Value::from(keys));
+        self.input.set(key, value);
+        self
     }
 
     /// It begins when somebody calls [`crate::RunHandle::start`].

@@ -14,8 +14,8 @@ use crate::{
     core::run,
     id::RunId,
     runtime::{
-        Event, Gate, Inspected, Phase, RunEvent, RunRecord, RunReport, RunStatus, TaskReport, load, pruned_report,
-        records, stored_version,
+        Event, Gate, Inspected, Phase, RunEvent, RunRecord, RunReport, RunStatus, Secrets, TaskReport, load,
+        pruned_report, records, stored_version,
     },
     store::{self, EventRow, RunRow, WorkflowRow},
 };
@@ -126,7 +126,8 @@ impl RunHandle {
     /// As [`Self::report`].
     pub async fn events(&self) -> Result<Vec<RunEvent>, Error> {
         let (_, workflow, rows) = self.stored(&*alive(&self.shared)?).await?;
-        Ok(records(&stored_version(&workflow)?.plan, rows))
+        let secrets = Secrets::of_payload(rows.first().and_then(|row| row.payload.as_deref()));
+        Ok(records(&stored_version(&workflow)?.plan, rows, &secrets))
     }
 
     /// Where the run's end is told; nowhere if this engine does not drive it.
@@ -153,11 +154,13 @@ impl RunHandle {
                 Err(error) => return Ok(Err(error)),
             };
             let workflow = store::workflow_get(connection, run.workflow)?;
+            let created = store::event_payload_first(connection, id)?;
             let rows = store::event_list_from(connection, id, first)?;
-            Ok(workflow.and_then(|workflow| Ok(Some((workflow, rows?)))))
+            Ok(workflow.and_then(|workflow| Ok(Some((workflow, created, rows?)))))
         });
-        let (workflow, rows) = read.await??.ok_or(Error::UnknownRun { id })?;
-        Ok(records(&stored_version(&workflow)?.plan, rows))
+        let (workflow, created, rows) = read.await??.ok_or(Error::UnknownRun { id })?;
+        let secrets = Secrets::of_payload(created.as_deref());
+        Ok(records(&stored_version(&workflow)?.plan, rows, &secrets))
     }
 
     async fn watch(&self) -> Result<Option<watch::Receiver<Phase>>, Error> {

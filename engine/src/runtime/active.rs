@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use cloacina_workflow::{TaskError, Timestamp};
 use tokio::sync::watch;
 
-use super::{catalog::Version, event::Phase, runner::TaskRunner};
+use super::{catalog::Version, event::Phase, runner::TaskRunner, secret::Secrets};
 use crate::{
     core::{
         admit::Admission,
@@ -29,6 +29,8 @@ pub(crate) struct RunRecord {
     pub(crate) created_at: Timestamp,
     /// Why tasks failed, by number.
     pub(crate) errors: BTreeMap<u32, Arc<TaskError>>,
+    /// What must not be told of it.
+    pub(crate) secrets: Arc<Secrets>,
 }
 
 /// A run that this engine drives now.
@@ -73,6 +75,8 @@ pub(crate) struct Picture {
     pub(crate) errors: BTreeMap<u32, Arc<TaskError>>,
     pub(crate) deltas: BTreeMap<u32, BTreeMap<Key, Option<Value>>>,
     pub(crate) context: BTreeMap<Key, (Option<u32>, Value)>,
+    /// What is not to be shown of it.
+    pub(crate) secrets: Arc<Secrets>,
 }
 
 impl ActiveRun {
@@ -119,6 +123,7 @@ impl RunRecord {
             errors: self.errors.clone(),
             deltas: self.run.deltas(),
             context: self.run.context(),
+            secrets: Arc::clone(&self.secrets),
         }
     }
 }

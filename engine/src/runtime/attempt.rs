@@ -112,7 +112,8 @@ impl Driver {
         started_at: Timestamp,
         deadline: Option<Timestamp>,
     ) -> Completion {
-        let completion = Completion::new(key, task, started_at, self.surroundings.clone());
+        let secrets = self.runs.get(&key.run).map(|active| active.record.secrets.clone()).unwrap_or_default();
+        let completion = Completion::new(key, task, started_at, (self.surroundings.clone(), secrets));
         let timer = deadline.map(|at| (at, Timer::AttemptDeadline(key)));
         if let Some((at, timer)) = timer {
             self.timers.set(at, timer);

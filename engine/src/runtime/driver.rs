@@ -27,6 +27,7 @@ use super::{
     notice::{Notice, NoticeKind},
     ownership::Takeover,
     runner::{AttemptKey, Surroundings, TaskRunner},
+    secret::Secrets,
     timer::{Timer, Timers},
     upkeep::Upkeep,
 };
@@ -223,7 +224,8 @@ impl Driver {
         let Workflow { version, runner } = workflow;
         let workflow = version.id;
         let run = Run::new(version.plan.clone(), &input);
-        let record = RunRecord { id, version, run, created_at, errors: BTreeMap::new() };
+        let secrets = Secrets::of(&input);
+        let record = RunRecord { id, version, run, created_at, errors: BTreeMap::new(), secrets };
         let mut active = ActiveRun {
             record,
             runner: Some(runner),

@@ -24,7 +24,7 @@ use cloacina_workflow::{ErrorRecord, TaskError, Timestamp, payload::Delta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::{active::RunRecord, catalog::Version, event::Derived, report::RunEvent};
+use super::{active::RunRecord, catalog::Version, event::Derived, report::RunEvent, secret::Secrets};
 use crate::{
     core::{
         context::{Key, Value},
@@ -254,6 +254,7 @@ pub(crate) fn load(version: Arc<Version>, run: &RunRow, rows: Vec<EventRow>) -> 
         version,
         created_at: run.created_at,
         errors: BTreeMap::new(),
+        secrets: Secrets::of(&input),
     };
     for row in rows {
         replay_row(&mut record, row).map_err(corrupt)?;
@@ -332,17 +333,19 @@ pub(super) fn stored_error(payload: &[u8]) -> Option<TaskError> {
     serde_json::from_slice::<FailurePayload>(payload).ok().map(FailurePayload::into_error)
 }
 
-/// The rows as users see them.
-pub(crate) fn records(plan: &Plan, rows: Vec<EventRow>) -> Vec<RunEvent> {
+/// The rows as users see them, without the run's secrets.
+pub(crate) fn records(plan: &Plan, rows: Vec<EventRow>, secrets: &Secrets) -> Vec<RunEvent> {
     let records = rows.into_iter().map(|row| {
         let task = row.task.and_then(|task| usize::try_from(task).ok()).and_then(|task| plan.tasks.get(task));
+        let mut details = row.payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
+        secrets.hide_json(&mut details);
         RunEvent {
             sequence: row.sequence,
             at: row.at,
             kind: row.kind.as_str(),
             task: task.map(|task| task.id.as_ref().to_owned()),
             attempt: row.attempt.and_then(|attempt| u32::try_from(attempt).ok()),
-            details: row.payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default(),
+            details,
         }
     });
     records.collect()

@@ -2,15 +2,15 @@
 //!
 //! - Writing a line never waits: a line that is too much is counted and left out, and the log says how many are
 //!   missing at the place where they are missing.
-//! - Every line passes through [`line`], whoever wrote it: there it is cut to its limits, and there marked secrets
-//!   would have to be taken out.
+//! - Every line passes through [`AttemptLog::put`], whoever wrote it: there the run's secrets are taken out, and then it
+//!   is cut to its limits, so that no cut leaves half of a secret.
 //! - Lines keep the order in which they were written.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cloacina_workflow::{Level, Timestamp};
 
-use super::runner::AttemptKey;
+use super::{runner::AttemptKey, secret::Secrets};
 use crate::store::{Full, LogQueue, LogRow};
 
 /// Bytes of a message, and of the fields, that are stored.
@@ -35,6 +35,7 @@ pub(super) struct AttemptLog {
     queue: LogQueue,
     /// Less important lines are not stored.
     level: Level,
+    secrets: Arc<Secrets>,
     written: Mutex<Written>,
 }
 
@@ -47,8 +48,8 @@ struct Written {
 }
 
 impl AttemptLog {
-    pub(super) fn new(key: AttemptKey, queue: LogQueue, level: Level) -> Self {
-        Self { key, queue, level, written: Mutex::default() }
+    pub(super) fn new(key: AttemptKey, queue: LogQueue, level: Level, secrets: Arc<Secrets>) -> Self {
+        Self { key, queue, level, secrets, written: Mutex::default() }
     }
 
     /// Takes a line. `fields` is a JSON object as text, or empty.
@@ -56,7 +57,9 @@ impl AttemptLog {
         if level > self.level {
             return;
         }
-        let line = line(self.key, at, level, (target, message, fields));
+        let (target, message, fields) =
+            (self.secrets.hide(target), self.secrets.hide(message), self.secrets.hide_fields(fields));
+        let line = line(self.key, at, level, (&target, &message, &fields));
         let mut written = self.lock();
         let n_bytes = written.n_bytes + line.n_bytes();
         let fits = written.n_lines < LINES_MAX && n_bytes <= BYTES_MAX;

@@ -35,6 +35,7 @@ mod pruned;
 mod quarantine;
 mod report;
 mod runner;
+mod secret;
 mod stop;
 mod timer;
 mod upkeep;
@@ -54,9 +55,11 @@ pub(crate) use self::{
     prune::{Next, Progress, ROWS_MAX, step_in_txn},
     pruned::pruned_report,
     runner::TaskRunner,
+    secret::{Secrets, carry_over},
 };
 pub use self::{
     notice::{Notice, NoticeKind, Notices},
     prune::Pruned,
     report::{AttemptOutcome, Gate, PrunedPart, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
+    secret::{SECRET_BYTES_MIN, SECRET_KEYS},
 };

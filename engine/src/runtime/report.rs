@@ -10,9 +10,19 @@ use std::{
 
 use cloacina_workflow::{Context, TaskError, Timestamp, Value};
 
-use super::active::{Picture, PictureGate};
+use super::{
+    active::{Picture, PictureGate},
+    secret::Secrets,
+};
 use crate::{
-    core::{context::Value as Raw, decide, effect::FailReason, explain, rule::SkipReason, run, task},
+    core::{
+        context::{Key, Value as Raw},
+        decide,
+        effect::FailReason,
+        explain,
+        rule::SkipReason,
+        run, task,
+    },
     id::RunId,
     store::{Error as StoreError, RunRow},
 };
@@ -298,8 +308,25 @@ impl RunReport {
     }
 
     pub(crate) fn new(picture: Picture) -> Result<Self, StoreError> {
-        let Picture { id, version, state, created_at, started_at, finished_at, tasks, errors, deltas, context } =
-            picture;
+        let Picture {
+            id,
+            version,
+            state,
+            created_at,
+            started_at,
+            finished_at,
+            tasks,
+            errors,
+            deltas,
+            context,
+            secrets,
+        } = picture;
+        let decode = |raw: &Raw| {
+            let mut value = decode(raw)?;
+            secrets.hide_json(&mut value);
+            Ok::<Value, StoreError>(value)
+        };
+        let shown = |key: &Key, raw: &Raw| if secrets.is_key(key) { Ok(Secrets::hidden()) } else { decode(raw) };
         let name = |task: u32| version.plan.task(task).id.as_ref().to_owned();
         let states: Vec<task::State> = tasks.iter().map(|(task, _)| task.state).collect();
         let mut reports = Vec::with_capacity(tasks.len());
@@ -307,7 +334,7 @@ impl RunReport {
             let (mut set, mut unset) = (BTreeMap::new(), BTreeSet::new());
             for (key, value) in deltas.get(&number).into_iter().flatten() {
                 match value {
-                    Some(value) => drop(set.insert(key.as_ref().to_owned(), decode(value)?)),
+                    Some(value) => drop(set.insert(key.as_ref().to_owned(), shown(key, value)?)),
                     None => drop(unset.insert(key.as_ref().to_owned())),
                 }
             }
@@ -334,7 +361,7 @@ impl RunReport {
         let mut values = serde_json::Map::new();
         let mut producers = BTreeMap::new();
         for (key, (writer, value)) in context {
-            values.insert(key.as_ref().to_owned(), decode(&value)?);
+            values.insert(key.as_ref().to_owned(), shown(&key, &value)?);
             if let Some(writer) = writer {
                 producers.insert(key.as_ref().to_owned(), name(writer));
             }

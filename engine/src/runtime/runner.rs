@@ -26,6 +26,7 @@ use super::{
     history,
     log::AttemptLog,
     notice::{Board, Notice, NoticeKind},
+    secret::Secrets,
     stop::Stop,
 };
 use crate::{
@@ -109,6 +110,7 @@ pub(crate) struct Completion {
     started_at: Timestamp,
     stop: Arc<Stop>,
     log: Arc<AttemptLog>,
+    secrets: Arc<Secrets>,
     is_sent: bool,
 }
 
@@ -186,9 +188,15 @@ impl Source for Sight {
 }
 
 impl Completion {
-    pub(super) fn new(key: AttemptKey, task: Arc<str>, started_at: Timestamp, surroundings: Arc<Surroundings>) -> Self {
-        let log = Arc::new(AttemptLog::new(key, surroundings.logs.clone(), surroundings.log_level));
-        Self { key, task, surroundings, started_at, stop: Arc::default(), log, is_sent: false }
+    pub(super) fn new(
+        key: AttemptKey,
+        task: Arc<str>,
+        started_at: Timestamp,
+        (surroundings, secrets): (Arc<Surroundings>, Arc<Secrets>),
+    ) -> Self {
+        let log = AttemptLog::new(key, surroundings.logs.clone(), surroundings.log_level, Arc::clone(&secrets));
+        let (stop, log) = (Arc::default(), Arc::new(log));
+        Self { key, task, surroundings, started_at, stop, log, secrets, is_sent: false }
     }
 
     /// How the attempt hears that it is to stop.
@@ -219,6 +227,7 @@ impl Completion {
             surroundings: self.surroundings.clone(),
             stop: self.stop.clone(),
             log: self.log.clone(),
+            secrets: self.secrets.clone(),
         }
     }
 
@@ -227,6 +236,7 @@ impl Completion {
             return;
         }
         self.log.end();
+        let result = result.map_err(|error| self.secrets.hide_error(error));
         let (result, payload) = match result.map(Arc::new) {
             Ok(delta) => match history::delta_payload(&delta) {
                 Ok(payload) => (Ok(delta), payload),
@@ -262,6 +272,7 @@ pub(crate) struct AttemptHost {
     surroundings: Arc<Surroundings>,
     stop: Arc<Stop>,
     log: Arc<AttemptLog>,
+    secrets: Arc<Secrets>,
 }
 
 impl AttemptHost {
@@ -276,14 +287,15 @@ impl Host for AttemptHost {
     fn log(&self, level: Level, target: &str, message: &str, fields: &str) {
         self.log.put(self.surroundings.clock.now(), level, target, message, fields);
         if self.surroundings.board.is_watched() {
-            let (target, message, fields) = (target.to_owned(), message.to_owned(), fields.to_owned());
+            let (target, message) = (self.secrets.hide(target).into_owned(), self.secrets.hide(message).into_owned());
+            let fields = self.secrets.hide_fields(fields).into_owned();
             self.put(NoticeKind::Log { level, target, message, fields });
         }
     }
 
     fn heartbeat(&self, permille: u32, note: &str) {
         if self.surroundings.board.is_watched() {
-            self.put(NoticeKind::Heartbeat { permille, note: note.to_owned() });
+            self.put(NoticeKind::Heartbeat { permille, note: self.secrets.hide(note).into_owned() });
         }
     }
 

@@ -4,7 +4,7 @@
 //! is bytes.
 
 use cloacina_workflow::Timestamp;
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
 
 use super::{
     Connection, Error,
@@ -144,6 +144,13 @@ type Columns = (i64, String, Option<i32>, Option<i32>, i64, Option<i64>, Option<
 /// The whole history of a run, in sequence. The outer result is the database's, the inner one tells of damage.
 pub(crate) fn event_list(connection: &mut Connection, run: RunId) -> QueryResult<Result<Vec<EventRow>, Error>> {
     event_list_from(connection, run, 0)
+}
+
+/// What the first row of a run's history holds; nothing if there is none, or nothing in it.
+pub(crate) fn event_payload_first(connection: &mut Connection, run: RunId) -> QueryResult<Option<Vec<u8>>> {
+    let first = event::table.filter(event::run.eq(run.as_bytes().as_slice())).filter(event::sequence.eq(0));
+    let payload: Option<Option<Vec<u8>>> = first.select(event::payload).first(connection).optional()?;
+    Ok(payload.flatten())
 }
 
 /// As [`event_list`], without the rows before that sequence.

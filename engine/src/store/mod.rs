@@ -73,7 +73,7 @@ pub(crate) use self::{
     database::Database,
     delete::{log_delete_in_txn, removal_enlist_in_txn, removal_sweep_in_txn, workflow_delete_unused_in_txn},
     dialect::AnyConnection as Connection,
-    event::{EventRow, Kind, event_list, event_list_from},
+    event::{EventRow, Kind, event_list, event_list_from, event_payload_first},
     handle::{Committer, Options, Store},
     lease::{Sign, Signs},
     lock::socket_find,

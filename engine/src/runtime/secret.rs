@@ -1,0 +1,249 @@
+//! The secrets of a run, and taking them out of whatever is told of it.
+//!
+//! A run's input says by a key of its own, [`SECRET_KEYS`], which of its other keys are secret. So the mark is stored,
+//! replayed, sent and copied into derived runs with the input itself, by every way that there is. What a task says (log
+//! lines, errors, notes, names in them) passes [`Secrets::hide`] before it is stored or told; what a report or a
+//! history shows passes [`Secrets::hide_json`] when it is read.
+//!
+//! A value is found where it stands as it is, or as JSON or Rust's `{:?}` writes it, and each long line of it by
+//! itself. What a task has encoded, cut or hashed is not found, nor are texts of less than four bytes. The database
+//! holds inputs and contexts as they are.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use cloacina_workflow::{ErrorRecord, TaskError};
+use serde_json::Value as Json;
+
+use crate::core::context::{Key, Value};
+
+/// The key of an input that lists those whose values are secret.
+pub const SECRET_KEYS: &str = "cloacina.secrets";
+
+/// Shorter texts are in every other word.
+pub const SECRET_BYTES_MIN: usize = 4;
+
+/// Shorter lines of a longer secret say too little to be looked for by themselves.
+const LINE_BYTES_MIN: usize = 8;
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
+
+/// What must not be told of one run.
+#[derive(Default)]
+pub(crate) struct Secrets {
+    keys: BTreeSet<String>,
+    /// Longer ones first, so that none is found inside another.
+    texts: Vec<String>,
+}
+
+impl Secrets {
+    /// Those that an input marks.
+    pub(crate) fn of(input: &BTreeMap<Key, Value>) -> Arc<Self> {
+        let marked = input.get(SECRET_KEYS).and_then(|raw| serde_json::from_str::<Vec<String>>(raw.get()).ok());
+        let Some(marked) = marked else { return Arc::default() };
+        let mut texts = BTreeSet::new();
+        for key in &marked {
+            let value = input.get(key.as_str()).and_then(|raw| serde_json::from_str::<Json>(raw.get()).ok());
+            value.iter().for_each(|value| collect(value, &mut texts));
+        }
+        let mut texts: Vec<String> = texts.into_iter().collect();
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        Arc::new(Self { keys: marked.into_iter().collect(), texts })
+    }
+
+    /// Those of the input in the row of a run's creation.
+    pub(crate) fn of_payload(payload: Option<&[u8]>) -> Arc<Self> {
+        payload
+            .and_then(|payload| serde_json::from_slice(payload).ok())
+            .map_or_else(Arc::default, |input| Self::of(&input))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether the whole value under that key is secret.
+    pub(crate) fn is_key(&self, key: &str) -> bool {
+        self.keys.contains(key)
+    }
+
+    /// What is shown in the place of a whole value.
+    pub(crate) fn hidden() -> Json {
+        Json::String(HIDDEN.to_owned())
+    }
+
+    /// The text without them.
+    pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut hidden = Cow::Borrowed(text);
+        for secret in &self.texts {
+            if hidden.contains(secret.as_str()) {
+                hidden = Cow::Owned(hidden.replace(secret.as_str(), HIDDEN));
+            }
+        }
+        hidden
+    }
+
+    /// JSON without them: whole values under their keys, wherever those are, and texts anywhere.
+    pub(crate) fn hide_json(&self, value: &mut Json) {
+        if self.is_empty() {
+            return;
+        }
+        match value {
+            Json::Null | Json::Bool(_) => {}
+            Json::Number(number) => {
+                let text = number.to_string();
+                if self.hide(&text) != text {
+                    *value = Self::hidden();
+                }
+            }
+            Json::String(text) => {
+                if let Cow::Owned(hidden) = self.hide(text) {
+                    *text = hidden;
+                }
+            }
+            Json::Array(items) => items.iter_mut().for_each(|item| self.hide_json(item)),
+            Json::Object(members) => {
+                let hidden = std::mem::take(members).into_iter().map(|(key, mut value)| {
+                    match self.keys.contains(&key) {
+                        true => value = Self::hidden(),
+                        false if key == SECRET_KEYS => {}
+                        false => self.hide_json(&mut value),
+                    }
+                    (self.hide(&key).into_owned(), value)
+                });
+                *members = hidden.collect();
+            }
+        }
+    }
+
+    /// A JSON object as text, as log lines carry it, without them.
+    pub(crate) fn hide_fields<'a>(&self, fields: &'a str) -> Cow<'a, str> {
+        if self.is_empty() || fields.is_empty() {
+            return Cow::Borrowed(fields);
+        }
+        match serde_json::from_str::<Json>(fields) {
+            Ok(mut value) => {
+                self.hide_json(&mut value);
+                Cow::Owned(value.to_string())
+            }
+            Err(_) => self.hide(fields),
+        }
+    }
+
+    /// An error without them.
+    pub(crate) fn hide_error(&self, error: TaskError) -> TaskError {
+        if self.is_empty() {
+            return error;
+        }
+        let ErrorRecord { kind, message, mut details, retryable, retry_after } = error.to_record();
+        self.hide_json(&mut details);
+        let (kind, message) = (self.hide(&kind).into_owned(), self.hide(&message).into_owned());
+        TaskError::from_record(ErrorRecord { kind, message, details, retryable, retry_after })
+    }
+}
+
+/// The input of a derived run marks what the one before it marked, as far as it still has those keys.
+pub(crate) fn carry_over(before: &BTreeMap<Key, Value>, input: &mut BTreeMap<Key, Value>) {
+    if let (Some(marks), false) = (before.get(SECRET_KEYS), input.contains_key(SECRET_KEYS)) {
+        input.insert(SECRET_KEYS.into(), marks.clone());
+    }
+}
+
+/// The texts of a value, in every way in which it is usually written.
+fn collect(value: &Json, texts: &mut BTreeSet<String>) {
+    let mut add = |text: String| {
+        if text.len() >= SECRET_BYTES_MIN {
+            texts.insert(text);
+        }
+    };
+    match value {
+        Json::Null | Json::Bool(_) => {}
+        Json::Number(number) => add(number.to_string()),
+        Json::String(text) => {
+            let quoted = [serde_json::to_string(text).unwrap_or_default(), format!("{text:?}")];
+            let inside = quoted.iter().filter_map(|quoted| quoted.strip_prefix('"')?.strip_suffix('"'));
+            inside.for_each(|inside| add(inside.to_owned()));
+            text.lines()
+                .map(str::trim)
+                .filter(|line| line.len() >= LINE_BYTES_MIN)
+                .for_each(|line| add(line.to_owned()));
+            add(text.clone());
+        }
+        Json::Array(items) => items.iter().for_each(|item| collect(item, texts)),
+        Json::Object(members) => members.values().for_each(|member| collect(member, texts)),
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Secrets").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn secrets(input: &Json) -> Arc<Secrets> {
+        Secrets::of_payload(Some(input.to_string().as_bytes()))
+    }
+
+    #[test]
+    fn values_are_hidden_however_they_are_written() {
+        let key = "-----BEGIN KEY-----\nMIIBVgIBADANBgkq\n-----END KEY-----\n";
+        let secrets = secrets(&json!({
+            "password": "hunter2 \"quoted\"", "pin": 90210, "nested": {"token": ["abcdefgh"]}, "key": key, "flag": true,
+            "open": "hello world", SECRET_KEYS: ["password", "pin", "nested", "key", "flag", "absent"],
+        }));
+        for (text, expected) in [
+            ("is hunter2 \"quoted\"?", "is ***?"),
+            (r#"{"p":"hunter2 \"quoted\""}"#, r#"{"p":"***"}"#),
+            ("pin 90210 token abcdefgh, hello world", "pin *** token ***, hello world"),
+            ("line MIIBVgIBADANBgkq", "line ***"),
+            ("hunter3 true", "hunter3 true"),
+        ] {
+            assert_eq!(secrets.hide(text), expected);
+        }
+        assert_eq!(secrets.hide(&format!("{key:?}")), "\"***\"");
+        let mut shown =
+            json!({"password": 1, "copy": {"of": "abcdefgh!", "abcdefgh": [90210, 1]}, "open": "hello world"});
+        secrets.hide_json(&mut shown);
+        assert_eq!(shown, json!({"password": "***", "copy": {"of": "***!", "***": ["***", 1]}, "open": "hello world"}));
+        assert_eq!(secrets.hide_fields(r#"{"pin":"x","a":"abcdefgh"}"#), r#"{"a":"***","pin":"***"}"#);
+        assert_eq!(secrets.hide_fields("no json abcdefgh"), "no json ***");
+        assert!(!format!("{secrets:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn errors_keep_what_is_not_secret() {
+        let secrets = secrets(&json!({"token": "abcdefgh", SECRET_KEYS: ["token"]}));
+        let error = TaskError::Custom {
+            kind: "http".to_owned(),
+            message: "GET /?t=abcdefgh".to_owned(),
+            details: json!({"token": 1, "code": 403}),
+            retryable: true,
+        };
+        let hidden = secrets.hide_error(error);
+        assert_eq!(hidden.message(), "GET /?t=***");
+        assert!(
+            matches!(hidden, TaskError::Custom { details, retryable: true, .. } if details == json!({"token": "***", "code": 403}))
+        );
+    }
+
+    #[test]
+    fn without_a_mark_nothing_is_touched() {
+        for input in [json!({"a": "secret text"}), json!({"a": "secret text", SECRET_KEYS: "a"})] {
+            let secrets = secrets(&input);
+            assert!(secrets.is_empty());
+            assert!(matches!(secrets.hide("secret text"), Cow::Borrowed("secret text")));
+        }
+        let short = secrets(&json!({"a": "abc", SECRET_KEYS: ["a"]}));
+        assert_eq!(short.hide("abc"), "abc");
+    }
+}
