@@ -106,8 +106,25 @@ fn policy(arguments: &VerifyArgs, config: &Config) -> Result<Policy, Error> {
     Ok(Policy { required: keys.len(), keys })
 }
 
-/// `<archive>.minisig` and `<archive>.<key id>.minisig`, in order.
+/// The signatures that lie beside an archive, as they are; whoever takes the archive checks them.
+pub(crate) fn read_beside(archive: &Path) -> Result<Vec<Vec<u8>>, Error> {
+    paths_beside(archive)?.iter().map(|path| place::read(path)).collect()
+}
+
 fn beside(archive: &Path) -> Result<(Vec<Signature>, Vec<Problem>), Error> {
+    let (mut signatures, mut problems) = (Vec::new(), Vec::new());
+    for path in paths_beside(archive)? {
+        let text = String::from_utf8_lossy(&place::read(&path)?).into_owned();
+        match Signature::from_text(&text) {
+            Ok(signature) => signatures.push(signature),
+            Err(error) => problems.push(of_file(&path, &error)),
+        }
+    }
+    Ok((signatures, problems))
+}
+
+/// `<archive>.minisig` and `<archive>.<key id>.minisig`, in order.
+fn paths_beside(archive: &Path) -> Result<Vec<PathBuf>, Error> {
     let folder = place::folder(archive);
     let failed = |source| Error::Io { action: "read", path: folder.to_owned(), source };
     let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -120,15 +137,7 @@ fn beside(archive: &Path) -> Result<(Vec<Signature>, Vec<Problem>), Error> {
         }
     }
     paths.sort();
-    let (mut signatures, mut problems) = (Vec::new(), Vec::new());
-    for path in paths {
-        let text = String::from_utf8_lossy(&place::read(&path)?).into_owned();
-        match Signature::from_text(&text) {
-            Ok(signature) => signatures.push(signature),
-            Err(error) => problems.push(of_file(&path, &error)),
-        }
-    }
-    Ok((signatures, problems))
+    Ok(paths)
 }
 
 fn of_file(path: &Path, error: &SignError) -> Problem {

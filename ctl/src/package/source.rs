@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cloacina_packager::{Limits, Package};
 use cloacina_workflow::descriptor::Workflow;
 
-use super::{build_crate, place};
+use super::{build_crate, place, signature::read_beside};
 use crate::cli::CargoArgs;
 use crate::config::Config;
 use crate::error::Error;
@@ -19,6 +19,8 @@ use crate::output::Output;
 pub(crate) struct Source {
     pub(crate) archive: Vec<u8>,
     pub(crate) package: Package,
+    /// What lies beside it; nobody has checked them.
+    pub(crate) signatures: Vec<Vec<u8>>,
 }
 
 impl Source {
@@ -32,7 +34,7 @@ impl Source {
     fn read(path: &Path) -> Result<Self, Error> {
         let archive = place::read(path)?;
         let package = cloacina_packager::read(&archive, &Limits::default()).map_err(Error::archive(path))?;
-        Ok(Self { archive, package })
+        Ok(Self { archive, package, signatures: read_beside(path)? })
     }
 
     /// Name and version, for people.

@@ -7,7 +7,7 @@ use std::future::pending;
 use std::path::Path;
 use std::time::Duration;
 
-use cloacina::{Context, Engine, Level, Notices, Retention, RunHandle, RunId, RunReport, Value};
+use cloacina::{Context, Engine, Level, Notices, Retention, RunHandle, RunId, RunReport, Upload, Value};
 
 use super::display::Display;
 use super::interrupt::Interrupts;
@@ -121,7 +121,8 @@ async fn execute(
     interrupts: &mut Interrupts,
 ) -> Result<(RunId, Stop), Error> {
     let notices = engine.subscribe();
-    let registered = engine.registry().register_workflow(source.archive.clone()).await?;
+    let upload = Upload { signatures: source.signatures.clone(), ..Upload::new(source.archive.clone()) };
+    let registered = engine.registry().register(upload).await?;
     output.note(&format!("registered {} ({})", source.name(), registered.digest));
     let handle = match begin {
         Begin::Start { workflow, context } => engine.scheduler().schedule_workflow(&workflow, context).await?,
