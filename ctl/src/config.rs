@@ -75,6 +75,11 @@ impl Config {
         }
     }
 
+    /// A variable that holds a secret value, under whatever name; read when it is asked for, and kept nowhere.
+    pub(crate) fn secret_variable(name: &str) -> Option<String> {
+        variable(name)?.into_string().ok()
+    }
+
     /// The settings in the working folder; empty ones without a file.
     pub(crate) fn file() -> Result<File, Error> {
         let path = Path::new(FILE);

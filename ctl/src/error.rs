@@ -103,6 +103,9 @@ pub(crate) enum Error {
     /// There is no key of that name.
     #[error("there is no key `{name}` in `{}`", .folder.display())]
     UnknownKeyName { name: String, folder: PathBuf, available: Vec<String> },
+    /// A secret value of an input cannot be used. The message must not show it.
+    #[error("the secret {key} cannot be used: {reason}")]
+    BadSecret { key: String, reason: &'static str },
     /// A key or a signature cannot be used.
     #[error(transparent)]
     Sign(#[from] cloacina_packager::sign::SignError),
@@ -168,6 +171,7 @@ impl Error {
             Error::BadKeyName { .. } => "CTL0031",
             Error::KeyExists { .. } => "CTL0032",
             Error::UnknownKeyName { .. } => "CTL0033",
+            Error::BadSecret { .. } => "CTL0046",
             Error::Sign(error) => error.code(),
             Error::OwnedElsewhere { .. } => "CTL0027",
             Error::Archive { refusal, .. } => refusal.code(),
@@ -240,6 +244,7 @@ impl Error {
                 [] => one("make one: cloacina-ctl key generate NAME"),
                 several => vec![format!("there are: {}", several.join(", "))],
             },
+            Error::BadSecret { key, .. } => vec![format!("for example: --secret {key}=@FILE")],
             Error::Sign(error) => error.hints(),
             Error::OwnedElsewhere { wait, .. } => vec![
                 format!("wait for it with: {wait}"),

@@ -49,6 +49,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::BadKeyName { .. }
         | Error::KeyExists { .. }
         | Error::UnknownKeyName { .. }
+        | Error::BadSecret { .. }
         | Error::NothingToMeasure { .. }
         | Error::Io { .. } => USAGE,
         Error::OwnedElsewhere { .. } => ENGINE,

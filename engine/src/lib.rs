@@ -2,6 +2,7 @@
 //! compiled into the program.
 //!
 //! This interface is not stable yet; pin the version.
+#![cfg_attr(not(any(test, feature = "measuring")), expect(dead_code, reason = "only measurements ask for some of it"))]
 
 // What the macros emit names this crate from the outside.
 #[cfg(test)]

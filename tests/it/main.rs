@@ -16,6 +16,7 @@ mod packages;
 mod parity;
 mod readme;
 mod restart;
+mod secret;
 mod sharing;
 mod steer;
 mod swap;

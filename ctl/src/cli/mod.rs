@@ -19,6 +19,7 @@ mod package;
 mod prune;
 mod run;
 mod runs;
+mod secret;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub(crate) use self::{
         RunsExecuteArgs, RunsForkArgs, RunsListArgs, RunsLogsArgs, RunsPlainArgs, RunsRerunArgs, RunsResumeArgs,
         RunsRetryArgs, RunsShowArgs, RunsStartArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
     },
+    secret::SecretArgs,
     start::main,
     trust::{TrustAddArgs, TrustRemoveArgs, TrustRequireArgs, TrustRevokeArgs, TrustShowArgs},
     workflow::{WorkflowListArgs, WorkflowShowArgs},

@@ -8,6 +8,7 @@ use cloacina_workflow::Level;
 
 use super::isolation::IsolationArgs;
 use super::package::CargoArgs;
+use super::secret::SecretArgs;
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
@@ -34,11 +35,13 @@ pub(crate) struct RunArgs {
     /// The run's input: a JSON object, @FILE for one in a file, - for one on stdin.
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub(crate) input: Option<String>,
+    #[command(flatten)]
+    pub(crate) secret: SecretArgs,
     /// The SQLite file to keep the run in; by default a temporary one.
     #[arg(long, value_name = "FILE")]
     pub(crate) database: Option<PathBuf>,
     /// Go on with a run of that database that was interrupted, instead of starting one.
-    #[arg(long, value_name = "RUN", requires = "database", conflicts_with_all = ["input", "workflow"])]
+    #[arg(long, value_name = "RUN", requires = "database", conflicts_with_all = ["input", "secret", "workflow"])]
     pub(crate) resume: Option<String>,
     /// The least important lines of the tasks' logs to show.
     #[arg(

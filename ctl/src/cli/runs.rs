@@ -11,6 +11,7 @@ use super::actor::ActorArgs;
 use super::chosen::ChosenArgs;
 use super::database::DatabaseArgs;
 use super::isolation::IsolationArgs;
+use super::secret::SecretArgs;
 
 pub(super) const STATES: [&str; 7] =
     ["pending", "running", "paused", "completed", "partially_completed", "failed", "cancelled"];
@@ -82,6 +83,8 @@ pub(crate) struct RunsCreateArgs {
     /// The run's input: a JSON object, @FILE for one in a file, - for one on stdin.
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub(crate) input: Option<String>,
+    #[command(flatten)]
+    pub(crate) secret: SecretArgs,
     /// Let an engine that lives by then begin it at that moment, such as 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "MOMENT", conflicts_with = "after")]
     pub(crate) at: Option<String>,

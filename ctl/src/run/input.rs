@@ -8,12 +8,15 @@ use std::path::Path;
 use cloacina_workflow::{Context, Value};
 use serde_json::Map;
 
+use super::secret;
+use crate::cli::SecretArgs;
 use crate::error::Error;
 use crate::package::place;
 
 /// Reads the input; without one, it is empty.
-pub(super) fn read(argument: Option<&str>) -> Result<Context<Value>, Error> {
-    let values = read_object(argument)?;
+pub(super) fn read(argument: Option<&str>, secrets: &SecretArgs) -> Result<Context<Value>, Error> {
+    let mut values = read_object(argument)?;
+    secret::add(secrets, &mut values)?;
     Ok(Context::from_object(Value::Object(values)).unwrap_or_default())
 }
 
@@ -58,9 +61,9 @@ mod tests {
 
     #[test]
     fn an_object_becomes_the_context() {
-        let context = read(Some(r#"{"a": 1, "b": [2]}"#)).unwrap();
+        let context = read(Some(r#"{"a": 1, "b": [2]}"#), &SecretArgs::default()).unwrap();
         assert_eq!(context.keys().collect::<Vec<_>>(), ["a", "b"]);
-        assert!(read(None).unwrap().is_empty());
+        assert!(read(None, &SecretArgs::default()).unwrap().is_empty());
     }
 
     #[test]
@@ -71,9 +74,9 @@ mod tests {
             ("[1]", "the value of --input is an array, where an object is needed"),
             ("3", "the value of --input is a number, where an object is needed"),
         ] {
-            assert_eq!(read(Some(text)).unwrap_err().to_string(), expected);
+            assert_eq!(read(Some(text), &SecretArgs::default()).unwrap_err().to_string(), expected);
         }
-        let missing = read(Some("@no/such/file.json")).unwrap_err();
+        let missing = read(Some("@no/such/file.json"), &SecretArgs::default()).unwrap_err();
         assert_eq!(missing.to_string(), "cannot read `no/such/file.json`");
     }
 }

@@ -12,6 +12,9 @@ mod drive;
 mod input;
 mod interrupt;
 mod report;
+mod secret;
 mod start;
 
-pub(crate) use self::{drive::watch_run, input::read_object as read_input, interrupt::Interrupts, start::run};
+pub(crate) use self::{
+    drive::watch_run, input::read_object as read_input, interrupt::Interrupts, secret::add as add_secrets, start::run,
+};

@@ -15,7 +15,7 @@ use crate::retention::retention;
 /// Runs a workflow.
 pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     // What costs nothing to check comes before the build.
-    let context = input::read(arguments.input.as_deref())?;
+    let context = input::read(arguments.input.as_deref(), &arguments.secret)?;
     let retention = retention(config)?;
     let resume = arguments.resume.as_deref().map(str::parse::<RunId>).transpose();
     let resume = resume.map_err(|error| Error::BadRunId { text: error.text })?;

@@ -12,11 +12,12 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
-use crate::run::read_input;
+use crate::run::{add_secrets, read_input};
 
 /// Creates a run.
 pub(crate) fn create(arguments: &RunsCreateArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let input = read_input(arguments.input.as_deref())?;
+    let mut input = read_input(arguments.input.as_deref())?;
+    add_secrets(&arguments.secret, &mut input)?;
     let what = match (&arguments.name, &arguments.workflow) {
         (Some(name), _) => What::BuiltIn { name: name.clone(), tasks: arguments.tasks as usize },
         (None, workflow) => What::Workflow(workflow.clone().unwrap_or_default()),

@@ -1,0 +1,85 @@
+//! Secrets of a run from the outside: a package that tells everything it was given, and every command that shows runs.
+//!
+//! The package proves that it had the secret by telling how long the text of its context is.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use cloacina_tests::library;
+
+use crate::cmd::program;
+
+const SECRET: &str = "correct-horse-battery-staple";
+
+/// A task that writes all that it sees to its log, twice, and fails with it.
+const BLAB: &str = r#"
+#include "cloacina.h"
+CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"blab\",\"version\":\"1.0.0\",\"workflows\":["
+              "{\"name\":\"tell\",\"tasks\":[{\"id\":\"tell\",\"index\":0,\"blocking\":true}]}]}");
+static const clcn_host_v1 *host;
+static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
+    (void)config;
+    host = given;
+    return CLCN_OK;
+}
+static int32_t start(const clcn_start *call) {
+    host->log(host->ctx, call->call_id, CLCN_INFO, CLCN_TEXT("c"), call->context, call->context);
+    host->heartbeat(host->ctx, call->call_id, 500, call->context);
+    clcn_result result = CLCN_RESULT_INIT;
+    result.status = CLCN_FAILED;
+    result.error_code = CLCN_TEXT("told");
+    result.error_message = call->context;
+    host->complete(host->ctx, call->call_id, &result);
+    return CLCN_OK;
+}
+CLCN_PACKAGE(init, start, NULL, NULL);
+"#;
+
+fn ctl(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.current_dir(folder).args(arguments).env("CLOACINA__DATABASE__URL", "runs.db").env("TOKEN", SECRET);
+    command.output().unwrap()
+}
+
+/// What a command says, which must not be the secret.
+fn told(folder: &Path, arguments: &[&str]) -> String {
+    let Output { stdout, stderr, .. } = ctl(folder, arguments);
+    let told = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(!told.contains(SECRET), "{arguments:?} tells the secret: {told}");
+    told
+}
+
+#[test]
+fn no_command_tells_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let archive = library::pack(&library::compile(folder, "blab", BLAB));
+    fs::write(folder.join("blab.cloacina"), archive).unwrap();
+    fs::write(folder.join("secret.txt"), format!("{SECRET}\n")).unwrap();
+
+    let run = ["run", "blab.cloacina", "--database", "runs.db", "--input", r#"{"open":"as the day"}"#];
+    let said = told(folder, &[run.as_slice(), &["--secret", "password=@secret.txt"]].concat());
+    assert!(said.contains("as the day") && said.contains("***"), "{said}");
+    for secret in ["password=env:TOKEN", "password=correct-horse-battery-staple"] {
+        told(folder, &[run.as_slice(), &["--secret", secret, "--output", "json"]].concat());
+    }
+    let created = ["runs", "create", "--workflow", "tell", "--secret", "password=env:TOKEN"];
+    told(folder, &created);
+    told(folder, &["runs", "execute", "latest"]);
+    told(folder, &["runs", "rerun", "latest", "--input", &format!(r#"{{"password":"{SECRET}"}}"#)]);
+    told(folder, &["runs", "execute", "latest"]);
+    for output in ["human", "json"] {
+        for verb in ["list", "dead-letters"] {
+            told(folder, &["runs", verb, "--output", output]);
+        }
+        for verb in ["show", "events", "logs", "context", "why"] {
+            let said = told(folder, &["runs", verb, "latest", "--output", output]);
+            assert!(verb == "why" || said.contains("***"), "{verb}: {said}");
+        }
+        told(folder, &["runs", "context", "latest", "password", "--output", output]);
+    }
+    let short = ctl(folder, &[run.as_slice(), &["--secret", "pin=hu2"]].concat());
+    let message = String::from_utf8_lossy(&short.stderr).into_owned();
+    assert!(short.status.code() == Some(2) && message.contains("CTL0046") && !message.contains("hu2"), "{message}");
+}
