@@ -8,8 +8,9 @@
 //! ```
 //! Counted are runs that failed or that two versions had a hand in; measured are the time of a swap, and per swap the
 //! growth of the process's memory, its file descriptors and its threads, over the second half of the swaps, when
-//! everything that grows once has grown. A library is never unmapped, so some growth of memory is expected. The last line
-//! is the result as JSON; a run that failed or was mixed, or a descriptor left open, is exit code 1.
+//! everything that grows once has grown. A library is never unmapped, so some growth of memory is expected, but with
+//! `--isolation process`, where versions run in processes of their own, which are counted too. The last line is the result
+//! as JSON; a run that failed or was mixed, or a descriptor left open, is exit code 1.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a harness is a program that prints")]
 #![expect(clippy::disallowed_methods, reason = "a harness that measures reads the clock")]
@@ -24,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloacina::Engine;
+use cloacina::{Engine, HostProgram, Isolation, package_host};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -40,6 +41,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// How many versions stay registered behind the active one, so that some are always draining.
 const KEPT: usize = 8;
 
+/// The argument that makes this program the process of a package.
+const HOST: &str = "package-host";
+
 /// Who swaps.
 const ACTOR: &str = "swap";
 
@@ -48,6 +52,9 @@ const PATIENCE: usize = 100_000;
 
 fn main() -> Result<ExitCode, Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|role| role == HOST) {
+        return Ok(package_host());
+    }
     let options = options::parse(&arguments)?;
     tokio::runtime::Runtime::new()?.block_on(swap(&options))
 }
@@ -55,7 +62,7 @@ fn main() -> Result<ExitCode, Failure> {
 async fn swap(options: &Options) -> Result<ExitCode, Failure> {
     let folder = tempfile::tempdir()?;
     let versions = Versions::compile(folder.path())?;
-    let engine = start(&folder).await?;
+    let engine = start(&folder, options.isolation).await?;
     engine.registry().register_workflow(versions.archive(0)?).await?;
     let load = Load::start(&engine, options.in_flight);
     let mut took = Vec::with_capacity(options.swaps);
@@ -84,9 +91,14 @@ async fn swap(options: &Options) -> Result<ExitCode, Failure> {
     report(&account, &mut took, &middle.0, &end, n_measured)
 }
 
-async fn start(folder: &TempDir) -> Result<Engine, Failure> {
+async fn start(folder: &TempDir, isolation: Isolation) -> Result<Engine, Failure> {
     let database = folder.path().join("swap.db").display().to_string();
-    Ok(Engine::builder().database(database).start().await?)
+    let builder = Engine::builder().database(database);
+    let builder = match isolation {
+        Isolation::Inline => builder,
+        Isolation::Process => builder.package_host(HostProgram::this(HOST)),
+    };
+    Ok(builder.start().await?)
 }
 
 /// Goes back and forth between the newest version and the one before, in each of the ways that there are.
@@ -142,6 +154,7 @@ fn report(
         "private_kib_per_swap": per_swap(middle.private_kib, end.private_kib),
         "descriptors": end.descriptors as i64 - middle.descriptors as i64,
         "threads": end.threads as i64 - middle.threads as i64,
+        "processes": end.children as i64 - middle.children as i64,
     });
     let result = json!({
         "swaps": took.len(),

@@ -12,6 +12,8 @@ pub(crate) struct Usage {
     pub(crate) descriptors: u64,
     /// Threads.
     pub(crate) threads: u64,
+    /// Processes that it started and that have not gone.
+    pub(crate) children: u64,
 }
 
 impl Usage {
@@ -24,6 +26,18 @@ impl Usage {
             private_kib: kib.sum(),
             descriptors: fs::read_dir("/proc/self/fd")?.count() as u64,
             threads: fs::read_dir("/proc/self/task")?.count() as u64,
+            children: children()?,
         })
     }
+}
+
+/// Counts processes by what each thread says that it started.
+fn children() -> Result<u64, Failure> {
+    let mut count = 0;
+    for thread in fs::read_dir("/proc/self/task")? {
+        // A thread that has ended meanwhile has left its children to another.
+        let children = fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
+        count += children.split_whitespace().count() as u64;
+    }
+    Ok(count)
 }
