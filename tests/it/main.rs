@@ -21,3 +21,4 @@ mod sharing;
 mod steer;
 mod swap;
 mod tidy;
+mod trust;

@@ -13,10 +13,7 @@ use std::{
     time::Duration,
 };
 
-use cloacina_packager::{
-    self as packager, Digest, Package as Archive, Verified,
-    sign::{SignError, Signature},
-};
+use cloacina_packager::{self as packager, Digest, Package as Archive, Verified};
 use cloacina_workflow::descriptor::Descriptor;
 
 use super::{
@@ -24,6 +21,7 @@ use super::{
     handle::Shared,
     package::{label, workflow_key},
     state::State,
+    trust::signatures_of,
 };
 use crate::{
     id::TENANT_DEFAULT,
@@ -36,6 +34,7 @@ use crate::{
 
 pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Error> {
     let Upload { archive, signatures: sent, tenant, actor, activation } = upload;
+    let sent = shared.with_known_signatures(&archive, sent)?;
     let signatures = signatures_of(&sent)?;
     if let Some(tenant) = &tenant {
         // Who names a tenant is refused before anything is decompressed.
@@ -57,6 +56,7 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
         library.load()?;
     }
     let archive = ArchiveRow { bytes: archive, signatures: sent };
+    shared.release_if_distrusted(&row, &row.actor)?;
     let answer = store(shared, &row, archive, activation, &library).inspect_err(|_| abandon(shared, &library))?;
     unpacked.keep();
     let package = Arc::clone(shared.lock().find(&row).ok_or(Error::Closed)?);
@@ -64,15 +64,6 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     shared.note_vouchers(&package, &vouchers)?;
     tracing::info!(%package, digest = %package.row.digest, actor = row.actor, is_new, "registered");
     Ok(registered(&package, is_new, verified.get()))
-}
-
-/// The signatures that came along.
-fn signatures_of(signatures: &[Vec<u8>]) -> Result<Vec<Signature>, Error> {
-    let signature = |bytes: &Vec<u8>| {
-        let text = std::str::from_utf8(bytes).map_err(|_| SignError::Signature { reason: "it is no text".to_owned() });
-        text.and_then(Signature::from_text)
-    };
-    Ok(signatures.iter().map(signature).collect::<Result<_, _>>()?)
 }
 
 /// Whether new runs will get it, as far as is known before it is written.

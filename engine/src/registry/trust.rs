@@ -2,16 +2,54 @@
 //!
 //! A change is made under the registry's lock, so that nothing is registered by a policy that is being changed.
 
-use cloacina_packager::sign::{Policy, Voucher};
+use cloacina_packager::{
+    Digest,
+    sign::{Policy, SignError, Signature, Untrusted, Voucher},
+};
 
 use super::{Error, Package, Registry, handle::Shared};
 use crate::{
-    store::{self, TrustEventKind, TrustEventRow},
+    store::{self, ArchiveRow, PackageOrder, PackageRow, TrustEventKind, TrustEventRow},
     trust::{self, Trust, TrustChange, TrustChanged, TrustEvent},
 };
 
 /// Events that are told at once.
 const EVENTS_MAX: i64 = 1000;
+
+/// Why a version is not trusted.
+#[derive(Debug)]
+pub(super) enum Distrust {
+    Untrusted(Untrusted),
+    /// A signature in the database is none.
+    Unreadable(SignError),
+}
+
+/// With this the reason of a quarantine begins that is for want of trust.
+const REASON: &str = "SIG";
+
+impl Distrust {
+    /// As it stands in the version's row, with the code in front.
+    fn reason(&self) -> String {
+        match self {
+            Self::Untrusted(untrusted) => format!("{}: {untrusted}", untrusted.code()),
+            Self::Unreadable(error) => format!("{}: {error}", error.code()),
+        }
+    }
+}
+
+/// Whether a version is in quarantine for want of trust.
+pub(super) fn is_distrusted(row: &PackageRow) -> bool {
+    row.quarantine.as_ref().is_some_and(|quarantine| quarantine.reason.starts_with(REASON))
+}
+
+/// The signatures in these files.
+pub(super) fn signatures_of(signatures: &[Vec<u8>]) -> Result<Vec<Signature>, SignError> {
+    let signature = |bytes: &Vec<u8>| {
+        let text = std::str::from_utf8(bytes).map_err(|_| SignError::Signature { reason: "it is no text".to_owned() });
+        text.and_then(Signature::from_text)
+    };
+    signatures.iter().map(signature).collect()
+}
 
 impl Registry {
     /// Whom a tenant trusts to sign packages, and how many signatures it requires.
@@ -106,7 +144,102 @@ impl Shared {
             move |connection| trust::change_in_txn(connection, (&tenant, default), &change, (&by, now))
         })?;
         let trust = written?;
+        let changed = self.judge_all(&trust, &by)?;
         tracing::info!(tenant, actor = by, required = trust.required, n_keys = trust.keys.len(), "trust was changed");
-        Ok(TrustChanged::default())
+        Ok(changed)
+    }
+
+    /// Judges every version of a tenant again: what is not trusted goes into quarantine, what is there for that reason
+    /// alone and is trusted comes out of it. Must be called in turn.
+    fn judge_all(&self, trust: &Trust, by: &str) -> Result<TrustChanged, Error> {
+        let (policy, now) = (trust.policy(), self.options.clock.now());
+        let packages = self.lock().packages.clone();
+        let mut changed = TrustChanged::default();
+        for package in packages.iter().filter(|package| package.row.tenant == trust.tenant) {
+            let order = |reason: Option<String>| PackageOrder {
+                tenant: trust.tenant.clone(),
+                digest: package.row.digest,
+                actor: by.to_owned(),
+                at: now,
+                reason,
+            };
+            match self.review(&package.row, &policy)? {
+                Err(refusal) => {
+                    let reason = refusal.reason();
+                    if package.row.quarantine.as_ref().is_some_and(|quarantine| quarantine.reason == reason) {
+                        continue;
+                    }
+                    let order = order(Some(reason));
+                    self.change("quarantining a package", None, move |connection| {
+                        store::package_quarantine_in_txn(connection, &order, None)
+                    })?;
+                    changed.quarantined.push(package.label());
+                }
+                Ok(_) if is_distrusted(&package.row) => {
+                    self.release_trusted(order(Some("it is trusted again".to_owned())))?;
+                    changed.released.push(package.label());
+                }
+                Ok(_) => {}
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Ends the quarantine of a version that is trusted again. Must be called in turn.
+    fn release_trusted(&self, order: PackageOrder) -> Result<(), Error> {
+        let doing = "releasing a package";
+        self.change(doing, None, move |connection| store::package_release_in_txn(connection, &order)).map(drop)
+    }
+
+    /// Ends the quarantine of a version whose upload has just been trusted, if trust was the reason. Must be called in
+    /// turn.
+    pub(super) fn release_if_distrusted(&self, row: &PackageRow, actor: &str) -> Result<(), Error> {
+        let known = self.lock().find(row).cloned();
+        if !known.is_some_and(|known| is_distrusted(&known.row)) {
+            return Ok(());
+        }
+        self.release_trusted(PackageOrder {
+            tenant: row.tenant.clone(),
+            digest: row.digest,
+            actor: actor.to_owned(),
+            at: self.options.clock.now(),
+            reason: Some("it was registered with signatures that are trusted".to_owned()),
+        })
+    }
+
+    /// Whether the version may be used by what the policy says now and the database keeps of it.
+    pub(super) fn review(&self, row: &PackageRow, policy: &Policy) -> Result<Result<Vec<Voucher>, Distrust>, Error> {
+        let digest = row.archive_digest;
+        let read = self
+            .options
+            .store
+            .read_blocking("reading an archive", move |connection| store::archive_get(connection, digest));
+        let Some(ArchiveRow { bytes, signatures }) = read? else {
+            let package = format!("the package {}", row.name);
+            let unsigned = Untrusted::Unsigned { package, required: policy.required };
+            return Ok(if policy.required == 0 { Ok(Vec::new()) } else { Err(Distrust::Untrusted(unsigned)) });
+        };
+        let signatures = match signatures_of(&signatures) {
+            Ok(signatures) => signatures,
+            Err(error) => return Ok(Err(Distrust::Unreadable(error))),
+        };
+        let now = self.options.clock.now();
+        Ok(policy.review(&bytes, &row.name, &signatures, now).map_err(Distrust::Untrusted))
+    }
+
+    /// The signatures of those bytes that are in the database already, behind those that came along.
+    pub(super) fn with_known_signatures(&self, archive: &[u8], sent: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, Error> {
+        let digest = Digest::of(archive);
+        let read = self
+            .options
+            .store
+            .read_blocking("reading signatures", move |connection| store::signature_list(connection, digest));
+        let mut all = sent;
+        for known in read? {
+            if !all.contains(&known) {
+                all.push(known);
+            }
+        }
+        Ok(all)
     }
 }

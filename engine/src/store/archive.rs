@@ -24,17 +24,25 @@ pub(crate) struct ArchiveRow {
 }
 
 /// The archive of that digest, if it is kept.
-#[cfg_attr(not(test), expect(dead_code, reason = "read when a library is to be unpacked again"))]
 pub(crate) fn archive_get(connection: &mut Connection, digest: Digest) -> QueryResult<Option<ArchiveRow>> {
     let digest = digest.as_bytes().as_slice();
     let kept = archive::table.filter(archive::digest.eq(digest)).select(archive::bytes);
     let Some(bytes) = kept.first(connection).optional()? else { return Ok(None) };
-    let signatures = signature::table
+    let signatures = signatures_of(connection, digest)?;
+    Ok(Some(ArchiveRow { bytes, signatures }))
+}
+
+/// The signatures of the archive of that digest, in the order in which they were added.
+pub(crate) fn signature_list(connection: &mut Connection, digest: Digest) -> QueryResult<Vec<Vec<u8>>> {
+    signatures_of(connection, digest.as_bytes().as_slice())
+}
+
+fn signatures_of(connection: &mut Connection, digest: &[u8]) -> QueryResult<Vec<Vec<u8>>> {
+    signature::table
         .filter(signature::archive.eq(digest))
         .order((signature::added_at, signature::digest))
         .select(signature::bytes)
-        .load(connection)?;
-    Ok(Some(ArchiveRow { bytes, signatures }))
+        .load(connection)
 }
 
 /// Keeps an archive and adds signatures to it; returns how many were new. Must be called in a transaction of the

@@ -65,10 +65,8 @@ mod tests;
 #[cfg(test)]
 mod trust_tests;
 
-#[cfg(test)]
-pub(crate) use self::archive::archive_get;
 pub(crate) use self::{
-    archive::ArchiveRow,
+    archive::{ArchiveRow, archive_get, signature_list},
     commit::{Commit, NewRun, Outcome, RunUpdate},
     database::Database,
     delete::{log_delete_in_txn, removal_enlist_in_txn, removal_sweep_in_txn, workflow_delete_unused_in_txn},

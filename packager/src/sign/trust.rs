@@ -130,6 +130,20 @@ impl Policy {
         self.examine_as(&named(package), archive, signatures, now)?.vouchers(package)
     }
 
+    /// As [`Self::judge`], for a package that was read from these bytes before: they are not read again.
+    ///
+    /// # Errors
+    /// As [`Self::judge`], but for what only the package itself shows.
+    pub fn review(
+        &self,
+        archive: &[u8],
+        package: &str,
+        signatures: &[Signature],
+        now: Timestamp,
+    ) -> Result<Vec<Voucher>, Untrusted> {
+        self.examine_as(&format!("the package {package}"), archive, signatures, now)?.in_scope(package)
+    }
+
     /// The package, if it is trusted: the way to a package that may be unpacked.
     ///
     /// # Errors
@@ -217,16 +231,23 @@ impl Examined<'_> {
     }
 
     fn vouchers(self, package: &Package) -> Result<Vec<Voucher>, Untrusted> {
-        let Self { policy, archive, genuine, mut refusals } = self;
-        let (subject, found) = (named(package), package.archive_digest());
-        if found != archive {
-            return Err(Untrusted::OtherBytes { package: subject, expected: archive, found });
+        let (subject, expected, found) = (named(package), self.archive, package.archive_digest());
+        if found != expected {
+            return Err(Untrusted::OtherBytes { package: subject, expected, found });
         }
-        let mut vouchers = Vec::with_capacity(genuine.len());
-        for Genuine { trusted, signature } in genuine {
+        for Genuine { signature, .. } in &self.genuine {
             let wrong = |source| Untrusted::Wrong { package: subject.clone(), source };
             signature.check_facts(package).map_err(wrong)?;
-            match trusted.out_of_scope(&package.descriptor().package) {
+        }
+        self.in_scope(&package.descriptor().package)
+    }
+
+    fn in_scope(self, package: &str) -> Result<Vec<Voucher>, Untrusted> {
+        let Self { policy, archive: _, genuine, mut refusals } = self;
+        let subject = format!("the package {package}");
+        let mut vouchers = Vec::with_capacity(genuine.len());
+        for Genuine { trusted, .. } in genuine {
+            match trusted.out_of_scope(package) {
                 Some(refusal) => refusals.push(refusal),
                 None => vouchers.push(Voucher { name: trusted.name.clone(), key: trusted.key.id() }),
             }

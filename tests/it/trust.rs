@@ -1,0 +1,292 @@
+//! Whose packages are taken, from the outside: each way in which a package can be untrusted, on the command line, from
+//! the library, on both databases, and what a revocation does to what is registered.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use cloacina::{Context, Engine, PackageState, Records, TrustChange, TrustChanged, TrustEventKind, Upload};
+use cloacina_packager::{
+    Input, InputLibrary, Limits,
+    sign::{PublicKey, SecretKey},
+};
+use cloacina_tests::{engine::in_time, library};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{cmd::program, sharing::server};
+
+/// A task that does nothing.
+const QUICK: &str = r#"
+#include "cloacina.h"
+CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"billing\",\"version\":\"1.0.0\",\"workflows\":["
+              "{\"name\":\"invoices\",\"tasks\":[{\"id\":\"only\",\"index\":0,\"blocking\":true}]}]}");
+static const clcn_host_v1 *host;
+static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
+    (void)config;
+    host = given;
+    return CLCN_OK;
+}
+static int32_t start(const clcn_start *call) {
+    clcn_result result = CLCN_RESULT_INIT;
+    host->complete(host->ctx, call->call_id, &result);
+    return CLCN_OK;
+}
+CLCN_PACKAGE(init, start, NULL, NULL);
+"#;
+
+/// An archive, another with the same library, and two keys.
+struct Material {
+    folder: TempDir,
+    archive: Vec<u8>,
+    repacked: Vec<u8>,
+    ann: SecretKey,
+    bob: SecretKey,
+}
+
+impl Material {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let library = library::compile(folder.path(), "billing", QUICK);
+        let input = |sbom: Option<&str>| Input {
+            libraries: vec![InputLibrary { name: "libbilling.so".to_owned(), bytes: fs::read(&library).unwrap() }],
+            sbom: sbom.map(|text| text.as_bytes().to_vec()),
+            ..Input::default()
+        };
+        let write = |input| cloacina_packager::write(&input).unwrap();
+        let (archive, repacked) = (write(input(None)), write(input(Some("{}"))));
+        let key = || SecretKey::generate(None).unwrap().0;
+        Self { folder, archive, repacked, ann: key(), bob: key() }
+    }
+
+    fn signed(&self, key: &SecretKey) -> Vec<u8> {
+        let package = cloacina_packager::read(&self.archive, &Limits::default()).unwrap();
+        key.sign(&self.archive, &package).unwrap().text().as_bytes().to_vec()
+    }
+}
+
+fn forged(signature: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(signature.to_vec()).unwrap();
+    let line = text.lines().nth(1).unwrap();
+    let (head, rest) = line.split_at(40);
+    let other = if rest.starts_with('A') { 'B' } else { 'A' };
+    text.replace(line, &format!("{head}{other}{}", &rest[1..])).into_bytes()
+}
+
+async fn start(database: &str, folder: &Path) -> Engine {
+    let builder = Engine::builder().database(database).data_dir(folder);
+    builder.start().await.unwrap_or_else(|error| panic!("{}: {error}", error.code()))
+}
+
+fn add(name: &str, key: &PublicKey) -> TrustChange {
+    TrustChange::Add { name: name.to_owned(), public_key: key.line(), scopes: Vec::new(), expires_at: None }
+}
+
+async fn change(engine: &Engine, change: TrustChange) -> TrustChanged {
+    engine.registry().change_trust("public", change, "ada").await.unwrap()
+}
+
+async fn refusal(engine: &Engine, archive: &[u8], signatures: &[&[u8]]) -> String {
+    let signatures = signatures.iter().map(|signature| signature.to_vec()).collect();
+    let upload = Upload { signatures, ..Upload::new(archive) };
+    match engine.registry().register(upload).await {
+        Ok(_) => "taken".to_owned(),
+        Err(error) => error.code().to_owned(),
+    }
+}
+
+async fn run(engine: &Engine) -> String {
+    match engine.scheduler().schedule_workflow("invoices", Context::new()).await {
+        Ok(run) => in_time(run.wait()).await.unwrap().state.as_str().to_owned(),
+        Err(error) => error.code().to_owned(),
+    }
+}
+
+/// The whole story on one database.
+async fn packages_are_taken_from_those_who_are_trusted(database: &str) {
+    let material = Material::new();
+    let folder = material.folder.path();
+    let (by_ann, by_bob) = (material.signed(&material.ann), material.signed(&material.bob));
+    let engine = start(database, folder).await;
+    let id = material.ann.public().id().to_string();
+
+    change(&engine, TrustChange::Require { n_signatures: 1 }).await;
+    change(&engine, add("ann", material.ann.public())).await;
+    assert_eq!(refusal(&engine, &material.archive, &[]).await, "SIG0007", "unsigned");
+    assert_eq!(refusal(&engine, &material.archive, &[&by_bob]).await, "SIG0008", "by nobody who is known");
+    assert_eq!(refusal(&engine, &material.archive, &[&forged(&by_ann)]).await, "SIG0005", "wrongly signed");
+    assert_eq!(refusal(&engine, &material.repacked, &[&by_ann]).await, "SIG0011", "packed again after signing");
+    assert_eq!(refusal(&engine, &material.archive, &[b"no signature"]).await, "SIG0004");
+    assert_eq!((engine.registry().list().len(), run(&engine).await.as_str()), (0, "RUN0001"), "nothing is there");
+    assert_eq!(refusal(&engine, &material.archive, &[&by_ann]).await, "taken");
+    assert_eq!(run(&engine).await, "completed");
+
+    let revoke = TrustChange::Revoke { key: "ann".to_owned(), reason: "it was stolen".to_owned() };
+    let changed = change(&engine, revoke.clone()).await;
+    assert_eq!(changed.quarantined, ["public::billing@1.0.0"]);
+    assert_eq!(change(&engine, revoke).await, TrustChanged::default(), "once is enough");
+    let info = engine.registry().get("billing@1.0.0").unwrap();
+    assert_eq!(info.state, PackageState::Quarantined);
+    let reason = info.quarantine.unwrap().reason;
+    assert!(reason.starts_with(&format!("SIG0009: the key ann ({id}), which signed the package billing")), "{reason}");
+    assert_ne!(run(&engine).await, "completed");
+    engine.shutdown().await.unwrap();
+
+    // The next engine goes by the same policy.
+    let engine = start(database, folder).await;
+    assert_ne!(run(&engine).await, "completed");
+    assert_eq!(refusal(&engine, &material.archive, &[&by_ann]).await, "SIG0009", "revoked");
+    let again = engine.registry().change_trust("public", add("anna", material.ann.public()), "eve").await;
+    assert_eq!(again.unwrap_err().code(), "SIG0015");
+    let past = TrustChange::Add {
+        name: "bob".to_owned(),
+        public_key: material.bob.public().line(),
+        scopes: vec!["bill*".to_owned()],
+        expires_at: Some(1_000_000),
+    };
+    change(&engine, past).await;
+    assert_eq!(refusal(&engine, &material.archive, &[&by_bob]).await, "SIG0008", "ann's is known to be revoked");
+    change(&engine, TrustChange::Remove { key: "bob".to_owned() }).await;
+    change(&engine, add("bob", material.bob.public())).await;
+    assert_eq!(refusal(&engine, &material.archive, &[&by_bob]).await, "taken");
+    assert_eq!(engine.registry().get("billing@1.0.0").unwrap().state, PackageState::Active);
+    assert_eq!(run(&engine).await, "completed");
+
+    let two = change(&engine, TrustChange::Require { n_signatures: 2 }).await;
+    assert_eq!(two.quarantined, ["public::billing@1.0.0"], "one signature is too few now");
+    let one = change(&engine, TrustChange::Require { n_signatures: 1 }).await;
+    assert_eq!((one.released, run(&engine).await.as_str()), (vec!["public::billing@1.0.0".to_owned()], "completed"));
+    engine.shutdown().await.unwrap();
+
+    let mut records = Records::open(database).unwrap();
+    let trust = records.trust("public").unwrap();
+    assert_eq!((trust.required, trust.is_default, trust.keys.len()), (1, false, 2));
+    assert_eq!(trust.find(&id).unwrap().revoked.as_ref().unwrap().reason, "it was stolen");
+    let events = records.trust_events("public", 100).unwrap();
+    let vouched: Vec<&str> = events
+        .iter()
+        .filter(|event| event.kind == TrustEventKind::Vouched)
+        .map(|event| event.detail.as_str())
+        .collect();
+    assert_eq!(vouched, ["bob vouches for billing@1.0.0", "ann vouches for billing@1.0.0"]);
+    assert!(events.iter().filter(|event| event.kind != TrustEventKind::Vouched).all(|event| event.actor == "ada"));
+    assert_eq!(records.trust("acme").unwrap().required, 0, "other tenants are their own");
+}
+
+#[tokio::test]
+async fn a_file_takes_packages_from_those_who_are_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    packages_are_taken_from_those_who_are_trusted(folder.path().join("runs.db").to_str().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_server_takes_packages_from_those_who_are_trusted() {
+    let schema = server();
+    packages_are_taken_from_those_who_are_trusted(schema.url()).await;
+}
+
+#[tokio::test]
+async fn an_engine_that_requires_signatures_says_what_to_do_first() {
+    let material = Material::new();
+    let database = material.folder.path().join("runs.db").display().to_string();
+    let start = || Engine::builder().database(&database).required_signatures(cloacina::REQUIRED_BY_SERVERS).start();
+    let engine = start().await.unwrap();
+    let steps = engine.registry().first_steps().await.unwrap();
+    assert!(steps[1].contains("cloacina-ctl trust add"), "{steps:?}");
+    assert_eq!(refusal(&engine, &material.archive, &[]).await, "SIG0007");
+    change(&engine, add("ann", material.ann.public())).await;
+    assert!(engine.registry().first_steps().await.unwrap().is_empty());
+    assert_eq!(refusal(&engine, &material.archive, &[&material.signed(&material.ann)]).await, "taken");
+    // What the tenant says counts before what the engine says.
+    change(&engine, TrustChange::Require { n_signatures: 0 }).await;
+    assert_eq!(refusal(&engine, &material.archive, &[]).await, "taken");
+    engine.shutdown().await.unwrap();
+}
+
+/// A folder in which commands run.
+struct Shell {
+    material: Material,
+}
+
+impl Shell {
+    fn new() -> Self {
+        let material = Material::new();
+        fs::write(material.folder.path().join("billing.cloacina"), &material.archive).unwrap();
+        for (name, key) in [("ann", &material.ann), ("bob", &material.bob)] {
+            fs::write(material.folder.path().join(format!("{name}.pub")), key.public().text()).unwrap();
+        }
+        Self { material }
+    }
+
+    fn ctl(&self, arguments: &str) -> Output {
+        let mut command = Command::new(program());
+        command.current_dir(self.material.folder.path()).args(arguments.split(' '));
+        command.env("CLOACINA__DATABASE__URL", "runs.db").output().unwrap()
+    }
+
+    fn does(&self, arguments: &str) -> Value {
+        let Output { status, stdout, stderr } = self.ctl(&format!("{arguments} --output json"));
+        assert!(status.success(), "{arguments}: {}", String::from_utf8_lossy(&stderr));
+        serde_json::from_slice(&stdout).unwrap()
+    }
+
+    /// The code with which a run of the package is refused.
+    fn refusal(&self) -> String {
+        let Output { status, stderr, .. } = self.ctl("run billing.cloacina --database runs.db --output json --quiet");
+        if status.success() {
+            return "taken".to_owned();
+        }
+        assert_eq!(status.code(), Some(3), "{}", String::from_utf8_lossy(&stderr));
+        let error: Value = serde_json::from_slice(&stderr).unwrap_or_default();
+        error["error"]["code"].as_str().unwrap_or(&String::from_utf8_lossy(&stderr)).to_owned()
+    }
+
+    /// Puts a signature beside the archive, in the place of those that are there.
+    fn sign(&self, signature: &[u8]) {
+        let folder = self.material.folder.path();
+        let is_signature = |path: &PathBuf| path.extension().is_some_and(|end| end == "minisig");
+        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(is_signature).for_each(|path| fs::remove_file(path).unwrap());
+        fs::write(folder.join("billing.cloacina.key.minisig"), signature).unwrap();
+    }
+}
+
+#[test]
+fn the_command_line_refuses_with_the_same_codes() {
+    let shell = Shell::new();
+    let Material { archive, repacked, ann, bob, folder } = &shell.material;
+    let archive_path = folder.path().join("billing.cloacina");
+    let (by_ann, by_bob) = (shell.material.signed(ann), shell.material.signed(bob));
+    assert_eq!(shell.refusal(), "taken", "nothing is required");
+    let required = shell.does("trust require 1");
+    assert_eq!(required["quarantined"], json!(["public::billing@1.0.0"]));
+    shell.does("trust add ann.pub --name ann");
+    assert_eq!(shell.refusal(), "SIG0007");
+    shell.sign(&forged(&by_ann));
+    assert_eq!(shell.refusal(), "SIG0005");
+    shell.sign(&by_ann);
+    fs::write(&archive_path, repacked).unwrap();
+    assert_eq!(shell.refusal(), "SIG0011");
+    fs::write(&archive_path, archive).unwrap();
+    assert_eq!(shell.refusal(), "taken", "signed, and so released");
+    let revoked = shell.does("trust revoke ann --reason stolen");
+    assert_eq!(revoked["quarantined"], json!(["public::billing@1.0.0"]));
+    assert_eq!(shell.refusal(), "SIG0009");
+    shell.does("trust add bob.pub --name bob --expires 2001-01-31");
+    shell.sign(&by_bob);
+    assert_eq!(shell.refusal(), "SIG0008", "one is revoked, the other has expired");
+    shell.does("trust remove bob");
+    shell.does("trust add bob.pub --name bob --scope bill*");
+    assert_eq!(shell.refusal(), "taken");
+}
+
+#[test]
+fn an_expired_key_has_its_own_code() {
+    let shell = Shell::new();
+    shell.does("trust require 1");
+    shell.does("trust add ann.pub --name ann --expires 2001-01-31");
+    shell.sign(&shell.material.signed(&shell.material.ann));
+    assert_eq!(shell.refusal(), "SIG0010");
+}
