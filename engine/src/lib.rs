@@ -48,7 +48,10 @@ pub use self::{
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},
-    isolation::{Error as IsolationError, HostProgram, Isolation, Limits as HostLimits, PackageHost, package_host},
+    isolation::{
+        Confinement, Error as IsolationError, HostProgram, Isolation, Limits as HostLimits, PackageHost, Sandbox,
+        package_host,
+    },
     loader::{Error as LoadError, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     retention::Retention,

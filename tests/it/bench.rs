@@ -14,17 +14,20 @@ use tempfile::TempDir;
 
 use crate::cmd::{interrupt, program};
 
-const RATIOS: [&str; 12] = [
+const RATIOS: [&str; 15] = [
     "growth.task_10000_to_100",
     "postgres.engine_to_raw",
     "postgres.engine_to_store",
     "postgres.packaged_inline_to_embedded",
+    "postgres.process_to_inline",
     "postgres.run1_p50_to_commits",
     "postgres.store_to_raw",
+    "process_added_us_to_socket_us",
     "registering_to_limit",
     "sqlite.engine_to_raw",
     "sqlite.engine_to_store",
     "sqlite.packaged_inline_to_embedded",
+    "sqlite.process_to_inline",
     "sqlite.run1_p50_to_commits",
     "sqlite.store_to_raw",
 ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloacina::{Builder, Context, HostLimits, HostProgram, RunReport, RunState, TaskError};
+use cloacina::{Builder, Context, HostLimits, HostProgram, LogFilter, RunReport, RunState, Sandbox, TaskError};
 use cloacina_tests::{
     engine::{TestEngine, in_time},
     library,
@@ -16,9 +16,13 @@ const MEMORY_MIB: u64 = 96;
 const FATAL: &str = r#"
 #define _GNU_SOURCE
 #include "cloacina.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #define WORKFLOW(name, index, more) "{\"name\":\"" name "\",\"tasks\":[{\"id\":\"t\",\"index\":" #index more "}]},"
 #define BLOCKING ",\"blocking\":true"
@@ -27,6 +31,7 @@ CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"" PACKAGE "\",\"versi
     WORKFLOW("overflows", 3, BLOCKING) WORKFLOW("exits", 4, "") WORKFLOW("allocates", 5, BLOCKING)
     WORKFLOW("closes", 6, "") WORKFLOW("forks", 7, BLOCKING) WORKFLOW("talks", 8, BLOCKING)
     WORKFLOW("hangs", 9, BLOCKING ",\"timeout_ms\":200") WORKFLOW("spins", 10, ",\"timeout_ms\":200")
+    WORKFLOW("tries", 12, BLOCKING)
     "{\"name\":\"waits\",\"tasks\":[{\"id\":\"t\",\"index\":11}]}]}");
 static const clcn_host_v1 *host;
 static int32_t init(const clcn_host_v1 *given, clcn_bytes config) { (void)config; host = given; return CLCN_OK; }
@@ -37,6 +42,8 @@ static void complete(uint64_t id, clcn_bytes output) {
     host->complete(host->ctx, id, &result);
 }
 static volatile int sink;
+/* The reason of a refusal, or 0. A child of a fork that was not refused ends. */
+static int tried(int result) { return result < 0 ? errno : 0; }
 __attribute__((noinline)) static int deeper(volatile char *above) {
     volatile char here[4096];
     here[0] = *above;
@@ -62,6 +69,17 @@ static int32_t start(const clcn_start *call) {
     case 9: for (;;) pause();
     case 10: for (;;) sink = 1;
     case 11: return CLCN_OK;
+    case 12: {
+        char text[512];
+        snprintf(text, sizeof text,
+            "{\"set\":{\"fork\":%d,\"exec\":%d,\"socket\":%d,\"read\":%d,\"write\":%d,\"scratch\":%d,\"kill\":%d,\"env\":%d}}",
+            tried(fork()), tried(execl("/bin/true", "true", (char *)0)), tried(socket(AF_INET, SOCK_STREAM, 0)),
+            tried(open("/etc/passwd", O_RDONLY)), tried(open("/tmp/cloacina-outside", O_CREAT | O_WRONLY, 0600)),
+            tried(open("inside", O_CREAT | O_WRONLY, 0600)), tried(kill(getppid(), 0)), getenv("PATH") != 0);
+        clcn_bytes output = { (const uint8_t *)text, strlen(text) };
+        complete(id, output);
+        return CLCN_OK;
+    }
     }
     complete(id, CLCN_TEXT("{\"set\":{\"ok\":true}}"));
     return CLCN_OK;
@@ -127,6 +145,97 @@ async fn what_was_under_way_beside_a_crash_is_lost_and_run_again() {
     assert_eq!(error_of(&crashed).kind(), "crashed");
     let report = waiting.report().await.unwrap();
     assert_eq!(report.state, RunState::Running, "the neighbor in the process did not fail: {report:?}");
+}
+
+#[tokio::test]
+async fn who_crashes_on_and_on_is_quarantined_with_the_signal() {
+    for (workflow, reason) in [("segfaults", "SIGSEGV"), ("allocates", "memory limit"), ("hangs", "did not stop")] {
+        let test = engine(|builder| builder).await;
+        for _ in 0..3 {
+            test.run(&format!("fatal::{workflow}"), json!({})).await;
+            assert_eq!(test.run("neighbor::fine", json!({})).await.state, RunState::Completed);
+        }
+        // The last crash is told while its run ends.
+        let quarantine = in_time(async {
+            loop {
+                let info = test.engine.registry().list().into_iter().find(|package| package.name == "fatal").unwrap();
+                match info.quarantine {
+                    Some(quarantine) => break quarantine,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        })
+        .await;
+        assert!(quarantine.reason.contains(reason), "{quarantine:?}");
+        assert!(quarantine.until.is_some(), "{quarantine:?}");
+        assert_eq!(test.run("neighbor::fine", json!({})).await.state, RunState::Completed);
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_does_not_stop_is_killed_and_its_neighbors_go_on() {
+    let test = engine(|builder| builder).await;
+    for workflow in ["fatal::hangs", "fatal::spins"] {
+        let run = test.engine.scheduler().schedule_workflow(workflow, Context::new()).await.unwrap();
+        for _ in 0..20 {
+            let report = test.run("neighbor::fine", json!({})).await;
+            assert_eq!((report.state, report.task("t").unwrap().attempt), (RunState::Completed, 1));
+        }
+        let error = error_of(&in_time(run.wait()).await.unwrap());
+        assert_eq!(error.kind(), "timed_out", "{error:?}");
+        // It was not given up while it ran on: its process is gone.
+        assert_eq!(error.to_record().details, json!({"abandoned": false}));
+        assert_eq!(test.run("fatal::fine", json!({})).await.state, RunState::Completed);
+    }
+}
+
+#[tokio::test]
+async fn what_a_package_writes_to_its_output_is_in_the_log_of_its_attempt() {
+    let test = engine(|builder| builder).await;
+    let report = test.run("fatal::talks", json!({})).await;
+    assert_eq!(report.state, RunState::Completed);
+    let run = test.engine.run(report.id).await.unwrap();
+    let lines = in_time(async {
+        loop {
+            let lines = run.logs(&LogFilter::default()).await.unwrap();
+            if lines.len() == 2 {
+                break lines;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let lines: Vec<_> = lines.iter().map(|line| format!("{} {}: {}", line.level, line.target, line.message)).collect();
+    assert_eq!(lines, ["info stdout: to stdout 1", "warn stderr: to stderr"]);
+}
+
+#[tokio::test]
+async fn the_sandbox_of_a_server_refuses_what_a_package_did_not_ask_for() {
+    let test = engine(|builder| builder.sandbox(Sandbox::Server, false)).await;
+    let confinement = test.engine.registry().list()[0].hosts[0].confinement.clone();
+    let is_in_force = |step: &str| confinement.in_force.iter().any(|done| done.starts_with(step));
+    assert!(is_in_force("limits") && is_in_force("no_new_privs") && is_in_force("seccomp"), "{confinement}");
+    let report = test.run("fatal::tries", json!({})).await;
+    assert_eq!(report.state, RunState::Completed, "{report:?}");
+    let (eperm, eacces) = (1, 13);
+    let errno = |what: &str| report.context.get(what).and_then(|errno| errno.as_i64()).unwrap();
+    for what in ["fork", "exec", "socket", "kill"] {
+        assert_eq!(errno(what), eperm, "{what}: {:?}", report.context);
+    }
+    assert_eq!((errno("scratch"), errno("env")), (0, 0), "{:?}", report.context);
+    if is_in_force("landlock") {
+        assert_eq!((errno("read"), errno("write")), (eacces, eacces), "{:?}", report.context);
+    } else {
+        // The system says so, and who requires it is refused.
+        assert!(confinement.missing.iter().any(|missing| missing.starts_with("landlock")), "{confinement}");
+        let strict = TestEngine::start_with(|builder: Builder| {
+            let program = HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host");
+            builder.package_host(program).sandbox(Sandbox::Server, true)
+        })
+        .await;
+        let error = strict.engine.registry().register_workflow(fatal(&strict, "fatal", "")).await.unwrap_err();
+        assert_eq!(error.code(), "ISO0006", "{error}");
+    }
 }
 
 #[tokio::test]

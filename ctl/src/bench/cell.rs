@@ -25,6 +25,8 @@ pub(super) enum Level {
     Embedded,
     /// The engine with tasks of a package that is loaded into the process.
     PackagedInline,
+    /// The engine with tasks of a package that runs in processes of its own.
+    PackagedProcess,
 }
 
 /// The graph of a run.
@@ -94,6 +96,7 @@ impl Level {
             Self::Store => "store",
             Self::Embedded => "embedded",
             Self::PackagedInline => "packaged_inline",
+            Self::PackagedProcess => "packaged_process",
         }
     }
 
@@ -102,7 +105,7 @@ impl Level {
         match self {
             Self::Raw { .. } => "transaction",
             Self::Store => "commit",
-            Self::Embedded | Self::PackagedInline => "run",
+            Self::Embedded | Self::PackagedInline | Self::PackagedProcess => "run",
         }
     }
 }

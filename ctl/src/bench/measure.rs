@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use cloacina::Engine;
 use cloacina::testing::{self, Load, MeasureError, Scratch, measure_raw, measure_store};
+use cloacina::{Engine, HostProgram};
 use cloacina_workflow::__private::v1::Workflow;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use super::package::Packaged;
 use super::usage::Usage;
 use super::workload;
 use crate::error::Error;
+use crate::isolation::PACKAGE_HOST;
 
 /// Runs before the clock starts, where only one is under way at once.
 const WARM_UP_MIN: usize = 20;
@@ -48,7 +49,7 @@ impl Bench<'_> {
     /// Whether there is everything that the cell needs.
     pub(super) fn can_measure(&self, cell: &Cell) -> bool {
         (cell.backend == Backend::Sqlite || self.postgres.is_some())
-            && (cell.level != Level::PackagedInline || self.packaged.is_some())
+            && (!matches!(cell.level, Level::PackagedInline | Level::PackagedProcess) || self.packaged.is_some())
     }
 
     /// Measures the cell once in a new database.
@@ -62,7 +63,9 @@ impl Bench<'_> {
         self.stop_if_interrupted()?;
         testing::release_memory();
         let changes = match cell.level {
-            Level::Embedded | Level::PackagedInline => return self.measure_engine(cell, scratch),
+            Level::Embedded | Level::PackagedInline | Level::PackagedProcess => {
+                return self.measure_engine(cell, scratch);
+            }
             Level::Raw { changes } => changes,
             Level::Store => 1,
         };
@@ -88,6 +91,10 @@ impl Bench<'_> {
     fn measure_engine(&mut self, cell: &Cell, scratch: &Scratch) -> Result<Sample, Error> {
         let workflow = *self.workflows.entry(cell.shape.to_string()).or_insert_with(|| workload::workflow(cell.shape));
         let builder = Engine::builder().database(scratch.address()).data_dir(self.folder).workflow(workflow);
+        let builder = match cell.level {
+            Level::PackagedProcess => builder.package_host(HostProgram::this(PACKAGE_HOST)),
+            _ => builder,
+        };
         let (server, packaged) = (self.server(cell.backend), self.packaged);
         let interrupted = &mut self.interrupted;
         self.runtime.block_on(async {
@@ -130,7 +137,7 @@ async fn measure_on(
     interrupted: &mut watch::Receiver<bool>,
 ) -> Result<Sample, Error> {
     let workflow = match (cell.level, packaged) {
-        (Level::PackagedInline, Some(packaged)) => {
+        (Level::PackagedInline | Level::PackagedProcess, Some(packaged)) => {
             engine.registry().register_workflow(packaged.archive.clone()).await?;
             packaged.workflow(cell.shape)
         }

@@ -18,6 +18,7 @@ mod growth;
 mod measure;
 mod package;
 mod plan;
+mod process;
 mod ratio;
 mod registering;
 mod report;

@@ -58,6 +58,7 @@ impl Plan<'_> {
             cell(Level::Embedded, SINGLE, 1, 0, 500),
             cell(Level::Embedded, CHAIN, MANY, KIB, 10_000),
             cell(Level::PackagedInline, CHAIN, MANY, KIB, 10_000),
+            cell(Level::PackagedProcess, CHAIN, MANY, KIB, 10_000),
         ];
         if !self.quick {
             for (at_once, singles, chains, fan_outs) in
@@ -68,6 +69,7 @@ impl Plan<'_> {
                 cells.push(cell(Level::Embedded, CHAIN, at_once, 0, chains));
                 cells.push(cell(Level::Embedded, FAN_OUT, at_once, 0, fan_outs));
                 cells.push(cell(Level::PackagedInline, SINGLE, at_once, 0, singles));
+                cells.push(cell(Level::PackagedProcess, SINGLE, at_once, 0, singles));
                 cells.push(cell(Level::PackagedInline, CHAIN, at_once, 0, chains));
             }
         }

@@ -24,12 +24,16 @@ pub(super) const GROWTH: &str = "growth.task_10000_to_100";
 /// The key of what registering a package costs.
 pub(super) const REGISTERING: &str = "registering_to_limit";
 
+/// The key of what a call costs more in a process of its own.
+pub(super) const PROCESS_ADDED: &str = "process_added_us_to_socket_us";
+
 /// The ratios that each database has.
-const OF_DATABASE: [(&str, Goal); 5] = [
+const OF_DATABASE: [(&str, Goal); 6] = [
     ("store_to_raw", Goal::AtLeast(0.5)),
     ("engine_to_store", Goal::AtLeast(0.6)),
     ("run1_p50_to_commits", Goal::AtMost(3.0)),
     ("packaged_inline_to_embedded", Goal::AtLeast(0.5)),
+    ("process_to_inline", Goal::AtLeast(0.5)),
     ("engine_to_raw", Goal::AtLeast(0.3)),
 ];
 
@@ -47,11 +51,24 @@ pub(super) fn goals() -> Vec<(String, Goal)> {
     let of_databases = Backend::ALL.into_iter().flat_map(|backend| {
         OF_DATABASE.iter().map(move |(name, goal)| (format!("{}.{name}", backend.as_str()), *goal))
     });
-    of_databases.chain([(GROWTH.to_owned(), Goal::AtMost(2.0)), (REGISTERING.to_owned(), Goal::AtMost(5.0))]).collect()
+    of_databases
+        .chain([
+            (GROWTH.to_owned(), Goal::AtMost(2.0)),
+            (REGISTERING.to_owned(), Goal::AtMost(5.0)),
+            (PROCESS_ADDED.to_owned(), Goal::AtMost(3.0)),
+        ])
+        .collect()
+}
+
+/// Ratios that are measured by themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Alone {
+    pub(super) registering: Option<f64>,
+    pub(super) process_added: Option<f64>,
 }
 
 /// Every key with its ratio, where both sides of it were measured.
-pub(super) fn ratios(rows: &[Row], growth: &BTreeMap<&'static str, Option<f64>>, registering: Option<f64>) -> Ratios {
+pub(super) fn ratios(rows: &[Row], growth: &BTreeMap<&'static str, Option<f64>>, alone: Alone) -> Ratios {
     let mut ratios = Ratios::new();
     for backend in Backend::ALL {
         for (name, _) in OF_DATABASE {
@@ -61,7 +78,8 @@ pub(super) fn ratios(rows: &[Row], growth: &BTreeMap<&'static str, Option<f64>>,
     // If one of the shapes was not measured, which is the worse is not known.
     let worst = growth.values().copied().reduce(|one, other| Some(f64::max(one?, other?))).flatten();
     ratios.insert(GROWTH.to_owned(), worst);
-    ratios.insert(REGISTERING.to_owned(), registering);
+    ratios.insert(REGISTERING.to_owned(), alone.registering);
+    ratios.insert(PROCESS_ADDED.to_owned(), alone.process_added);
     ratios
 }
 
@@ -82,6 +100,9 @@ fn of_database(name: &str, rows: &[Row], backend: Backend) -> Option<f64> {
         "engine_to_raw" => compare(rows, many(Level::Embedded, 0), many(GROUPED, 0), speed, speed),
         "packaged_inline_to_embedded" => {
             compare(rows, many(Level::PackagedInline, KIB), many(Level::Embedded, KIB), speed, speed)
+        }
+        "process_to_inline" => {
+            compare(rows, many(Level::PackagedProcess, KIB), many(Level::PackagedInline, KIB), speed, speed)
         }
         "run1_p50_to_commits" => {
             let latency = |_: &Row, sample: &Sample| Some(sample.p50.as_secs_f64());
@@ -148,7 +169,11 @@ mod tests {
             row(ONE_BY_ONE, SINGLE, 1, &[2, 2, 2]),
             row(Level::Embedded, SINGLE, 1, &[3, 9, 5]),
         ];
-        let ratios = ratios(&rows, &BTreeMap::from([("chain", Some(1.5)), ("fan_out", Some(1.25))]), Some(4.0));
+        let ratios = ratios(
+            &rows,
+            &BTreeMap::from([("chain", Some(1.5)), ("fan_out", Some(1.25))]),
+            Alone { registering: Some(4.0), process_added: None },
+        );
         assert_eq!(ratios.keys().cloned().collect::<Vec<_>>(), {
             let mut keys: Vec<String> = goals().into_iter().map(|(key, _)| key).collect();
             keys.sort();
@@ -163,7 +188,7 @@ mod tests {
 
     #[test]
     fn growth_is_unknown_if_one_shape_is() {
-        let ratios = ratios(&[], &BTreeMap::from([("chain", Some(1.5)), ("fan_out", None)]), None);
+        let ratios = ratios(&[], &BTreeMap::from([("chain", Some(1.5)), ("fan_out", None)]), Alone::default());
         assert!(ratios.values().all(Option::is_none), "{ratios:?}");
     }
 

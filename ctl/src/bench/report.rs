@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::cell::{Level, Row};
 use super::endurance::Endurance;
+use super::process::Calls;
 use super::ratio::{Goal, Ratios, goals};
 use super::registering::Registering;
 use crate::output::{Paint, columns, size};
@@ -31,6 +32,7 @@ pub(super) struct Report {
     pub(super) cells: Vec<CellReport>,
     /// Absent without a package.
     pub(super) registering: Option<Registering>,
+    pub(super) calls: Option<Calls>,
     /// By database; empty with `--quick`.
     pub(super) endurance: BTreeMap<&'static str, Endurance>,
 }
@@ -118,6 +120,10 @@ impl Report {
         if let Some(registering) = &self.registering {
             text.push('\n');
             text.push_str(&registering.text(paint));
+        }
+        if let Some(calls) = &self.calls {
+            text.push('\n');
+            text.push_str(&calls.text(paint));
         }
         if !self.endurance.is_empty() {
             text.push('\n');
@@ -212,7 +218,7 @@ impl CellReport {
             level: cell.level.as_str(),
             changes_per_transaction: match cell.level {
                 Level::Raw { changes } => Some(changes),
-                Level::Store | Level::Embedded | Level::PackagedInline => None,
+                Level::Store | Level::Embedded | Level::PackagedInline | Level::PackagedProcess => None,
             },
             shape: cell.shape.to_string(),
             at_once: cell.at_once,

@@ -19,7 +19,8 @@ use super::growth::growth;
 use super::measure::{Bench, Postgres, of};
 use super::package::Packaged;
 use super::plan::Plan;
-use super::ratio::ratios;
+use super::process;
+use super::ratio::{Alone, ratios};
 use super::registering;
 use super::report::{CellReport, Machine, Missing, Report, rounded};
 use super::rounds::measure_all;
@@ -137,11 +138,16 @@ fn measure(
         true => registering::measure(&bench, plan.rounds, output)?,
         false => None,
     };
+    let calls = match plan.includes(process::WHAT) {
+        true => process::measure(&bench, &plan, output)?,
+        false => None,
+    };
+    let alone = Alone {
+        registering: registering.as_ref().and_then(|measured| measured.ratio),
+        process_added: calls.as_ref().and_then(|measured| measured.ratio),
+    };
     let growth = growth(&growth_rows, plan.growth_sizes());
-    let ratios = ratios(&rows, &growth, registering.as_ref().and_then(|measured| measured.ratio))
-        .into_iter()
-        .map(|(key, ratio)| (key, ratio.map(rounded)))
-        .collect();
+    let ratios = ratios(&rows, &growth, alone).into_iter().map(|(key, ratio)| (key, ratio.map(rounded))).collect();
     Ok(Report {
         format: Report::FORMAT,
         quick: plan.quick,
@@ -160,6 +166,7 @@ fn measure(
         growth: growth.into_iter().map(|(shape, ratio)| (shape, ratio.map(rounded))).collect(),
         cells: rows.iter().chain(&growth_rows).map(CellReport::new).collect(),
         registering,
+        calls,
         endurance: endurances,
     })
 }

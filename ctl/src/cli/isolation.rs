@@ -16,6 +16,21 @@ pub(crate) struct IsolationArgs {
         help_heading = "Isolation"
     )]
     pub(crate) package_memory: u64,
+    /// How tightly packages in processes of their own are kept in.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = "Isolation")]
+    pub(crate) sandbox: Tightness,
+    /// Refuse a package unless the system can do all of that.
+    #[arg(long, help_heading = "Isolation")]
+    pub(crate) require_sandbox: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tightness {
+    /// Limits, and no way to gain privileges.
+    #[default]
+    Dev,
+    /// Also: files, network and environment only as the package says that it needs them, and no other programs.
+    Server,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -29,6 +44,11 @@ pub(crate) enum Where {
 
 impl Default for IsolationArgs {
     fn default() -> Self {
-        Self { isolation: Where::default(), package_memory: 4096 }
+        Self {
+            isolation: Where::default(),
+            package_memory: 4096,
+            sandbox: Tightness::default(),
+            require_sandbox: false,
+        }
     }
 }

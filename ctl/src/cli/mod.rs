@@ -32,7 +32,7 @@ pub(crate) use self::{
     chosen::ChosenArgs,
     command::{ColorWhen, Format, GlobalOptions},
     demo::DemoArgs,
-    isolation::{IsolationArgs, Where},
+    isolation::{IsolationArgs, Tightness, Where},
     key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},
     package::{
         BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, SignArgs, VerifyArgs, VisualizeArgs,

@@ -14,7 +14,11 @@ use std::{
 
 use cloacina_packager::Limits;
 use cloacina_workflow::{__private::v1::input_values, Context, Level, Value, Workflow as Module, descriptor};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{self, UnboundedSender},
+    oneshot,
+};
 
 use super::{
     packages,
@@ -30,7 +34,7 @@ use crate::{
         effect::after,
     },
     id::{RunId, TENANT_DEFAULT},
-    isolation::{HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Profile},
+    isolation::{Harm, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox},
     loader::InitConfig,
     registry::{self, Registry},
     retention::Retention,
@@ -60,6 +64,9 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// The folder of unpacked libraries in the data folder.
 const PACKAGES: &str = "packages";
+
+/// The folder below it in which packages may write that may write nowhere else.
+const SCRATCH: &str = "scratch";
 
 /// Submissions on their way to the disk at once; others wait their turn, so that the driver's queue stays short.
 const SUBMISSIONS_MAX: usize = 4096;
@@ -99,13 +106,16 @@ struct Hosts {
     isolation: Isolation,
     of: BTreeMap<String, Isolation>,
     limits: HostLimits,
+    sandbox: Sandbox,
+    requires_sandbox: bool,
 }
 
 impl Hosts {
-    fn options(&self, stop_grace: Duration) -> Option<HostOptions> {
+    fn options(&self, stop_grace: Duration, scratch: PathBuf, harms: UnboundedSender<Harm>) -> Option<HostOptions> {
         let program = self.program.clone()?;
-        let (profile, limits, keeper) = (Profile::default(), self.limits, Keeper::new());
-        Some(HostOptions { program, profile, limits, stop_grace, keeper })
+        let Self { limits, sandbox, requires_sandbox, .. } = *self;
+        let keeper = Keeper::new();
+        Some(HostOptions { program, sandbox, requires_sandbox, scratch, limits, stop_grace, keeper, harms })
     }
 }
 
@@ -338,6 +348,14 @@ impl Builder {
         self
     }
 
+    /// How tightly packages in processes of their own are kept in; [`Sandbox::Dev`] unless told otherwise. What the
+    /// system cannot do is named in the log and in the registry's list; if it `is_required`, the package is refused.
+    pub fn sandbox(mut self, sandbox: Sandbox, is_required: bool) -> Self {
+        self.hosts.sandbox = sandbox;
+        self.hosts.requires_sandbox = is_required;
+        self
+    }
+
     /// How verbose the stored logs of tasks are; `Info` unless told otherwise. A package does not even make lines that
     /// are more verbose.
     pub fn log_level(mut self, level: Level) -> Self {
@@ -429,6 +447,7 @@ impl Builder {
         };
         let engine = runtime::launch(config).await?;
         let (ends, told) = mpsc::unbounded_channel();
+        let (harms, harmful) = mpsc::unbounded_channel();
         let registry = Registry::open(registry::Options {
             store: engine.store.clone(),
             folder: data_dir.join(PACKAGES),
@@ -436,7 +455,7 @@ impl Builder {
             // Each package makes as many threads as there are cores.
             init: InitConfig { workers: 0, max_log_level: log_level, has_own_process: false },
             isolation: hosts.isolation,
-            host: hosts.options(stop_grace),
+            host: hosts.options(stop_grace, data_dir.join(SCRATCH), harms),
             isolation_of: hosts.of,
             limits: Limits::default(),
             is_shared: matches!(database, Database::Postgres(_)),
@@ -445,6 +464,7 @@ impl Builder {
         });
         let registry = registry.await?;
         engine.tasks.spawn(packages::end_quarantines(registry.clone(), Arc::clone(&clock), told));
+        engine.tasks.spawn(packages::quarantine_harmful(registry.clone(), Arc::clone(&clock), harmful));
         for step in registry.first_steps().await? {
             tracing::warn!("packages must be signed, and no key is trusted yet: {step}");
         }

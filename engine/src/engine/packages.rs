@@ -17,10 +17,16 @@ use tokio::{
 
 use crate::{
     clock::Clock,
-    core::decide::Quarantine,
+    core::{decide::Quarantine, effect::after},
+    isolation::Harm,
     registry::{Change, Listener, Offer, Package, Registry},
     runtime::{self, Catalog, Event, PackagedRunner, TaskRunner, Version, Workflow},
 };
+
+/// The first quarantine of a package that crashes; each that follows at once is twice as long.
+const QUARANTINE: Duration = Duration::from_secs(60);
+/// Who still crashes then is tried once an hour.
+const QUARANTINE_MAX: Duration = Duration::from_secs(3600);
 
 /// Who listens to the registry of an engine. The moments at which quarantines end are sent to [`end_quarantines`].
 pub(super) fn listener(
@@ -77,6 +83,19 @@ pub(super) async fn end_quarantines(registry: Registry, clock: Arc<dyn Clock>, m
                 if let Err(error) = registry.look_again().await {
                     tracing::warn!(%error, "a quarantine that is over could not be ended");
                 }
+            }
+        }
+    }
+}
+
+/// Quarantines packages that crash on and on, for longer each time. Ends with the engine.
+pub(super) async fn quarantine_harmful(registry: Registry, clock: Arc<dyn Clock>, mut told: UnboundedReceiver<Harm>) {
+    while let Some(Harm { library, reason, n_times }) = told.recv().await {
+        let wait = QUARANTINE.saturating_mul(1 << n_times.min(16).saturating_sub(1)).min(QUARANTINE_MAX);
+        let until = Some(after(clock.now(), wait));
+        for (tenant, digest) in registry.places_of(library) {
+            if let Err(error) = registry.quarantine(&tenant, digest, &reason, until, "engine").await {
+                tracing::warn!(%tenant, %digest, %error, "a package that crashes on and on could not be quarantined");
             }
         }
     }

@@ -26,13 +26,14 @@ use rustix::{
 };
 
 use super::{
-    Limits,
+    Confinement, Limits,
     death::{Death, Killed},
     frame::{Frame, Kind},
     keeper::{Alarm, Keeper},
     outbox::{Outbox, Posted},
     role::refused,
     stream::{Broken, FrameReader},
+    watcher::Output,
 };
 use crate::loader::{
     Call, CallId, CallResult, CallSink, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Reaped, Sent, fields, judge, text,
@@ -61,6 +62,15 @@ pub(super) struct OpenCall {
     pub(super) is_overdue: bool,
 }
 
+/// A process that was just started.
+pub(super) struct Running {
+    pub(super) pid: u32,
+    pub(super) pidfd: OwnedFd,
+    pub(super) outbox: Arc<Outbox>,
+    /// Its standard output and error.
+    pub(super) pipes: [Option<Arc<OwnedFd>>; 2],
+}
+
 /// Why a call did not begin here; it may elsewhere.
 pub(super) enum NotTaken {
     /// The process has as many as it may.
@@ -83,9 +93,10 @@ pub(crate) struct Child {
     killed: OnceLock<Killed>,
     n_strays: AtomicU64,
     family: OnceLock<Weak<dyn Bereaved>>,
-    confinement: OnceLock<Vec<String>>,
+    confinement: OnceLock<Confinement>,
     last_alarm: Mutex<Option<Alarm>>,
     is_leaving: AtomicBool,
+    outputs: Mutex<[Output; 2]>,
     is_dismissed: AtomicBool,
 }
 
@@ -103,7 +114,9 @@ struct Open {
 }
 
 impl Child {
-    pub(super) fn new(pid: u32, pidfd: OwnedFd, outbox: Arc<Outbox>, package: Arc<str>, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(running: Running, package: Arc<str>, limits: Limits) -> Arc<Self> {
+        let Running { pid, pidfd, outbox, pipes: [stdout, stderr] } = running;
+        let outputs = [Output::new(stdout, Level::Info, "stdout"), Output::new(stderr, Level::Warn, "stderr")];
         Arc::new(Self {
             pid,
             package,
@@ -119,6 +132,7 @@ impl Child {
             confinement: OnceLock::new(),
             last_alarm: Mutex::default(),
             is_leaving: AtomicBool::new(false),
+            outputs: Mutex::new(outputs),
             is_dismissed: AtomicBool::new(false),
         })
     }
@@ -211,14 +225,14 @@ impl Child {
     }
 
     /// Notes what keeps the package in.
-    pub(super) fn set_confinement(&self, confinement: Vec<String>) {
+    pub(super) fn set_confinement(&self, confinement: Confinement) {
         // A host answers once.
         self.confinement.set(confinement).ok();
     }
 
     /// What keeps the package in.
-    pub(super) fn confinement(&self) -> &[String] {
-        self.confinement.get().map_or(&[], Vec::as_slice)
+    pub(super) fn confinement(&self) -> Confinement {
+        self.confinement.get().cloned().unwrap_or_default()
     }
 
     /// Ends the process at once, for that reason, unless it has ended.
@@ -239,6 +253,17 @@ impl Child {
         if self.wait(grace + LAST_BREATH).is_none() {
             self.kill(Killed::Dismissed);
             self.wait(KILL_WAIT);
+        }
+    }
+
+    /// Reads what the process has written; at its end also a line that has no end.
+    pub(super) fn read_outputs(&self, is_over: bool) {
+        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        for output in &mut *outputs {
+            output.read(self);
+            if is_over {
+                output.end(self);
+            }
         }
     }
 
@@ -341,6 +366,10 @@ impl Child {
         let id = CallId::of_number(frame.call);
         match frame.kind {
             Kind::Complete => {
+                if self.n_open() == 1 {
+                    // What the call wrote before its end belongs to it.
+                    self.read_outputs(false);
+                }
                 let Some((sink, n_open)) = self.take_open(id) else {
                     return self.unless_over(format!("the end of a call {id} that was not under way"));
                 };

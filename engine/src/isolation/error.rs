@@ -92,5 +92,5 @@ impl Error {
 }
 
 /// What a host may answer.
-const CODES: [&str; 9] =
-    ["LIB0003", "LIB0001", "LIB0002", "LIB0004", "LIB0005", "LIB0006", "LIB0007", "LIB0008", "LIB0010"];
+const CODES: [&str; 10] =
+    ["LIB0003", "ISO0006", "LIB0001", "LIB0002", "LIB0004", "LIB0005", "LIB0006", "LIB0007", "LIB0008", "LIB0010"];

@@ -18,7 +18,6 @@ mod error;
 mod forward;
 mod frame;
 mod keeper;
-mod limits;
 mod outbox;
 mod pool;
 mod program;
@@ -32,13 +31,12 @@ mod watcher;
 pub(crate) use self::{
     code::{Code, NotBegun},
     keeper::Keeper,
-    pool::HostOptions,
-    sandbox::Profile,
+    pool::{Harm, HostOptions},
 };
 pub use self::{
     error::Error,
-    limits::Limits,
     pool::PackageHost,
     program::{HostProgram, Isolation},
     role::package_host,
+    sandbox::{Confinement, Limits, Sandbox},
 };

@@ -11,24 +11,31 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
 
 use cloacina_packager::Digest;
-use cloacina_workflow::{TaskError, descriptor::Descriptor};
+use cloacina_workflow::{
+    TaskError,
+    descriptor::{Descriptor, Need, Needs},
+};
 use serde_json::{json, value::to_raw_value};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    Error, Limits,
+    Confinement, Error, Limits, Sandbox,
     child::{Bereaved, Child, NotTaken, OpenCall},
     death::{Death, Killed},
     keeper::{Alarm, Keeper},
     program::HostProgram,
-    sandbox::Profile,
+    sandbox::Grants,
     setup::Setup,
     start::{self, Started},
 };
@@ -38,11 +45,28 @@ use crate::loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LazyLi
 #[derive(Clone, Debug)]
 pub(crate) struct HostOptions {
     pub(crate) program: HostProgram,
-    pub(crate) profile: Profile,
+    pub(crate) sandbox: Sandbox,
+    /// Whether a package is refused that cannot be kept in as it should be.
+    pub(crate) requires_sandbox: bool,
+    /// Where packages in the sandbox of a server may write.
+    pub(crate) scratch: PathBuf,
     pub(crate) limits: Limits,
     /// How long a call that was asked to stop may go on.
     pub(crate) stop_grace: Duration,
     pub(crate) keeper: Arc<Keeper>,
+    /// Who is told of packages that crash on and on.
+    pub(crate) harms: UnboundedSender<Harm>,
+}
+
+/// A package that crashes whenever it is used.
+#[derive(Clone, Debug)]
+pub(crate) struct Harm {
+    /// The digest of the library's file.
+    pub(crate) library: Digest,
+    /// How it ended last.
+    pub(crate) reason: String,
+    /// How often in a row, counted from the first time that is too often.
+    pub(crate) n_times: u32,
 }
 
 /// A running package host, as it is shown.
@@ -53,7 +77,7 @@ pub struct PackageHost {
     /// Calls under way in it.
     pub n_open_calls: usize,
     /// What keeps the package in.
-    pub confinement: Vec<String>,
+    pub confinement: Confinement,
 }
 
 /// How long a package may take to shut down when its process is to end.
@@ -68,6 +92,8 @@ const SOLO_MAX: usize = 16;
 const SOLO_CALLS: u32 = 32;
 /// A process without calls for so long, and at most twice that, ends.
 const IDLE: Duration = Duration::from_secs(60);
+/// Crashes without a call that ended in order between them, from which on a package is reported.
+const CRASHES_MAX: u32 = 3;
 
 /// The processes of one library.
 #[derive(Debug)]
@@ -84,6 +110,8 @@ pub(crate) struct Shared {
     package: Arc<str>,
     /// As many as there are cores.
     children_max: usize,
+    /// Whether it was said that the sandbox is not complete.
+    is_weak: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -96,6 +124,8 @@ struct State {
     is_closed: bool,
     /// Calls that must end in order before processes get several at once; 0 when they do.
     solo: u32,
+    /// Since a call last ended in order.
+    n_crashes: u32,
     idle: Option<Alarm>,
     is_used: bool,
 }
@@ -124,6 +154,7 @@ impl Pool {
             config,
             package,
             children_max: thread::available_parallelism().map_or(1, Into::into),
+            is_weak: AtomicBool::new(false),
             state: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -152,7 +183,7 @@ impl Pool {
         let host = |child: &Arc<Child>| PackageHost {
             pid: child.pid,
             n_open_calls: child.n_open(),
-            confinement: child.confinement().to_vec(),
+            confinement: child.confinement(),
         };
         state.fed.iter().chain(&state.leaving).map(host).collect()
     }
@@ -276,6 +307,9 @@ impl Shared {
             };
             if let Err(error) = started {
                 tracing::warn!(package = &*shared.package, code = error.code(), "{error}");
+                if matches!(error, Error::Crashed { .. }) {
+                    shared.count_crash(&error);
+                }
                 for Waiting { id, sink, .. } in failed {
                     sink.complete(id, CallResult::Failed { error: missing(&error), retry_after: None });
                 }
@@ -360,13 +394,18 @@ impl Shared {
             descriptor,
             workers: config.workers.max(1),
             max_log_level: config.max_log_level.number(),
-            profile: options.profile,
+            sandbox: options.sandbox,
+            requires_sandbox: options.requires_sandbox,
+            grants: self.grants()?,
             limits: options.limits,
             grace_ms: u64::try_from(SHUTDOWN_GRACE.as_millis()).unwrap_or(u64::MAX),
         };
         let Started { child, mut frames } = start::start(&options.program, &setup, package, &options.keeper)?;
-        let confinement = child.confinement().join(", ");
-        tracing::debug!(package = &**package, pid = child.pid, confinement, "a package host runs");
+        let confinement = child.confinement();
+        tracing::debug!(package = &**package, pid = child.pid, %confinement, "a package host runs");
+        if !confinement.missing.is_empty() && !self.is_weak.swap(true, Ordering::Relaxed) {
+            tracing::warn!(package = &**package, %confinement, "the sandbox of a package is not complete");
+        }
         let family: Arc<dyn Bereaved> = Arc::clone(self) as Arc<dyn Bereaved>;
         child.adopt(Arc::downgrade(&family));
         {
@@ -388,6 +427,44 @@ impl Shared {
             return Err(Error::Start { program: options.program.program().clone(), source });
         }
         Ok(())
+    }
+
+    /// Reports the package if it crashes on and on.
+    fn count_crash(&self, reason: &dyn fmt::Display) {
+        let n_crashes = {
+            let mut state = self.lock();
+            state.n_crashes = state.n_crashes.saturating_add(1);
+            state.n_crashes
+        };
+        if let Some(n_times) = n_crashes.checked_sub(CRASHES_MAX - 1).filter(|n_times| *n_times > 0) {
+            let harm = Harm { library: self.digest, reason: reason.to_string(), n_times };
+            // An engine that is being shut down uses no package any more.
+            self.options.harms.send(harm).ok();
+        }
+    }
+
+    /// What the package may do because it says that it needs to, in the sandbox of a server.
+    fn grants(&self) -> Result<Grants, Error> {
+        let mut grants = Grants::default();
+        if self.options.sandbox != Sandbox::Server {
+            return Ok(grants);
+        }
+        let folder = self.options.scratch.join(self.digest.short());
+        fs::create_dir_all(&folder).map_err(|source| Error::Start { program: folder.clone(), source })?;
+        grants.write.push(std::path::absolute(&folder).unwrap_or(folder));
+        grants.read.extend(self.library.path().parent().and_then(|folder| std::path::absolute(folder).ok()));
+        for workflow in &self.library.descriptor().workflows {
+            let Needs { net, read, write, env } = &workflow.needs;
+            grants.net |= *net != Need::Nothing;
+            grants.read.extend(paths(read));
+            grants.write.extend(paths(write));
+            match env {
+                Need::Nothing => {}
+                Need::Anything => grants.all_env = true,
+                Need::Only(names) => grants.env.extend(names.iter().cloned()),
+            }
+        }
+        Ok(grants)
     }
 
     fn idle_alarm(self: &Arc<Self>) -> Alarm {
@@ -440,6 +517,7 @@ impl Bereaved for Shared {
         }
         let n_open = open.len();
         if is_crash {
+            self.count_crash(&death);
             let cpu_ms = death.reaped.map(|reaped| reaped.cpu.as_millis() as u64);
             tracing::warn!(package = &*self.package, pid = child.pid, n_open, cpu_ms, "{death}");
         }
@@ -458,6 +536,7 @@ impl Bereaved for Shared {
         let has_waiting = {
             let mut state = self.lock();
             state.solo = state.solo.saturating_sub(1);
+            state.n_crashes = 0;
             !state.waiting.is_empty()
         };
         if child.is_leaving() {
@@ -470,6 +549,15 @@ impl Bereaved for Shared {
         if has_waiting {
             self.dispatch();
         }
+    }
+}
+
+/// The paths of a need; anything is the whole file system.
+fn paths(need: &Need) -> Vec<PathBuf> {
+    match need {
+        Need::Nothing => Vec::new(),
+        Need::Anything => vec![PathBuf::from("/")],
+        Need::Only(paths) => paths.iter().map(PathBuf::from).collect(),
     }
 }
 

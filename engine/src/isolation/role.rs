@@ -77,7 +77,11 @@ fn serve(socket: UnixStream) -> u8 {
         Ok(_) | Err(_) => return EXIT_NO_ENGINE,
     };
     let Ok(setup) = setup else { return EXIT_NO_ENGINE };
-    let confinement = sandbox::enter(setup.profile, &setup.limits);
+    let confinement = sandbox::enter(setup.sandbox, &setup.limits, &setup.grants);
+    if setup.requires_sandbox && !confinement.missing.is_empty() {
+        answer(&outbox, Kind::NotReady, &NotReady::unconfined(&confinement));
+        return EXIT_NOT_READY;
+    }
     let grace = Duration::from_millis(setup.grace_ms);
     match load(&setup) {
         Ok((library, blocking)) => {

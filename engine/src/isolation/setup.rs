@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Limits, sandbox::Profile};
+use super::{Confinement, Limits, Sandbox, sandbox::Grants};
 use crate::loader;
 
 /// What a host is to load, and within which bounds.
@@ -23,7 +23,10 @@ pub(super) struct Setup {
     pub(super) workers: u32,
     /// The number of the most verbose level of log lines that anyone wants.
     pub(super) max_log_level: u32,
-    pub(super) profile: Profile,
+    pub(super) sandbox: Sandbox,
+    /// Whether the library is refused unless every step of the sandbox is in force.
+    pub(super) requires_sandbox: bool,
+    pub(super) grants: Grants,
     pub(super) limits: Limits,
     /// How long the package may take to shut down when the connection ends.
     pub(super) grace_ms: u64,
@@ -33,7 +36,7 @@ pub(super) struct Setup {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ready {
     /// What keeps it in, in words.
-    pub(super) confinement: Vec<String>,
+    pub(super) confinement: Confinement,
 }
 
 /// The library is not loaded.
@@ -45,6 +48,13 @@ pub(crate) struct NotReady {
 }
 
 impl NotReady {
+    /// The sandbox is not what is required.
+    pub(super) fn unconfined(confinement: &Confinement) -> Self {
+        let message = format!("the sandbox of the package is not complete: {confinement}");
+        let hints = vec!["use a kernel that has what is missing, or do not require it".to_owned()];
+        Self { code: "ISO0006".to_owned(), message, hints }
+    }
+
     pub(super) fn new(error: &loader::Error) -> Self {
         let mut message = error.to_string();
         let mut source = std::error::Error::source(error);

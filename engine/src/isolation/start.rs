@@ -13,8 +13,8 @@ use std::{
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{
-    Error,
-    child::Child,
+    Confinement, Error, Sandbox,
+    child::{Child, Running},
     death::Killed,
     frame::{Direction, Frame, Kind},
     keeper::Keeper,
@@ -28,6 +28,9 @@ use crate::loader::CallId;
 
 /// How long a library may take to load. Constructors and `init` run in that time.
 const LOAD_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Variables that every package gets: the language and the time zone.
+const VARIABLES: [&str; 4] = ["LANG", "LC_ALL", "TZ", "TZDIR"];
 
 /// A package host whose library is loaded, and what comes from it.
 pub(super) struct Started {
@@ -52,6 +55,18 @@ pub(super) fn start(
         .stderr(Stdio::piped())
         // What a terminal sends to the engine's group is the engine's to handle.
         .process_group(0);
+    if setup.sandbox == Sandbox::Server {
+        if !setup.grants.all_env {
+            command.env_clear();
+        }
+        let granted = setup.grants.env.iter().map(String::as_str).chain(VARIABLES);
+        let granted: Vec<_> = granted.filter_map(|name| Some((name, variable(name)?))).collect();
+        command.envs(granted);
+        // The package's own folder is the only one that it may surely use.
+        if let Some(scratch) = setup.grants.write.first() {
+            command.env("TMPDIR", scratch).env("HOME", scratch).current_dir(scratch);
+        }
+    }
     let mut process = command.spawn().map_err(failed)?;
     // The other end of the connection must be the process's alone, or its end would not be seen.
     drop(command);
@@ -66,22 +81,29 @@ pub(super) fn start(
             return Err(failed(source));
         }
     };
-    let child = Child::new(pid, pidfd, Outbox::new(writes), Arc::clone(package), setup.limits);
-    let (stdout, stderr) = (process.stdout.take().map(OwnedFd::from), process.stderr.take().map(OwnedFd::from));
+    let stdout = watcher::prepare(process.stdout.take().map(OwnedFd::from));
+    let pipes = [stdout, watcher::prepare(process.stderr.take().map(OwnedFd::from))];
+    let running = Running { pid, pidfd, outbox: Outbox::new(writes), pipes: pipes.clone() };
+    let child = Child::new(running, Arc::clone(package), setup.limits);
     let watched = Arc::clone(&child);
     thread::Builder::new()
         .name("clcn-watch".to_owned())
-        .spawn(move || watcher::watch(&watched, stdout, stderr))
+        .spawn(move || watcher::watch(&watched, pipes))
         .inspect_err(|_| drop(process.kill().and_then(|()| process.wait())))
         .map_err(failed)?;
     let _alarm = keeper.kill_after(LOAD_WAIT, &child, Killed::NotReady { after: LOAD_WAIT });
     let mut frames = FrameReader::new(ours, Direction::Up);
-    let answer = shake_hands(&child, &mut frames, setup, program);
+    let answer: Result<Confinement, Error> = shake_hands(&child, &mut frames, setup, program);
     if answer.is_err() {
         child.kill(Killed::Dismissed);
     }
     child.set_confinement(answer?);
     Ok(Started { child, frames })
+}
+
+#[expect(clippy::disallowed_methods, reason = "what a package is to see of the environment is taken from it here")]
+fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
 }
 
 /// Sends the setup and waits for the answer.
@@ -90,7 +112,7 @@ fn shake_hands(
     frames: &mut FrameReader,
     setup: &Setup,
     program: &HostProgram,
-) -> Result<Vec<String>, Error> {
+) -> Result<Confinement, Error> {
     let no_host = || Error::NoHost { program: program.program().clone() };
     let json = serde_json::to_vec(setup).map_err(|_| no_host())?;
     child.outbox.post(&Frame { parts: [&json, &[], &[]], ..Frame::new(Kind::Setup, 0) });

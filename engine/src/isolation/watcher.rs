@@ -20,8 +20,9 @@ use crate::loader::{LogLine, reap, text};
 const LINE_BYTES_MAX: usize = 8 << 10;
 
 /// One of the two outputs of a process.
-struct Output {
-    pipe: Option<OwnedFd>,
+#[derive(Debug)]
+pub(super) struct Output {
+    pipe: Option<Arc<OwnedFd>>,
     level: Level,
     target: &'static str,
     /// The beginning of a line that has not ended.
@@ -29,13 +30,10 @@ struct Output {
 }
 
 /// Watches until the process has ended, and then tells the child so.
-pub(super) fn watch(child: &Arc<Child>, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) {
-    let mut outputs = [Output::new(stdout, Level::Info, "stdout"), Output::new(stderr, Level::Warn, "stderr")];
-    while !wait(child, &mut outputs) {}
-    for output in &mut outputs {
-        output.read(child);
-        output.end(child);
-    }
+pub(super) fn watch(child: &Arc<Child>, pipes: [Option<Arc<OwnedFd>>; 2]) {
+    let mut pipes = pipes;
+    while !wait(child, &mut pipes) {}
+    child.read_outputs(true);
     // What the process has left behind goes with it. Until it is reaped, its group's number is nobody else's.
     if let Some(group) = Pid::from_raw(child.pid.cast_signed()) {
         // Mostly nothing is left.
@@ -48,40 +46,51 @@ pub(super) fn watch(child: &Arc<Child>, stdout: Option<OwnedFd>, stderr: Option<
 }
 
 /// Waits until something happens, and reads what was written. True when the process has ended.
-fn wait(child: &Arc<Child>, outputs: &mut [Output; 2]) -> bool {
-    let ready = {
+fn wait(child: &Arc<Child>, pipes: &mut [Option<Arc<OwnedFd>>; 2]) -> bool {
+    let (has_ended, closed) = {
         let mut polled = vec![PollFd::new(child.pidfd(), PollFlags::IN)];
-        polled.extend(outputs.iter().filter_map(|output| Some(PollFd::new(output.pipe.as_ref()?, PollFlags::IN))));
+        let open: Vec<usize> = (0..2).filter(|place| pipes[*place].is_some()).collect();
+        polled.extend(pipes.iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         match poll(&mut polled, None) {
-            Ok(_) => !polled[0].revents().is_empty(),
-            Err(Errno::INTR) => false,
+            Ok(_) => {}
+            Err(Errno::INTR) => return false,
             Err(error) => {
                 tracing::warn!(package = &*child.package, %error, "a package host cannot be watched");
-                true
+                return true;
             }
         }
+        let is_closed =
+            |fd: &PollFd<'_>| fd.revents().contains(PollFlags::HUP) && !fd.revents().contains(PollFlags::IN);
+        let closed: Vec<usize> =
+            open.into_iter().zip(&polled[1..]).filter(|(_, fd)| is_closed(fd)).map(|(place, _)| place).collect();
+        (!polled[0].revents().is_empty(), closed)
     };
-    if !ready {
-        outputs.iter_mut().for_each(|output| output.read(child));
+    // Nothing more comes from a pipe that is closed, and it would be ready for ever.
+    closed.into_iter().for_each(|place| pipes[place] = None);
+    if !has_ended {
+        child.read_outputs(false);
     }
-    ready
+    has_ended
+}
+
+/// Lets a pipe be read from by two threads: whoever asks while there is nothing does not wait.
+pub(super) fn prepare(pipe: Option<OwnedFd>) -> Option<Arc<OwnedFd>> {
+    let pipe = pipe?;
+    let unblocked = fcntl_getfl(&pipe).and_then(|flags| fcntl_setfl(&pipe, flags | OFlags::NONBLOCK));
+    unblocked.ok().map(|()| Arc::new(pipe))
 }
 
 impl Output {
-    fn new(pipe: Option<OwnedFd>, level: Level, target: &'static str) -> Self {
-        let pipe = pipe.filter(|pipe| {
-            let unblocked = fcntl_getfl(pipe).and_then(|flags| fcntl_setfl(pipe, flags | OFlags::NONBLOCK));
-            unblocked.is_ok()
-        });
+    pub(super) fn new(pipe: Option<Arc<OwnedFd>>, level: Level, target: &'static str) -> Self {
         Self { pipe, level, target, begun: Vec::new() }
     }
 
     /// Reads what is there.
-    fn read(&mut self, child: &Arc<Child>) {
+    pub(super) fn read(&mut self, child: &Child) {
         let mut buffer = [0; LINE_BYTES_MAX];
         loop {
             let Some(pipe) = &self.pipe else { return };
-            match read(pipe, &mut buffer) {
+            match read(&**pipe, &mut buffer) {
                 Ok(0) => self.pipe = None,
                 Ok(n_read) => self.take(child, &buffer[..n_read]),
                 Err(Errno::INTR) => {}
@@ -91,7 +100,7 @@ impl Output {
         }
     }
 
-    fn take(&mut self, child: &Arc<Child>, bytes: &[u8]) {
+    fn take(&mut self, child: &Child, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.begun.extend_from_slice(piece);
             if self.begun.ends_with(b"\n") || self.begun.len() >= LINE_BYTES_MAX {
@@ -100,7 +109,8 @@ impl Output {
         }
     }
 
-    fn end(&mut self, child: &Arc<Child>) {
+    /// Ends the line that has begun.
+    pub(super) fn end(&mut self, child: &Child) {
         let line = std::mem::take(&mut self.begun);
         let line = line.trim_ascii_end();
         if line.is_empty() {

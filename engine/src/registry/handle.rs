@@ -214,17 +214,11 @@ impl Registry {
         self.blocking(move |shared| shared.quarantine(order, until)).await
     }
 
-    /// As [`Self::quarantine`], for threads that may block.
-    #[expect(dead_code, reason = "whoever watches packages for harm is told of it on a thread without a runtime")]
-    pub(crate) fn quarantine_blocking(
-        &self,
-        tenant: &str,
-        digest: Digest,
-        reason: &str,
-        until: Option<Timestamp>,
-        actor: &str,
-    ) -> Result<PackageInfo, Error> {
-        self.shared.quarantine(self.order(tenant, digest, actor, Some(reason)), until)
+    /// The registered versions with that library, by tenant and content.
+    pub(crate) fn places_of(&self, library: Digest) -> Vec<(String, Digest)> {
+        let state = self.shared.lock();
+        let with_library = state.packages.iter().filter(|package| package.row.library_digest == library);
+        with_library.map(|package| package.place()).collect()
     }
 
     /// Lets a quarantined version be used again, as it was before. No error if it is not quarantined.

@@ -10,16 +10,20 @@ use std::{
 
 use cloacina_packager::{Digest, Limits, Package, Verified, read};
 use cloacina_workflow::Level;
+use tokio::sync::mpsc::unbounded_channel;
 
-use crate::loader::{self, Call, CallId, CallResult, CallSink, InitConfig, Library, LogLine};
+use crate::{
+    isolation::{Code, HostOptions, HostProgram, Keeper, Limits as HostLimits, NotBegun, Sandbox},
+    loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LogLine},
+};
 
 /// Why a probe cannot be made or used, in words.
 pub type ProbeError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A package that is loaded into this process.
+/// A package that is loaded, into this process or one of its own.
 #[derive(Debug)]
 pub struct Probe {
-    library: Arc<Library>,
+    code: Code,
     package: Package,
 }
 
@@ -73,10 +77,47 @@ impl Probe {
     /// # Errors
     /// What the loader says.
     pub fn open(package: &Verified<Package>, library: &Path, workers: u32) -> Result<Self, ProbeError> {
+        Self::load(package, library, workers, None)
+    }
+
+    /// Loads the library into a process of its own.
+    ///
+    /// # Errors
+    /// What the loader says, and why there is no process.
+    pub fn open_process(package: &Verified<Package>, library: &Path, program: HostProgram) -> Result<Self, ProbeError> {
+        let host = HostOptions {
+            program,
+            sandbox: Sandbox::Dev,
+            requires_sandbox: false,
+            scratch: PathBuf::new(),
+            limits: HostLimits::default(),
+            stop_grace: Duration::from_secs(1),
+            keeper: Keeper::new(),
+            // A package that crashes ends the measurement; nobody quarantines it.
+            harms: unbounded_channel().0,
+        };
+        Self::load(package, library, 1, Some(host))
+    }
+
+    fn load(
+        package: &Verified<Package>,
+        library: &Path,
+        workers: u32,
+        host: Option<HostOptions>,
+    ) -> Result<Self, ProbeError> {
         let package = package.get().clone();
         let config = InitConfig { workers, max_log_level: Level::Error, has_own_process: false };
-        let library = loader::open(library, Digest::of(package.library()), package.descriptor(), config)?;
-        Ok(Self { library, package })
+        let (digest, descriptor) = (Digest::of(package.library()), Arc::new(package.descriptor().clone()));
+        let code = Code::new(library.to_owned(), digest, descriptor, config, host);
+        code.load()?;
+        Ok(Self { code, package })
+    }
+
+    /// The index of the first task of a workflow.
+    #[must_use]
+    pub fn first_task(&self, workflow: &str) -> Option<u32> {
+        let workflow = self.package.descriptor().workflows.iter().find(|found| found.name == workflow)?;
+        workflow.tasks.first().map(|task| task.index)
     }
 
     /// The index of a task in the library.
@@ -100,11 +141,14 @@ impl Probe {
             trace_parent: String::new(),
         };
         let sink = Arc::new(Sink { ended: ended.clone() });
-        self.library.start(call, sink).map(drop).map_err(|refused| refused.to_string().into())
+        self.code.start(call, sink).map(drop).map_err(|not_begun| match not_begun {
+            NotBegun::Missing(error) => error.into(),
+            NotBegun::Refused(refused) => refused.to_string().into(),
+        })
     }
 
     /// Shuts the package down; its library stays mapped.
     pub fn close(self) {
-        self.library.close(Duration::from_secs(1));
+        self.code.close(Duration::from_secs(1));
     }
 }

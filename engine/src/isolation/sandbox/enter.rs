@@ -1,0 +1,78 @@
+//! The steps of a sandbox, in their order, and what became of each.
+//!
+//! The order matters: what a step needs of the system must not be forbidden by one before it. It never fails: who
+//! requires a step looks at the answer.
+
+use std::{fmt, path::PathBuf};
+
+use rustix::thread::set_no_new_privs;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    calls, files,
+    limits::{self, Limits},
+};
+
+/// How tightly packages are kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Sandbox {
+    /// Limits, and no way to gain privileges. For packages of one's own.
+    #[default]
+    Dev,
+    /// Also: files, network and environment only as the package says that it needs them, and no other programs.
+    Server,
+}
+
+/// What a package may do beyond what every package may, in the profile of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::isolation) struct Grants {
+    pub(in crate::isolation) net: bool,
+    pub(in crate::isolation) read: Vec<PathBuf>,
+    pub(in crate::isolation) write: Vec<PathBuf>,
+    /// Names of variables; given when the process is started.
+    pub(in crate::isolation) env: Vec<String>,
+    /// All variables that there are.
+    pub(in crate::isolation) all_env: bool,
+}
+
+/// What keeps a package in, step by step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// What is in force.
+    pub in_force: Vec<String>,
+    /// What should be, and is not, with the reason.
+    pub missing: Vec<String>,
+}
+
+impl Confinement {
+    fn note(&mut self, step: &str, done: Result<String, String>) {
+        match done {
+            Ok(more) => self.in_force.push(format!("{step}{more}")),
+            Err(reason) => self.missing.push(format!("{step} ({reason})")),
+        }
+    }
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.in_force.join(", "))?;
+        if self.missing.is_empty() { Ok(()) } else { write!(formatter, "; missing: {}", self.missing.join(", ")) }
+    }
+}
+
+/// Keeps this process in, as far as the system can, and says by what. The process has one thread.
+pub(in crate::isolation) fn enter(sandbox: Sandbox, limits: &Limits, grants: &Grants) -> Confinement {
+    let mut confinement = Confinement::default();
+    let plain = |done: rustix::io::Result<()>| done.map(|()| String::new()).map_err(|error| error.to_string());
+    confinement.note("limits", plain(limits::apply(limits)));
+    confinement.note("no_new_privs", plain(set_no_new_privs(true)));
+    match sandbox {
+        Sandbox::Dev => {}
+        Sandbox::Server => {
+            confinement.note("landlock", files::restrict(grants));
+            confinement.note("seccomp", calls::restrict(grants));
+        }
+    }
+    confinement
+}

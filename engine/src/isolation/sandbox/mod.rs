@@ -1,0 +1,19 @@
+//! What keeps a package in. A package host puts it up around itself, before anything of the package runs.
+//!
+//! ```text
+//! limits ─► no_new_privs ─► landlock: files, network, signals ─► seccomp: system calls
+//! └────── profile dev ─────┘└──────────── profile server ──────────────────────────┘
+//! ```
+//! Each step stands by itself: what a system cannot do is named as missing, and the others are in force nonetheless.
+//! Nothing here can be taken back by the process, and all of it holds for every thread that it starts later.
+
+mod calls;
+mod enter;
+mod files;
+mod limits;
+
+pub(super) use self::enter::{Grants, enter};
+pub use self::{
+    enter::{Confinement, Sandbox},
+    limits::Limits,
+};
