@@ -27,10 +27,10 @@ pub(crate) enum Error {
     NeitherCrateNorArchive { path: PathBuf },
     /// The input is no JSON.
     #[error("{place} is no JSON: {reason}")]
-    InputNotJson { place: String, reason: String },
+    InputNotJson { option: &'static str, place: String, reason: String },
     /// The input is JSON, but no object.
     #[error("{place} is {found}, where an object is needed")]
-    InputNotAnObject { place: String, found: &'static str },
+    InputNotAnObject { option: &'static str, place: String, found: &'static str },
     /// The package has several workflows, and none was named.
     #[error("the package `{package}` has {} workflows", .available.len())]
     ChooseWorkflow { package: String, available: Vec<String> },
@@ -106,6 +106,12 @@ pub(crate) enum Error {
     /// A secret value of an input cannot be used. The message must not show it.
     #[error("the secret {key} cannot be used: {reason}")]
     BadSecret { key: String, reason: &'static str },
+    /// The package has no such task.
+    #[error("the package `{package}` has no task `{task}`")]
+    UnknownPackageTask { package: String, task: String, available: Vec<String> },
+    /// The process that examines a package could not be started or asked.
+    #[error("the package cannot be examined in a process of its own")]
+    Examine { source: io::Error },
     /// A key or a signature cannot be used.
     #[error(transparent)]
     Sign(#[from] cloacina_packager::sign::SignError),
@@ -172,6 +178,8 @@ impl Error {
             Error::KeyExists { .. } => "CTL0032",
             Error::UnknownKeyName { .. } => "CTL0033",
             Error::BadSecret { .. } => "CTL0046",
+            Error::UnknownPackageTask { .. } => "CTL0040",
+            Error::Examine { .. } => "CTL0041",
             Error::Sign(error) => error.code(),
             Error::OwnedElsewhere { .. } => "CTL0027",
             Error::Archive { refusal, .. } => refusal.code(),
@@ -199,9 +207,9 @@ impl Error {
             Error::NeitherCrateNorArchive { .. } => {
                 one("a crate's folder has a Cargo.toml; an archive is a file that `cloacina-ctl package build` wrote")
             }
-            Error::InputNotJson { .. } | Error::InputNotAnObject { .. } => vec![
-                "an input looks like this: --input '{\"key\": 1}'".to_owned(),
-                "--input @FILE reads it from a file, --input - from stdin".to_owned(),
+            Error::InputNotJson { option, .. } | Error::InputNotAnObject { option, .. } => vec![
+                format!("an input looks like this: {option} '{{\"key\": 1}}'"),
+                format!("{option} @FILE reads it from a file, {option} - from stdin"),
             ],
             Error::ChooseWorkflow { available, .. } => {
                 available.iter().map(|name| format!("choose one with --workflow {name}")).collect()
@@ -245,6 +253,10 @@ impl Error {
                 several => vec![format!("there are: {}", several.join(", "))],
             },
             Error::BadSecret { key, .. } => vec![format!("for example: --secret {key}=@FILE")],
+            Error::UnknownPackageTask { available, .. } => vec![format!("it has: {}", available.join(", "))],
+            Error::Examine { .. } => {
+                one("this program starts itself again: it must still be where it was started from")
+            }
             Error::Sign(error) => error.hints(),
             Error::OwnedElsewhere { wait, .. } => vec![
                 format!("wait for it with: {wait}"),

@@ -50,9 +50,10 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::KeyExists { .. }
         | Error::UnknownKeyName { .. }
         | Error::BadSecret { .. }
+        | Error::UnknownPackageTask { .. }
         | Error::NothingToMeasure { .. }
         | Error::Io { .. } => USAGE,
-        Error::OwnedElsewhere { .. } => ENGINE,
+        Error::OwnedElsewhere { .. } | Error::Examine { .. } => ENGINE,
         Error::TimedOut { .. } => FAILED,
         Error::Interrupted { .. } | Error::BenchInterrupted => INTERRUPTED,
         Error::Measure { .. } | Error::MeasuredRun { .. } => ENGINE,

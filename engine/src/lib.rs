@@ -52,7 +52,7 @@ pub use self::{
         Confinement, Error as IsolationError, HostProgram, Isolation, Limits as HostLimits, PackageHost, Sandbox,
         package_host,
     },
-    loader::{Error as LoadError, TableProblem},
+    loader::{CallEnd, Error as LoadError, Heard, Probe, ProbeCall, StructSize, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     retention::Retention,
     runtime::{

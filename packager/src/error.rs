@@ -3,6 +3,7 @@
 //! A variant carries values and names the entry; advice stands apart in [`Error::hints`]. Codes are never reused,
 //! and `code` has no wildcard arm, so that a new variant cannot go without one.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::archive::Limit;
@@ -110,6 +111,20 @@ pub enum Error {
     )]
     MetadataDisagrees { field: &'static str, metadata: String, manifest: String },
 
+    // Several targets.
+    /// Two libraries of one archive say different things of the same package.
+    #[error("the libraries {0}")]
+    LibrariesDisagree(Box<Difference>),
+    /// Two archives that are to become one hold different things.
+    #[error("the archives {0}")]
+    MergeDiffers(Box<Difference>),
+    /// Two archives that are to become one are for the same target.
+    #[error("`{first}` and `{other}` both hold a library for {target}")]
+    MergeTwice { target: String, first: String, other: String },
+    /// Two libraries that are to be packed together are for the same target.
+    #[error("two of the libraries are for {target}")]
+    TargetTwice { target: String },
+
     // Libraries.
     /// The package has no library for this machine.
     #[error("the package has no library for {wanted}, only for {}", .available.join(", "))]
@@ -160,6 +175,31 @@ pub enum Error {
     ExistingDiffers { path: PathBuf, expected: Digest, found: Digest },
 }
 
+/// What two files say differently of one package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The name of one file.
+    pub first: String,
+    /// The name of the other.
+    pub other: String,
+    /// What they disagree about.
+    pub field: String,
+    /// What the first says.
+    pub in_first: String,
+    /// What the other says.
+    pub in_other: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { first, other, field, in_first, in_other } = self;
+        write!(
+            formatter,
+            "`{first}` and `{other}` disagree: {field} is {in_first} in the first, {in_other} in the second"
+        )
+    }
+}
+
 impl Error {
     /// The stable code; `docs/errors/<code>.md` explains it.
     pub fn code(&self) -> &'static str {
@@ -208,6 +248,10 @@ impl Error {
             Error::Mistakes { .. } => "PKG0042",
             Error::Io { .. } => "PKG0043",
             Error::ExistingDiffers { .. } => "PKG0044",
+            Error::LibrariesDisagree(_) => "PKG0045",
+            Error::MergeDiffers(_) => "PKG0046",
+            Error::MergeTwice { .. } => "PKG0047",
+            Error::TargetTwice { .. } => "PKG0048",
         }
     }
 
@@ -256,7 +300,18 @@ impl Error {
             | Error::MetadataDisagrees { .. } => {
                 one("the library is the truth and the manifest is written from it: build the package anew")
             }
-            Error::NoLibraryForTarget { wanted, .. } => vec![format!("build the package on or for {wanted}")],
+            Error::NoLibraryForTarget { wanted, .. } => vec![
+                format!("build the package on or for {wanted}"),
+                "cloacina-ctl package merge makes one archive of those for several targets".to_owned(),
+            ],
+            Error::LibrariesDisagree(_) | Error::MergeDiffers(_) => {
+                one("build all targets from the same sources, in the same version and with the same features")
+            }
+            Error::MergeTwice { .. } => one("merge archives of different targets; of these two, leave one out"),
+            Error::TargetTwice { .. } => {
+                one("pack one library for each target; a library whose file does not tell its target names it in \
+                 \"build\": {\"target\": …} of its descriptor")
+            }
             Error::NotALibrary { .. } => one("build it as a `cdylib`, or in C with `cc -shared -fPIC`"),
             Error::OtherMachine { expected, .. } => vec![format!("build the package on or for {expected}")],
             Error::UnknownTarget { .. } => vec![format!("known targets: {}", crate::target::known().join(", "))],

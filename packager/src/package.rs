@@ -12,9 +12,10 @@ use cloacina_workflow::descriptor::Descriptor;
 
 use crate::archive::{Files, Limits, check_file_name, read_files, repack_files, write_files};
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Difference, Error};
 use crate::library::{GlibcVersion, LibraryFacts, Policy, inspect};
 use crate::manifest::{Described, Manifest, TargetFacts};
+use crate::merge::descriptors_differ;
 use crate::metadata::{Metadata, Origin};
 use crate::target::Target;
 
@@ -75,6 +76,15 @@ pub struct InputLibrary {
     pub bytes: Vec<u8>,
 }
 
+/// One library that goes into an archive, and what it is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) target: Target,
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) descriptor: Descriptor,
+}
+
 /// Reads a package for this machine: canonical and consistent, or refused.
 ///
 /// Never touches the disk, never runs anything.
@@ -92,34 +102,52 @@ pub fn read_with(archive: &[u8], options: &ReadOptions) -> Result<Package, Error
 
 /// Writes the archive of some libraries.
 pub fn write(input: &Input) -> Result<Vec<u8>, Error> {
-    let facts = input.libraries.iter().map(|library| inspect(&library.name, &library.bytes));
-    let facts = facts.collect::<Result<Vec<_>, _>>()?;
-    let mut described = Vec::new();
-    let mut paths = Vec::new();
-    for (library, facts) in input.libraries.iter().zip(&facts) {
+    let place = |library: &InputLibrary| {
+        let facts = inspect(&library.name, &library.bytes)?;
         check_file_name(&library.name)?;
         let target = facts.target().ok_or_else(|| Error::UnknownTarget { triple: facts.machine() })?;
-        let path = match input.libraries.len() {
-            1 => format!("{LIBRARIES}{}", library.name),
-            _ => format!("{LIBRARIES}{}/{}", target.triple(), library.name),
-        };
-        paths.push((target, path));
-    }
-    for (((target, path), library), facts) in paths.iter().zip(&input.libraries).zip(&facts) {
-        described.push(Described { target: *target, path, bytes: &library.bytes, descriptor: &facts.descriptor });
-    }
-    let manifest = Manifest::describe(&described)?;
-    let mut files = BTreeMap::new();
-    for ((_, path), library) in paths.iter().zip(&input.libraries) {
-        if files.insert(path.clone(), library.bytes.clone()).is_some() {
-            return Err(Error::Duplicate { entry: path.clone() });
+        let (name, bytes) = (library.name.clone(), library.bytes.clone());
+        Ok(Placed { target, name, bytes, descriptor: facts.descriptor })
+    };
+    let libraries = input.libraries.iter().map(place).collect::<Result<Vec<_>, Error>>()?;
+    write_placed(libraries, &input.origin, input.sbom.clone())
+}
+
+/// Writes the archive of libraries whose targets are known.
+pub(crate) fn write_placed(
+    mut libraries: Vec<Placed>,
+    origin: &Origin,
+    sbom: Option<Vec<u8>>,
+) -> Result<Vec<u8>, Error> {
+    // The first one's compiler is named in the metadata, so which one that is must not depend on who packs.
+    libraries.sort_by_key(|library| library.target.triple());
+    let paths: Vec<String> = match libraries.as_slice() {
+        [one] => vec![format!("{LIBRARIES}{}", one.name)],
+        several => {
+            several.iter().map(|library| format!("{LIBRARIES}{}/{}", library.target.triple(), library.name)).collect()
         }
+    };
+    if let Some(twice) = libraries.windows(2).find(|pair| pair[0].target == pair[1].target) {
+        return Err(Error::TargetTwice { target: twice[0].target.to_string() });
     }
-    let metadata = Metadata::describe(&facts[0].descriptor, &input.origin);
+    let described: Vec<_> = libraries
+        .iter()
+        .zip(&paths)
+        .map(|(library, path)| Described {
+            target: library.target,
+            path,
+            bytes: &library.bytes,
+            descriptor: &library.descriptor,
+        })
+        .collect();
+    let manifest = Manifest::describe(&described)?;
+    let metadata = Metadata::describe(described[0].descriptor, origin);
+    let mut files: BTreeMap<String, Vec<u8>> =
+        paths.iter().cloned().zip(libraries.into_iter().map(|library| library.bytes)).collect();
     files.insert(MANIFEST.to_owned(), manifest.render().into_bytes());
     files.insert(METADATA.to_owned(), metadata.render().into_bytes());
-    if let Some(sbom) = &input.sbom {
-        files.insert(SBOM.to_owned(), sbom.clone());
+    if let Some(sbom) = sbom {
+        files.insert(SBOM.to_owned(), sbom);
     }
     let archive = write_files(&files)?;
     // What is written can be read: libraries that disagree with each other end here and not at a reader.
@@ -156,10 +184,7 @@ impl Package {
         }
         let selected = match options.target {
             None => 0,
-            Some(wanted) => libraries.iter().position(|library| library.target == wanted).ok_or_else(|| {
-                let available = libraries.iter().map(|library| library.target.to_string()).collect();
-                Error::NoLibraryForTarget { wanted: wanted.to_string(), available }
-            })?,
+            Some(wanted) => place_of(&libraries, wanted)?,
         };
         let content_digest = Digest::of_content(files.iter().map(|(name, content)| (name, Digest::of(content))));
         let package = Package { files, manifest, metadata, libraries, selected, content_digest, archive_digest };
@@ -192,6 +217,19 @@ impl Package {
         self.archive_digest
     }
 
+    /// What is known of each library, sorted by target.
+    pub fn libraries(&self) -> impl Iterator<Item = (Target, &LibraryFacts)> {
+        self.libraries.iter().map(|library| (library.target, &library.facts))
+    }
+
+    /// Chooses the library for a target, from which on the package is the one for that target.
+    ///
+    /// Whether that library may be loaded is not judged here; see [`Package::problems`].
+    pub fn select(&mut self, target: Target) -> Result<(), Error> {
+        self.selected = place_of(&self.libraries, target)?;
+        Ok(())
+    }
+
     /// The library for the target that was asked for; the first one, if none was.
     pub fn library(&self) -> &[u8] {
         self.files.get(&self.selected().path).unwrap_or_default()
@@ -204,8 +242,7 @@ impl Package {
 
     /// The name of that library's file.
     pub fn library_name(&self) -> &str {
-        let path = &self.selected().path;
-        path.rsplit('/').next().unwrap_or(path)
+        self.selected().name()
     }
 
     /// What is known of that library.
@@ -233,12 +270,35 @@ impl Package {
         self.selected().facts.problems(&self.selected().path, &policy)
     }
 
+    /// The libraries as they would be written into another archive.
+    pub(crate) fn placed(&self) -> impl Iterator<Item = Placed> + '_ {
+        self.libraries.iter().map(|library| Placed {
+            target: library.target,
+            name: library.name().to_owned(),
+            bytes: self.files.get(&library.path).unwrap_or_default().to_vec(),
+            descriptor: library.facts.descriptor.clone(),
+        })
+    }
+
     fn selected(&self) -> &Library {
         &self.libraries[self.selected]
     }
 }
 
+/// Where the library for a target is; who has none is told what there is.
+fn place_of(libraries: &[Library], wanted: Target) -> Result<usize, Error> {
+    libraries.iter().position(|library| library.target == wanted).ok_or_else(|| {
+        let available = libraries.iter().map(|library| library.target.to_string()).collect();
+        Error::NoLibraryForTarget { wanted: wanted.to_string(), available }
+    })
+}
+
 impl Library {
+    /// The name of its file.
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
     /// Reads the library that the manifest describes, after its size and digest were checked.
     fn read(facts: &TargetFacts, bytes: &[u8]) -> Result<Library, Error> {
         let entry = || facts.library.clone();
@@ -310,6 +370,14 @@ fn check_agreement(files: &Files, manifest: &Manifest, libraries: &[Library]) ->
         if let Some((field, in_manifest, in_library)) = manifest.first_difference(&expected) {
             let library = described[0].path.to_owned();
             return Err(Error::ManifestDisagrees { library, field, manifest: in_manifest, descriptor: in_library });
+        }
+    }
+    // Much of a descriptor is not in the manifest: how a task is tried again, for one.
+    for pair in libraries.windows(2) {
+        let [one, other] = [&pair[0], &pair[1]];
+        if let Some((field, in_first, in_other)) = descriptors_differ(&one.facts.descriptor, &other.facts.descriptor) {
+            let (first, other) = (one.path.clone(), other.path.clone());
+            return Err(Error::LibrariesDisagree(Box::new(Difference { first, other, field, in_first, in_other })));
         }
     }
     Ok(())

@@ -15,10 +15,15 @@
  *
  *     static const clcn_host_v1 *host;
  *
- *     static int32_t init(const clcn_host_v1 *h, clcn_bytes config) { (void)config; host = h; return CLCN_OK; }
+ *     static int32_t init(const clcn_host_v1 *h, clcn_bytes config) {
+ *         (void)config;
+ *         if (h->size < sizeof(*h)) return CLCN_REFUSED;
+ *         host = h;
+ *         return CLCN_OK;
+ *     }
  *
  *     static int32_t start(const clcn_start *call) {
- *         if (call->task != 0) return CLCN_REFUSED;
+ *         if (call->size < sizeof(*call) || call->encoding != 0 || call->task != 0) return CLCN_REFUSED;
  *         clcn_result result = CLCN_RESULT_INIT;
  *         result.output_kind = CLCN_OUTPUT_DELTA;
  *         result.output = CLCN_TEXT("{\"set\":{\"said\":\"hello\"}}");

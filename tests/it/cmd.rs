@@ -205,6 +205,13 @@ fn material(folder: &Path) -> PathBuf {
     let library = library::compile_file(&material, "c_demo", &demo, &[]);
     let archive = library::pack(&library);
     fs::write(material.join("c_demo.cloacina"), &archive).expect("the folder can be written");
+    // The same library for another machine, as far as its header says.
+    let mut other = fs::read(&library).expect("the library was just compiled");
+    other[18..20].copy_from_slice(&183_u16.to_le_bytes());
+    fs::create_dir(folder.join("arm")).expect("the folder can be written");
+    let arm = folder.join("arm/libc_demo.so");
+    fs::write(&arm, other).expect("the folder can be written");
+    fs::write(material.join("arm.cloacina"), library::pack(&arm)).expect("the folder can be written");
     let mixed = library::pack(&library::compile(folder, "mixed", MIXED));
     fs::write(material.join("mixed.cloacina"), mixed).expect("the folder can be written");
     fs::write(material.join("truncated.cloacina"), &archive[..archive.len() / 2]).expect("the folder can be written");

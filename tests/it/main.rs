@@ -5,6 +5,7 @@
 mod bench;
 mod c_package;
 mod cmd;
+mod conformance;
 mod cpp_package;
 mod crash;
 mod demo;

@@ -20,8 +20,11 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             PackageCommand::Build(arguments) => package::build(&arguments, output, config),
             PackageCommand::Inspect(arguments) => package::inspect(&arguments, output),
             PackageCommand::Verify(arguments) => package::verify(&arguments, output, config),
+            PackageCommand::Test(arguments) => package::test(&arguments, output),
+            PackageCommand::Examine => package::examine(),
             PackageCommand::Sign(arguments) => package::sign(&arguments, output, config),
             PackageCommand::Visualize(arguments) => package::visualize(&arguments, output, config),
+            PackageCommand::Merge(arguments) => package::merge(&arguments, output),
             PackageCommand::Repack(arguments) => package::repack(&arguments, output),
         },
         Command::Key(command) => match command {

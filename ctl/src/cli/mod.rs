@@ -35,7 +35,8 @@ pub(crate) use self::{
     isolation::{IsolationArgs, Tightness, Where},
     key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},
     package::{
-        BuildArgs, CargoArgs, DrawFormat, InspectArgs, NewArgs, RepackArgs, SignArgs, VerifyArgs, VisualizeArgs,
+        BuildArgs, CargoArgs, DrawFormat, InspectArgs, MergeArgs, NewArgs, RepackArgs, SignArgs, TestArgs, VerifyArgs,
+        VisualizeArgs,
     },
     prune::PruneArgs,
     run::RunArgs,

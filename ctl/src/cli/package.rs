@@ -15,8 +15,13 @@ pub(crate) enum PackageCommand {
     Build(BuildArgs),
     Inspect(InspectArgs),
     Verify(VerifyArgs),
+    Test(TestArgs),
+    /// Answer one question of `package test`, which asks it on stdin.
+    #[command(hide = true)]
+    Examine,
     Sign(SignArgs),
     Visualize(VisualizeArgs),
+    Merge(MergeArgs),
     Repack(RepackArgs),
 }
 
@@ -45,6 +50,7 @@ Examples:
   cloacina-ctl package build
   cloacina-ctl package build my_package -o dist/my_package.cloacina
   cloacina-ctl package build my_package --features fast --locked
+  cloacina-ctl package build my_package --target x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
   cloacina-ctl package build --library libhello.so")]
 pub(crate) struct BuildArgs {
     /// The folder of the crate.
@@ -55,9 +61,13 @@ pub(crate) struct BuildArgs {
     pub(crate) to: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) cargo: CargoArgs,
-    /// Pack a library that another compiler made, with everything from its descriptor.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "CargoArgs"])]
-    pub(crate) library: Option<PathBuf>,
+    /// A target to build for, by default this machine's; several give one archive with a library for each.
+    #[arg(long, value_name = "TRIPLE", num_args = 1.., help_heading = "Building")]
+    pub(crate) target: Vec<String>,
+    /// Pack a library that another compiler made, with everything from its descriptor; several, if each is for another
+    /// target.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "target", "CargoArgs"])]
+    pub(crate) library: Vec<PathBuf>,
 }
 
 /// What is handed on to cargo.
@@ -125,6 +135,33 @@ pub(crate) struct VerifyArgs {
     pub(crate) ring: RingArgs,
 }
 
+/// Run a package against the rules of the protocol, and say of each whether it keeps it. Runs the package's code.
+///
+/// The tasks are run many times, with contexts that make no sense among others, in processes of their own: a package
+/// that crashes is a package that breaks a rule. The exit code is 0 if all rules are kept, 1 if one is broken.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package test my_package.cloacina
+  cloacina-ctl package test my_package.cloacina --task greet --context '{\"name\": \"Ada\"}'
+  cloacina-ctl package test my_package.cloacina --timeout 60 --output json")]
+pub(crate) struct TestArgs {
+    /// The archive.
+    pub(crate) file: PathBuf,
+    /// The task or callback to run: its name, or WORKFLOW.NAME; by default all of them.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task: Option<String>,
+    /// The values that the tasks see: a JSON object, @FILE, or - for stdin.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) context: Option<String>,
+    /// How long a call may take before it is cancelled, and how long after that.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+    /// A library that the package may need besides those of the system; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_library: Vec<String>,
+}
+
 /// Sign an archive.
 ///
 /// The signature is a file beside it, `ARCHIVE.KEY_ID.minisig`, which the stock minisign verifies too.
@@ -174,6 +211,23 @@ pub(crate) enum DrawFormat {
     Ascii,
     Dot,
     Svg,
+}
+
+/// Make one archive of several that hold the same package for different targets. Runs none of the package's code.
+///
+/// The archives must agree on everything but the target and the compiler. Signatures are those of a file, so the new
+/// archive has none.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package merge intel/my_package.cloacina arm/my_package.cloacina -o my_package.cloacina")]
+pub(crate) struct MergeArgs {
+    /// The archives.
+    #[arg(required = true, num_args = 2..)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Where to write the archive.
+    #[arg(short = 'o', long = "to", value_name = "FILE")]
+    pub(crate) to: PathBuf,
 }
 
 /// Write an archive that another tar made again, in the one form that is read.

@@ -25,7 +25,8 @@ fn check_examples(command: &Command) {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let is_group = command.has_subcommands() && command.get_name() != "cloacina-ctl";
     assert!(is_group || help.contains("Examples:"), "`{}` has no examples", command.get_name());
-    command.get_subcommands().filter(|command| command.get_name() != "help").for_each(check_examples);
+    let is_shown = |command: &&Command| command.get_name() != "help" && !command.is_hide_set();
+    command.get_subcommands().filter(is_shown).for_each(check_examples);
 }
 
 /// `docs/reference/cli.md` is written from the help texts: `UPDATE_EXPECT=1` writes it anew.
@@ -56,7 +57,7 @@ fn section(command: &mut Command, text: &mut String) {
     let help = command.render_long_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
     write!(text, "\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end()).unwrap();
-    for command in command.get_subcommands_mut() {
+    for command in command.get_subcommands_mut().filter(|command| !command.is_hide_set()) {
         section(command, text);
     }
 }

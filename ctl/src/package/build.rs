@@ -26,7 +26,8 @@ struct Summary {
     version: String,
     content_digest: String,
     archive_digest: String,
-    library: PathBuf,
+    targets: Vec<&'static str>,
+    libraries: Vec<PathBuf>,
     workflows: Vec<WorkflowSummary>,
     warnings: Vec<Warning>,
 }
@@ -41,9 +42,12 @@ struct WorkflowSummary {
 /// Builds an archive.
 pub(crate) fn build(arguments: &BuildArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let to = arguments.to.as_deref();
-    let built = match &arguments.library {
-        Some(library) => build::pack_library(library, to)?,
-        None => build_crate(&arguments.path, &arguments.cargo, to, output, config)?,
+    let built = match arguments.library.as_slice() {
+        [] => {
+            let targets = arguments.target.clone();
+            build_for(Options { targets, ..options(&arguments.path, &arguments.cargo, to, output, config) }, output)?
+        }
+        libraries => build::pack_libraries(libraries, to)?,
     };
     let summary = Summary::new(&built);
     summary.warnings.iter().for_each(|warning| output.warning(warning));
@@ -51,7 +55,7 @@ pub(crate) fn build(arguments: &BuildArgs, output: &Output, config: &Config) -> 
     Ok(exit::SUCCESS)
 }
 
-/// Builds a crate, and shows how far cargo is and what it says.
+/// Builds a crate for this machine, and shows how far cargo is and what it says.
 pub(crate) fn build_crate(
     path: &Path,
     cargo: &CargoArgs,
@@ -59,7 +63,11 @@ pub(crate) fn build_crate(
     output: &Output,
     config: &Config,
 ) -> Result<Built, Error> {
-    let options = Options {
+    build_for(options(path, cargo, to, output, config), output)
+}
+
+fn options(path: &Path, cargo: &CargoArgs, to: Option<&Path>, output: &Output, config: &Config) -> Options {
+    Options {
         package: cargo.package.clone(),
         profile: cargo.profile.clone(),
         features: cargo.features.clone(),
@@ -71,7 +79,10 @@ pub(crate) fn build_crate(
         color: output.paints_notes(),
         cargo: config.cargo.clone(),
         ..Options::new(path)
-    };
+    }
+}
+
+fn build_for(options: Options, output: &Output) -> Result<Built, Error> {
     let display = Display { output, live: output.live("{spinner} {msg} [{bar:24}] {pos}/{len}") };
     Ok(build::build(&options, &mut |progress| display.show(progress))?)
 }
@@ -85,6 +96,7 @@ struct Display<'a> {
 impl Display<'_> {
     fn show(&self, progress: Progress) {
         match progress {
+            Progress::Target { triple } => self.step(format!("building for {triple}")),
             Progress::Compiling { name } => self.step(format!("compiling {name}")),
             Progress::Compiled { done, total, .. } => self.live.set_position(done as u64, total as u64),
             Progress::Status(line) => self.live.set(line),
@@ -114,7 +126,8 @@ impl Summary {
             version: manifest.package.version.clone(),
             content_digest: package.content_digest().to_string(),
             archive_digest: package.archive_digest().to_string(),
-            library: built.library.clone(),
+            targets: package.libraries().map(|(target, _)| target.triple()).collect(),
+            libraries: built.libraries.clone(),
             workflows: workflows
                 .map(|workflow| WorkflowSummary { name: workflow.name.clone(), tasks: workflow.order.clone() })
                 .collect(),
@@ -133,6 +146,9 @@ impl Summary {
             self.content_digest,
             self.archive_digest
         );
+        if self.targets.len() > 1 {
+            text.push_str(&format!("  targets         {}\n", self.targets.join(", ")));
+        }
         for workflow in &self.workflows {
             let name = paint.bold(&workflow.name);
             let tasks = match workflow.tasks.len() {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use cloacina_packager::{Digest, Manifest, Metadata, Package, ReadOptions};
+use cloacina_packager::{Digest, Manifest, Metadata, Package, ReadOptions, Target, library};
 use cloacina_workflow::descriptor::{Descriptor, Workflow};
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ struct Inspected<'a> {
     files: Vec<FileFacts<'a>>,
     manifest: &'a Manifest,
     metadata: &'a Metadata,
-    library: LibraryFacts<'a>,
+    libraries: Vec<LibraryFacts<'a>>,
     descriptor: &'a Descriptor,
     warnings: Vec<Warning>,
 }
@@ -42,7 +42,7 @@ struct FileFacts<'a> {
     digest: String,
 }
 
-/// What the system's loader will make of the library.
+/// What the system's loader will make of one library.
 #[derive(Debug, Serialize)]
 struct LibraryFacts<'a> {
     target: &'a str,
@@ -66,22 +66,13 @@ pub(crate) fn inspect(arguments: &InspectArgs, output: &Output) -> Result<u8, Er
 
 impl<'a> Inspected<'a> {
     fn new(path: &'a Path, size: u64, package: &'a Package) -> Self {
-        let facts = package.library_facts();
         Self {
             archive: ArchiveFacts { path, size, digest: package.archive_digest().to_string() },
             content_digest: package.content_digest().to_string(),
             files: package.files().iter().map(FileFacts::new).collect(),
             manifest: package.manifest(),
             metadata: package.metadata(),
-            library: LibraryFacts {
-                target: package.target().triple(),
-                machine: facts.machine(),
-                needed: &facts.needed,
-                glibc: facts.glibc.map(|glibc| glibc.to_string()),
-                search_paths: &facts.search_paths,
-                executable_stack: facts.executable_stack,
-                exports: &facts.exports,
-            },
+            libraries: package.libraries().map(LibraryFacts::new).collect(),
             descriptor: package.descriptor(),
             warnings: cloacina_packager::warnings(package.descriptor()).iter().map(Warning::of_package).collect(),
         }
@@ -105,10 +96,14 @@ impl<'a> Inspected<'a> {
             ("profile", optional(&build.profile)),
             ("source revision", optional(&build.source_revision)),
             ("fingerprint", optional(&build.fingerprint)),
-            ("needs libraries", self.library.needed.join(", ")),
-            ("needs glibc", optional(&self.library.glibc)),
         ];
-        let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
+        // Those of several targets stand beside each target.
+        let (needed, glibc) = match self.libraries.as_slice() {
+            [one] => (one.needed.join(", "), optional(&one.glibc)),
+            _ => (String::new(), String::new()),
+        };
+        let facts = facts.into_iter().chain([("needs libraries", needed), ("needs glibc", glibc)]);
+        let facts = facts.filter(|(_, value)| !value.is_empty());
         let mut text = columns(facts.map(|(name, value)| vec![name.to_owned(), value]), "");
 
         text.push_str(&format!("\n{}\n", paint.bold("files")));
@@ -117,7 +112,14 @@ impl<'a> Inspected<'a> {
 
         text.push_str(&format!("\n{}\n", paint.bold("targets")));
         let targets = self.manifest.targets.iter();
-        let targets = targets.map(|target| vec![target.triple.clone(), format!("panic = {}", target.panic)]);
+        let targets = targets.zip(&self.libraries).map(|(target, library)| {
+            let mut row = vec![target.triple.clone(), format!("panic = {}", target.panic)];
+            if self.libraries.len() > 1 {
+                let glibc = library.glibc.as_ref().map(|glibc| format!(", glibc {glibc}")).unwrap_or_default();
+                row.push(format!("needs {}{glibc}", library.needed.join(", ")));
+            }
+            row
+        });
         text.push_str(&columns(targets, "  "));
 
         for workflow in &self.descriptor.workflows {
@@ -128,6 +130,20 @@ impl<'a> Inspected<'a> {
             text.push_str(&format!("\n{}: {}\n", paint.yellow(&format!("warning[{}]", warning.code)), warning.message));
         }
         text
+    }
+}
+
+impl<'a> LibraryFacts<'a> {
+    fn new((target, facts): (Target, &'a library::LibraryFacts)) -> Self {
+        Self {
+            target: target.triple(),
+            machine: facts.machine(),
+            needed: &facts.needed,
+            glibc: facts.glibc.map(|glibc| glibc.to_string()),
+            search_paths: &facts.search_paths,
+            executable_stack: facts.executable_stack,
+            exports: &facts.exports,
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The verbs of `cloacina-ctl package`, one file each: arguments → library call → report.
 
 mod build;
+mod conformance;
 mod describe;
 mod inspect;
+mod merge;
 mod name;
 mod new;
 pub(crate) mod place;
@@ -15,7 +17,9 @@ mod visualize;
 
 pub(crate) use self::{
     build::{build, build_crate},
+    conformance::{examine, test},
     inspect::inspect,
+    merge::merge,
     new::new,
     repack::repack,
     sign::sign,

@@ -259,7 +259,13 @@ fn check_of(problem: &PackageError) -> Check {
         PackageError::NoWorkflow { .. }
         | PackageError::DescriptorUnreadable { .. }
         | PackageError::Mistakes { .. } => Check::Descriptor,
-        PackageError::ManifestDisagrees { .. } | PackageError::MetadataDisagrees { .. } => Check::Agreement,
+        PackageError::ManifestDisagrees { .. }
+        | PackageError::MetadataDisagrees { .. }
+        | PackageError::LibrariesDisagree(_)
+        // Said of what is to be written, not of what is read.
+        | PackageError::MergeDiffers(_)
+        | PackageError::MergeTwice { .. }
+        | PackageError::TargetTwice { .. } => Check::Agreement,
         PackageError::NoLibraryForTarget { .. } => Check::Machine,
         PackageError::DependencyNotAllowed { .. } => Check::Needed,
         PackageError::GlibcTooNew { .. } => Check::Glibc,

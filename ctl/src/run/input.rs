@@ -22,6 +22,11 @@ pub(super) fn read(argument: Option<&str>, secrets: &SecretArgs) -> Result<Conte
 
 /// Reads the input as it is.
 pub(crate) fn read_object(argument: Option<&str>) -> Result<Map<String, Value>, Error> {
+    read_value_of("--input", argument)
+}
+
+/// Reads the object that an option of that name gives; without one, it is empty.
+pub(crate) fn read_value_of(option: &'static str, argument: Option<&str>) -> Result<Map<String, Value>, Error> {
     let Some(argument) = argument else { return Ok(Map::new()) };
     let (place, text) = match argument.strip_prefix('@') {
         _ if argument == "-" => {
@@ -31,16 +36,16 @@ pub(crate) fn read_object(argument: Option<&str>) -> Result<Map<String, Value>, 
             ("the text on stdin".to_owned(), bytes)
         }
         Some(file) => (format!("`{file}`"), place::read(Path::new(file))?),
-        None => ("the value of --input".to_owned(), argument.as_bytes().to_owned()),
+        None => (format!("the value of {option}"), argument.as_bytes().to_owned()),
     };
-    parse(place, &text)
+    parse(option, place, &text)
 }
 
-fn parse(place: String, text: &[u8]) -> Result<Map<String, Value>, Error> {
+fn parse(option: &'static str, place: String, text: &[u8]) -> Result<Map<String, Value>, Error> {
     match serde_json::from_slice(text) {
         Ok(Value::Object(values)) => Ok(values),
-        Ok(value) => Err(Error::InputNotAnObject { place, found: kind(&value) }),
-        Err(error) => Err(Error::InputNotJson { place, reason: error.to_string() }),
+        Ok(value) => Err(Error::InputNotAnObject { option, place, found: kind(&value) }),
+        Err(error) => Err(Error::InputNotJson { option, place, reason: error.to_string() }),
     }
 }
 

@@ -16,5 +16,9 @@ mod secret;
 mod start;
 
 pub(crate) use self::{
-    drive::watch_run, input::read_object as read_input, interrupt::Interrupts, secret::add as add_secrets, start::run,
+    drive::watch_run,
+    input::{read_object as read_input, read_value_of},
+    interrupt::Interrupts,
+    secret::add as add_secrets,
+    start::run,
 };

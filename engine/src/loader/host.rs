@@ -127,7 +127,7 @@ unsafe extern "C" fn is_cancelled(ctx: *mut c_void, call_id: u64) -> i32 {
 /// # Safety
 /// `result` is null, misaligned, or points to a result of at least its own `size` bytes, which stays there with all
 /// that it points to for `'a`.
-unsafe fn read<'a>(result: *const SentResult) -> Result<Sent<'a>, Bad> {
+pub(super) unsafe fn read<'a>(result: *const SentResult) -> Result<Sent<'a>, Bad> {
     if result.is_null() {
         return Err(Bad::Null);
     }

@@ -28,12 +28,12 @@ mod lazy;
 mod library;
 mod loaded;
 mod output;
+mod probe;
 mod process;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use self::error::{Error, TableProblem};
 #[cfg(any(feature = "testing", feature = "measuring"))]
 pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
@@ -43,4 +43,8 @@ pub(crate) use self::{
     loaded::{InitConfig, Library, open},
     output::{Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, Sent, fields, judge, text},
     process::{Reaped, close_others, reap},
+};
+pub use self::{
+    error::{Error, TableProblem},
+    probe::{CallEnd, Heard, Probe, ProbeCall, StructSize},
 };

@@ -129,6 +129,11 @@ pub(crate) fn fields(bytes: &[u8]) -> String {
     }
 }
 
+/// Whether bytes are fields of a log line as they should be.
+pub(super) fn is_object_or_empty(bytes: &[u8]) -> bool {
+    bytes.is_empty() || checked_object(bytes).is_ok()
+}
+
 fn error(sent: &Sent<'_>, default_kind: &str, retryable: bool, retry_after: Option<Duration>) -> TaskError {
     let kind = match text(sent.error_code, NAME_BYTES_MAX) {
         kind if kind.trim().is_empty() => default_kind.to_owned(),

@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             eprintln!("{line}");
         }
     })?;
-    println!("   library   {}", built.library.display());
+    println!("   library   {}", built.libraries[0].display());
     println!("   took      {:.1?}", begin.elapsed());
 
     println!("\n2. Package");

@@ -17,10 +17,16 @@ use super::error::Error;
 use super::locate::Located;
 use super::pack::Options;
 use super::paths::{remap_config, remap_own};
+use crate::target::Target;
 
 /// How far a build is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
+    /// Cargo is started for one of several targets.
+    Target {
+        /// Its triple.
+        triple: String,
+    },
     /// Cargo starts to compile a crate.
     Compiling {
         /// Its name and version.
@@ -72,13 +78,14 @@ const STATUS_WORDS: &[&str] = &[
     "Upgrading",
 ];
 
-/// Compiles the package and returns the path of its shared library.
+/// Compiles the package for a target, or for this machine, and returns the path of its shared library.
 pub(super) fn compile(
     located: &Located,
     options: &Options,
+    target: Option<Target>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf, Error> {
-    let mut command = command(located, options);
+    let mut command = command(located, options, target);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = command.spawn();
     let mut cargo = started.map_err(|source| Error::CargoNotFound { program: options.cargo.clone(), source })?;
@@ -118,7 +125,7 @@ pub(super) fn compile(
     watch.library.ok_or(Error::NoArtifact { package })
 }
 
-fn command(located: &Located, options: &Options) -> Command {
+fn command(located: &Located, options: &Options, target: Option<Target>) -> Command {
     let mut command = Command::new(&options.cargo);
     command.arg("rustc").arg("--manifest-path").arg(&located.package.manifest_path);
     // Cargo drops link-time optimisation for several crate types, so there is exactly one.
@@ -142,8 +149,8 @@ fn command(located: &Located, options: &Options) -> Command {
     if let Some(target_dir) = &options.target_dir {
         command.arg("--target-dir").arg(target_dir);
     }
-    if let Some(target) = &options.target {
-        command.args(["--target", target]);
+    if let Some(target) = target {
+        command.args(["--target", target.triple()]);
     }
     command.args(options.lock_arguments());
     command.arg("--").arg(remap_own(located));

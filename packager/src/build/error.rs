@@ -29,6 +29,9 @@ pub enum Error {
     /// Cargo succeeded but named no shared library.
     #[error("cargo built no shared library of the package `{package}`")]
     NoArtifact { package: String },
+    /// The compiler cannot build for a target.
+    #[error("the standard library for {} is not installed", .targets.join(" and "))]
+    NoStandardLibrary { targets: Vec<String> },
     /// The file system refused.
     #[error("cannot {action} `{}`", .path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
@@ -50,6 +53,7 @@ impl Error {
             Error::Compile { .. } => "BLD0007",
             Error::NoArtifact { .. } => "BLD0008",
             Error::Io { .. } => "BLD0009",
+            Error::NoStandardLibrary { .. } => "BLD0010",
             Error::Package(error) => error.code(),
         }
     }
@@ -75,6 +79,11 @@ impl Error {
             Error::NoArtifact { .. } => {
                 vec!["give the [lib] of Cargo.toml crate-type = [\"cdylib\", \"rlib\"]".to_owned()]
             }
+            Error::NoStandardLibrary { targets } => vec![
+                format!("rustup target add {}", targets.join(" ")),
+                "or build on a machine of that target, and put the archives together: cloacina-ctl package merge"
+                    .to_owned(),
+            ],
             Error::Metadata { .. } | Error::Compile { .. } | Error::Io { .. } => Vec::new(),
             Error::Package(error) => error.hints(),
         }

@@ -16,5 +16,5 @@ mod source;
 pub use self::{
     compile::Progress,
     error::Error,
-    pack::{Built, Options, build, pack_library},
+    pack::{Built, Options, build, pack_libraries},
 };

@@ -1,11 +1,12 @@
-//! The two ways to an archive: build a crate, or pack a library that is there.
+//! The two ways to an archive: build a crate, or pack libraries that are there.
 //!
-//! Both end in the same place: the library's descriptor says everything, the archive is read again before anybody
+//! Both end in the same place: the libraries' descriptors say everything, the archive is read again before anybody
 //! gets it, and the file appears whole or not at all. Nothing else is written but what cargo writes.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::compile::{Progress, compile};
 use super::error::Error;
@@ -13,6 +14,7 @@ use super::locate::Located;
 use super::source::revision;
 use crate::metadata::Origin;
 use crate::package::{Input, InputLibrary, Package, ReadOptions, read_with, write};
+use crate::target::Target;
 use crate::warning::{Warning, warnings};
 
 /// What to build, and how.
@@ -32,8 +34,8 @@ pub struct Options {
     pub no_default_features: bool,
     /// Where cargo keeps what it builds; cargo's own choice if absent.
     pub target_dir: Option<PathBuf>,
-    /// The triple to build for; this machine's if absent.
-    pub target: Option<String>,
+    /// The triples to build for; without any, this machine's alone.
+    pub targets: Vec<String>,
     /// Cargo.lock must not change.
     pub locked: bool,
     /// The network must not be used.
@@ -59,7 +61,7 @@ impl Options {
             all_features: false,
             no_default_features: false,
             target_dir: None,
-            target: None,
+            targets: Vec::new(),
             locked: false,
             offline: false,
             output: None,
@@ -82,8 +84,8 @@ pub struct Built {
     pub archive: PathBuf,
     /// How large the archive is.
     pub archive_bytes: usize,
-    /// The library that went into it.
-    pub library: PathBuf,
+    /// The libraries that went into it.
+    pub libraries: Vec<PathBuf>,
     /// The archive, as read again.
     pub package: Package,
     /// What to know about it.
@@ -97,7 +99,16 @@ pub fn build(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<Bu
     let target_dir = options.target_dir.as_deref().unwrap_or(located.metadata.target_directory.as_std_path());
     // Before compiling, as a build script may write into its folder.
     let source_revision = revision(&folder, target_dir);
-    let library = compile(&located, options, progress)?;
+    let targets = wanted(options, &folder)?;
+    let mut libraries = Vec::new();
+    for target in targets {
+        if let Some(target) = target.filter(|_| options.targets.len() > 1) {
+            progress(Progress::Target { triple: target.triple().to_owned() });
+        }
+        let path = compile(&located, options, target, progress)?;
+        // The next target may be built into the same place.
+        libraries.push(Read::new(&path)?);
+    }
     progress(Progress::Packing);
     let package = &located.package;
     let origin = Origin {
@@ -107,25 +118,69 @@ pub fn build(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<Bu
         profile: Some(options.profile.clone().unwrap_or_else(|| Options::DEFAULT_PROFILE.to_owned())),
         source_revision,
     };
-    pack(&library, origin, options.output.as_deref(), &folder)
+    pack(libraries, origin, options.output.as_deref(), &folder)
 }
 
-/// Packs a library that another compiler made; everything comes from its descriptor.
+/// The targets to build for, each of which can be; nothing stands for this machine.
+fn wanted(options: &Options, folder: &Path) -> Result<Vec<Option<Target>>, Error> {
+    if options.targets.is_empty() {
+        return Ok(vec![None]);
+    }
+    let mut targets: Vec<Target> = Vec::new();
+    for triple in &options.targets {
+        let unknown = || crate::Error::UnknownTarget { triple: triple.clone() };
+        let target = Target::find(triple).ok_or_else(unknown)?;
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    let missing = targets.iter().filter(|target| !has_standard_library(target.triple(), folder));
+    let missing: Vec<String> = missing.map(ToString::to_string).collect();
+    match missing.is_empty() {
+        true => Ok(targets.into_iter().map(Some).collect()),
+        false => Err(Error::NoStandardLibrary { targets: missing }),
+    }
+}
+
+/// Whether the compiler that is used in that folder has what it needs for the target.
+fn has_standard_library(triple: &str, folder: &Path) -> bool {
+    let mut compiler = Command::new("rustc");
+    compiler.args(["--print", "target-libdir", "--target", triple]).current_dir(folder);
+    // Without a compiler to ask, cargo will say what is wrong.
+    let Ok(output) = compiler.output() else { return true };
+    let printed = String::from_utf8_lossy(&output.stdout);
+    output.status.success() && Path::new(printed.trim()).is_dir()
+}
+
+/// Packs libraries that other compilers made, one for each target; everything comes from their descriptors.
 ///
-/// Without `output` the archive goes into the library's folder.
-pub fn pack_library(library: &Path, output: Option<&Path>) -> Result<Built, Error> {
-    let folder = match library.parent() {
+/// Without `output` the archive goes into the first library's folder.
+pub fn pack_libraries(libraries: &[PathBuf], output: Option<&Path>) -> Result<Built, Error> {
+    let folder = match libraries.first().and_then(|library| library.parent()) {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    pack(library, Origin::default(), output, folder)
+    let libraries = libraries.iter().map(|library| Read::new(library)).collect::<Result<_, Error>>()?;
+    pack(libraries, Origin::default(), output, folder)
 }
 
-fn pack(library: &Path, origin: Origin, output: Option<&Path>, folder: &Path) -> Result<Built, Error> {
-    let bytes = fs::read(library).map_err(failed("read", library))?;
-    let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let input = Input { libraries: vec![InputLibrary { name, bytes }], origin, sbom: None };
-    let archive = write(&input)?;
+/// A library that was read.
+struct Read {
+    path: PathBuf,
+    library: InputLibrary,
+}
+
+impl Read {
+    fn new(path: &Path) -> Result<Self, Error> {
+        let bytes = fs::read(path).map_err(failed("read", path))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { path: path.to_owned(), library: InputLibrary { name, bytes } })
+    }
+}
+
+fn pack(libraries: Vec<Read>, origin: Origin, output: Option<&Path>, folder: &Path) -> Result<Built, Error> {
+    let (paths, libraries) = libraries.into_iter().map(|read| (read.path, read.library)).unzip();
+    let archive = write(&Input { libraries, origin, sbom: None })?;
     let package = read_with(&archive, &ReadOptions::default())?;
     let file_name = format!("{}.cloacina", package.manifest().package.name);
     let path = match output {
@@ -137,7 +192,7 @@ fn pack(library: &Path, origin: Origin, output: Option<&Path>, folder: &Path) ->
     Ok(Built {
         archive: path,
         archive_bytes: archive.len(),
-        library: library.to_owned(),
+        libraries: paths,
         warnings: warnings(package.descriptor()),
         package,
     })

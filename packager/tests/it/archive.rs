@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use cloacina_packager::{Digest, Input, InputLibrary, Limits, ReadOptions, Target, read, read_with, repack, write};
+use cloacina_packager::{
+    Digest, Error, Input, InputLibrary, Limits, Part, ReadOptions, Target, merge, read, read_with, repack, write,
+};
 
 use crate::support::{DIAMOND, archive, files, input, library};
 
@@ -72,6 +74,68 @@ fn libraries_that_hold_different_workflows_are_not_packed_together() {
     let other = for_aarch64(&library(&DIAMOND.replace("[\"left\",\"right\"]", "[\"left\"]")));
     input.libraries.push(InputLibrary { name: "libdiamond.so".to_owned(), bytes: other });
     assert_eq!(write(&input).unwrap_err().code(), "PKG0028");
+}
+
+#[test]
+fn libraries_must_agree_on_what_the_manifest_does_not_say_too() {
+    let mut input = input(&library(DIAMOND));
+    let patient = DIAMOND.replace(r#""index":0"#, r#""index":0,"retry":{"attempts":3}"#);
+    input.libraries.push(InputLibrary { name: "libdiamond.so".to_owned(), bytes: for_aarch64(&library(&patient)) });
+    let error = write(&input).unwrap_err();
+    assert_eq!(error.code(), "PKG0045");
+    assert!(error.to_string().contains("workflows[0].tasks[0].retry.attempts is"), "{error}");
+}
+
+#[test]
+fn two_libraries_for_one_target_are_not_packed_together() {
+    let mut input = input(&library(DIAMOND));
+    input.libraries.push(InputLibrary { name: "libother.so".to_owned(), ..input.libraries[0].clone() });
+    assert_eq!(write(&input).unwrap_err().code(), "PKG0048");
+}
+
+/// What comes of merging those archives, which are called `0`, `1` and so on.
+fn merged(archives: &[&[u8]]) -> Result<Vec<u8>, Error> {
+    let read = |archive: &&[u8]| read_with(archive, &ReadOptions::default()).unwrap();
+    let packages: Vec<_> = archives.iter().map(read).collect();
+    let names: Vec<_> = (0..packages.len()).map(|place| place.to_string()).collect();
+    let parts: Vec<_> = packages.iter().zip(&names).map(|(package, name)| Part { name, package }).collect();
+    merge(&parts)
+}
+
+#[test]
+fn archives_for_different_targets_become_one_in_any_order() {
+    let library = library(DIAMOND);
+    let other = for_aarch64(&library);
+    let (one, two) = (archive(&library), archive(&other));
+    let both = merged(&[&one, &two]).unwrap();
+    assert_eq!(merged(&[&two, &one]).unwrap(), both);
+    let mut input = input(&library);
+    input.libraries.push(InputLibrary { name: "libdiamond.so".to_owned(), bytes: other.clone() });
+    assert_eq!(write(&input).unwrap(), both, "merging is packing together");
+    // Each target gets its own bytes out of it, also after the archive was read for another.
+    let mut package = read(&both, &Limits::default()).unwrap();
+    assert_eq!(package.library(), library);
+    package.select(Target::find("aarch64-unknown-linux-gnu").unwrap()).unwrap();
+    assert_eq!((package.library(), package.target().triple()), (&*other, "aarch64-unknown-linux-gnu"));
+    let error = package.select(Target::find("aarch64-apple-darwin").unwrap()).unwrap_err();
+    assert_eq!(error.code(), "PKG0030");
+    assert!(error.to_string().ends_with("only for aarch64-unknown-linux-gnu, x86_64-unknown-linux-gnu"), "{error}");
+    assert_eq!(merged(&[&both, &two]).unwrap_err().code(), "PKG0047");
+}
+
+#[test]
+fn merging_names_what_differs() {
+    let one = archive(&library(DIAMOND));
+    for (from, to, expected) in [
+        ("1.2.3", "1.2.4", "version is `\"1.2.3\"` in the first, `\"1.2.4\"` in the second"),
+        ("\"package\":\"diamond\"", "\"package\":\"ruby\"", "name is `\"diamond\"` in the first"),
+        ("\"index\":3,", "\"index\":3,\"priority\":5,", "workflows[0].tasks[3].priority is"),
+    ] {
+        let other = archive(&for_aarch64(&library(&DIAMOND.replace(from, to))));
+        let error = merged(&[&one, &other]).unwrap_err();
+        assert_eq!(error.code(), "PKG0046", "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }
 
 #[test]

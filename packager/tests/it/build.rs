@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cloacina_packager::build::{Built, Error, Options, Progress, build, pack_library};
-use cloacina_packager::{Limits, read};
+use cloacina_packager::build::{Built, Error, Options, Progress, build, pack_libraries};
+use cloacina_packager::{Limits, Target, read};
 
 use crate::support::{DIAMOND, library};
 
@@ -97,6 +97,25 @@ fn a_crate_becomes_an_archive_the_same_in_every_folder() {
 }
 
 #[test]
+fn a_crate_is_built_for_targets_that_the_compiler_has() {
+    let folder = tempfile::tempdir().unwrap();
+    krate(folder.path(), "targeted", WORKFLOW);
+    let host = Target::host().unwrap().to_string();
+    // None of ours is ever installed for this one.
+    let missing = "s390x-unknown-linux-gnu".to_owned();
+    for (targets, code) in [(vec!["pdp11-dec-unix".to_owned()], "PKG0033"), (vec![host.clone(), missing], "BLD0010")] {
+        let error = build(&Options { targets, ..options(folder.path()) }, &mut |_| {}).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+    }
+    let targets = vec![host.clone(), host];
+    let done = build(&Options { targets, ..options(folder.path()) }, &mut |_| {}).unwrap();
+    assert_eq!((done.libraries.len(), done.package.libraries().count()), (1, 1));
+    assert!(
+        done.libraries[0].starts_with(options(folder.path()).target_dir.unwrap().join(done.package.target().triple()))
+    );
+}
+
+#[test]
 fn a_crate_that_does_not_compile_shows_what_cargo_shows() {
     let folder = tempfile::tempdir().unwrap();
     krate(folder.path(), "broken", "pub fn number() -> u32 { \"text\" }\n");
@@ -161,12 +180,12 @@ fn a_library_of_another_compiler_is_packed() {
     let path = folder.path().join("libdiamond.so");
     let library = library(DIAMOND);
     fs::write(&path, &library).unwrap();
-    let built = pack_library(&path, None).unwrap();
+    let built = pack_libraries(std::slice::from_ref(&path), None).unwrap();
     assert_eq!(built.archive, folder.path().join("diamond.cloacina"));
     let bytes = fs::read(&built.archive).unwrap();
     assert_eq!(read(&bytes, &Limits::default()).unwrap().library(), library);
-    let again = pack_library(&path, Some(&folder.path().join("other.cloacina"))).unwrap();
+    let again = pack_libraries(std::slice::from_ref(&path), Some(&folder.path().join("other.cloacina"))).unwrap();
     assert_eq!(fs::read(&again.archive).unwrap(), bytes);
-    assert_eq!(pack_library(&folder.path().join("none.so"), None).unwrap_err().code(), "BLD0009");
-    assert_eq!(pack_library(&built.archive, None).unwrap_err().code(), "PKG0031");
+    assert_eq!(pack_libraries(&[folder.path().join("none.so")], None).unwrap_err().code(), "BLD0009");
+    assert_eq!(pack_libraries(std::slice::from_ref(&built.archive), None).unwrap_err().code(), "PKG0031");
 }

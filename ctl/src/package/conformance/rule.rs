@@ -1,0 +1,104 @@
+//! The rules that a package is examined for, in the order in which they are.
+//!
+//! Each has a name for programs, a sentence for people, and what to do when it is broken. The wording is that of
+//! `docs/reference/abi.md`, which says why.
+
+use serde::{Deserialize, Serialize};
+
+/// A rule of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Rule {
+    Archive,
+    Table,
+    Init,
+    NewerHost,
+    OlderHost,
+    Unknown,
+    Completes,
+    Context,
+    Cancel,
+    Parallel,
+    Logs,
+    Shutdown,
+    Again,
+}
+
+pub(super) const RULES: [Rule; 13] = [
+    Rule::Archive,
+    Rule::Table,
+    Rule::Init,
+    Rule::Completes,
+    Rule::NewerHost,
+    Rule::OlderHost,
+    Rule::Unknown,
+    Rule::Context,
+    Rule::Cancel,
+    Rule::Parallel,
+    Rule::Logs,
+    Rule::Shutdown,
+    Rule::Again,
+];
+
+impl Rule {
+    /// What the rule asks for.
+    pub(super) fn about(self) -> &'static str {
+        match self {
+            Rule::Archive => "the archive is sound for this machine, and its description makes sense",
+            Rule::Table => "the library loads, and its table says what the file says",
+            Rule::Init => "init answers CLCN_OK, whatever else the configuration holds",
+            Rule::NewerHost => "a newer host is accepted: longer structs, a larger minor version",
+            Rule::OlderHost => "a struct that is too short is refused",
+            Rule::Unknown => "a task, an encoding and a cancel that nobody knows do nothing",
+            Rule::Completes => "each call completes once, with what can be read, from what was copied",
+            Rule::Context => "no context does harm: none, no JSON, other shapes, 1 MiB",
+            Rule::Cancel => "a call that is cancelled completes",
+            Rule::Parallel => "many calls at a time complete, each under its own number",
+            Rule::Logs => "log lines are wanted and have fields, signs of life have a share",
+            Rule::Shutdown => "shutdown ends all calls in time, and nobody uses the host after it",
+            Rule::Again => "init may follow shutdown",
+        }
+    }
+
+    /// What to do about a package that breaks it.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Rule::Archive => "`cloacina-ctl package verify FILE` says more; the schema is in docs/reference/abi.md",
+            Rule::Table => "fill the table as CLCN_PACKAGE does, and do nothing in constructors that can fail",
+            Rule::Init => "ignore members of the configuration that you do not know, and return CLCN_OK",
+            Rule::NewerHost => {
+                "compare with `size < sizeof(...)`, never with `!=`, and do not refuse a larger abi_minor"
+            }
+            Rule::OlderHost => {
+                "return CLCN_REFUSED from init and start when `size < sizeof(...)`, before reading further"
+            }
+            Rule::Unknown => {
+                "return CLCN_REFUSED from start for an index or an encoding that is not yours, and look calls up before you cancel them"
+            }
+            Rule::Completes => {
+                "call complete once for each start that returned CLCN_OK, also when the task fails; return from start at \
+                 once unless the task is \"blocking\"; copy what you need of clcn_start before you return"
+            }
+            Rule::Context => "complete with CLCN_FAILED when the context is not what you expect",
+            Rule::Cancel => {
+                "have cancel wake the task up, or ask is_cancelled now and then, and complete with CLCN_CANCELLED"
+            }
+            Rule::Parallel => "keep what belongs to a call with the call: start is called from many threads at a time",
+            Rule::Logs => {
+                "look at *max_log_level before you write a line, and give fields as a JSON object or not at all"
+            }
+            Rule::Shutdown => "stop your threads in shutdown, wait for them, and let nobody call the host afterwards",
+            Rule::Again => "reset in shutdown what init sets",
+        }
+    }
+
+    /// Whether each task is examined by itself.
+    pub(super) fn is_of_tasks(self) -> bool {
+        matches!(self, Rule::Completes | Rule::Context | Rule::Cancel | Rule::Parallel | Rule::Logs)
+    }
+
+    /// Whether breaking it is bad manners and no more.
+    pub(super) fn is_advice(self) -> bool {
+        self == Rule::Logs
+    }
+}
