@@ -28,6 +28,8 @@ mod start;
 mod stream;
 mod watcher;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::frame::{Bad, Direction, HEADER_BYTES, Taken, take};
 pub(crate) use self::{
     code::{Code, NotBegun},
     keeper::Keeper,

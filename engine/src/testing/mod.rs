@@ -3,6 +3,8 @@
 //!
 //! Nothing here is needed to use the engine, and nothing of it is stable.
 
+#[cfg(feature = "testing")]
+mod frame;
 #[cfg(any(test, feature = "measuring"))]
 mod measure;
 #[cfg(any(feature = "testing", feature = "measuring"))]
@@ -10,6 +12,8 @@ mod probe;
 #[cfg(feature = "testing")]
 mod server;
 
+#[cfg(feature = "testing")]
+pub use self::frame::check_frames;
 #[cfg(any(test, feature = "measuring"))]
 pub use self::measure::{
     Load, MeasureError, Measured, Scratch, measure_raw, measure_store, n_transactions, release_memory, sqlite_version,

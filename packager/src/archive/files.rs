@@ -6,6 +6,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::limits::Limits;
+use super::read::read_files;
+use super::write::compress;
+use crate::error::Error;
+
 /// The files of an archive, sorted by name.
 #[derive(Clone)]
 pub struct Files {
@@ -16,6 +21,16 @@ pub struct Files {
 impl Files {
     pub(super) fn new(buffer: Vec<u8>, ranges: BTreeMap<String, Range<usize>>) -> Files {
         Files { buffer, ranges }
+    }
+
+    /// Reads the files of a canonical archive, without a look at what they are.
+    pub fn read(archive: &[u8], limits: &Limits) -> Result<Files, Error> {
+        read_files(archive, limits)
+    }
+
+    /// The canonical archive of these files.
+    pub fn archive(&self) -> Vec<u8> {
+        compress(self)
     }
 
     /// The tar that the files were read from, if they were.

@@ -37,6 +37,7 @@ pub(super) const ALLOWED: &[Allowance] = &[
     allow("duplicate", "", "`winnow`", "comes with the two versions of toml"),
     allow("later", "tests/it/tidy/", "", "looks for these marks"),
     allow("machine", "tests/it/tidy/", "", "looks for these places"),
+    allow("manifest", "fuzz/Cargo.toml", "", "apart from the workspace, as libFuzzer needs another compiler"),
     allow("print", "tests/src/bin/", "", "programs whose output is what they are for"),
     allow("public-module", "engine/src/lib.rs", "prelude", "a glob import needs a module; this one only re-exports"),
     allow("test-program", "macros/tests/it/main.rs", "", "links no engine; what the compiler says is kept beside the macros"),
