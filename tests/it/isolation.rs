@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cloacina::{Builder, Context, HostLimits, HostProgram, LogFilter, RunReport, RunState, Sandbox, TaskError};
+use cloacina::{
+    Builder, Context, HostLimits, HostProgram, LogFilter, RunEvent, RunReport, RunState, Sandbox, TaskError,
+};
 use cloacina_tests::{
     engine::{TestEngine, in_time},
     library,
@@ -23,6 +25,7 @@ const FATAL: &str = r#"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #define WORKFLOW(name, index, more) "{\"name\":\"" name "\",\"tasks\":[{\"id\":\"t\",\"index\":" #index more "}]},"
 #define BLOCKING ",\"blocking\":true"
@@ -31,7 +34,7 @@ CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"" PACKAGE "\",\"versi
     WORKFLOW("overflows", 3, BLOCKING) WORKFLOW("exits", 4, "") WORKFLOW("allocates", 5, BLOCKING)
     WORKFLOW("closes", 6, "") WORKFLOW("forks", 7, BLOCKING) WORKFLOW("talks", 8, BLOCKING)
     WORKFLOW("hangs", 9, BLOCKING ",\"timeout_ms\":200") WORKFLOW("spins", 10, ",\"timeout_ms\":200")
-    WORKFLOW("tries", 12, BLOCKING)
+    WORKFLOW("tries", 12, BLOCKING) WORKFLOW("babbles", 13, BLOCKING) WORKFLOW("works", 14, BLOCKING)
     "{\"name\":\"waits\",\"tasks\":[{\"id\":\"t\",\"index\":11}]}]}");
 static const clcn_host_v1 *host;
 static int32_t init(const clcn_host_v1 *given, clcn_bytes config) { (void)config; host = given; return CLCN_OK; }
@@ -69,6 +72,8 @@ static int32_t start(const clcn_start *call) {
     case 9: for (;;) pause();
     case 10: for (;;) sink = 1;
     case 11: return CLCN_OK;
+    case 13: for (int fd = 3; fd < 16; fd++) if (write(fd, "this is no frame, whatever it is meant to be", 44) > 0) pause();
+    case 14: while (clock() < CLOCKS_PER_SEC / 40) sink = 1; break;
     case 12: {
         char text[512];
         snprintf(text, sizeof text,
@@ -236,6 +241,42 @@ async fn the_sandbox_of_a_server_refuses_what_a_package_did_not_ask_for() {
         let error = strict.engine.registry().register_workflow(fatal(&strict, "fatal", "")).await.unwrap_err();
         assert_eq!(error.code(), "ISO0006", "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_host_that_sends_nonsense_is_killed_and_named() {
+    let test = engine(|builder| builder).await;
+    let error = error_of(&test.run("fatal::babbles", json!({})).await);
+    assert!(error.message().contains("it sent a frame of the unknown kind"), "{error:?}");
+    assert_eq!(test.run("neighbor::fine", json!({})).await.state, RunState::Completed);
+}
+
+#[tokio::test]
+async fn a_process_is_replaced_after_so_many_calls_and_no_call_notices() {
+    let test =
+        engine(|builder| builder.host_limits(HostLimits { replace_calls: Some(5), ..HostLimits::default() })).await;
+    let mut processes = std::collections::BTreeSet::new();
+    for _ in 0..12 {
+        let report = test.run("fatal::fine", json!({})).await;
+        assert_eq!((report.state, report.task("t").unwrap().attempt), (RunState::Completed, 1));
+        let packages = test.engine.registry().list();
+        processes.extend(packages.iter().filter(|p| p.name == "fatal").flat_map(|p| &p.hosts).map(|host| host.pid));
+    }
+    assert!((2..=4).contains(&processes.len()), "{processes:?}");
+}
+
+#[tokio::test]
+async fn what_an_attempt_used_up_stands_with_its_end() {
+    let test = engine(|builder| builder).await;
+    let report = test.run("fatal::works", json!({})).await;
+    let run = test.engine.run(report.id).await.unwrap();
+    let of_kind = |events: Vec<RunEvent>, kind: &str| events.into_iter().find(|event| event.kind == kind).unwrap();
+    let end = of_kind(run.events().await.unwrap(), "task_completed");
+    assert!(end.cpu.unwrap() >= Duration::from_millis(20), "{end:?}");
+    let report = test.run("fatal::allocates", json!({})).await;
+    let run = test.engine.run(report.id).await.unwrap();
+    let end = of_kind(run.events().await.unwrap(), "task_failed");
+    assert!(end.peak_bytes.unwrap() > (MEMORY_MIB / 2) << 20, "{end:?}");
 }
 
 #[tokio::test]

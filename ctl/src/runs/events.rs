@@ -29,6 +29,11 @@ struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
     details: Value,
+    /// Microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_us: Option<u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_bytes: Option<u64>,
 }
 
 /// Shows the history of a run.
@@ -50,8 +55,9 @@ pub(crate) fn events(arguments: &RunsEventsArgs, output: &Output, config: &Confi
 
 impl Event {
     fn new(event: RunEvent) -> Self {
-        let RunEvent { sequence, at, kind, task, attempt, details, .. } = event;
-        Self { sequence, at, kind, task, attempt, details }
+        let RunEvent { sequence, at, kind, task, attempt, details, cpu, peak_bytes, .. } = event;
+        let cpu_us = cpu.map(|cpu| cpu.as_micros());
+        Self { sequence, at, kind, task, attempt, details, cpu_us, peak_bytes }
     }
 
     fn row(&self, paint: Paint) -> Vec<String> {

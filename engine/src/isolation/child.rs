@@ -11,7 +11,7 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, fs,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -36,7 +36,8 @@ use super::{
     watcher::Output,
 };
 use crate::loader::{
-    Call, CallId, CallResult, CallSink, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Reaped, Sent, fields, judge, text,
+    Call, CallId, CallResult, CallSink, CpuClock, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Reaped, Sent, Usage,
+    fields, judge, text,
 };
 
 /// How long a process that has closed its connection may take to end by itself: a crash closes it a moment earlier.
@@ -86,6 +87,7 @@ pub(crate) struct Child {
     pub(super) outbox: Arc<Outbox>,
     pub(super) limits: Limits,
     pidfd: OwnedFd,
+    cpu: Option<CpuClock>,
     calls: Mutex<Calls>,
     /// What the watcher found.
     reaped: Mutex<Option<Result<Reaped, ()>>>,
@@ -104,6 +106,9 @@ pub(crate) struct Child {
 struct Calls {
     open: HashMap<CallId, Open>,
     is_over: bool,
+    n_started: u64,
+    /// The call that has been alone since it began, and the processor time of the process then.
+    alone: Option<(CallId, Duration)>,
 }
 
 struct Open {
@@ -123,6 +128,7 @@ impl Child {
             outbox,
             limits,
             pidfd,
+            cpu: CpuClock::of(pid),
             calls: Mutex::default(),
             reaped: Mutex::default(),
             has_ended: Condvar::new(),
@@ -159,6 +165,8 @@ impl Child {
             if calls.open.len() >= open_max {
                 return Err(NotTaken::Full(sink));
             }
+            calls.n_started += 1;
+            calls.alone = if calls.open.is_empty() { self.cpu().map(|cpu| (id, cpu)) } else { None };
             calls.open.insert(id, Open { sink, is_overdue: false, alarm: None });
         }
         let posted = self.outbox.post(&Frame {
@@ -193,10 +201,14 @@ impl Child {
         drop(unneeded);
     }
 
-    /// Keeps an alarm for as long as the process lives. It gets no more calls.
+    /// Keeps an alarm for as long as the process lives.
     pub(super) fn keep_last_alarm(&self, alarm: Alarm) {
         let before = self.last_alarm.lock().unwrap_or_else(PoisonError::into_inner).replace(alarm);
         drop(before);
+    }
+
+    /// It gets no more calls.
+    pub(super) fn set_leaving(&self) {
         self.is_leaving.store(true, Ordering::Release);
     }
 
@@ -278,6 +290,24 @@ impl Child {
         self.outbox.close();
     }
 
+    /// Processor time that it has used up.
+    fn cpu(&self) -> Option<Duration> {
+        self.cpu.and_then(CpuClock::read)
+    }
+
+    /// Calls that it was given so far.
+    pub(super) fn n_started(&self) -> u64 {
+        self.lock().n_started
+    }
+
+    /// MiB of memory that it holds now.
+    pub(super) fn resident_mib(&self) -> Option<u64> {
+        let pages: u64 =
+            fs::read_to_string(format!("/proc/{}/statm", self.pid)).ok()?.split(' ').nth(1)?.parse().ok()?;
+        let page_bytes = u64::try_from(rustix::param::page_size()).ok()?;
+        Some(pages.saturating_mul(page_bytes) >> 20)
+    }
+
     pub(super) fn n_open(&self) -> usize {
         self.lock().open.len()
     }
@@ -348,11 +378,17 @@ impl Child {
     fn over(self: &Arc<Self>) {
         let death = self.death();
         self.outbox.close();
-        let open = {
+        let (open, alone) = {
             let mut calls = self.lock();
             calls.is_over = true;
-            std::mem::take(&mut calls.open)
+            (std::mem::take(&mut calls.open), calls.alone.take())
         };
+        if let (Some((id, before)), Some(reaped)) = (alone, death.reaped)
+            && let Some(open) = open.get(&id)
+        {
+            let cpu = Some(reaped.cpu.saturating_sub(before));
+            open.sink.used(id, Usage { cpu, peak_bytes: Some(reaped.peak_bytes) });
+        }
         let mut open: Vec<OpenCall> =
             open.into_iter().map(|(id, Open { sink, is_overdue, .. })| OpenCall { id, sink, is_overdue }).collect();
         open.sort_by_key(|call| call.id);
@@ -458,6 +494,10 @@ impl Child {
     fn take_open(&self, id: CallId) -> Option<(Arc<dyn CallSink>, usize)> {
         let mut calls = self.lock();
         let open = calls.open.remove(&id)?;
+        let alone = calls.alone.take_if(|(alone, _)| *alone == id);
+        if let Some(cpu) = alone.and_then(|(_, before)| Some(self.cpu()?.saturating_sub(before))) {
+            open.sink.used(id, Usage { cpu: Some(cpu), peak_bytes: None });
+        }
         Some((open.sink, calls.open.len()))
     }
 

@@ -92,6 +92,8 @@ const SOLO_MAX: usize = 16;
 const SOLO_CALLS: u32 = 32;
 /// A process without calls for so long, and at most twice that, ends.
 const IDLE: Duration = Duration::from_secs(60);
+/// Calls of a process after which its memory is looked at.
+const LOOK_AT_MEMORY: u64 = 256;
 /// Crashes without a call that ended in order between them, from which on a package is reported.
 const CRASHES_MAX: u32 = 3;
 
@@ -359,21 +361,25 @@ impl Shared {
                     n_others,
                     "a task did not stop when asked to"
                 );
-                self.leave(child, Killed::Overdue);
+                self.leave(child, Some(Killed::Overdue));
             }
         }
     }
 
-    /// Feeds a process no more, and has it killed if its calls take too long.
-    fn leave(self: &Arc<Self>, child: &Arc<Child>, why: Killed) {
+    /// Feeds a process no more, and has it killed if its calls take too long and there is a reason for that.
+    fn leave(self: &Arc<Self>, child: &Arc<Child>, why: Option<Killed>) {
         {
             let mut state = self.lock();
             let Some(place) = state.fed.iter().position(|known| Arc::ptr_eq(known, child)) else { return };
             let child = state.fed.swap_remove(place);
             state.leaving.push(child);
         }
-        child.keep_last_alarm(self.options.keeper.kill_after(LEAVING_GRACE, child, why));
+        child.set_leaving();
+        if let Some(why) = why {
+            child.keep_last_alarm(self.options.keeper.kill_after(LEAVING_GRACE, child, why));
+        }
         self.end_if_left(child);
+        self.dispatch();
     }
 
     /// Ends a process that gets no more calls once it has no more.
@@ -539,6 +545,10 @@ impl Bereaved for Shared {
             state.n_crashes = 0;
             !state.waiting.is_empty()
         };
+        if !child.is_leaving() && self.is_worn(child) {
+            tracing::debug!(package = &*self.package, pid = child.pid, "a package host is replaced");
+            self.leave(child, None);
+        }
         if child.is_leaving() {
             match n_open {
                 0 => self.end_if_left(child),
@@ -549,6 +559,16 @@ impl Bereaved for Shared {
         if has_waiting {
             self.dispatch();
         }
+    }
+}
+
+impl Shared {
+    /// Whether a process has run so many calls, or holds so much memory, that a new one is better.
+    fn is_worn(&self, child: &Child) -> bool {
+        let Limits { replace_calls, replace_mib, .. } = self.options.limits;
+        let n_started = child.n_started();
+        let holds_much = || replace_mib.is_some_and(|max| child.resident_mib().is_some_and(|mib| mib >= max));
+        replace_calls.is_some_and(|max| n_started >= max) || (n_started.is_multiple_of(LOOK_AT_MEMORY) && holds_much())
     }
 }
 

@@ -7,7 +7,7 @@
 //!        ◄── Complete, Log, Heartbeat ◄── any thread of the package, through the outbox
 //! ```
 //! The sandbox is up before the library is mapped, because its constructors run then. When the connection ends the
-//! package may shut down for a while, and the process ends. Nothing here knows of runs or of the store.
+//! package may shut down for a while, and the process ends, also if code of the package has the main thread. Nothing here knows of runs or of the store.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -39,6 +39,9 @@ use super::{
     stream::{Broken, FrameReader},
 };
 use crate::loader::{self, Bad, Call, CallId, CallResult, CallSink, InitConfig, Library, LogLine, Refused, Sent, text};
+
+/// How long the process may go on beyond its grace once the connection has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The connection ended in order.
 const EXIT_OK: u8 = 0;
@@ -83,6 +86,9 @@ fn serve(socket: UnixStream) -> u8 {
         return EXIT_NOT_READY;
     }
     let grace = Duration::from_millis(setup.grace_ms);
+    if frames.guard(grace + LAST_WORDS).is_err() {
+        return EXIT_NO_ENGINE;
+    }
     match load(&setup) {
         Ok((library, blocking)) => {
             answer(&outbox, Kind::Ready, &Ready { confinement });

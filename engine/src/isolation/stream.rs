@@ -5,6 +5,14 @@
 use std::{
     io::{self, Read},
     os::unix::net::UnixStream,
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Signal, getpid, kill_process},
 };
 
 use super::frame::{self, Bad, Direction, Frame, Taken};
@@ -39,6 +47,22 @@ pub(super) enum Broken {
 impl FrameReader {
     pub(super) fn new(socket: UnixStream, direction: Direction) -> Self {
         Self { socket, direction, buffer: vec![0; BUFFER_BYTES], begin: 0, end: 0 }
+    }
+
+    /// Ends this process at the latest so long after the connection has ended, whatever its other threads do.
+    pub(super) fn guard(&self, after: Duration) -> io::Result<()> {
+        let socket = self.socket.try_clone()?;
+        thread::Builder::new().name("clcn-guard".to_owned()).spawn(move || {
+            let wait = |polled: &mut [PollFd<'_>], at_most: Option<&Timespec>| {
+                while poll(polled, at_most) == Err(Errno::INTR) {}
+            };
+            wait(&mut [PollFd::new(&socket, PollFlags::RDHUP)], None);
+            let seconds = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
+            wait(&mut [], Some(&Timespec { tv_sec: seconds, tv_nsec: 0 }));
+            // In order it would wait for threads of the package.
+            kill_process(getpid(), Signal::KILL).ok();
+        })?;
+        Ok(())
     }
 
     /// The next frame. Blocks until it is there.

@@ -60,12 +60,23 @@ pub(crate) trait CallSink: Send + Sync {
         self.complete(id, judge(sent)?);
         Ok(())
     }
+    /// What the call used up, told before its end where it is known.
+    fn used(&self, _: CallId, _: Usage) {}
     /// The task wrote a line to its log.
     fn log(&self, id: CallId, line: LogLine);
     /// The task is alive.
     fn heartbeat(&self, id: CallId, permille: u32, note: String);
     /// Whether nobody waits for the call any more, though nobody cancelled it.
     fn is_abandoned(&self, id: CallId) -> bool;
+}
+
+/// What a call used up, as far as it was alone in its process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Processor time.
+    pub(crate) cpu: Option<Duration>,
+    /// The most memory that its process held until it ended.
+    pub(crate) peak_bytes: Option<u64>,
 }
 
 /// How a call ended. Whatever the package sent was checked before it comes here.

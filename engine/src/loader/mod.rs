@@ -37,12 +37,12 @@ pub(crate) mod tests;
 #[cfg(any(feature = "testing", feature = "measuring"))]
 pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
-    call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Refused},
+    call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Refused, Usage},
     handshake::admit,
     lazy::LazyLibrary,
     loaded::{InitConfig, Library, open},
     output::{Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, Sent, fields, judge, text},
-    process::{Reaped, close_others, reap},
+    process::{CpuClock, Reaped, close_others, reap},
 };
 pub use self::{
     error::{Error, TableProblem},

@@ -44,6 +44,30 @@ pub(crate) fn reap(pid: u32) -> io::Result<Reaped> {
     })
 }
 
+/// The clock of the processor time that all threads of another process have used up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CpuClock(libc::clockid_t);
+
+impl CpuClock {
+    /// That of the process with this number, if there is one.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let pid = libc::pid_t::try_from(pid).ok()?;
+        let mut clock = 0;
+        // SAFETY: the pointer is to a place of this frame.
+        let found = unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) };
+        (found == 0).then_some(Self(clock))
+    }
+
+    /// What it shows; nothing once the process has been reaped.
+    pub(crate) fn read(self) -> Option<Duration> {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the pointer is to a place of this frame.
+        let read = unsafe { libc::clock_gettime(self.0, &raw mut time) };
+        let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u64::try_from(time.tv_nsec).ok()?);
+        (read == 0).then(|| Duration::from_secs(seconds) + Duration::from_nanos(nanos))
+    }
+}
+
 /// Closes every descriptor of this process but the three standard ones and the one to keep.
 ///
 /// To be called first thing in a program, before anything else has opened one.

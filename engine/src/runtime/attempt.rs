@@ -25,6 +25,7 @@ use crate::{
         retry::Failure,
     },
     id::{RunId, chance},
+    loader::Usage,
     store::Commit,
 };
 
@@ -143,7 +144,7 @@ impl Driver {
 
     /// Decides what follows from the end of an attempt or callback.
     fn conclude(&mut self, ended: Ended, abandoned: bool) {
-        let Ended { key, result, is_lost, payload, retry_after, started_at, finished_at } = ended;
+        let Ended { key, result, is_lost, payload, retry_after, usage, started_at, finished_at } = ended;
         let AttemptKey { run, task, attempt, role } = key;
         let Some(active) = self.runs.get_mut(&run) else { return };
         if is_lost && role == Role::Callback {
@@ -175,7 +176,7 @@ impl Driver {
                     let error = error.as_ref().map(|error| (**error).clone());
                     self.put(run, Some((&id, attempt)), finished_at, || NoticeKind::CallbackEnded { error });
                 }
-                let facts = AttemptFacts { payload, error, started_at: Some(started_at) };
+                let facts = AttemptFacts { payload, error, started_at: Some(started_at), usage };
                 self.enact_with(run, decision, finished_at, None, facts);
             }
             Err(refused) => tracing::warn!(run.id = %run, task, %refused, "an attempt's end is ignored"),
@@ -232,7 +233,8 @@ impl Driver {
             }
         };
         let (result, retry_after) = (Err(error), None);
-        let ended = Ended { key, result, is_lost: false, payload: None, retry_after, started_at, finished_at: now };
+        let (payload, usage, finished_at) = (None, Usage::default(), now);
+        let ended = Ended { key, result, is_lost: false, payload, retry_after, usage, started_at, finished_at };
         self.conclude(ended, true);
     }
 

@@ -34,6 +34,7 @@ use crate::{
         replay::{self, Past, PastEnd},
         rule::SkipReason,
     },
+    loader::Usage,
     store::{Error as StoreError, EventRow, Kind, RunRow},
 };
 
@@ -74,6 +75,7 @@ pub(super) struct AttemptFacts {
     pub(super) payload: Option<Vec<u8>>,
     pub(super) error: Option<Arc<TaskError>>,
     pub(super) started_at: Option<Timestamp>,
+    pub(super) usage: Usage,
 }
 
 /// The delta as it is stored; nothing for an empty one.
@@ -219,8 +221,10 @@ fn add_facts(plan: &Plan, transition: &Transition, row: &mut EventRow, attempt: 
         | Transition::CallbackEnded { .. } => None,
         _ => return,
     };
-    let Some(AttemptFacts { payload, error, started_at }) = attempt.take() else { return };
+    let Some(AttemptFacts { payload, error, started_at, usage }) = attempt.take() else { return };
     row.started_at = started_at;
+    row.cpu_us = usage.cpu.map(|cpu| i64::try_from(cpu.as_micros()).unwrap_or(i64::MAX));
+    row.peak_bytes = usage.peak_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     match (failure, error) {
         (Some((reason, due_at)), Some(error)) => row.payload = Some(failure_payload(&error, reason, due_at, None)),
         (None, Some(error)) if let Transition::TaskCancelled { abandoned, .. } = transition => {
@@ -346,6 +350,8 @@ pub(crate) fn records(plan: &Plan, rows: Vec<EventRow>, secrets: &Secrets) -> Ve
             task: task.map(|task| task.id.as_ref().to_owned()),
             attempt: row.attempt.and_then(|attempt| u32::try_from(attempt).ok()),
             details,
+            cpu: row.cpu_us.and_then(|cpu| u64::try_from(cpu).ok()).map(Duration::from_micros),
+            peak_bytes: row.peak_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
         }
     });
     records.collect()
@@ -400,7 +406,17 @@ fn failure_payload(
 }
 
 fn row(sequence: i64, kind: Kind, at: Timestamp, payload: Option<Vec<u8>>) -> EventRow {
-    EventRow { sequence, kind, task: None, attempt: None, at, started_at: None, payload }
+    EventRow {
+        sequence,
+        kind,
+        task: None,
+        attempt: None,
+        at,
+        started_at: None,
+        payload,
+        cpu_us: None,
+        peak_bytes: None,
+    }
 }
 
 fn number(value: u32) -> i32 {

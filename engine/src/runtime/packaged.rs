@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use super::runner::{Attempt, AttemptHost, Completion, TaskRunner};
 use crate::{
     isolation::{Code, NotBegun},
-    loader::{Call, CallId, CallResult, CallSink, LogLine},
+    loader::{Call, CallId, CallResult, CallSink, LogLine, Usage},
 };
 
 /// The runner of one package.
@@ -112,6 +112,12 @@ impl CallSink for AttemptSink {
             CallResult::Failed { error, retry_after } => completion.fail(error, retry_after),
             CallResult::Cancelled(error) => completion.complete(Err(error)),
             CallResult::Lost { reason } => completion.lose(failure("lost", "ISO0005", &reason, true)),
+        }
+    }
+
+    fn used(&self, _: CallId, usage: Usage) {
+        if let Some(ending) = &mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner) {
+            ending.completion.set_usage(usage);
         }
     }
 

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use cloacina_workflow::{Context, TaskError, Timestamp, Value};
@@ -292,6 +293,10 @@ pub struct RunEvent {
     pub attempt: Option<u32>,
     /// What else is known: the input, a delta, an error.
     pub details: Value,
+    /// For the end of an attempt that was alone in its process: the processor time that it used up.
+    pub cpu: Option<Duration>,
+    /// The same of the most memory that its process held, if that ended with it.
+    pub peak_bytes: Option<u64>,
 }
 
 impl RunReport {

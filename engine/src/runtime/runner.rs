@@ -37,6 +37,7 @@ use crate::{
         plan::{Function, Plan},
     },
     id::RunId,
+    loader::Usage,
     store::LogQueue,
 };
 
@@ -82,6 +83,7 @@ pub(crate) struct Ended {
     pub(crate) payload: Option<Vec<u8>>,
     /// The wait before another attempt that was asked for beside an error without a place for it.
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) usage: Usage,
     pub(crate) started_at: Timestamp,
     pub(crate) finished_at: Timestamp,
 }
@@ -111,6 +113,7 @@ pub(crate) struct Completion {
     stop: Arc<Stop>,
     log: Arc<AttemptLog>,
     secrets: Arc<Secrets>,
+    usage: Usage,
     is_sent: bool,
 }
 
@@ -196,12 +199,17 @@ impl Completion {
     ) -> Self {
         let log = AttemptLog::new(key, surroundings.logs.clone(), surroundings.log_level, Arc::clone(&secrets));
         let (stop, log) = (Arc::default(), Arc::new(log));
-        Self { key, task, surroundings, started_at, stop, log, secrets, is_sent: false }
+        Self { key, task, surroundings, started_at, stop, log, secrets, usage: Usage::default(), is_sent: false }
     }
 
     /// How the attempt hears that it is to stop.
     pub(crate) fn stop(&self) -> Arc<Stop> {
         self.stop.clone()
+    }
+
+    /// Notes what the attempt used up, as far as that is known.
+    pub(crate) fn set_usage(&mut self, usage: Usage) {
+        self.usage = usage;
     }
 
     /// Ends the attempt. The view should be dropped before, so that the next task's can be made in its place.
@@ -245,8 +253,8 @@ impl Completion {
             Err(error) => (Err(error), None),
         };
         let finished_at = self.surroundings.clock.now();
-        let started_at = self.started_at;
-        let ended = Ended { key: self.key, result, is_lost, payload, retry_after, started_at, finished_at };
+        let (started_at, usage) = (self.started_at, self.usage);
+        let ended = Ended { key: self.key, result, is_lost, payload, retry_after, usage, started_at, finished_at };
         // Without a driver the attempt has been recorded as interrupted, and nobody waits for its end.
         if self.surroundings.twice {
             self.surroundings.events.send(Event::Ended(Box::new(ended.clone()))).ok();

@@ -242,14 +242,16 @@ impl GateAt {
 
 impl Event {
     pub(super) fn new(event: RunEvent) -> Self {
-        let RunEvent { sequence, at, kind, task, attempt, details } = event;
-        Self { sequence, at: at.unix_micros(), kind: kind.to_owned(), task, attempt, details }
+        let RunEvent { sequence, at, kind, task, attempt, details, cpu, peak_bytes } = event;
+        let cpu_us = cpu.map(|cpu| u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX));
+        Self { sequence, at: at.unix_micros(), kind: kind.to_owned(), task, attempt, details, cpu_us, peak_bytes }
     }
 
     pub(super) fn read(self) -> Result<RunEvent, String> {
-        let Self { sequence, at, kind, task, attempt, details } = self;
+        let Self { sequence, at, kind, task, attempt, details, cpu_us, peak_bytes } = self;
+        let (at, cpu) = (Timestamp::from_unix_micros(at), cpu_us.map(Duration::from_micros));
         let known: Kind = kind.parse().map_err(|()| format!("no kind of event {kind:?}"))?;
-        Ok(RunEvent { sequence, at: Timestamp::from_unix_micros(at), kind: known.as_str(), task, attempt, details })
+        Ok(RunEvent { sequence, at, kind: known.as_str(), task, attempt, details, cpu, peak_bytes })
     }
 }
 

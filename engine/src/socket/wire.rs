@@ -61,6 +61,10 @@ pub(super) struct Event {
     pub(super) task: Option<String>,
     pub(super) attempt: Option<u32>,
     pub(super) details: serde_json::Value,
+    #[serde(default)]
+    pub(super) cpu_us: Option<u64>,
+    #[serde(default)]
+    pub(super) peak_bytes: Option<u64>,
 }
 
 impl Hello {

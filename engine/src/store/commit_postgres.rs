@@ -117,6 +117,8 @@ fn insert_event_rows(connection: &mut PgConnection, rows: &[(RunId, &EventRow)])
         at: rows.iter().map(|(_, event)| micros(event.at)).collect(),
         started_at: rows.iter().map(|(_, event)| event.started_at.map(micros)).collect(),
         payloads: rows.iter().map(|(_, event)| event.payload.as_deref()).collect(),
+        cpu_us: rows.iter().map(|(_, event)| event.cpu_us).collect(),
+        peak_bytes: rows.iter().map(|(_, event)| event.peak_bytes).collect(),
     }
     .execute(connection)
 }
@@ -180,6 +182,8 @@ struct InsertEvents<'a> {
     at: Vec<i64>,
     started_at: Vec<Option<i64>>,
     payloads: Vec<Option<&'a [u8]>>,
+    cpu_us: Vec<Option<i64>>,
+    peak_bytes: Vec<Option<i64>>,
 }
 
 struct UpdateRuns<'a> {
@@ -262,7 +266,9 @@ impl QueryFragment<Pg> for InsertRuns<'_> {
 
 impl QueryFragment<Pg> for InsertEvents<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO event (run, sequence, kind, task, attempt, at, started_at, payload) ");
+        out.push_sql(
+            "INSERT INTO event (run, sequence, kind, task, attempt, at, started_at, payload, cpu_us, peak_bytes) ",
+        );
         out.push_sql("SELECT * FROM unnest(");
         out.push_bind_param::<Array<Binary>, _>(&self.runs)?;
         out.push_sql(", ");
@@ -279,6 +285,10 @@ impl QueryFragment<Pg> for InsertEvents<'_> {
         out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.started_at)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Binary>>, _>(&self.payloads)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.cpu_us)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.peak_bytes)?;
         out.push_sql(") ON CONFLICT DO NOTHING");
         Ok(())
     }

@@ -141,7 +141,7 @@ impl QueryFragment<Sqlite> for InsertRun<'_> {
 
 impl QueryFragment<Sqlite> for InsertEvent<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO event (run, sequence, kind, task, attempt, at, started_at, payload) VALUES (");
+        out.push_sql("INSERT INTO event (run, sequence, kind, task, attempt, at, started_at, payload, cpu_us, peak_bytes) VALUES (");
         out.push_bind_param::<Binary, [u8]>(self.run.as_bytes())?;
         out.push_sql(", ");
         out.push_bind_param::<BigInt, i64>(&self.event.sequence)?;
@@ -157,6 +157,10 @@ impl QueryFragment<Sqlite> for InsertEvent<'_> {
         out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&self.started_at)?;
         out.push_sql(", ");
         out.push_bind_param::<Nullable<Binary>, Option<Vec<u8>>>(&self.event.payload)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&self.event.cpu_us)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&self.event.peak_bytes)?;
         out.push_sql(") ON CONFLICT DO NOTHING");
         Ok(())
     }

@@ -52,6 +52,8 @@ fn ended(fixture: &Fixture, state: State, at: Timestamp, n_tasks: i32) -> RunId 
         attempt: Some(1),
         at,
         started_at: None,
+        cpu_us: None,
+        peak_bytes: None,
         payload: Some(b"{\"set\":{}}".to_vec()),
     }));
     let finish = RunUpdate { state, started_at: None, finished_at: Some(at) };

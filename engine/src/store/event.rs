@@ -27,6 +27,9 @@ pub(crate) struct EventRow {
     pub(crate) started_at: Option<Timestamp>,
     /// JSON; what it holds depends on the kind.
     pub(crate) payload: Option<Vec<u8>>,
+    /// For the end of an attempt that was alone in its process: what it used up.
+    pub(crate) cpu_us: Option<i64>,
+    pub(crate) peak_bytes: Option<i64>,
 }
 
 /// What happened. The payload is named beside each.
@@ -139,7 +142,7 @@ impl std::str::FromStr for Kind {
     }
 }
 
-type Columns = (i64, String, Option<i32>, Option<i32>, i64, Option<i64>, Option<Vec<u8>>);
+type Columns = (i64, String, Option<i32>, Option<i32>, i64, Option<i64>, Option<Vec<u8>>, Option<i64>, Option<i64>);
 
 /// The whole history of a run, in sequence. The outer result is the database's, the inner one tells of damage.
 pub(crate) fn event_list(connection: &mut Connection, run: RunId) -> QueryResult<Result<Vec<EventRow>, Error>> {
@@ -171,13 +174,15 @@ pub(crate) fn event_list_from(
             event::at,
             event::started_at,
             event::payload,
+            event::cpu_us,
+            event::peak_bytes,
         ))
         .load(connection)?;
     Ok(rows.into_iter().map(from_columns).collect())
 }
 
 fn from_columns(columns: Columns) -> Result<EventRow, Error> {
-    let (sequence, kind, task, attempt, at, started_at, payload) = columns;
+    let (sequence, kind, task, attempt, at, started_at, payload, cpu_us, peak_bytes) = columns;
     Ok(EventRow {
         sequence,
         kind: state(&kind)?,
@@ -186,5 +191,7 @@ fn from_columns(columns: Columns) -> Result<EventRow, Error> {
         at: timestamp(at),
         started_at: started_at.map(timestamp),
         payload,
+        cpu_us,
+        peak_bytes,
     })
 }

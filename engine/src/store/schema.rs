@@ -131,6 +131,8 @@ table! {
         at -> BigInt,
         started_at -> Nullable<BigInt>,
         payload -> Nullable<Binary>,
+        cpu_us -> Nullable<BigInt>,
+        peak_bytes -> Nullable<BigInt>,
     }
 }
 

@@ -146,7 +146,17 @@ pub(super) fn key() -> WorkflowKey {
 
 fn event(sequence: i64, kind: Kind, task: Option<i32>) -> EventRow {
     let payload = Some(b"{}".to_vec());
-    EventRow { sequence, kind, task, attempt: task.map(|_| 1), at: now(), started_at: None, payload }
+    EventRow {
+        sequence,
+        kind,
+        task,
+        attempt: task.map(|_| 1),
+        at: now(),
+        started_at: None,
+        payload,
+        cpu_us: None,
+        peak_bytes: None,
+    }
 }
 
 pub(super) fn completed(run: RunId, epoch: i64, sequence: i64, task: i32) -> Commit {
@@ -385,7 +395,13 @@ fn what_a_commit_says_of_a_run_that_it_creates_is_written(fixture: Fixture) {
     if let Some(new) = &mut whole.create {
         new.started_at = Some(now());
     }
-    whole.events.push(EventRow { payload: None, started_at: Some(now()), ..event(1, Kind::TaskCompleted, Some(0)) });
+    whole.events.push(EventRow {
+        payload: None,
+        started_at: Some(now()),
+        cpu_us: Some(1_500),
+        peak_bytes: Some(1 << 40),
+        ..event(1, Kind::TaskCompleted, Some(0))
+    });
     whole.events.push(EventRow { payload: Some(vec![0, 255]), ..event(2, Kind::RunFinished, None) });
     let expected = whole.events.clone();
     assert_eq!(names(&fixture.commit(vec![whole])), ["Committed"]);

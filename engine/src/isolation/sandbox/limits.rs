@@ -15,12 +15,22 @@ pub struct Limits {
     pub open_files: Option<u64>,
     /// MiB of the largest file that it may write.
     pub file_mib: Option<u64>,
+    /// Calls after which a process is replaced, once those that it has are done.
+    pub replace_calls: Option<u64>,
+    /// MiB of memory in use from which on a process is replaced in the same way; looked at every 256 calls.
+    pub replace_mib: Option<u64>,
 }
 
 impl Default for Limits {
-    /// 4 GiB of memory, 1,024 open files, files of any size.
+    /// 4 GiB of memory, 1,024 open files, files of any size; replaced when it holds 1 GiB.
     fn default() -> Self {
-        Self { memory_mib: Some(4096), open_files: Some(1024), file_mib: None }
+        Self {
+            memory_mib: Some(4096),
+            open_files: Some(1024),
+            file_mib: None,
+            replace_calls: None,
+            replace_mib: Some(1024),
+        }
     }
 }
 

@@ -67,6 +67,8 @@ impl Load {
             attempt: None,
             at,
             started_at: None,
+            cpu_us: None,
+            peak_bytes: None,
             payload: payload.map(|payload| payload.as_bytes().to_vec()),
         };
         let create =

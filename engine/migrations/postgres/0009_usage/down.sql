@@ -1,0 +1,2 @@
+ALTER TABLE event DROP COLUMN peak_bytes;
+ALTER TABLE event DROP COLUMN cpu_us;
