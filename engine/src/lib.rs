@@ -43,8 +43,8 @@ pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
     engine::{
-        Builder, Engine, Filter, LogFilter, LogFollower, LogRecord, PruneCount, PrunePlan, Records, RunFilter,
-        RunHandle, RunOwner, RunRequest, RunSummary, Scheduler, Waiting, WorkflowRecord,
+        Builder, Engine, Filter, LogFilter, LogFollower, LogRecord, PackageRecord, PruneCount, PrunePlan, Records,
+        RunFilter, RunHandle, RunOwner, RunRequest, RunSummary, Scheduler, Waiting, WorkflowRecord,
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},
@@ -59,7 +59,7 @@ pub use self::{
         AttemptOutcome, Gate, Notice, NoticeKind, Notices, Pruned, PrunedPart, RunEvent, RunReport, RunStatus,
         SECRET_BYTES_MIN, SECRET_KEYS, Skipped, TaskReport,
     },
-    socket::{Client, Command, Error as SocketError, Followed, Refusal, What},
+    socket::{Client, Command, Error as SocketError, Followed, PackageAnswer, PackageCommand, Refusal, What},
     store::{
         Activation, Error as StoreError, PackageAct, PackageEvent, PackageEventKind, PackageRefusal, PackageState,
         Quarantine, TrustEventKind, database_shown,

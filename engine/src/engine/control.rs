@@ -3,12 +3,15 @@
 //! A run that has ended stays as it is. Running it again makes a new run, which takes over what need not be done
 //! again and says in its history where it comes from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cloacina_workflow::{__private::v1::input_values, Context, Value};
 use tokio::sync::oneshot;
 
-use super::{handle::alive, run_handle::RunHandle};
+use super::{again::Old, handle::alive, run_handle::RunHandle};
 use crate::{
     Error,
     core::{
@@ -17,9 +20,8 @@ use crate::{
         run, task,
     },
     error::Request,
-    runtime::{
-        Action, Begin, Derived, Event, Gate, Origin, PrunedPart, Workflow, carry_over, load, reused_row, stored_version,
-    },
+    id::RunId,
+    runtime::{Action, Begin, Derived, Event, Gate, Origin, PrunedPart, carry_over, load},
     store::{self, Error as StoreError, EventRow},
 };
 
@@ -36,7 +38,7 @@ pub struct Waiting {
 }
 
 /// What of a run is not done again.
-enum Keep<'a> {
+pub(super) enum Keep<'a> {
     Nothing,
     /// What completed without anything upstream that did not.
     Completed,
@@ -200,12 +202,7 @@ impl RunHandle {
         if let Some(part) = PrunedPart::of(&run) {
             return Err(Error::Pruned { id, request, part });
         }
-        let pinned = stored_version(&row)?;
-        let known = shared.catalog.version(run.workflow).or_else(|| {
-            let active = shared.catalog.resolve(&row.key.full_name()).ok();
-            active.filter(|active| active.version.continues(&pinned))
-        });
-        let workflow: Workflow = known.ok_or(Error::CodeMissing { id })?;
+        let (workflow, pinned) = shared.code_for(&run, &row, self.version()).await?;
         let input = match input {
             Some(input) => {
                 let mut input = input_values(&input).map_err(Error::Input)?;
@@ -214,42 +211,21 @@ impl RunHandle {
             }
             None => stored_input(&rows)?,
         };
-        let again = {
-            let (record, _) = load(workflow.version.clone(), &run, rows.clone())?;
-            let graph = &workflow.version.plan.graph;
-            match keep {
-                Keep::Nothing => None,
-                Keep::Before(task) => {
-                    let tasks = workflow.version.plan.tasks.iter().zip(0..);
-                    let found = tasks.into_iter().find(|(declared, _)| *declared.id == *task);
-                    let (_, number) = found.ok_or_else(|| Error::UnknownTask { id, task: task.to_owned() })?;
-                    Some(with_descendants(graph, vec![number]))
-                }
-                Keep::Completed => {
-                    let done = |state| matches!(state, task::State::Completed | task::State::Skipped);
-                    let tasks = record.run.tasks().iter().zip(0..);
-                    let failed: Vec<u32> =
-                        tasks.filter(|(task, _)| !done(task.state)).map(|(_, number)| number).collect();
-                    if failed.is_empty() {
-                        return Err(self.illegal(request, run.state));
-                    }
-                    Some(with_descendants(graph, failed))
-                }
-            }
-        };
-        let is_kept = |row: &EventRow| {
-            let task = row.task.and_then(|task| u32::try_from(task).ok());
-            task.is_some_and(|task| again.as_ref().is_some_and(|again| !again.contains(&task)))
-        };
+        let pinned = Arc::new(pinned);
+        let (record, _) = load(Arc::clone(&pinned), &run, rows.clone())?;
+        let old = Old { id, version: &pinned, run: &record.run, rows: &rows };
+        let reused = old.reused(&keep, &workflow.version)?;
+        let reused = reused.ok_or_else(|| self.illegal(request, run.state))?;
         let derived = Derived {
             from: id,
             how: if request == Request::Fork { "fork" } else { "rerun" },
             task: if let Keep::Before(task) = keep { Some(task.to_owned()) } else { None },
             by: by.into(),
-            reused: rows.iter().filter(|row| is_kept(row)).filter_map(reused_row).collect(),
+            reused,
         };
         let origin = Origin { key: None, by: Some(by.into()), derived: Some(derived) };
-        shared.submit(workflow, input, Begin::Now, origin).await
+        let first = RunId::new(shared.clock.now());
+        shared.submit(workflow, input, Begin::Now, origin, first).await
     }
 }
 
@@ -259,7 +235,7 @@ fn stored_input(rows: &[EventRow]) -> Result<BTreeMap<Key, RawValue>, StoreError
     serde_json::from_slice(payload).map_err(|error| StoreError::Corrupt { reason: format!("an input: {error}") })
 }
 
-fn with_descendants(graph: &Graph, tasks: Vec<u32>) -> BTreeSet<u32> {
+pub(super) fn with_descendants(graph: &Graph, tasks: Vec<u32>) -> BTreeSet<u32> {
     let (mut found, mut open) = (BTreeSet::new(), tasks);
     while let Some(task) = open.pop() {
         if found.insert(task) {

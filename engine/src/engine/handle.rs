@@ -463,6 +463,7 @@ impl Builder {
             required_default: required_signatures,
         });
         let registry = registry.await?;
+        catalog.look_with(registry.looker(engine.tasks.clone()));
         engine.tasks.spawn(packages::end_quarantines(registry.clone(), Arc::clone(&clock), told));
         engine.tasks.spawn(packages::quarantine_harmful(registry.clone(), Arc::clone(&clock), harmful));
         for step in registry.first_steps().await? {
@@ -500,7 +501,9 @@ impl Scheduler {
     /// As [`Self::schedule_workflow`].
     pub async fn submit(&self, request: RunRequest) -> Result<RunHandle, Error> {
         let RunRequest { workflow: name, input, begin, key, by } = request;
-        let workflow = self.shared.resolve(&name).await?;
+        let id = RunId::new(self.shared.clock.now());
+        // What has one key gets one version, whatever else is asked for with it.
+        let workflow = self.shared.resolve(&name, &key.clone().unwrap_or_else(|| id.to_string())).await?;
         let input = input_values(&input).map_err(Error::Input)?;
         let begin = match begin {
             Beginning::Now => Begin::Now,
@@ -512,7 +515,7 @@ impl Scheduler {
         let key = key.map(|key| format!("{}/{key}", workflow.version.key.full_name()));
         let submitted = {
             let origin = Origin { key: key.clone(), by: by.map(Into::into), derived: None };
-            self.shared.submit(workflow, input, begin, origin).await
+            self.shared.submit(workflow, input, begin, origin, id).await
         };
         match (submitted, key) {
             // A new run can only lose to one that has its key.
@@ -530,27 +533,46 @@ impl Scheduler {
 }
 
 impl Shared {
-    /// The workflow that new runs get under that name.
-    async fn resolve(&self, name: &str) -> Result<Workflow, Error> {
-        if let Ok(workflow) = self.catalog.resolve(name) {
+    /// The workflow that a new run with that key gets under that name.
+    async fn resolve(&self, name: &str, key: &str) -> Result<Workflow, Error> {
+        if let Some(workflow) = self.offered(name, key) {
             return Ok(workflow);
         }
-        // The quarantine of its package may be over since.
+        // The quarantine of its package may be over since, or another engine has registered it.
         self.registry.look_again().await?;
-        self.catalog.resolve(name).map_err(|unresolved| {
+        if let Some(workflow) = self.offered(name, key) {
+            return Ok(workflow);
+        }
+        let chosen = self.catalog.offered(name).map(|offered| offered.choose(key));
+        let quarantined = chosen.as_ref().ok().and_then(|chosen| self.registry.quarantine_of(&chosen.version.key));
+        match (quarantined, chosen) {
+            (Some(quarantined), _) => Err(quarantined.into()),
+            (None, Ok(workflow)) => Ok(workflow),
             // A workflow may be unknown only because its package cannot be used.
-            let problem = self.registry.problem(name);
-            problem.map_or_else(|| Error::unresolved(name, unresolved), Error::Registry)
-        })
+            (None, Err(unresolved)) => {
+                Err(self.registry.problem(name).map_or_else(|| Error::unresolved(name, unresolved), Error::Registry))
+            }
+        }
     }
 
-    /// Creates a run; returns when that is durable.
+    /// The workflow that a new run with that key gets, if the name finds one that is not quarantined.
+    fn offered(&self, name: &str, key: &str) -> Option<Workflow> {
+        let chosen = self.catalog.offered(name).ok()?.choose(key);
+        (!self.catalog.is_quarantined(chosen.version.id)).then_some(chosen)
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Creates a run, with that id unless it has to be tried again; returns when that is durable.
     pub(crate) async fn submit(
         self: &Arc<Self>,
         workflow: Workflow,
         input: BTreeMap<Key, RawValue>,
         begin: Begin,
         origin: Origin,
+        first: RunId,
     ) -> Result<RunHandle, Error> {
         let permit = self.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
         let payload = runtime::input_payload(&input).map_err(|error| {
@@ -559,7 +581,7 @@ impl Shared {
         let mut n_tries = 0;
         loop {
             let created_at = self.clock.now();
-            let id = RunId::new(created_at);
+            let id = if n_tries == 0 { first } else { RunId::new(created_at) };
             let (answer, answered) = oneshot::channel();
             let submission = Submission {
                 id,

@@ -3,10 +3,12 @@
 //! Everything here is a thin layer over the runtime: it resolves names, turns arguments into events for the driver,
 //! and turns what comes back into plain data. Nothing is decided here, and nothing here touches a run directly.
 
+mod again;
 mod built_in;
 mod control;
 mod handle;
 mod logs;
+mod package_records;
 mod packages;
 mod prune;
 mod records;
@@ -32,6 +34,7 @@ pub use self::{
     control::Waiting,
     handle::{Builder, Engine, Scheduler},
     logs::{LogFilter, LogFollower, LogRecord},
+    package_records::PackageRecord,
     prune::{PruneCount, PrunePlan},
     records::{Records, RunFilter, RunOwner, RunSummary, WorkflowRecord},
     request::RunRequest,

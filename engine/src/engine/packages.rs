@@ -40,6 +40,7 @@ pub(super) fn listener(
         Change::Offered { tenant, name, offer } => offer_new_runs(&catalog, &tenant, &name, &offer),
         // Nothing of it is offered any more, and nothing more of its runs starts; what is under way may end.
         Change::Quarantined(package, reason, until) => {
+            catalog.quarantine(package.workflows.iter().map(|workflow| workflow.id), true);
             let shown = until.map(|until| until.to_string());
             tracing::warn!(%package, reason, until = shown, "a package is quarantined, nothing of it starts");
             set_quarantine(&events, &package, Some(Quarantine { reason: reason.into(), until }));
@@ -49,6 +50,7 @@ pub(super) fn listener(
             }
         }
         Change::Released(package) => {
+            catalog.quarantine(package.workflows.iter().map(|workflow| workflow.id), false);
             tracing::warn!(%package, "a package is released from its quarantine");
             set_quarantine(&events, &package, None);
         }
@@ -106,8 +108,16 @@ fn until(now: Timestamp, at: Timestamp) -> Duration {
 }
 
 fn offer_new_runs(catalog: &Catalog, tenant: &str, name: &str, offer: &Offer) {
-    let main = offer.main.iter().flat_map(|package| &package.workflows);
-    catalog.offer(tenant, name, main.filter_map(|workflow| catalog.version(workflow.id)).collect());
+    let of = |package: &Package| {
+        let known = package.workflows.iter().filter_map(|workflow| catalog.version(workflow.id));
+        known.collect::<Vec<_>>()
+    };
+    let main = offer.main.as_ref().map(|main| of(main)).unwrap_or_default();
+    let (sharing, share) = match &offer.sharing {
+        Some((sharing, share)) => (of(sharing), *share),
+        None => (Vec::new(), 0),
+    };
+    catalog.offer(tenant, name, main, sharing, share);
 }
 
 fn add(catalog: &Catalog, events: &Sender<Event>, tasks: &Handle, package: &Package) {

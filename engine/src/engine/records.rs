@@ -223,7 +223,7 @@ impl Records {
     pub fn events(&mut self, id: RunId) -> Result<Vec<RunEvent>, Error> {
         let (_, workflow, rows) = self.stored(id)?;
         let secrets = Secrets::of_payload(rows.first().and_then(|row| row.payload.as_deref()));
-        Ok(records(&stored_version(&workflow)?.plan, rows, &secrets))
+        Ok(records(&stored_version(&workflow)?, rows, &secrets))
     }
 
     /// Every version of every workflow that the database knows, by name, and the newest version first.

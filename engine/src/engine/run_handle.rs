@@ -27,11 +27,25 @@ pub struct RunHandle {
     pub(super) shared: Weak<Shared>,
     /// Known from the start for a run that was submitted through this handle.
     phase: Option<watch::Receiver<Phase>>,
+    /// With which it is run again; its own if none is named.
+    version: Option<String>,
 }
 
 impl RunHandle {
     pub(crate) fn new(id: RunId, shared: Weak<Shared>, phase: Option<watch::Receiver<Phase>>) -> Self {
-        Self { id, shared, phase }
+        Self { id, shared, phase, version: None }
+    }
+
+    /// A handle through which the run is run again with another version of its package: the name of the version, or
+    /// `sha256:` and the first digits of its digest. Results are taken over only of tasks that are there and depend on
+    /// the same tasks.
+    #[must_use]
+    pub fn on_version(self, version: impl Into<String>) -> Self {
+        Self { version: Some(version.into()), ..self }
+    }
+
+    pub(super) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
 
     /// The run's id.
@@ -127,7 +141,7 @@ impl RunHandle {
     pub async fn events(&self) -> Result<Vec<RunEvent>, Error> {
         let (_, workflow, rows) = self.stored(&*alive(&self.shared)?).await?;
         let secrets = Secrets::of_payload(rows.first().and_then(|row| row.payload.as_deref()));
-        Ok(records(&stored_version(&workflow)?.plan, rows, &secrets))
+        Ok(records(&stored_version(&workflow)?, rows, &secrets))
     }
 
     /// Where the run's end is told; nowhere if this engine does not drive it.
@@ -160,7 +174,7 @@ impl RunHandle {
         });
         let (workflow, created, rows) = read.await??.ok_or(Error::UnknownRun { id })?;
         let secrets = Secrets::of_payload(created.as_deref());
-        Ok(records(&stored_version(&workflow)?.plan, rows, &secrets))
+        Ok(records(&stored_version(&workflow)?, rows, &secrets))
     }
 
     async fn watch(&self) -> Result<Option<watch::Receiver<Phase>>, Error> {

@@ -6,10 +6,13 @@ use cloacina_packager::{Input, InputLibrary};
 use cloacina_workflow::{Context, Timestamp};
 use serde_json::{Value, json};
 
+use diesel::RunQueryDsl;
+
 use crate::{
     Engine, Error, Gate, Records, RunHandle, RunRequest, RunState, TaskState, Upload,
     clock::{Clock, SystemClock},
     loader::tests::library::compile_described,
+    store,
 };
 
 /// The archive of `package.c`, with a workflow for each of the things that it does.
@@ -136,6 +139,10 @@ fn runs_wait_for_a_package_that_is_missing_until_it_is_registered_again() {
         let first = engine(folder.path()).await;
         let library = first.registry().register_workflow(bytes.clone()).await.unwrap().library;
         let run = begin(&first, "never", json!({})).await.id();
+        // Without the archive there is nothing from which the file could be made again.
+        let forget =
+            |connection: &mut store::Connection| diesel::delete(store::schema::archive::table).execute(connection);
+        first.shared.store().write("test", forget).await.unwrap();
         first.shutdown_within(Duration::ZERO).await.unwrap();
         fs::remove_file(&library).unwrap();
 
@@ -186,6 +193,24 @@ fn runs_of_a_quarantined_package_wait_at_its_gate_until_that_is_over() {
         assert_eq!(run.wait().await.unwrap().state, RunState::Completed);
         assert!(SystemClock.now() >= soon);
         second.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_data_folder_may_be_removed_between_two_engines() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let first = engine(folder.path()).await;
+        let library = first.registry().register_workflow(archive("removed")).await.unwrap().library;
+        let run = begin(&first, "never", json!({})).await.id();
+        first.shutdown_within(Duration::ZERO).await.unwrap();
+        fs::remove_dir_all(library.parent().unwrap().parent().unwrap()).unwrap();
+
+        let second = engine(folder.path()).await;
+        begin(&second, "echo", json!({})).await.wait().await.unwrap();
+        assert_eq!(second.run(run).await.unwrap().tasks().await.unwrap()[0].state, TaskState::Running);
+        assert!(library.is_file());
+        second.shutdown_within(Duration::ZERO).await.unwrap();
     });
 }
 

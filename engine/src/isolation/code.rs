@@ -4,12 +4,11 @@
 //! a call is for.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use cloacina_packager::Digest;
 use cloacina_workflow::descriptor::Descriptor;
 
 use super::{
@@ -17,7 +16,7 @@ use super::{
     pool::{HostOptions, PackageHost, Pool, Shared},
     program::Isolation,
 };
-use crate::loader::{self, Call, CallId, CallSink, InitConfig, LazyLibrary, Library, Refused};
+use crate::loader::{self, Call, CallId, CallSink, LazyLibrary, Library, Refused};
 
 /// A package's library, loaded when it is first needed.
 #[derive(Debug)]
@@ -47,17 +46,11 @@ pub(crate) enum NotBegun {
 }
 
 impl Code {
-    /// Nothing is looked at yet. `digest` is that of the file.
-    pub(crate) fn new(
-        path: PathBuf,
-        digest: Digest,
-        expected: Arc<Descriptor>,
-        init: InitConfig,
-        host: Option<HostOptions>,
-    ) -> Self {
+    /// Nothing is looked at yet. Without a host the library is loaded into this process.
+    pub(crate) fn new(library: LazyLibrary, host: Option<HostOptions>) -> Self {
         match host {
-            None => Self::Inline(LazyLibrary::new(path, digest, expected, init)),
-            Some(options) => Self::Process(Pool::new(path, digest, expected, init, options)),
+            None => Self::Inline(library),
+            Some(options) => Self::Process(Pool::new(library, options)),
         }
     }
 
@@ -81,6 +74,14 @@ impl Code {
         match self {
             Self::Inline(library) => library.descriptor(),
             Self::Process(pool) => pool.descriptor(),
+        }
+    }
+
+    /// Whether the library is one that this engine can load, by its description alone.
+    pub(crate) fn admit(&self) -> Result<(), loader::Error> {
+        match self {
+            Self::Inline(library) => library.admit(),
+            Self::Process(pool) => pool.admit(),
         }
     }
 

@@ -39,7 +39,7 @@ use super::{
     setup::Setup,
     start::{self, Started},
 };
-use crate::loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LazyLibrary};
+use crate::loader::{self, Call, CallId, CallResult, CallSink, LazyLibrary};
 
 /// What all package hosts of an engine have in common.
 #[derive(Clone, Debug)]
@@ -107,8 +107,6 @@ pub(crate) struct Shared {
     options: HostOptions,
     /// The file and what is known of it; never loaded into this process.
     library: LazyLibrary,
-    digest: Digest,
-    config: InitConfig,
     package: Arc<str>,
     /// As many as there are cores.
     children_max: usize,
@@ -140,21 +138,12 @@ struct Waiting {
 }
 
 impl Pool {
-    pub(crate) fn new(
-        path: PathBuf,
-        digest: Digest,
-        expected: Arc<Descriptor>,
-        config: InitConfig,
-        options: HostOptions,
-    ) -> Self {
-        let package = Arc::from(expected.package.as_str());
-        let config = InitConfig { has_own_process: true, ..config };
+    /// The library's configuration says that it has a process of its own.
+    pub(crate) fn new(library: LazyLibrary, options: HostOptions) -> Self {
         let shared = Shared {
             options,
-            library: LazyLibrary::new(path, digest, expected, config),
-            digest,
-            config,
-            package,
+            package: Arc::from(library.descriptor().package.as_str()),
+            library,
             children_max: thread::available_parallelism().map_or(1, Into::into),
             is_weak: AtomicBool::new(false),
             state: Mutex::default(),
@@ -172,6 +161,11 @@ impl Pool {
 
     pub(crate) fn descriptor(&self) -> &Arc<Descriptor> {
         self.shared.library.descriptor()
+    }
+
+    /// As [`LazyLibrary::admit`].
+    pub(crate) fn admit(&self) -> Result<(), loader::Error> {
+        self.shared.library.admit()
     }
 
     /// As [`LazyLibrary::check`].
@@ -390,13 +384,14 @@ impl Shared {
     }
 
     fn start_child(self: &Arc<Self>) -> Result<(), Error> {
-        let Self { options, library, digest, config, package, .. } = &**self;
-        loader::admit(library.descriptor(), true)?;
+        let Self { options, library, package, .. } = &**self;
+        library.make_ready()?;
+        let config = library.config();
         let descriptor = to_raw_value(&**library.descriptor())
             .map_err(|error| loader::Error::Metadata { reason: error.to_string() })?;
         let setup = Setup {
             library: std::path::absolute(library.path()).unwrap_or_else(|_| library.path().to_owned()),
-            digest: digest.hex(),
+            digest: library.digest().hex(),
             descriptor,
             workers: config.workers.max(1),
             max_log_level: config.max_log_level.number(),
@@ -443,7 +438,7 @@ impl Shared {
             state.n_crashes
         };
         if let Some(n_times) = n_crashes.checked_sub(CRASHES_MAX - 1).filter(|n_times| *n_times > 0) {
-            let harm = Harm { library: self.digest, reason: reason.to_string(), n_times };
+            let harm = Harm { library: self.library.digest(), reason: reason.to_string(), n_times };
             // An engine that is being shut down uses no package any more.
             self.options.harms.send(harm).ok();
         }
@@ -455,7 +450,7 @@ impl Shared {
         if self.options.sandbox != Sandbox::Server {
             return Ok(grants);
         }
-        let folder = self.options.scratch.join(self.digest.short());
+        let folder = self.options.scratch.join(self.library.digest().short());
         fs::create_dir_all(&folder).map_err(|source| Error::Start { program: folder.clone(), source })?;
         grants.write.push(std::path::absolute(&folder).unwrap_or(folder));
         grants.read.extend(self.library.path().parent().and_then(|folder| std::path::absolute(folder).ok()));

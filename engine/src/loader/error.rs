@@ -39,6 +39,9 @@ pub enum Error {
     PanicAborts,
     #[error("the package refused to start up: init answered {status}")]
     Init { status: String },
+    /// Whoever is asked before a library is loaded said no, with a code of its own.
+    #[error("the library {} is not ready to be loaded", path.display())]
+    NotReady { path: PathBuf, code: &'static str, hints: Vec<String>, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 /// What is wrong with the table that `cloacina_package_v1` returned.
@@ -72,6 +75,7 @@ impl Error {
             Self::Differs { .. } => "LIB0008",
             Self::PanicAborts => "LIB0009",
             Self::Init { .. } => "LIB0010",
+            Self::NotReady { code, .. } => code,
         }
     }
 
@@ -101,6 +105,7 @@ impl Error {
                 vec!["remove `panic = \"abort\"` from the profile that the package is built with".to_owned()]
             }
             Self::Init { .. } => vec!["the package's log says why, if it said anything".to_owned()],
+            Self::NotReady { hints, .. } => hints.clone(),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
     call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Refused, Usage},
     handshake::admit,
-    lazy::LazyLibrary,
+    lazy::{LazyLibrary, Ready},
     loaded::{InitConfig, Library, open},
     output::{Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, Sent, fields, judge, text},
     process::{CpuClock, Reaped, close_others, reap},

@@ -5,17 +5,19 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use cloacina_packager::Digest;
+use cloacina_workflow::descriptor::Descriptor;
 use diesel::QueryResult;
 
 use super::{
     Change, Error, Package,
-    handle::Shared,
+    handle::{Options, Shared},
     register,
+    restore::Restorer,
     state::{Offer, Place, State},
 };
 use crate::{
     isolation::Code,
-    loader,
     store::{self, Connection, Error as StoreError, PackageRow, WorkflowRow},
 };
 
@@ -28,6 +30,8 @@ pub(super) struct Snapshot {
     rows: Vec<PackageRow>,
     /// Of packages that were not known.
     workflows: Vec<WorkflowRow>,
+    /// The archives from which libraries can be unpacked.
+    archives: HashSet<Digest>,
 }
 
 /// What a snapshot can do without, as it is in memory.
@@ -40,6 +44,10 @@ pub(super) fn snapshot(connection: &mut Connection, known: &Known) -> QueryResul
         Ok(rows) => rows,
         Err(error) => return Ok(Err(error)),
     };
+    let archives = match store::archive_list(connection)? {
+        Ok(archives) => archives,
+        Err(error) => return Ok(Err(error)),
+    };
     let mut workflows = Vec::new();
     for row in rows.iter().filter(|row| !known.contains(&(row.tenant.clone(), row.digest))) {
         match store::workflow_list_of(connection, &row.tenant, row.digest)? {
@@ -47,7 +55,7 @@ pub(super) fn snapshot(connection: &mut Connection, known: &Known) -> QueryResul
             Err(error) => return Ok(Err(error)),
         }
     }
-    Ok(Ok(Snapshot { newest, rows, workflows }))
+    Ok(Ok(Snapshot { newest, rows, workflows, archives }))
 }
 
 impl Shared {
@@ -57,7 +65,7 @@ impl Shared {
     }
 
     /// Takes over what the store has, and tells what is different. `fresh` is the library of a package that was just
-    /// registered; whatever has the same content may be usable again. Must be called in turn.
+    /// registered. Must be called in turn.
     pub(super) fn adopt(&self, snapshot: Snapshot, fresh: Option<&Arc<Code>>) -> Result<(), Error> {
         let before = self.lock().packages.clone();
         let mut packages = Vec::with_capacity(snapshot.rows.len());
@@ -71,7 +79,8 @@ impl Shared {
         let mut changes = Vec::new();
         for package in &packages {
             let known = before.iter().find(|known| known.is_of(&package.row));
-            self.compare(known, package, fresh, &mut changes);
+            let is_kept = snapshot.archives.contains(&package.row.archive_digest);
+            self.compare(known, package, is_kept, &mut changes);
         }
         let is_gone = |known: &&Arc<Package>| !packages.iter().any(|package| package.is_of(&known.row));
         let gone: Vec<Arc<Package>> = before.iter().filter(is_gone).cloned().collect();
@@ -108,23 +117,29 @@ impl Shared {
     ) -> Result<Package, Error> {
         let path = self.options.folder.join(&row.library_path);
         let fresh = fresh.filter(|fresh| fresh.path() == path).cloned();
-        Package::known(row, &self.options, fresh, |key| {
+        let library = match fresh {
+            Some(fresh) => fresh,
+            None => self.library(&row, Package::described(&row)?),
+        };
+        Package::known(row, library, |key| {
             workflows.iter().find(|workflow| workflow.key == *key).map(|workflow| workflow.id)
         })
     }
 
-    /// What is different about one package. Looks at the disk if it is new, or was not usable and may be now.
-    fn compare(
-        &self,
-        known: Option<&Arc<Package>>,
-        package: &Arc<Package>,
-        fresh: Option<&Arc<Code>>,
-        changes: &mut Vec<Change>,
-    ) {
+    /// The library of a package, which is loaded when it is first needed.
+    pub(super) fn library(&self, row: &PackageRow, descriptor: Descriptor) -> Arc<Code> {
+        let Options { store, folder, limits, .. } = &self.options;
+        let restorer = Restorer { store: store.clone(), folder: folder.clone(), limits: limits.clone() };
+        Arc::new(self.options.code(row, descriptor.into(), restorer.ready(row)))
+    }
+
+    /// What is different about one package. Looks at the disk if it is not known to be usable and its archive is not kept:
+    /// then there is nothing else to load it from.
+    fn compare(&self, known: Option<&Arc<Package>>, package: &Arc<Package>, is_kept: bool, changes: &mut Vec<Change>) {
         let was_usable = known.is_some_and(|known| self.lock().is_usable(known));
-        let may_be_usable = known.is_none() || fresh.is_some_and(|fresh| fresh.path() == package.library.path());
-        if !was_usable && may_be_usable {
-            match self.check(package) {
+        if !was_usable {
+            let library = &package.library;
+            match if is_kept || library.is_loaded() { library.admit() } else { library.check() } {
                 Ok(()) => {
                     self.lock().problems.remove(&package.place());
                     changes.push(Change::Added(Arc::clone(package)));
@@ -144,10 +159,6 @@ impl Shared {
             (Some(_), None) => changes.push(Change::Released(Arc::clone(package))),
             _ => {}
         }
-    }
-
-    fn check(&self, package: &Package) -> Result<(), loader::Error> {
-        if package.library.is_loaded() { Ok(()) } else { package.library.check() }
     }
 }
 

@@ -136,6 +136,24 @@ pub enum Error {
         /// The package.
         package: String,
     },
+    /// A run cannot go over to another version of its workflow.
+    #[error(
+        "the result of task {task:?} cannot be taken over, as it depends on other tasks in this version of {workflow}"
+    )]
+    DoesNotFit {
+        /// The workflow.
+        workflow: String,
+        /// The task.
+        task: String,
+    },
+    /// The archive that the database keeps is not what was registered.
+    #[error("the archive of {package} in the database is damaged: {reason}")]
+    Damaged {
+        /// The package.
+        package: String,
+        /// How that shows.
+        reason: String,
+    },
     /// A folder or file of a package could not be changed.
     #[error("cannot {action} {}", path.display())]
     Disk {
@@ -164,7 +182,11 @@ impl Error {
             PackageRefusal::State { state, act, .. } => Self::NotAllowed { package, state, act },
             PackageRefusal::Shared { with, .. } => Self::Shared { package, with },
             PackageRefusal::NoRest { .. } => Self::NoRest { package },
-            PackageRefusal::NoEarlier => Self::NoEarlier { package },
+            PackageRefusal::NoEarlier => {
+                // It is about the package and none of its versions.
+                let package = package.split_once('@').map_or(package.as_str(), |(package, _)| package).to_owned();
+                Self::NoEarlier { package }
+            }
             PackageRefusal::Needed { runs } => Self::Needed { package, runs },
         }
     }
@@ -193,6 +215,8 @@ impl Error {
             Self::Shared { .. } => "REG0012",
             Self::NoRest { .. } => "REG0013",
             Self::NoEarlier { .. } => "REG0014",
+            Self::Damaged { .. } => "REG0015",
+            Self::DoesNotFit { .. } => "REG0016",
         }
     }
 
@@ -227,6 +251,10 @@ impl Error {
             Self::NotAllowed { .. } => "see in which state the version is, and what is possible there".to_owned(),
             Self::Shared { with, .. } => format!("first retire version {with}, or activate it for all new runs"),
             Self::NoRest { .. } => "activate it without a percentage, or activate another version first".to_owned(),
+            Self::DoesNotFit { .. } => {
+                "run everything again with that version, or fork from an earlier task".to_owned()
+            }
+            Self::Damaged { .. } => "restore the database, or remove the version and register it again".to_owned(),
             Self::NoEarlier { .. } => "name the version that is to be active: `activate` it".to_owned(),
             Self::Closed => return Vec::new(),
         };

@@ -14,17 +14,19 @@ use std::{
 use cloacina_packager::{Digest, Limits};
 use cloacina_workflow::{Timestamp, descriptor::Descriptor};
 use diesel::QueryResult;
+use tokio::runtime::Handle;
 
 use super::{
     Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector, state::State,
 };
 use crate::{
     clock::Clock,
+    id::WorkflowId,
     isolation::{Code, HostOptions, Isolation},
-    loader::InitConfig,
+    loader::{InitConfig, LazyLibrary, Ready},
     store::{
         self, Activation, Connection, Error as StoreError, PackageChanged, PackageEvent, PackageOrder, PackageRow,
-        PackageState, Store,
+        PackageState, Store, WorkflowKey,
     },
 };
 
@@ -62,11 +64,13 @@ impl Options {
         if self.host.is_some() { wanted } else { Isolation::Inline }
     }
 
-    /// The code of a package whose library is there.
-    pub(super) fn code(&self, library: PathBuf, row: &PackageRow, descriptor: Arc<Descriptor>) -> Code {
+    /// The code of a package, which asks that before its library is loaded.
+    pub(super) fn code(&self, row: &PackageRow, descriptor: Arc<Descriptor>, ready: Box<Ready>) -> Code {
         let is_inline = self.isolation_of(&row.name) == Isolation::Inline;
         let host = self.host.clone().filter(|_| !is_inline);
-        Code::new(library, row.library_digest, descriptor, self.init, host)
+        let config = InitConfig { has_own_process: host.is_some(), ..self.init };
+        let library = LazyLibrary::new(self.folder.join(&row.library_path), row.library_digest, descriptor, config);
+        Code::new(library.once_ready(ready), host)
     }
 }
 
@@ -235,6 +239,47 @@ impl Registry {
         self.blocking(Shared::look_again).await
     }
 
+    /// What to call when other engines may have changed packages: it does not wait, and looks again on one of those
+    /// threads that may block.
+    pub(crate) fn looker(&self, threads: Handle) -> Box<dyn Fn() + Send + Sync> {
+        let shared = Arc::downgrade(&self.shared);
+        Box::new(move || {
+            let Some(shared) = shared.upgrade() else { return };
+            // Whoever ends the runtime closes the registry before.
+            drop(threads.spawn_blocking(move || match shared.look_again() {
+                Ok(()) | Err(Error::Closed) => {}
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot look at packages of other engines"
+                    );
+                }
+            }));
+        })
+    }
+
+    /// The workflow of that name in another version of its package, which is named by its version or by the first digits
+    /// of its digest.
+    pub(crate) fn workflow_of(&self, key: &WorkflowKey, version: &str) -> Result<WorkflowId, Error> {
+        let state = self.shared.lock();
+        let WorkflowKey { tenant, package, name, .. } = key;
+        let is_digest = version.starts_with("sha256:");
+        let named = if is_digest { version.to_owned() } else { format!("{tenant}::{package}@{version}") };
+        let of_tenant: Vec<_> = state.packages.iter().filter(|known| known.row.tenant == *tenant).cloned().collect();
+        let found = selector::find_version(&of_tenant, &named)?;
+        let workflow = found.workflows.iter().find(|workflow| workflow.key.name == *name && found.row.name == *package);
+        let missing = || selector::unknown(&of_tenant, &format!("{named} with the workflow {name}"));
+        Ok(workflow.ok_or_else(missing)?.id)
+    }
+
+    /// That the package of a workflow is quarantined, if it is.
+    pub(crate) fn quarantine_of(&self, key: &WorkflowKey) -> Option<Error> {
+        let state = self.shared.lock();
+        let is_of =
+            |known: &&Arc<Package>| known.row.tenant == key.tenant && known.row.digest.as_bytes()[..] == key.digest;
+        state.packages.iter().find(is_of).and_then(|package| Error::quarantined(package))
+    }
+
     fn order(&self, tenant: &str, digest: Digest, actor: &str, reason: Option<&str>) -> PackageOrder {
         PackageOrder {
             tenant: tenant.to_owned(),
@@ -258,11 +303,9 @@ impl Registry {
         let fits = |name: &String| name == workflow || name.ends_with(&ending);
         let is_live = |package: &&Arc<Package>| package.row.state_apart_from_quarantine() == PackageState::Active;
         state.packages.iter().filter(is_live).find_map(|package| {
-            let error = match state.problems.get(&package.place()) {
-                Some(source) => Error::Missing { package: package.label(), source: Arc::clone(source) },
-                None => Error::quarantined(package)?,
-            };
-            package.workflow_names().iter().any(fits).then_some(error)
+            let source = Arc::clone(state.problems.get(&package.place())?);
+            let is_meant = package.workflow_names().iter().any(fits);
+            is_meant.then(|| Error::Missing { package: package.label(), source })
         })
     }
 

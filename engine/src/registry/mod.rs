@@ -22,6 +22,7 @@ mod error;
 mod handle;
 mod package;
 mod register;
+mod restore;
 mod selector;
 mod state;
 mod trust;
@@ -38,5 +39,6 @@ pub use self::{
 pub(crate) use self::{
     handle::Options,
     package::{Change, Listener, Package},
-    state::Offer,
+    selector::{find, find_version, package_of},
+    state::{Offer, share_of},
 };

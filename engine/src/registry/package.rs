@@ -12,7 +12,7 @@ use cloacina_workflow::{
 };
 
 use super::{
-    Error, Options, PackageInfo,
+    Error, PackageInfo,
     state::{Offer, Place},
 };
 use crate::{
@@ -46,8 +46,8 @@ pub(crate) enum Change {
     Added(Arc<Package>),
     /// New runs of that package get these versions from now on, and nothing else of it.
     Offered { tenant: String, name: String, offer: Offer },
-    /// Nothing of it may be started, for that reason, until then or until it is released. Told again when the reason
-    /// or the time changes; what was offered of it is told apart.
+    /// Nothing of it may be started, for that reason, until then or until it is released, though it may be what new runs
+    /// should get. Told again when the reason or the time changes.
     Quarantined(Arc<Package>, String, Option<Timestamp>),
     /// Its quarantine is over.
     Released(Arc<Package>),
@@ -59,24 +59,20 @@ pub(crate) enum Change {
 pub(crate) type Listener = Box<dyn Fn(Change) + Send + Sync>;
 
 impl Package {
-    /// The package of a row. Nothing of it is looked at on the disk. Without a library that is there already, it is
-    /// the file at that path.
+    /// What a package says of itself, as it was stored.
+    pub(super) fn described(row: &PackageRow) -> Result<Descriptor, Error> {
+        let unreadable = |error: descriptor::Error| StoreError::Corrupt {
+            reason: format!("the description of the package {}: {error}", label(row)),
+        };
+        Ok(Descriptor::parse(&row.descriptor).map_err(unreadable)?)
+    }
+
+    /// The package of a row. Nothing of it is looked at on the disk.
     pub(super) fn known(
         row: PackageRow,
-        options: &Options,
-        library: Option<Arc<Code>>,
+        library: Arc<Code>,
         id: impl Fn(&WorkflowKey) -> Option<WorkflowId>,
     ) -> Result<Self, Error> {
-        let library = match library {
-            Some(library) => library,
-            None => {
-                let unreadable = |error: descriptor::Error| StoreError::Corrupt {
-                    reason: format!("the description of the package {}: {error}", label(&row)),
-                };
-                let descriptor = Arc::new(Descriptor::parse(&row.descriptor).map_err(unreadable)?);
-                Arc::new(options.code(options.folder.join(&row.library_path), &row, descriptor))
-            }
-        };
         let descriptor = Arc::clone(library.descriptor());
         let mut workflows = Vec::with_capacity(descriptor.workflows.len());
         for described in &descriptor.workflows {
@@ -96,11 +92,6 @@ impl Package {
     /// Whether it is the package of that row, as the row is or was.
     pub(super) fn is_of(&self, row: &PackageRow) -> bool {
         self.row.tenant == row.tenant && self.row.digest == row.digest
-    }
-
-    /// Whether both are versions of one package.
-    pub(super) fn has_name_of(&self, other: &Self) -> bool {
-        self.row.tenant == other.row.tenant && self.row.name == other.row.name
     }
 
     /// The same package as its row is now.
@@ -166,6 +157,11 @@ pub(super) fn workflow_key(
         digest: digest.as_bytes().to_vec(),
         fingerprint: described.fingerprint.clone().unwrap_or_default(),
     }
+}
+
+/// Whether both are versions of one package.
+pub(super) fn has_name_of(one: &PackageRow, other: &PackageRow) -> bool {
+    one.tenant == other.tenant && one.name == other.name
 }
 
 pub(super) fn label(row: &PackageRow) -> String {

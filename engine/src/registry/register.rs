@@ -51,7 +51,7 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let _turn = shared.begin()?;
     refuse_conflict(&shared.lock(), &row)?;
     let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
-    let library = library(shared, &row, &unpacked, verified.get());
+    let library = library(shared, &row, verified.get());
     if is_to_be_active(&shared.lock(), &row, activation) {
         library.load()?;
     }
@@ -129,14 +129,9 @@ fn conflict(row: &PackageRow, registered: Digest) -> Error {
 }
 
 /// The library of the same package stays; otherwise it is made anew.
-fn library(shared: &Shared, row: &PackageRow, unpacked: &Unpacked, archive: &Archive) -> Arc<Code> {
-    match shared.lock().find(row) {
-        Some(known) => Arc::clone(&known.library),
-        None => {
-            let (path, descriptor) = (unpacked.library.clone(), Arc::new(archive.descriptor().clone()));
-            Arc::new(shared.options.code(path, row, descriptor))
-        }
-    }
+fn library(shared: &Shared, row: &PackageRow, archive: &Archive) -> Arc<Code> {
+    let known = shared.lock().find(row).map(|known| Arc::clone(&known.library));
+    known.unwrap_or_else(|| shared.library(row, archive.descriptor().clone()))
 }
 
 /// Lets go of a library that was loaded for nothing.
@@ -197,14 +192,13 @@ fn registered(package: &Package, is_new: bool, archive: &Archive) -> Registered 
 }
 
 /// An unpacked library, which goes again unless it is kept or was there before.
-struct Unpacked {
+pub(super) struct Unpacked {
     folder: PathBuf,
-    library: PathBuf,
     is_mine: bool,
 }
 
 impl Unpacked {
-    fn write(packages: &Path, verified: &Verified<Archive>) -> Result<Self, Error> {
+    pub(super) fn write(packages: &Path, verified: &Verified<Archive>) -> Result<Self, Error> {
         let disk = |action, path: &Path| {
             let path = path.to_owned();
             move |source| Error::Disk { action, path, source }
@@ -212,19 +206,19 @@ impl Unpacked {
         fs::create_dir_all(packages).map_err(disk("create the folder", packages))?;
         let folder = packages.join(verified.get().content_digest().hex());
         let is_mine = !folder.try_exists().map_err(disk("look at", &folder))?;
-        let mut unpacked = Self { folder, library: PathBuf::new(), is_mine };
-        unpacked.library = match verified.unpack_into(packages) {
+        let unpacked = Self { folder, is_mine };
+        match verified.unpack_into(packages) {
             // The file was damaged since. Whoever has it mapped keeps what is mapped, as the new one is another file.
             Err(packager::Error::ExistingDiffers { path, .. }) => {
                 fs::remove_file(&path).map_err(disk("remove the damaged file", &path))?;
-                verified.unpack_into(packages)?
+                verified.unpack_into(packages)?;
             }
-            unpacked => unpacked?,
-        };
+            written => drop(written?),
+        }
         Ok(unpacked)
     }
 
-    fn keep(mut self) {
+    pub(super) fn keep(mut self) {
         self.is_mine = false;
     }
 }

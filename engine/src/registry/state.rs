@@ -9,7 +9,7 @@ use std::{
 
 use cloacina_packager::Digest;
 
-use super::{Package, PackageInfo};
+use super::{Package, PackageInfo, package::has_name_of};
 use crate::{
     loader,
     store::{PackageRow, PackageState},
@@ -50,10 +50,13 @@ impl State {
         !self.problems.contains_key(&package.place())
     }
 
-    /// What new runs should get now, by tenant and name; nothing of what cannot be used.
+    /// What new runs should get now, by tenant and name; nothing of what cannot be used. What is quarantined keeps its
+    /// place, so that nothing else takes it.
     pub(super) fn offers(&self) -> BTreeMap<(String, String), Offer> {
         let mut offers: BTreeMap<_, Offer> = BTreeMap::new();
-        let is_offered = |package: &&Arc<Package>| package.row.state == PackageState::Active && self.is_usable(package);
+        let is_offered = |package: &&Arc<Package>| {
+            package.row.state_apart_from_quarantine() == PackageState::Active && self.is_usable(package)
+        };
         for package in self.packages.iter().filter(is_offered) {
             let offer = offers.entry((package.row.tenant.clone(), package.row.name.clone())).or_default();
             match package.row.share {
@@ -64,23 +67,11 @@ impl State {
         offers
     }
 
-    /// The percentage of new runs that the version gets.
-    pub(super) fn share(&self, package: &Package) -> Option<u8> {
-        let row = &package.row;
-        match (row.state_apart_from_quarantine(), row.share) {
-            (PackageState::Active, Some(share)) => Some(share),
-            (PackageState::Active, None) => {
-                let is_sharing = |other: &&Arc<Package>| other.has_name_of(package) && other.row.share.is_some();
-                Some(100 - self.packages.iter().find(is_sharing).and_then(|other| other.row.share).unwrap_or(0))
-            }
-            _ => None,
-        }
-    }
-
     pub(super) fn info(&self, package: &Package) -> PackageInfo {
         let problem = self.problems.get(&package.place());
         let problem = problem.map(|problem| format!("{}: {problem}", problem.code()));
-        PackageInfo { share: self.share(package), problem, ..package.info() }
+        let share = share_of(&package.row, self.packages.iter().map(|known| &known.row));
+        PackageInfo { share, problem, ..package.info() }
     }
 }
 
@@ -92,5 +83,17 @@ impl Offer {
             (offer.main.as_ref().map(|main| main.place()), sharing)
         };
         place(self) == place(other)
+    }
+}
+
+/// The percentage of new runs that a version gets, or would get if it was not quarantined, among those versions.
+pub(crate) fn share_of<'a>(row: &PackageRow, mut versions: impl Iterator<Item = &'a PackageRow>) -> Option<u8> {
+    match (row.state_apart_from_quarantine(), row.share) {
+        (PackageState::Active, Some(share)) => Some(share),
+        (PackageState::Active, None) => {
+            let sharing = versions.find(|other| has_name_of(other, row) && other.share.is_some());
+            Some(100 - sharing.and_then(|other| other.share).unwrap_or(0))
+        }
+        _ => None,
     }
 }

@@ -3,13 +3,13 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use cloacina_packager::{Input, InputLibrary, Limits};
-use diesel::{ExpressionMethods, RunQueryDsl};
+use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use tempfile::TempDir;
 
 use super::{Change, Error, Options, Package, PackageInfo, Registered, Registry, Upload};
@@ -276,8 +276,9 @@ fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
         desk.told();
         desk.registry.quarantine("public", new, "it crashed", None, "watch").await.unwrap();
         let quarantined = r#"quarantined public::harm@2.0.0 "it crashed" None"#;
-        assert_eq!(desk.told(), [quarantined, "offered public::harm nothing"]);
-        let problem = desk.registry.problem("harm::w").unwrap();
+        assert_eq!(desk.told(), [quarantined], "it keeps its place");
+        let key = desk.registry.packages()[1].workflows[0].key.clone();
+        let problem = desk.registry.quarantine_of(&key).unwrap();
         assert_eq!(problem.to_string(), "public::harm@2.0.0 is quarantined: it crashed");
         assert_eq!(problem.code(), "REG0010");
         let info = desk.registry.get("harm").unwrap();
@@ -286,13 +287,17 @@ fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
         // It is so after a restart, and nobody activates it by registering it again.
         desk.close();
         let desk = Desk::open(&data).await;
-        let told = ["added public::harm@1.0.0", "added public::harm@2.0.0", quarantined];
+        let offered = "offered public::harm 2.0.0";
+        let told = ["added public::harm@1.0.0", "added public::harm@2.0.0", quarantined, offered];
         assert_eq!(desk.told(), told);
         let upload = Upload { activation: Activation::Now, ..Upload::new(simple("harm", "2.0.0")) };
         desk.refused(upload, "REG0011", "is quarantined, so `activate` is not possible").await;
 
         desk.registry.release("public", new, "ann").await.unwrap();
-        assert_eq!(desk.told(), ["released public::harm@2.0.0", "offered public::harm 2.0.0"]);
+        assert_eq!(
+            (desk.told(), desk.registry.quarantine_of(&key).is_none()),
+            (vec!["released public::harm@2.0.0".to_owned()], true)
+        );
         desk.registry.release("public", new, "ann").await.unwrap();
         assert_eq!(desk.told(), [""; 0]);
 
@@ -367,34 +372,62 @@ fn packages_of_an_earlier_process_are_known_and_loaded_when_needed() {
         let path = |name| desk.registry.get(name).unwrap().library;
         let (loses, changes) = (path("loses"), path("changes"));
         desk.close();
-        fs::remove_file(&loses).unwrap();
-        let replace = |path: &Path| {
-            fs::remove_file(path).unwrap();
-            fs::write(path, "something else").unwrap();
-        };
-        replace(&changes);
+        fs::remove_dir_all(loses.parent().unwrap()).unwrap();
+        fs::remove_file(&changes).unwrap();
+        fs::write(&changes, "something else").unwrap();
 
         let desk = Desk::open(&data).await;
-        assert_eq!(desk.told(), ["added public::keeps@1.0.0", "offered public::keeps 1.0.0"]);
+        let names = ["keeps", "loses", "changes"];
+        let told: Vec<_> = desk.told().into_iter().filter(|line| line.starts_with("offered")).collect();
+        assert_eq!(told, ["changes", "keeps", "loses"].map(|name| format!("offered public::{name} 1.0.0")));
         assert_eq!(desk.workflow("keeps"), id);
-        let problem = |name| desk.registry.get(name).unwrap().problem.map(|problem| problem[..7].to_owned());
-        assert_eq!((problem("keeps"), problem("loses")), (None, Some("LIB0001".to_owned())));
-        assert_eq!(problem("changes"), Some("LIB0002".to_owned()));
-        assert!(!desk.registry.get("keeps").unwrap().is_loaded);
-        let packages = desk.registry.packages();
-        assert_eq!(run(packages[0].library.inline(), ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
-
-        let missing = desk.registry.problem("loses::w").unwrap();
-        assert_eq!((missing.code(), missing.to_string().contains("public::loses@1.0.0")), ("REG0007", true));
-        assert!(desk.registry.problem("keeps::w").is_none());
-        // Registering again restores the files.
-        for name in ["loses", "changes"] {
-            assert!(!desk.registry.register_workflow(simple(name, "1.0.0")).await.unwrap().is_new);
-            assert_eq!(problem(name), None);
+        assert!(names.iter().all(|name| !desk.registry.get(name).unwrap().is_loaded && !loses.exists()));
+        // Whatever is not there, or not as it was, is unpacked again from the archive when it is needed.
+        for package in desk.registry.packages() {
+            assert_eq!(run(package.library.inline(), ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
         }
-        let told = desk.told();
-        assert!(told.contains(&"offered public::loses 1.0.0".to_owned()), "{told:?}");
-        assert!(desk.registry.problem("loses::w").is_none());
+        assert!(loses.is_file() && fs::read(&changes).unwrap().len() > 100);
+    });
+}
+
+#[test]
+fn what_cannot_be_unpacked_again_is_named() {
+    block_on(async {
+        let data = tempfile::tempdir().unwrap();
+        let desk = Desk::open(&data).await;
+        for name in ["lost", "damaged", "other"] {
+            desk.registry.register_workflow(simple(name, "1.0.0")).await.unwrap();
+        }
+        let digest = |name: &str| desk.registry.get(name).unwrap().archive_digest;
+        let (lost, damaged, swapped) = (digest("lost"), digest("damaged"), digest("other"));
+        let id = desk.workflow("lost");
+        let change = move |connection: &mut crate::store::Connection| {
+            use schema::archive::{bytes, digest, table};
+            let other: Vec<u8> = table.filter(digest.eq(&swapped.as_bytes()[..])).select(bytes).first(connection)?;
+            diesel::update(table.filter(digest.eq(&damaged.as_bytes()[..])))
+                .set(bytes.eq(other))
+                .execute(connection)?;
+            diesel::delete(table.filter(digest.eq(&lost.as_bytes()[..]))).execute(connection)
+        };
+        desk.store.write("test", change).await.unwrap();
+        desk.close();
+        fs::remove_dir_all(data.path().join("packages")).unwrap();
+
+        let desk = Desk::open(&data).await;
+        assert_eq!(desk.workflow("lost"), id);
+        let problem = desk.registry.problem("lost::w").unwrap();
+        assert_eq!((problem.code(), problem.to_string().contains("public::lost@1.0.0")), ("REG0007", true));
+        assert!(desk.registry.get("lost").unwrap().problem.unwrap().starts_with("LIB0001"));
+        let load = |name: &str| {
+            let packages = desk.registry.packages();
+            packages.iter().find(|package| package.row.name == name).unwrap().library.load().map(drop)
+        };
+        assert_eq!(load("damaged").unwrap_err().code(), "REG0015");
+        assert_eq!(load("other").map_err(|error| error.code()), Ok(()));
+        // Registering again keeps the archive again.
+        desk.registry.register_workflow(simple("lost", "1.0.0")).await.unwrap();
+        assert!(desk.registry.problem("lost::w").is_none());
+        assert_eq!(load("lost").map_err(|error| error.code()), Ok(()));
     });
 }
 

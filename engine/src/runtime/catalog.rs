@@ -6,12 +6,13 @@
 //! that they started with, so versions also stay known by their id.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
+use cloacina_packager::Digest;
 use cloacina_workflow::descriptor;
 
 use super::runner::TaskRunner;
@@ -49,13 +50,28 @@ pub(crate) struct Workflow {
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     entries: RwLock<Entries>,
+    looker: OnceLock<Looker>,
+}
+
+/// Has somebody look for what other engines changed. Must not block.
+pub(crate) struct Looker(Box<dyn Fn() + Send + Sync>);
+
+/// What new runs of a workflow get.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    /// The version that they get.
+    main: Workflow,
+    /// Another version that gets some of them, and the percentage.
+    sharing: Option<(Workflow, u8)>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
     /// By full name.
-    active: BTreeMap<String, Workflow>,
+    active: BTreeMap<String, Offered>,
     versions: HashMap<WorkflowId, Workflow>,
+    /// Those of which nothing new is started.
+    quarantined: HashSet<WorkflowId>,
 }
 
 /// Why a name finds no workflow.
@@ -77,33 +93,73 @@ pub(crate) enum PlanError {
 }
 
 impl Catalog {
+    /// Says whom to ask when other engines may have changed what there is.
+    pub(crate) fn look_with(&self, looker: Box<dyn Fn() + Send + Sync>) {
+        // An engine says it once.
+        drop(self.looker.set(Looker(looker)));
+    }
+
+    /// Other engines may have changed what there is.
+    pub(crate) fn look_around(&self) {
+        if let Some(Looker(look)) = self.looker.get() {
+            look();
+        }
+    }
+
+    /// Says of versions whether anything new of them may be started.
+    pub(crate) fn quarantine(&self, ids: impl Iterator<Item = WorkflowId>, is_quarantined: bool) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
+            match is_quarantined {
+                true => entries.quarantined.insert(id),
+                false => entries.quarantined.remove(&id),
+            };
+        }
+    }
+
+    /// Whether nothing new of that version may be started.
+    pub(crate) fn is_quarantined(&self, id: WorkflowId) -> bool {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.quarantined.contains(&id)
+    }
+
     /// Makes the version known, so that runs which are pinned to it can go on.
     pub(crate) fn add(&self, workflow: Workflow) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.versions.insert(workflow.version.id, workflow);
     }
 
-    /// Makes the version the one that new runs get; returns the one before.
+    /// Makes the version the one that all new runs get; returns the one before.
     pub(crate) fn activate(&self, workflow: Workflow) -> Option<Workflow> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.versions.insert(workflow.version.id, workflow.clone());
-        entries.active.insert(workflow.version.key.full_name(), workflow)
+        let offered = Offered { main: workflow.clone(), sharing: None };
+        entries.active.insert(workflow.version.key.full_name(), offered).map(|before| before.main)
     }
 
-    /// Makes these versions the ones that new runs of a package get; they find nothing else of it. Versions stay known
-    /// for the runs that they have.
-    pub(crate) fn offer(&self, tenant: &str, package: &str, workflows: Vec<Workflow>) {
+    /// Makes these versions the ones that new runs of a package get, and those others for that percentage of them; they
+    /// find nothing else of it. A workflow that only one of both has is always that one's. Versions stay known for the
+    /// runs that they have.
+    pub(crate) fn offer(&self, tenant: &str, package: &str, main: Vec<Workflow>, sharing: Vec<Workflow>, share: u8) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let is_of = |key: &WorkflowKey| key.tenant == tenant && key.package == package && !key.digest.is_empty();
-        entries.active.retain(|_, workflow| !is_of(&workflow.version.key));
-        for workflow in workflows {
-            entries.active.insert(workflow.version.key.full_name(), workflow);
+        entries.active.retain(|_, offered| !is_of(&offered.main.version.key));
+        for workflow in main {
+            let name = workflow.version.key.full_name();
+            entries.active.insert(name, Offered { main: workflow, sharing: None });
+        }
+        for workflow in sharing {
+            match entries.active.entry(workflow.version.key.full_name()) {
+                Entry::Occupied(mut offered) => offered.get_mut().sharing = Some((workflow, share)),
+                Entry::Vacant(vacant) => drop(vacant.insert(Offered { main: workflow, sharing: None })),
+            }
         }
     }
 
     /// Forgets a version that no unfinished run needs.
     pub(crate) fn forget(&self, id: WorkflowId) -> Option<Workflow> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.quarantined.remove(&id);
         entries.versions.remove(&id)
     }
 
@@ -119,8 +175,13 @@ impl Catalog {
         entries.active.keys().cloned().collect()
     }
 
-    /// The active version of the one workflow that the name fits.
+    /// The main active version of the one workflow that the name fits.
     pub(crate) fn resolve(&self, name: &str) -> Result<Workflow, Unresolved> {
+        self.offered(name).map(|offered| offered.main)
+    }
+
+    /// What new runs get of the one workflow that the name fits.
+    pub(crate) fn offered(&self, name: &str) -> Result<Offered, Unresolved> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(workflow) = entries.active.get(name) {
             return Ok(workflow.clone());
@@ -138,7 +199,27 @@ impl Catalog {
     }
 }
 
+impl Offered {
+    /// The version for the run with that key. It depends on nothing but the package, the key and the percentage, so it is
+    /// the same in every engine and after a restart, and workflows of a package that are started with one key get the
+    /// same version. Whoever gets the other version at one percentage gets it at every higher one.
+    pub(crate) fn choose(self, key: &str) -> Workflow {
+        let Self { main, sharing } = self;
+        let Some((sharing, share)) = sharing else { return main };
+        let WorkflowKey { tenant, package, .. } = &main.version.key;
+        let digest = Digest::of(format!("{tenant}::{package}/{key}").as_bytes());
+        let mut number = [0; 8];
+        number.copy_from_slice(&digest.as_bytes()[..8]);
+        if u64::from_be_bytes(number) % 100 < u64::from(share) { sharing } else { main }
+    }
+}
+
 impl WorkflowKey {
+    /// The package's content digest, if the workflow is of one.
+    pub(crate) fn content_digest(&self) -> Option<Digest> {
+        <[u8; 32]>::try_from(self.digest.as_slice()).ok().map(Digest::from_bytes)
+    }
+
     /// The name that is the workflow's alone.
     pub(crate) fn full_name(&self) -> String {
         let Self { tenant, package, name, .. } = self;
@@ -261,6 +342,12 @@ fn distance(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
+impl fmt::Debug for Looker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Looker")
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.key.full_name())
@@ -336,8 +423,30 @@ mod tests {
         assert_eq!(catalog.activate(new.clone()).map(|before| before.version.id), Some(old.version.id));
         assert_eq!(catalog.resolve("w").map(|found| found.version.id), Ok(new.version.id));
         assert!(catalog.version(old.version.id).is_some());
-        catalog.offer("public", "p", Vec::new());
+        catalog.offer("public", "p", Vec::new(), Vec::new(), 0);
         assert!(catalog.resolve("w").is_err() && catalog.version(new.version.id).is_some());
+    }
+
+    #[test]
+    fn a_share_of_new_runs_is_chosen_by_their_key_alone() {
+        let catalog = Catalog::default();
+        let (main, sharing) = (workflow("public", "p", "w"), workflow("public", "p", "w"));
+        let only_new = workflow("public", "p", "new");
+        let gets = |share: u8, name: &str, key: &str| {
+            let others = vec![sharing.clone(), only_new.clone()];
+            catalog.offer("public", "p", vec![main.clone()], others, share);
+            catalog.offered(name).unwrap().choose(key).version.id == sharing.version.id
+        };
+        let keys: Vec<String> = (0..10_000).map(|number| format!("order-{number}")).collect();
+        let chosen = |share| keys.iter().filter(|key| gets(share, "w", key)).collect::<Vec<_>>();
+        let (tenth, half) = (chosen(10), chosen(50));
+        // Four standard deviations around the middle; keys are fixed, so this never changes.
+        assert!((880..=1_120).contains(&tenth.len()) && (4_800..=5_200).contains(&half.len()), "{}", tenth.len());
+        assert_eq!(tenth, chosen(10));
+        assert!(tenth.iter().all(|key| half.contains(key)), "whoever has it keeps it when the share grows");
+        // What only the other version has is its own.
+        assert_eq!(catalog.offered("new").unwrap().choose("any").version.id, only_new.version.id);
+        assert_eq!(catalog.resolve("w").unwrap().version.id, main.version.id);
     }
 
     #[test]

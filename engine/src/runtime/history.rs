@@ -338,9 +338,13 @@ pub(super) fn stored_error(payload: &[u8]) -> Option<TaskError> {
 }
 
 /// The rows as users see them, without the run's secrets.
-pub(crate) fn records(plan: &Plan, rows: Vec<EventRow>, secrets: &Secrets) -> Vec<RunEvent> {
+pub(crate) fn records(version: &Version, rows: Vec<EventRow>, secrets: &Secrets) -> Vec<RunEvent> {
+    let (plan, digest) = (&version.plan, version.key.content_digest());
     let records = rows.into_iter().map(|row| {
         let task = row.task.and_then(|task| usize::try_from(task).ok()).and_then(|task| plan.tasks.get(task));
+        let attempt = row.attempt.and_then(|attempt| u32::try_from(attempt).ok());
+        // What is taken over from another run may be of another version.
+        let is_own = attempt.is_some_and(|attempt| attempt > 0) && row.kind != Kind::TaskReused;
         let mut details = row.payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
         secrets.hide_json(&mut details);
         RunEvent {
@@ -348,7 +352,8 @@ pub(crate) fn records(plan: &Plan, rows: Vec<EventRow>, secrets: &Secrets) -> Ve
             at: row.at,
             kind: row.kind.as_str(),
             task: task.map(|task| task.id.as_ref().to_owned()),
-            attempt: row.attempt.and_then(|attempt| u32::try_from(attempt).ok()),
+            attempt,
+            digest: digest.filter(|_| is_own),
             details,
             cpu: row.cpu_us.and_then(|cpu| u64::try_from(cpu).ok()).map(Duration::from_micros),
             peak_bytes: row.peak_bytes.and_then(|bytes| u64::try_from(bytes).ok()),

@@ -216,13 +216,18 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         // Without a driver nobody waits for the outcomes.
         answering.events.send(Event::Committed(outcomes)).ok();
     });
-    let signs_to = events.clone();
+    let (signs_to, packages) = (events.clone(), Arc::clone(&catalog));
     let (unfenced, twice) = (sabotage.unfenced, sabotage.twice);
     let signs: store::Signs = Box::new(move |sign| {
         let event = match sign {
             Sign::Fenced { .. } if unfenced => return,
             Sign::Fenced { epoch } => Event::EpochEnded { epoch },
-            Sign::Orphaned { epochs } => Event::Orphaned { epochs },
+            Sign::PackagesChanged => return packages.look_around(),
+            Sign::Orphaned { epochs } => {
+                // Their runs may be of packages that this engine has not seen.
+                packages.look_around();
+                Event::Orphaned { epochs }
+            }
         };
         // Without a driver nobody owns anything.
         signs_to.send(event).ok();

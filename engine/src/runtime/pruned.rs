@@ -28,6 +28,7 @@ pub(crate) fn pruned_report(version: &Version, run: &RunRow, rows: &[EventRow]) 
     Some(RunReport {
         id: run.id,
         workflow: version.key.full_name(),
+        digest: version.key.content_digest(),
         state: run.state,
         created_at: run.created_at,
         started_at: run.started_at,

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use cloacina_packager::Digest;
 use cloacina_workflow::{Context, TaskError, Timestamp, Value};
 
 use super::{
@@ -36,6 +37,8 @@ pub struct RunReport {
     pub id: RunId,
     /// The full name of its workflow.
     pub workflow: String,
+    /// The content digest of the package's version that it is pinned to; none for a workflow that is compiled in.
+    pub digest: Option<Digest>,
     /// Where it stands.
     pub state: run::State,
     /// When it was submitted.
@@ -291,6 +294,8 @@ pub struct RunEvent {
     pub task: Option<String>,
     /// The attempt, if it is about one.
     pub attempt: Option<u32>,
+    /// The content digest of the package's version that ran the attempt.
+    pub digest: Option<Digest>,
     /// What else is known: the input, a delta, an error.
     pub details: Value,
     /// For the end of an attempt that was alone in its process: the processor time that it used up.
@@ -374,6 +379,7 @@ impl RunReport {
         Ok(Self {
             id,
             workflow: version.key.full_name(),
+            digest: version.key.content_digest(),
             state,
             created_at,
             started_at,

@@ -12,6 +12,7 @@ use super::{
     connection::is_allowed,
     error::Error,
     frame::{self, Problem},
+    package::{PART_BYTES, PackageAnswer, PackageCommand, to_hex},
     wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, REPLY_BYTES_MAX, Reply},
 };
 use crate::{
@@ -88,7 +89,7 @@ impl Client {
         match self.hear().await? {
             Reply::Report { report } => report.read().map_err(|reason| Error::Message { reason }),
             Reply::Refused { refusal } => Err(refusal.into()),
-            Reply::Event { .. } | Reply::Trust { .. } => Err(out_of_turn()),
+            Reply::Event { .. } | Reply::Trust { .. } | Reply::Package { .. } => Err(out_of_turn()),
         }
     }
 
@@ -101,7 +102,28 @@ impl Client {
         match self.hear().await? {
             Reply::Trust { changed } => Ok(changed),
             Reply::Refused { refusal } => Err(refusal.into()),
-            Reply::Report { .. } | Reply::Event { .. } => Err(out_of_turn()),
+            Reply::Report { .. } | Reply::Event { .. } | Reply::Package { .. } => Err(out_of_turn()),
+        }
+    }
+
+    /// Has the engine do that to a package, on behalf of `by`; the archive is what is to be registered, else empty.
+    ///
+    /// # Errors
+    /// As [`Self::perform`].
+    pub async fn perform_package(
+        &mut self,
+        command: PackageCommand,
+        archive: &[u8],
+        by: &str,
+    ) -> Result<PackageAnswer, Error> {
+        for part in archive.chunks(PART_BYTES) {
+            self.say(&Message::Part { hex: to_hex(part) }).await?;
+        }
+        self.say(&Message::Package { order: command, by: by.to_owned() }).await?;
+        match self.hear().await? {
+            Reply::Package { answer } => Ok(*answer),
+            Reply::Refused { refusal } => Err(refusal.into()),
+            Reply::Report { .. } | Reply::Event { .. } | Reply::Trust { .. } => Err(out_of_turn()),
         }
     }
 
@@ -123,7 +145,7 @@ impl Client {
             Reply::Event { event } => Ok(Followed::Event(event.read().map_err(bad)?)),
             Reply::Report { report } => Ok(Followed::Ended(Box::new(report.read().map_err(bad)?))),
             Reply::Refused { refusal } => Err(refusal.into()),
-            Reply::Trust { .. } => Err(out_of_turn()),
+            Reply::Trust { .. } | Reply::Package { .. } => Err(out_of_turn()),
         }
     }
 

@@ -91,6 +91,9 @@ pub enum Command {
         /// Another input.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         input: Option<Map<String, Value>>,
+        /// Another version of its package, as [`crate::RunHandle::on_version`] takes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
     },
     /// Run it again from one task on, as a new run.
     Fork {
@@ -102,6 +105,9 @@ pub enum Command {
         /// Another input.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         input: Option<Map<String, Value>>,
+        /// Another version of its package, as [`crate::RunHandle::on_version`] takes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
     },
     /// Take it off the list of failed runs.
     Dismiss {

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     error::{Error, Refusal},
     frame::{self, Problem},
+    package::Parts,
     report::Report,
     wire::{Event, HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, REPLY_BYTES_MAX, Reply},
 };
@@ -56,6 +57,7 @@ async fn talk(stream: UnixStream, shared: &Weak<Shared>) -> Result<(), Problem> 
         // It has read ours, and says so itself.
         return Err(Problem::Bad(format!("it speaks version {} of the protocol", hello.protocol)));
     }
+    let mut parts = Parts::default();
     loop {
         let message = match frame::read(&mut reader, MESSAGE_BYTES_MAX, Some(IDLE_WAIT)).await {
             Ok(message) => message,
@@ -77,6 +79,18 @@ async fn talk(stream: UnixStream, shared: &Weak<Shared>) -> Result<(), Problem> 
                     Err(error) => Err(error),
                 };
                 answer(&mut writer, changed.map(|changed| Reply::Trust { changed })).await?;
+            }
+            Message::Part { hex } => match parts.add(&hex) {
+                Ok(()) => {}
+                Err(reason) => return refuse(&mut writer, Problem::Bad(reason)).await,
+            },
+            Message::Package { order, by } => {
+                let archive = parts.take();
+                let answered = match alive(shared) {
+                    Ok(shared) => Engine { shared }.perform_package(order, archive, &by).await,
+                    Err(error) => Err(error),
+                };
+                answer(&mut writer, answered.map(|answer| Reply::Package { answer: Box::new(answer) })).await?;
             }
             Message::Follow { run } => follow(shared, run, &mut reader, &mut writer).await?,
         }

@@ -19,6 +19,7 @@ mod command;
 mod connection;
 mod error;
 mod frame;
+mod package;
 mod perform;
 mod place;
 mod report;
@@ -33,4 +34,5 @@ pub use self::{
     client::{Client, Followed},
     command::{Command, What},
     error::{Error, Refusal},
+    package::{PackageAnswer, PackageCommand},
 };

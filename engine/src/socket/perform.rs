@@ -8,8 +8,9 @@ use serde_json::Map;
 
 use super::command::{Command, What};
 use crate::{
-    Engine, Error, RunRequest,
+    Engine, Error, RunHandle, RunRequest,
     core::run,
+    id::RunId,
     runtime::RunReport,
     trust::{TrustChange, TrustChanged},
 };
@@ -87,11 +88,15 @@ impl Engine {
                 }
                 handle
             }
-            Command::Rerun { run, failed: false, input } => self.run(run).await?.rerun(input.map(context), by).await?,
-            Command::Rerun { run, failed: true, input } => {
-                self.run(run).await?.rerun_failed(input.map(context), by).await?
+            Command::Rerun { run, failed: false, input, version } => {
+                self.versioned(run, version).await?.rerun(input.map(context), by).await?
             }
-            Command::Fork { run, from, input } => self.run(run).await?.fork(&from, input.map(context), by).await?,
+            Command::Rerun { run, failed: true, input, version } => {
+                self.versioned(run, version).await?.rerun_failed(input.map(context), by).await?
+            }
+            Command::Fork { run, from, input, version } => {
+                self.versioned(run, version).await?.fork(&from, input.map(context), by).await?
+            }
             Command::Dismiss { run } => {
                 let handle = self.run(run).await?;
                 handle.dismiss(by).await?;
@@ -109,6 +114,11 @@ impl Engine {
 }
 
 impl Engine {
+    /// The run, to be run again with that version.
+    async fn versioned(&self, run: RunId, version: Option<String>) -> Result<RunHandle, Error> {
+        Ok(version.into_iter().fold(self.run(run).await?, RunHandle::on_version))
+    }
+
     /// Changes whom a tenant trusts, on behalf of `by`: [`Registry::change_trust`](crate::Registry::change_trust).
     ///
     /// # Errors
@@ -119,7 +129,7 @@ impl Engine {
 }
 
 /// Who asks, as it is kept.
-fn name(by: &str) -> String {
+pub(super) fn name(by: &str) -> String {
     by.chars().filter(|character| !character.is_control()).take(ACTOR_CHARS_MAX).collect()
 }
 

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use cloacina_packager::Digest;
 use cloacina_workflow::{Context, ErrorRecord, TaskError, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
@@ -25,6 +26,7 @@ pub(super) struct Report {
     #[serde(with = "wire::run_id")]
     id: RunId,
     workflow: String,
+    digest: Option<String>,
     state: String,
     created_at: u64,
     started_at: Option<u64>,
@@ -100,6 +102,7 @@ impl Report {
         Self {
             id: report.id,
             workflow: report.workflow,
+            digest: report.digest.map(|digest| digest.to_string()),
             state: report.state.as_str().to_owned(),
             created_at: report.created_at.unix_micros(),
             started_at: report.started_at.map(Timestamp::unix_micros),
@@ -118,6 +121,7 @@ impl Report {
         Ok(RunReport {
             id: self.id,
             workflow: self.workflow,
+            digest: digest(self.digest.as_deref())?,
             state: self.state.parse()?,
             created_at: Timestamp::from_unix_micros(self.created_at),
             started_at: self.started_at.map(Timestamp::from_unix_micros),
@@ -242,17 +246,26 @@ impl GateAt {
 
 impl Event {
     pub(super) fn new(event: RunEvent) -> Self {
-        let RunEvent { sequence, at, kind, task, attempt, details, cpu, peak_bytes } = event;
+        let RunEvent { sequence, at, kind, task, attempt, digest, details, cpu, peak_bytes } = event;
+        let (at, kind) = (at.unix_micros(), kind.to_owned());
+        let digest = digest.map(|digest| digest.to_string());
         let cpu_us = cpu.map(|cpu| u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX));
-        Self { sequence, at: at.unix_micros(), kind: kind.to_owned(), task, attempt, details, cpu_us, peak_bytes }
+        Self { sequence, at, kind, task, attempt, digest, details, cpu_us, peak_bytes }
     }
 
     pub(super) fn read(self) -> Result<RunEvent, String> {
-        let Self { sequence, at, kind, task, attempt, details, cpu_us, peak_bytes } = self;
+        let Self { sequence, at, kind, task, attempt, digest: ran, details, cpu_us, peak_bytes } = self;
         let (at, cpu) = (Timestamp::from_unix_micros(at), cpu_us.map(Duration::from_micros));
         let known: Kind = kind.parse().map_err(|()| format!("no kind of event {kind:?}"))?;
-        Ok(RunEvent { sequence, at, kind: known.as_str(), task, attempt, details, cpu, peak_bytes })
+        let (kind, digest) = (known.as_str(), digest(ran.as_deref())?);
+        Ok(RunEvent { sequence, at, kind, task, attempt, digest, details, cpu, peak_bytes })
     }
+}
+
+fn digest(text: Option<&str>) -> Result<Option<Digest>, String> {
+    let hex =
+        |text: &str| Digest::from_hex(text.strip_prefix("sha256:").unwrap_or(text)).map_err(|error| error.to_string());
+    text.map(hex).transpose()
 }
 
 fn outcome(name: &str) -> Result<AttemptOutcome, String> {

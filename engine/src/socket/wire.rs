@@ -5,11 +5,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{command::Command, error::Refusal, report::Report};
+use super::{
+    command::Command,
+    error::Refusal,
+    package::{PackageAnswer, PackageCommand},
+    report::Report,
+};
 use crate::trust::{TrustChange, TrustChanged};
 
 /// Raised with every change of a message.
-pub(super) const PROTOCOL: u32 = 2;
+pub(super) const PROTOCOL: u32 = 3;
 
 /// The longest hello; a number, a version and a process id.
 pub(super) const HELLO_BYTES_MAX: u32 = 4 * 1024;
@@ -35,6 +40,10 @@ pub(super) enum Message {
     Do { order: Command, by: String },
     /// Answered by [`Reply::Trust`].
     Trust { tenant: String, change: TrustChange, by: String },
+    /// More of an archive, in hexadecimal digits. Not answered.
+    Part { hex: String },
+    /// Answered by [`Reply::Package`].
+    Package { order: PackageCommand, by: String },
     /// Answered by the run's history and whatever happens to it, and then by [`Reply::Report`] when it has ended.
     Follow {
         #[serde(with = "run_id")]
@@ -50,6 +59,7 @@ pub(super) enum Reply {
     Event { event: Event },
     Refused { refusal: Refusal },
     Trust { changed: TrustChanged },
+    Package { answer: Box<PackageAnswer> },
 }
 
 /// A row of a run's history.
@@ -60,6 +70,7 @@ pub(super) struct Event {
     pub(super) kind: String,
     pub(super) task: Option<String>,
     pub(super) attempt: Option<u32>,
+    pub(super) digest: Option<String>,
     pub(super) details: serde_json::Value,
     #[serde(default)]
     pub(super) cpu_us: Option<u64>,

@@ -5,13 +5,15 @@
 //! the bytes that they sign and go with them. What is read here is as somebody wrote it into the database: whoever
 //! uses it checks it.
 
+use std::collections::HashSet;
+
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, dsl::exists, select};
 
 use super::{
-    Connection,
-    row::micros,
+    Connection, Error,
+    row::{content_digest, micros},
     schema::{archive, package, signature},
 };
 
@@ -21,6 +23,31 @@ pub(crate) struct ArchiveRow {
     pub(crate) bytes: Vec<u8>,
     /// In the order in which they were added.
     pub(crate) signatures: Vec<Vec<u8>>,
+}
+
+/// The archive of a package with its digest, if it is kept.
+pub(crate) fn archive_of_package(
+    connection: &mut Connection,
+    tenant: &str,
+    content: Digest,
+) -> QueryResult<Result<Option<(Digest, ArchiveRow)>, Error>> {
+    let named: Option<Vec<u8>> = package::table
+        .filter(package::tenant.eq(tenant))
+        .filter(package::digest.eq(content.as_bytes().as_slice()))
+        .select(package::archive_digest)
+        .first(connection)
+        .optional()?;
+    match named.map(|named| content_digest(&named)).transpose() {
+        Ok(Some(digest)) => Ok(Ok(archive_get(connection, digest)?.map(|archive| (digest, archive)))),
+        Ok(None) => Ok(Ok(None)),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// The digests of all archives that are kept.
+pub(crate) fn archive_list(connection: &mut Connection) -> QueryResult<Result<HashSet<Digest>, Error>> {
+    let digests: Vec<Vec<u8>> = archive::table.select(archive::digest).load(connection)?;
+    Ok(digests.iter().map(|digest| content_digest(digest)).collect())
 }
 
 /// The archive of that digest, if it is kept.

@@ -192,10 +192,10 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> QueryResult<T> + Send + 'static,
     {
-        let (answer, result) = oneshot::channel();
+        let (answer, result) = mpsc::channel();
         // Nobody stops waiting.
         self.read_detached(move |connection| drop(answer.send(query(connection))))?;
-        result.blocking_recv().map_err(|_| Error::Closed)?.map_err(|source| Error::from_diesel(doing, source))
+        result.recv().map_err(|_| Error::Closed)?.map_err(|source| Error::from_diesel(doing, source))
     }
 
     /// Hands a job to the readers and does not wait for it; the job tells whoever must know.

@@ -29,6 +29,8 @@ pub(crate) enum Sign {
     Fenced { epoch: i64 },
     /// Those epochs of others are over; there may be runs to be taken over.
     Orphaned { epochs: Vec<i64> },
+    /// Somebody, perhaps this engine, has changed packages.
+    PackagesChanged,
 }
 
 /// The lease of one engine.
@@ -39,12 +41,14 @@ pub(super) struct Lease {
     signs: Signs,
     /// When it was last tried.
     renewed: Instant,
+    /// The newest change of packages that was seen.
+    newest_change: i64,
 }
 
 impl Lease {
     #[expect(clippy::disallowed_methods, reason = "a lease runs in real time, whatever clock the engine is given")]
     pub(super) fn new(epoch: Arc<AtomicI64>, duration: Duration, signs: Signs) -> Self {
-        Self { epoch, duration, signs, renewed: Instant::now() }
+        Self { epoch, duration, signs, renewed: Instant::now(), newest_change: 0 }
     }
 
     /// The time until it should be renewed; none on a file.
@@ -65,11 +69,15 @@ impl Lease {
         if epoch == 0 {
             return Ok(());
         }
-        let Renewal { is_owner, ended } = owner_renew(connection, epoch, self.duration)?;
+        let Renewal { is_owner, ended, newest_change } = owner_renew(connection, epoch, self.duration)?;
         if !is_owner {
             // The driver sees to another one. If it has by now, that one is kept.
             self.epoch.compare_exchange(epoch, 0, Ordering::Relaxed, Ordering::Relaxed).ok();
             (self.signs)(Sign::Fenced { epoch });
+        }
+        if newest_change != self.newest_change {
+            self.newest_change = newest_change;
+            (self.signs)(Sign::PackagesChanged);
         }
         if !ended.is_empty() {
             (self.signs)(Sign::Orphaned { epochs: ended });

@@ -66,7 +66,7 @@ mod tests;
 mod trust_tests;
 
 pub(crate) use self::{
-    archive::{ArchiveRow, archive_get, signature_list},
+    archive::{ArchiveRow, archive_get, archive_list, archive_of_package, signature_list},
     commit::{Commit, NewRun, Outcome, RunUpdate},
     database::Database,
     delete::{log_delete_in_txn, removal_enlist_in_txn, removal_sweep_in_txn, workflow_delete_unused_in_txn},

@@ -47,6 +47,8 @@ pub(super) struct Renewal {
     pub(super) is_owner: bool,
     /// Other epochs that have ended, or whose lease has.
     pub(super) ended: Vec<i64>,
+    /// The newest change of any package; 0 if there was none.
+    pub(super) newest_change: i64,
 }
 
 /// Begins a new epoch, higher than any before, and ends the one that it takes the place of. Must be called in a
@@ -92,7 +94,8 @@ pub(crate) fn epoch_end_in_txn(connection: &mut Connection, epoch: i64, in_order
     owner_remove_idle(connection, &[epoch])
 }
 
-/// Prolongs the lease of that epoch and looks for engines that are there no more, in one query.
+/// Prolongs the lease of that epoch and looks for engines that are there no more and for changes of packages, in one
+/// query.
 pub(super) fn owner_renew(connection: &mut PgConnection, epoch: i64, lease: Duration) -> QueryResult<Renewal> {
     #[derive(QueryableByName)]
     struct Row {
@@ -100,16 +103,19 @@ pub(super) fn owner_renew(connection: &mut PgConnection, epoch: i64, lease: Dura
         n_renewed: i64,
         #[diesel(sql_type = Array<BigInt>)]
         ended: Vec<i64>,
+        #[diesel(sql_type = BigInt)]
+        newest_change: i64,
     }
     let lease = micros(lease);
     let query = format!(
         "WITH mine AS (UPDATE owner SET lease_until = {NOW} + {lease} WHERE epoch = {epoch} AND ended IS NULL \
          RETURNING epoch) SELECT (SELECT count(*) FROM mine) AS n_renewed, \
-         coalesce(array_agg(epoch), ARRAY[]::bigint[]) AS ended FROM owner \
+         coalesce(array_agg(epoch), ARRAY[]::bigint[]) AS ended, \
+         (SELECT coalesce(max(id), 0) FROM package_event) AS newest_change FROM owner \
          WHERE epoch <> {epoch} AND (ended IS NOT NULL OR lease_until < {NOW})"
     );
-    let Row { n_renewed, ended } = sql_query(query).get_result(connection)?;
-    Ok(Renewal { is_owner: n_renewed == 1, ended })
+    let Row { n_renewed, ended, newest_change } = sql_query(query).get_result(connection)?;
+    Ok(Renewal { is_owner: n_renewed == 1, ended, newest_change })
 }
 
 /// Marks every other engine that is there no more as ended, for good, and returns those that have ended. Nobody else

@@ -73,7 +73,11 @@ fn whoever_was_taken_over_from_is_fenced_in_everything() {
     };
     fixture.expire(fixture.epoch);
     let renewed = renew(&fixture.store, fixture.epoch);
-    assert_eq!(renewed, Renewal { is_owner: true, ended: Vec::new() }, "late, but nobody has noticed");
+    assert_eq!(
+        renewed,
+        Renewal { is_owner: true, ended: Vec::new(), newest_change: 0 },
+        "late, but nobody has noticed"
+    );
     fixture.expire(fixture.epoch);
 
     let second = Second::open(&fixture);
@@ -81,7 +85,7 @@ fn whoever_was_taken_over_from_is_fenced_in_everything() {
     assert_eq!(taken, [run]);
     let stale = vec![completed(run, fixture.epoch, 1, 0), fixture.create(RunId::new(now()))];
     assert_eq!(names(&fixture.commit(stale)), ["Fenced", "Fenced"]);
-    assert_eq!(renew(&fixture.store, fixture.epoch), Renewal { is_owner: false, ended: Vec::new() });
+    assert_eq!(renew(&fixture.store, fixture.epoch), Renewal { is_owner: false, ended: Vec::new(), newest_change: 0 });
     fixture.expire(epoch);
     assert!(renew(&fixture.store, 0).ended.contains(&epoch), "whoever lives is told of others that do not");
     second.store.committer().unwrap().commit(vec![completed(run, epoch, 1, 0)]).unwrap();

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
     isolation::{Code, HostOptions, HostProgram, Keeper, Limits as HostLimits, NotBegun, Sandbox},
-    loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LogLine},
+    loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LazyLibrary, LogLine},
 };
 
 /// Why a probe cannot be made or used, in words.
@@ -106,9 +106,9 @@ impl Probe {
         host: Option<HostOptions>,
     ) -> Result<Self, ProbeError> {
         let package = package.get().clone();
-        let config = InitConfig { workers, max_log_level: Level::Error, has_own_process: false };
+        let config = InitConfig { workers, max_log_level: Level::Error, has_own_process: host.is_some() };
         let (digest, descriptor) = (Digest::of(package.library()), Arc::new(package.descriptor().clone()));
-        let code = Code::new(library.to_owned(), digest, descriptor, config, host);
+        let code = Code::new(LazyLibrary::new(library.to_owned(), digest, descriptor, config), host);
         code.load()?;
         Ok(Self { code, package })
     }

@@ -1,0 +1,212 @@
+//! What can be asked of an engine about packages, as plain data, and the one path on which it is done.
+//!
+//! An archive is larger than a message may be. It is sent in parts before the command that registers it; an engine keeps
+//! what came on one connection, up to a bound, and forgets it with the connection.
+
+use cloacina_packager::Limits;
+use serde::{Deserialize, Serialize};
+
+use super::perform::name as actor;
+use crate::{Engine, Error, Upload, registry::PackageInfo, store::Activation};
+
+/// The bytes of an archive in one message; twice as many characters are sent.
+pub(super) const PART_BYTES: usize = 1024 * 1024;
+
+/// Something to be done to a package; answered with what the version is then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum PackageCommand {
+    /// Register the archive that comes with it.
+    Register {
+        /// The tenant; without one, the one that the package names, else `public`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<String>,
+        /// Whether new runs get it: true at once, false later, and without a word if it is the first version.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activate: Option<bool>,
+        /// The text of detached signatures.
+        #[serde(default)]
+        signatures: Vec<String>,
+    },
+    /// Let new runs take a version.
+    Activate {
+        /// The version, named as for [`crate::Registry::activate`].
+        package: String,
+        /// How many of a hundred; all without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        percent: Option<u8>,
+    },
+    /// Go back to the version that was active before.
+    RollBack {
+        /// The package.
+        package: String,
+    },
+    /// Let new runs take a version no more.
+    Retire {
+        /// The version.
+        package: String,
+    },
+    /// Forget a version.
+    Remove {
+        /// The version.
+        package: String,
+    },
+    /// Keep a version from being used.
+    Quarantine {
+        /// The version.
+        package: String,
+        /// Why.
+        reason: String,
+    },
+    /// Let a quarantined version be used again.
+    Release {
+        /// The version.
+        package: String,
+    },
+}
+
+/// What a version of a package is, after something was done to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PackageAnswer {
+    /// The tenant that has it.
+    pub tenant: String,
+    /// The package's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its content digest.
+    pub digest: String,
+    /// The name of its state; of a version that was removed, that before.
+    pub state: String,
+    /// The percentage of new runs that it gets.
+    pub share: Option<u8>,
+    /// Full names of its workflows.
+    pub workflows: Vec<String>,
+    /// Of a registration: whether the tenant did not have the same content before.
+    pub is_new: Option<bool>,
+    /// Of a registration: code and text of what the package declares and the engine does not execute.
+    pub warnings: Vec<(String, String)>,
+}
+
+impl Engine {
+    /// Does that on behalf of `by`, and returns what the version is then. The archive is only looked at by
+    /// [`PackageCommand::Register`].
+    ///
+    /// # Errors
+    /// As the methods of [`Registry`](crate::Registry) say.
+    pub async fn perform_package(
+        &self,
+        command: PackageCommand,
+        archive: Vec<u8>,
+        by: &str,
+    ) -> Result<PackageAnswer, Error> {
+        let (registry, by) = (self.registry(), actor(by));
+        registry.look_again().await?;
+        let info = match command {
+            PackageCommand::Register { tenant, activate, signatures } => {
+                let activation = match activate {
+                    None => Activation::IfFirst,
+                    Some(true) => Activation::Now,
+                    Some(false) => Activation::Later,
+                };
+                let signatures = signatures.into_iter().map(String::into_bytes).collect();
+                let upload = Upload { signatures, tenant, actor: by, activation, ..Upload::new(archive) };
+                let registered = registry.register(upload).await?;
+                let warnings = registered.warnings.iter();
+                let warnings = warnings.map(|warning| (warning.code().to_owned(), warning.to_string())).collect();
+                let info =
+                    registry.get(&format!("{}::{}@{}", registered.tenant, registered.package, registered.version))?;
+                return Ok(PackageAnswer { is_new: Some(registered.is_new), warnings, ..PackageAnswer::new(info) });
+            }
+            PackageCommand::Activate { package, percent } => registry.activate(&package, percent, &by).await?,
+            PackageCommand::RollBack { package } => registry.roll_back(&package, &by).await?,
+            PackageCommand::Retire { package } => registry.retire(&package, &by).await?,
+            PackageCommand::Remove { package } => registry.remove(&package, &by).await?,
+            PackageCommand::Quarantine { package, reason } => {
+                let info = registry.get(&package)?;
+                registry.quarantine(&info.tenant, info.digest, &reason, None, &by).await?
+            }
+            PackageCommand::Release { package } => {
+                let info = registry.get(&package)?;
+                registry.release(&info.tenant, info.digest, &by).await?
+            }
+        };
+        Ok(PackageAnswer::new(info))
+    }
+}
+
+impl PackageAnswer {
+    fn new(info: PackageInfo) -> Self {
+        Self {
+            tenant: info.tenant,
+            name: info.name,
+            version: info.version,
+            digest: info.digest.to_string(),
+            state: info.state.as_str().to_owned(),
+            share: info.share,
+            workflows: info.workflows,
+            is_new: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// The parts of an archive that came so far.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    bytes: Vec<u8>,
+}
+
+impl Parts {
+    /// Adds a part, unless it would be more than any archive may have.
+    pub(super) fn add(&mut self, part: &str) -> Result<(), String> {
+        let bytes = from_hex(part).ok_or("a part of an archive is not in hexadecimal digits")?;
+        let bytes_max = Limits::default().compressed_bytes_max;
+        if (self.bytes.len() + bytes.len()) as u64 > bytes_max {
+            return Err(format!("the archive has more than {bytes_max} bytes"));
+        }
+        self.bytes.extend(bytes);
+        Ok(())
+    }
+
+    /// All that came; nothing is left.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+/// Bytes as text; JSON has no other way that is short.
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_an_archive_come_back_as_they_were_up_to_a_bound() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let mut parts = Parts::default();
+        for part in bytes.chunks(100) {
+            parts.add(&to_hex(part)).unwrap();
+        }
+        assert_eq!((parts.take(), parts.take()), (bytes, Vec::new()));
+        for bad in ["0", "0g", "0é"] {
+            assert!(parts.add(bad).is_err(), "{bad}");
+        }
+        let part = to_hex(&vec![0; 16 << 20]);
+        let added: Vec<bool> = (0..5).map(|_| parts.add(&part).is_ok()).collect();
+        assert_eq!(added, [true, true, true, true, false]);
+    }
+}
