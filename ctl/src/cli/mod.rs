@@ -35,8 +35,9 @@ pub(crate) use self::{
     isolation::{IsolationArgs, Tightness, Where},
     key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},
     package::{
-        BuildArgs, CargoArgs, DrawFormat, InspectArgs, MergeArgs, NewArgs, RepackArgs, SignArgs, TestArgs, VerifyArgs,
-        VisualizeArgs,
+        ActivateArgs, BuildArgs, CargoArgs, DiffArgs, DrawFormat, InspectArgs, MergeArgs, NewArgs, PackageListArgs,
+        PackageShowArgs, QuarantineArgs, RegisterArgs, ReleaseArgs, RemoveArgs, RepackArgs, RetireArgs, RollbackArgs,
+        SignArgs, TestArgs, VerifyArgs, VisualizeArgs,
     },
     prune::PruneArgs,
     run::RunArgs,

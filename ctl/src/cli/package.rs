@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::actor::ActorArgs;
+use super::database::DatabaseArgs;
 use super::key::RingArgs;
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +25,16 @@ pub(crate) enum PackageCommand {
     Visualize(VisualizeArgs),
     Merge(MergeArgs),
     Repack(RepackArgs),
+    Register(RegisterArgs),
+    List(PackageListArgs),
+    Show(PackageShowArgs),
+    Activate(ActivateArgs),
+    Rollback(RollbackArgs),
+    Retire(RetireArgs),
+    Remove(RemoveArgs),
+    Quarantine(QuarantineArgs),
+    Release(ReleaseArgs),
+    Diff(DiffArgs),
 }
 
 /// Make the crate of a package: two tasks, a test, and what to do next.
@@ -242,4 +254,178 @@ pub(crate) struct RepackArgs {
     /// Where to write the archive; by default over the old one.
     #[arg(short = 'o', long = "to", value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
+}
+
+/// Register archives: the first version of a package becomes active, later ones wait.
+///
+/// Signatures that lie beside an archive are sent with it. A living engine takes the archive at once; without one this
+/// program writes it into the database.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package register my_package.cloacina
+  cloacina-ctl package register dist/*.cloacina --tenant acme
+  cloacina-ctl package register my_package.cloacina --activate")]
+pub(crate) struct RegisterArgs {
+    /// The archives.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Let new runs take it at once.
+    #[arg(long, conflicts_with = "no_activate")]
+    pub(crate) activate: bool,
+    /// Let no new run take it, even if it is the first version.
+    #[arg(long)]
+    pub(crate) no_activate: bool,
+    /// The tenant; by default the one that the package names, else `public`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// List the versions of packages that are registered.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package list
+  cloacina-ctl package list billing
+  cloacina-ctl package list --tenant acme --output json")]
+pub(crate) struct PackageListArgs {
+    /// Only versions of packages of this name.
+    pub(crate) name: Option<String>,
+    /// Only packages of this tenant.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+/// A version of a package.
+#[derive(Debug, Args)]
+pub(crate) struct VersionArg {
+    /// The version: NAME@VERSION, TENANT::NAME@VERSION, or sha256: and the first digits of its digest.
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) package: String,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+/// Show a version of a package, and what happened to the package.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package show billing
+  cloacina-ctl package show billing@1.4.0 --output json")]
+pub(crate) struct PackageShowArgs {
+    #[command(flatten)]
+    pub(crate) version: VersionArg,
+}
+
+/// Let new runs take a version: all of them, or a percentage.
+///
+/// Runs that are under way stay with the version that they began with. Which run gets which version depends on its key,
+/// or on its id without one, and stays the same.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package activate billing@1.5.0
+  cloacina-ctl package activate billing@1.5.0 --percent 10")]
+pub(crate) struct ActivateArgs {
+    #[command(flatten)]
+    pub(crate) version: VersionArg,
+    /// How many of a hundred new runs; the version that was active gets the rest.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) percent: Option<u8>,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// Go back to the version that was active before, or end a percentage.
+///
+/// Called again, it goes further back. Versions that were removed are stepped over.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package rollback billing
+  cloacina-ctl package rollback acme::billing")]
+pub(crate) struct RollbackArgs {
+    /// The package: NAME or TENANT::NAME.
+    pub(crate) package: String,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// Let new runs take a version no more. Runs that are under way go on; no other version takes its place.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package retire billing@1.3.0")]
+pub(crate) struct RetireArgs {
+    #[command(flatten)]
+    pub(crate) version: VersionArg,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// Forget a version, unless unfinished runs need it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package remove billing@1.3.0")]
+pub(crate) struct RemoveArgs {
+    #[command(flatten)]
+    pub(crate) version: VersionArg,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// Keep a version from being used. No other version takes its place before somebody says so.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package quarantine billing@1.5.0 --reason 'charges twice'")]
+pub(crate) struct QuarantineArgs {
+    #[command(flatten)]
+    pub(crate) version: VersionArg,
+    /// Why, for whoever wants to use it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// Let a quarantined version be used again, as it was before.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package release billing@1.5.0")]
+pub(crate) struct ReleaseArgs {
+    #[command(flatten)]
+    pub(crate) version: VersionArg,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
+}
+
+/// Compare two versions: workflows, tasks, what they depend on, and what is declared.
+///
+/// Each is an archive on the disk, or a version that is registered. Exit code 0 whether they differ or not.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl package diff billing@1.4.0 billing@1.5.0
+  cloacina-ctl package diff billing new/billing.cloacina
+  cloacina-ctl package diff old.cloacina new.cloacina --output json")]
+pub(crate) struct DiffArgs {
+    /// The older one: a file, or a version.
+    #[arg(value_name = "FILE|PACKAGE")]
+    pub(crate) old: String,
+    /// The newer one.
+    #[arg(value_name = "FILE|PACKAGE")]
+    pub(crate) new: String,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 }

@@ -200,7 +200,8 @@ Examples:
   cloacina-ctl runs rerun 0198a4c1
   cloacina-ctl runs rerun 0198a4c1 --failed
   cloacina-ctl runs rerun --failed --state failed --since 24h --dry-run
-  cloacina-ctl runs rerun 0198a4c1 --failed --input '{\"source\": \"b\"}'")]
+  cloacina-ctl runs rerun 0198a4c1 --failed --input '{\"source\": \"b\"}'
+  cloacina-ctl runs rerun 0198a4c1 --failed --package-version 1.4.1")]
 pub(crate) struct RunsRerunArgs {
     #[command(flatten)]
     pub(crate) chosen: ChosenArgs,
@@ -210,6 +211,8 @@ pub(crate) struct RunsRerunArgs {
     /// Another input: a JSON object, @FILE for one in a file, - for one on stdin.
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub(crate) input: Option<String>,
+    #[command(flatten)]
+    pub(crate) version: VersionArgs,
     #[command(flatten)]
     pub(crate) actor: ActorArgs,
 }
@@ -230,7 +233,18 @@ pub(crate) struct RunsForkArgs {
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub(crate) input: Option<String>,
     #[command(flatten)]
+    pub(crate) version: VersionArgs,
+    #[command(flatten)]
     pub(crate) actor: ActorArgs,
+}
+
+/// Which version of its package a run is run again with.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct VersionArgs {
+    /// Another version of its package, or the first digits of its digest, sha256:…; by default the run's own. What the new
+    /// run takes over must fit it.
+    #[arg(long, value_name = "VERSION|DIGEST")]
+    pub(crate) package_version: Option<String>,
 }
 
 /// List the failed runs that nobody dismissed.

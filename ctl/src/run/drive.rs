@@ -7,7 +7,7 @@ use std::future::pending;
 use std::path::Path;
 use std::time::Duration;
 
-use cloacina::{Context, Engine, Level, Notices, Retention, RunHandle, RunId, RunReport, Upload, Value};
+use cloacina::{Activation, Context, Engine, Level, Notices, Retention, RunHandle, RunId, RunReport, Upload, Value};
 
 use super::display::Display;
 use super::interrupt::Interrupts;
@@ -121,7 +121,8 @@ async fn execute(
     interrupts: &mut Interrupts,
 ) -> Result<(RunId, Stop), Error> {
     let notices = engine.subscribe();
-    let upload = Upload { signatures: source.signatures.clone(), ..Upload::new(source.archive.clone()) };
+    let (activation, signatures) = (Activation::Now, source.signatures.clone());
+    let upload = Upload { activation, signatures, ..Upload::new(source.archive.clone()) };
     let registered = engine.registry().register(upload).await?;
     output.note(&format!("registered {} ({})", source.name(), registered.digest));
     let handle = match begin {

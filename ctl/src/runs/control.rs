@@ -65,12 +65,12 @@ pub(crate) fn retry(arguments: &RunsRetryArgs, output: &Output, config: &Config)
 /// Runs runs again, each in a new one.
 pub(crate) fn rerun(arguments: &RunsRerunArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let input = other_input(arguments.input.as_deref())?;
-    let failed = arguments.failed;
+    let (failed, version) = (arguments.failed, arguments.version.package_version.clone());
     let asked = Bulk {
         verb: "rerun",
         states: &[RunState::Failed],
         not_dismissed: true,
-        command: &|run| Command::Rerun { run, failed, input: input.clone() },
+        command: &|run| Command::Rerun { run, failed, input: input.clone(), version: version.clone() },
     };
     on_runs(&asked, &arguments.chosen, &arguments.actor, output, config)
 }
@@ -78,8 +78,8 @@ pub(crate) fn rerun(arguments: &RunsRerunArgs, output: &Output, config: &Config)
 /// Runs a run again from one of its tasks, in a new one.
 pub(crate) fn fork(arguments: &RunsForkArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let input = other_input(arguments.input.as_deref())?;
-    let from = arguments.from.clone();
-    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Fork { run, from, input })
+    let (from, version) = (arguments.from.clone(), arguments.version.package_version.clone());
+    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Fork { run, from, input, version })
 }
 
 /// Asks something of the one run that is named, or of all that are chosen.

@@ -7,7 +7,10 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use cloacina::{Builder, Client, Command, Engine, Level, Records, RunId, RunReport, TrustChange, TrustChanged};
+use cloacina::{
+    Builder, Client, Command, Engine, Level, PackageAnswer, PackageCommand, Records, RunId, RunReport, TrustChange,
+    TrustChanged,
+};
 
 use super::follow::{Follow, follow, in_time};
 use crate::cli::IsolationArgs;
@@ -66,6 +69,19 @@ impl Performer {
         match self {
             Self::Living(client) => Ok(client.change_trust(tenant, change, by).await?),
             Self::Own(engine, _) => Ok(engine.change_trust(tenant, change, by).await?),
+        }
+    }
+
+    /// Has that done to a package on behalf of `by`; the archive is what is to be registered, else empty.
+    pub(crate) async fn perform_package(
+        &mut self,
+        command: PackageCommand,
+        archive: Vec<u8>,
+        by: &str,
+    ) -> Result<PackageAnswer, Error> {
+        match self {
+            Self::Living(client) => Ok(client.perform_package(command, &archive, by).await?),
+            Self::Own(engine, _) => Ok(engine.perform_package(command, archive, by).await?),
         }
     }
 

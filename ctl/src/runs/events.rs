@@ -28,6 +28,9 @@ struct Event {
     task: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
+    /// Of the version that ran the attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_digest: Option<String>,
     details: Value,
     /// Microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,9 +58,10 @@ pub(crate) fn events(arguments: &RunsEventsArgs, output: &Output, config: &Confi
 
 impl Event {
     fn new(event: RunEvent) -> Self {
-        let RunEvent { sequence, at, kind, task, attempt, details, cpu, peak_bytes, .. } = event;
+        let RunEvent { sequence, at, kind, task, attempt, digest, details, cpu, peak_bytes, .. } = event;
+        let content_digest = digest.map(|digest| digest.to_string());
         let cpu_us = cpu.map(|cpu| cpu.as_micros());
-        Self { sequence, at, kind, task, attempt, details, cpu_us, peak_bytes }
+        Self { sequence, at, kind, task, attempt, content_digest, details, cpu_us, peak_bytes }
     }
 
     fn row(&self, paint: Paint) -> Vec<String> {

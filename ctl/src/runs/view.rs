@@ -16,6 +16,7 @@ use crate::output::{Paint, columns};
 pub(super) struct Shown<'a> {
     run: String,
     workflow: &'a str,
+    content_digest: Option<String>,
     state: &'static str,
     completed_tasks: usize,
     total_tasks: usize,
@@ -58,6 +59,7 @@ impl<'a> Shown<'a> {
         Self {
             run: report.id.to_string(),
             workflow: &report.workflow,
+            content_digest: report.digest.map(|digest| digest.to_string()),
             state: report.state.as_str(),
             completed_tasks: report.n_completed(),
             total_tasks: report.tasks.len(),

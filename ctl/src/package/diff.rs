@@ -1,0 +1,273 @@
+//! `package diff`: what is different about two versions of a package, by what their descriptions say.
+//!
+//! Works on archives and on registered versions alike, as both have the description. Whether the code behind a
+//! description changed is told by the fingerprint of its workflow, which covers the source of all its tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use cloacina::Records;
+use cloacina_packager::{Limits, ReadOptions};
+use cloacina_workflow::descriptor::{Descriptor, Task, Workflow};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::place;
+use crate::cli::DiffArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::Output;
+
+/// What of the description is compared in another way, or follows from something else.
+const PACKAGE_APART: &[&str] = &["workflows", "build", "format"];
+const WORKFLOW_APART: &[&str] = &["name", "tasks", "callbacks", "fingerprint"];
+const TASK_APART: &[&str] = &["id", "index", "dependencies"];
+
+#[derive(Debug, Serialize)]
+struct Difference {
+    old: Side,
+    new: Side,
+    /// Whether both have the same content digest.
+    same_content: bool,
+    attributes: Vec<Attribute>,
+    workflows: Vec<WorkflowDifference>,
+}
+
+#[derive(Debug, Serialize)]
+struct Side {
+    package: String,
+    version: String,
+    content_digest: String,
+    #[serde(skip)]
+    descriptor: Descriptor,
+}
+
+#[derive(Debug, Serialize)]
+struct WorkflowDifference {
+    workflow: String,
+    change: Change,
+    /// Whether the source of its tasks is the same; none if a side does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_code: Option<bool>,
+    attributes: Vec<Attribute>,
+    tasks: Vec<TaskDifference>,
+    edges_added: Vec<[String; 2]>,
+    edges_removed: Vec<[String; 2]>,
+}
+
+#[derive(Debug, Serialize)]
+struct TaskDifference {
+    task: String,
+    change: Change,
+    attributes: Vec<Attribute>,
+}
+
+/// An attribute with its values; null is its default.
+#[derive(Debug, Serialize)]
+struct Attribute {
+    name: String,
+    old: Value,
+    new: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Change {
+    Added,
+    Removed,
+    Changed,
+    Same,
+}
+
+/// Compares two versions.
+pub(crate) fn diff(arguments: &DiffArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let side = |text: &str| Side::open(text, arguments, config);
+    let difference = Difference::of(side(&arguments.old)?, side(&arguments.new)?);
+    output.answer(&difference, |_| difference.text())?;
+    Ok(exit::SUCCESS)
+}
+
+impl Side {
+    fn open(text: &str, arguments: &DiffArgs, config: &Config) -> Result<Self, Error> {
+        let path = Path::new(text);
+        if path.is_file() {
+            let archive = place::read(path)?;
+            // An archive for another machine can be compared as well.
+            let options = ReadOptions { limits: Limits::default(), ..ReadOptions::default() };
+            let package = cloacina_packager::read_with(&archive, &options).map_err(Error::archive(path))?;
+            let descriptor = package.descriptor().clone();
+            return Ok(Self::new(descriptor, package.content_digest().to_string()));
+        }
+        let database = Database::choose(arguments.database.database.as_deref(), config)?;
+        let record = Records::open(&database.url)?.package(text)?;
+        Ok(Self::new(record.descriptor.as_ref().clone(), record.digest.to_string()))
+    }
+
+    fn new(descriptor: Descriptor, content_digest: String) -> Self {
+        let (package, version) = (descriptor.package.clone(), descriptor.version.clone());
+        Self { package, version, content_digest, descriptor }
+    }
+}
+
+impl Difference {
+    fn of(old: Side, new: Side) -> Self {
+        let attributes = attributes(&object(&old.descriptor), &object(&new.descriptor), PACKAGE_APART);
+        let named = |descriptor: &Descriptor| -> BTreeMap<String, Workflow> {
+            descriptor.workflows.iter().map(|workflow| (workflow.name.clone(), workflow.clone())).collect()
+        };
+        let (before, after) = (named(&old.descriptor), named(&new.descriptor));
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let workflows = names.into_iter().map(|name| WorkflowDifference::of(name, before.get(name), after.get(name)));
+        let workflows = workflows.collect();
+        Self { same_content: old.content_digest == new.content_digest, attributes, workflows, old, new }
+    }
+
+    fn text(&self) -> String {
+        let side = |side: &Side| format!("{}@{} {}", side.package, side.version, side.content_digest);
+        let mut text = format!("old  {}\nnew  {}\n", side(&self.old), side(&self.new));
+        if self.same_content {
+            text.push_str("the same content\n");
+            return text;
+        }
+        self.attributes.iter().for_each(|attribute| text.push_str(&attribute.line("")));
+        self.workflows.iter().for_each(|workflow| text.push_str(&workflow.text()));
+        text
+    }
+}
+
+impl WorkflowDifference {
+    fn of(name: &str, old: Option<&Workflow>, new: Option<&Workflow>) -> Self {
+        let empty = Map::new();
+        let (old_object, new_object) = (old.map_or(empty.clone(), object), new.map_or(empty, object));
+        let is_both = old.is_some() && new.is_some();
+        let attributes = if is_both { attributes(&old_object, &new_object, WORKFLOW_APART) } else { Vec::new() };
+        let fingerprint = |workflow: Option<&Workflow>| workflow.and_then(|workflow| workflow.fingerprint.clone());
+        let same_code = fingerprint(old).zip(fingerprint(new)).map(|(old, new)| old == new);
+        let (before, after) = (tasks(old), tasks(new));
+        let ids: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let tasks: Vec<TaskDifference> = ids
+            .into_iter()
+            .map(|id| TaskDifference::of(id, before.get(id), after.get(id)))
+            .filter(|task| task.change != Change::Same)
+            .collect();
+        let (edges_before, edges_after) = (edges(old), edges(new));
+        let only =
+            |one: &BTreeSet<[String; 2]>, other: &BTreeSet<[String; 2]>| one.difference(other).cloned().collect();
+        let (edges_added, edges_removed) = (only(&edges_after, &edges_before), only(&edges_before, &edges_after));
+        let is_same = attributes.is_empty() && tasks.is_empty() && edges_before == edges_after;
+        let change = match (old, new) {
+            (None, _) => Change::Added,
+            (_, None) => Change::Removed,
+            _ if is_same && same_code != Some(false) => Change::Same,
+            _ => Change::Changed,
+        };
+        Self { workflow: name.to_owned(), change, same_code, attributes, tasks, edges_added, edges_removed }
+    }
+
+    fn text(&self) -> String {
+        let code = match (self.change, self.same_code) {
+            (Change::Added | Change::Removed, _) | (_, None) => "",
+            (_, Some(true)) => ", the same code",
+            (_, Some(false)) => ", other code",
+        };
+        let mut text = format!("{}workflow {}{}{code}\n", self.change.sign(), self.workflow, self.change.word());
+        self.attributes.iter().for_each(|attribute| text.push_str(&attribute.line("    ")));
+        for task in &self.tasks {
+            text.push_str(&format!("  {}task {}{}\n", task.change.sign(), task.task, task.change.word()));
+            task.attributes.iter().for_each(|attribute| text.push_str(&attribute.line("      ")));
+        }
+        for (sign, edges) in [("+", &self.edges_added), ("-", &self.edges_removed)] {
+            edges.iter().for_each(|[from, to]| text.push_str(&format!("  {sign} edge {from} -> {to}\n")));
+        }
+        text
+    }
+}
+
+impl TaskDifference {
+    fn of(id: &str, old: Option<&Value>, new: Option<&Value>) -> Self {
+        let parts = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
+        let (change, attributes) = match (old, new) {
+            (None, _) => (Change::Added, Vec::new()),
+            (_, None) => (Change::Removed, Vec::new()),
+            _ => {
+                let attributes = attributes(&parts(old), &parts(new), TASK_APART);
+                (if attributes.is_empty() { Change::Same } else { Change::Changed }, attributes)
+            }
+        };
+        Self { task: id.to_owned(), change, attributes }
+    }
+}
+
+impl Attribute {
+    fn line(&self, indent: &str) -> String {
+        let shown = |value: &Value| match value {
+            Value::Null => "default".to_owned(),
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        format!("{indent}~ {}: {} -> {}\n", self.name, shown(&self.old), shown(&self.new))
+    }
+}
+
+impl Change {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Added => "+ ",
+            Self::Removed => "- ",
+            Self::Changed => "~ ",
+            Self::Same => "= ",
+        }
+    }
+
+    /// The sign in words.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Added => " is new",
+            Self::Removed => " is gone",
+            Self::Changed => " changed",
+            Self::Same => " is described in the same way",
+        }
+    }
+}
+
+/// The tasks by id, with callbacks by name instead of number.
+fn tasks(workflow: Option<&Workflow>) -> BTreeMap<String, Value> {
+    let Some(workflow) = workflow else { return BTreeMap::new() };
+    let described = |task: &Task| {
+        let mut parts = object(task);
+        for (key, index) in [("on_success", task.on_success), ("on_failure", task.on_failure)] {
+            let callback = workflow.callbacks.iter().find(|callback| Some(callback.index) == index);
+            if let Some(callback) = callback {
+                parts.insert(key.to_owned(), Value::String(callback.name.clone()));
+            }
+        }
+        Value::Object(parts)
+    };
+    workflow.tasks.iter().map(|task| (task.id.clone(), described(task))).collect()
+}
+
+/// From each task to those that depend on it.
+fn edges(workflow: Option<&Workflow>) -> BTreeSet<[String; 2]> {
+    let tasks = workflow.iter().flat_map(|workflow| &workflow.tasks);
+    tasks.flat_map(|task| task.dependencies.iter().map(|from| [from.clone(), task.id.clone()])).collect()
+}
+
+/// A description as JSON; what has its default is absent.
+fn object(described: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(described) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) | Err(_) => Map::new(),
+    }
+}
+
+/// What differs, but for some keys.
+fn attributes(old: &Map<String, Value>, new: &Map<String, Value>, apart: &[&str]) -> Vec<Attribute> {
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).filter(|key| !apart.contains(&key.as_str())).collect();
+    let value = |object: &Map<String, Value>, key: &String| object.get(key).cloned().unwrap_or_default();
+    keys.into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .map(|key| Attribute { name: key.clone(), old: value(old, key), new: value(new, key) })
+        .collect()
+}

@@ -1,0 +1,45 @@
+//! `package list`: the versions of packages that a database holds, with what new runs get of each.
+//!
+//! The database is only looked at, beside a living engine or without one.
+
+use cloacina::{PackageRecord, Records};
+use serde::Serialize;
+
+use super::version::VersionView;
+use crate::cli::PackageListArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Paint, columns};
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    packages: Vec<VersionView>,
+}
+
+/// Lists versions.
+pub(crate) fn list(arguments: &PackageListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let is_meant = |record: &PackageRecord| {
+        arguments.name.as_ref().is_none_or(|name| record.name == *name)
+            && arguments.tenant.as_ref().is_none_or(|tenant| record.tenant == *tenant)
+    };
+    let mut records: Vec<_> = Records::open(&database.url)?.packages()?.into_iter().filter(is_meant).collect();
+    // Versions of one package one after the other, in the order in which they were registered.
+    records.sort_by_key(|record| (record.tenant.clone(), record.name.clone()));
+    let listed = Listed { packages: records.iter().map(VersionView::new).collect() };
+    output.answer(&listed, |paint| listed.text(paint))?;
+    Ok(exit::SUCCESS)
+}
+
+impl Listed {
+    fn text(&self, paint: Paint) -> String {
+        if self.packages.is_empty() {
+            return "no packages\n".to_owned();
+        }
+        let header = ["package", "version", "state", "new runs", "registered", "by", "digest"].map(str::to_owned);
+        let rows = self.packages.iter().map(|version| version.row(paint));
+        columns([header.to_vec()].into_iter().chain(rows), "")
+    }
+}

@@ -1,0 +1,74 @@
+//! `package register`: archives become registered versions, in the living engine or in the database.
+//!
+//! Each archive is its own registration: one that is refused does not undo those before it, which have been shown.
+
+use cloacina::{PackageAnswer, PackageCommand};
+use serde::Serialize;
+
+use super::{place, signature::read_beside};
+use crate::actor;
+use crate::cli::RegisterArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::Output;
+use crate::runs::with_engine;
+
+#[derive(Debug, Serialize)]
+struct Registered<'a> {
+    file: String,
+    #[serde(flatten)]
+    package: &'a PackageAnswer,
+    /// Whether a living engine has it now.
+    is_living: bool,
+}
+
+/// Registers archives.
+pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let by = actor::name(&arguments.actor, config);
+    let activate = match (arguments.activate, arguments.no_activate) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        (false, false) => None,
+    };
+    with_engine(&database, async |engine| {
+        for file in &arguments.files {
+            let (archive, tenant) = (place::read(file)?, arguments.tenant.clone());
+            let signatures = read_beside(file)?;
+            let signatures = signatures.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
+            let command = PackageCommand::Register { tenant, activate, signatures };
+            let package = engine.perform_package(command, archive, &by).await?;
+            let registered =
+                Registered { file: file.display().to_string(), package: &package, is_living: engine.is_living() };
+            match arguments.files.len() {
+                1 => output.answer(&registered, |_| registered.text())?,
+                _ => output.part(&registered, |_| registered.text())?,
+            }
+            if package.state != "active" {
+                let label = format!("{}::{}@{}", package.tenant, package.name, package.version);
+                output.note(&format!(
+                    "new runs do not get it yet: cloacina-ctl package activate {label}{}",
+                    database.option()
+                ));
+            }
+        }
+        Ok(exit::SUCCESS)
+    })
+}
+
+impl Registered<'_> {
+    fn text(&self) -> String {
+        let PackageAnswer { tenant, name, version, digest, state, workflows, is_new, warnings, .. } = self.package;
+        let done = if *is_new == Some(true) { "registered" } else { "was registered before:" };
+        let mut text = format!("{done} {tenant}::{name}@{version}, {state}\n  digest    {digest}\n");
+        for workflow in workflows {
+            text.push_str(&format!("  workflow  {workflow}\n"));
+        }
+        for (code, warning) in warnings {
+            text.push_str(&format!("  warning   {code}: {warning}\n"));
+        }
+        text
+    }
+}

@@ -1,0 +1,50 @@
+//! `package show`: one version, and everything that happened to the versions of its package.
+//!
+//! Of a package of which no version is left, only what happened is shown.
+
+use cloacina::Records;
+use serde::Serialize;
+
+use super::version::{EventView, VersionView};
+use crate::cli::PackageShowArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Paint, columns};
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<VersionView>,
+    events: Vec<EventView>,
+}
+
+/// Shows a version.
+pub(crate) fn show(arguments: &PackageShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let database = Database::choose(arguments.version.database.database.as_deref(), config)?;
+    let mut records = Records::open(&database.url)?;
+    let found = records.package(&arguments.version.package);
+    let events = records.package_events(&arguments.version.package)?;
+    let package = match found {
+        Ok(record) => Some(VersionView::new(&record)),
+        Err(error) if events.is_empty() => return Err(error.into()),
+        Err(_) => None,
+    };
+    let shown = Shown { package, events: events.into_iter().map(EventView::new).collect() };
+    output.answer(&shown, |paint| shown.text(paint))?;
+    Ok(exit::SUCCESS)
+}
+
+impl Shown {
+    fn text(&self, paint: Paint) -> String {
+        let mut text = match &self.package {
+            Some(package) => package.text(paint),
+            None => "no version of it is registered\n".to_owned(),
+        };
+        let header = ["at", "version", "what happened", "by", ""].map(str::to_owned).to_vec();
+        text.push('\n');
+        text.push_str(&columns([header].into_iter().chain(self.events.iter().map(EventView::row)), ""));
+        text
+    }
+}

@@ -1,0 +1,158 @@
+//! A registered version as it is shown: a row for people, a document for programs.
+//!
+//! Nothing is decided here.
+
+use cloacina::{PackageEvent, PackageRecord, PackageState, Quarantine, Timestamp};
+use serde::Serialize;
+
+use crate::output::Paint;
+
+/// As many digits of a digest as tell versions apart.
+const DIGITS_SHOWN: usize = 12;
+
+/// A version.
+#[derive(Debug, Serialize)]
+pub(super) struct VersionView {
+    tenant: String,
+    pub(super) name: String,
+    version: String,
+    content_digest: String,
+    archive_digest: String,
+    state: &'static str,
+    /// Of new runs, in percent.
+    share: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine: Option<QuarantineView>,
+    registered_at: Timestamp,
+    registered_by: String,
+    workflows: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct QuarantineView {
+    reason: String,
+    since: Timestamp,
+    until: Option<Timestamp>,
+    /// What it goes back to.
+    before: &'static str,
+}
+
+/// Something that happened to a package.
+#[derive(Debug, Serialize)]
+pub(super) struct EventView {
+    at: Timestamp,
+    event: &'static str,
+    version: String,
+    content_digest: String,
+    by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<u8>,
+}
+
+impl VersionView {
+    pub(super) fn new(record: &PackageRecord) -> Self {
+        let PackageRecord { tenant, name, .. } = record;
+        let workflows = record.descriptor.workflows.iter();
+        Self {
+            tenant: tenant.clone(),
+            name: name.clone(),
+            version: record.version.clone(),
+            content_digest: record.digest.to_string(),
+            archive_digest: record.archive_digest.to_string(),
+            state: record.state.as_str(),
+            share: record.share.unwrap_or(0),
+            quarantine: record.quarantine.as_ref().map(QuarantineView::new),
+            registered_at: record.registered_at,
+            registered_by: record.actor.clone(),
+            workflows: workflows.map(|workflow| format!("{tenant}::{name}::{}", workflow.name)).collect(),
+        }
+    }
+
+    fn state(&self, paint: Paint) -> String {
+        match self.state {
+            "active" => paint.green(self.state),
+            "quarantined" => paint.red(self.state),
+            state => state.to_owned(),
+        }
+    }
+
+    fn new_runs(&self) -> String {
+        match (self.share, &self.quarantine) {
+            (0, _) => "none".to_owned(),
+            (share, None) => format!("{share} %"),
+            (share, Some(_)) => format!("none, would be {share} %"),
+        }
+    }
+
+    pub(super) fn row(&self, paint: Paint) -> Vec<String> {
+        let digest = self.content_digest.chars().take("sha256:".len() + DIGITS_SHOWN).collect();
+        vec![
+            format!("{}::{}", self.tenant, self.name),
+            self.version.clone(),
+            self.state(paint),
+            self.new_runs(),
+            self.registered_at.to_string(),
+            self.registered_by.clone(),
+            digest,
+        ]
+    }
+
+    /// Everything, a line each.
+    pub(super) fn text(&self, paint: Paint) -> String {
+        let mut text = format!(
+            "{}::{}@{}, {}\n  digest      {}\n  archive     {}\n  new runs    {}\n  registered  {} by {}\n",
+            self.tenant,
+            self.name,
+            self.version,
+            self.state(paint),
+            self.content_digest,
+            self.archive_digest,
+            self.new_runs(),
+            self.registered_at,
+            self.registered_by
+        );
+        if let Some(QuarantineView { reason, since, until, before }) = &self.quarantine {
+            let until = until.map_or_else(|| "it is released".to_owned(), |until| until.to_string());
+            text.push_str(&format!("  quarantine  since {since}, until {until}, then {before}: {reason}\n"));
+        }
+        for workflow in &self.workflows {
+            text.push_str(&format!("  workflow    {workflow}\n"));
+        }
+        text
+    }
+}
+
+impl QuarantineView {
+    fn new(quarantine: &Quarantine) -> Self {
+        let Quarantine { reason, since, until, before, .. } = quarantine;
+        Self { reason: reason.clone(), since: *since, until: *until, before: before.as_str() }
+    }
+}
+
+impl EventView {
+    pub(super) fn new(event: PackageEvent) -> Self {
+        Self {
+            at: event.at,
+            event: event.kind.as_str(),
+            version: event.version,
+            content_digest: event.digest.to_string(),
+            by: event.actor,
+            reason: event.reason,
+            from: event.from.map(PackageState::as_str),
+            to: event.to.map(PackageState::as_str),
+            share: event.share,
+        }
+    }
+
+    pub(super) fn row(&self) -> Vec<String> {
+        let share = self.share.map(|share| format!("{share} % of new runs"));
+        let more: Vec<String> = share.into_iter().chain(self.reason.clone()).collect();
+        vec![self.at.to_string(), self.version.clone(), self.event.to_owned(), self.by.clone(), more.join(", ")]
+    }
+}
