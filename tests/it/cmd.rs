@@ -40,6 +40,16 @@ static int32_t start(const clcn_start *call) {
 CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
+/// The next version of it: `do_it` is more urgent, and something follows from it.
+fn mixed_next() -> String {
+    let next = MIXED.replace("1.2.3", "1.3.0");
+    next.replace(
+        r#"{\"id\":\"do_it\",\"index\":2,\"blocking\":true}"#,
+        r#"{\"id\":\"do_it\",\"index\":2,\"blocking\":true,\"priority\":5},"
+              "{\"id\":\"then\",\"index\":3,\"blocking\":true,\"dependencies\":[\"do_it\"]}"#,
+    )
+}
+
 /// A task that ends when there is a file `go` in the working folder, and talks before and after.
 const PATIENT: &str = r#"
 #include <stdio.h>
@@ -214,6 +224,10 @@ fn material(folder: &Path) -> PathBuf {
     fs::write(material.join("arm.cloacina"), library::pack(&arm)).expect("the folder can be written");
     let mixed = library::pack(&library::compile(folder, "mixed", MIXED));
     fs::write(material.join("mixed.cloacina"), mixed).expect("the folder can be written");
+    let next = folder.join("next");
+    fs::create_dir(&next).expect("the folder can be written");
+    let next = library::pack(&library::compile(&next, "mixed", &mixed_next()));
+    fs::write(material.join("mixed-next.cloacina"), next).expect("the folder can be written");
     fs::write(material.join("truncated.cloacina"), &archive[..archive.len() / 2]).expect("the folder can be written");
     fs::write(material.join("foreign.cloacina"), "PK\x03\x04 a zip file").expect("the folder can be written");
     fs::write(material.join("list.json"), "[1, 2]\n").expect("the folder can be written");

@@ -24,3 +24,4 @@ mod steer;
 mod swap;
 mod tidy;
 mod trust;
+mod versions;
