@@ -7,7 +7,7 @@ use cloacina_packager::Limits;
 use serde::{Deserialize, Serialize};
 
 use super::perform::name as actor;
-use crate::{Engine, Error, Upload, registry::PackageInfo, store::Activation};
+use crate::{Engine, Error, PackageInfo, Upload, store::Activation};
 
 /// The bytes of an archive in one message; twice as many characters are sent.
 pub(super) const PART_BYTES: usize = 1024 * 1024;
