@@ -5,9 +5,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
-use cloacina::{Context, Engine, PackageState, Records, TrustChange, TrustChanged, TrustEventKind, Upload};
+use cloacina::{
+    Clock, Context, Engine, PackageState, Records, SystemClock, Timestamp, TrustChange, TrustChanged, TrustEventKind,
+    Upload,
+};
 use cloacina_packager::{
     Input, InputLibrary, Limits,
     sign::{PublicKey, SecretKey},
@@ -289,4 +294,108 @@ fn an_expired_key_has_its_own_code() {
     shell.does("trust add ann.pub --name ann --expires 2001-01-31");
     shell.sign(&shell.material.signed(&shell.material.ann));
     assert_eq!(shell.refusal(), "SIG0010");
+}
+
+/// A clock that is ahead.
+#[derive(Debug)]
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        (SystemTime::from(SystemClock.now()) + self.0).into()
+    }
+}
+
+/// The one file of a library below the folder of packages.
+fn library_of(folder: &Path) -> PathBuf {
+    let package = fs::read_dir(folder.join("packages")).unwrap().next().unwrap().unwrap().path();
+    package.join("libbilling.so")
+}
+
+fn swap(library: &Path) {
+    let other = [fs::read(library).unwrap(), b"more".to_vec()].concat();
+    fs::remove_file(library).unwrap();
+    fs::write(library, other).unwrap();
+}
+
+/// Waits until the version is in quarantine, and says why.
+async fn quarantined(engine: &Engine) -> String {
+    loop {
+        if let Some(quarantine) = engine.registry().get("billing@1.0.0").unwrap().quarantine {
+            return quarantine.reason;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_library_that_was_swapped_on_the_disk_is_not_loaded() {
+    let material = Material::new();
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("runs.db").display().to_string();
+    let engine = start(&database, folder.path()).await;
+    assert_eq!(refusal(&engine, &material.archive, &[]).await, "taken");
+    assert_eq!(run(&engine).await, "completed");
+    engine.shutdown().await.unwrap();
+
+    // One that is not there is unpacked again.
+    fs::remove_dir_all(folder.path().join("packages")).unwrap();
+    let engine = start(&database, folder.path()).await;
+    assert_eq!(run(&engine).await, "completed");
+    engine.shutdown().await.unwrap();
+
+    swap(&library_of(folder.path()));
+    let engine = start(&database, folder.path()).await;
+    let attempt = engine.scheduler().schedule_workflow("invoices", Context::new()).await.unwrap();
+    let report = in_time(attempt.wait()).await.unwrap();
+    let error = report.task("only").unwrap().error.clone().unwrap();
+    assert!(error.message().contains("LIB0002"), "{error}");
+    let reason = in_time(quarantined(&engine)).await;
+    assert!(reason.starts_with("LIB0002: the library"), "{reason}");
+    assert_ne!(run(&engine).await, "completed");
+    assert_eq!(refusal(&engine, &material.archive, &[]).await, "taken", "the archive is there, and so is its library");
+    assert_eq!(run(&engine).await, "completed");
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_trusted_any_more_is_not_loaded_whatever_its_state_says() {
+    let material = Material::new();
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("runs.db").display().to_string();
+    let engine = start(&database, folder.path()).await;
+    change(&engine, TrustChange::Require { n_signatures: 1 }).await;
+    let year = Duration::from_secs(365 * 86_400);
+    let next_year = Ahead(year).now().unix_micros();
+    let TrustChange::Add { name, public_key, scopes, .. } = add("ann", material.ann.public()) else { unreachable!() };
+    change(&engine, TrustChange::Add { name, public_key, scopes, expires_at: Some(next_year) }).await;
+    assert_eq!(refusal(&engine, &material.archive, &[&material.signed(&material.ann)]).await, "taken");
+    engine.shutdown().await.unwrap();
+
+    let later = || Engine::builder().database(&database).clock(Arc::new(Ahead(2 * year))).start();
+    let engine = later().await.unwrap();
+    let info = engine.registry().get("billing@1.0.0").unwrap();
+    let reason = info.quarantine.unwrap().reason;
+    assert!(reason.starts_with("SIG0010: the key ann"), "{reason}");
+    assert_ne!(run(&engine).await, "completed");
+    // Somebody who may release it by hand does not make it trusted.
+    engine.registry().release("public", info.digest, "eve").await.unwrap();
+    let attempt = engine.scheduler().schedule_workflow("invoices", Context::new()).await.unwrap();
+    let report = in_time(attempt.wait()).await.unwrap();
+    let error = report.task("only").unwrap().error.clone().unwrap();
+    assert!(error.message().contains("SIG0010"), "{error}");
+    assert!(in_time(quarantined(&engine)).await.starts_with("SIG0010"));
+    engine.shutdown().await.unwrap();
+}
+
+#[test]
+fn a_process_of_its_own_gets_no_library_that_was_swapped() {
+    let shell = Shell::new();
+    assert_eq!(shell.refusal(), "taken");
+    swap(&library_of(shell.material.folder.path()));
+    shell.does("runs create --workflow invoices");
+    let output = shell.ctl("runs execute latest");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!output.status.success() && said.contains("LIB0002"), "{said}");
+    assert_eq!(shell.refusal(), "taken", "registered again");
 }

@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     core::{decide::Quarantine, effect::after},
     isolation::Harm,
-    registry::{Change, Listener, Offer, Package, Registry},
+    registry::{Change, Distrusted, Listener, Offer, Package, Registry},
     runtime::{self, Catalog, Event, PackagedRunner, TaskRunner, Version, Workflow},
 };
 
@@ -99,6 +99,15 @@ pub(super) async fn quarantine_harmful(registry: Registry, clock: Arc<dyn Clock>
             if let Err(error) = registry.quarantine(&tenant, digest, &reason, until, "engine").await {
                 tracing::warn!(%tenant, %digest, %error, "a package that crashes on and on could not be quarantined");
             }
+        }
+    }
+}
+
+/// Quarantines what was about to be loaded and is not trusted, until somebody registers it again. Ends with the engine.
+pub(super) async fn quarantine_distrusted(registry: Registry, mut told: UnboundedReceiver<Distrusted>) {
+    while let Some(Distrusted { tenant, digest, reason }) = told.recv().await {
+        if let Err(error) = registry.quarantine(&tenant, digest, &reason, None, "engine").await {
+            tracing::warn!(%tenant, %digest, %error, "a package that is not trusted could not be quarantined");
         }
     }
 }

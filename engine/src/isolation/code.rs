@@ -16,7 +16,7 @@ use super::{
     pool::{HostOptions, PackageHost, Pool, Shared},
     program::Isolation,
 };
-use crate::loader::{self, Call, CallId, CallSink, LazyLibrary, Library, Refused};
+use crate::loader::{self, Call, CallId, CallSink, LazyLibrary, Library, Refused, TrustedFile};
 
 /// A package's library, loaded when it is first needed.
 #[derive(Debug)]
@@ -91,6 +91,19 @@ impl Code {
             Self::Inline(library) => library.check(),
             Self::Process(pool) => pool.check(),
         }
+    }
+
+    /// As [`Self::load`], from a file that has just been decided on.
+    pub(crate) fn load_from(&self, file: TrustedFile) -> Result<(), Error> {
+        let library = match self {
+            Self::Inline(library) => library,
+            Self::Process(pool) => pool.library(),
+        };
+        library.offer(Some(file));
+        let loaded = self.load();
+        // Nobody gets it who comes later.
+        library.offer(None);
+        loaded
     }
 
     /// Loads the library if it is not. Blocks on the disk and on code of the package.

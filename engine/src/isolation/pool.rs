@@ -163,6 +163,11 @@ impl Pool {
         self.shared.library.descriptor()
     }
 
+    /// The file and what is known of it.
+    pub(crate) fn library(&self) -> &LazyLibrary {
+        &self.shared.library
+    }
+
     /// As [`LazyLibrary::admit`].
     pub(crate) fn admit(&self) -> Result<(), loader::Error> {
         self.shared.library.admit()
@@ -385,13 +390,13 @@ impl Shared {
 
     fn start_child(self: &Arc<Self>) -> Result<(), Error> {
         let Self { options, library, package, .. } = &**self;
-        library.make_ready()?;
+        let file = library.make_ready()?;
         let config = library.config();
         let descriptor = to_raw_value(&**library.descriptor())
             .map_err(|error| loader::Error::Metadata { reason: error.to_string() })?;
         let setup = Setup {
-            library: std::path::absolute(library.path()).unwrap_or_else(|_| library.path().to_owned()),
-            digest: library.digest().hex(),
+            library: std::path::absolute(file.path()).unwrap_or_else(|_| file.path().to_owned()),
+            digest: file.digest().hex(),
             descriptor,
             workers: config.workers.max(1),
             max_log_level: config.max_log_level.number(),

@@ -38,7 +38,9 @@ use super::{
     setup::{NotReady, Ready, Setup},
     stream::{Broken, FrameReader},
 };
-use crate::loader::{self, Bad, Call, CallId, CallResult, CallSink, InitConfig, Library, LogLine, Refused, Sent, text};
+use crate::loader::{
+    self, Bad, Call, CallId, CallResult, CallSink, InitConfig, Library, LogLine, Refused, Sent, TrustedFile, text,
+};
 
 /// How long the process may go on beyond its grace once the connection has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -123,7 +125,8 @@ fn load(setup: &Setup) -> Result<(Arc<Library>, HashSet<u32>), loader::Error> {
         max_log_level: Level::from_number(setup.max_log_level),
         has_own_process: true,
     };
-    let library = loader::open(&setup.library, digest, &descriptor, config)?;
+    let file = TrustedFile::told_by_engine(setup.library.clone(), digest);
+    let library = loader::open(&file, &descriptor, config)?;
     let tasks = descriptor.workflows.iter().flat_map(|workflow| &workflow.tasks);
     let callbacks = descriptor.workflows.iter().flat_map(|workflow| &workflow.callbacks);
     let blocking = tasks.filter(|task| task.blocking).map(|task| task.index);

@@ -5,7 +5,7 @@
 //! remembered: whoever needs the library next tries again.
 
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -14,11 +14,10 @@ use std::{
 use cloacina_packager::Digest;
 use cloacina_workflow::descriptor::Descriptor;
 
-use super::{Error, InitConfig, Library, handshake, open};
+use super::{Error, InitConfig, Library, TrustedFile, file, handshake, open};
 
-/// Sees to it that the file of a library is there, and may be loaded now; told whether the file is known to be damaged.
-/// Asked directly before each load.
-pub(crate) type Ready = dyn Fn(bool) -> Result<(), Error> + Send + Sync;
+/// Decides whether a library may be loaded now, and sees to it that its file is there. Asked directly before each load.
+pub(crate) type Ready = dyn Fn() -> Result<TrustedFile, Error> + Send + Sync;
 
 /// One engine's use of a library.
 pub(crate) struct LazyLibrary {
@@ -27,6 +26,8 @@ pub(crate) struct LazyLibrary {
     expected: Arc<Descriptor>,
     config: InitConfig,
     ready: Box<Ready>,
+    /// What has just been decided, for the load that follows.
+    offered: Mutex<Option<TrustedFile>>,
     /// Locked while the library is being loaded.
     loading: Mutex<()>,
     library: OnceLock<Arc<Library>>,
@@ -34,14 +35,15 @@ pub(crate) struct LazyLibrary {
 
 impl LazyLibrary {
     /// Nothing is looked at yet. `digest` is that of the file.
-    pub(crate) fn new(path: PathBuf, digest: Digest, expected: Arc<Descriptor>, config: InitConfig) -> Self {
-        let ready = Box::new(|_| Ok(()));
-        Self { path, digest, expected, config, ready, loading: Mutex::default(), library: OnceLock::new() }
-    }
-
-    /// The same, which asks that before it is loaded.
-    pub(crate) fn once_ready(self, ready: Box<Ready>) -> Self {
-        Self { ready, ..self }
+    pub(crate) fn new(
+        path: PathBuf,
+        digest: Digest,
+        expected: Arc<Descriptor>,
+        config: InitConfig,
+        ready: Box<Ready>,
+    ) -> Self {
+        let (offered, loading, library) = Default::default();
+        Self { path, digest, expected, config, ready, offered, loading, library }
     }
 
     /// Where the file is.
@@ -69,25 +71,26 @@ impl LazyLibrary {
         handshake::admit(&self.expected, self.config.has_own_process)
     }
 
-    /// Sees to it that the file is there as it should be, for whoever loads it in another process. Blocks on the disk.
-    pub(crate) fn make_ready(&self) -> Result<(), Error> {
-        (self.ready)(false)?;
-        match self.check() {
-            Err(Error::Changed { .. } | Error::Read { .. }) => {
-                (self.ready)(true)?;
-                self.check()
-            }
-            checked => checked,
+    /// The file, to be loaded now, in this process or in another. Blocks on the disk and the store.
+    pub(crate) fn make_ready(&self) -> Result<TrustedFile, Error> {
+        self.admit()?;
+        let offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match offered {
+            Some(file) => Ok(file),
+            None => (self.ready)(),
         }
+    }
+
+    /// Takes what has just been decided, for one load; or takes it back. A package that is being registered is in no
+    /// store yet that could be asked.
+    pub(crate) fn offer(&self, file: Option<TrustedFile>) {
+        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = file;
     }
 
     /// Whether the library could be loaded, as far as that shows without running any of it. Blocks on the disk.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.admit()?;
-        let path = || self.path.clone();
-        let bytes = fs::read(&self.path).map_err(|source| Error::Read { path: path(), source })?;
-        let found = Digest::of(&bytes);
-        if found == self.digest { Ok(()) } else { Err(Error::Changed { path: path(), expected: self.digest, found }) }
+        file::check(&self.path, self.digest)
     }
 
     /// The library, if it is loaded. Never blocks.
@@ -104,15 +107,7 @@ impl LazyLibrary {
         if let Some(library) = self.library.get() {
             return Ok(library);
         }
-        (self.ready)(false)?;
-        let open = || open(&self.path, self.digest, &self.expected, self.config);
-        let library = match open() {
-            Err(Error::Changed { .. } | Error::Read { .. }) => {
-                (self.ready)(true)?;
-                open()?
-            }
-            opened => opened?,
-        };
+        let library = open(&self.make_ready()?, &self.expected, self.config)?;
         Ok(self.library.get_or_init(|| library))
     }
 

@@ -10,7 +10,6 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -28,7 +27,7 @@ use cloacina_workflow::{
 };
 
 use super::{
-    Anomalies, Call, CallId, CallSink, Error, LogLine, Refused,
+    Anomalies, Call, CallId, CallSink, Error, LogLine, Refused, TrustedFile,
     call::Calls,
     catalog::CATALOG,
     handshake::{self, Functions},
@@ -52,16 +51,12 @@ pub(crate) struct InitConfig {
 /// The largest context that a call may carry; the same as for what comes back.
 const PAYLOAD_BYTES_MAX: usize = super::output::OUTPUT_BYTES_MAX;
 
-/// Loads the library at `path`, unless this process has loaded `digest` (of the file) before, and takes hold of it.
+/// Loads the library in that file, unless this process has loaded the same before, and takes hold of it.
 ///
 /// Blocks: reads and hashes the file, runs its constructors and its `init`. A failed `init` is tried again by the
 /// next `open`.
-pub(crate) fn open(
-    path: &Path,
-    digest: Digest,
-    expected: &Descriptor,
-    config: InitConfig,
-) -> Result<Arc<Library>, Error> {
+pub(crate) fn open(file: &TrustedFile, expected: &Descriptor, config: InitConfig) -> Result<Arc<Library>, Error> {
+    let (path, digest) = (file.path(), file.digest());
     handshake::admit(expected, config.has_own_process)?;
     let slot = CATALOG.slot(digest);
     let mut place = slot.loaded.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,7 @@
 mod call;
 mod catalog;
 mod error;
+mod file;
 mod handshake;
 mod host;
 mod lazy;
@@ -38,6 +39,7 @@ pub(crate) mod tests;
 pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
     call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Refused, Usage},
+    file::TrustedFile,
     handshake::admit,
     lazy::{LazyLibrary, Ready},
     loaded::{InitConfig, Library, open},

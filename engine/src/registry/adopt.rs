@@ -128,8 +128,15 @@ impl Shared {
 
     /// The library of a package, which is loaded when it is first needed.
     pub(super) fn library(&self, row: &PackageRow, descriptor: Descriptor) -> Arc<Code> {
-        let Options { store, folder, limits, .. } = &self.options;
-        let restorer = Restorer { store: store.clone(), folder: folder.clone(), limits: limits.clone() };
+        let Options { store, folder, limits, clock, distrusted, .. } = &self.options;
+        let restorer = Restorer {
+            store: store.clone(),
+            folder: folder.clone(),
+            limits: limits.clone(),
+            clock: Arc::clone(clock),
+            required_default: self.options.required_default,
+            distrusted: distrusted.clone(),
+        };
         Arc::new(self.options.code(row, descriptor.into(), restorer.ready(row)))
     }
 

@@ -15,9 +15,11 @@ use cloacina_packager::{Digest, Limits};
 use cloacina_workflow::{Timestamp, descriptor::Descriptor};
 use diesel::QueryResult;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector, state::State,
+    Change, Distrusted, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector,
+    state::State,
 };
 use crate::{
     clock::Clock,
@@ -55,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) listener: Listener,
     /// How many signatures are required of tenants that have not said how many.
     pub(crate) required_default: usize,
+    /// Told of versions that were about to be loaded and are not trusted.
+    pub(crate) distrusted: UnboundedSender<Distrusted>,
 }
 
 impl Options {
@@ -69,8 +73,8 @@ impl Options {
         let is_inline = self.isolation_of(&row.name) == Isolation::Inline;
         let host = self.host.clone().filter(|_| !is_inline);
         let config = InitConfig { has_own_process: host.is_some(), ..self.init };
-        let library = LazyLibrary::new(self.folder.join(&row.library_path), row.library_digest, descriptor, config);
-        Code::new(library.once_ready(ready), host)
+        let path = self.folder.join(&row.library_path);
+        Code::new(LazyLibrary::new(path, row.library_digest, descriptor, config, ready), host)
     }
 }
 
@@ -95,6 +99,7 @@ impl Registry {
         let state = Mutex::default();
         let registry = Self { shared: Arc::new(Shared { options, turn: Mutex::default(), state }) };
         registry.blocking(Shared::look_again).await?;
+        registry.blocking(Shared::judge_known).await?;
         Ok(registry)
     }
 

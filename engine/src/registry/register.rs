@@ -26,7 +26,7 @@ use super::{
 use crate::{
     id::TENANT_DEFAULT,
     isolation::{Code, Isolation},
-    loader,
+    loader::{self, TrustedFile},
     store::{
         self, Activation, ArchiveRow, Error as StoreError, PackageRegistered, PackageRow, PackageState, WorkflowKey,
     },
@@ -53,7 +53,7 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
     let library = library(shared, &row, verified.get());
     if is_to_be_active(&shared.lock(), &row, activation) {
-        library.load()?;
+        library.load_from(TrustedFile::of(&verified, shared.options.folder.join(&row.library_path))?)?;
     }
     let archive = ArchiveRow { bytes: archive, signatures: sent };
     shared.release_if_distrusted(&row, &row.actor)?;

@@ -1,75 +1,117 @@
-//! Makes the file of a library ready to be loaded, wherever the database is: the one function for it.
+//! Decides whether a library may be loaded, and makes its file ready: the one function for it, in every path.
 //!
 //! ```text
-//! file there? ─ yes ─► loaded, and its digest checked by the loader
-//!      └ no, or not the right one ─► archive from the database ─► checked as at registration ─► unpacked again
+//! policy now, archive and signatures from the database ─► digest ─► signatures ─► read ─► judged ─┐ Verified
+//!                       file there? ─ no ─► unpacked again ─┐                                     │
+//!                              └ yes ───────────────────────┴─► the same content? ────────────────┴─► TrustedFile
 //! ```
-//! The file is only a copy: a data folder may be removed, and another engine on the same database has none to begin
-//! with. What the database holds is not trusted more than what is sent: its digest, its form and its content are
-//! checked again, and the library must be the one that was registered.
+//! Asked directly before each load: at registration and activation, at the first attempt, after a restart, by an engine
+//! that took runs over, and before each process that is to load it. What the database holds is not trusted more than
+//! what is sent. The file is only a copy: one that is not there is unpacked again, but one that was *changed* is refused,
+//! as somebody did that.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use cloacina_packager::{self as packager, Digest, Limits, Verified};
+use cloacina_packager::{self as packager, Digest, Limits, sign::Untrusted};
+use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Error, register::Unpacked};
+use super::{Error, package::label, register::Unpacked, trust::signatures_of};
 use crate::{
-    loader::{self, Ready},
-    store::{self, PackageRow, Store},
+    clock::Clock,
+    loader::{self, Ready, TrustedFile},
+    store::{self, ArchiveRow, PackageRow, Store},
+    trust,
 };
 
-/// Where libraries come from, and where they are put.
+/// Where libraries come from, where they are put, and by what they are judged.
 #[derive(Clone, Debug)]
 pub(super) struct Restorer {
     pub(super) store: Store,
     /// Where libraries are unpacked.
     pub(super) folder: PathBuf,
     pub(super) limits: Limits,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How many signatures are required of tenants that have not said how many.
+    pub(super) required_default: usize,
+    /// Told what was refused.
+    pub(super) distrusted: UnboundedSender<Distrusted>,
+}
+
+/// A version that is not to be tried again, as it is not trusted.
+#[derive(Debug)]
+pub(crate) struct Distrusted {
+    pub(crate) tenant: String,
+    pub(crate) digest: Digest,
+    pub(crate) reason: String,
 }
 
 impl Restorer {
     /// What the library of that package asks before it is loaded.
     pub(super) fn ready(&self, row: &PackageRow) -> Box<Ready> {
         let (restorer, row) = (self.clone(), row.clone());
-        Box::new(move |is_damaged| {
-            restorer.make_loadable(&row, is_damaged).map_err(|error| loader::Error::NotReady {
-                path: restorer.folder.join(&row.library_path),
-                code: error.code(),
-                hints: error.hints(),
-                source: Box::new(error),
+        Box::new(move || {
+            restorer.trusted(&row).map_err(|error| {
+                restorer.tell(&row, &error);
+                loader::Error::NotReady {
+                    path: restorer.folder.join(&row.library_path),
+                    code: error.code(),
+                    hints: error.hints(),
+                    source: Box::new(error),
+                }
             })
         })
     }
 
-    /// Sees to it that the package's library is where it should be. A file that is there is left alone, unless it is
-    /// known to be damaged. Blocks on the disk and the store.
-    fn make_loadable(&self, row: &PackageRow, is_damaged: bool) -> Result<(), Error> {
-        let path = self.folder.join(&row.library_path);
-        if !is_damaged && path.is_file() {
-            return Ok(());
-        }
-        let (tenant, digest) = (row.tenant.clone(), row.digest);
-        let kept = self.store.read_blocking("reading an archive", move |connection| {
-            store::archive_of_package(connection, &tenant, digest)
+    /// The package's library, if it may be loaded now by what the tenant's policy says, its file made if it is not there.
+    /// Blocks on the disk and the store.
+    fn trusted(&self, row: &PackageRow) -> Result<TrustedFile, Error> {
+        let (tenant, digest, default) = (row.tenant.clone(), row.digest, self.required_default);
+        let (trust, kept) = self.store.read_blocking("reading an archive", move |connection| {
+            let trust = trust::read(connection, &tenant, default)?;
+            Ok((trust, store::archive_of_package(connection, &tenant, digest)?))
         })?;
-        // The loader says what is wrong with the file.
-        let Some((archive_digest, archive)) = kept? else { return Ok(()) };
-        let damaged = |reason: String| Error::Damaged { package: super::package::label(row), reason };
-        let found = Digest::of(&archive.bytes);
+        let (policy, path) = (trust?.policy(), self.folder.join(&row.library_path));
+        let Some((archive_digest, ArchiveRow { bytes, signatures })) = kept? else {
+            // What was registered when archives were not kept yet.
+            let package = format!("the package {}", row.name);
+            return match policy.required {
+                0 => Ok(TrustedFile::unsigned(path, row.library_digest)?),
+                required => Err(Untrusted::Unsigned { package, required }.into()),
+            };
+        };
+        let damaged = |reason: String| Error::Damaged { package: label(row), reason };
+        let found = Digest::of(&bytes);
         if found != archive_digest {
             return Err(damaged(format!("its digest is {found}, expected {archive_digest}")));
         }
-        let read = packager::read(&archive.bytes, &self.limits)?;
+        let (signatures, now) = (signatures_of(&signatures)?, self.clock.now());
+        policy.review(&bytes, &row.name, &signatures, now)?;
+        let read = packager::read(&bytes, &self.limits)?;
         if read.content_digest() != row.digest {
             return Err(damaged(format!("the digest of its content is {}", read.content_digest())));
         }
         if Digest::of(read.library()) != row.library_digest {
             return Err(damaged("it has another library for this machine than was registered".to_owned()));
         }
-        // It was judged when it was registered; the content is the same.
-        let verified = Verified::trust_unsigned(read);
-        Unpacked::write(&self.folder, &verified)?.keep();
-        tracing::warn!(path = %path.display(), "the file of a library was unpacked again");
-        Ok(())
+        let (verified, _) = policy.verify(&bytes, read, &signatures, now)?;
+        if !path.exists() {
+            Unpacked::write(&self.folder, &verified)?.keep();
+            tracing::warn!(path = %path.display(), "the file of a library was unpacked again");
+        }
+        Ok(TrustedFile::of(&verified, path)?)
+    }
+
+    /// Tells of a refusal that will not go away by trying again.
+    fn tell(&self, row: &PackageRow, error: &Error) {
+        let is_final = match error {
+            Error::Untrusted(_) | Error::Sign(_) | Error::Damaged { .. } => true,
+            Error::Load(error) => matches!(error, loader::Error::Changed { .. }),
+            _ => false,
+        };
+        if is_final {
+            let reason = format!("{}: {error}", error.code());
+            // An engine that is being shut down quarantines nothing; the next one refuses it again.
+            self.distrusted.send(Distrusted { tenant: row.tenant.clone(), digest: row.digest, reason }).ok();
+        }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A change is made under the registry's lock, so that nothing is registered by a policy that is being changed.
 
+use std::collections::BTreeSet;
+
 use cloacina_packager::{
     Digest,
     sign::{Policy, SignError, Signature, Untrusted, Voucher},
@@ -24,7 +26,11 @@ pub(super) enum Distrust {
     Unreadable(SignError),
 }
 
-/// With this the reason of a quarantine begins that is for want of trust.
+/// With one of these the reason of a quarantine begins that ends when the package is registered again by somebody who is
+/// trusted: it was not trusted, its file was changed, or its archive.
+const REASONS: [&str; 3] = [REASON, "LIB0002", "REG0015"];
+
+/// With this the reason of a quarantine begins that is for want of trust alone.
 const REASON: &str = "SIG";
 
 impl Distrust {
@@ -37,9 +43,10 @@ impl Distrust {
     }
 }
 
-/// Whether a version is in quarantine for want of trust.
-pub(super) fn is_distrusted(row: &PackageRow) -> bool {
-    row.quarantine.as_ref().is_some_and(|quarantine| quarantine.reason.starts_with(REASON))
+/// Whether a version is in quarantine for one of those reasons.
+fn is_for(row: &PackageRow, reasons: &[&str]) -> bool {
+    let begins = |reason: &str| reasons.iter().any(|beginning| reason.starts_with(beginning));
+    row.quarantine.as_ref().is_some_and(|quarantine| begins(&quarantine.reason))
 }
 
 /// The signatures in these files.
@@ -106,12 +113,16 @@ impl Registry {
 impl Shared {
     /// What packages of a tenant are judged by, now. Blocks.
     pub(super) fn policy(&self, tenant: &str) -> Result<Policy, Error> {
+        Ok(self.trust(tenant)?.policy())
+    }
+
+    fn trust(&self, tenant: &str) -> Result<Trust, Error> {
         let (tenant, default) = (tenant.to_owned(), self.options.required_default);
         let read = self
             .options
             .store
             .read_blocking("reading whom a tenant trusts", move |connection| trust::read(connection, &tenant, default));
-        Ok(read??.policy())
+        Ok(read??)
     }
 
     /// Writes down whose signatures a package was taken for.
@@ -144,14 +155,29 @@ impl Shared {
             move |connection| trust::change_in_txn(connection, (&tenant, default), &change, (&by, now))
         })?;
         let trust = written?;
-        let changed = self.judge_all(&trust, &by)?;
+        let changed = self.judge_all(&trust, &by, true)?;
         tracing::info!(tenant, actor = by, required = trust.required, n_keys = trust.keys.len(), "trust was changed");
         Ok(changed)
     }
 
+    /// Judges what is there when an engine starts: a key may have expired since. Nothing is released, as another engine on
+    /// the database may require more than this one.
+    pub(super) fn judge_known(&self) -> Result<(), Error> {
+        const ACTOR: &str = "engine";
+        let _turn = self.begin()?;
+        let tenants: BTreeSet<String> = self.lock().packages.iter().map(|package| package.row.tenant.clone()).collect();
+        for tenant in tenants {
+            let trust = self.trust(&tenant)?;
+            if trust.required > 0 || !trust.keys.is_empty() {
+                self.judge_all(&trust, ACTOR, false)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Judges every version of a tenant again: what is not trusted goes into quarantine, what is there for that reason
     /// alone and is trusted comes out of it. Must be called in turn.
-    fn judge_all(&self, trust: &Trust, by: &str) -> Result<TrustChanged, Error> {
+    fn judge_all(&self, trust: &Trust, by: &str, may_release: bool) -> Result<TrustChanged, Error> {
         let (policy, now) = (trust.policy(), self.options.clock.now());
         let packages = self.lock().packages.clone();
         let mut changed = TrustChanged::default();
@@ -175,7 +201,7 @@ impl Shared {
                     })?;
                     changed.quarantined.push(package.label());
                 }
-                Ok(_) if is_distrusted(&package.row) => {
+                Ok(_) if may_release && is_for(&package.row, &[REASON]) => {
                     self.release_trusted(order(Some("it is trusted again".to_owned())))?;
                     changed.released.push(package.label());
                 }
@@ -195,7 +221,7 @@ impl Shared {
     /// turn.
     pub(super) fn release_if_distrusted(&self, row: &PackageRow, actor: &str) -> Result<(), Error> {
         let known = self.lock().find(row).cloned();
-        if !known.is_some_and(|known| is_distrusted(&known.row)) {
+        if !known.is_some_and(|known| is_for(&known.row, &REASONS)) {
             return Ok(());
         }
         self.release_trusted(PackageOrder {

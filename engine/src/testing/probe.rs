@@ -14,7 +14,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
     isolation::{Code, HostOptions, HostProgram, Keeper, Limits as HostLimits, NotBegun, Sandbox},
-    loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LazyLibrary, LogLine},
+    loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LazyLibrary, LogLine, TrustedFile},
 };
 
 /// Why a probe cannot be made or used, in words.
@@ -105,10 +105,14 @@ impl Probe {
         workers: u32,
         host: Option<HostOptions>,
     ) -> Result<Self, ProbeError> {
+        let verified = package.clone();
         let package = package.get().clone();
         let config = InitConfig { workers, max_log_level: Level::Error, has_own_process: host.is_some() };
         let (digest, descriptor) = (Digest::of(package.library()), Arc::new(package.descriptor().clone()));
-        let code = Code::new(LazyLibrary::new(library.to_owned(), digest, descriptor, config), host);
+        let file = library.to_owned();
+        let ready = Box::new(move || TrustedFile::of(&verified, file.clone()));
+        let library = LazyLibrary::new(library.to_owned(), digest, descriptor, config, ready);
+        let code = Code::new(library, host);
         code.load()?;
         Ok(Self { code, package })
     }

@@ -14,7 +14,7 @@ use super::{
     library::{COMPLETE_TWICE, CONFIG, COUNTS, ECHO, ECHO_ON_A_THREAD, GARBAGE, N_TASKS, NEVER, REFUSE, compile, run},
     recorder::{call, descriptor, descriptor_json, recorder},
 };
-use crate::loader::{LazyLibrary, open};
+use crate::loader::{LazyLibrary, TrustedFile, open};
 
 #[test]
 fn a_task_in_c_gets_the_context_and_gives_back_a_delta() {
@@ -77,7 +77,8 @@ fn a_library_is_loaded_and_initialised_once_per_process() {
     let elsewhere = tempfile::tempdir().unwrap();
     let path = elsewhere.path().join("other.so");
     fs::copy(&made.path, &path).unwrap();
-    let again = open(&path, made.digest, &descriptor("once", N_TASKS), CONFIG).unwrap();
+    let again =
+        open(&TrustedFile::told_by_engine(path.clone(), made.digest), &descriptor("once", N_TASKS), CONFIG).unwrap();
     for library in libraries.iter().chain([&again]) {
         assert_eq!(run(library, COUNTS, "{}").1, [r#"delta {"constructed":1,"initialised":1} -[]"#]);
     }
@@ -141,7 +142,8 @@ fn libraries_that_do_not_fit_are_refused_with_both_sides_named() {
 fn a_file_that_is_not_the_registered_one_is_not_mapped() {
     let made = compile("file", &["INIT_FAILS=2"]);
     let check = |path: &Path, digest, code: &str, expect: &str| {
-        let error = open(path, digest, &descriptor("file", N_TASKS), CONFIG).unwrap_err();
+        let error = open(&TrustedFile::told_by_engine(path.to_owned(), digest), &descriptor("file", N_TASKS), CONFIG)
+            .unwrap_err();
         assert_eq!((error.code(), error.to_string().contains(expect)), (code, true), "{error}");
     };
     let folder = tempfile::tempdir().unwrap();
@@ -163,7 +165,9 @@ fn a_file_that_is_not_the_registered_one_is_not_mapped() {
 #[test]
 fn a_library_is_loaded_when_it_is_first_needed() {
     let made = compile("lazy", &[]);
-    let lazy = LazyLibrary::new(made.path.clone(), made.digest, descriptor("lazy", N_TASKS).into(), CONFIG);
+    let (path, digest) = (made.path.clone(), made.digest);
+    let ready = Box::new(move || Ok(TrustedFile::told_by_engine(path.clone(), digest)));
+    let lazy = LazyLibrary::new(made.path.clone(), made.digest, descriptor("lazy", N_TASKS).into(), CONFIG, ready);
     lazy.check().unwrap();
     assert!(lazy.loaded().is_none());
     let elsewhere = made.path.with_extension("away");

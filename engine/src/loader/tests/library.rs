@@ -14,7 +14,7 @@ use cloacina_workflow::{Level, descriptor::Descriptor};
 use tempfile::TempDir;
 
 use super::recorder::{call, descriptor_json, recorder};
-use crate::loader::{CallId, Error, InitConfig, Library, open};
+use crate::loader::{CallId, Error, InitConfig, Library, TrustedFile, open};
 
 pub(crate) const CONFIG: InitConfig = InitConfig { workers: 1, max_log_level: Level::Info, has_own_process: false };
 /// How many tasks `package.c` has.
@@ -39,7 +39,7 @@ pub(crate) struct Made {
 
 impl Made {
     pub(crate) fn open(&self) -> Result<Arc<Library>, Error> {
-        open(&self.path, self.digest, &self.descriptor, CONFIG)
+        open(&TrustedFile::told_by_engine(self.path.clone(), self.digest), &self.descriptor, CONFIG)
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {

@@ -1,0 +1,63 @@
+//! The file of a library that may be loaded, and the only ways to one.
+//!
+//! ```text
+//! Verified<Package> ── TrustedFile::of (hash) ──┐
+//!                                               ├──> open (hash, map)
+//! a package host's engine ── told_by_engine ────┘
+//! ```
+//! Whether a package is trusted is not decided here; a package is [`Verified`] only by a policy, or by somebody who says
+//! aloud that it need not be. Nothing keeps a trusted file for later: it is made directly before it is loaded.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cloacina_packager::{Digest, Package, Verified};
+
+use super::Error;
+
+/// A file with the content of a package's library, of a package that somebody decided to trust.
+#[derive(Debug)]
+pub(crate) struct TrustedFile {
+    path: PathBuf,
+    digest: Digest,
+}
+
+impl TrustedFile {
+    /// The file at that path, if it is the library of that package.
+    pub(crate) fn of(package: &Verified<Package>, path: PathBuf) -> Result<Self, Error> {
+        let digest = Digest::of(package.get().library());
+        check(&path, digest)?;
+        Ok(Self { path, digest })
+    }
+
+    /// For a package whose archive nobody keeps, where nobody asks for signatures: the file that was registered.
+    pub(crate) fn unsigned(path: PathBuf, digest: Digest) -> Result<Self, Error> {
+        check(&path, digest)?;
+        Ok(Self { path, digest })
+    }
+
+    /// What the engine that started this process says: it has decided, directly before it said so.
+    pub(crate) fn told_by_engine(path: PathBuf, digest: Digest) -> Self {
+        Self { path, digest }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// Whether the file has that content.
+pub(super) fn check(path: &Path, expected: Digest) -> Result<(), Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let found = Digest::of(&bytes);
+    match found == expected {
+        true => Ok(()),
+        false => Err(Error::Changed { path: path.to_owned(), expected, found }),
+    }
+}
