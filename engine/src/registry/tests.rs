@@ -383,11 +383,18 @@ fn packages_of_an_earlier_process_are_known_and_loaded_when_needed() {
         assert_eq!(told, ["changes", "keeps", "loses"].map(|name| format!("offered public::{name} 1.0.0")));
         assert_eq!(desk.workflow("keeps"), id);
         assert!(names.iter().all(|name| !desk.registry.get(name).unwrap().is_loaded && !loses.exists()));
-        // Whatever is not there, or not as it was, is unpacked again from the archive when it is needed.
+        // Whatever is not there is unpacked again from the archive when it is needed; what was changed is refused.
         for package in desk.registry.packages() {
+            if package.row.name == "changes" {
+                assert_eq!(package.library.load().unwrap_err().code(), "LIB0002");
+                continue;
+            }
             assert_eq!(run(package.library.inline(), ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
         }
-        assert!(loses.is_file());
+        assert!(loses.is_file() && fs::read(&changes).unwrap() == b"something else");
+        // Registering it again puts the file back.
+        desk.registry.register_workflow(simple("changes", "1.0.0")).await.unwrap();
+        assert!(fs::read(&changes).unwrap().len() > 100);
     });
 }
 
@@ -430,8 +437,7 @@ fn what_cannot_be_unpacked_again_is_named() {
         assert_eq!(load("other").map_err(|error| error.code()), Ok(()));
         fs::create_dir_all(spoiled.parent().unwrap()).unwrap();
         fs::write(&spoiled, "something else").unwrap();
-        assert_eq!(load("spoiled").map_err(|error| error.code()), Ok(()));
-        assert!(fs::read(&spoiled).unwrap().len() > 100);
+        assert_eq!(load("spoiled").unwrap_err().code(), "LIB0002");
         // Registering again keeps the archive again.
         desk.registry.register_workflow(simple("lost", "1.0.0")).await.unwrap();
         assert!(desk.registry.problem("lost::w").is_none());
