@@ -12,7 +12,10 @@ use cloacina_tests::archive;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cmd::{interrupt, program};
+use crate::{
+    cmd::{interrupt, program},
+    disk,
+};
 
 const RATIOS: [&str; 15] = [
     "growth.task_10000_to_100",
@@ -76,6 +79,7 @@ fn ratios(answer: &Value) -> Vec<(&str, Option<f64>)> {
 
 #[test]
 fn a_quick_run_answers_every_ratio_with_a_server_of_its_own() {
+    let _disk = disk();
     let answer = measured(&["--quick"]);
     let ratios = ratios(&answer);
     assert_eq!(ratios.iter().map(|(key, _)| *key).collect::<Vec<_>>(), RATIOS);
@@ -100,6 +104,7 @@ fn a_quick_run_answers_every_ratio_with_a_server_of_its_own() {
 
 #[test]
 fn a_full_run_without_a_server_names_what_is_missing() {
+    let _disk = disk();
     let answer = measured(&["--no-postgres"]);
     for (key, ratio) in ratios(&answer) {
         assert_eq!(ratio.is_none(), key.starts_with("postgres."), "{key}");
@@ -118,6 +123,7 @@ fn a_full_run_without_a_server_names_what_is_missing() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the test command tells tests by its environment where the server is")]
 fn a_given_server_is_left_as_it_was() {
+    let _disk = disk();
     let url = std::env::var("CLOACINA_TEST_POSTGRES").expect("`./test` says where the server is");
     let answer = measured(&["--quick", "--postgres", &url]);
     assert!(ratios(&answer).iter().all(|(_, ratio)| ratio.is_some()), "{answer}");
@@ -126,6 +132,7 @@ fn a_given_server_is_left_as_it_was() {
 
 #[test]
 fn an_interrupted_run_leaves_nothing_behind() {
+    let _disk = disk();
     let folder = open_folder();
     let mut command = bench(folder.path(), &["--rounds", "1000"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");

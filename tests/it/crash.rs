@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::sharing::server;
+use crate::{disk, sharing::server};
 
 /// The result, whether it is one of success, and what was said.
 fn crash(arguments: &[&str]) -> (Value, bool, String) {
@@ -34,17 +34,20 @@ fn check_finds(account: &[&str], arguments: &[&str]) {
 
 #[test]
 fn a_process_killed_at_random_moments_loses_and_repeats_nothing() {
+    let _disk = disk();
     check_finds_nothing(&["--kills", "8"]);
 }
 
 #[test]
 fn a_process_killed_at_random_moments_loses_and_repeats_nothing_on_a_server() {
+    let _disk = disk();
     let database = server();
     check_finds_nothing(&["--kills", "4", "--database", database.url()]);
 }
 
 #[test]
 fn a_fence_that_is_open_is_noticed() {
+    let _disk = disk();
     let database = server();
     check_finds(&["lost", "reexecuted"], &["--kills", "1", "--sabotage", "fence", "--database", database.url()]);
     check_finds(&["lost", "reexecuted"], &["--kills", "1", "--sabotage", "fence"]);
@@ -52,6 +55,7 @@ fn a_fence_that_is_open_is_noticed() {
 
 #[test]
 fn a_disk_that_is_not_waited_for_is_noticed() {
+    let _disk = disk();
     let database = server();
     check_finds(&["lost"], &["--kills", "1", "--sabotage", "sync", "--database", database.url()]);
     check_finds(&["lost"], &["--kills", "1", "--sabotage", "sync"]);

@@ -25,3 +25,12 @@ mod swap;
 mod tidy;
 mod trust;
 mod versions;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by tests that keep the disk busy from beginning to end: side by side each would only wait for the others, and
+/// leases of engines would run out meanwhile.
+fn disk() -> MutexGuard<'static, ()> {
+    static DISK: Mutex<()> = Mutex::new(());
+    DISK.lock().unwrap_or_else(PoisonError::into_inner)
+}
