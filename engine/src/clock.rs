@@ -2,7 +2,10 @@
 //!
 //! Everything else is handed moments, so that a test can hold the clock and a replay sees the times of the original.
 
-use std::{fmt, time::SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use cloacina_workflow::Timestamp;
 
@@ -21,4 +24,9 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         SystemTime::now().into()
     }
+}
+
+/// How long it is until that moment; nothing if it has passed.
+pub(crate) fn until(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::from_micros(at.unix_micros().saturating_sub(now.unix_micros()))
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, until},
     core::{decide::Quarantine, effect::after},
     isolation::Harm,
     registry::{Change, Distrusted, Listener, Offer, Package, Registry},
@@ -110,10 +110,6 @@ pub(super) async fn quarantine_distrusted(registry: Registry, mut told: Unbounde
             tracing::warn!(%tenant, %digest, %error, "a package that is not trusted could not be quarantined");
         }
     }
-}
-
-fn until(now: Timestamp, at: Timestamp) -> Duration {
-    Duration::from_micros(at.unix_micros().saturating_sub(now.unix_micros()))
 }
 
 fn offer_new_runs(catalog: &Catalog, tenant: &str, name: &str, offer: &Offer) {

@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     Error,
+    clock::until,
     core::{
         admit::{Admission, Role},
         decide::{self, Quarantine, Refused, Run, decide},
@@ -756,10 +757,6 @@ impl ActiveRun {
         decision.transitions.insert(0, Transition::RunStarted { by: None });
         Ok(decision)
     }
-}
-
-fn until(now: Timestamp, at: Timestamp) -> Duration {
-    Duration::from_micros(at.unix_micros().saturating_sub(now.unix_micros()))
 }
 
 /// Sends the store's outcomes to the driver, and tells it if the writer goes away.
