@@ -1,6 +1,6 @@
 //! Packages in processes of their own: what they do to their process, and that it is theirs alone.
 
-use std::time::Duration;
+use std::{fs::File, path::PathBuf, time::Duration};
 
 use cloacina::{
     Builder, Context, HostLimits, HostProgram, LogFilter, RunEvent, RunReport, RunState, Sandbox, TaskError,
@@ -24,7 +24,11 @@ const FATAL: &str = r#"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #define WORKFLOW(name, index, more) "{\"name\":\"" name "\",\"tasks\":[{\"id\":\"t\",\"index\":" #index more "}]},"
@@ -34,7 +38,8 @@ CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"" PACKAGE "\",\"versi
     WORKFLOW("overflows", 3, BLOCKING) WORKFLOW("exits", 4, "") WORKFLOW("allocates", 5, BLOCKING)
     WORKFLOW("closes", 6, "") WORKFLOW("forks", 7, BLOCKING) WORKFLOW("talks", 8, BLOCKING)
     WORKFLOW("hangs", 9, BLOCKING ",\"timeout_ms\":200") WORKFLOW("spins", 10, ",\"timeout_ms\":200")
-    WORKFLOW("tries", 12, BLOCKING) WORKFLOW("babbles", 13, BLOCKING) WORKFLOW("works", 14, BLOCKING)
+    WORKFLOW("escapes", 15, BLOCKING) WORKFLOW("shares", 16, BLOCKING) WORKFLOW("hides", 17, BLOCKING)
+    WORKFLOW("crowds", 18, BLOCKING) WORKFLOW("multiplies", 19, BLOCKING) WORKFLOW("tries", 12, BLOCKING) WORKFLOW("babbles", 13, BLOCKING) WORKFLOW("works", 14, BLOCKING)
     "{\"name\":\"waits\",\"tasks\":[{\"id\":\"t\",\"index\":11}]}]}");
 static const clcn_host_v1 *host;
 static int32_t init(const clcn_host_v1 *given, clcn_bytes config) { (void)config; host = given; return CLCN_OK; }
@@ -52,6 +57,14 @@ __attribute__((noinline)) static int deeper(volatile char *above) {
     here[0] = *above;
     if (sink >= 0) sink += deeper(here);
     return here[0] + sink;
+}
+/* A process that belongs to nobody any more, and tries to leave session and group. It holds a lock while it lives. */
+static void escape(int told) {
+    if (fork() != 0) _exit(0);
+    int result[2] = { tried(setsid()), tried(setpgid(0, 0)) };
+    flock(open(TRACE, O_CREAT | O_RDWR, 0600), LOCK_EX);
+    if (write(told, result, sizeof result) > 0) for (;;) pause();
+    _exit(1);
 }
 __attribute__((constructor)) static void construct(void) {
 #ifdef CRASH_IN_CONSTRUCTOR
@@ -74,13 +87,42 @@ static int32_t start(const clcn_start *call) {
     case 11: return CLCN_OK;
     case 13: for (int fd = 3; fd < 16; fd++) if (write(fd, "this is no frame, whatever it is meant to be", 44) > 0) pause();
     case 14: while (clock() < CLOCKS_PER_SEC / 40) sink = 1; break;
+    case 15: {
+        int told[2], result[2] = { -1, -1 };
+        pid_t child = pipe(told) == 0 ? fork() : -1;
+        int forked = tried(child);
+        if (child == 0) escape(told[1]);
+        close(told[1]);
+        if (child > 0 && (waitpid(child, 0, 0) < 0 || read(told[0], result, sizeof result) < 0)) return CLCN_REFUSED;
+        char text[128];
+        snprintf(text, sizeof text, "{\"set\":{\"fork\":%d,\"setsid\":%d,\"setpgid\":%d}}", forked, result[0], result[1]);
+        clcn_bytes output = { (const uint8_t *)text, strlen(text) };
+        complete(id, output);
+        return CLCN_OK;
+    }
+    /* No more than what goes beyond the limit, for the sake of the machine. */
+    case 16:
+        for (int n = 0; n < 192; n++) memset(mmap(0, 1 << 20, PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), 1, 1 << 20);
+        for (;;) pause();
+    case 17: {
+        static char block[1 << 20];
+        for (int n = 0; n < 192; n++) if (write(memfd_create("hidden", 0), block, sizeof block) < 0) abort();
+        for (;;) pause();
+    }
+    case 18:
+        for (int n = 0; n < 6; n++) if (fork() == 0) { memset(malloc(32 << 20), 1, 32 << 20); for (;;) pause(); }
+        for (;;) pause();
+    case 19:
+        for (int n = 0; n < 40; n++) if (fork() == 0) for (;;) pause();
+        for (;;) pause();
     case 12: {
         char text[512];
         snprintf(text, sizeof text,
-            "{\"set\":{\"fork\":%d,\"exec\":%d,\"socket\":%d,\"read\":%d,\"write\":%d,\"scratch\":%d,\"kill\":%d,\"env\":%d}}",
+            "{\"set\":{\"fork\":%d,\"exec\":%d,\"socket\":%d,\"read\":%d,\"write\":%d,\"scratch\":%d,\"kill\":%d,\"env\":%d,\"shm\":%d}}",
             tried(fork()), tried(execl("/bin/true", "true", (char *)0)), tried(socket(AF_INET, SOCK_STREAM, 0)),
             tried(open("/etc/passwd", O_RDONLY)), tried(open("/tmp/cloacina-outside", O_CREAT | O_WRONLY, 0600)),
-            tried(open("inside", O_CREAT | O_WRONLY, 0600)), tried(kill(getppid(), 0)), getenv("PATH") != 0);
+            tried(open("inside", O_CREAT | O_WRONLY, 0600)), tried(kill(getppid(), 0)), getenv("PATH") != 0,
+            tried(shmget(IPC_PRIVATE, 4096, 0600)));
         clcn_bytes output = { (const uint8_t *)text, strlen(text) };
         complete(id, output);
         return CLCN_OK;
@@ -94,8 +136,14 @@ CLCN_PACKAGE(init, start, 0, 0);
 
 /// The archive of that package under a name of its own.
 fn fatal(test: &TestEngine, name: &str, more: &str) -> Vec<u8> {
-    let source = format!("#define PACKAGE \"{name}\"\n{more}\n{FATAL}");
+    let trace = trace(test);
+    let source = format!("#define PACKAGE \"{name}\"\n#define TRACE {trace:?}\n{more}\n{FATAL}");
     library::pack(&library::compile(test.folder.path(), name, &source))
+}
+
+/// The file that is locked by what the package has left behind.
+fn trace(test: &TestEngine) -> PathBuf {
+    test.folder.path().join("trace")
 }
 
 /// An engine that runs packages in processes of their own, with two packages: one that is used badly, and a neighbor.
@@ -179,7 +227,8 @@ async fn who_crashes_on_and_on_is_quarantined_with_the_signal() {
 
 #[tokio::test]
 async fn a_task_that_does_not_stop_is_killed_and_its_neighbors_go_on() {
-    let test = engine(|builder| builder).await;
+    // A tenth of it is left for the kill, on a machine that may be busy.
+    let test = engine(|builder| builder.stop_grace(Duration::from_secs(6))).await;
     for workflow in ["fatal::hangs", "fatal::spins"] {
         let run = test.engine.scheduler().schedule_workflow(workflow, Context::new()).await.unwrap();
         for _ in 0..20 {
@@ -224,7 +273,7 @@ async fn the_sandbox_of_a_server_refuses_what_a_package_did_not_ask_for() {
     assert_eq!(report.state, RunState::Completed, "{report:?}");
     let (eperm, eacces) = (1, 13);
     let errno = |what: &str| report.context.get(what).and_then(|errno| errno.as_i64()).unwrap();
-    for what in ["fork", "exec", "socket", "kill"] {
+    for what in ["fork", "exec", "socket", "kill", "shm"] {
         assert_eq!(errno(what), eperm, "{what}: {:?}", report.context);
     }
     assert_eq!((errno("scratch"), errno("env")), (0, 0), "{:?}", report.context);
@@ -241,6 +290,60 @@ async fn the_sandbox_of_a_server_refuses_what_a_package_did_not_ask_for() {
         let error = strict.engine.registry().register_workflow(fatal(&strict, "fatal", "")).await.unwrap_err();
         assert_eq!(error.code(), "ISO0006", "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_a_package_leaves_behind_ends_with_it() {
+    let test = engine(|builder| builder).await;
+    let report = test.run("fatal::escapes", json!({})).await;
+    let (eperm, done) = (1, 0);
+    let expected = json!({"fork": done, "setsid": eperm, "setpgid": done});
+    assert_eq!(cloacina_tests::engine::context(&report), expected);
+    let lock = File::open(trace(&test)).unwrap();
+    assert!(lock.try_lock().is_err(), "it lives as long as the process that started it");
+    let error = error_of(&test.run("fatal::segfaults", json!({})).await);
+    assert!(error.message().ends_with("; a process that it had started was killed"), "{error:?}");
+    assert_eq!(error.to_record().details["processes_killed"], 1, "{error:?}");
+    lock.try_lock().unwrap();
+    for fine in ["neighbor::fine", "fatal::fine"] {
+        let report = test.run(fine, json!({})).await;
+        assert_eq!((report.state, report.task("t").unwrap().attempt), (RunState::Completed, 1), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_the_sandbox_of_a_server_nothing_can_be_left_behind() {
+    let test = engine(|builder| builder.sandbox(Sandbox::Server, false)).await;
+    let report = test.run("fatal::escapes", json!({})).await;
+    assert_eq!(cloacina_tests::engine::context(&report), json!({"fork": 1, "setsid": -1, "setpgid": -1}));
+}
+
+#[tokio::test]
+async fn what_is_shared_and_what_children_hold_counts_against_the_memory_limit() {
+    for sandbox in [Sandbox::Dev, Sandbox::Server] {
+        let test = engine(|builder| builder.sandbox(sandbox, false)).await;
+        let started = if sandbox == Sandbox::Dev { &["shares", "hides", "crowds"][..] } else { &["shares", "hides"] };
+        for workflow in started {
+            let error = error_of(&test.run(&format!("fatal::{workflow}"), json!({})).await);
+            assert_eq!(error.kind(), "crashed", "{workflow}: {error:?}");
+            assert!(error.message().contains("at its memory limit of 96 MiB"), "{workflow}: {error:?}");
+            assert_eq!(error.to_record().details["memory_limit_mib"], MEMORY_MIB, "{workflow}: {error:?}");
+            let report = test.run("neighbor::fine", json!({})).await;
+            assert_eq!((report.state, report.task("t").unwrap().attempt), (RunState::Completed, 1), "{workflow}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_starts_processes_without_end_is_killed_with_all_of_them() {
+    let limits = HostLimits { processes: Some(20), ..HostLimits::default() };
+    let test = engine(|builder| builder.host_limits(limits)).await;
+    let error = error_of(&test.run("fatal::multiplies", json!({})).await);
+    assert!(error.message().contains("of 20 that it may have at once"), "{error:?}");
+    let details = error.to_record().details;
+    assert_eq!(details["process_limit"], 20, "{error:?}");
+    assert!(details["processes_killed"].as_u64() > Some(20), "{error:?}");
+    assert_eq!(test.run("neighbor::fine", json!({})).await.state, RunState::Completed);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::{
     fmt, fs,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -100,6 +100,10 @@ pub(crate) struct Child {
     is_leaving: AtomicBool,
     outputs: Mutex<[Output; 2]>,
     is_dismissed: AtomicBool,
+    /// Processes that it had started and that were killed after it.
+    n_left: AtomicUsize,
+    look: Mutex<Option<Alarm>>,
+    is_looked_at: AtomicBool,
 }
 
 #[derive(Default)]
@@ -140,6 +144,9 @@ impl Child {
             is_leaving: AtomicBool::new(false),
             outputs: Mutex::new(outputs),
             is_dismissed: AtomicBool::new(false),
+            n_left: AtomicUsize::new(0),
+            look: Mutex::default(),
+            is_looked_at: AtomicBool::new(false),
         })
     }
 
@@ -245,6 +252,32 @@ impl Child {
     /// What keeps the package in.
     pub(super) fn confinement(&self) -> Confinement {
         self.confinement.get().cloned().unwrap_or_default()
+    }
+
+    /// Whether a look at it begins that was not under way.
+    pub(super) fn begin_look(&self) -> bool {
+        !self.is_looked_at.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether it is still to be looked at: it is being loaded, or has calls.
+    pub(super) fn goes_on_looking(&self) -> bool {
+        let works = || self.confinement.get().is_none() || self.n_open() > 0;
+        // A call that begins between the two begins a look itself.
+        works() || {
+            self.is_looked_at.store(false, Ordering::Release);
+            works() && self.begin_look()
+        }
+    }
+
+    /// Keeps the alarm of the next look.
+    pub(super) fn keep_look(&self, alarm: Alarm) {
+        let before = self.look.lock().unwrap_or_else(PoisonError::into_inner).replace(alarm);
+        drop(before);
+    }
+
+    /// Notes how many processes it had left behind.
+    pub(super) fn set_left(&self, n_left: usize) {
+        self.n_left.store(n_left, Ordering::Release);
     }
 
     /// Ends the process at once, for that reason, unless it has ended.
@@ -366,7 +399,8 @@ impl Child {
         }
         // What a process does on its way out is nobody's failure.
         let killed = self.killed.get().cloned().or(is_dismissed.then_some(Killed::Dismissed));
-        Death::new(reaped.and_then(Result::ok), killed, &self.limits)
+        let n_left = self.n_left.load(Ordering::Acquire);
+        Death { n_left, ..Death::new(reaped.and_then(Result::ok), killed, &self.limits) }
     }
 
     fn wait(&self, at_most: Duration) -> Option<Result<Reaped, ()>> {

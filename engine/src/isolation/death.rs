@@ -28,6 +28,12 @@ pub(crate) enum Killed {
     Deaf,
     #[error("a task did not stop when it was asked to")]
     Overdue,
+    #[error(
+        "it held {held_mib} MiB, with what is shared and what processes hold that it started, at its memory limit of {max_mib} MiB"
+    )]
+    Memory { held_mib: u64, max_mib: u64 },
+    #[error("it had started {n_processes} processes, of {max} that it may have at once")]
+    Processes { n_processes: u64, max: u64 },
     #[error("it was not needed any more")]
     Dismissed,
 }
@@ -41,6 +47,8 @@ pub(crate) struct Death {
     pub(crate) killed: Option<Killed>,
     /// Whether it held as much memory as it was allowed to, and how much that is.
     pub(crate) memory_mib: Option<u64>,
+    /// Processes that it had left behind, which were killed.
+    pub(crate) n_left: usize,
 }
 
 impl Death {
@@ -49,7 +57,11 @@ impl Death {
             let peak = reaped.map_or(0, |reaped| reaped.peak_bytes >> 20);
             peak.saturating_mul(100) >= mib.saturating_mul(NEAR_LIMIT_PERCENT)
         };
-        Self { reaped, killed, memory_mib: limits.memory_mib.filter(is_near) }
+        let memory_mib = match &killed {
+            Some(Killed::Memory { max_mib, .. }) => Some(*max_mib),
+            _ => limits.memory_mib.filter(is_near),
+        };
+        Self { reaped, killed, memory_mib, n_left: 0 }
     }
 
     /// Whether the process ended without being told to.
@@ -72,6 +84,12 @@ impl Death {
         if let Some(exit) = self.reaped.and_then(|reaped| reaped.status.code()) {
             details["exit_code"] = exit.into();
         }
+        if self.n_left > 0 {
+            details["processes_killed"] = self.n_left.into();
+        }
+        if let Some(Killed::Processes { max, .. }) = self.killed {
+            details["process_limit"] = max.into();
+        }
         if let Some(mib) = self.memory_mib {
             details["memory_limit_mib"] = mib.into();
         }
@@ -81,6 +99,17 @@ impl Death {
 
 impl fmt::Display for Death {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.say_how(formatter)?;
+        match self.n_left {
+            0 => Ok(()),
+            1 => formatter.write_str("; a process that it had started was killed"),
+            n_left => write!(formatter, "; {n_left} processes that it had started were killed"),
+        }
+    }
+}
+
+impl Death {
+    fn say_how(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(killed) = &self.killed {
             return write!(formatter, "the package's process was killed by the engine, because {killed}");
         }

@@ -34,6 +34,7 @@ use super::{
     child::{Bereaved, Child, NotTaken, OpenCall},
     death::{Death, Killed},
     keeper::{Alarm, Keeper},
+    look,
     program::HostProgram,
     sandbox::Grants,
     setup::Setup,
@@ -258,7 +259,7 @@ impl Shared {
             state.is_used = true;
             drop(state);
             match child.start(id, &call, sink, open_max) {
-                Ok(()) => {}
+                Ok(()) => look::begin(&self.options.keeper, &child),
                 // Another call was faster.
                 Err(NotTaken::Full(sink)) => self.lock().waiting.push_front(Waiting { id, call, sink }),
                 // Its end is about to be told.

@@ -34,7 +34,7 @@ use super::{
     forward,
     frame::{Direction, Frame, Kind},
     outbox::{Outbox, Posted},
-    sandbox,
+    sandbox, session,
     setup::{NotReady, Ready, Setup},
     stream::{Broken, FrameReader},
 };
@@ -64,6 +64,8 @@ pub fn package_host() -> ExitCode {
 
 /// Takes the socket from where it was passed, and lets go of everything else that was inherited.
 fn connect() -> io::Result<UnixStream> {
+    // What a terminal sends to the engine's session is the engine's to handle, and what the package starts is found.
+    session::lead()?;
     let socket: OwnedFd = fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;
     dup2_stdin(File::open("/dev/null")?)?;
     // An old system without the call leaves open what the engine's program had opened carelessly; Rust does not.
@@ -97,6 +99,8 @@ fn serve(socket: UnixStream) -> u8 {
             let host = Arc::new(Host { outbox, calls: Mutex::default(), n_left_out: AtomicU64::new(0) });
             let ended = run(&mut frames, &library, &blocking, &host);
             library.close(grace);
+            // The engine sees to it too, unless it was killed.
+            session::end(std::process::id());
             match ended {
                 Broken::Closed | Broken::Io(_) => EXIT_OK,
                 Broken::Bad(_) | Broken::Violation { .. } => EXIT_NO_ENGINE,

@@ -1,10 +1,10 @@
 //! Starts a package host and waits until it has loaded the library, or says why it has not.
 //!
 //! What the process of the engine has open stays with the engine: the new one gets its connection as its standard input,
-//! two pipes for what it writes, and nothing else. It leads a process group of its own.
+//! two pipes for what it writes, and nothing else. It makes itself the leader of a session before it answers.
 
 use std::{
-    os::{fd::OwnedFd, unix::net::UnixStream, unix::process::CommandExt},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Command, Stdio},
     sync::Arc,
     thread,
@@ -18,6 +18,7 @@ use super::{
     death::Killed,
     frame::{Direction, Frame, Kind},
     keeper::Keeper,
+    look,
     outbox::Outbox,
     program::HostProgram,
     setup::{NotReady, Ready, Setup},
@@ -52,9 +53,7 @@ pub(super) fn start(
         .args(program.arguments())
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // What a terminal sends to the engine's group is the engine's to handle.
-        .process_group(0);
+        .stderr(Stdio::piped());
     if setup.sandbox == Sandbox::Server {
         if !setup.grants.all_env {
             command.env_clear();
@@ -92,6 +91,7 @@ pub(super) fn start(
         .inspect_err(|_| drop(process.kill().and_then(|()| process.wait())))
         .map_err(failed)?;
     let _alarm = keeper.kill_after(LOAD_WAIT, &child, Killed::NotReady { after: LOAD_WAIT });
+    look::begin(keeper, &child);
     let mut frames = FrameReader::new(ours, Direction::Up);
     let answer: Result<Confinement, Error> = shake_hands(&child, &mut frames, setup, program);
     if answer.is_err() {

@@ -12,10 +12,12 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Signal, getpid, kill_process},
 };
 
-use super::frame::{self, Bad, Direction, Frame, Taken};
+use super::{
+    frame::{self, Bad, Direction, Frame, Taken},
+    session,
+};
 
 /// What is read at once: some sixty tasks with contexts of a KiB.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -59,8 +61,9 @@ impl FrameReader {
             wait(&mut [PollFd::new(&socket, PollFlags::RDHUP)], None);
             let seconds = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
             wait(&mut [], Some(&Timespec { tv_sec: seconds, tv_nsec: 0 }));
+            session::end(std::process::id());
             // In order it would wait for threads of the package.
-            kill_process(getpid(), Signal::KILL).ok();
+            session::end_group(std::process::id());
         })?;
         Ok(())
     }

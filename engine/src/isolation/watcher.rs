@@ -10,10 +10,9 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     io::{Errno, read},
-    process::{Pid, Signal, kill_process_group},
 };
 
-use super::child::Child;
+use super::{child::Child, session};
 use crate::loader::{LogLine, reap, text};
 
 /// The longest line; a longer one is broken into several.
@@ -34,11 +33,12 @@ pub(super) fn watch(child: &Arc<Child>, pipes: [Option<Arc<OwnedFd>>; 2]) {
     let mut pipes = pipes;
     while !wait(child, &mut pipes) {}
     child.read_outputs(true);
-    // What the process has left behind goes with it. Until it is reaped, its group's number is nobody else's.
-    if let Some(group) = Pid::from_raw(child.pid.cast_signed()) {
-        // Mostly nothing is left.
-        kill_process_group(group, Signal::KILL).ok();
+    // What the process has left behind goes with it. Until it is reaped, its number is nobody else's.
+    let n_left = session::sweep(child.pid);
+    if n_left > 0 {
+        tracing::warn!(package = &*child.package, pid = child.pid, n_left, "a package had left processes behind");
     }
+    child.set_left(n_left);
     let reaped = reap(child.pid).map_err(|error| {
         tracing::warn!(package = &*child.package, pid = child.pid, %error, "the end of a package host is unknown");
     });

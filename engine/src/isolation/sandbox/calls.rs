@@ -44,8 +44,9 @@ const FATAL: [libc::c_long; 26] = [
     libc::SYS_pidfd_getfd,
 ];
 
-/// What fails, whatever the arguments are: other programs, and ways around what is looked at here.
-const REFUSED: [libc::c_long; 8] = [
+/// What fails, whatever the arguments are: other programs, ways around what is looked at here, and memory and queues that
+/// stay when the process has ended.
+const REFUSED: [libc::c_long; 12] = [
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_io_uring_setup,
@@ -54,6 +55,10 @@ const REFUSED: [libc::c_long; 8] = [
     libc::SYS_request_key,
     libc::SYS_keyctl,
     libc::SYS_pidfd_send_signal,
+    libc::SYS_shmget,
+    libc::SYS_semget,
+    libc::SYS_msgget,
+    libc::SYS_mq_open,
 ];
 
 /// Calls whose first argument is a process, which must be this one.
@@ -62,6 +67,14 @@ const OF_OWN_PROCESS: [libc::c_long; 3] = [libc::SYS_kill, libc::SYS_tgkill, lib
 /// Restricts this thread and all that it starts.
 pub(super) fn restrict(grants: &Grants) -> Result<String, String> {
     restrict_self(grants).map(|()| String::new()).map_err(|error| error.to_string())
+}
+
+/// Keeps this process, and all that it starts, in the session that it is in: by that they are found and ended.
+pub(super) fn keep_session() -> Result<String, String> {
+    let rules: Rules = BTreeMap::from([(libc::SYS_setsid, Vec::new())]);
+    apply(rules, SeccompAction::Errno(libc::EPERM.unsigned_abs()))
+        .map(|()| " (no sessions of its own)".to_owned())
+        .map_err(|error| error.to_string())
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -93,9 +106,15 @@ fn restrict_self(grants: &Grants) -> Result<(), Box<dyn std::error::Error>> {
         (absent, SeccompAction::Errno(libc::ENOSYS.unsigned_abs())),
         (fatal, SeccompAction::KillProcess),
     ] {
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, std::env::consts::ARCH.try_into()?)?;
-        let program: BpfProgram = filter.try_into()?;
-        apply_filter(&program)?;
+        apply(rules, action)?;
     }
+    Ok(())
+}
+
+/// Allows what has no rule.
+fn apply(rules: Rules, action: SeccompAction) -> Result<(), Box<dyn std::error::Error>> {
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, std::env::consts::ARCH.try_into()?)?;
+    let program: BpfProgram = filter.try_into()?;
+    apply_filter(&program)?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Sandbox {
-    /// Limits, and no way to gain privileges. For packages of one's own.
+    /// Limits, no way to gain privileges, and none to leave processes behind. For packages of one's own.
     #[default]
     Dev,
     /// Also: files, network and environment only as the package says that it needs them, and no other programs.
@@ -68,7 +68,7 @@ pub(in crate::isolation) fn enter(sandbox: Sandbox, limits: &Limits, grants: &Gr
     confinement.note("limits", plain(limits::apply(limits)));
     confinement.note("no_new_privs", plain(set_no_new_privs(true)));
     match sandbox {
-        Sandbox::Dev => {}
+        Sandbox::Dev => confinement.note("seccomp", calls::keep_session()),
         Sandbox::Server => {
             confinement.note("landlock", files::restrict(grants));
             confinement.note("seccomp", calls::restrict(grants));

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 /// What the process of a package may use up. What is absent is not limited by the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// MiB of memory that is the process's own; an allocation beyond it fails.
+    /// MiB of memory: a process's own, of which an allocation beyond it fails; and what it may share, with all that the
+    /// processes hold that it has started, beyond which it is killed.
     pub memory_mib: Option<u64>,
+    /// Processes that it may have started at once.
+    pub processes: Option<u64>,
     /// Open files, sockets and the like at once.
     pub open_files: Option<u64>,
     /// MiB of the largest file that it may write.
@@ -22,10 +25,11 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 4 GiB of memory, 1,024 open files, files of any size; replaced when it holds 1 GiB.
+    /// 4 GiB of memory, 256 further processes, 1,024 open files, files of any size; replaced when it holds 1 GiB.
     fn default() -> Self {
         Self {
             memory_mib: Some(4096),
+            processes: Some(256),
             open_files: Some(1024),
             file_mib: None,
             replace_calls: None,
