@@ -47,6 +47,14 @@ impl RunId {
         end('0').zip(end('f'))
     }
 
+    /// No id that is made at that moment or later is smaller.
+    pub(crate) fn floor(at: Timestamp) -> Self {
+        let mut bytes = [0; 16];
+        let millis = (at.unix_micros() / 1_000).to_be_bytes();
+        bytes[..6].copy_from_slice(&millis[2..]);
+        Self(Uuid::from_bytes(bytes))
+    }
+
     pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
@@ -119,6 +127,14 @@ mod tests {
         assert_eq!(early.to_string().parse(), Ok(early));
         assert_eq!(RunId::from_bytes(*late.as_bytes()), late);
         assert!("today".parse::<RunId>().is_err());
+    }
+
+    #[test]
+    fn what_is_made_later_is_above_the_floor() {
+        let at = Timestamp::from_unix_micros;
+        let id = RunId::new(at(1_700_000_000_000_900));
+        assert!(RunId::floor(at(1_700_000_000_000_900)) <= id && RunId::floor(at(1_700_000_000_000_000)) <= id);
+        assert!(id < RunId::floor(at(1_700_000_000_001_000)));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::{fs::File, path::PathBuf, time::Duration};
 
 use cloacina::{
-    Builder, Context, HostLimits, HostProgram, LogFilter, RunEvent, RunReport, RunState, Sandbox, TaskError,
+    Builder, Context, HostLimits, HostProgram, LogFilter, Records, RunEvent, RunReport, RunState, Sandbox, TaskError,
+    UsageFilter,
 };
 use cloacina_tests::{
     engine::{TestEngine, in_time},
@@ -380,6 +381,39 @@ async fn what_an_attempt_used_up_stands_with_its_end() {
     let run = test.engine.run(report.id).await.unwrap();
     let end = of_kind(run.events().await.unwrap(), "task_failed");
     assert!(end.peak_bytes.unwrap() > (MEMORY_MIB / 2) << 20, "{end:?}");
+    let peak = end.peak_bytes;
+
+    let usage = run.usage().await.unwrap();
+    let task = &usage.tasks[0];
+    assert_eq!((usage.total, task.total.n_attempts, task.total.peak_bytes), (task.total, 1, peak), "{usage:?}");
+    assert_eq!((task.calls[0].attempt, task.calls[0].end, task.calls[0].peak_bytes), (Some(1), "task_failed", peak));
+    let filter = UsageFilter { package: Some("fatal@1.0.0".to_owned()), ..UsageFilter::default() };
+    let packages = test.engine.package_usage(&filter).await.unwrap();
+    let [package] = packages.as_slice() else { panic!("{packages:?}") };
+    assert_eq!((package.n_runs, package.total.n_attempts, package.total.n_cpu), (2, 2, 2), "{package:?}");
+    assert_eq!((package.total.n_peak, package.total.peak_bytes), (1, peak), "{package:?}");
+    assert!(package.total.cpu.unwrap() >= Duration::from_millis(20), "{package:?}");
+    let workflows: Vec<&str> = package.tasks.iter().map(|(workflow, ..)| workflow.as_str()).collect();
+    assert_eq!(workflows, ["allocates", "works"]);
+    let unknown = UsageFilter { package: Some("fatl".to_owned()), ..UsageFilter::default() };
+    let error = test.engine.package_usage(&unknown).await.unwrap_err();
+    assert_eq!(error.code(), "REG0004", "{error}");
+}
+
+#[tokio::test]
+async fn what_nobody_measured_is_unknown_and_not_nothing() {
+    let test = TestEngine::start().await;
+    test.register(&fatal(&test, "inline", "")).await;
+    let report = test.run("inline::works", json!({})).await;
+    let usage = test.engine.run(report.id).await.unwrap().usage().await.unwrap();
+    assert_eq!((usage.total.n_attempts, usage.total.n_time, usage.total.n_cpu), (1, 1, 0), "{usage:?}");
+    assert!(usage.total.time.is_some(), "{usage:?}");
+    assert_eq!((usage.total.cpu, usage.total.peak_bytes), (None, None), "{usage:?}");
+    // The same beside the living engine, as any other process sees it.
+    let mut records = Records::open(&test.folder.path().join("cloacina.db").display().to_string()).unwrap();
+    assert_eq!(records.usage(report.id).unwrap(), usage);
+    let packages = records.package_usage(&UsageFilter::default()).unwrap();
+    assert_eq!(packages.iter().map(|package| package.total).collect::<Vec<_>>(), [usage.total]);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod records;
 mod request;
 mod run_handle;
 mod select;
+mod usage;
 
 #[cfg(test)]
 mod authoring_tests;
@@ -40,4 +41,5 @@ pub use self::{
     request::RunRequest,
     run_handle::RunHandle,
     select::Filter,
+    usage::{PackageUsage, RunUsage, Usage, UsageFilter, UsedCall, UsedTask},
 };

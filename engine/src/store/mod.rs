@@ -46,6 +46,7 @@ mod run;
 mod sabotage;
 pub(crate) mod schema;
 mod trust;
+mod usage;
 mod view;
 mod workflow;
 mod writer;
@@ -64,6 +65,8 @@ pub(crate) mod testing;
 mod tests;
 #[cfg(test)]
 mod trust_tests;
+#[cfg(test)]
+mod usage_tests;
 
 pub(crate) use self::{
     archive::{ArchiveRow, archive_get, archive_list, archive_of_package, signature_list},
@@ -96,6 +99,7 @@ pub(crate) use self::{
         trust_key_insert_in_txn, trust_key_is_any, trust_key_list, trust_key_revoke_in_txn, trust_lock_in_txn,
         trust_required_get, trust_required_set_in_txn,
     },
+    usage::{UsageEnd, UsageSearch, UsageSum, usage_count_runs, usage_list, usage_sum},
     view::{OwnerRow, RunSearch, engine_find, owner_of_run, run_count_completed, run_search, view_open},
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list, workflow_list_of},
     writer::Answers,

@@ -2,7 +2,7 @@
 //!
 //! Both databases have the same tables. Indexes and checks are not seen here.
 
-use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
+use diesel::{allow_columns_to_appear_in_same_group_by_clause, allow_tables_to_appear_in_same_query, joinable, table};
 
 table! {
     setting (name) {
@@ -205,3 +205,4 @@ table! {
 allow_tables_to_appear_in_same_query!(workflow, package);
 joinable!(run -> workflow (workflow));
 allow_tables_to_appear_in_same_query!(run, workflow, event);
+allow_columns_to_appear_in_same_group_by_clause!(run::workflow, event::task);

@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Fixture {
     pub(super) store: Store,
     outcomes: Receiver<Vec<Outcome>>,
-    workflow: WorkflowId,
+    pub(super) workflow: WorkflowId,
     pub(super) epoch: i64,
     pub(super) database: TestDatabase,
 }
