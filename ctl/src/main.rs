@@ -20,6 +20,7 @@ mod retention;
 mod run;
 mod runs;
 mod trust;
+mod usage;
 mod workflow;
 
 fn main() -> std::process::ExitCode {

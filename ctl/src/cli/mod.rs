@@ -36,15 +36,15 @@ pub(crate) use self::{
     key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},
     package::{
         ActivateArgs, BuildArgs, CargoArgs, DiffArgs, DrawFormat, InspectArgs, MergeArgs, NewArgs, PackageListArgs,
-        PackageShowArgs, QuarantineArgs, RegisterArgs, ReleaseArgs, RemoveArgs, RepackArgs, RetireArgs, RollbackArgs,
-        SignArgs, TestArgs, VerifyArgs, VisualizeArgs,
+        PackageShowArgs, PackageUsageArgs, QuarantineArgs, RegisterArgs, ReleaseArgs, RemoveArgs, RepackArgs,
+        RetireArgs, RollbackArgs, SignArgs, TestArgs, VerifyArgs, VisualizeArgs,
     },
     prune::PruneArgs,
     run::RunArgs,
     runs::{
         DriveArgs, RunArg, RunsContextArgs, RunsCreateArgs, RunsDeadLettersArgs, RunsDeleteArgs, RunsEventsArgs,
         RunsExecuteArgs, RunsForkArgs, RunsListArgs, RunsLogsArgs, RunsPlainArgs, RunsRerunArgs, RunsResumeArgs,
-        RunsRetryArgs, RunsShowArgs, RunsStartArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
+        RunsRetryArgs, RunsShowArgs, RunsStartArgs, RunsUsageArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
     },
     secret::SecretArgs,
     start::main,

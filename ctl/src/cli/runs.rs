@@ -37,6 +37,7 @@ pub(crate) enum RunsCommand {
     #[command(visible_alias = "status")]
     Show(RunsShowArgs),
     Events(RunsEventsArgs),
+    Usage(RunsUsageArgs),
     Logs(RunsLogsArgs),
     Context(RunsContextArgs),
     Why(RunsWhyArgs),
@@ -319,6 +320,26 @@ pub(crate) struct RunsEventsArgs {
     /// Only what happened to that task.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
+}
+
+/// Show what a run used up so far: time, processor time and memory, by task.
+///
+/// Only attempts that ended count. Processor time is known of an attempt that was alone in its process, memory of one whose process ended with it; the rest is shown as unknown. With --output json every attempt is listed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl runs usage latest
+  cloacina-ctl runs usage 0198a4c1 --task collect_data --attempts
+  cloacina-ctl runs usage latest --output json | jq .total.cpu_us")]
+pub(crate) struct RunsUsageArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArg,
+    /// Only that task.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
+    /// A line for each attempt and callback too.
+    #[arg(long)]
+    pub(crate) attempts: bool,
 }
 
 /// Show what a run's tasks wrote to their logs.

@@ -17,6 +17,7 @@ mod show;
 mod sign;
 mod signature;
 mod source;
+mod usage;
 mod verify;
 mod version;
 mod visualize;
@@ -35,6 +36,7 @@ pub(crate) use self::{
     show::show,
     sign::sign,
     source::Source,
+    usage::usage,
     verify::verify,
     visualize::visualize,
 };

@@ -21,6 +21,7 @@ mod list;
 mod logs;
 pub(crate) mod moment;
 mod show;
+mod usage;
 mod view;
 mod wait;
 mod watch;
@@ -38,6 +39,7 @@ pub(crate) use self::{
     list::list,
     logs::logs,
     show::show,
+    usage::usage,
     view::{Task, between, exit_code, span, task_table},
     wait::wait,
     watch::watch,

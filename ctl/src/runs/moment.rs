@@ -7,7 +7,7 @@ use cloacina::Timestamp;
 use crate::error::Error;
 
 /// Reads a moment such as `2026-01-31T12:00:00Z`, or a span of time such as `15m` or `24h` before `now`.
-pub(super) fn parse(option: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
+pub(crate) fn parse(option: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
     if let Ok(moment) = humantime::parse_rfc3339_weak(text) {
         return Ok(moment.into());
     }

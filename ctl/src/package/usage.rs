@@ -1,0 +1,139 @@
+//! `package usage`: what the versions of packages used up in the runs of a time.
+//!
+//! The histories of those runs are looked at, beside a living engine or without one; what retention has removed is not
+//! there, and is said not to be.
+
+use std::time::{Duration, SystemTime};
+
+use cloacina::{PackageUsage, Records, Timestamp, UsageFilter};
+use serde::Serialize;
+
+use crate::cli::PackageUsageArgs;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Paint, columns};
+use crate::runs::moment;
+use crate::usage::{HEADINGS, UsageView};
+
+/// How far back is looked without `--since`.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    /// Runs that were submitted since.
+    since: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Serialize)]
+struct Package {
+    tenant: String,
+    name: String,
+    /// None of one that is not registered any more.
+    version: Option<String>,
+    content_digest: String,
+    runs: u64,
+    /// Runs whose history was removed; what they used up is not counted.
+    runs_without_history: u64,
+    #[serde(flatten)]
+    usage: UsageView,
+    tasks: Vec<Task>,
+    #[serde(skip)]
+    short_digest: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Task {
+    workflow: String,
+    task: String,
+    #[serde(flatten)]
+    usage: UsageView,
+}
+
+/// Shows what packages used up.
+pub(crate) fn usage(arguments: &PackageUsageArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let now = Timestamp::now();
+    let since = match &arguments.since {
+        Some(text) => moment::parse("--since", text, now)?,
+        None => SystemTime::from(now).checked_sub(DAY).unwrap_or(SystemTime::UNIX_EPOCH).into(),
+    };
+    let until = arguments.until.as_deref().map(|text| moment::parse("--until", text, now)).transpose()?;
+    let filter = UsageFilter {
+        package: arguments.package.clone(),
+        tenant: arguments.tenant.clone(),
+        created_from: Some(since),
+        created_before: until,
+    };
+    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let used = Records::open(&database.url)?.package_usage(&filter)?;
+    let listed = Listed { since, until, packages: used.into_iter().map(Package::new).collect() };
+    output.answer(&listed, |paint| listed.text(arguments.package.is_some(), paint))?;
+    let n_pruned: u64 = listed.packages.iter().map(|package| package.runs_without_history).sum();
+    if n_pruned > 0 {
+        output.note(&format!("of {n_pruned} runs retention has removed the history; what they used up is not counted"));
+    }
+    Ok(exit::SUCCESS)
+}
+
+impl Listed {
+    fn text(&self, has_tasks: bool, paint: Paint) -> String {
+        if self.packages.is_empty() {
+            return format!("no runs of packages since {}\n", self.since);
+        }
+        let header = ["package", "version", "runs"].into_iter().chain(HEADINGS).map(str::to_owned).collect();
+        let mut text = columns([header].into_iter().chain(self.packages.iter().map(|package| package.row(paint))), "");
+        for package in self.packages.iter().filter(|_| has_tasks) {
+            let header = ["workflow", "task"].into_iter().chain(HEADINGS).map(str::to_owned).collect();
+            let rows = package.tasks.iter().map(Task::row);
+            text.push_str(&format!("\n{}\n", package.label()));
+            text.push_str(&columns([header].into_iter().chain(rows), "  "));
+        }
+        text
+    }
+}
+
+impl Package {
+    fn new(usage: PackageUsage) -> Self {
+        let tasks = usage.tasks.iter();
+        let tasks = tasks.map(|(workflow, task, used)| Task {
+            workflow: workflow.clone(),
+            task: task.clone(),
+            usage: UsageView::new(used),
+        });
+        Self {
+            version: usage.version,
+            content_digest: usage.digest.to_string(),
+            runs: usage.n_runs,
+            runs_without_history: usage.n_pruned,
+            usage: UsageView::new(&usage.total),
+            tasks: tasks.collect(),
+            short_digest: usage.digest.short(),
+            tenant: usage.tenant,
+            name: usage.name,
+        }
+    }
+
+    fn label(&self) -> String {
+        let Self { tenant, name, .. } = self;
+        match &self.version {
+            Some(version) => format!("{tenant}::{name}@{version}"),
+            None => format!("{tenant}::{name}, {}", self.short_digest),
+        }
+    }
+
+    fn row(&self, paint: Paint) -> Vec<String> {
+        let name = paint.bold(&format!("{}::{}", self.tenant, self.name));
+        let version = self.version.clone().unwrap_or_else(|| format!("{} (removed)", self.short_digest));
+        [name, version, self.runs.to_string()].into_iter().chain(self.usage.cells()).collect()
+    }
+}
+
+impl Task {
+    fn row(&self) -> Vec<String> {
+        [self.workflow.clone(), self.task.clone()].into_iter().chain(self.usage.cells()).collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! `runs usage`: what a run used up, by task, and attempt by attempt.
+//!
+//! What is stored is shown, beside a living engine too: only attempts that ended have used up anything that is known.
+
+use cloacina::{RunUsage, Timestamp, UsedCall, UsedTask};
+use serde::Serialize;
+
+use super::find::Found;
+use super::view::span;
+use crate::cli::RunsUsageArgs;
+use crate::config::Config;
+use crate::error::Error;
+use crate::exit;
+use crate::output::{Output, Paint, columns, size};
+use crate::usage::{HEADINGS, UsageView, short};
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    run: String,
+    workflow: String,
+    content_digest: Option<String>,
+    state: &'static str,
+    /// Since when nothing is known any more.
+    history_removed_at: Option<Timestamp>,
+    total: UsageView,
+    tasks: Vec<Task>,
+}
+
+#[derive(Debug, Serialize)]
+struct Task {
+    task: String,
+    #[serde(flatten)]
+    usage: UsageView,
+    calls: Vec<Call>,
+}
+
+/// An attempt, or a callback if it has no number.
+#[derive(Debug, Serialize)]
+struct Call {
+    attempt: Option<u32>,
+    end: &'static str,
+    started_at: Option<Timestamp>,
+    ended_at: Timestamp,
+    cpu_us: Option<u128>,
+    peak_bytes: Option<u64>,
+    #[serde(skip)]
+    cells: Vec<String>,
+}
+
+/// Shows what a run used up.
+pub(crate) fn usage(arguments: &RunsUsageArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
+    let mut usage = records.usage(id)?;
+    if let Some(task) = &arguments.task {
+        let available = usage.tasks.iter().map(|used| used.task.clone()).collect();
+        usage.tasks.retain(|used| used.task == *task);
+        let [used] = usage.tasks.as_slice() else {
+            return Err(Error::UnknownTask { run: id.to_string(), task: task.clone(), available });
+        };
+        usage.total = used.total;
+    }
+    let shown = Shown::new(usage);
+    output.answer(&shown, |paint| shown.text(arguments.attempts, paint))?;
+    if let Some(at) = shown.history_removed_at {
+        output.note(&format!("its history was removed by retention at {at}, and with it what is known of this"));
+    }
+    Ok(exit::SUCCESS)
+}
+
+impl Shown {
+    fn new(usage: RunUsage) -> Self {
+        Self {
+            run: usage.id.to_string(),
+            workflow: usage.workflow,
+            content_digest: usage.digest.map(|digest| digest.to_string()),
+            state: usage.state.as_str(),
+            history_removed_at: usage.pruned_at,
+            total: UsageView::new(&usage.total),
+            tasks: usage.tasks.into_iter().map(Task::new).collect(),
+        }
+    }
+
+    fn text(&self, has_attempts: bool, paint: Paint) -> String {
+        let header = std::iter::once("task").chain(HEADINGS).map(str::to_owned).collect();
+        let mut rows: Vec<Vec<String>> = vec![header];
+        for task in &self.tasks {
+            rows.push(std::iter::once(task.task.clone()).chain(task.usage.cells()).collect());
+            if has_attempts {
+                rows.extend(task.calls.iter().map(|call| call.cells.clone()));
+            }
+        }
+        if self.tasks.len() > 1 {
+            rows.push(std::iter::once(paint.bold("together")).chain(self.total.cells()).collect());
+        }
+        columns(rows, "")
+    }
+}
+
+impl Task {
+    fn new(task: UsedTask) -> Self {
+        let usage = UsageView::new(&task.total);
+        Self { task: task.task, usage, calls: task.calls.iter().map(Call::new).collect() }
+    }
+}
+
+impl Call {
+    fn new(call: &UsedCall) -> Self {
+        let unknown = || "unknown".to_owned();
+        let name = call.attempt.map_or_else(|| "  callback".to_owned(), |attempt| format!("  #{attempt}"));
+        let took = call.started_at.map_or_else(unknown, |began| span(Some(began), Some(call.ended_at)));
+        let (cpu, peak) = (call.cpu.map_or_else(unknown, short), call.peak_bytes.map_or_else(unknown, size));
+        Self {
+            attempt: call.attempt,
+            end: call.end,
+            started_at: call.started_at,
+            ended_at: call.ended_at,
+            cpu_us: call.cpu.map(|cpu| cpu.as_micros()),
+            peak_bytes: call.peak_bytes,
+            cells: vec![name, call.end.to_owned(), took, cpu, peak],
+        }
+    }
+}

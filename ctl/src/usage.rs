@@ -1,0 +1,107 @@
+//! What attempts used up, as it is shown: numbers for programs, cells of a table for people.
+//!
+//! What nobody measured is null for programs and the word *unknown* for people, never 0; of how many attempts and callbacks
+//! a sum is known stands beside it.
+
+use std::time::Duration;
+
+use cloacina::Usage;
+use serde::Serialize;
+
+use crate::output::size;
+
+/// The headings of [`UsageView::cells`].
+pub(crate) const HEADINGS: [&str; 4] = ["attempts", "time", "CPU time", "most memory"];
+
+/// What attempts and callbacks used up together.
+#[derive(Debug, Serialize)]
+pub(crate) struct UsageView {
+    attempts: u64,
+    callbacks: u64,
+    time_us: Option<u128>,
+    /// Of how many attempts and callbacks; so are the next two.
+    time_known_of: u64,
+    cpu_us: Option<u128>,
+    cpu_known_of: u64,
+    peak_bytes: Option<u64>,
+    peak_known_of: u64,
+    #[serde(skip)]
+    usage: Usage,
+}
+
+impl UsageView {
+    pub(crate) fn new(usage: &Usage) -> Self {
+        Self {
+            attempts: usage.n_attempts,
+            callbacks: usage.n_callbacks,
+            time_us: usage.time.map(|time| time.as_micros()),
+            time_known_of: usage.n_time,
+            cpu_us: usage.cpu.map(|cpu| cpu.as_micros()),
+            cpu_known_of: usage.n_cpu,
+            peak_bytes: usage.peak_bytes,
+            peak_known_of: usage.n_peak,
+            usage: *usage,
+        }
+    }
+
+    /// The cells of a row.
+    pub(crate) fn cells(&self) -> [String; 4] {
+        let usage = &self.usage;
+        let n_calls = usage.n_attempts + usage.n_callbacks;
+        let attempts = match usage.n_callbacks {
+            0 => usage.n_attempts.to_string(),
+            1 => format!("{} and a callback", usage.n_attempts),
+            n_callbacks => format!("{} and {n_callbacks} callbacks", usage.n_attempts),
+        };
+        [
+            attempts,
+            cell(usage.time.map(short), usage.n_time, n_calls),
+            cell(usage.cpu.map(short), usage.n_cpu, n_calls),
+            cell(usage.peak_bytes.map(size), usage.n_peak, n_calls),
+        ]
+    }
+}
+
+fn cell(known: Option<String>, n_known: u64, n_calls: u64) -> String {
+    match known {
+        _ if n_calls == 0 => String::new(),
+        None => "unknown".to_owned(),
+        Some(known) if n_known < n_calls => format!("{known} (of {n_known} of {n_calls})"),
+        Some(known) => known,
+    }
+}
+
+/// A time in one unit.
+pub(crate) fn short(time: Duration) -> String {
+    let micros = time.as_micros();
+    match micros {
+        0..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        10_000..1_000_000 => format!("{} ms", micros / 1_000),
+        1_000_000..600_000_000 => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+        _ => format!("{} min", micros / 60_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_is_said_to_be() {
+        for (known, n_known, n_calls, expected) in [
+            (Some("1 s"), 3, 3, "1 s"),
+            (Some("1 s"), 1, 3, "1 s (of 1 of 3)"),
+            (None, 0, 3, "unknown"),
+            (None, 0, 0, ""),
+        ] {
+            assert_eq!(cell(known.map(str::to_owned), n_known, n_calls), expected);
+        }
+    }
+
+    #[test]
+    fn times_have_one_unit() {
+        for (micros, expected) in [(0, "0.0 ms"), (1_240, "1.2 ms"), (1_250_000, "1.2 s"), (7_200_000_000, "120 min")] {
+            assert_eq!(short(Duration::from_micros(micros)), expected);
+        }
+    }
+}
