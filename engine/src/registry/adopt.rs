@@ -143,6 +143,13 @@ impl Shared {
     /// What is different about one package. Looks at the disk if it is not known to be usable and its archive is not kept:
     /// then there is nothing else to load it from.
     fn compare(&self, known: Option<&Arc<Package>>, package: &Arc<Package>, is_kept: bool, changes: &mut Vec<Change>) {
+        // Told before the package is, as runs go on at once with what has arrived.
+        let quarantine = |package: &Package| package.row.quarantine.clone();
+        let (before, now) = (known.and_then(|known| quarantine(known)), quarantine(package));
+        let is_released = before.is_some() && now.is_none();
+        if let Some(now) = now.filter(|now| before.as_ref() != Some(now)) {
+            changes.push(Change::Quarantined(Arc::clone(package), now.reason, now.until));
+        }
         let was_usable = known.is_some_and(|known| self.lock().is_usable(known));
         if !was_usable {
             let library = &package.library;
@@ -158,13 +165,8 @@ impl Shared {
                 }
             }
         }
-        let quarantine = |package: &Package| package.row.quarantine.clone();
-        match (known.and_then(|known| quarantine(known)), quarantine(package)) {
-            (before, Some(now)) if before.as_ref() != Some(&now) => {
-                changes.push(Change::Quarantined(Arc::clone(package), now.reason, now.until));
-            }
-            (Some(_), None) => changes.push(Change::Released(Arc::clone(package))),
-            _ => {}
+        if is_released {
+            changes.push(Change::Released(Arc::clone(package)));
         }
     }
 }

@@ -289,7 +289,7 @@ fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
         desk.close();
         let desk = Desk::open(&data).await;
         let offered = "offered public::harm 2.0.0";
-        let told = ["added public::harm@1.0.0", "added public::harm@2.0.0", quarantined, offered];
+        let told = ["added public::harm@1.0.0", quarantined, "added public::harm@2.0.0", offered];
         assert_eq!(desk.told(), told);
         let upload = Upload { activation: Activation::Now, ..Upload::new(simple("harm", "2.0.0")) };
         desk.refused(upload, "REG0011", "is quarantined, so `activate` is not possible").await;
