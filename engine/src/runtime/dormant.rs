@@ -4,7 +4,7 @@
 //! asks something of such a run gets it done: the run is read with the description that the store keeps, changed, and
 //! put back. None of its tasks starts meanwhile.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use tokio::sync::{oneshot, watch};
 
@@ -12,7 +12,7 @@ use super::{
     active::{ActiveRun, RunRecord},
     catalog::{Catalog, Version, Workflow},
     driver::Driver,
-    event::{Action, Phase},
+    event::{Action, Inspected, Phase},
 };
 use crate::{
     Error,
@@ -31,6 +31,8 @@ pub(super) struct Dormant {
     pub(super) phase: watch::Sender<Phase>,
     /// What was asked while its history is being read.
     pub(super) asked: Vec<Asked>,
+    /// Who wants to know how it stands, as soon as its history has been read.
+    pub(super) inspectors: Vec<oneshot::Sender<Inspected>>,
 }
 
 /// A request, who it comes from, and who waits for the answer.
@@ -39,7 +41,7 @@ pub(super) type Asked = (Action, Actor, oneshot::Sender<Result<(), Error>>);
 impl Dormant {
     pub(super) fn new(row: RunRow, closed_in_order: bool) -> Self {
         let phase = watch::Sender::new(Phase::Active);
-        Self { row, closed_in_order, is_loading: false, phase, asked: Vec::new() }
+        Self { row, closed_in_order, is_loading: false, phase, asked: Vec::new(), inspectors: Vec::new() }
     }
 }
 
@@ -58,16 +60,32 @@ impl Driver {
         self.read_histories(vec![row], version, None);
     }
 
+    /// Says how a run stands. One whose history is being read has its code: it is answered when it has been read.
+    pub(super) fn inspect(&mut self, run: RunId, answer: oneshot::Sender<Inspected>) {
+        let inspected = match (self.runs.get(&run), self.dormant.get_mut(&run)) {
+            (Some(active), _) => Inspected::Live(active.record.picture_live(&self.slots())),
+            (None, Some(dormant)) if dormant.is_loading => return dormant.inspectors.push(answer),
+            (None, Some(_)) => Inspected::Dormant,
+            (None, None) => Inspected::Elsewhere,
+        };
+        // Whoever asked may have stopped waiting.
+        answer.send(inspected).ok();
+    }
+
     /// Histories could not be read: tells those who asked.
     pub(super) fn stay_dormant(&mut self, runs: &[RunId], error: StoreError) {
-        tracing::error!(%error, "histories cannot be read, their runs wait until the next start");
+        tracing::error!(%error, "histories cannot be read, their runs wait until their package or the engine comes anew");
         let source = Arc::new(error);
         for run in runs {
-            for (.., answer) in
-                self.dormant.get_mut(run).map(|dormant| std::mem::take(&mut dormant.asked)).unwrap_or_default()
-            {
+            let Some(dormant) = self.dormant.get_mut(run) else { continue };
+            dormant.is_loading = false;
+            let (asked, inspectors) = (mem::take(&mut dormant.asked), mem::take(&mut dormant.inspectors));
+            for (.., answer) in asked {
                 // Whoever asked may have stopped waiting.
                 answer.send(Err(Error::RunLost { id: *run, source: source.clone() })).ok();
+            }
+            for answer in inspectors {
+                self.inspect(*run, answer);
             }
         }
     }
@@ -87,6 +105,7 @@ impl Driver {
             is_loading: false,
             phase,
             asked: Vec::new(),
+            inspectors: Vec::new(),
         };
         self.dormant.insert(run, dormant);
         let arrived = self.catalog.version(version.id).or_else(|| self.catalog.continuing(&version));

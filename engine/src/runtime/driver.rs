@@ -22,7 +22,7 @@ use super::{
     attempt::Underway,
     catalog::{Catalog, Version, Workflow},
     dormant::Dormant,
-    event::{Begin, Derived, Event, Inspected, NotSubmitted, Origin, Phase, Submission},
+    event::{Begin, Derived, Event, NotSubmitted, Origin, Phase, Submission},
     history::{self, AttemptFacts},
     notice::{Notice, NoticeKind},
     ownership::Takeover,
@@ -195,14 +195,7 @@ impl Driver {
                 // Whoever asked may have stopped waiting, here and below.
                 answer.send(phase.map(watch::Sender::subscribe)).ok();
             }
-            Event::Inspect { run, answer } => {
-                let inspected = match self.runs.get(&run) {
-                    Some(active) => Inspected::Live(active.record.picture_live(&self.slots())),
-                    None if self.dormant.contains_key(&run) => Inspected::Dormant,
-                    None => Inspected::Elsewhere,
-                };
-                answer.send(inspected).ok();
-            }
+            Event::Inspect { run, answer } => self.inspect(run, answer),
             Event::Stop { grace } => self.stop(grace, now),
             Event::FinishedCounted(counted) => self.finished_counted(counted, now),
             Event::Pruned(step) => self.pruned(step, now),
@@ -562,12 +555,16 @@ impl Driver {
             return;
         }
         for (row, events) in runs {
-            let Some(Dormant { phase, asked, closed_in_order, .. }) = self.dormant.remove(&row.id) else { continue };
+            let Some(dormant) = self.dormant.remove(&row.id) else { continue };
+            let Dormant { phase, asked, inspectors, closed_in_order, .. } = dormant;
             let (record, next_sequence) = match history::load(version.clone(), &row, events) {
                 Ok(loaded) => loaded,
                 Err(error) => {
                     tracing::error!(run.id = %row.id, %error, "the run cannot go on");
                     phase.send_replace(Phase::Lost(Arc::new(error)));
+                    for answer in inspectors {
+                        self.inspect(row.id, answer);
+                    }
                     continue;
                 }
             };
@@ -584,6 +581,9 @@ impl Driver {
                     self.put_back(row.id);
                 }
                 Err(refused) => tracing::error!(run.id = %row.id, %refused, "the run cannot go on"),
+            }
+            for answer in inspectors {
+                self.inspect(row.id, answer);
             }
         }
     }

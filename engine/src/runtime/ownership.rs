@@ -22,7 +22,7 @@ use super::{
     catalog::{Catalog, stored_version},
     dormant::Dormant,
     driver::{Driver, Stopping},
-    event::{Event, Phase, Submission},
+    event::{Event, Inspected, Phase, Submission},
     timer::Timer,
 };
 use crate::{
@@ -174,6 +174,9 @@ impl Driver {
             dormant.phase.send_replace(phase.clone());
             for (.., answer) in dormant.asked {
                 answer.send(Err(Error::Fenced { id })).ok();
+            }
+            for answer in dormant.inspectors {
+                answer.send(Inspected::Elsewhere).ok();
             }
         }
         self.timers.unset_runs();
