@@ -50,6 +50,13 @@ impl Acknowledged {
         run.is_some_and(|run| self.submitted.get(run) == Some(&process))
     }
 
+    /// Whether a line tells of an attempt of which somebody else said that it completed.
+    pub(crate) fn is_repetition(&self, line: &str) -> bool {
+        let ["completed", run, task, attempt] = line.split(' ').collect::<Vec<_>>()[..] else { return false };
+        let completed = self.completed.get(&(run.to_owned(), task.to_owned()));
+        completed.is_some_and(|(_, completed)| attempt.parse() == Ok(*completed))
+    }
+
     /// Compares and prints the result.
     pub(crate) fn judge(&self, kills: u64, n_unsynced: u64, ledger: &str) -> Result<ExitCode, Failure> {
         let (mut entries, mut attempts) = (HashSet::new(), HashSet::new());

@@ -33,7 +33,7 @@ use cloacina_tests::archive;
 use self::{
     account::Acknowledged,
     options::{Options, Sabotaged},
-    process::{Process, Started},
+    process::{Process, Shared, Started},
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -60,12 +60,19 @@ fn supervise(options: &Options) -> Result<ExitCode, Failure> {
     File::create(folder.path().join("ledger"))?;
     let database = options.database.clone().unwrap_or_else(|| folder.path().join("runs.db").display().to_string());
     let started = Started { database, folder: folder.path().to_owned(), package, sabotage: options.sabotage };
-    let n_unsynced = sync::count_missing(&started, options)?;
     let mut said = Acknowledged::default();
-    match options.sabotage {
-        Some(Sabotaged::Fence) => replace_again_and_again(options, &started, &mut said)?,
-        Some(Sabotaged::Sync) | None => kill_again_and_again(options, &started, &mut said)?,
-    }
+    let n_unsynced = match options.sabotage {
+        // That the disk is waited for is not in question then.
+        Some(Sabotaged::Fence) => {
+            replace_again_and_again(options, &started, &mut said)?;
+            0
+        }
+        Some(Sabotaged::Sync) | None => {
+            let n_unsynced = sync::count_missing(&started, options)?;
+            kill_again_and_again(options, &started, &mut said)?;
+            n_unsynced
+        }
+    };
     eprintln!("letting every run end ...");
     let last = started.start("drain")?;
     while let Some(line) = last.line(process::PATIENCE) {
@@ -91,23 +98,22 @@ fn kill_again_and_again(options: &Options, started: &Started, said: &mut Acknowl
     Ok(())
 }
 
-/// Each worker is replaced by the next one while it is only stopped, then it goes on for a while, and is killed after that.
-/// On a file nobody is stopped, as that could be while it locks the file.
+/// Each worker is replaced by the next one while it is stopped, then it goes on until something was done twice, and is
+/// killed after that.
 fn replace_again_and_again(options: &Options, started: &Started, said: &mut Acknowledged) -> Result<(), Failure> {
-    let is_server = started.database.starts_with("postgres");
+    let shares = if started.database.starts_with("postgres") { Shared::Server } else { Shared::File };
     let mut random = options.seed;
     let mut worker = started.start("load")?;
     worker.hear(step(&mut random) % LINES_MAX, said)?;
     for kill in 1..=options.kills {
-        if is_server {
-            worker.signal("STOP")?;
+        match shares {
+            Shared::File => worker.stop_unlocked()?,
+            Shared::Server => worker.signal("STOP")?,
         }
-        let mut next = started.start("load")?;
+        let next = started.start("load")?;
         next.hear_takeover(&worker, said)?;
-        if is_server {
-            worker.signal("CONT")?;
-        }
-        worker.hear_some(said);
+        worker.signal("CONT")?;
+        worker.hear_repetition(&next, said, shares)?;
         worker.kill(said)?;
         worker = next;
         progress(kill, options, said);

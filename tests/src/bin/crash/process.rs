@@ -2,22 +2,30 @@
 //!
 //! Every line counts that a worker wrote whole before it was killed; a last one without an end is dropped.
 
+#![expect(clippy::disallowed_methods, reason = "a harness that finds nothing must end, however much is said meanwhile")]
+
 use std::{
+    fs,
     io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     time::{Duration, Instant},
 };
 
 use crate::{Failure, account::Acknowledged, options::Sabotaged};
 
-/// A worker that says nothing for so long, though it should, is stuck.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// A worker that says nothing for so long, though it should, is stuck. Far more than a disk takes that others keep busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
-/// How long a worker that was taken over from is listened to, and for how many lines.
-const LINGER: Duration = Duration::from_secs(5);
-const LINGER_LINES: usize = 300;
+/// How long one of two workers is listened to before it is the other one's turn; less than one waits for a lock.
+const A_WHILE: Duration = Duration::from_secs(2);
+
+/// The byte of SQLite's shared index that is locked by who writes.
+const WRITE_LOCK: u64 = 120;
+
+/// More tries than are ever needed to stop a worker between two of its writes.
+const STOPS_MAX: u32 = 10_000;
 
 /// What all workers are started with.
 pub(crate) struct Started {
@@ -30,6 +38,20 @@ pub(crate) struct Started {
 pub(crate) struct Process {
     child: Child,
     lines: Receiver<String>,
+}
+
+/// What two workers share that are there at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shared {
+    File,
+    Server,
+}
+
+enum Heard {
+    Enough,
+    NotEnough,
+    /// It is gone.
+    NothingMore,
 }
 
 impl Started {
@@ -93,31 +115,89 @@ impl Process {
         }
     }
 
-    /// Listens until it has completed a task of a run that the other one submitted. What the other one says meanwhile is
-    /// heard too: only so is it known which runs are its own.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a harness that finds nothing must end, however much is said meanwhile"
-    )]
-    pub(crate) fn hear_takeover(&mut self, other: &Self, said: &mut Acknowledged) -> Result<(), Failure> {
+    /// Listens until it has completed a task of a run that the other one, which is stopped, submitted.
+    pub(crate) fn hear_takeover(&self, other: &Self, said: &mut Acknowledged) -> Result<(), Failure> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            other.lines.try_iter().for_each(|line| said.note(other.id(), &line));
-            let line = self.line(PATIENCE).ok_or("a worker died by itself, or does nothing")?;
-            said.note(self.id(), &line);
-            if said.is_completion_of_another(&line, other.id()) {
-                return Ok(());
+            let is_takeover = |said: &Acknowledged, line: &str| said.is_completion_of_another(line, other.id());
+            match self.hear_for_a_while(other, said, is_takeover) {
+                Heard::Enough => return Ok(()),
+                Heard::NotEnough => {}
+                Heard::NothingMore => return Err("a worker died by itself".into()),
             }
         }
-        Err("nothing was taken over".into())
+        Err(format!("nothing was taken over in {} s", PATIENCE.as_secs()).into())
     }
 
-    /// Listens for a while.
-    pub(crate) fn hear_some(&mut self, said: &mut Acknowledged) {
-        for _ in 0..LINGER_LINES {
-            let Some(line) = self.line(LINGER) else { return };
-            said.note(self.id(), &line);
+    /// Listens until one of both has completed an attempt that the other one has completed too, but not for ever. Whether
+    /// that did harm is for the account to find out. Who shares a file works in turns, as nobody is sure to get the lock
+    /// of a file which somebody else asks for all the time.
+    pub(crate) fn hear_repetition(&self, other: &Self, said: &mut Acknowledged, shares: Shared) -> Result<(), Failure> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            for (speaks, waits) in [(self, other), (other, self)] {
+                if shares == Shared::File {
+                    waits.stop_unlocked()?;
+                }
+                let heard = speaks.hear_for_a_while(waits, said, Acknowledged::is_repetition);
+                if shares == Shared::File {
+                    waits.signal("CONT")?;
+                }
+                if !matches!(heard, Heard::NotEnough) {
+                    return Ok(());
+                }
+            }
         }
+        Ok(())
+    }
+
+    fn hear_for_a_while(
+        &self,
+        other: &Self,
+        said: &mut Acknowledged,
+        is_enough: impl Fn(&Acknowledged, &str) -> bool,
+    ) -> Heard {
+        let begun = Instant::now();
+        while begun.elapsed() < A_WHILE {
+            other.lines.try_iter().for_each(|line| said.note(other.id(), &line));
+            match self.lines.recv_timeout(A_WHILE) {
+                Ok(line) => {
+                    let is_enough = is_enough(said, &line);
+                    said.note(self.id(), &line);
+                    if is_enough {
+                        return Heard::Enough;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Heard::NothingMore,
+            }
+        }
+        Heard::NotEnough
+    }
+
+    /// Stops it at a moment at which it does not keep others from writing to a file.
+    pub(crate) fn stop_unlocked(&self) -> Result<(), Failure> {
+        for _ in 0..STOPS_MAX {
+            self.signal("STOP")?;
+            if !self.holds_write_lock()? {
+                return Ok(());
+            }
+            self.signal("CONT")?;
+        }
+        Err("a worker never gives the lock of the file back".into())
+    }
+
+    /// Whether it holds the lock by which SQLite lets one process at a time write: one byte of the shared index, at an
+    /// offset that the format of that file fixes.
+    fn holds_write_lock(&self) -> Result<bool, Failure> {
+        let id = self.id().to_string();
+        let locks = fs::read_to_string("/proc/locks")?;
+        Ok(locks.lines().any(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let [_, _, _, "WRITE", holder, _, from, to] = fields[..] else { return false };
+            let covers = |from: u64, to: u64| (from..=to).contains(&WRITE_LOCK);
+            holder == id && matches!((from.parse(), to.parse()), (Ok(from), Ok(to)) if covers(from, to))
+        }))
     }
 
     pub(crate) fn signal(&self, name: &str) -> Result<(), Failure> {
@@ -140,5 +220,13 @@ impl Process {
         let lines = self.lines.iter().collect();
         let status = self.child.wait()?;
         if status.success() { Ok(lines) } else { Err(format!("a worker ended with {status}").into()) }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already unless the harness failed; one that is stopped would stay for ever.
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
