@@ -4,6 +4,15 @@ use std::fs;
 
 use super::Failure;
 
+/// Processes of the active version that may be there at one moment and not at another, as the load varies.
+const CHILDREN_VARYING: u64 = 4;
+
+/// Descriptors of the connections that read the database.
+const READERS: u64 = 8;
+
+/// Descriptors by which a process is held.
+const PER_CHILD: u64 = 5;
+
 /// What a process holds at one moment.
 pub(crate) struct Usage {
     /// Memory that is its own, in KiB.
@@ -28,6 +37,12 @@ impl Usage {
             threads: fs::read_dir("/proc/self/task")?.count() as u64,
             children: children()?,
         })
+    }
+
+    /// Whether more is held that must be given back than at that other moment, beyond what comes and goes.
+    pub(crate) fn exceeds(&self, other: &Self) -> bool {
+        let more = self.children.saturating_sub(other.children);
+        more > CHILDREN_VARYING || self.descriptors > other.descriptors + READERS + more * PER_CHILD
     }
 }
 
