@@ -25,6 +25,7 @@ mod swap;
 mod tidy;
 mod trust;
 mod versions;
+mod withheld;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

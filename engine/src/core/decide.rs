@@ -153,6 +153,8 @@ pub(crate) enum End {
     Failed(Failure),
     /// The process in which it ran ended by no fault of it.
     Lost,
+    /// The code of the task was not there, and nothing of it ran.
+    NotBegun,
 }
 
 /// An event that cannot have happened, or must not happen now.
@@ -376,7 +378,8 @@ impl Run {
         let failure = match end {
             End::Completed(delta) => return self.complete(task, delta, now, decision),
             End::Failed(failure) => failure,
-            End::Lost => return self.end_lost(task, now, decision),
+            End::Lost => return self.end_lost(task, self.plan.task(task).at_most_once, now, decision),
+            End::NotBegun => return self.end_lost(task, false, now, decision),
         };
         match self.closing {
             // Whatever it said, it was asked to stop.
@@ -392,13 +395,14 @@ impl Run {
         }
     }
 
-    /// Decides about an attempt whose process ended by no fault of it. There is no limit to how often that happens:
-    /// whoever runs packages sees to it that none brings down the processes of others for ever.
-    fn end_lost(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+    /// Decides about an attempt that ended by no fault of it. There is no limit to how often that happens: whoever runs
+    /// packages sees to it that none brings down the processes of others for ever, and that nothing of one starts again
+    /// before its code may be there.
+    fn end_lost(&mut self, task: u32, is_last: bool, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
         match self.closing {
             Some(Closing::Cancelled { .. }) => self.stopped(task, false, now, decision),
             Some(Closing::TimedOut) => self.fail(task, FailReason::TimedOut, now, decision),
-            None if self.plan.task(task).at_most_once => self.fail(task, FailReason::Lost, now, decision),
+            None if is_last => self.fail(task, FailReason::Lost, now, decision),
             None => self.lose(task, decision),
         }
     }

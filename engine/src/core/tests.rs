@@ -714,6 +714,28 @@ fn what_is_lost_runs_again_at_once_however_often_unless_it_may_start_only_once()
 }
 
 #[test]
+fn what_did_not_begin_runs_again_even_if_it_may_start_only_once() {
+    let scripts = single(true);
+    let mut live = Live::new(&scripts, &plan_of(&scripts));
+    live.apply(Event::Start { by: None });
+    for attempt in 1..=10 {
+        live.step(0);
+        assert_eq!(live.running, [(0, attempt)]);
+        live.running.clear();
+        live.apply(Event::End { task: 0, attempt, end: End::NotBegun });
+        assert_eq!((live.states(), live.run.tasks()[0].n_failures), (vec![task::State::Ready], 0));
+    }
+    let mut replayed = Run::new(live.run.plan().clone(), &BTreeMap::new());
+    for past in live.history.clone() {
+        replay(&mut replayed, past, now()).unwrap();
+    }
+    assert_eq!(replayed.tasks(), live.run.tasks());
+    live.step(0);
+    live.step(0);
+    assert_eq!(live.run.state(), run::State::Completed);
+}
+
+#[test]
 fn nothing_of_a_quarantined_package_starts_and_cancelling_needs_none_of_it() {
     let scripts = [Script { has_callbacks: true, ..single(false).remove(0) }];
     let quarantine = || Event::Quarantine(Some(Quarantine { reason: "it crashed".into(), until: Some(now()) }));

@@ -448,7 +448,7 @@ impl Builder {
         let engine = runtime::launch(config).await?;
         let (ends, told) = mpsc::unbounded_channel();
         let (harms, harmful) = mpsc::unbounded_channel();
-        let (distrusted, refused) = mpsc::unbounded_channel();
+        let (withheld, refused) = mpsc::unbounded_channel();
         let registry = Registry::open(registry::Options {
             store: engine.store.clone(),
             folder: data_dir.join(PACKAGES),
@@ -460,14 +460,13 @@ impl Builder {
             isolation_of: hosts.of,
             limits: Limits::default(),
             is_shared: matches!(database, Database::Postgres(_)),
-            listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone(), ends),
+            listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone(), ends, withheld),
             required_default: required_signatures,
-            distrusted,
         });
         let registry = registry.await?;
         catalog.look_with(registry.looker(engine.tasks.clone()));
         engine.tasks.spawn(packages::end_quarantines(registry.clone(), Arc::clone(&clock), told));
-        engine.tasks.spawn(packages::quarantine_distrusted(registry.clone(), refused));
+        engine.tasks.spawn(packages::quarantine_withheld(registry.clone(), refused));
         engine.tasks.spawn(packages::quarantine_harmful(registry.clone(), Arc::clone(&clock), harmful));
         for step in registry.first_steps().await? {
             tracing::warn!("packages must be signed, and no key is trusted yet: {step}");

@@ -19,8 +19,8 @@ use crate::{
     clock::{Clock, until},
     core::{decide::Quarantine, effect::after},
     isolation::Harm,
-    registry::{Change, Distrusted, Listener, Offer, Package, Registry},
-    runtime::{self, Catalog, Event, PackagedRunner, TaskRunner, Version, Workflow},
+    registry::{Change, Listener, Offer, Package, Registry},
+    runtime::{self, Catalog, Event, PackageVersion, PackagedRunner, TaskRunner, Version, Withheld, Workflow},
 };
 
 /// The first quarantine of a package that crashes; each that follows at once is twice as long.
@@ -28,15 +28,17 @@ const QUARANTINE: Duration = Duration::from_secs(60);
 /// Who still crashes then is tried once an hour.
 const QUARANTINE_MAX: Duration = Duration::from_secs(3600);
 
-/// Who listens to the registry of an engine. The moments at which quarantines end are sent to [`end_quarantines`].
+/// Who listens to the registry of an engine. The moments at which quarantines end are sent to [`end_quarantines`],
+/// attempts whose package must not be loaded to [`quarantine_withheld`].
 pub(super) fn listener(
     catalog: Arc<Catalog>,
     events: Sender<Event>,
     tasks: Handle,
     ends: UnboundedSender<Timestamp>,
+    withheld: UnboundedSender<Withheld>,
 ) -> Listener {
     Box::new(move |change| match change {
-        Change::Added(package) => add(&catalog, &events, &tasks, &package),
+        Change::Added(package) => add(&catalog, &events, runner(&package, &tasks, &withheld), &package),
         Change::Offered { tenant, name, offer } => offer_new_runs(&catalog, &tenant, &name, &offer),
         // Nothing of it is offered any more, and nothing more of its runs starts; what is under way may end.
         Change::Quarantined(package, reason, until) => {
@@ -103,11 +105,17 @@ pub(super) async fn quarantine_harmful(registry: Registry, clock: Arc<dyn Clock>
     }
 }
 
-/// Quarantines what was about to be loaded and is not trusted, until somebody registers it again. Ends with the engine.
-pub(super) async fn quarantine_distrusted(registry: Registry, mut told: UnboundedReceiver<Distrusted>) {
-    while let Some(Distrusted { tenant, digest, reason }) = told.recv().await {
-        if let Err(error) = registry.quarantine(&tenant, digest, &reason, None, "engine").await {
-            tracing::warn!(%tenant, %digest, %error, "a package that is not trusted could not be quarantined");
+/// Quarantines what an attempt could not load as it must not be, until somebody does something about it; only then is the
+/// attempt offered again, so that it waits at the gate. Ends with the engine.
+pub(super) async fn quarantine_withheld(registry: Registry, mut told: UnboundedReceiver<Withheld>) {
+    while let Some(withheld) = told.recv().await {
+        let (tenant, digest) = (withheld.tenant.clone(), withheld.digest);
+        match registry.withhold(&tenant, digest, "engine").await {
+            Ok(()) => withheld.lose(),
+            Err(error) => {
+                tracing::warn!(%tenant, %digest, %error, "a package that must not be loaded could not be quarantined");
+                withheld.fail();
+            }
         }
     }
 }
@@ -125,8 +133,13 @@ fn offer_new_runs(catalog: &Catalog, tenant: &str, name: &str, offer: &Offer) {
     catalog.offer(tenant, name, main, sharing, share);
 }
 
-fn add(catalog: &Catalog, events: &Sender<Event>, tasks: &Handle, package: &Package) {
-    let runner: Arc<dyn TaskRunner> = Arc::new(PackagedRunner::new(Arc::clone(&package.library), tasks.clone()));
+fn runner(package: &Package, tasks: &Handle, withheld: &UnboundedSender<Withheld>) -> Arc<dyn TaskRunner> {
+    let (tenant, digest) = (package.row.tenant.clone(), package.row.digest);
+    let version = PackageVersion { tenant, digest, withheld: withheld.clone() };
+    Arc::new(PackagedRunner::new(Arc::clone(&package.library), version, tasks.clone()))
+}
+
+fn add(catalog: &Catalog, events: &Sender<Event>, runner: Arc<dyn TaskRunner>, package: &Package) {
     for packaged in &package.workflows {
         let plan = match runtime::plan(&packaged.descriptor) {
             Ok(plan) => Arc::new(plan),

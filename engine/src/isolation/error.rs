@@ -80,6 +80,16 @@ impl Error {
         }
     }
 
+    /// As [`loader::Error::is_withheld`].
+    pub(crate) fn is_withheld(&self) -> bool {
+        match self {
+            Self::Library(source) => source.is_withheld(),
+            // Changed after this process had looked at the file.
+            Self::Refused { code, .. } => *code == "LIB0002",
+            Self::Start { .. } | Self::Crashed { .. } | Self::NoHost { .. } | Self::Closed => false,
+        }
+    }
+
     pub(super) fn crashed(death: &Death) -> Self {
         Self::Crashed { death: death.to_string() }
     }

@@ -313,7 +313,13 @@ impl Shared {
                     shared.count_crash(&error);
                 }
                 for Waiting { id, sink, .. } in failed {
-                    sink.complete(id, CallResult::Failed { error: missing(&error), retry_after: None });
+                    sink.complete(
+                        id,
+                        match error.is_withheld() {
+                            true => CallResult::Withheld(missing(&error)),
+                            false => CallResult::Failed { error: missing(&error), retry_after: None },
+                        },
+                    );
                 }
             }
             shared.dispatch();
@@ -587,7 +593,7 @@ fn missing(error: &Error) -> TaskError {
     let code = error.code();
     TaskError::Custom {
         kind: "package_missing".to_owned(),
-        message: format!("{code}: {error}"),
+        message: format!("{code}: {}", loader::with_causes(error)),
         details: json!({ "code": code }),
         retryable: true,
     }

@@ -56,12 +56,6 @@ impl NotReady {
     }
 
     pub(super) fn new(error: &loader::Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            message = format!("{message}: {cause}");
-            source = cause.source();
-        }
-        Self { code: error.code().to_owned(), message, hints: error.hints() }
+        Self { code: error.code().to_owned(), message: loader::with_causes(error), hints: error.hints() }
     }
 }

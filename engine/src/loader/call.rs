@@ -90,6 +90,8 @@ pub(crate) enum CallResult {
     Cancelled(TaskError),
     /// The process that it ran in has gone, for a reason that may not be this call's. It is to run again at once.
     Lost { reason: String },
+    /// The library is not to be loaded now, and nothing was called. Why, as the error of whoever wanted it.
+    Withheld(TaskError),
 }
 
 /// What a completed task gave back.

@@ -41,7 +41,14 @@ pub enum Error {
     Init { status: String },
     /// Whoever is asked before a library is loaded said no, with a code of its own.
     #[error("the library {} is not ready to be loaded", path.display())]
-    NotReady { path: PathBuf, code: &'static str, hints: Vec<String>, source: Box<dyn std::error::Error + Send + Sync> },
+    NotReady {
+        path: PathBuf,
+        code: &'static str,
+        hints: Vec<String>,
+        /// Whether that stays so until somebody does something about it.
+        is_withheld: bool,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// What is wrong with the table that `cloacina_package_v1` returned.
@@ -79,6 +86,12 @@ impl Error {
         }
     }
 
+    /// Whether the library must not be loaded until somebody does something about it, though nothing is wrong with the
+    /// package: it is not trusted, or its file or archive was changed.
+    pub(crate) fn is_withheld(&self) -> bool {
+        matches!(self, Self::Changed { .. } | Self::NotReady { is_withheld: true, .. })
+    }
+
     /// What the reader may do about it, one line each.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
@@ -108,4 +121,14 @@ impl Error {
             Self::NotReady { hints, .. } => hints.clone(),
         }
     }
+}
+
+/// An error in one line, with what caused it.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let (mut message, mut source) = (error.to_string(), error.source());
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    message
 }

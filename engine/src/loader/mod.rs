@@ -39,6 +39,7 @@ pub(crate) mod tests;
 pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
     call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Refused, Usage},
+    error::with_causes,
     file::TrustedFile,
     handshake::admit,
     lazy::{LazyLibrary, Ready},

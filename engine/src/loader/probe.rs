@@ -270,6 +270,9 @@ unsafe extern "C" fn complete(ctx: *mut c_void, call: u64, result: *const SentRe
             Ok(CallResult::Cancelled(_)) => CallEnd::Cancelled,
             // Said of processes alone, never of what a package sent.
             Ok(CallResult::Lost { reason }) => CallEnd::Failed { kind: "lost".to_owned(), message: reason },
+            Ok(CallResult::Withheld(error)) => {
+                CallEnd::Failed { kind: "withheld".to_owned(), message: error.message() }
+            }
             Err(bad) => CallEnd::Bad { code: bad.code(), message: bad.to_string() },
         };
         Heard::Completed { call, end }

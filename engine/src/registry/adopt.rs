@@ -128,16 +128,19 @@ impl Shared {
 
     /// The library of a package, which is loaded when it is first needed.
     pub(super) fn library(&self, row: &PackageRow, descriptor: Descriptor) -> Arc<Code> {
-        let Options { store, folder, limits, clock, distrusted, .. } = &self.options;
-        let restorer = Restorer {
+        Arc::new(self.options.code(row, descriptor.into(), self.restorer().ready(row)))
+    }
+
+    /// What decides whether a library may be loaded.
+    pub(super) fn restorer(&self) -> Restorer {
+        let Options { store, folder, limits, clock, required_default, .. } = &self.options;
+        Restorer {
             store: store.clone(),
             folder: folder.clone(),
             limits: limits.clone(),
             clock: Arc::clone(clock),
-            required_default: self.options.required_default,
-            distrusted: distrusted.clone(),
-        };
-        Arc::new(self.options.code(row, descriptor.into(), restorer.ready(row)))
+            required_default: *required_default,
+        }
     }
 
     /// What is different about one package. Looks at the disk if it is not known to be usable and its archive is not kept:

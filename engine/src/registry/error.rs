@@ -191,6 +191,16 @@ impl Error {
         }
     }
 
+    /// Whether a library must not be loaded until somebody does something about it, though nothing is wrong with the
+    /// package: it is not trusted, or what was registered has been changed since.
+    pub(super) fn is_withheld(&self) -> bool {
+        match self {
+            Self::Untrusted(_) | Self::Sign(_) | Self::Damaged { .. } => true,
+            Self::Load(source) => source.is_withheld(),
+            _ => false,
+        }
+    }
+
     /// The stable code; each has a page under `docs/errors/`.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -15,11 +15,9 @@ use cloacina_packager::{Digest, Limits};
 use cloacina_workflow::{Timestamp, descriptor::Descriptor};
 use diesel::QueryResult;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    Change, Distrusted, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector,
-    state::State,
+    Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector, state::State,
 };
 use crate::{
     clock::Clock,
@@ -57,8 +55,6 @@ pub(crate) struct Options {
     pub(crate) listener: Listener,
     /// How many signatures are required of tenants that have not said how many.
     pub(crate) required_default: usize,
-    /// Told of versions that were about to be loaded and are not trusted.
-    pub(crate) distrusted: UnboundedSender<Distrusted>,
 }
 
 impl Options {
@@ -221,6 +217,13 @@ impl Registry {
     ) -> Result<PackageInfo, Error> {
         let order = self.order(tenant, digest, actor, Some(reason));
         self.blocking(move |shared| shared.quarantine(order, until)).await
+    }
+
+    /// As [`Self::quarantine`], of a version that was just refused when it was to be loaded. What must not be loaded is
+    /// looked at again before: if it may be by now, or is in quarantine already, nothing is done.
+    pub(crate) async fn withhold(&self, tenant: &str, digest: Digest, actor: &str) -> Result<(), Error> {
+        let order = self.order(tenant, digest, actor, None);
+        self.blocking(move |shared| shared.withhold(order)).await
     }
 
     /// The registered versions with that library, by tenant and content.
@@ -423,6 +426,25 @@ impl Shared {
         self.settle(answer, &package)
     }
 
+    fn withhold(&self, order: PackageOrder) -> Result<(), Error> {
+        let _turn = self.begin()?;
+        let package = self.of(&order)?;
+        if package.row.quarantine.is_some() { Ok(()) } else { self.withhold_in_turn(&package, order) }
+    }
+
+    fn withhold_in_turn(&self, package: &Package, order: PackageOrder) -> Result<(), Error> {
+        let refusal = match self.restorer().trusted(&package.row) {
+            Ok(_) => return Ok(()),
+            Err(refusal) if refusal.is_withheld() => refusal,
+            Err(error) => return Err(error),
+        };
+        let order = PackageOrder { reason: Some(format!("{}: {refusal}", refusal.code())), ..order };
+        let change = self.change("quarantining a package", None, move |connection| {
+            store::package_quarantine_in_txn(connection, &order, None)
+        });
+        change.map(drop)
+    }
+
     fn release(&self, order: PackageOrder) -> Result<PackageInfo, Error> {
         let _turn = self.begin()?;
         let package = self.of(&order)?;
@@ -436,10 +458,15 @@ impl Shared {
         let package = Arc::clone(selector::find_version(&self.lock().packages, name)?);
         // All of them is no share.
         let share = percent.filter(|percent| *percent < 100);
-        if package.row.quarantine.is_none() {
-            package.library.load()?;
-        }
         let order = self.order(&package, actor);
+        if package.row.quarantine.is_none()
+            && let Err(error) = package.library.load()
+        {
+            if error.is_withheld() {
+                self.withhold_in_turn(&package, order)?;
+            }
+            return Err(error.into());
+        }
         let answer = self.change("activating a package", Some(&package.library), move |connection| {
             store::package_activate_in_txn(connection, &order, share)
         })?;

@@ -39,7 +39,6 @@ pub use self::{
 pub(crate) use self::{
     handle::Options,
     package::{Change, Listener, Package},
-    restore::Distrusted,
     selector::{find, find_version, package_of},
     state::{Offer, share_of},
 };

@@ -13,7 +13,6 @@
 use std::{path::PathBuf, sync::Arc};
 
 use cloacina_packager::{self as packager, Digest, Limits, sign::Untrusted};
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Error, package::label, register::Unpacked, trust::signatures_of};
 use crate::{
@@ -33,16 +32,6 @@ pub(super) struct Restorer {
     pub(super) clock: Arc<dyn Clock>,
     /// How many signatures are required of tenants that have not said how many.
     pub(super) required_default: usize,
-    /// Told what was refused.
-    pub(super) distrusted: UnboundedSender<Distrusted>,
-}
-
-/// A version that is not to be tried again, as it is not trusted.
-#[derive(Debug)]
-pub(crate) struct Distrusted {
-    pub(crate) tenant: String,
-    pub(crate) digest: Digest,
-    pub(crate) reason: String,
 }
 
 impl Restorer {
@@ -50,21 +39,19 @@ impl Restorer {
     pub(super) fn ready(&self, row: &PackageRow) -> Box<Ready> {
         let (restorer, row) = (self.clone(), row.clone());
         Box::new(move || {
-            restorer.trusted(&row).map_err(|error| {
-                restorer.tell(&row, &error);
-                loader::Error::NotReady {
-                    path: restorer.folder.join(&row.library_path),
-                    code: error.code(),
-                    hints: error.hints(),
-                    source: Box::new(error),
-                }
+            restorer.trusted(&row).map_err(|error| loader::Error::NotReady {
+                path: restorer.folder.join(&row.library_path),
+                code: error.code(),
+                hints: error.hints(),
+                is_withheld: error.is_withheld(),
+                source: Box::new(error),
             })
         })
     }
 
     /// The package's library, if it may be loaded now by what the tenant's policy says, its file made if it is not there.
     /// Blocks on the disk and the store.
-    fn trusted(&self, row: &PackageRow) -> Result<TrustedFile, Error> {
+    pub(super) fn trusted(&self, row: &PackageRow) -> Result<TrustedFile, Error> {
         let (tenant, digest, default) = (row.tenant.clone(), row.digest, self.required_default);
         let (trust, kept) = self.store.read_blocking("reading an archive", move |connection| {
             let trust = trust::read(connection, &tenant, default)?;
@@ -99,19 +86,5 @@ impl Restorer {
             tracing::warn!(path = %path.display(), "the file of a library was unpacked again");
         }
         Ok(TrustedFile::of(&verified, path)?)
-    }
-
-    /// Tells of a refusal that will not go away by trying again.
-    fn tell(&self, row: &PackageRow, error: &Error) {
-        let is_final = match error {
-            Error::Untrusted(_) | Error::Sign(_) | Error::Damaged { .. } => true,
-            Error::Load(error) => matches!(error, loader::Error::Changed { .. }),
-            _ => false,
-        };
-        if is_final {
-            let reason = format!("{}: {error}", error.code());
-            // An engine that is being shut down quarantines nothing; the next one refuses it again.
-            self.distrusted.send(Distrusted { tenant: row.tenant.clone(), digest: row.digest, reason }).ok();
-        }
     }
 }

@@ -68,7 +68,6 @@ impl Desk {
             init: CONFIG,
             limits: Limits::default(),
             required_default: 0,
-            distrusted: tokio::sync::mpsc::unbounded_channel().0,
             is_shared: false,
             listener: Box::new(move |change| notes.lock().unwrap().push(render(&change))),
         };

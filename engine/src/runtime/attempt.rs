@@ -13,7 +13,7 @@ use super::{
     driver::Driver,
     history::{self, AttemptFacts},
     notice::NoticeKind,
-    runner::{Attempt, AttemptKey, Completion, Ended},
+    runner::{Attempt, AttemptKey, Completion, Ended, Loss},
     stop::Stop,
     timer::Timer,
 };
@@ -136,7 +136,7 @@ impl Driver {
         self.admission.release();
         self.note_written(ended.finished_at);
         let ended = match timed_out {
-            true => Ended { result: Err(self.timed_out(key, false)), is_lost: false, ..ended },
+            true => Ended { result: Err(self.timed_out(key, false)), loss: None, ..ended },
             false => ended,
         };
         self.conclude(ended, false);
@@ -144,18 +144,19 @@ impl Driver {
 
     /// Decides what follows from the end of an attempt or callback.
     fn conclude(&mut self, ended: Ended, abandoned: bool) {
-        let Ended { key, result, is_lost, payload, retry_after, usage, started_at, finished_at } = ended;
+        let Ended { key, result, loss, payload, retry_after, usage, started_at, finished_at } = ended;
         let AttemptKey { run, task, attempt, role } = key;
         let Some(active) = self.runs.get_mut(&run) else { return };
-        if is_lost && role == Role::Callback {
+        if loss.is_some() && role == Role::Callback {
             // It has been called as if it never was; callbacks are called at least once.
             self.perform(run, &[Effect::OfferCallback { task }], finished_at);
             return;
         }
-        let (end, error) = match result {
-            Err(error) if is_lost => (End::Lost, Some(Arc::new(error))),
-            Ok(delta) => (End::Completed(delta), None),
-            Err(error) => {
+        let (end, error) = match (result, loss) {
+            (Ok(delta), _) => (End::Completed(delta), None),
+            (Err(error), Some(Loss::Process)) => (End::Lost, Some(Arc::new(error))),
+            (Err(error), Some(Loss::NotBegun)) => (End::NotBegun, Some(Arc::new(error))),
+            (Err(error), None) => {
                 let failure = failure(&error, retry_after, abandoned, finished_at);
                 (End::Failed(failure), Some(Arc::new(error)))
             }
@@ -234,7 +235,7 @@ impl Driver {
         };
         let (result, retry_after) = (Err(error), None);
         let (payload, usage, finished_at) = (None, Usage::default(), now);
-        let ended = Ended { key, result, is_lost: false, payload, retry_after, usage, started_at, finished_at };
+        let ended = Ended { key, result, loss: None, payload, retry_after, usage, started_at, finished_at };
         self.conclude(ended, true);
     }
 

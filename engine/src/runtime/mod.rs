@@ -51,7 +51,7 @@ pub(crate) use self::{
     history::{input_payload, load, records, reused_row},
     launch::{Config, Engine, launch},
     notice::Board,
-    packaged::PackagedRunner,
+    packaged::{PackageVersion, PackagedRunner, Withheld},
     prune::{Next, Progress, ROWS_MAX, step_in_txn},
     pruned::pruned_report,
     runner::TaskRunner,

@@ -79,9 +79,10 @@ pub enum NoticeKind {
     RunTimedOut,
     /// The engine ended while the attempt could have been running; another one follows.
     Interrupted,
-    /// The process in which the attempt ran ended by no fault of it; another one follows at once.
+    /// The process in which the attempt ran ended by no fault of it, or its package must not be loaded; another one
+    /// follows as soon as the run's gates are open.
     Lost {
-        /// How the process ended.
+        /// How the process ended, or why the package must not be loaded.
         error: TaskError,
     },
     /// Two tasks wrote different values to one key.

@@ -3,48 +3,93 @@
 //! The driver's thread only hands over. Contexts are encoded, and calls begun, on the runtime of tasks; where a call
 //! may block, or the library has yet to be loaded, on one of its blocking threads. The end of a call comes on a
 //! thread of the package, or on one that reads from its process. A package that never completes a call leaves its attempt running, and shown as such.
+//!
+//! An attempt whose library must not be loaded is handed to whoever closes the gate of the package's runs, and is lost
+//! only after that: it is offered again at once, and must not find the gate open.
 
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use cloacina_packager::Digest;
 use cloacina_workflow::{__private::v1::Host, TaskError, payload::View};
 use serde_json::json;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::mpsc::UnboundedSender};
 
-use super::runner::{Attempt, AttemptHost, Completion, TaskRunner};
+use super::runner::{Attempt, AttemptHost, Completion, Loss, TaskRunner};
 use crate::{
     isolation::{Code, NotBegun},
-    loader::{Call, CallId, CallResult, CallSink, LogLine, Usage},
+    loader::{Call, CallId, CallResult, CallSink, LogLine, Usage, with_causes},
 };
 
 /// The runner of one package.
 pub(crate) struct PackagedRunner {
     code: Arc<Code>,
+    version: Arc<PackageVersion>,
     tasks: Handle,
 }
 
+/// Which version of a package it is, and who hears of attempts that could not begin as it must not be loaded.
+#[derive(Debug)]
+pub(crate) struct PackageVersion {
+    pub(crate) tenant: String,
+    pub(crate) digest: Digest,
+    pub(crate) withheld: UnboundedSender<Withheld>,
+}
+
+/// An attempt that could not begin, as the library must not be loaded now.
+#[derive(Debug)]
+pub(crate) struct Withheld {
+    pub(crate) tenant: String,
+    pub(crate) digest: Digest,
+    error: TaskError,
+    completion: Completion,
+}
+
+impl Withheld {
+    /// Lets the attempt be made again as soon as the gate of its run is open.
+    pub(crate) fn lose(self) {
+        self.completion.lose(self.error, Loss::NotBegun);
+    }
+
+    /// Lets the attempt fail.
+    pub(crate) fn fail(self) {
+        self.completion.complete(Err(self.error));
+    }
+}
+
+impl PackageVersion {
+    /// Hands an attempt over that could not begin.
+    fn withhold(&self, completion: Completion, error: TaskError) {
+        let withheld = Withheld { tenant: self.tenant.clone(), digest: self.digest, error, completion };
+        if let Err(unheard) = self.withheld.send(withheld) {
+            // The engine is being shut down, and offers nothing again.
+            unheard.0.lose();
+        }
+    }
+}
+
 impl PackagedRunner {
-    pub(crate) fn new(code: Arc<Code>, tasks: Handle) -> Self {
-        Self { code, tasks }
+    pub(crate) fn new(code: Arc<Code>, version: PackageVersion, tasks: Handle) -> Self {
+        Self { code, version: Arc::new(version), tasks }
     }
 }
 
 impl TaskRunner for PackagedRunner {
     fn start(&self, attempt: Attempt) {
-        let code = Arc::clone(&self.code);
+        let (code, version) = (Arc::clone(&self.code), Arc::clone(&self.version));
         // The driver counts attempts by their slots and waits for them when it shuts down.
         if code.starts_at_once(attempt.function.blocking) {
-            self.tasks.spawn(async move { begin(&code, attempt) });
+            self.tasks.spawn(async move { begin(&code, &version, attempt) });
         } else {
-            self.tasks.spawn_blocking(move || begin(&code, attempt));
+            self.tasks.spawn_blocking(move || begin(&code, &version, attempt));
         }
     }
 }
 
 /// Begins the call. Takes as long as loading the library, and the package's `start`, do.
-fn begin(code: &Code, attempt: Attempt) {
+fn begin(code: &Code, version: &Arc<PackageVersion>, attempt: Attempt) {
     let function = attempt.function.index;
     let (idempotency_key, view) = (attempt.idempotency_key(), attempt.payload_view());
     let Attempt { key, completion, deadline, .. } = attempt;
@@ -61,15 +106,22 @@ fn begin(code: &Code, attempt: Attempt) {
         idempotency_key,
         trace_parent: String::new(),
     };
-    let sink = Arc::new(AttemptSink { host: completion.host(), ending: Mutex::new(Some(Ending { completion, view })) });
+    let (host, version) = (completion.host(), Arc::clone(version));
+    let sink = Arc::new(AttemptSink { host, version, ending: Mutex::new(Some(Ending { completion, view })) });
     match code.start(call, Arc::clone(&sink) as Arc<dyn CallSink>) {
         Ok(under_way) => stop.on_ask(move || under_way.cancel()),
         Err(not_begun) => {
             if let Some(Ending { completion, .. }) = sink.take() {
-                completion.complete(Err(match not_begun {
-                    NotBegun::Missing(error) => failure("package_missing", error.code(), &error, true),
-                    NotBegun::Refused(refused) => refused.into_error(),
-                }));
+                let (error, is_withheld) = match not_begun {
+                    NotBegun::Missing(error) => {
+                        (failure("package_missing", error.code(), &with_causes(&error), true), error.is_withheld())
+                    }
+                    NotBegun::Refused(refused) => (refused.into_error(), false),
+                };
+                match is_withheld {
+                    true => sink.version.withhold(completion, error),
+                    false => completion.complete(Err(error)),
+                }
             }
         }
     }
@@ -84,6 +136,7 @@ fn failure(kind: &str, code: &str, message: &dyn fmt::Display, retryable: bool) 
 /// An attempt that is a call under way.
 struct AttemptSink {
     host: AttemptHost,
+    version: Arc<PackageVersion>,
     ending: Mutex<Option<Ending>>,
 }
 
@@ -111,7 +164,8 @@ impl CallSink for AttemptSink {
             }
             CallResult::Failed { error, retry_after } => completion.fail(error, retry_after),
             CallResult::Cancelled(error) => completion.complete(Err(error)),
-            CallResult::Lost { reason } => completion.lose(failure("lost", "ISO0005", &reason, true)),
+            CallResult::Lost { reason } => completion.lose(failure("lost", "ISO0005", &reason, true), Loss::Process),
+            CallResult::Withheld(error) => self.version.withhold(completion, error),
         }
     }
 

@@ -132,7 +132,7 @@ pub enum AttemptOutcome {
     Panicked,
     /// The engine ended while it was, or could have been, running.
     Interrupted,
-    /// The process of its package ended by no fault of it.
+    /// The process of its package ended by no fault of it, or its package must not be loaded and nothing of it ran.
     Lost,
     /// It ended after it had been given up, and does not count.
     Fenced,

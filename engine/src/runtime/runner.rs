@@ -77,8 +77,8 @@ pub(crate) struct AttemptKey {
 pub(crate) struct Ended {
     pub(crate) key: AttemptKey,
     pub(crate) result: Result<Arc<Delta>, TaskError>,
-    /// Whether the error is no fault of the attempt, which is then made again at once.
-    pub(crate) is_lost: bool,
+    /// Why the error is no fault of the attempt, if it is none; it is then made again at once.
+    pub(crate) loss: Option<Loss>,
     /// The delta as it is stored; made here so that the driver does not have to.
     pub(crate) payload: Option<Vec<u8>>,
     /// The wait before another attempt that was asked for beside an error without a place for it.
@@ -86,6 +86,15 @@ pub(crate) struct Ended {
     pub(crate) usage: Usage,
     pub(crate) started_at: Timestamp,
     pub(crate) finished_at: Timestamp,
+}
+
+/// Why an attempt ended that did nothing wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Its process ended, maybe in the middle of it.
+    Process,
+    /// Its code was not there, and nothing of it ran.
+    NotBegun,
 }
 
 /// What all attempts of an engine share.
@@ -214,17 +223,17 @@ impl Completion {
 
     /// Ends the attempt. The view should be dropped before, so that the next task's can be made in its place.
     pub(crate) fn complete(mut self, result: Result<Delta, TaskError>) {
-        self.send(result, false, None);
+        self.send(result, None, None);
     }
 
-    /// Ends an attempt whose process ended by no fault of it. It is made again at once, and does not count.
-    pub(crate) fn lose(mut self, error: TaskError) {
-        self.send(Err(error), true, None);
+    /// Ends an attempt by no fault of it. It is made again at once, and does not count.
+    pub(crate) fn lose(mut self, error: TaskError, loss: Loss) {
+        self.send(Err(error), Some(loss), None);
     }
 
     /// Ends an attempt that failed and says when to come again, whatever kind its error is of.
     pub(crate) fn fail(mut self, error: TaskError, retry_after: Option<Duration>) {
-        self.send(Err(error), false, retry_after);
+        self.send(Err(error), None, retry_after);
     }
 
     /// What the attempt's context talks to.
@@ -239,7 +248,7 @@ impl Completion {
         }
     }
 
-    fn send(&mut self, result: Result<Delta, TaskError>, is_lost: bool, retry_after: Option<Duration>) {
+    fn send(&mut self, result: Result<Delta, TaskError>, loss: Option<Loss>, retry_after: Option<Duration>) {
         if std::mem::replace(&mut self.is_sent, true) {
             return;
         }
@@ -254,7 +263,7 @@ impl Completion {
         };
         let finished_at = self.surroundings.clock.now();
         let (started_at, usage) = (self.started_at, self.usage);
-        let ended = Ended { key: self.key, result, is_lost, payload, retry_after, usage, started_at, finished_at };
+        let ended = Ended { key: self.key, result, loss, payload, retry_after, usage, started_at, finished_at };
         // Without a driver the attempt has been recorded as interrupted, and nobody waits for its end.
         if self.surroundings.twice {
             self.surroundings.events.send(Event::Ended(Box::new(ended.clone()))).ok();
@@ -267,7 +276,7 @@ impl Drop for Completion {
     fn drop(&mut self) {
         if !self.is_sent {
             let message = "the attempt went away without a result".to_owned();
-            self.send(Err(TaskError::Panicked { message, location: None }), false, None);
+            self.send(Err(TaskError::Panicked { message, location: None }), None, None);
         }
     }
 }

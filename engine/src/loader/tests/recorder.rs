@@ -99,6 +99,7 @@ fn render(result: &CallResult) -> String {
         CallResult::Completed(Output::Whole(values)) => format!("whole {}", serde_json::to_string(values).unwrap()),
         CallResult::Cancelled(error) => format!("cancelled {}", error.message()),
         CallResult::Lost { reason } => format!("lost {reason}"),
+        CallResult::Withheld(error) => format!("withheld {}", error.message()),
         CallResult::Failed { error, retry_after } => {
             let code = match error {
                 TaskError::Custom { details, .. } => details["code"].as_str().unwrap_or_default().to_owned(),

@@ -1,0 +1,189 @@
+//! Loads that are refused: no attempt fails by them, none is made again before its gate is closed, and what waited goes on
+//! once the reason is gone.
+
+use std::path::Path;
+
+use cloacina::{
+    AttemptOutcome, Builder, Context, Engine, Gate, HostProgram, RunHandle, RunState, TaskState, TrustChange,
+};
+use cloacina_tests::engine::in_time;
+
+use crate::{
+    sharing::server,
+    trust::{Material, add, change, library_of, quarantined, refusal, swap},
+};
+
+/// A task that may begin only once and has a callback; a second one that does.
+const CAREFUL: &str = r#"
+#include "cloacina.h"
+CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"billing\",\"version\":\"1.0.0\",\"workflows\":["
+              "{\"name\":\"invoices\",\"tasks\":[{\"id\":\"only\",\"index\":0,\"at_most_once\":true,\"on_success\":1},"
+              "{\"id\":\"then\",\"index\":2,\"dependencies\":[\"only\"]}],"
+              "\"callbacks\":[{\"name\":\"tell\",\"index\":1}]}]}");
+static const clcn_host_v1 *host;
+static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
+    (void)config;
+    host = given;
+    return CLCN_OK;
+}
+static int32_t start(const clcn_start *call) {
+    clcn_result result = CLCN_RESULT_INIT;
+    host->complete(host->ctx, call->call_id, &result);
+    return CLCN_OK;
+}
+CLCN_PACKAGE(init, start, NULL, NULL);
+"#;
+
+/// Where packages are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Inline,
+    Process,
+}
+
+impl Place {
+    fn options(self, builder: Builder) -> Builder {
+        match self {
+            Self::Inline => builder,
+            Self::Process => builder.package_host(HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host")),
+        }
+    }
+}
+
+async fn start(database: &str, folder: &Path, place: Place) -> Engine {
+    let builder = place.options(Engine::builder().database(database).data_dir(folder));
+    builder.start().await.unwrap_or_else(|error| panic!("{}: {error}", error.code()))
+}
+
+async fn begin(engine: &Engine) -> RunHandle {
+    engine.scheduler().schedule_workflow("invoices", Context::new()).await.unwrap()
+}
+
+/// Waits until the first task of the run waits at the gate of its package, and says which attempt comes next.
+async fn at_the_gate(run: &RunHandle, reason: &str) -> u32 {
+    in_time(async {
+        loop {
+            let report = run.report().await.unwrap();
+            let task = report.task("only").unwrap();
+            let gates = task.gates.as_slice();
+            if let [Gate::Quarantined { reason: found, until: None }] = gates
+                && found.starts_with(reason)
+                && task.state == TaskState::Ready
+            {
+                return task.attempt;
+            }
+            assert!(!report.state.is_terminal(), "{report:?}");
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+/// The kinds of what happened to attempts, and the codes of those that were lost.
+async fn history(run: &RunHandle) -> (Vec<&'static str>, Vec<String>) {
+    let events = run.events().await.unwrap();
+    let of_attempts = events.iter().filter(|event| event.attempt.is_some());
+    let lost = events.iter().filter(|event| event.kind == "attempt_lost");
+    let code = |event: &cloacina::RunEvent| event.details["message"].to_string();
+    (of_attempts.map(|event| event.kind).collect(), lost.map(code).collect())
+}
+
+/// A file that was changed on the disk: the run waits, through a restart, until the package is registered again.
+async fn a_changed_file_costs_no_attempt(database: &str, place: Place) {
+    let material = Material::of(CAREFUL);
+    let folder = material.folder.path();
+    let engine = start(database, folder, place).await;
+    assert_eq!(refusal(&engine, &material.archive, &[]).await, "taken");
+    assert_eq!(in_time(begin(&engine).await.wait()).await.unwrap().state, RunState::Completed);
+    engine.shutdown().await.unwrap();
+
+    swap(&library_of(folder));
+    let engine = start(database, folder, place).await;
+    let run = begin(&engine).await;
+    assert_eq!(at_the_gate(&run, "LIB0002: the library").await, 2, "one attempt was lost, and no other was made");
+    let task = run.report().await.unwrap().task("only").cloned().unwrap();
+    assert_eq!(task.outcome, Some(AttemptOutcome::Lost));
+    let id = run.id();
+    engine.shutdown().await.unwrap();
+
+    let engine = start(database, folder, place).await;
+    let run = engine.run(id).await.unwrap();
+    assert_eq!(at_the_gate(&run, "LIB0002").await, 2);
+    assert_eq!(refusal(&engine, &material.archive, &[]).await, "taken");
+    assert_eq!(in_time(run.wait()).await.unwrap().state, RunState::Completed);
+    let (kinds, lost) = history(&run).await;
+    assert!(lost.len() == 1 && lost[0].contains("LIB0002"), "{lost:?}");
+    let expected = [
+        "attempt_started",
+        "attempt_lost",
+        "attempt_started",
+        "task_completed",
+        "callback_completed",
+        "task_completed",
+    ];
+    let mut kinds_sorted = kinds.clone();
+    kinds_sorted.sort_unstable();
+    let mut expected_sorted = expected;
+    expected_sorted.sort_unstable();
+    assert_eq!(kinds_sorted, expected_sorted, "{kinds:?}");
+    engine.shutdown().await.unwrap();
+}
+
+/// A key that was revoked after the only signature was made, and somebody who releases the version all the same.
+async fn a_revoked_key_costs_no_attempt(database: &str, place: Place) {
+    let material = Material::of(CAREFUL);
+    let folder = material.folder.path();
+    let engine = start(database, folder, place).await;
+    change(&engine, TrustChange::Require { n_signatures: 1 }).await;
+    change(&engine, add("ann", material.ann.public())).await;
+    assert_eq!(refusal(&engine, &material.archive, &[&material.signed(&material.ann)]).await, "taken");
+    engine.shutdown().await.unwrap();
+
+    let engine = start(database, folder, place).await;
+    let revoke = TrustChange::Revoke { key: "ann".to_owned(), reason: "it was stolen".to_owned() };
+    assert_eq!(change(&engine, revoke).await.quarantined, ["public::billing@1.0.0"]);
+    let digest = engine.registry().get("billing@1.0.0").unwrap().digest;
+    engine.registry().release("public", digest, "eve").await.unwrap();
+    let run = begin(&engine).await;
+    assert!(in_time(quarantined(&engine)).await.starts_with("SIG0009"));
+    assert_eq!(at_the_gate(&run, "SIG0009: the key ann").await, 2);
+    // Released by hand once more, it is refused once more, and waits again.
+    engine.registry().release("public", digest, "eve").await.unwrap();
+    assert!(in_time(quarantined(&engine)).await.starts_with("SIG0009"));
+    assert_eq!(in_time(next_attempt(&run, 3)).await, 3);
+    change(&engine, add("bob", material.bob.public())).await;
+    assert_eq!(refusal(&engine, &material.archive, &[&material.signed(&material.bob)]).await, "taken");
+    let report = in_time(run.wait()).await.unwrap();
+    assert_eq!((report.state, report.task("only").unwrap().attempt), (RunState::Completed, 3));
+    let (_, lost) = history(&run).await;
+    assert!(lost.len() == 2 && lost.iter().all(|lost| lost.contains("SIG0009")), "{lost:?}");
+    engine.shutdown().await.unwrap();
+}
+
+async fn next_attempt(run: &RunHandle, attempt: u32) -> u32 {
+    loop {
+        let at = at_the_gate(run, "SIG0009").await;
+        if at >= attempt {
+            return at;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn refused_loads_cost_no_attempt_on_a_file() {
+    for place in [Place::Inline, Place::Process] {
+        let folder = tempfile::tempdir().unwrap();
+        let database = |name: &str| folder.path().join(name).display().to_string();
+        a_changed_file_costs_no_attempt(&database("one.db"), place).await;
+        a_revoked_key_costs_no_attempt(&database("two.db"), place).await;
+    }
+}
+
+#[tokio::test]
+async fn refused_loads_cost_no_attempt_on_a_server() {
+    for place in [Place::Inline, Place::Process] {
+        a_changed_file_costs_no_attempt(server().url(), place).await;
+        a_revoked_key_costs_no_attempt(server().url(), place).await;
+    }
+}
