@@ -1,4 +1,7 @@
 //! Why a package's library does not run in a process of its own, each reason with its stable code.
+//!
+//! What the loader refuses, here or in the process, keeps the loader's code. What a package does after its library was
+//! loaded is the end of a call and never an error of this type.
 
 use std::{io, path::PathBuf};
 
