@@ -22,4 +22,6 @@ pub(crate) mod run;
 pub(crate) mod task;
 
 #[cfg(test)]
+mod state_tests;
+#[cfg(test)]
 mod tests;
