@@ -10,6 +10,7 @@ mod cpp_package;
 mod crash;
 mod demo;
 mod docs;
+mod expiry;
 mod fuzz;
 mod hostile;
 mod isolation;

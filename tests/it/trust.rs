@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use crate::{cmd::program, sharing::server};
 
 /// A task that does nothing.
-const QUICK: &str = r#"
+pub(crate) const QUICK: &str = r#"
 #include "cloacina.h"
 CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"billing\",\"version\":\"1.0.0\",\"workflows\":["
               "{\"name\":\"invoices\",\"tasks\":[{\"id\":\"only\",\"index\":0,\"blocking\":true}]}]}");

@@ -36,13 +36,13 @@ CLCN_PACKAGE(init, start, NULL, NULL);
 
 /// Where packages are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Inline,
     Process,
 }
 
 impl Place {
-    fn options(self, builder: Builder) -> Builder {
+    pub(crate) fn options(self, builder: Builder) -> Builder {
         match self {
             Self::Inline => builder,
             Self::Process => builder.package_host(HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host")),

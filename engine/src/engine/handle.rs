@@ -465,7 +465,7 @@ impl Builder {
         });
         let registry = registry.await?;
         catalog.look_with(registry.looker(engine.tasks.clone()));
-        engine.tasks.spawn(packages::end_quarantines(registry.clone(), Arc::clone(&clock), told));
+        engine.tasks.spawn(packages::look_when_due(registry.clone(), Arc::clone(&clock), told));
         engine.tasks.spawn(packages::quarantine_withheld(registry.clone(), refused));
         engine.tasks.spawn(packages::quarantine_harmful(registry.clone(), Arc::clone(&clock), harmful));
         for step in registry.first_steps().await? {

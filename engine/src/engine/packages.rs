@@ -28,8 +28,8 @@ const QUARANTINE: Duration = Duration::from_secs(60);
 /// Who still crashes then is tried once an hour.
 const QUARANTINE_MAX: Duration = Duration::from_secs(3600);
 
-/// Who listens to the registry of an engine. The moments at which quarantines end are sent to [`end_quarantines`],
-/// attempts whose package must not be loaded to [`quarantine_withheld`].
+/// Who listens to the registry of an engine. The moments at which quarantines end and keys expire are sent to
+/// [`look_when_due`], attempts whose package must not be loaded to [`quarantine_withheld`].
 pub(super) fn listener(
     catalog: Arc<Catalog>,
     events: Sender<Event>,
@@ -56,6 +56,7 @@ pub(super) fn listener(
             tracing::warn!(%package, "a package is released from its quarantine");
             set_quarantine(&events, &package, None);
         }
+        Change::KeyExpires(at) => drop(ends.send(at)),
         Change::Removed(package) => {
             for workflow in &package.workflows {
                 catalog.forget(workflow.id);
@@ -70,8 +71,8 @@ fn set_quarantine(events: &Sender<Event>, package: &Package, quarantine: Option<
     events.send(Event::Quarantine { workflows, quarantine }).ok();
 }
 
-/// Has the registry look again whenever a quarantine ends; waits for nothing else. Ends with the engine.
-pub(super) async fn end_quarantines(registry: Registry, clock: Arc<dyn Clock>, mut told: UnboundedReceiver<Timestamp>) {
+/// Has the registry look again whenever a quarantine ends or a key expires; waits for nothing else. Ends with the engine.
+pub(super) async fn look_when_due(registry: Registry, clock: Arc<dyn Clock>, mut told: UnboundedReceiver<Timestamp>) {
     let mut ends: BTreeSet<Timestamp> = BTreeSet::new();
     loop {
         let heard = match ends.first() {
@@ -85,7 +86,7 @@ pub(super) async fn end_quarantines(registry: Registry, clock: Arc<dyn Clock>, m
                 let now = clock.now();
                 ends.retain(|end| *end > now);
                 if let Err(error) = registry.look_again().await {
-                    tracing::warn!(%error, "a quarantine that is over could not be ended");
+                    tracing::warn!(%error, "what is due of packages could not be done");
                 }
             }
         }

@@ -95,7 +95,6 @@ impl Registry {
         let state = Mutex::default();
         let registry = Self { shared: Arc::new(Shared { options, turn: Mutex::default(), state }) };
         registry.blocking(Shared::look_again).await?;
-        registry.blocking(Shared::judge_known).await?;
         Ok(registry)
     }
 
@@ -242,7 +241,8 @@ impl Registry {
         self.blocking(move |shared| shared.release(order)).await
     }
 
-    /// Notices what happened without this engine: quarantines that are over end, and what other engines changed.
+    /// Notices what happened without this engine: quarantines that are over end, keys that have expired, and what other
+    /// engines changed.
     pub(crate) async fn look_again(&self) -> Result<(), Error> {
         self.blocking(Shared::look_again).await
     }
@@ -392,29 +392,29 @@ impl Shared {
     fn look_again(&self) -> Result<(), Error> {
         let _turn = self.begin()?;
         let now = self.options.clock.now();
-        let (newest, is_lapsed) = {
+        let (known, is_lapsed) = {
             let state = self.lock();
             let until =
                 |package: &Arc<Package>| package.row.quarantine.as_ref().and_then(|quarantine| quarantine.until);
-            (state.newest, state.packages.iter().filter_map(until).any(|until| until <= now))
+            let is_lapsed = state.packages.iter().filter_map(until).any(|until| until <= now);
+            (state.newest.zip(state.newest_trust), is_lapsed)
         };
-        // The packages of a file change only through this engine.
-        let is_behind = match newest {
-            None => true,
-            Some(newest) if self.options.is_shared => {
-                let read = self.options.store.read_blocking("looking for changed packages", |connection| {
-                    store::package_newest_change(connection)
-                });
-                read? != newest
-            }
-            Some(_) => false,
+        // The packages of a file, and whom its tenants trust, change only through this engine.
+        let (newest, newest_trust) = match known {
+            Some(known) if !self.options.is_shared => known,
+            _ => self.options.store.read_blocking("looking for changed packages", |connection| {
+                Ok((store::package_newest_change(connection)?, store::trust_newest_change(connection)?))
+            })?,
         };
-        if is_lapsed || is_behind {
+        if is_lapsed || known.is_none_or(|known| known.0 != newest) {
             self.change("looking at packages", None, move |connection| {
                 store::package_release_due_in_txn(connection, now)
             })?;
         }
-        Ok(())
+        match known.is_none_or(|known| known.1 != newest_trust) {
+            true => self.judge_known(newest_trust),
+            false => self.judge_expired(now),
+        }
     }
 
     fn quarantine(&self, order: PackageOrder, until: Option<Timestamp>) -> Result<PackageInfo, Error> {

@@ -51,6 +51,8 @@ pub(crate) enum Change {
     Quarantined(Arc<Package>, String, Option<Timestamp>),
     /// Its quarantine is over.
     Released(Arc<Package>),
+    /// A key expires then by which versions may be trusted; the registry is to look again.
+    KeyExpires(Timestamp),
     /// It is gone, and no unfinished run needs it.
     Removed(Arc<Package>),
 }

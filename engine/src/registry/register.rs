@@ -1,10 +1,10 @@
 //! The steps from an archive's bytes to a registered package.
 //!
 //! ```text
-//! read and check ─ tenant ─ conflicts ─┐ nothing is written up to here
-//!               unpack ─ load ─ store ─┘ undone together: the folder goes again, unless it was there before
+//! read and check ─ tenant ─ trust ─ conflicts ─┐ nothing is written up to here
+//!                       unpack ─ load ─ store ─┘ undone together: the folder goes again, unless it was there before
 //! ```
-//! Runs on a thread that may block, under the registry's lock from the conflicts on.
+//! Runs on a thread that may block, under the registry's lock from the trust on.
 
 use std::{
     fs, io,
@@ -44,11 +44,12 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let is_inline = shared.options.isolation_of(&read.descriptor().package) == Isolation::Inline;
     loader::admit(read.descriptor(), !is_inline)?;
     let tenant = tenant_of(read.descriptor(), tenant)?;
-    let (verified, vouchers) =
-        shared.policy(&tenant)?.verify(&archive, read, &signatures, shared.options.clock.now())?;
-    let row = row(shared, verified.get(), tenant, actor)?;
 
+    // Nobody changes whom the tenant trusts between here and the end.
     let _turn = shared.begin()?;
+    let (trust, now) = (shared.trust(&tenant)?, shared.options.clock.now());
+    let (verified, vouchers) = trust.policy().verify(&archive, read, &signatures, now)?;
+    let row = row(shared, verified.get(), tenant, actor)?;
     refuse_conflict(&shared.lock(), &row)?;
     let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
     let library = library(shared, &row, verified.get());
@@ -56,12 +57,12 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
         library.load_from(TrustedFile::of(&verified, shared.options.folder.join(&row.library_path))?)?;
     }
     let archive = ArchiveRow { bytes: archive, signatures: sent };
-    shared.release_if_distrusted(&row, &row.actor)?;
     let answer = store(shared, &row, archive, activation, &library).inspect_err(|_| abandon(shared, &library))?;
     unpacked.keep();
     let package = Arc::clone(shared.lock().find(&row).ok_or(Error::Closed)?);
     let is_new = answer == PackageRegistered::New;
     shared.note_vouchers(&package, &vouchers)?;
+    shared.await_expiry(&trust, now);
     tracing::info!(%package, digest = %package.row.digest, actor = row.actor, is_new, "registered");
     Ok(registered(&package, is_new, verified.get()))
 }
@@ -142,7 +143,8 @@ fn abandon(shared: &Shared, library: &Arc<Code>) {
     }
 }
 
-/// Writes the package, its workflows and its archive, in one transaction.
+/// Writes the package, its workflows and its archive, in one transaction: whoever waits for signatures that count must
+/// find them when the quarantine ends.
 fn store(
     shared: &Shared,
     row: &PackageRow,
@@ -156,8 +158,13 @@ fn store(
             serde_json::to_string(described).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
         workflows.push((workflow_key(&row.tenant, row.digest, &row.name, described), json));
     }
-    let stored = row.clone();
+    let (stored, release) = (row.clone(), shared.release_if_distrusted(row));
     let answer = shared.change("registering a package", Some(library), move |connection| {
+        if let Some(order) = &release
+            && let Err(error) = store::package_release_in_txn(connection, order)?
+        {
+            return Ok(Err(error));
+        }
         let answer = match store::package_register_in_txn(connection, &stored, &archive, activation)? {
             Ok(answer @ (PackageRegistered::New | PackageRegistered::Again)) => answer,
             answered => return Ok(answered),

@@ -72,7 +72,7 @@ impl Restorer {
             return Err(damaged(format!("its digest is {found}, expected {archive_digest}")));
         }
         let (signatures, now) = (signatures_of(&signatures)?, self.clock.now());
-        policy.review(&bytes, &row.name, &signatures, now)?;
+        let examined = policy.examine_package(&bytes, &row.name, &signatures, now)?;
         let read = packager::read(&bytes, &self.limits)?;
         if read.content_digest() != row.digest {
             return Err(damaged(format!("the digest of its content is {}", read.content_digest())));
@@ -80,7 +80,7 @@ impl Restorer {
         if Digest::of(read.library()) != row.library_digest {
             return Err(damaged("it has another library for this machine than was registered".to_owned()));
         }
-        let (verified, _) = policy.verify(&bytes, read, &signatures, now)?;
+        let (verified, _) = examined.judge(read)?;
         if !path.exists() {
             Unpacked::write(&self.folder, &verified)?.keep();
             tracing::warn!(path = %path.display(), "the file of a library was unpacked again");

@@ -8,6 +8,7 @@ use std::{
 };
 
 use cloacina_packager::Digest;
+use cloacina_workflow::Timestamp;
 
 use super::{Package, PackageInfo, package::has_name_of};
 use crate::{
@@ -25,6 +26,10 @@ pub(super) struct State {
     pub(super) offers: BTreeMap<(String, String), Offer>,
     /// The newest change of packages in the store that is in here; none before the first look.
     pub(super) newest: Option<i64>,
+    /// The newest change of trust by which packages were judged; none before the first time.
+    pub(super) newest_trust: Option<i64>,
+    /// When the next key expires that a tenant trusts, by tenant.
+    pub(super) expiries: BTreeMap<String, Timestamp>,
 }
 
 /// What makes a package one of its own: its tenant and its content.

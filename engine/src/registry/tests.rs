@@ -143,6 +143,7 @@ fn render(change: &Change) -> String {
         }
         Change::Quarantined(package, reason, until) => format!("quarantined {package} {reason:?} {until:?}"),
         Change::Released(package) => format!("released {package}"),
+        Change::KeyExpires(at) => format!("key expires {at}"),
         Change::Removed(package) => format!("removed {package}"),
     }
 }

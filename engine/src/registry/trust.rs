@@ -2,14 +2,15 @@
 //!
 //! A change is made under the registry's lock, so that nothing is registered by a policy that is being changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, btree_map::Entry};
 
 use cloacina_packager::{
     Digest,
     sign::{Policy, SignError, Signature, Untrusted, Voucher},
 };
+use cloacina_workflow::Timestamp;
 
-use super::{Error, Package, Registry, handle::Shared};
+use super::{Change, Error, Package, Registry, handle::Shared};
 use crate::{
     store::{self, ArchiveRow, PackageOrder, PackageRow, TrustEventKind, TrustEventRow},
     trust::{self, Trust, TrustChange, TrustChanged, TrustEvent},
@@ -116,7 +117,7 @@ impl Shared {
         Ok(self.trust(tenant)?.policy())
     }
 
-    fn trust(&self, tenant: &str) -> Result<Trust, Error> {
+    pub(super) fn trust(&self, tenant: &str) -> Result<Trust, Error> {
         let (tenant, default) = (tenant.to_owned(), self.options.required_default);
         let read = self
             .options
@@ -156,23 +157,53 @@ impl Shared {
         })?;
         let trust = written?;
         let changed = self.judge_all(&trust, &by, true)?;
+        self.await_expiry(&trust, now);
         tracing::info!(tenant, actor = by, required = trust.required, n_keys = trust.keys.len(), "trust was changed");
         Ok(changed)
     }
 
-    /// Judges what is there when an engine starts: a key may have expired since. Nothing is released, as another engine on
-    /// the database may require more than this one.
-    pub(super) fn judge_known(&self) -> Result<(), Error> {
-        const ACTOR: &str = "engine";
-        let _turn = self.begin()?;
+    /// Judges what is there when an engine starts, as a key may have expired since, and when another engine has changed
+    /// whom somebody trusts, which is the change of that number. Must be called in turn.
+    pub(super) fn judge_known(&self, newest: i64) -> Result<(), Error> {
         let tenants: BTreeSet<String> = self.lock().packages.iter().map(|package| package.row.tenant.clone()).collect();
+        self.judge_tenants(&tenants)?;
+        self.lock().newest_trust = Some(newest);
+        Ok(())
+    }
+
+    /// Judges what is there of tenants of which a key has expired. Must be called in turn.
+    pub(super) fn judge_expired(&self, now: Timestamp) -> Result<(), Error> {
+        let is_over = |(_, at): &(&String, &Timestamp)| **at <= now;
+        let tenants = self.lock().expiries.iter().filter(is_over).map(|(tenant, _)| tenant.clone()).collect();
+        self.judge_tenants(&tenants)
+    }
+
+    /// Nothing is released, as another engine on the database may require more than this one.
+    fn judge_tenants(&self, tenants: &BTreeSet<String>) -> Result<(), Error> {
+        const ACTOR: &str = "engine";
         for tenant in tenants {
-            let trust = self.trust(&tenant)?;
+            let (trust, now) = (self.trust(tenant)?, self.options.clock.now());
             if trust.required > 0 || !trust.keys.is_empty() {
                 self.judge_all(&trust, ACTOR, false)?;
             }
+            self.lock().expiries.remove(tenant);
+            self.await_expiry(&trust, now);
         }
         Ok(())
+    }
+
+    /// Sees to it that the registry looks again when the next key of the tenant expires. What is awaited already stays
+    /// so: to look once too often does no harm.
+    pub(super) fn await_expiry(&self, trust: &Trust, now: Timestamp) {
+        let Some(at) = trust.next_expiry(now) else { return };
+        let is_earliest = match self.lock().expiries.entry(trust.tenant.clone()) {
+            Entry::Vacant(vacant) => *vacant.insert(at) == at,
+            Entry::Occupied(mut awaited) if at < *awaited.get() => awaited.insert(at) != at,
+            Entry::Occupied(_) => false,
+        };
+        if is_earliest {
+            self.tell(Change::KeyExpires(at));
+        }
     }
 
     /// Judges every version of a tenant again: what is not trusted goes into quarantine, what is there for that reason
@@ -217,17 +248,13 @@ impl Shared {
         self.change(doing, None, move |connection| store::package_release_in_txn(connection, &order)).map(drop)
     }
 
-    /// Ends the quarantine of a version whose upload has just been trusted, if trust was the reason. Must be called in
-    /// turn.
-    pub(super) fn release_if_distrusted(&self, row: &PackageRow, actor: &str) -> Result<(), Error> {
+    /// How the quarantine of a version ends whose upload has just been trusted, if trust was the reason.
+    pub(super) fn release_if_distrusted(&self, row: &PackageRow) -> Option<PackageOrder> {
         let known = self.lock().find(row).cloned();
-        if !known.is_some_and(|known| is_for(&known.row, &REASONS)) {
-            return Ok(());
-        }
-        self.release_trusted(PackageOrder {
-            tenant: row.tenant.clone(),
-            digest: row.digest,
-            actor: actor.to_owned(),
+        known.filter(|known| is_for(&known.row, &REASONS)).map(|known| PackageOrder {
+            tenant: known.row.tenant.clone(),
+            digest: known.row.digest,
+            actor: row.actor.clone(),
             at: self.options.clock.now(),
             reason: Some("it was registered with signatures that are trusted".to_owned()),
         })

@@ -29,7 +29,7 @@ pub(crate) enum Sign {
     Fenced { epoch: i64 },
     /// Those epochs of others are over; there may be runs to be taken over.
     Orphaned { epochs: Vec<i64> },
-    /// Somebody, perhaps this engine, has changed packages.
+    /// Somebody, perhaps this engine, has changed packages or whom tenants trust.
     PackagesChanged,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Lease {
     signs: Signs,
     /// When it was last tried.
     renewed: Instant,
-    /// The newest change of packages that was seen.
+    /// The newest change of packages and trust that was seen.
     newest_change: i64,
 }
 

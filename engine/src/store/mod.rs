@@ -97,7 +97,7 @@ pub(crate) use self::{
     trust::{
         RevokedRow, TrustEventRow, TrustKeyRow, trust_event_insert_in_txn, trust_event_list, trust_key_delete_in_txn,
         trust_key_insert_in_txn, trust_key_is_any, trust_key_list, trust_key_revoke_in_txn, trust_lock_in_txn,
-        trust_required_get, trust_required_set_in_txn,
+        trust_newest_change, trust_required_get, trust_required_set_in_txn,
     },
     usage::{UsageEnd, UsageSearch, UsageSum, usage_count_runs, usage_list, usage_sum},
     view::{OwnerRow, RunSearch, engine_find, owner_of_run, run_count_completed, run_search, view_open},

@@ -47,7 +47,7 @@ pub(super) struct Renewal {
     pub(super) is_owner: bool,
     /// Other epochs that have ended, or whose lease has.
     pub(super) ended: Vec<i64>,
-    /// The newest change of any package; 0 if there was none.
+    /// Higher after any change of any package, or of whom any tenant trusts; 0 if there was none.
     pub(super) newest_change: i64,
 }
 
@@ -94,8 +94,8 @@ pub(crate) fn epoch_end_in_txn(connection: &mut Connection, epoch: i64, in_order
     owner_remove_idle(connection, &[epoch])
 }
 
-/// Prolongs the lease of that epoch and looks for engines that are there no more and for changes of packages, in one
-/// query.
+/// Prolongs the lease of that epoch and looks for engines that are there no more and for changes of packages and of
+/// trust, in one query.
 pub(super) fn owner_renew(connection: &mut PgConnection, epoch: i64, lease: Duration) -> QueryResult<Renewal> {
     #[derive(QueryableByName)]
     struct Row {
@@ -111,7 +111,8 @@ pub(super) fn owner_renew(connection: &mut PgConnection, epoch: i64, lease: Dura
         "WITH mine AS (UPDATE owner SET lease_until = {NOW} + {lease} WHERE epoch = {epoch} AND ended IS NULL \
          RETURNING epoch) SELECT (SELECT count(*) FROM mine) AS n_renewed, \
          coalesce(array_agg(epoch), ARRAY[]::bigint[]) AS ended, \
-         (SELECT coalesce(max(id), 0) FROM package_event) AS newest_change FROM owner \
+         (SELECT coalesce(max(id), 0) FROM package_event) \
+         + (SELECT coalesce(max(id), 0) FROM trust_event WHERE kind <> 'vouched') AS newest_change FROM owner \
          WHERE epoch <> {epoch} AND (ended IS NOT NULL OR lease_until < {NOW})"
     );
     let Row { n_renewed, ended, newest_change } = sql_query(query).get_result(connection)?;

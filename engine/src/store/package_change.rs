@@ -143,11 +143,17 @@ pub(crate) fn package_quarantine_in_txn(
     change(connection, order, |connection, _, version| {
         let (from, before) = (version.state, version.state_apart_from_quarantine());
         let to = PackageState::Quarantined;
+        let reason = order.reason.as_deref().unwrap_or("");
+        let known: (Option<String>, Option<i64>) =
+            version.row().select((package::quarantine_reason, package::quarantined_until)).first(connection)?;
+        if from == to && known == (Some(reason.to_owned()), until.map(micros)) {
+            return Ok(PackageChanged::Unchanged);
+        }
         diesel::update(version.row())
             .set((
                 package::state.eq(to.as_str()),
                 package::state_before.eq(before.as_str()),
-                package::quarantine_reason.eq(order.reason.as_deref().unwrap_or("")),
+                package::quarantine_reason.eq(reason),
                 package::quarantined_at.eq(micros(order.at)),
                 package::quarantined_until.eq(until.map(micros)),
             ))

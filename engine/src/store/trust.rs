@@ -5,7 +5,9 @@
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, connection::SimpleConnection};
+use diesel::{
+    ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, connection::SimpleConnection, dsl::max,
+};
 
 use super::{
     Connection, Error,
@@ -205,6 +207,13 @@ pub(crate) fn trust_event_list(
         .limit(n_max)
         .load(connection)?;
     Ok(rows.into_iter().map(event).collect())
+}
+
+/// The number of the newest change of whom any tenant trusts; 0 if there was none.
+pub(crate) fn trust_newest_change(connection: &mut Connection) -> QueryResult<i64> {
+    let changes = trust_event::table.filter(trust_event::kind.ne(TrustEventKind::Vouched.as_str()));
+    let newest: Option<i64> = changes.select(max(trust_event::id)).first(connection)?;
+    Ok(newest.unwrap_or(0))
 }
 
 fn key(columns: KeyColumns) -> TrustKeyRow {

@@ -117,6 +117,12 @@ impl Trust {
         self.keys.iter().filter(|key| key.is_usable(now)).count()
     }
 
+    /// When the next of the keys expires that count now.
+    pub(crate) fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        let usable = self.keys.iter().filter(|key| key.is_usable(now));
+        usable.filter_map(|key| key.expires_at).min()
+    }
+
     /// The key of that name or id.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&TrustKey> {

@@ -116,6 +116,20 @@ impl Policy {
         self.examine_as("the archive", archive, signatures, now)
     }
 
+    /// As [`Self::examine`], of bytes that are known to be a package of that name.
+    ///
+    /// # Errors
+    /// [`Untrusted`], which speaks of the package.
+    pub fn examine_package<'a>(
+        &'a self,
+        archive: &[u8],
+        package: &str,
+        signatures: &'a [Signature],
+        now: Timestamp,
+    ) -> Result<Examined<'a>, Untrusted> {
+        self.examine_as(&format!("the package {package}"), archive, signatures, now)
+    }
+
     /// Whether the package that was read from these bytes is trusted now, and by whose word.
     ///
     /// # Errors
@@ -141,7 +155,7 @@ impl Policy {
         signatures: &[Signature],
         now: Timestamp,
     ) -> Result<Vec<Voucher>, Untrusted> {
-        self.examine_as(&format!("the package {package}"), archive, signatures, now)?.in_scope(package)
+        self.examine_package(archive, package, signatures, now)?.in_scope(package)
     }
 
     /// The package, if it is trusted: the way to a package that may be unpacked.
