@@ -6,6 +6,7 @@
 //! so that a task function can be called in a unit test like any other function.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
@@ -16,9 +17,12 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     ContextError, Level, Timestamp,
-    payload::{Delta, View, check_depths},
+    payload::{Delta, SECRET_MARK, View, check_depths},
     source::{Decoded, Seen, Source},
 };
+
+/// Shorter texts are in every other word.
+const SECRET_BYTES_MIN: usize = 4;
 
 /// What a task sees and changes.
 ///
@@ -40,6 +44,9 @@ pub struct Context<V = Value> {
     decoded: Decoded<V>,
     written: BTreeMap<Arc<str>, V>,
     removed: BTreeSet<Arc<str>>,
+    secret: BTreeSet<Arc<str>>,
+    /// What is kept out of this task's own log lines.
+    hidden: Vec<String>,
     task: Option<Arc<TaskInfo>>,
     host: Option<Arc<dyn Host>>,
 }
@@ -96,6 +103,8 @@ impl<V> Context<V> {
             decoded: Decoded::new(),
             written: BTreeMap::new(),
             removed: BTreeSet::new(),
+            secret: BTreeSet::new(),
+            hidden: Vec::new(),
             task: None,
             host: None,
         }
@@ -178,14 +187,14 @@ impl<V> Context<V> {
     /// Writes a line to the log of this attempt. `tracing` events of the same thread get there too.
     pub fn log(&self, level: Level, message: &str) {
         if let Some(host) = &self.host {
-            host.log(level, self.task.as_ref().map_or("", |task| &task.task), message, "");
+            host.log(level, self.task.as_ref().map_or("", |task| &task.task), &self.hide(message), "");
         }
     }
 
     /// Shows that the task is alive and how far it is, in thousandths; more than 1,000 counts as 1,000.
     pub fn heartbeat(&self, permille: u32, note: &str) {
         if let Some(host) = &self.host {
-            host.heartbeat(permille.min(1000), note);
+            host.heartbeat(permille.min(1000), &self.hide(note));
         }
     }
 
@@ -204,6 +213,14 @@ impl<V> Context<V> {
         // A key that this task itself inserted was never there for others, but saying so twice does no harm.
         self.removed.insert(key.into());
         true
+    }
+
+    /// The text without the secrets that this task has made.
+    fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.hidden.iter().fold(Cow::Borrowed(text), |text, secret| match text.contains(secret.as_str()) {
+            true => Cow::Owned(text.replace(secret.as_str(), "***")),
+            false => text,
+        })
     }
 
     fn write(&mut self, key: &str, value: V) {
@@ -242,6 +259,36 @@ impl<V: Serialize> Context<V> {
         Ok(())
     }
 
+    /// Adds a secret under a new key. From the moment this task completes, whatever is told of the run is without it:
+    /// reports, histories, errors, log lines. Until then only lines written by [`Context::log`] and notes of
+    /// [`Context::heartbeat`] are, and texts of less than four bytes never.
+    ///
+    /// # Errors
+    /// [`ContextError::KeyExists`]; nothing was changed then.
+    ///
+    /// ```
+    /// use cloacina_workflow::{Context, Value};
+    /// use serde_json::json;
+    ///
+    /// let mut context: Context<Value> = Context::new();
+    /// context.insert_secret("token", json!("abcdefgh"))?;
+    /// assert_eq!(context.get("token"), Some(&json!("abcdefgh")), "tasks read it like any other value");
+    /// # Ok::<(), cloacina_workflow::ContextError>(())
+    /// ```
+    pub fn insert_secret(&mut self, key: impl AsRef<str>, value: V) -> Result<(), ContextError> {
+        let key = key.as_ref();
+        let text = match serde_json::to_value(&value).map_err(|error| wrong_type(key, &error))? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        self.insert(key, value)?;
+        self.secret.insert(key.into());
+        if text.len() >= SECRET_BYTES_MIN {
+            self.hidden.push(text);
+        }
+        Ok(())
+    }
+
     /// Replaces the value of an existing key.
     ///
     /// # Errors
@@ -268,6 +315,10 @@ impl<V: Serialize> Context<V> {
         let mut delta = Delta { unset: self.removed.iter().cloned().collect(), ..Delta::default() };
         for (key, value) in &self.written {
             delta.set.insert(key.clone(), to_raw(key, value)?);
+            if self.secret.contains(key) {
+                let mark = [SECRET_MARK, key].concat();
+                delta.set.insert(mark.as_str().into(), to_raw(&mark, &true)?);
+            }
         }
         delta.check_depth()?;
         Ok(delta)
@@ -437,6 +488,39 @@ mod tests {
         assert_eq!(delta(&context), r#"{"set":{"a":10,"d":{"x":1}},"unset":["c"]}"#);
         context.set("c", json!(4));
         assert_eq!(delta(&context), r#"{"set":{"a":10,"c":4,"d":{"x":1}},"unset":[]}"#);
+    }
+
+    #[derive(Debug, Default)]
+    struct Heard(std::sync::Mutex<Vec<String>>);
+
+    impl Host for Heard {
+        fn log(&self, _: Level, _: &str, message: &str, _: &str) {
+            self.0.lock().unwrap().push(message.to_owned());
+        }
+
+        fn heartbeat(&self, _: u32, note: &str) {
+            self.0.lock().unwrap().push(note.to_owned());
+        }
+
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_secret_leaves_a_task_with_its_mark_and_not_in_its_log() {
+        let heard = Arc::new(Heard::default());
+        let mut context = view(r#"{"values":{"a":1}}"#).attach(Arc::default(), heard.clone());
+        context.insert_secret("token", json!("abcdefgh")).unwrap();
+        context.insert_secret("pin", json!(90210)).unwrap();
+        context.insert_secret("short", json!("abc")).unwrap();
+        assert_eq!(context.insert_secret("a", json!(1)), Err(ContextError::KeyExists { key: "a".to_owned() }));
+        context.log(Level::Info, "token=abcdefgh, abc");
+        context.heartbeat(1, "90210");
+        assert_eq!(*heard.0.lock().unwrap(), ["token=***, abc", "***"]);
+        context.remove("short");
+        let marked = r#"{"set":{"cloacina.secret.pin":true,"cloacina.secret.token":true,"pin":90210,"token":"abcdefgh"},"unset":["short"]}"#;
+        assert_eq!(delta(&context), marked);
     }
 
     #[test]

@@ -19,6 +19,10 @@ use crate::{ContextError, task::OutcomeRecord};
 /// values itself; checked wherever values come in, so that whatever a context holds can be decoded.
 pub const DEPTH_MAX: usize = 120;
 
+/// Begins the keys by which a task says that what it wrote is secret: `cloacina.secret.token` with `true` does so for
+/// `token`.
+pub const SECRET_MARK: &str = "cloacina.secret.";
+
 /// What a task sees, as it crosses the ABI.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct View {

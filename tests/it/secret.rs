@@ -36,6 +36,49 @@ static int32_t start(const clcn_start *call) {
 CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
+/// A task that makes a secret, one that tells it in every way, and two at once that tell what they were given.
+const MINT: &str = r#"
+#include "cloacina.h"
+#include <stdio.h>
+#include <unistd.h>
+#define TASK(id, index, more) "{\"id\":\"" id "\",\"index\":" #index ",\"blocking\":true" more "}"
+CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"mint\",\"version\":\"1.0.0\",\"workflows\":["
+              "{\"name\":\"make\",\"tasks\":[" TASK("make", 0, "") ","
+              TASK("tell", 1, ",\"dependencies\":[\"make\"]") "]},"
+              "{\"name\":\"both\",\"tasks\":[" TASK("one", 2, "") "," TASK("two", 2, "") "]}]}");
+static const clcn_host_v1 *host;
+static int n_there;
+static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
+    (void)config;
+    host = given;
+    return CLCN_OK;
+}
+static int32_t start(const clcn_start *call) {
+    clcn_result result = CLCN_RESULT_INIT;
+    if (call->task == 0)
+        result.output = CLCN_TEXT("{\"set\":{\"token\":\"correct-horse-battery-staple\",\"cloacina.secret.token\":true}}");
+    if (call->task == 1) {
+        host->log(host->ctx, call->call_id, CLCN_INFO, CLCN_TEXT("c"), call->context, call->context);
+        host->heartbeat(host->ctx, call->call_id, 500, call->context);
+        result.status = CLCN_FAILED;
+        result.error_code = CLCN_TEXT("told");
+        result.error_message = call->context;
+    }
+    if (call->task == 2) {
+        __atomic_add_fetch(&n_there, 1, __ATOMIC_SEQ_CST);
+        while (__atomic_load_n(&n_there, __ATOMIC_SEQ_CST) < 2) usleep(1000);
+        fprintf(stderr, "heard %.*s\n", (int)call->context.len, (const char *)call->context.ptr);
+        __atomic_add_fetch(&n_there, 1, __ATOMIC_SEQ_CST);
+        /* The line is read while both are under way. */
+        while (__atomic_load_n(&n_there, __ATOMIC_SEQ_CST) < 4) usleep(1000);
+        usleep(100000);
+    }
+    host->complete(host->ctx, call->call_id, &result);
+    return CLCN_OK;
+}
+CLCN_PACKAGE(init, start, NULL, NULL);
+"#;
+
 fn ctl(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(program());
     command.current_dir(folder).args(arguments).env("CLOACINA__DATABASE__URL", "runs.db").env("TOKEN", SECRET);
@@ -82,4 +125,38 @@ fn no_command_tells_a_secret() {
     let short = ctl(folder, &[run.as_slice(), &["--secret", "pin=hu2"]].concat());
     let message = String::from_utf8_lossy(&short.stderr).into_owned();
     assert!(short.status.code() == Some(2) && message.contains("CTL0046") && !message.contains("hu2"), "{message}");
+}
+
+#[test]
+fn what_a_task_makes_secret_is_told_by_no_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let archive = library::pack(&library::compile(folder, "mint", MINT));
+    fs::write(folder.join("mint.cloacina"), archive).unwrap();
+    let run = ["run", "mint.cloacina", "--database", "runs.db", "--workflow"];
+    let said = told(folder, &[run.as_slice(), &["make"]].concat());
+    assert!(said.contains("***") && said.contains("cloacina.secret.token"), "{said}");
+    // What a derived run takes over keeps its mark.
+    told(folder, &["runs", "retry", "latest"]);
+    told(folder, &["runs", "execute", "latest"]);
+    for output in ["human", "json"] {
+        for verb in ["show", "events", "logs", "context"] {
+            let said = told(folder, &["runs", verb, "latest", "--output", output]);
+            assert!(said.contains("***"), "{verb}: {said}");
+        }
+        told(folder, &["runs", "dead-letters", "--output", output]);
+        told(folder, &["runs", "context", "latest", "token", "--output", output]);
+    }
+}
+
+#[test]
+fn the_output_of_a_package_that_is_nobodys_in_particular_tells_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let archive = library::pack(&library::compile(folder, "mint", MINT));
+    fs::write(folder.join("mint.cloacina"), archive).unwrap();
+    let run = ["run", "mint.cloacina", "--workflow", "both", "--secret", "password=env:TOKEN"];
+    let said = told(folder, &run);
+    let heard: Vec<&str> = said.lines().filter(|line| line.contains("heard {")).collect();
+    assert!(heard.len() == 2 && heard.iter().all(|line| line.contains("***")), "{said}");
 }

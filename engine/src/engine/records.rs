@@ -222,7 +222,7 @@ impl Records {
     /// As [`Self::report`].
     pub fn events(&mut self, id: RunId) -> Result<Vec<RunEvent>, Error> {
         let (_, workflow, rows) = self.stored(id)?;
-        let secrets = Secrets::of_payload(rows.first().and_then(|row| row.payload.as_deref()));
+        let secrets = Secrets::of_rows(&rows);
         Ok(records(&stored_version(&workflow)?, rows, &secrets))
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Weak};
 
-use cloacina_workflow::{Context, Value};
+use cloacina_workflow::{Context, Value, payload::SECRET_MARK};
 use tokio::sync::{oneshot, watch};
 
 use super::handle::{Shared, alive};
@@ -140,7 +140,7 @@ impl RunHandle {
     /// As [`Self::report`].
     pub async fn events(&self) -> Result<Vec<RunEvent>, Error> {
         let (_, workflow, rows) = self.stored(&*alive(&self.shared)?).await?;
-        let secrets = Secrets::of_payload(rows.first().and_then(|row| row.payload.as_deref()));
+        let secrets = Secrets::of_rows(&rows);
         Ok(records(&stored_version(&workflow)?, rows, &secrets))
     }
 
@@ -169,11 +169,13 @@ impl RunHandle {
             };
             let workflow = store::workflow_get(connection, run.workflow)?;
             let created = store::event_payload_first(connection, id)?;
+            let marked = store::event_payload_list_with(connection, id, SECRET_MARK)?;
             let rows = store::event_list_from(connection, id, first)?;
-            Ok(workflow.and_then(|workflow| Ok(Some((workflow, created, rows?)))))
+            Ok(workflow.and_then(|workflow| Ok(Some((workflow, (created, marked), rows?)))))
         });
-        let (workflow, created, rows) = read.await??.ok_or(Error::UnknownRun { id })?;
-        let secrets = Secrets::of_payload(created.as_deref());
+        let (workflow, (created, marked), rows) = read.await??.ok_or(Error::UnknownRun { id })?;
+        let input = Secrets::of_payload(created.as_deref());
+        let secrets = marked.iter().fold(input, |secrets, payload| secrets.with_payload(payload));
         Ok(records(&stored_version(&workflow)?, rows, &secrets))
     }
 

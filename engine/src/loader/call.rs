@@ -68,6 +68,16 @@ pub(crate) trait CallSink: Send + Sync {
     fn heartbeat(&self, id: CallId, permille: u32, note: String);
     /// Whether nobody waits for the call any more, though nobody cancelled it.
     fn is_abandoned(&self, id: CallId) -> bool;
+    /// What must not be told of whoever made the call, if there is anything.
+    fn secrets(&self) -> Option<Arc<dyn Hide>> {
+        None
+    }
+}
+
+/// Takes out of texts what must not be told.
+pub(crate) trait Hide: Send + Sync {
+    /// The text without it.
+    fn hide(&self, text: &str) -> String;
 }
 
 /// What a call used up, as far as it was alone in its process.

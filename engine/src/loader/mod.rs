@@ -38,7 +38,7 @@ pub(crate) mod tests;
 #[cfg(any(feature = "testing", feature = "measuring"))]
 pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
-    call::{Anomalies, Call, CallId, CallResult, CallSink, LogLine, Refused, Usage},
+    call::{Anomalies, Call, CallId, CallResult, CallSink, Hide, LogLine, Refused, Usage},
     error::with_causes,
     file::TrustedFile,
     handshake::admit,

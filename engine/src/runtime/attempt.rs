@@ -152,6 +152,10 @@ impl Driver {
             self.perform(run, &[Effect::OfferCallback { task }], finished_at);
             return;
         }
+        let secrets = match (role, &result) {
+            (Role::Task, Ok(delta)) => active.record.secrets.with(delta),
+            _ => None,
+        };
         let (end, error) = match (result, loss) {
             (Ok(delta), _) => (End::Completed(delta), None),
             (Err(error), Some(Loss::Process)) => (End::Lost, Some(Arc::new(error))),
@@ -167,6 +171,9 @@ impl Driver {
         };
         match decide(&mut active.record.run, event, finished_at) {
             Ok(decision) => {
+                if let Some(secrets) = secrets {
+                    active.record.secrets = secrets;
+                }
                 match (role, &error) {
                     (Role::Callback, _) => {}
                     (Role::Task, Some(error)) => drop(active.record.errors.insert(task, error.clone())),

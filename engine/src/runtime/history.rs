@@ -119,6 +119,7 @@ pub(crate) fn reused_row(row: &EventRow) -> Option<EventRow> {
 /// Moves a run by one row of its history.
 pub(super) fn replay_row(record: &mut RunRecord, row: EventRow) -> Result<(), String> {
     let (sequence, at) = (row.sequence, row.at);
+    record.secrets = std::mem::take(&mut record.secrets).with_row(&row);
     match past(row, &mut record.errors)? {
         Some(past) => replay::replay(&mut record.run, past, at).map_err(|error| format!("row {sequence}: {error}")),
         None => Ok(()),

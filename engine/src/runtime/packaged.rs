@@ -20,7 +20,7 @@ use tokio::{runtime::Handle, sync::mpsc::UnboundedSender};
 use super::runner::{Attempt, AttemptHost, Completion, Loss, TaskRunner};
 use crate::{
     isolation::{Code, NotBegun},
-    loader::{Call, CallId, CallResult, CallSink, LogLine, Usage, with_causes},
+    loader::{Call, CallId, CallResult, CallSink, Hide, LogLine, Usage, with_causes},
 };
 
 /// The runner of one package.
@@ -186,6 +186,10 @@ impl CallSink for AttemptSink {
 
     fn is_abandoned(&self, _: CallId) -> bool {
         self.host.is_cancelled()
+    }
+
+    fn secrets(&self) -> Option<Arc<dyn Hide>> {
+        self.host.secrets()
     }
 }
 

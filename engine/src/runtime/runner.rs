@@ -37,7 +37,7 @@ use crate::{
         plan::{Function, Plan},
     },
     id::RunId,
-    loader::Usage,
+    loader::{Hide, Usage},
     store::LogQueue,
 };
 
@@ -297,6 +297,13 @@ impl AttemptHost {
         let Surroundings { board, clock, .. } = &*self.surroundings;
         let AttemptKey { run, attempt, .. } = self.key;
         board.put(Notice { run, task: Some(self.task.clone()), attempt, at: clock.now(), kind });
+    }
+}
+
+impl AttemptHost {
+    /// What must not be told of the run, if there is anything.
+    pub(crate) fn secrets(&self) -> Option<Arc<dyn Hide>> {
+        (!self.secrets.is_empty()).then(|| Arc::clone(&self.secrets) as Arc<dyn Hide>)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The secrets of a run, and taking them out of whatever is told of it.
 //!
-//! A run's input says by a key of its own, [`SECRET_KEYS`], which of its other keys are secret. So the mark is stored,
-//! replayed, sent and copied into derived runs with the input itself, by every way that there is. What a task says (log
+//! A run's input says by a key of its own, [`SECRET_KEYS`], which of its other keys are secret, and what a task wrote
+//! says so by a key beside each ([`SECRET_MARK`]). So the marks are stored, replayed, sent and copied into derived runs
+//! with the values themselves, by every way that there is. What a task says (log
 //! lines, errors, notes, names in them) passes [`Secrets::hide`] before it is stored or told; what a report or a
 //! history shows passes [`Secrets::hide_json`] when it is read.
 //!
@@ -12,13 +13,21 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    ops::Bound::{Included, Unbounded},
     sync::Arc,
 };
 
-use cloacina_workflow::{ErrorRecord, TaskError};
+use cloacina_workflow::{
+    ErrorRecord, TaskError,
+    payload::{Delta, SECRET_MARK},
+};
 use serde_json::Value as Json;
 
-use crate::core::context::{Key, Value};
+use crate::{
+    core::context::{Key, Value},
+    loader::Hide,
+    store::{EventRow, Kind},
+};
 
 /// The key of an input that lists those whose values are secret.
 pub const SECRET_KEYS: &str = "cloacina.secrets";
@@ -33,7 +42,7 @@ const LINE_BYTES_MIN: usize = 8;
 const HIDDEN: &str = "***";
 
 /// What must not be told of one run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Secrets {
     keys: BTreeSet<String>,
     /// Longer ones first, so that none is found inside another.
@@ -50,9 +59,64 @@ impl Secrets {
             let value = input.get(key.as_str()).and_then(|raw| serde_json::from_str::<Json>(raw.get()).ok());
             value.iter().for_each(|value| collect(value, &mut texts));
         }
-        let mut texts: Vec<String> = texts.into_iter().collect();
-        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        Arc::new(Self { keys: marked.into_iter().collect(), texts })
+        let mut secrets = Self { keys: marked.into_iter().collect(), texts: Vec::new() };
+        secrets.add(texts);
+        Arc::new(secrets)
+    }
+
+    /// The same with those that a task made: what it marks, and what it wrote under keys that are marked. Nothing if
+    /// there are none.
+    pub(crate) fn with(&self, delta: &Delta) -> Option<Arc<Self>> {
+        let marks = delta
+            .set
+            .range::<str, _>((Included(SECRET_MARK), Unbounded))
+            .take_while(|(key, _)| key.starts_with(SECRET_MARK));
+        let marks = marks.filter(|(_, value)| value.get() == "true").map(|(key, _)| &key[SECRET_MARK.len()..]);
+        let marks: Vec<&str> = marks.filter(|key| !self.keys.contains(*key)).collect();
+        let known = self.keys.iter().map(String::as_str).filter(|key| delta.set.contains_key(*key));
+        let mut texts = BTreeSet::new();
+        for key in known.chain(marks.iter().copied()) {
+            let value = delta.set.get(key).and_then(|raw| serde_json::from_str::<Json>(raw.get()).ok());
+            value.iter().for_each(|value| collect(value, &mut texts));
+        }
+        if marks.is_empty() && texts.is_empty() {
+            return None;
+        }
+        let mut secrets = self.clone();
+        secrets.keys.extend(marks.into_iter().map(str::to_owned));
+        secrets.add(texts);
+        Some(Arc::new(secrets))
+    }
+
+    /// The same with those in a row of the run's history.
+    pub(crate) fn with_row(self: Arc<Self>, row: &EventRow) -> Arc<Self> {
+        match (row.kind, &row.payload) {
+            (Kind::TaskCompleted | Kind::TaskReused, Some(payload)) => self.with_payload(payload),
+            _ => self,
+        }
+    }
+
+    /// The same with those in what a task left, as it is stored.
+    pub(crate) fn with_payload(self: Arc<Self>, payload: &[u8]) -> Arc<Self> {
+        // Mostly there is nothing to look for, and values may be large.
+        let mark = SECRET_MARK.as_bytes();
+        if self.is_empty() && !payload.windows(mark.len()).any(|window| window == mark) {
+            return self;
+        }
+        let delta = serde_json::from_slice::<Delta>(payload).ok();
+        delta.and_then(|delta| self.with(&delta)).unwrap_or(self)
+    }
+
+    /// Those of a run with that history.
+    pub(crate) fn of_rows(rows: &[EventRow]) -> Arc<Self> {
+        let input = Self::of_payload(rows.first().and_then(|row| row.payload.as_deref()));
+        rows.iter().fold(input, Self::with_row)
+    }
+
+    fn add(&mut self, texts: BTreeSet<String>) {
+        self.texts.extend(texts);
+        self.texts.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        self.texts.dedup();
     }
 
     /// Those of the input in the row of a run's creation.
@@ -146,6 +210,12 @@ impl Secrets {
     }
 }
 
+impl Hide for Secrets {
+    fn hide(&self, text: &str) -> String {
+        Self::hide(self, text).into_owned()
+    }
+}
+
 /// The input of a derived run marks what the one before it marked, as far as it still has those keys.
 pub(crate) fn carry_over(before: &BTreeMap<Key, Value>, input: &mut BTreeMap<Key, Value>) {
     if let (Some(marks), false) = (before.get(SECRET_KEYS), input.contains_key(SECRET_KEYS)) {
@@ -218,6 +288,20 @@ mod tests {
         assert_eq!(secrets.hide_fields(r#"{"pin":"x","a":"abcdefgh"}"#), r#"{"a":"***","pin":"***"}"#);
         assert_eq!(secrets.hide_fields("no json abcdefgh"), "no json ***");
         assert!(!format!("{secrets:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_a_task_marks_is_hidden_from_then_on() {
+        let before = secrets(&json!({"password": "hunter2!", SECRET_KEYS: ["password"]}));
+        let delta = |json: Json| serde_json::from_value::<Delta>(json).unwrap();
+        assert!(before.with(&delta(json!({"set": {"open": "abcdefgh"}}))).is_none());
+        let made = json!({"set": {"token": "abcdefgh", "cloacina.secret.token": true, "open": "no secret",
+            "cloacina.secret.open": false, "password": "a new one"}});
+        let secrets = before.with(&delta(made.clone())).unwrap();
+        assert_eq!(secrets.hide("abcdefgh hunter2! a new one, no secret"), "*** *** ***, no secret");
+        assert!(secrets.is_key("token") && !secrets.is_key("open"));
+        assert_eq!(Arc::<Secrets>::default().with_payload(made.to_string().as_bytes()).hide("abcdefgh"), "***");
+        assert!(Arc::<Secrets>::default().with_payload(b"{\"set\":{\"a\":1}}").is_empty());
     }
 
     #[test]

@@ -4,7 +4,11 @@
 //! is bytes.
 
 use cloacina_workflow::Timestamp;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
+use diesel::{
+    ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl,
+    dsl::sql,
+    sql_types::{Bool, Nullable},
+};
 
 use super::{
     Connection, Error,
@@ -154,6 +158,28 @@ pub(crate) fn event_payload_first(connection: &mut Connection, run: RunId) -> Qu
     let first = event::table.filter(event::run.eq(run.as_bytes().as_slice())).filter(event::sequence.eq(0));
     let payload: Option<Option<Vec<u8>>> = first.select(event::payload).first(connection).optional()?;
     Ok(payload.flatten())
+}
+
+/// What the tasks of a run left that holds that text, in sequence.
+pub(crate) fn event_payload_list_with(
+    connection: &mut Connection,
+    run: RunId,
+    text: &str,
+) -> QueryResult<Vec<Vec<u8>>> {
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let holds = match connection {
+        Connection::Sqlite(_) => format!("instr(payload, x'{hex}') > 0"),
+        Connection::Postgres(_) => format!("position('\\x{hex}'::bytea in payload) > 0"),
+    };
+    let kinds = [Kind::TaskCompleted, Kind::TaskReused].map(Kind::as_str);
+    let payloads: Vec<Option<Vec<u8>>> = event::table
+        .filter(event::run.eq(run.as_bytes().as_slice()))
+        .filter(event::kind.eq_any(kinds))
+        .filter(sql::<Nullable<Bool>>(&holds))
+        .order(event::sequence)
+        .select(event::payload)
+        .load(connection)?;
+    Ok(payloads.into_iter().flatten().collect())
 }
 
 /// As [`event_list`], without the rows before that sequence.

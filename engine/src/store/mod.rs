@@ -74,7 +74,7 @@ pub(crate) use self::{
     database::Database,
     delete::{log_delete_in_txn, removal_enlist_in_txn, removal_sweep_in_txn, workflow_delete_unused_in_txn},
     dialect::AnyConnection as Connection,
-    event::{EventRow, Kind, event_list, event_list_from, event_payload_first},
+    event::{EventRow, Kind, event_list, event_list_from, event_payload_first, event_payload_list_with},
     handle::{Committer, Options, Store},
     lease::{Sign, Signs},
     lock::socket_find,
