@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use cloacina_tests::{archive, build_folder, root};
+use cloacina_tests::{archive, build_folder, library, root};
 
 use crate::cmd::program;
 
@@ -45,6 +45,18 @@ fn the_commands_of_the_guide_on_packages_in_c_do_what_it_says() {
         let found = Command::new("sh").args(["-c", "command -v cc"]).output().unwrap();
         assert!(found.status.success(), "there is no C compiler: apt-get install gcc libc6-dev");
         cases.register_bin("cc", Path::new(String::from_utf8(found.stdout).unwrap().trim()).to_owned());
+    });
+}
+
+#[test]
+fn the_commands_of_the_guide_on_signing_do_what_it_says() {
+    follow("signing", |folder, _| {
+        for (source, archive) in [("print_shop", "print_shop"), ("data_processing", "c_demo")] {
+            let file = root().join("examples/c_package").join(source).with_extension("c");
+            let built = tempfile::tempdir().unwrap();
+            let archived = library::pack(&library::compile_file(built.path(), source, &file, &[]));
+            fs::write(folder.join(archive).with_extension("cloacina"), archived).unwrap();
+        }
     });
 }
 
