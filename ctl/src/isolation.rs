@@ -18,7 +18,7 @@ pub(crate) fn isolate(builder: Builder, arguments: &IsolationArgs) -> Builder {
         Tightness::Dev => Sandbox::Dev,
         Tightness::Server => Sandbox::Server,
     };
-    let builder = builder.sandbox(sandbox, arguments.require_sandbox);
+    let builder = builder.sandbox(sandbox, arguments.require_sandbox).allow_needs(arguments.allow_need.clone());
     builder.isolation(match arguments.isolation {
         Where::Process => Isolation::Process,
         Where::Inline => Isolation::Inline,

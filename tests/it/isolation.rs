@@ -1,6 +1,10 @@
 //! Packages in processes of their own: what they do to their process, and that it is theirs alone.
 
-use std::{fs::File, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use cloacina::{
     Builder, Context, HostLimits, HostProgram, LogFilter, Records, RunEvent, RunReport, RunState, Sandbox, TaskError,
@@ -33,6 +37,9 @@ const FATAL: &str = r#"
 #include <time.h>
 #include <unistd.h>
 #define WORKFLOW(name, index, more) "{\"name\":\"" name "\",\"tasks\":[{\"id\":\"t\",\"index\":" #index more "}]},"
+#ifndef NEEDS
+#define NEEDS
+#endif
 #define BLOCKING ",\"blocking\":true"
 CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"" PACKAGE "\",\"version\":\"1.0.0\",\"workflows\":["
     WORKFLOW("fine", 0, "") WORKFLOW("segfaults", 1, "") WORKFLOW("aborts", 2, BLOCKING)
@@ -41,7 +48,8 @@ CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"" PACKAGE "\",\"versi
     WORKFLOW("hangs", 9, BLOCKING ",\"timeout_ms\":200") WORKFLOW("spins", 10, ",\"timeout_ms\":200")
     WORKFLOW("escapes", 15, BLOCKING) WORKFLOW("shares", 16, BLOCKING) WORKFLOW("hides", 17, BLOCKING)
     WORKFLOW("crowds", 18, BLOCKING) WORKFLOW("multiplies", 19, BLOCKING) WORKFLOW("tries", 12, BLOCKING) WORKFLOW("babbles", 13, BLOCKING) WORKFLOW("works", 14, BLOCKING)
-    "{\"name\":\"waits\",\"tasks\":[{\"id\":\"t\",\"index\":11}]}]}");
+    WORKFLOW("escapes_and_waits", 20, BLOCKING) WORKFLOW("fills", 21, BLOCKING)
+    "{\"name\":\"waits\"" NEEDS ",\"tasks\":[{\"id\":\"t\",\"index\":11}]}]}");
 static const clcn_host_v1 *host;
 static int32_t init(const clcn_host_v1 *given, clcn_bytes config) { (void)config; host = given; return CLCN_OK; }
 static void complete(uint64_t id, clcn_bytes output) {
@@ -88,13 +96,18 @@ static int32_t start(const clcn_start *call) {
     case 11: return CLCN_OK;
     case 13: for (int fd = 3; fd < 16; fd++) if (write(fd, "this is no frame, whatever it is meant to be", 44) > 0) pause();
     case 14: while (clock() < CLOCKS_PER_SEC / 40) sink = 1; break;
-    case 15: {
+    case 21:
+        if (close(open("inside", O_CREAT | O_WRONLY, 0600)) < 0) return CLCN_REFUSED;
+        for (;;) pause();
+    case 15:
+    case 20: {
         int told[2], result[2] = { -1, -1 };
         pid_t child = pipe(told) == 0 ? fork() : -1;
         int forked = tried(child);
         if (child == 0) escape(told[1]);
         close(told[1]);
         if (child > 0 && (waitpid(child, 0, 0) < 0 || read(told[0], result, sizeof result) < 0)) return CLCN_REFUSED;
+        if (call->task == 20) for (;;) pause();
         char text[128];
         snprintf(text, sizeof text, "{\"set\":{\"fork\":%d,\"setsid\":%d,\"setpgid\":%d}}", forked, result[0], result[1]);
         clcn_bytes output = { (const uint8_t *)text, strlen(text) };
@@ -142,6 +155,10 @@ fn fatal(test: &TestEngine, name: &str, more: &str) -> Vec<u8> {
     library::pack(&library::compile(test.folder.path(), name, &source))
 }
 
+fn host_program() -> HostProgram {
+    HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host")
+}
+
 /// The file that is locked by what the package has left behind.
 fn trace(test: &TestEngine) -> PathBuf {
     test.folder.path().join("trace")
@@ -151,8 +168,7 @@ fn trace(test: &TestEngine) -> PathBuf {
 async fn engine(options: impl FnOnce(Builder) -> Builder) -> TestEngine {
     let test = TestEngine::start_with(|builder| {
         let limits = HostLimits { memory_mib: Some(MEMORY_MIB), ..HostLimits::default() };
-        let program = HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host");
-        options(builder.package_host(program).host_limits(limits).stop_grace(Duration::from_millis(500)))
+        options(builder.package_host(host_program()).host_limits(limits).stop_grace(Duration::from_millis(500)))
     })
     .await;
     test.register(&fatal(&test, "fatal", "")).await;
@@ -345,6 +361,97 @@ async fn who_starts_processes_without_end_is_killed_with_all_of_them() {
     assert_eq!(details["process_limit"], 20, "{error:?}");
     assert!(details["processes_killed"].as_u64() > Some(20), "{error:?}");
     assert_eq!(test.run("neighbor::fine", json!({})).await.state, RunState::Completed);
+}
+
+#[tokio::test]
+async fn where_a_package_wrote_is_gone_with_its_process() {
+    let test = engine(|builder| builder.sandbox(Sandbox::Server, false)).await;
+    assert_eq!(test.run("fatal::tries", json!({})).await.state, RunState::Completed);
+    let scratch = test.folder.path().join("scratch");
+    let written = || {
+        let files = folders(&scratch).into_iter().flat_map(|own| folders(&own)).map(|folder| folder.join("inside"));
+        files.filter(|file| file.exists()).count()
+    };
+    assert_eq!(written(), 1);
+    error_of(&test.run("fatal::segfaults", json!({})).await);
+    until(|| written() == 0).await;
+    in_time(test.engine.shutdown()).await.unwrap();
+    let TestEngine { engine, folder } = test;
+    drop(engine);
+    until(|| folders(&scratch).is_empty()).await;
+    drop(folder);
+}
+
+#[tokio::test]
+async fn an_engine_that_is_killed_leaves_nothing_for_long() {
+    let test = engine(|builder| builder.sandbox(Sandbox::Server, false)).await;
+    let folder = test.folder.path();
+    std::fs::write(folder.join("fatal.cloacina"), fatal(&test, "fatal", "")).unwrap();
+    let killed = |sandbox: &str, workflow: &str| {
+        let mut command = std::process::Command::new(crate::cmd::program());
+        command.args(["run", "fatal.cloacina", "--quiet", "--database", "killed.db", "--sandbox", sandbox]);
+        command.args(["--workflow", workflow]).current_dir(folder).spawn().unwrap()
+    };
+    // What the package has started is ended by its process, which sees the end of the engine.
+    let mut engine = killed("dev", "escapes_and_waits");
+    let is_locked = || File::open(trace(&test)).is_ok_and(|lock| lock.try_lock().is_err());
+    until(is_locked).await;
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    until(|| !is_locked()).await;
+    // Where it wrote is removed by the next engine, beside one that lives.
+    let scratch = folder.join("scratch");
+    let living = folders(&scratch);
+    let mut engine = killed("server", "fills");
+    let written = || {
+        let others = folders(&scratch).into_iter().filter(|folder| !living.contains(folder));
+        others.filter(|own| folders(own).iter().any(|folder| folder.join("inside").exists())).collect::<Vec<_>>()
+    };
+    until(|| !written().is_empty()).await;
+    let left = written();
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    assert!(left[0].exists());
+    let next = TestEngine::start_with(|builder| builder.data_dir(folder).package_host(host_program())).await;
+    until(|| !left[0].exists()).await;
+    assert!(folders(&scratch).iter().all(|folder| living.contains(folder)) && living.iter().all(|own| own.exists()));
+    drop(next);
+    assert_eq!(test.run("neighbor::fine", json!({})).await.state, RunState::Completed);
+}
+
+/// The folders in a folder.
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Waits until that is so.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    in_time(async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn in_the_sandbox_of_a_server_a_package_gets_what_it_needs_if_that_is_allowed() {
+    let needs = "#define NEEDS \",\\\"needs\\\":{\\\"read\\\":[\\\"/etc/passwd\\\"],\\\"net\\\":true}\"";
+    let test = engine(|builder| {
+        let allowed = ["needy=net", "nee*=read:/etc"].map(|text| text.parse().unwrap());
+        builder.sandbox(Sandbox::Server, false).allow_needs(allowed)
+    })
+    .await;
+    let error = test.engine.registry().register_workflow(fatal(&test, "greedy", needs)).await.unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("net, read:/etc/passwd")), ("ISO0008", true), "{error}");
+    let flags = "if it may have that: --allow-need 'greedy=net' --allow-need 'greedy=read:/etc/passwd'";
+    assert_eq!(error.hints()[0], flags);
+    assert!(!test.engine.registry().list().iter().any(|package| package.name == "greedy"));
+    test.register(&fatal(&test, "needy", needs)).await;
+    let report = test.run("needy::tries", json!({})).await;
+    let errno = |what: &str| report.context.get(what).and_then(|errno| errno.as_i64()).unwrap();
+    assert_eq!((errno("read"), errno("socket"), errno("fork")), (0, 0, 1), "{:?}", report.context);
 }
 
 #[tokio::test]

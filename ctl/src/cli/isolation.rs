@@ -1,6 +1,7 @@
 //! `--isolation` and what belongs to it, which every command takes that runs packages.
 
 use clap::{Args, ValueEnum};
+use cloacina::AllowedNeed;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct IsolationArgs {
@@ -19,6 +20,9 @@ pub(crate) struct IsolationArgs {
     /// How tightly packages in processes of their own are kept in.
     #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = "Isolation")]
     pub(crate) sandbox: Tightness,
+    /// With `--sandbox server`: let packages have something that they say they need, such as 'billing=net', '*=read:/etc/ssl' or 'report*=env:HOME'.
+    #[arg(long, value_name = "SCOPE=NEED", help_heading = "Isolation")]
+    pub(crate) allow_need: Vec<AllowedNeed>,
     /// Refuse a package unless the system can do all of that.
     #[arg(long, help_heading = "Isolation")]
     pub(crate) require_sandbox: bool,
@@ -26,10 +30,10 @@ pub(crate) struct IsolationArgs {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tightness {
-    /// Limits, and no way to gain privileges.
+    /// Limits, no way to gain privileges, and none to leave processes behind.
     #[default]
     Dev,
-    /// Also: files, network and environment only as the package says that it needs them, and no other programs.
+    /// Also: files, network and environment only as the package says that it needs them and `--allow-need` allows, and no other programs.
     Server,
 }
 
@@ -48,6 +52,7 @@ impl Default for IsolationArgs {
             isolation: Where::default(),
             package_memory: 4096,
             sandbox: Tightness::default(),
+            allow_need: Vec::new(),
             require_sandbox: false,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is decided here.
 
-use cloacina::{PackageEvent, PackageRecord, PackageState, Quarantine, Timestamp};
+use cloacina::{PackageEvent, PackageRecord, PackageState, Quarantine, Timestamp, needs_of};
 use serde::Serialize;
 
 use crate::output::Paint;
@@ -26,6 +26,9 @@ pub(super) struct VersionView {
     registered_at: Timestamp,
     registered_by: String,
     workflows: Vec<String>,
+    /// What it says that it needs, in the words in which it is allowed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    needs: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +73,7 @@ impl VersionView {
             quarantine: record.quarantine.as_ref().map(QuarantineView::new),
             registered_at: record.registered_at,
             registered_by: record.actor.clone(),
+            needs: needs_of(&record.descriptor),
             workflows: workflows.map(|workflow| format!("{tenant}::{name}::{}", workflow.name)).collect(),
         }
     }
@@ -120,6 +124,9 @@ impl VersionView {
         if let Some(QuarantineView { reason, since, until, before }) = &self.quarantine {
             let until = until.map_or_else(|| "it is released".to_owned(), |until| until.to_string());
             text.push_str(&format!("  quarantine  since {since}, until {until}, then {before}: {reason}\n"));
+        }
+        if !self.needs.is_empty() {
+            text.push_str(&format!("  needs       {}\n", self.needs.join(", ")));
         }
         for workflow in &self.workflows {
             text.push_str(&format!("  workflow    {workflow}\n"));

@@ -34,7 +34,9 @@ use crate::{
         effect::after,
     },
     id::{RunId, TENANT_DEFAULT},
-    isolation::{Harm, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox},
+    isolation::{
+        AllowedNeed, Harm, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox, Scratch,
+    },
     loader::InitConfig,
     registry::{self, Registry},
     retention::Retention,
@@ -108,14 +110,16 @@ struct Hosts {
     limits: HostLimits,
     sandbox: Sandbox,
     requires_sandbox: bool,
+    allowed: Vec<AllowedNeed>,
 }
 
 impl Hosts {
     fn options(&self, stop_grace: Duration, scratch: PathBuf, harms: UnboundedSender<Harm>) -> Option<HostOptions> {
         let program = self.program.clone()?;
         let Self { limits, sandbox, requires_sandbox, .. } = *self;
-        let keeper = Keeper::new();
-        Some(HostOptions { program, sandbox, requires_sandbox, scratch, limits, stop_grace, keeper, harms })
+        let allowed = self.allowed.clone().into();
+        let (keeper, scratch) = (Keeper::new(), Scratch::new(scratch));
+        Some(HostOptions { program, sandbox, requires_sandbox, scratch, limits, allowed, stop_grace, keeper, harms })
     }
 }
 
@@ -353,6 +357,13 @@ impl Builder {
     pub fn sandbox(mut self, sandbox: Sandbox, is_required: bool) -> Self {
         self.hosts.sandbox = sandbox;
         self.hosts.requires_sandbox = is_required;
+        self
+    }
+
+    /// What packages may have of what they say that they need, in the sandbox of a server; nothing unless told so. A
+    /// package that needs more is refused.
+    pub fn allow_needs(mut self, needs: impl IntoIterator<Item = AllowedNeed>) -> Self {
+        self.hosts.allowed.extend(needs);
         self
     }
 

@@ -10,7 +10,7 @@
 //! the frames that were under way have been read.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt, fs,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -32,18 +32,22 @@ use super::{
     keeper::{Alarm, Keeper},
     outbox::{Outbox, Posted},
     role::refused,
+    scratch::Folder,
     stream::{Broken, FrameReader},
     watcher::Output,
 };
 use crate::loader::{
-    Call, CallId, CallResult, CallSink, CpuClock, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Reaped, Sent, Usage,
-    fields, judge, text,
+    Call, CallId, CallResult, CallSink, CpuClock, Hide, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Reaped, Sent,
+    Usage, fields, judge, text,
 };
 
 /// How long a process that has closed its connection may take to end by itself: a crash closes it a moment earlier.
 const LAST_BREATH: Duration = Duration::from_millis(500);
 /// A process that was killed ends when the system gets to it.
 const KILL_WAIT: Duration = Duration::from_secs(10);
+/// As many calls with secrets are remembered for what the process says of nobody in particular; output that is older
+/// has been read.
+const SECRETS_MAX: usize = 256;
 /// Stray messages in a row after which a host counts as hostile.
 const STRAYS_MAX: u64 = 10_000;
 
@@ -103,6 +107,10 @@ pub(crate) struct Child {
     /// Processes that it had started and that were killed after it.
     n_left: AtomicUsize,
     look: Mutex<Option<Alarm>>,
+    /// What calls that it got must not have told.
+    secrets: Mutex<VecDeque<Arc<dyn Hide>>>,
+    /// Where it may write.
+    scratch: Mutex<Option<Folder>>,
     is_looked_at: AtomicBool,
 }
 
@@ -123,7 +131,7 @@ struct Open {
 }
 
 impl Child {
-    pub(super) fn new(running: Running, package: Arc<str>, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(running: Running, package: Arc<str>, limits: Limits, scratch: Option<Folder>) -> Arc<Self> {
         let Running { pid, pidfd, outbox, pipes: [stdout, stderr] } = running;
         let outputs = [Output::new(stdout, Level::Info, "stdout"), Output::new(stderr, Level::Warn, "stderr")];
         Arc::new(Self {
@@ -146,6 +154,8 @@ impl Child {
             is_dismissed: AtomicBool::new(false),
             n_left: AtomicUsize::new(0),
             look: Mutex::default(),
+            secrets: Mutex::default(),
+            scratch: Mutex::new(scratch),
             is_looked_at: AtomicBool::new(false),
         })
     }
@@ -164,6 +174,7 @@ impl Child {
         sink: Arc<dyn CallSink>,
         open_max: usize,
     ) -> Result<(), NotTaken> {
+        let secrets = sink.secrets();
         {
             let mut calls = self.lock();
             if calls.is_over {
@@ -175,6 +186,9 @@ impl Child {
             calls.n_started += 1;
             calls.alone = if calls.open.is_empty() { self.cpu().map(|cpu| (id, cpu)) } else { None };
             calls.open.insert(id, Open { sink, is_overdue: false, alarm: None });
+        }
+        if let Some(secrets) = secrets {
+            self.keep_secrets(secrets);
         }
         let posted = self.outbox.post(&Frame {
             a: call.function,
@@ -321,6 +335,9 @@ impl Child {
         *self.reaped.lock().unwrap_or_else(PoisonError::into_inner) = Some(reaped);
         self.has_ended.notify_all();
         self.outbox.close();
+        // After the end is told, because nobody waits for the disk.
+        let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(scratch);
     }
 
     /// Processor time that it has used up.
@@ -497,9 +514,24 @@ impl Child {
         Ok(())
     }
 
+    fn keep_secrets(&self, secrets: Arc<dyn Hide>) {
+        let mut kept = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.iter().any(|known| Arc::ptr_eq(known, &secrets)) {
+            kept.truncate(SECRETS_MAX - 1);
+            kept.push_front(secrets);
+        }
+    }
+
+    /// The text without what calls that the process got must not have told.
+    fn hide(&self, text: &str) -> String {
+        let kept = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().fold(text.to_owned(), |text, secrets| secrets.hide(&text))
+    }
+
     /// Writes a line that belongs to no call to the engine's own log.
     pub(super) fn log_of_package(&self, line: &LogLine) {
         let LogLine { level, target, message, fields } = line;
+        let (target, message, fields) = (self.hide(target), self.hide(message), self.hide(fields));
         let (package, pid) = (&*self.package, self.pid);
         match level {
             Level::Error => tracing::error!(package, pid, module = target, fields, "{message}"),

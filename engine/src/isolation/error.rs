@@ -23,6 +23,20 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no folder in which the process may write.
+    #[error("cannot make the folder in which a package may write")]
+    Scratch {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// In the sandbox of a server the package may not have what it needs.
+    #[error("the package {package} needs what nobody has allowed it: {}", needs.join(", "))]
+    NotAllowed {
+        /// The package's name.
+        package: String,
+        /// What it needs and may not have, each in the words in which it is allowed.
+        needs: Vec<String>,
+    },
     /// The process ended while it loaded the library.
     #[error("the library could not be loaded: {death}")]
     Crashed {
@@ -57,6 +71,8 @@ impl Error {
         match self {
             Self::Library(source) => source.code(),
             Self::Start { .. } => "ISO0001",
+            Self::Scratch { .. } => "ISO0007",
+            Self::NotAllowed { .. } => "ISO0008",
             Self::Crashed { .. } => "ISO0002",
             Self::Refused { code, .. } => code,
             Self::NoHost { .. } => "ISO0003",
@@ -71,6 +87,19 @@ impl Error {
             Self::Library(source) => source.hints(),
             Self::Start { .. } => {
                 vec!["the program must be there and executable by the engine's user".to_owned()]
+            }
+            Self::Scratch { .. } => {
+                vec![
+                    "it is below `scratch` in the engine's data folder, where the engine's user must be able to write"
+                        .to_owned(),
+                ]
+            }
+            Self::NotAllowed { package, needs } => {
+                let flags: Vec<String> = needs.iter().map(|need| format!("--allow-need '{package}={need}'")).collect();
+                vec![
+                    format!("if it may have that: {}", flags.join(" ")),
+                    "packages of your own need no permission with `--sandbox dev`".to_owned(),
+                ]
             }
             Self::Crashed { .. } => {
                 vec!["code of the package ran while it was loaded: constructors, or its `init`".to_owned()]
@@ -89,7 +118,12 @@ impl Error {
             Self::Library(source) => source.is_withheld(),
             // Changed after this process had looked at the file.
             Self::Refused { code, .. } => *code == "LIB0002",
-            Self::Start { .. } | Self::Crashed { .. } | Self::NoHost { .. } | Self::Closed => false,
+            Self::Start { .. }
+            | Self::Scratch { .. }
+            | Self::NotAllowed { .. }
+            | Self::Crashed { .. }
+            | Self::NoHost { .. }
+            | Self::Closed => false,
         }
     }
 

@@ -19,11 +19,13 @@ mod forward;
 mod frame;
 mod keeper;
 mod look;
+mod needs;
 mod outbox;
 mod pool;
 mod program;
 mod role;
 mod sandbox;
+mod scratch;
 mod session;
 mod setup;
 mod start;
@@ -36,9 +38,11 @@ pub(crate) use self::{
     code::{Code, NotBegun},
     keeper::Keeper,
     pool::{Harm, HostOptions},
+    scratch::Scratch,
 };
 pub use self::{
     error::Error,
+    needs::{AllowedNeed, NotANeed, needs_of},
     pool::PackageHost,
     program::{HostProgram, Isolation},
     role::package_host,

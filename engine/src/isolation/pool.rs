@@ -11,7 +11,7 @@
 
 use std::{
     collections::VecDeque,
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -35,8 +35,10 @@ use super::{
     death::{Death, Killed},
     keeper::{Alarm, Keeper},
     look,
+    needs::{self, AllowedNeed},
     program::HostProgram,
     sandbox::Grants,
+    scratch::{Folder, Scratch},
     setup::Setup,
     start::{self, Started},
 };
@@ -50,8 +52,10 @@ pub(crate) struct HostOptions {
     /// Whether a package is refused that cannot be kept in as it should be.
     pub(crate) requires_sandbox: bool,
     /// Where packages in the sandbox of a server may write.
-    pub(crate) scratch: PathBuf,
+    pub(crate) scratch: Arc<Scratch>,
     pub(crate) limits: Limits,
+    /// What packages may have of what they need, in the sandbox of a server.
+    pub(crate) allowed: Arc<[AllowedNeed]>,
     /// How long a call that was asked to stop may go on.
     pub(crate) stop_grace: Duration,
     pub(crate) keeper: Arc<Keeper>,
@@ -401,6 +405,7 @@ impl Shared {
         let config = library.config();
         let descriptor = to_raw_value(&**library.descriptor())
             .map_err(|error| loader::Error::Metadata { reason: error.to_string() })?;
+        let (grants, scratch) = self.grants()?;
         let setup = Setup {
             library: std::path::absolute(file.path()).unwrap_or_else(|_| file.path().to_owned()),
             digest: file.digest().hex(),
@@ -409,11 +414,11 @@ impl Shared {
             max_log_level: config.max_log_level.number(),
             sandbox: options.sandbox,
             requires_sandbox: options.requires_sandbox,
-            grants: self.grants()?,
+            grants,
             limits: options.limits,
             grace_ms: u64::try_from(SHUTDOWN_GRACE.as_millis()).unwrap_or(u64::MAX),
         };
-        let Started { child, mut frames } = start::start(&options.program, &setup, package, &options.keeper)?;
+        let Started { child, mut frames } = start::start(&options.program, &setup, scratch, package, &options.keeper)?;
         let confinement = child.confinement();
         tracing::debug!(package = &**package, pid = child.pid, %confinement, "a package host runs");
         if !confinement.missing.is_empty() && !self.is_weak.swap(true, Ordering::Relaxed) {
@@ -457,14 +462,17 @@ impl Shared {
     }
 
     /// What the package may do because it says that it needs to, in the sandbox of a server.
-    fn grants(&self) -> Result<Grants, Error> {
+    fn grants(&self) -> Result<(Grants, Option<Folder>), Error> {
         let mut grants = Grants::default();
         if self.options.sandbox != Sandbox::Server {
-            return Ok(grants);
+            return Ok((grants, None));
         }
-        let folder = self.options.scratch.join(self.library.digest().short());
-        fs::create_dir_all(&folder).map_err(|source| Error::Start { program: folder.clone(), source })?;
-        grants.write.push(std::path::absolute(&folder).unwrap_or(folder));
+        let lacking = needs::lacking(self.library.descriptor(), &self.options.allowed);
+        if !lacking.is_empty() {
+            return Err(Error::NotAllowed { package: self.package.to_string(), needs: lacking });
+        }
+        let folder = self.options.scratch.folder().map_err(|source| Error::Scratch { source })?;
+        grants.write.push(folder.path().to_owned());
         grants.read.extend(self.library.path().parent().and_then(|folder| std::path::absolute(folder).ok()));
         for workflow in &self.library.descriptor().workflows {
             let Needs { net, read, write, env } = &workflow.needs;
@@ -477,7 +485,7 @@ impl Shared {
                 Need::Only(names) => grants.env.extend(names.iter().cloned()),
             }
         }
-        Ok(grants)
+        Ok((grants, Some(folder)))
     }
 
     fn idle_alarm(self: &Arc<Self>) -> Alarm {

@@ -21,6 +21,7 @@ use super::{
     look,
     outbox::Outbox,
     program::HostProgram,
+    scratch::Folder,
     setup::{NotReady, Ready, Setup},
     stream::FrameReader,
     watcher,
@@ -43,6 +44,7 @@ pub(super) struct Started {
 pub(super) fn start(
     program: &HostProgram,
     setup: &Setup,
+    scratch: Option<Folder>,
     package: &Arc<str>,
     keeper: &Arc<Keeper>,
 ) -> Result<Started, Error> {
@@ -83,7 +85,7 @@ pub(super) fn start(
     let stdout = watcher::prepare(process.stdout.take().map(OwnedFd::from));
     let pipes = [stdout, watcher::prepare(process.stderr.take().map(OwnedFd::from))];
     let running = Running { pid, pidfd, outbox: Outbox::new(writes), pipes: pipes.clone() };
-    let child = Child::new(running, Arc::clone(package), setup.limits);
+    let child = Child::new(running, Arc::clone(package), setup.limits, scratch);
     let watched = Arc::clone(&child);
     thread::Builder::new()
         .name("clcn-watch".to_owned())

@@ -13,7 +13,7 @@ use cloacina_workflow::Level;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
-    isolation::{Code, HostOptions, HostProgram, Keeper, Limits as HostLimits, NotBegun, Sandbox},
+    isolation::{Code, HostOptions, HostProgram, Keeper, Limits as HostLimits, NotBegun, Sandbox, Scratch},
     loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LazyLibrary, LogLine, TrustedFile},
 };
 
@@ -89,8 +89,9 @@ impl Probe {
             program,
             sandbox: Sandbox::Dev,
             requires_sandbox: false,
-            scratch: PathBuf::new(),
+            scratch: Scratch::new(PathBuf::new()),
             limits: HostLimits::default(),
+            allowed: Arc::default(),
             stop_grace: Duration::from_secs(1),
             keeper: Keeper::new(),
             // A package that crashes ends the measurement; nobody quarantines it.

@@ -73,7 +73,9 @@ impl Scope {
         }
     }
 
-    fn holds(&self, package: &str) -> bool {
+    /// Whether the package of that name is one of them.
+    #[must_use]
+    pub fn holds(&self, package: &str) -> bool {
         match self {
             Self::All => true,
             Self::Package(name) => name == package,
