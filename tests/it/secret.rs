@@ -5,8 +5,14 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
-use cloacina_tests::library;
+use cloacina::{Context, HostProgram, RunState};
+use cloacina_tests::{
+    engine::{TestEngine, in_time},
+    library,
+};
+use serde_json::json;
 
 use crate::cmd::program;
 
@@ -38,14 +44,18 @@ CLCN_PACKAGE(init, start, NULL, NULL);
 
 /// A task that makes a secret, one that tells it in every way, and two at once that tell what they were given.
 const MINT: &str = r#"
+#define _GNU_SOURCE
 #include "cloacina.h"
 #include <stdio.h>
+#ifndef GO
+#define GO "/"
+#endif
 #include <unistd.h>
 #define TASK(id, index, more) "{\"id\":\"" id "\",\"index\":" #index ",\"blocking\":true" more "}"
 CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"mint\",\"version\":\"1.0.0\",\"workflows\":["
               "{\"name\":\"make\",\"tasks\":[" TASK("make", 0, "") ","
               TASK("tell", 1, ",\"dependencies\":[\"make\"]") "]},"
-              "{\"name\":\"both\",\"tasks\":[" TASK("one", 2, "") "," TASK("two", 2, "") "]}]}");
+              "{\"name\":\"both\",\"tasks\":[" TASK("one", 2, "") "," TASK("two", 3, "") "]}]}");
 static const clcn_host_v1 *host;
 static int n_there;
 static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
@@ -64,14 +74,12 @@ static int32_t start(const clcn_start *call) {
         result.error_code = CLCN_TEXT("told");
         result.error_message = call->context;
     }
-    if (call->task == 2) {
+    if (call->task >= 2) {
         __atomic_add_fetch(&n_there, 1, __ATOMIC_SEQ_CST);
         while (__atomic_load_n(&n_there, __ATOMIC_SEQ_CST) < 2) usleep(1000);
         fprintf(stderr, "heard %.*s\n", (int)call->context.len, (const char *)call->context.ptr);
-        __atomic_add_fetch(&n_there, 1, __ATOMIC_SEQ_CST);
         /* The line is read while both are under way. */
-        while (__atomic_load_n(&n_there, __ATOMIC_SEQ_CST) < 4) usleep(1000);
-        usleep(100000);
+        while (access(GO, F_OK) != 0) usleep(1000);
     }
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
@@ -149,14 +157,61 @@ fn what_a_task_makes_secret_is_told_by_no_command() {
     }
 }
 
-#[test]
-fn the_output_of_a_package_that_is_nobodys_in_particular_tells_no_secret() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let archive = library::pack(&library::compile(folder, "mint", MINT));
-    fs::write(folder.join("mint.cloacina"), archive).unwrap();
-    let run = ["run", "mint.cloacina", "--workflow", "both", "--secret", "password=env:TOKEN"];
-    let said = told(folder, &run);
-    let heard: Vec<&str> = said.lines().filter(|line| line.contains("heard {")).collect();
-    assert!(heard.len() == 2 && heard.iter().all(|line| line.contains("***")), "{said}");
+/// The lines of the engine's own log in which a package says what it heard.
+static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps those lines, of all threads of this program.
+struct Listener;
+
+impl tracing::Subscriber for Listener {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN && metadata.is_event()
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            if field.name() == "message" && format!("{value:?}").starts_with("heard {") {
+                HEARD.lock().unwrap().push(format!("{value:?}"));
+            }
+        });
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn the_output_of_a_package_that_is_nobodys_in_particular_tells_no_secret() {
+    tracing::subscriber::set_global_default(Listener).unwrap();
+    let program = HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host");
+    let test = TestEngine::start_with(|builder| builder.package_host(program)).await;
+    let go = test.folder.path().join("go");
+    let source = format!("#define GO {go:?}\n{MINT}");
+    test.register(&library::pack(&library::compile(test.folder.path(), "mint", &source))).await;
+    let input = json!({"password": SECRET, "open": "as the day", "cloacina.secrets": ["password"]});
+    let context = Context::from_object(input).unwrap();
+    let run = test.engine.scheduler().schedule_workflow("mint::both", context).await.unwrap();
+    let heard = in_time(async {
+        loop {
+            let heard = HEARD.lock().unwrap().clone();
+            if heard.len() == 2 {
+                break heard;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    fs::write(go, "").unwrap();
+    assert_eq!(in_time(run.wait()).await.unwrap().state, RunState::Completed);
+    assert!(heard.iter().all(|line| line.contains("***") && line.contains("as the day")), "{heard:?}");
+    assert!(!heard.iter().any(|line| line.contains(SECRET)), "{heard:?}");
 }
