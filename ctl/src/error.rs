@@ -79,6 +79,9 @@ pub(crate) enum Error {
     /// The database knows no such workflow.
     #[error("the database knows no workflow `{name}`")]
     WorkflowNotThere { name: String },
+    /// What is to be loaded into this program is not there.
+    #[error("there is no package `{name}` to be loaded into this program")]
+    NothingInline { name: String, available: Vec<String> },
     /// Ctrl-C before everything was measured.
     #[error("interrupted before everything was measured")]
     BenchInterrupted,
@@ -170,6 +173,7 @@ impl Error {
             Error::UnknownTask { .. } => "CTL0019",
             Error::UnknownKey { .. } => "CTL0020",
             Error::WorkflowNotThere { .. } => "CTL0021",
+            Error::NothingInline { .. } => "CTL0050",
             Error::BenchInterrupted => "CTL0023",
             Error::NothingToMeasure { .. } => "CTL0024",
             Error::Measure { .. } | Error::MeasuredRun { .. } => "CTL0025",
@@ -234,6 +238,13 @@ impl Error {
                 several => vec![format!("it has: {}", several.join(", "))],
             },
             Error::WorkflowNotThere { .. } => one("`cloacina-ctl workflow list --all` lists those that it knows"),
+            Error::NothingInline { name, available } => {
+                let there = match available.as_slice() {
+                    [] => "the database has no packages".to_owned(),
+                    several => format!("there are: {}", several.join(", ")),
+                };
+                vec![there, format!("`--inline '{name}*'` also means packages that are registered later")]
+            }
             Error::Interrupted { resume, .. } | Error::TimedOut { resume, .. } => match resume {
                 Some(command) => vec![format!("go on with: {command}")],
                 None => one("with --database FILE, a run that was stopped can go on later"),

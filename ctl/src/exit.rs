@@ -51,6 +51,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::UnknownKeyName { .. }
         | Error::BadSecret { .. }
         | Error::UnknownPackageTask { .. }
+        | Error::NothingInline { .. }
         | Error::NothingToMeasure { .. }
         | Error::Io { .. } => USAGE,
         Error::OwnedElsewhere { .. } | Error::Examine { .. } => ENGINE,

@@ -3,9 +3,13 @@
 //! Processes of packages are this program again, in a role of which only this file and the start of the command line
 //! know the name.
 
-use cloacina::{Builder, HostLimits, HostProgram, Isolation, Sandbox};
+use std::collections::BTreeSet;
+
+use cloacina::{Builder, Client, Engine, HostLimits, HostProgram, Isolation, Sandbox, TENANT_DEFAULT};
 
 use crate::cli::{IsolationArgs, Tightness, Where};
+use crate::error::Error;
+use crate::output::Output;
 
 /// The first argument that makes this program a package host.
 pub(crate) const PACKAGE_HOST: &str = "package-host";
@@ -19,8 +23,39 @@ pub(crate) fn isolate(builder: Builder, arguments: &IsolationArgs) -> Builder {
         Tightness::Server => Sandbox::Server,
     };
     let builder = builder.sandbox(sandbox, arguments.require_sandbox).allow_needs(arguments.allow_need.clone());
-    builder.isolation(match arguments.isolation {
+    let builder = builder.isolation(match arguments.isolation {
         Where::Process => Isolation::Process,
         Where::Inline => Isolation::Inline,
-    })
+    });
+    let builder = arguments.inline.iter().fold(builder, |builder, name| builder.isolation_of(name, Isolation::Inline));
+    arguments.inline_signer.iter().fold(builder, |builder, key| builder.inline_signer(key))
+}
+
+/// Refuses a package that is named to be loaded into this program and that there is not. The engine itself looks for
+/// signers, and takes packages for what may yet come.
+pub(crate) fn refuse_unknown(engine: &Engine, arguments: &IsolationArgs) -> Result<(), Error> {
+    if arguments.inline.is_empty() {
+        return Ok(());
+    }
+    let packages = engine.registry().list();
+    for name in arguments.inline.iter().filter(|name| !name.ends_with('*')) {
+        let (tenant, package) = name.split_once("::").unwrap_or((TENANT_DEFAULT, name));
+        if !packages.iter().any(|known| known.name == package && (tenant == "*" || known.tenant == tenant)) {
+            let known: BTreeSet<_> = packages.iter().map(|known| format!("{}::{}", known.tenant, known.name)).collect();
+            return Err(Error::NothingInline { name: name.clone(), available: known.into_iter().collect() });
+        }
+    }
+    Ok(())
+}
+
+/// Says that another engine decides, if something was said that it would have to know.
+pub(crate) fn note_living(client: &Client, arguments: &IsolationArgs, output: &Output) {
+    let is_said =
+        arguments.isolation != Where::default() || !arguments.inline.is_empty() || !arguments.inline_signer.is_empty();
+    if is_said {
+        let pid = client.pid();
+        output.note(&format!(
+            "the engine in process {pid} drives the database: where packages run was said when it was started"
+        ));
+    }
 }

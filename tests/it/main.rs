@@ -13,6 +13,7 @@ mod docs;
 mod expiry;
 mod fuzz;
 mod hostile;
+mod inline;
 mod isolation;
 mod mischief;
 mod packages;

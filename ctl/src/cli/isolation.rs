@@ -8,6 +8,14 @@ pub(crate) struct IsolationArgs {
     /// Where packages run: each in processes of its own, or within this program, which is faster and less safe.
     #[arg(long, value_enum, value_name = "WHERE", default_value_t, help_heading = "Isolation")]
     pub(crate) isolation: Where,
+    /// Load this package into this program, whatever the others get: NAME, or NAME* for all whose names begin so;
+    /// TENANT::NAME for a tenant other than `public`, *::NAME for every one. May be given several times.
+    #[arg(long, value_name = "PACKAGE", help_heading = "Isolation")]
+    pub(crate) inline: Vec<String>,
+    /// Load packages into this program that are signed with this key: the name or id of a key that the tenant `public`
+    /// trusts, or after TENANT:: of one that another tenant trusts. May be given several times.
+    #[arg(long, value_name = "KEY", help_heading = "Isolation")]
+    pub(crate) inline_signer: Vec<String>,
     /// MiB of memory that one process of a package may have.
     #[arg(
         long,
@@ -50,6 +58,8 @@ impl Default for IsolationArgs {
     fn default() -> Self {
         Self {
             isolation: Where::default(),
+            inline: Vec::new(),
+            inline_signer: Vec::new(),
             package_memory: 4096,
             sandbox: Tightness::default(),
             allow_need: Vec::new(),

@@ -13,7 +13,7 @@ use super::display::Display;
 use super::interrupt::Interrupts;
 use crate::cli::RunArgs;
 use crate::error::Error;
-use crate::isolation::isolate;
+use crate::isolation::{isolate, refuse_unknown};
 use crate::output::Output;
 use crate::package::{Source, place};
 
@@ -125,6 +125,7 @@ async fn execute(
     let upload = Upload { activation, signatures, ..Upload::new(source.archive.clone()) };
     let registered = engine.registry().register(upload).await?;
     output.note(&format!("registered {} ({})", source.name(), registered.digest));
+    refuse_unknown(engine, &arguments.isolation)?;
     let handle = match begin {
         Begin::Start { workflow, context } => engine.scheduler().schedule_workflow(&workflow, context).await?,
         Begin::Resume(id) => engine.run(id).await?,

@@ -16,7 +16,7 @@ use super::follow::{Follow, follow, in_time};
 use crate::cli::IsolationArgs;
 use crate::database::Database;
 use crate::error::Error;
-use crate::isolation::isolate;
+use crate::isolation::{isolate, note_living, refuse_unknown};
 use crate::output::Output;
 use crate::run::watch_run;
 
@@ -159,6 +159,7 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
     let runtime = runtime()?;
     let report = runtime.block_on(async {
         if let Some(client) = Client::connect(&database.url).await? {
+            note_living(&client, isolation, output);
             let resume = format!("cloacina-ctl runs watch {id}{}", database.option());
             let job = Follow { id, task: None, begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
             return follow(client, job, output).await;
@@ -183,6 +184,7 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
     let resume = format!("cloacina-ctl runs execute {id} --task {task}{}", database.option());
     let report = runtime.block_on(async {
         if let Some(client) = Client::connect(&database.url).await? {
+            note_living(&client, isolation, output);
             let job =
                 Follow { id, task: Some(task), begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
             return follow(client, job, output).await;
@@ -221,7 +223,9 @@ pub(super) fn is_over(report: &RunReport, task: &str) -> bool {
 }
 
 async fn start(database: &Database, isolation: &IsolationArgs) -> Result<Engine, Error> {
-    Ok(isolate(builder(database)?, isolation).start().await?)
+    let engine = isolate(builder(database)?, isolation).start().await?;
+    refuse_unknown(&engine, isolation)?;
+    Ok(engine)
 }
 
 async fn start_idle(database: &Database) -> Result<Engine, Error> {

@@ -35,7 +35,7 @@ use crate::{
     },
     id::{RunId, TENANT_DEFAULT},
     isolation::{
-        AllowedNeed, Harm, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox, Scratch,
+        AllowedNeed, Choice, Harm, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox, Scratch,
     },
     loader::InitConfig,
     registry::{self, Registry},
@@ -105,8 +105,9 @@ pub struct Builder {
 #[derive(Debug, Default)]
 struct Hosts {
     program: Option<HostProgram>,
-    isolation: Isolation,
-    of: BTreeMap<String, Isolation>,
+    choice: Choice,
+    /// Names or ids of keys, after the tenant.
+    inline_signers: Vec<(String, String)>,
     limits: HostLimits,
     sandbox: Sandbox,
     requires_sandbox: bool,
@@ -114,6 +115,20 @@ struct Hosts {
 }
 
 impl Hosts {
+    /// What was said, with the keys that were meant.
+    async fn choice(&self, store: &store::Store, required: usize) -> Result<Choice, Error> {
+        let mut choice = self.choice.clone();
+        for (tenant, name) in self.inline_signers.clone() {
+            let read = store.read("reading whom a tenant trusts", {
+                let tenant = tenant.clone();
+                move |connection| trust::read(connection, &tenant, required)
+            });
+            let found = read.await??.key(&name).map_err(registry::Error::from)?.public().clone();
+            choice.say_inline_by(&tenant, found);
+        }
+        Ok(choice)
+    }
+
     fn options(&self, stop_grace: Duration, scratch: PathBuf, harms: UnboundedSender<Harm>) -> Option<HostOptions> {
         let program = self.program.clone()?;
         let Self { limits, sandbox, requires_sandbox, .. } = *self;
@@ -329,20 +344,34 @@ impl Builder {
     /// [`crate::package_host`] when it is started so. Without one packages are loaded into this process.
     pub fn package_host(mut self, program: HostProgram) -> Self {
         self.hosts.program = Some(program);
-        self.hosts.isolation = Isolation::Process;
+        self.hosts.choice.default = Isolation::Process;
         self
     }
 
     /// Where packages are loaded that are not named to [`Self::isolation_of`]; in processes of their own if there is a
     /// program for it, and into this process otherwise.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
-        self.hosts.isolation = isolation;
+        self.hosts.choice.default = isolation;
         self
     }
 
-    /// Where the package of that name is loaded.
-    pub fn isolation_of(mut self, package: impl Into<String>, isolation: Isolation) -> Self {
-        self.hosts.of.insert(package.into(), isolation);
+    /// Where packages are loaded that this means: `name`, or `name*` for all whose names begin so, of the tenant `public`;
+    /// `tenant::name` of another one, `*::name` of every tenant. What says most of a package holds for it, and of two that
+    /// say the same what was said last.
+    pub fn isolation_of(mut self, packages: &str, isolation: Isolation) -> Self {
+        self.hosts.choice.say(packages, isolation);
+        self
+    }
+
+    /// Loads packages into this process that were signed with that key: the name or the id of a key that the tenant `public`
+    /// trusts, or after `tenant::` of one that this tenant trusts. It counts only if the signature is verified for the
+    /// load in question, and [`Self::isolation_of`] goes before it. A package that can only run in a process of its own
+    /// does so.
+    ///
+    /// [`Self::start`] fails if the tenant never trusted that key.
+    pub fn inline_signer(mut self, key: &str) -> Self {
+        let (tenant, key) = key.split_once("::").unwrap_or((TENANT_DEFAULT, key));
+        self.hosts.inline_signers.push((tenant.to_owned(), key.to_owned()));
         self
     }
 
@@ -466,9 +495,8 @@ impl Builder {
             clock: Arc::clone(&clock),
             // Each package makes as many threads as there are cores.
             init: InitConfig { workers: 0, max_log_level: log_level, has_own_process: false },
-            isolation: hosts.isolation,
+            isolation: hosts.choice(&engine.store, required_signatures).await?,
             host: hosts.options(stop_grace, data_dir.join(SCRATCH), harms),
-            isolation_of: hosts.of,
             limits: Limits::default(),
             is_shared: matches!(database, Database::Postgres(_)),
             listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone(), ends, withheld),

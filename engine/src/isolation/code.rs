@@ -1,7 +1,7 @@
 //! The code of a package, wherever it is loaded: the seam between those who ask for calls and the two ways to run them.
 //!
-//! Which way it is was decided when the package was registered or found, and does not change. Nothing here knows what
-//! a call is for.
+//! Which way it is was decided when the package was registered or found, or is when it is first loaded if it depends on
+//! who signed it, and does not change then. Nothing here knows what a call is for.
 
 use std::{
     path::Path,
@@ -15,6 +15,7 @@ use super::{
     Error,
     pool::{HostOptions, PackageHost, Pool, Shared},
     program::Isolation,
+    signed::{Choose, Signed},
 };
 use crate::loader::{self, Call, CallId, CallSink, LazyLibrary, Library, Refused, TrustedFile};
 
@@ -25,6 +26,14 @@ pub(crate) enum Code {
     Inline(LazyLibrary),
     /// Into processes of its own.
     Process(Pool),
+    /// Into the one or the other, as its signatures say.
+    Signed(Box<Signed>),
+}
+
+/// Where it is loaded, or would be as far as is known.
+enum Way<'a> {
+    Inline(&'a LazyLibrary),
+    Process(&'a Pool),
 }
 
 /// A call under way.
@@ -54,50 +63,69 @@ impl Code {
         }
     }
 
-    pub(crate) fn isolation(&self) -> Isolation {
+    /// Nothing is looked at yet; where it is loaded is to be decided when it is.
+    pub(crate) fn signed(inline: LazyLibrary, process: LazyLibrary, host: HostOptions, choose: Box<Choose>) -> Self {
+        Self::Signed(Box::new(Signed::new(inline, Pool::new(process, host), choose)))
+    }
+
+    /// Where it is loaded; nothing while that is not decided.
+    pub(crate) fn isolation(&self) -> Option<Isolation> {
         match self {
-            Self::Inline(_) => Isolation::Inline,
-            Self::Process(_) => Isolation::Process,
+            Self::Inline(_) => Some(Isolation::Inline),
+            Self::Process(_) => Some(Isolation::Process),
+            Self::Signed(signed) => signed.chosen(),
+        }
+    }
+
+    /// What is not decided is like what has processes of its own, and none yet.
+    fn way(&self) -> Way<'_> {
+        match self {
+            Self::Inline(library) => Way::Inline(library),
+            Self::Process(pool) => Way::Process(pool),
+            Self::Signed(signed) => match signed.chosen() {
+                Some(Isolation::Inline) => Way::Inline(signed.inline()),
+                Some(Isolation::Process) | None => Way::Process(signed.process()),
+            },
         }
     }
 
     /// Where the file is.
     pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::Inline(library) => library.path(),
-            Self::Process(pool) => pool.path(),
+        match self.way() {
+            Way::Inline(library) => library.path(),
+            Way::Process(pool) => pool.path(),
         }
     }
 
     /// What the library is expected to say of itself.
     pub(crate) fn descriptor(&self) -> &Arc<Descriptor> {
-        match self {
-            Self::Inline(library) => library.descriptor(),
-            Self::Process(pool) => pool.descriptor(),
+        match self.way() {
+            Way::Inline(library) => library.descriptor(),
+            Way::Process(pool) => pool.descriptor(),
         }
     }
 
     /// Whether the library is one that this engine can load, by its description alone.
     pub(crate) fn admit(&self) -> Result<(), loader::Error> {
-        match self {
-            Self::Inline(library) => library.admit(),
-            Self::Process(pool) => pool.admit(),
+        match self.way() {
+            Way::Inline(library) => library.admit(),
+            Way::Process(pool) => pool.admit(),
         }
     }
 
     /// Whether the library could be loaded, as far as that shows without running any of it. Blocks on the disk.
     pub(crate) fn check(&self) -> Result<(), loader::Error> {
-        match self {
-            Self::Inline(library) => library.check(),
-            Self::Process(pool) => pool.check(),
+        match self.way() {
+            Way::Inline(library) => library.check(),
+            Way::Process(pool) => pool.check(),
         }
     }
 
     /// As [`Self::load`], from a file that has just been decided on.
     pub(crate) fn load_from(&self, file: TrustedFile) -> Result<(), Error> {
-        let library = match self {
-            Self::Inline(library) => library,
-            Self::Process(pool) => pool.library(),
+        let library = match self.way() {
+            Way::Inline(library) => library,
+            Way::Process(pool) => pool.library(),
         };
         library.offer(Some(file));
         let loaded = self.load();
@@ -108,72 +136,81 @@ impl Code {
 
     /// Loads the library if it is not. Blocks on the disk and on code of the package.
     pub(crate) fn load(&self) -> Result<(), Error> {
-        match self {
-            Self::Inline(library) => Ok(library.load().map(drop)?),
-            Self::Process(pool) => pool.load(),
+        if let Self::Signed(signed) = self {
+            return signed.load();
+        }
+        match self.way() {
+            Way::Inline(library) => Ok(library.load().map(drop)?),
+            Way::Process(pool) => pool.load(),
         }
     }
 
     /// Whether it is loaded somewhere now.
     pub(crate) fn is_loaded(&self) -> bool {
-        match self {
-            Self::Inline(library) => library.loaded().is_some(),
-            Self::Process(pool) => !pool.hosts().is_empty(),
+        match self.way() {
+            Way::Inline(library) => library.loaded().is_some(),
+            Way::Process(pool) => !pool.hosts().is_empty(),
         }
     }
 
     /// The processes that run it now.
     pub(crate) fn hosts(&self) -> Vec<PackageHost> {
-        match self {
-            Self::Inline(_) => Vec::new(),
-            Self::Process(pool) => pool.hosts(),
+        match self.way() {
+            Way::Inline(_) => Vec::new(),
+            Way::Process(pool) => pool.hosts(),
         }
     }
 
     /// Whether [`Self::start`] would wait for nothing, for a function that blocks or does not.
     pub(crate) fn starts_at_once(&self, may_block: bool) -> bool {
-        match self {
-            Self::Inline(library) => !may_block && library.loaded().is_some(),
-            Self::Process(_) => true,
+        if self.isolation().is_none() {
+            return false;
+        }
+        match self.way() {
+            Way::Inline(library) => !may_block && library.loaded().is_some(),
+            Way::Process(_) => true,
         }
     }
 
     /// The library, loaded into this process.
     #[cfg(test)]
     pub(crate) fn inline(&self) -> &Arc<Library> {
-        match self {
-            Self::Inline(library) => library.load().unwrap(),
-            Self::Process(_) => panic!("it is not in this process"),
+        match self.way() {
+            Way::Inline(library) => library.load().unwrap(),
+            Way::Process(_) => panic!("it is not in this process"),
         }
     }
 
     /// Calls under way.
     pub(crate) fn n_open_calls(&self) -> usize {
-        match self {
-            Self::Inline(library) => library.loaded().map_or(0, |library| library.n_open_calls()),
-            Self::Process(pool) => pool.hosts().iter().map(|host| host.n_open_calls).sum(),
+        match self.way() {
+            Way::Inline(library) => library.loaded().map_or(0, |library| library.n_open_calls()),
+            Way::Process(pool) => pool.hosts().iter().map(|host| host.n_open_calls).sum(),
         }
     }
 
     /// What the library did against the rules so far.
     pub(crate) fn n_anomalies(&self) -> u64 {
-        match self {
-            Self::Inline(library) => library.loaded().map_or(0, |library| library.anomalies().total()),
+        match self.way() {
+            Way::Inline(library) => library.loaded().map_or(0, |library| library.anomalies().total()),
             // A package host ignores them, and tells the log; one that passes them on is killed.
-            Self::Process(_) => 0,
+            Way::Process(_) => 0,
         }
     }
 
     /// Begins a call. The sink hears of its end once, maybe before this returns; of an error it hears nothing.
     pub(crate) fn start(&self, call: Call, sink: Arc<dyn CallSink>) -> Result<UnderWay, NotBegun> {
-        match self {
-            Self::Inline(library) => {
+        if self.isolation().is_none() {
+            self.load().map_err(NotBegun::Missing)?;
+        }
+        match self.way() {
+            Way::Inline(library) => {
                 let library = library.load().map_err(|error| NotBegun::Missing(error.into()))?;
                 let id = library.start(call, sink).map_err(NotBegun::Refused)?;
                 // Who waits must not keep the library, or the package's own thread might shut the package down.
                 Ok(UnderWay::Inline(Arc::downgrade(library), id))
             }
-            Self::Process(pool) => match pool.start(call, sink) {
+            Way::Process(pool) => match pool.start(call, sink) {
                 Ok(id) => Ok(UnderWay::Process(Arc::downgrade(pool.shared()), id)),
                 Err(_) => Err(NotBegun::Refused(Refused::Closed)),
             },
@@ -182,9 +219,13 @@ impl Code {
 
     /// Lets go of the library; later calls are refused. Blocks for up to about `grace`.
     pub(crate) fn close(&self, grace: Duration) {
-        match self {
-            Self::Inline(library) => library.close(grace),
-            Self::Process(pool) => pool.close(grace),
+        if let Self::Signed(signed) = self {
+            // Nothing that was not decided may begin any more either.
+            signed.process().close(grace);
+        }
+        match self.way() {
+            Way::Inline(library) => library.close(grace),
+            Way::Process(pool) => pool.close(grace),
         }
     }
 }

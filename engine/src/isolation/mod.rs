@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! registry, runtime ──► Code ─┬─ Inline ──► loader::Library, in this process
-//!                             └─ Process ─► Pool ──► Child ══ socket ══ package host: sandbox, loader::Library
+//!         Choice: which ──┘   └─ Process ─► Pool ──► Child ══ socket ══ package host: sandbox, loader::Library
 //!                                             └ keeper: what is due when     (the same program in another role)
 //! ```
 //! Both ways take the same calls, and tell the same sinks. Owns the processes: each is started, watched and reaped here,
@@ -11,6 +11,7 @@
 //! end of a call means for a run.
 
 mod child;
+mod choice;
 mod code;
 mod crew;
 mod death;
@@ -28,6 +29,7 @@ mod sandbox;
 mod scratch;
 mod session;
 mod setup;
+mod signed;
 mod start;
 mod stream;
 mod watcher;
@@ -35,6 +37,7 @@ mod watcher;
 #[cfg(feature = "testing")]
 pub(crate) use self::frame::{Bad, Direction, HEADER_BYTES, Taken, take};
 pub(crate) use self::{
+    choice::Choice,
     code::{Code, NotBegun},
     keeper::Keeper,
     pool::{Harm, HostOptions},

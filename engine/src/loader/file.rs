@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cloacina_packager::{Digest, Package, Verified};
+use cloacina_packager::{Digest, Package, Verified, sign::PublicKey};
 
 use super::Error;
 
@@ -22,6 +22,7 @@ use super::Error;
 pub(crate) struct TrustedFile {
     path: PathBuf,
     digest: Digest,
+    vouchers: Vec<PublicKey>,
 }
 
 impl TrustedFile {
@@ -29,18 +30,28 @@ impl TrustedFile {
     pub(crate) fn of(package: &Verified<Package>, path: PathBuf) -> Result<Self, Error> {
         let digest = Digest::of(package.get().library());
         check(&path, digest)?;
-        Ok(Self { path, digest })
+        Ok(Self { path, digest, vouchers: Vec::new() })
     }
 
     /// For a package whose archive nobody keeps, where nobody asks for signatures: the file that was registered.
     pub(crate) fn unsigned(path: PathBuf, digest: Digest) -> Result<Self, Error> {
         check(&path, digest)?;
-        Ok(Self { path, digest })
+        Ok(Self { path, digest, vouchers: Vec::new() })
     }
 
     /// What the engine that started this process says: it has decided, directly before it said so.
     pub(crate) fn told_by_engine(path: PathBuf, digest: Digest) -> Self {
-        Self { path, digest }
+        Self { path, digest, vouchers: Vec::new() }
+    }
+
+    /// The same, with the keys whose signatures were verified when it was decided to trust it.
+    pub(crate) fn vouched_for_by(self, vouchers: Vec<PublicKey>) -> Self {
+        Self { vouchers, ..self }
+    }
+
+    /// Those keys.
+    pub(crate) fn vouchers(&self) -> &[PublicKey] {
+        &self.vouchers
     }
 
     pub(crate) fn path(&self) -> &Path {

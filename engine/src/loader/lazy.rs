@@ -25,7 +25,7 @@ pub(crate) struct LazyLibrary {
     digest: Digest,
     expected: Arc<Descriptor>,
     config: InitConfig,
-    ready: Box<Ready>,
+    ready: Arc<Ready>,
     /// What has just been decided, for the load that follows.
     offered: Mutex<Option<TrustedFile>>,
     /// Locked while the library is being loaded.
@@ -40,7 +40,7 @@ impl LazyLibrary {
         digest: Digest,
         expected: Arc<Descriptor>,
         config: InitConfig,
-        ready: Box<Ready>,
+        ready: Arc<Ready>,
     ) -> Self {
         let (offered, loading, library) = Default::default();
         Self { path, digest, expected, config, ready, offered, loading, library }

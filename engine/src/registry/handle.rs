@@ -4,7 +4,6 @@
 //! runs whole on a blocking thread, under one lock, so that changes never interleave.
 
 use std::{
-    collections::BTreeMap,
     fmt, panic,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,8 +21,8 @@ use super::{
 use crate::{
     clock::Clock,
     id::WorkflowId,
-    isolation::{Code, HostOptions, Isolation},
-    loader::{InitConfig, LazyLibrary, Ready},
+    isolation::{Choice, Code, HostOptions, Isolation},
+    loader::{InitConfig, LazyLibrary, Ready, TrustedFile},
     store::{
         self, Activation, Connection, Error as StoreError, PackageChanged, PackageEvent, PackageOrder, PackageRow,
         PackageState, Store, WorkflowKey,
@@ -45,10 +44,8 @@ pub(crate) struct Options {
     pub(crate) init: InitConfig,
     /// How packages get processes of their own; none can without.
     pub(crate) host: Option<HostOptions>,
-    /// Where packages are loaded that are not named below.
-    pub(crate) isolation: Isolation,
-    /// By name.
-    pub(crate) isolation_of: BTreeMap<String, Isolation>,
+    /// Where packages are loaded, if they can get processes of their own.
+    pub(crate) isolation: Choice,
     pub(crate) limits: Limits,
     /// Whether other engines may change packages of the same database.
     pub(crate) is_shared: bool,
@@ -58,19 +55,28 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Where the library of a package is loaded.
-    pub(super) fn isolation_of(&self, package: &str) -> Isolation {
-        let wanted = self.isolation_of.get(package).copied().unwrap_or(self.isolation);
-        if self.host.is_some() { wanted } else { Isolation::Inline }
+    /// Where the library of a package is loaded; nothing if that depends on who signed it.
+    pub(super) fn isolation_of(&self, tenant: &str, package: &str) -> Option<Isolation> {
+        if self.host.is_none() { Some(Isolation::Inline) } else { self.isolation.before_load(tenant, package) }
     }
 
     /// The code of a package, which asks that before its library is loaded.
-    pub(super) fn code(&self, row: &PackageRow, descriptor: Arc<Descriptor>, ready: Box<Ready>) -> Code {
-        let is_inline = self.isolation_of(&row.name) == Isolation::Inline;
-        let host = self.host.clone().filter(|_| !is_inline);
-        let config = InitConfig { has_own_process: host.is_some(), ..self.init };
+    pub(super) fn code(&self, row: &PackageRow, descriptor: Arc<Descriptor>, ready: Arc<Ready>) -> Code {
         let path = self.folder.join(&row.library_path);
-        Code::new(LazyLibrary::new(path, row.library_digest, descriptor, config, ready), host)
+        let library = |has_own_process: bool| {
+            let config = InitConfig { has_own_process, ..self.init };
+            let (descriptor, ready) = (Arc::clone(&descriptor), Arc::clone(&ready));
+            LazyLibrary::new(path.clone(), row.library_digest, descriptor, config, ready)
+        };
+        match (&self.host, self.isolation_of(&row.tenant, &row.name)) {
+            (None, _) | (_, Some(Isolation::Inline)) => Code::new(library(false), None),
+            (Some(host), Some(Isolation::Process)) => Code::new(library(true), Some(host.clone())),
+            (Some(host), None) => {
+                let (choice, tenant, name) = (self.isolation.clone(), row.tenant.clone(), row.name.clone());
+                let choose = Box::new(move |file: &TrustedFile| choice.of_load(&tenant, &name, file));
+                Code::signed(library(false), library(true), host.clone(), choose)
+            }
+        }
     }
 }
 

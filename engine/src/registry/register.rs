@@ -21,7 +21,7 @@ use super::{
     handle::Shared,
     package::{label, workflow_key},
     state::State,
-    trust::signatures_of,
+    trust::{keys_of, signatures_of},
 };
 use crate::{
     id::TENANT_DEFAULT,
@@ -41,20 +41,22 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
         shared.policy(tenant)?.examine(&archive, &signatures, shared.options.clock.now())?;
     }
     let read = packager::read(&archive, &shared.options.limits)?;
-    let is_inline = shared.options.isolation_of(&read.descriptor().package) == Isolation::Inline;
-    loader::admit(read.descriptor(), !is_inline)?;
     let tenant = tenant_of(read.descriptor(), tenant)?;
+    let isolation = shared.options.isolation_of(&tenant, &read.descriptor().package);
+    loader::admit(read.descriptor(), isolation != Some(Isolation::Inline))?;
 
     // Nobody changes whom the tenant trusts between here and the end.
     let _turn = shared.begin()?;
     let (trust, now) = (shared.trust(&tenant)?, shared.options.clock.now());
-    let (verified, vouchers) = trust.policy().verify(&archive, read, &signatures, now)?;
+    let policy = trust.policy();
+    let (verified, vouchers) = policy.verify(&archive, read, &signatures, now)?;
     let row = row(shared, verified.get(), tenant, actor)?;
     refuse_conflict(&shared.lock(), &row)?;
     let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
     let library = library(shared, &row, verified.get());
     if is_to_be_active(&shared.lock(), &row, activation) {
-        library.load_from(TrustedFile::of(&verified, shared.options.folder.join(&row.library_path))?)?;
+        let file = TrustedFile::of(&verified, shared.options.folder.join(&row.library_path))?;
+        library.load_from(file.vouched_for_by(keys_of(&policy, &vouchers)))?;
     }
     let archive = ArchiveRow { bytes: archive, signatures: sent };
     let answer = store(shared, &row, archive, activation, &library).inspect_err(|_| abandon(shared, &library))?;

@@ -14,7 +14,12 @@ use std::{path::PathBuf, sync::Arc};
 
 use cloacina_packager::{self as packager, Digest, Limits, sign::Untrusted};
 
-use super::{Error, package::label, register::Unpacked, trust::signatures_of};
+use super::{
+    Error,
+    package::label,
+    register::Unpacked,
+    trust::{keys_of, signatures_of},
+};
 use crate::{
     clock::Clock,
     loader::{self, Ready, TrustedFile},
@@ -36,9 +41,9 @@ pub(super) struct Restorer {
 
 impl Restorer {
     /// What the library of that package asks before it is loaded.
-    pub(super) fn ready(&self, row: &PackageRow) -> Box<Ready> {
+    pub(super) fn ready(&self, row: &PackageRow) -> Arc<Ready> {
         let (restorer, row) = (self.clone(), row.clone());
-        Box::new(move || {
+        Arc::new(move || {
             restorer.trusted(&row).map_err(|error| loader::Error::NotReady {
                 path: restorer.folder.join(&row.library_path),
                 code: error.code(),
@@ -80,11 +85,11 @@ impl Restorer {
         if Digest::of(read.library()) != row.library_digest {
             return Err(damaged("it has another library for this machine than was registered".to_owned()));
         }
-        let (verified, _) = examined.judge(read)?;
+        let (verified, vouchers) = examined.judge(read)?;
         if !path.exists() {
             Unpacked::write(&self.folder, &verified)?.keep();
             tracing::warn!(path = %path.display(), "the file of a library was unpacked again");
         }
-        Ok(TrustedFile::of(&verified, path)?)
+        Ok(TrustedFile::of(&verified, path)?.vouched_for_by(keys_of(&policy, &vouchers)))
     }
 }

@@ -1,7 +1,6 @@
 //! The registry with archives of libraries made by a C compiler, a store on the disk and a listener that takes notes.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -17,7 +16,7 @@ use crate::{
     clock::{Clock, SystemClock},
     core::run::State as RunState,
     id::{RunId, WorkflowId},
-    isolation::Isolation,
+    isolation::Choice,
     loader::tests::library::{CONFIG, COUNTS, ECHO, compile_described, run},
     store::{Activation, Database, Options as StoreOptions, PackageState, Store, schema},
 };
@@ -60,8 +59,7 @@ impl Desk {
         let folder = data.path().join("packages");
         let options = Options {
             host: None,
-            isolation: Isolation::Inline,
-            isolation_of: BTreeMap::new(),
+            isolation: Choice::default(),
             store: store.clone(),
             folder: folder.clone(),
             clock: Arc::new(SystemClock),

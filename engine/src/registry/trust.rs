@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, btree_map::Entry};
 
 use cloacina_packager::{
     Digest,
-    sign::{Policy, SignError, Signature, Untrusted, Voucher},
+    sign::{Policy, PublicKey, SignError, Signature, Untrusted, Voucher},
 };
 use cloacina_workflow::Timestamp;
 
@@ -57,6 +57,12 @@ pub(super) fn signatures_of(signatures: &[Vec<u8>]) -> Result<Vec<Signature>, Si
         text.and_then(Signature::from_text)
     };
     signatures.iter().map(signature).collect()
+}
+
+/// The keys of those who vouched by that policy.
+pub(super) fn keys_of(policy: &Policy, vouchers: &[Voucher]) -> Vec<PublicKey> {
+    let vouched = |id| vouchers.iter().any(|voucher| voucher.key == id);
+    policy.keys.iter().filter(|trusted| vouched(trusted.key.id())).map(|trusted| trusted.key.clone()).collect()
 }
 
 impl Registry {

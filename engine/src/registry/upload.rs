@@ -104,8 +104,8 @@ pub struct PackageInfo {
     pub library: PathBuf,
     /// Whether this engine has loaded the library.
     pub is_loaded: bool,
-    /// Where this engine loads it.
-    pub isolation: Isolation,
+    /// Where this engine loads it; none before it was loaded, if that depends on who signed it.
+    pub isolation: Option<Isolation>,
     /// The processes that run it now, if it is not loaded into the engine's own.
     pub hosts: Vec<PackageHost>,
     /// Calls into the library that have not ended, those of all engines in this process together.

@@ -111,7 +111,7 @@ impl Probe {
         let config = InitConfig { workers, max_log_level: Level::Error, has_own_process: host.is_some() };
         let (digest, descriptor) = (Digest::of(package.library()), Arc::new(package.descriptor().clone()));
         let file = library.to_owned();
-        let ready = Box::new(move || TrustedFile::of(&verified, file.clone()));
+        let ready = Arc::new(move || TrustedFile::of(&verified, file.clone()));
         let library = LazyLibrary::new(library.to_owned(), digest, descriptor, config, ready);
         let code = Code::new(library, host);
         code.load()?;

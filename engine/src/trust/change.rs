@@ -100,12 +100,12 @@ fn step(trust: &Trust, change: &TrustChange, (by, now): (&str, Timestamp)) -> Re
             insertion(trust, name, &key, (&scopes, expires_at), (by, now))
         }
         TrustChange::Remove { key } => {
-            let found = find(trust, key)?;
+            let found = trust.key(key)?;
             refuse_revoked(found)?;
             Ok(Some(Step::Delete { id: found.id(), name: found.name.clone() }))
         }
         TrustChange::Revoke { key, reason } => {
-            let found = find(trust, key)?;
+            let found = trust.key(key)?;
             check_text("the reason", reason)?;
             if found.revoked.is_some() {
                 return Ok(None);
@@ -153,14 +153,6 @@ fn insertion(
         added_by: by.to_owned(),
         revoked: None,
     })))
-}
-
-fn find<'a>(trust: &'a Trust, name: &str) -> Result<&'a TrustKey, Error> {
-    trust.find(name).ok_or_else(|| Error::UnknownKey {
-        name: name.to_owned(),
-        tenant: trust.tenant.clone(),
-        known: trust.keys.iter().map(|key| key.name.clone()).collect(),
-    })
 }
 
 fn refuse_revoked(key: &TrustKey) -> Result<(), Error> {

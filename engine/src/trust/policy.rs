@@ -10,6 +10,7 @@ use cloacina_packager::{
 use cloacina_workflow::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Error;
 use crate::store::TrustEventKind;
 
 /// How many signatures are required where neither the tenant nor the program has said anything: a program that embeds
@@ -123,6 +124,15 @@ impl Trust {
         usable.filter_map(|key| key.expires_at).min()
     }
 
+    /// As [`Self::find`], with an error that names those that there are.
+    pub(crate) fn key(&self, name: &str) -> Result<&TrustKey, Error> {
+        self.find(name).ok_or_else(|| Error::UnknownKey {
+            name: name.to_owned(),
+            tenant: self.tenant.clone(),
+            known: self.keys.iter().map(|key| key.name.clone()).collect(),
+        })
+    }
+
     /// The key of that name or id.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&TrustKey> {
@@ -131,6 +141,10 @@ impl Trust {
 }
 
 impl TrustKey {
+    pub(crate) fn public(&self) -> &PublicKey {
+        &self.key
+    }
+
     /// Which key it is: 16 hexadecimal digits.
     #[must_use]
     pub fn id(&self) -> String {

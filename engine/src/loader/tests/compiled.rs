@@ -166,7 +166,7 @@ fn a_file_that_is_not_the_registered_one_is_not_mapped() {
 fn a_library_is_loaded_when_it_is_first_needed() {
     let made = compile("lazy", &[]);
     let (path, digest) = (made.path.clone(), made.digest);
-    let ready = Box::new(move || Ok(TrustedFile::told_by_engine(path.clone(), digest)));
+    let ready = Arc::new(move || Ok(TrustedFile::told_by_engine(path.clone(), digest)));
     let lazy = LazyLibrary::new(made.path.clone(), made.digest, descriptor("lazy", N_TASKS).into(), CONFIG, ready);
     lazy.check().unwrap();
     assert!(lazy.loaded().is_none());

@@ -1,0 +1,143 @@
+//! Where the library of a package is loaded: what an operator said, and the one place that decides by it.
+//!
+//! ```text
+//! what was said of the package ─► of packages like it ─► of those that signed it ─► of all others
+//!  └────────────── before the load ──────────────────┘   └─ once it is verified ─┘
+//! ```
+//! A signer counts only if its signature was verified for the very load that is decided about: the decision is made from
+//! the [`TrustedFile`] of that load, which says who vouched for it. Nothing of this is kept in the database.
+
+use cloacina_packager::sign::{PublicKey, Scope};
+
+use super::Isolation;
+use crate::{id::TENANT_DEFAULT, loader::TrustedFile};
+
+/// What an operator said about where packages are loaded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Choice {
+    /// Of packages of which nothing else was said.
+    pub(crate) default: Isolation,
+    rules: Vec<Rule>,
+    signers: Vec<Signer>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    /// Every tenant without one.
+    tenant: Option<String>,
+    scope: Scope,
+    isolation: Isolation,
+}
+
+/// A key of a tenant; others may trust another key by the same name.
+#[derive(Clone, Debug)]
+struct Signer {
+    tenant: String,
+    key: PublicKey,
+}
+
+impl Choice {
+    /// Has packages loaded there that this means: a name, or how names begin with `*` behind, after `TENANT::` or `*::` for
+    /// every tenant.
+    pub(crate) fn say(&mut self, packages: &str, isolation: Isolation) {
+        let (tenant, scope) = packages.split_once("::").unwrap_or((TENANT_DEFAULT, packages));
+        let tenant = (tenant != "*").then(|| tenant.to_owned());
+        self.rules.push(Rule { tenant, scope: Scope::from_text(scope), isolation });
+    }
+
+    /// Has packages loaded into this process for which that key of the tenant vouches, unless something else was said of
+    /// them by name.
+    pub(crate) fn say_inline_by(&mut self, tenant: &str, key: PublicKey) {
+        self.signers.push(Signer { tenant: tenant.to_owned(), key });
+    }
+
+    /// Where a package is loaded; nothing if that depends on who signed it.
+    pub(crate) fn before_load(&self, tenant: &str, package: &str) -> Option<Isolation> {
+        let fits = |rule: &&Rule| rule.tenant.as_ref().is_none_or(|named| named == tenant) && rule.scope.holds(package);
+        // What says most holds; of two that say the same, what was said last.
+        let said = self.rules.iter().filter(fits).max_by_key(|rule| rule.weight());
+        let has_signers = self.default == Isolation::Process && self.signers.iter().any(|one| one.tenant == tenant);
+        said.map(|rule| rule.isolation).or((!has_signers).then_some(self.default))
+    }
+
+    /// Where a package is loaded whose file was just verified.
+    pub(crate) fn of_load(&self, tenant: &str, package: &str, file: &TrustedFile) -> Isolation {
+        let is_signer = |key: &PublicKey| self.signers.iter().any(|one| one.tenant == tenant && one.key == *key);
+        match self.before_load(tenant, package) {
+            Some(isolation) => isolation,
+            None if file.vouchers().iter().any(is_signer) => Isolation::Inline,
+            None => self.default,
+        }
+    }
+}
+
+impl Rule {
+    fn weight(&self) -> (usize, bool) {
+        let letters = match &self.scope {
+            Scope::All => 0,
+            Scope::Prefix(prefix) => prefix.len(),
+            Scope::Package(_) => usize::MAX,
+        };
+        (letters, self.tenant.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use cloacina_packager::{Digest, sign::SecretKey};
+
+    use super::*;
+
+    fn file(vouchers: Vec<PublicKey>) -> TrustedFile {
+        TrustedFile::told_by_engine(PathBuf::new(), Digest::of(b"")).vouched_for_by(vouchers)
+    }
+
+    #[test]
+    fn what_says_most_of_a_package_holds() {
+        let mut choice = Choice { default: Isolation::Process, ..Choice::default() };
+        for (packages, isolation) in [
+            ("bill*", Isolation::Inline),
+            ("billing_old", Isolation::Process),
+            ("acme::*", Isolation::Inline),
+            ("*::shared", Isolation::Inline),
+            ("acme::shared", Isolation::Process),
+        ] {
+            choice.say(packages, isolation);
+        }
+        for (tenant, package, expected) in [
+            ("public", "billing", Isolation::Inline),
+            ("public", "billing_old", Isolation::Process),
+            ("public", "other", Isolation::Process),
+            ("other", "billing", Isolation::Process),
+            ("acme", "other", Isolation::Inline),
+            ("public", "shared", Isolation::Inline),
+            ("acme", "shared", Isolation::Process),
+        ] {
+            assert_eq!(choice.before_load(tenant, package), Some(expected), "{tenant}::{package}");
+        }
+        choice.say("bill*", Isolation::Process);
+        assert_eq!(choice.before_load("public", "billing"), Some(Isolation::Process), "what was said last");
+    }
+
+    #[test]
+    fn a_signer_counts_in_its_tenant_and_in_the_load_that_it_vouched_for() {
+        let key = || SecretKey::generate(None).unwrap().0.public().clone();
+        let (signer, other) = (key(), key());
+        let mut choice = Choice { default: Isolation::Process, ..Choice::default() };
+        choice.say_inline_by("acme", signer.clone());
+        choice.say("acme::kept*", Isolation::Process);
+        for (tenant, package, vouchers, expected) in [
+            ("acme", "billing", vec![other.clone(), signer.clone()], Isolation::Inline),
+            ("acme", "billing", vec![other], Isolation::Process),
+            ("acme", "billing", vec![], Isolation::Process),
+            ("acme", "kept_in", vec![signer.clone()], Isolation::Process),
+            ("public", "billing", vec![signer], Isolation::Process),
+        ] {
+            assert_eq!(choice.of_load(tenant, package, &file(vouchers)), expected, "{tenant}::{package}");
+        }
+        assert_eq!(choice.before_load("acme", "billing"), None);
+        assert_eq!(choice.before_load("public", "billing"), Some(Isolation::Process));
+    }
+}
