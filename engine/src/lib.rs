@@ -60,7 +60,10 @@ pub use self::{
         AttemptOutcome, Gate, Notice, NoticeKind, Notices, Pruned, PrunedPart, RunEvent, RunReport, RunStatus,
         SECRET_BYTES_MIN, SECRET_KEYS, Skipped, TaskReport,
     },
-    socket::{Client, Command, Error as SocketError, Followed, PackageAnswer, PackageCommand, Refusal, What},
+    socket::{
+        Client, Command, Error as SocketError, Followed, LiveHost, LivePackage, PackageAnswer, PackageCommand, Refusal,
+        What,
+    },
     store::{
         Activation, Error as StoreError, PackageAct, PackageEvent, PackageEventKind, PackageRefusal, PackageState,
         Quarantine, TrustEventKind, database_shown,

@@ -7,14 +7,16 @@ use std::{
 };
 
 use cloacina::{
-    Builder, Context, HostLimits, HostProgram, LogFilter, Records, RunEvent, RunReport, RunState, Sandbox, TaskError,
-    UsageFilter,
+    Builder, Client, Context, HostLimits, HostProgram, LogFilter, Records, RunEvent, RunReport, RunState, Sandbox,
+    TaskError, UsageFilter,
 };
 use cloacina_tests::{
     engine::{TestEngine, in_time},
     library,
 };
 use serde_json::json;
+
+use crate::cmd::program;
 
 /// What one process of a package may have here.
 const MEMORY_MIB: u64 = 96;
@@ -521,6 +523,49 @@ async fn what_nobody_measured_is_unknown_and_not_nothing() {
     assert_eq!(records.usage(report.id).unwrap(), usage);
     let packages = records.package_usage(&UsageFilter::default()).unwrap();
     assert_eq!(packages.iter().map(|package| package.total).collect::<Vec<_>>(), [usage.total]);
+}
+
+#[tokio::test]
+async fn what_runs_a_package_is_shown_beside_its_engine() {
+    let test = engine(|builder| builder.sandbox(Sandbox::Server, false)).await;
+    assert_eq!(test.run("fatal::fine", json!({})).await.state, RunState::Completed);
+    let info = test.engine.registry().get("fatal").unwrap();
+    let [host] = info.hosts.as_slice() else { panic!("{info:?}") };
+
+    let database = test.folder.path().join("cloacina.db").display().to_string();
+    let mut client = Client::connect(&database).await.unwrap().unwrap();
+    let packages = client.packages().await.unwrap();
+    let told = packages.iter().find(|package| package.name == "fatal").unwrap();
+    assert_eq!((told.isolation.as_deref(), told.sandbox.as_deref()), (Some("process"), Some("server")), "{told:?}");
+    let [process] = told.hosts.as_slice() else { panic!("{told:?}") };
+    assert_eq!((process.pid, process.n_calls, process.n_open_calls), (host.pid, 1, 0), "{told:?}");
+    assert!(process.resident_bytes.unwrap() > 0 && process.cpu_us.is_some(), "{told:?}");
+    let steps: Vec<&String> = process.in_force.iter().chain(&process.missing).collect();
+    for step in ["limits", "no_new_privs", "landlock", "seccomp"] {
+        assert!(steps.iter().any(|shown| shown.starts_with(step)), "{step}: {told:?}");
+    }
+    assert_eq!(process.in_force, host.confinement.in_force);
+
+    let shown = shown(&["show", "fatal"], &database).await;
+    let (engine, running) = (&shown["engine"], &shown["package"]["running"]);
+    assert_eq!((&engine["alive"], &engine["pid"]), (&json!(true), &json!(std::process::id())), "{shown}");
+    assert_eq!((&running["isolation"], &running["hosts"][0]["pid"]), (&json!("process"), &json!(host.pid)), "{shown}");
+    let listed = self::shown(&["list"], &database).await;
+    assert_eq!(listed["packages"][0]["running"]["hosts"][0]["in_force"], json!(process.in_force), "{listed}");
+
+    in_time(test.engine.shutdown_within(Duration::ZERO)).await.unwrap();
+    let shown = self::shown(&["show", "fatal"], &database).await;
+    assert_eq!((&shown["engine"]["alive"], &shown["package"]["running"]), (&json!(false), &json!(null)), "{shown}");
+}
+
+/// What the command line shows of packages, as programs get it.
+async fn shown(arguments: &[&str], database: &str) -> serde_json::Value {
+    let mut command = std::process::Command::new(program());
+    command.arg("package").args(arguments).args(["--database", database, "--output", "json"]);
+    // The engine, which it asks, lives in this process.
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[tokio::test]

@@ -286,7 +286,7 @@ pub(crate) struct RegisterArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// List the versions of packages that are registered.
+/// List the versions of packages that are registered, and how a living engine runs them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -313,7 +313,7 @@ pub(crate) struct VersionArg {
     pub(crate) database: DatabaseArgs,
 }
 
-/// Show a version of a package, and what happened to the package.
+/// Show a version of a package, how a living engine runs it, and what happened to the package.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -5,6 +5,7 @@
 use cloacina::{PackageRecord, Records};
 use serde::Serialize;
 
+use super::living::{EngineView, Living};
 use super::version::VersionView;
 use crate::cli::PackageListArgs;
 use crate::config::Config;
@@ -15,6 +16,7 @@ use crate::output::{Output, Paint, columns};
 
 #[derive(Debug, Serialize)]
 struct Listed {
+    engine: EngineView,
     packages: Vec<VersionView>,
 }
 
@@ -25,10 +27,13 @@ pub(crate) fn list(arguments: &PackageListArgs, output: &Output, config: &Config
         arguments.name.as_ref().is_none_or(|name| record.name == *name)
             && arguments.tenant.as_ref().is_none_or(|tenant| record.tenant == *tenant)
     };
-    let mut records: Vec<_> = Records::open(&database.url)?.packages()?.into_iter().filter(is_meant).collect();
+    let mut view = Records::open(&database.url)?;
+    let mut records: Vec<_> = view.packages()?.into_iter().filter(is_meant).collect();
+    let mut living = Living::ask(&database, &mut view, output)?;
     // Versions of one package one after the other, in the order in which they were registered.
     records.sort_by_key(|record| (record.tenant.clone(), record.name.clone()));
-    let listed = Listed { packages: records.iter().map(VersionView::new).collect() };
+    let packages = records.iter().map(|record| VersionView::new(record, &mut living)).collect();
+    let listed = Listed { engine: living.engine, packages };
     output.answer(&listed, |paint| listed.text(paint))?;
     Ok(exit::SUCCESS)
 }
@@ -39,7 +44,9 @@ impl Listed {
             return "no packages\n".to_owned();
         }
         let header = ["package", "version", "state", "new runs", "registered", "by", "digest"].map(str::to_owned);
+        // Only a living engine knows where anything runs.
+        let more = self.engine.is_asked().then(|| "runs".to_owned());
         let rows = self.packages.iter().map(|version| version.row(paint));
-        columns([header.to_vec()].into_iter().chain(rows), "")
+        columns([header.into_iter().chain(more).collect()].into_iter().chain(rows), "")
     }
 }

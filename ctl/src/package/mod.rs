@@ -7,6 +7,7 @@ mod describe;
 mod diff;
 mod inspect;
 mod list;
+mod living;
 mod merge;
 mod name;
 mod new;

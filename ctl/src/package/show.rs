@@ -5,6 +5,7 @@
 use cloacina::Records;
 use serde::Serialize;
 
+use super::living::{EngineView, Living};
 use super::version::{EventView, VersionView};
 use crate::cli::PackageShowArgs;
 use crate::config::Config;
@@ -15,6 +16,7 @@ use crate::output::{Output, Paint, columns};
 
 #[derive(Debug, Serialize)]
 struct Shown {
+    engine: EngineView,
     #[serde(skip_serializing_if = "Option::is_none")]
     package: Option<VersionView>,
     events: Vec<EventView>,
@@ -26,12 +28,13 @@ pub(crate) fn show(arguments: &PackageShowArgs, output: &Output, config: &Config
     let mut records = Records::open(&database.url)?;
     let found = records.package(&arguments.version.package);
     let events = records.package_events(&arguments.version.package)?;
+    let mut living = Living::ask(&database, &mut records, output)?;
     let package = match found {
-        Ok(record) => Some(VersionView::new(&record)),
+        Ok(record) => Some(VersionView::new(&record, &mut living)),
         Err(error) if events.is_empty() => return Err(error.into()),
         Err(_) => None,
     };
-    let shown = Shown { package, events: events.into_iter().map(EventView::new).collect() };
+    let shown = Shown { engine: living.engine, package, events: events.into_iter().map(EventView::new).collect() };
     output.answer(&shown, |paint| shown.text(paint))?;
     Ok(exit::SUCCESS)
 }
@@ -39,7 +42,7 @@ pub(crate) fn show(arguments: &PackageShowArgs, output: &Output, config: &Config
 impl Shown {
     fn text(&self, paint: Paint) -> String {
         let mut text = match &self.package {
-            Some(package) => package.text(paint),
+            Some(package) => package.text(self.engine, paint),
             None => "no version of it is registered\n".to_owned(),
         };
         let header = ["at", "version", "what happened", "by", ""].map(str::to_owned).to_vec();

@@ -5,6 +5,7 @@
 use cloacina::{PackageEvent, PackageRecord, PackageState, Quarantine, Timestamp, needs_of};
 use serde::Serialize;
 
+use super::living::{EngineView, Living, RunningView};
 use crate::output::Paint;
 
 /// As many digits of a digest as tell versions apart.
@@ -29,6 +30,8 @@ pub(super) struct VersionView {
     /// What it says that it needs, in the words in which it is allowed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     needs: Vec<String>,
+    /// How the living engine runs it; null without one.
+    running: Option<RunningView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,7 +62,7 @@ pub(super) struct EventView {
 }
 
 impl VersionView {
-    pub(super) fn new(record: &PackageRecord) -> Self {
+    pub(super) fn new(record: &PackageRecord, living: &mut Living) -> Self {
         let PackageRecord { tenant, name, .. } = record;
         let workflows = record.descriptor.workflows.iter();
         Self {
@@ -75,6 +78,7 @@ impl VersionView {
             registered_by: record.actor.clone(),
             needs: needs_of(&record.descriptor),
             workflows: workflows.map(|workflow| format!("{tenant}::{name}::{}", workflow.name)).collect(),
+            running: living.of(tenant, &record.digest.to_string()),
         }
     }
 
@@ -96,7 +100,7 @@ impl VersionView {
 
     pub(super) fn row(&self, paint: Paint) -> Vec<String> {
         let digest = self.content_digest.chars().take("sha256:".len() + DIGITS_SHOWN).collect();
-        vec![
+        [
             format!("{}::{}", self.tenant, self.name),
             self.version.clone(),
             self.state(paint),
@@ -105,10 +109,13 @@ impl VersionView {
             self.registered_by.clone(),
             digest,
         ]
+        .into_iter()
+        .chain(self.running.as_ref().map(RunningView::brief))
+        .collect()
     }
 
     /// Everything, a line each.
-    pub(super) fn text(&self, paint: Paint) -> String {
+    pub(super) fn text(&self, engine: EngineView, paint: Paint) -> String {
         let mut text = format!(
             "{}::{}@{}, {}\n  digest      {}\n  archive     {}\n  new runs    {}\n  registered  {} by {}\n",
             self.tenant,
@@ -128,6 +135,8 @@ impl VersionView {
         if !self.needs.is_empty() {
             text.push_str(&format!("  needs       {}\n", self.needs.join(", ")));
         }
+        text.push_str(&format!("  engine      {}\n", engine.text()));
+        text.push_str(&self.running.as_ref().map(RunningView::lines).unwrap_or_default());
         for workflow in &self.workflows {
             text.push_str(&format!("  workflow    {workflow}\n"));
         }

@@ -238,7 +238,7 @@ fn builder(database: &Database) -> Result<Builder, Error> {
     Ok(Engine::builder().database(&database.url).retention(database.retention.clone()))
 }
 
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Runtime::new().map_err(|source| Error::Io {
         action: "start threads for",
         path: "the engine".into(),

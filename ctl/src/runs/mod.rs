@@ -33,7 +33,7 @@ pub(crate) use self::{
     create::create,
     dead_letters::dead_letters,
     delete::delete,
-    engine::{Drive, drive, with_engine},
+    engine::{Drive, drive, runtime, with_engine},
     events::events,
     execute::{execute, resume, start},
     list::list,

@@ -359,7 +359,8 @@ impl Builder {
     /// `tenant::name` of another one, `*::name` of every tenant. What says most of a package holds for it, and of two that
     /// say the same what was said last.
     pub fn isolation_of(mut self, packages: &str, isolation: Isolation) -> Self {
-        self.hosts.choice.say(packages, isolation);
+        let (tenant, packages) = packages.split_once("::").unwrap_or((TENANT_DEFAULT, packages));
+        self.hosts.choice.say(tenant, packages, isolation);
         self
     }
 

@@ -341,7 +341,7 @@ impl Child {
     }
 
     /// Processor time that it has used up.
-    fn cpu(&self) -> Option<Duration> {
+    pub(super) fn cpu(&self) -> Option<Duration> {
         self.cpu.and_then(CpuClock::read)
     }
 
@@ -350,12 +350,12 @@ impl Child {
         self.lock().n_started
     }
 
-    /// MiB of memory that it holds now.
-    pub(super) fn resident_mib(&self) -> Option<u64> {
+    /// The memory that it holds now.
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
         let pages: u64 =
             fs::read_to_string(format!("/proc/{}/statm", self.pid)).ok()?.split(' ').nth(1)?.parse().ok()?;
         let page_bytes = u64::try_from(rustix::param::page_size()).ok()?;
-        Some(pages.saturating_mul(page_bytes) >> 20)
+        Some(pages.saturating_mul(page_bytes))
     }
 
     pub(super) fn n_open(&self) -> usize {

@@ -10,7 +10,7 @@
 use cloacina_packager::sign::{PublicKey, Scope};
 
 use super::Isolation;
-use crate::{id::TENANT_DEFAULT, loader::TrustedFile};
+use crate::loader::TrustedFile;
 
 /// What an operator said about where packages are loaded.
 #[derive(Clone, Debug, Default)]
@@ -37,12 +37,10 @@ struct Signer {
 }
 
 impl Choice {
-    /// Has packages loaded there that this means: a name, or how names begin with `*` behind, after `TENANT::` or `*::` for
-    /// every tenant.
-    pub(crate) fn say(&mut self, packages: &str, isolation: Isolation) {
-        let (tenant, scope) = packages.split_once("::").unwrap_or((TENANT_DEFAULT, packages));
+    /// Has packages of a tenant, or of every one for `*`, loaded there: a name, or how names begin with `*` behind.
+    pub(crate) fn say(&mut self, tenant: &str, packages: &str, isolation: Isolation) {
         let tenant = (tenant != "*").then(|| tenant.to_owned());
-        self.rules.push(Rule { tenant, scope: Scope::from_text(scope), isolation });
+        self.rules.push(Rule { tenant, scope: Scope::from_text(packages), isolation });
     }
 
     /// Has packages loaded into this process for which that key of the tenant vouches, unless something else was said of
@@ -97,14 +95,14 @@ mod tests {
     #[test]
     fn what_says_most_of_a_package_holds() {
         let mut choice = Choice { default: Isolation::Process, ..Choice::default() };
-        for (packages, isolation) in [
-            ("bill*", Isolation::Inline),
-            ("billing_old", Isolation::Process),
-            ("acme::*", Isolation::Inline),
-            ("*::shared", Isolation::Inline),
-            ("acme::shared", Isolation::Process),
+        for (tenant, packages, isolation) in [
+            ("public", "bill*", Isolation::Inline),
+            ("public", "billing_old", Isolation::Process),
+            ("acme", "*", Isolation::Inline),
+            ("*", "shared", Isolation::Inline),
+            ("acme", "shared", Isolation::Process),
         ] {
-            choice.say(packages, isolation);
+            choice.say(tenant, packages, isolation);
         }
         for (tenant, package, expected) in [
             ("public", "billing", Isolation::Inline),
@@ -117,7 +115,7 @@ mod tests {
         ] {
             assert_eq!(choice.before_load(tenant, package), Some(expected), "{tenant}::{package}");
         }
-        choice.say("bill*", Isolation::Process);
+        choice.say("public", "bill*", Isolation::Process);
         assert_eq!(choice.before_load("public", "billing"), Some(Isolation::Process), "what was said last");
     }
 
@@ -127,7 +125,7 @@ mod tests {
         let (signer, other) = (key(), key());
         let mut choice = Choice { default: Isolation::Process, ..Choice::default() };
         choice.say_inline_by("acme", signer.clone());
-        choice.say("acme::kept*", Isolation::Process);
+        choice.say("acme", "kept*", Isolation::Process);
         for (tenant, package, vouchers, expected) in [
             ("acme", "billing", vec![other.clone(), signer.clone()], Isolation::Inline),
             ("acme", "billing", vec![other], Isolation::Process),

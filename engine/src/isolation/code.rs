@@ -12,7 +12,7 @@ use std::{
 use cloacina_workflow::descriptor::Descriptor;
 
 use super::{
-    Error,
+    Error, Sandbox,
     pool::{HostOptions, PackageHost, Pool, Shared},
     program::Isolation,
     signed::{Choose, Signed},
@@ -149,7 +149,7 @@ impl Code {
     pub(crate) fn is_loaded(&self) -> bool {
         match self.way() {
             Way::Inline(library) => library.loaded().is_some(),
-            Way::Process(pool) => !pool.hosts().is_empty(),
+            Way::Process(pool) => pool.is_loaded(),
         }
     }
 
@@ -158,6 +158,14 @@ impl Code {
         match self.way() {
             Way::Inline(_) => Vec::new(),
             Way::Process(pool) => pool.hosts(),
+        }
+    }
+
+    /// How tightly its processes are to be kept in; nothing if it has none.
+    pub(crate) fn sandbox(&self) -> Option<Sandbox> {
+        match self.way() {
+            Way::Inline(_) => None,
+            Way::Process(pool) => Some(pool.sandbox()),
         }
     }
 
@@ -185,7 +193,7 @@ impl Code {
     pub(crate) fn n_open_calls(&self) -> usize {
         match self.way() {
             Way::Inline(library) => library.loaded().map_or(0, |library| library.n_open_calls()),
-            Way::Process(pool) => pool.hosts().iter().map(|host| host.n_open_calls).sum(),
+            Way::Process(pool) => pool.n_open_calls(),
         }
     }
 

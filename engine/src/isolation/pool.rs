@@ -81,6 +81,14 @@ pub struct PackageHost {
     pub pid: u32,
     /// Calls under way in it.
     pub n_open_calls: usize,
+    /// Calls that it was given so far.
+    pub n_calls: u64,
+    /// Whether it gets no more calls, and ends when those that it has are done.
+    pub is_leaving: bool,
+    /// The memory that it holds now, if the system tells.
+    pub resident_bytes: Option<u64>,
+    /// The processor time that it has used up so far, if the system tells.
+    pub cpu: Option<Duration>,
     /// What keeps the package in.
     pub confinement: Confinement,
 }
@@ -185,13 +193,39 @@ impl Pool {
 
     /// The processes that run now.
     pub(crate) fn hosts(&self) -> Vec<PackageHost> {
-        let state = self.shared.lock();
-        let host = |child: &Arc<Child>| PackageHost {
+        let children: Vec<(Arc<Child>, bool)> = {
+            let state = self.shared.lock();
+            let (fed, leaving) = (state.fed.iter().cloned(), state.leaving.iter().cloned());
+            fed.map(|child| (child, false)).chain(leaving.map(|child| (child, true))).collect()
+        };
+        // The system is asked without the lock.
+        let host = |(child, is_leaving): (Arc<Child>, bool)| PackageHost {
             pid: child.pid,
             n_open_calls: child.n_open(),
+            n_calls: child.n_started(),
+            is_leaving,
+            resident_bytes: child.resident_bytes(),
+            cpu: child.cpu(),
             confinement: child.confinement(),
         };
-        state.fed.iter().chain(&state.leaving).map(host).collect()
+        children.into_iter().map(host).collect()
+    }
+
+    /// How tightly they are to be kept in.
+    pub(crate) fn sandbox(&self) -> Sandbox {
+        self.shared.options.sandbox
+    }
+
+    /// Whether any process runs now.
+    pub(crate) fn is_loaded(&self) -> bool {
+        let state = self.shared.lock();
+        !state.fed.is_empty() || !state.leaving.is_empty()
+    }
+
+    /// Calls under way in all processes.
+    pub(crate) fn n_open_calls(&self) -> usize {
+        let state = self.shared.lock();
+        state.fed.iter().chain(&state.leaving).map(|child| child.n_open()).sum()
     }
 
     /// Starts a process if there is none. Blocks while it loads the library.
@@ -582,7 +616,8 @@ impl Shared {
     fn is_worn(&self, child: &Child) -> bool {
         let Limits { replace_calls, replace_mib, .. } = self.options.limits;
         let n_started = child.n_started();
-        let holds_much = || replace_mib.is_some_and(|max| child.resident_mib().is_some_and(|mib| mib >= max));
+        let holds_much =
+            || replace_mib.is_some_and(|max| child.resident_bytes().is_some_and(|bytes| bytes >> 20 >= max));
         replace_calls.is_some_and(|max| n_started >= max) || (n_started.is_multiple_of(LOOK_AT_MEMORY) && holds_much())
     }
 }

@@ -19,6 +19,17 @@ pub enum Isolation {
     Process,
 }
 
+impl Isolation {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inline => "inline",
+            Self::Process => "process",
+        }
+    }
+}
+
 impl HostProgram {
     /// That program, started with that one argument.
     pub fn new(program: impl Into<PathBuf>, role: impl Into<OsString>) -> Self {

@@ -137,6 +137,7 @@ impl Package {
             library: self.library.path().to_owned(),
             is_loaded: self.library.is_loaded(),
             isolation: self.library.isolation(),
+            sandbox: self.library.sandbox(),
             hosts: self.library.hosts(),
             n_open_calls: self.library.n_open_calls(),
             n_anomalies: self.library.n_anomalies(),

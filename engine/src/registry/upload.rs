@@ -8,7 +8,7 @@ use cloacina_packager::{Digest, Warning};
 use cloacina_workflow::Timestamp;
 
 use crate::{
-    isolation::{Isolation, PackageHost},
+    isolation::{Isolation, PackageHost, Sandbox},
     store::{Activation, PackageState, Quarantine},
 };
 
@@ -106,6 +106,8 @@ pub struct PackageInfo {
     pub is_loaded: bool,
     /// Where this engine loads it; none before it was loaded, if that depends on who signed it.
     pub isolation: Option<Isolation>,
+    /// How tightly its processes are to be kept in; none if it is loaded into the engine's own.
+    pub sandbox: Option<Sandbox>,
     /// The processes that run it now, if it is not loaded into the engine's own.
     pub hosts: Vec<PackageHost>,
     /// Calls into the library that have not ended, those of all engines in this process together.

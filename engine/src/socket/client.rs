@@ -12,6 +12,7 @@ use super::{
     connection::is_allowed,
     error::Error,
     frame::{self, Problem},
+    live::LivePackage,
     package::{PART_BYTES, PackageAnswer, PackageCommand, to_hex},
     wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, REPLY_BYTES_MAX, Reply},
 };
@@ -89,7 +90,9 @@ impl Client {
         match self.hear().await? {
             Reply::Report { report } => report.read().map_err(|reason| Error::Message { reason }),
             Reply::Refused { refusal } => Err(refusal.into()),
-            Reply::Event { .. } | Reply::Trust { .. } | Reply::Package { .. } => Err(out_of_turn()),
+            Reply::Event { .. } | Reply::Trust { .. } | Reply::Package { .. } | Reply::Packages { .. } => {
+                Err(out_of_turn())
+            }
         }
     }
 
@@ -102,7 +105,9 @@ impl Client {
         match self.hear().await? {
             Reply::Trust { changed } => Ok(changed),
             Reply::Refused { refusal } => Err(refusal.into()),
-            Reply::Report { .. } | Reply::Event { .. } | Reply::Package { .. } => Err(out_of_turn()),
+            Reply::Report { .. } | Reply::Event { .. } | Reply::Package { .. } | Reply::Packages { .. } => {
+                Err(out_of_turn())
+            }
         }
     }
 
@@ -123,7 +128,24 @@ impl Client {
         match self.hear().await? {
             Reply::Package { answer } => Ok(*answer),
             Reply::Refused { refusal } => Err(refusal.into()),
-            Reply::Report { .. } | Reply::Event { .. } | Reply::Trust { .. } => Err(out_of_turn()),
+            Reply::Report { .. } | Reply::Event { .. } | Reply::Trust { .. } | Reply::Packages { .. } => {
+                Err(out_of_turn())
+            }
+        }
+    }
+
+    /// All packages as the engine runs them, those registered first in front.
+    ///
+    /// # Errors
+    /// As [`Self::perform`].
+    pub async fn packages(&mut self) -> Result<Vec<LivePackage>, Error> {
+        self.say(&Message::Packages).await?;
+        match self.hear().await? {
+            Reply::Packages { packages } => Ok(packages),
+            Reply::Refused { refusal } => Err(refusal.into()),
+            Reply::Report { .. } | Reply::Event { .. } | Reply::Trust { .. } | Reply::Package { .. } => {
+                Err(out_of_turn())
+            }
         }
     }
 
@@ -145,7 +167,7 @@ impl Client {
             Reply::Event { event } => Ok(Followed::Event(event.read().map_err(bad)?)),
             Reply::Report { report } => Ok(Followed::Ended(Box::new(report.read().map_err(bad)?))),
             Reply::Refused { refusal } => Err(refusal.into()),
-            Reply::Trust { .. } | Reply::Package { .. } => Err(out_of_turn()),
+            Reply::Trust { .. } | Reply::Package { .. } | Reply::Packages { .. } => Err(out_of_turn()),
         }
     }
 

@@ -92,6 +92,14 @@ async fn talk(stream: UnixStream, shared: &Weak<Shared>) -> Result<(), Problem> 
                 };
                 answer(&mut writer, answered.map(|answer| Reply::Package { answer: Box::new(answer) })).await?;
             }
+            Message::Packages => {
+                // Each process is looked up in the system's tables.
+                let listed = match alive(shared) {
+                    Ok(shared) => Ok(Engine { shared }.live_packages()),
+                    Err(error) => Err(error),
+                };
+                answer(&mut writer, listed.map(|packages| Reply::Packages { packages })).await?;
+            }
             Message::Follow { run } => follow(shared, run, &mut reader, &mut writer).await?,
         }
     }

@@ -19,6 +19,7 @@ mod command;
 mod connection;
 mod error;
 mod frame;
+mod live;
 mod package;
 mod perform;
 mod place;
@@ -34,5 +35,6 @@ pub use self::{
     client::{Client, Followed},
     command::{Command, What},
     error::{Error, Refusal},
+    live::{LiveHost, LivePackage},
     package::{PackageAnswer, PackageCommand},
 };

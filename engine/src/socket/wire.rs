@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     command::Command,
     error::Refusal,
+    live::LivePackage,
     package::{PackageAnswer, PackageCommand},
     report::Report,
 };
 use crate::trust::{TrustChange, TrustChanged};
 
 /// Raised with every change of a message.
-pub(super) const PROTOCOL: u32 = 3;
+pub(super) const PROTOCOL: u32 = 4;
 
 /// The longest hello; a number, a version and a process id.
 pub(super) const HELLO_BYTES_MAX: u32 = 4 * 1024;
@@ -44,6 +45,8 @@ pub(super) enum Message {
     Part { hex: String },
     /// Answered by [`Reply::Package`].
     Package { order: PackageCommand, by: String },
+    /// Answered by [`Reply::Packages`].
+    Packages,
     /// Answered by the run's history and whatever happens to it, and then by [`Reply::Report`] when it has ended.
     Follow {
         #[serde(with = "run_id")]
@@ -60,6 +63,7 @@ pub(super) enum Reply {
     Refused { refusal: Refusal },
     Trust { changed: TrustChanged },
     Package { answer: Box<PackageAnswer> },
+    Packages { packages: Vec<LivePackage> },
 }
 
 /// A row of a run's history.

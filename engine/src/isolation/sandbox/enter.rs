@@ -24,6 +24,17 @@ pub enum Sandbox {
     Server,
 }
 
+impl Sandbox {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// What a package may do beyond what every package may, in the profile of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::isolation) struct Grants {
