@@ -18,11 +18,9 @@ pub(crate) const PACKAGE_HOST: &str = "package-host";
 pub(crate) fn isolate(builder: Builder, arguments: &IsolationArgs) -> Builder {
     let limits = HostLimits { memory_mib: Some(arguments.package_memory), ..HostLimits::default() };
     let builder = builder.package_host(HostProgram::this(PACKAGE_HOST)).host_limits(limits);
-    let sandbox = match arguments.sandbox {
-        Tightness::Dev => Sandbox::Dev,
-        Tightness::Server => Sandbox::Server,
-    };
-    let builder = builder.sandbox(sandbox, arguments.require_sandbox).allow_needs(arguments.allow_need.clone());
+    let builder = builder
+        .sandbox(sandbox(arguments.sandbox), arguments.require_sandbox)
+        .allow_needs(arguments.allow_need.clone());
     let builder = builder.isolation(match arguments.isolation {
         Where::Process => Isolation::Process,
         Where::Inline => Isolation::Inline,
@@ -57,5 +55,13 @@ pub(crate) fn note_living(client: &Client, arguments: &IsolationArgs, output: &O
         output.note(&format!(
             "the engine in process {pid} drives the database: where packages run was said when it was started"
         ));
+    }
+}
+
+/// The sandbox that an argument names.
+pub(crate) fn sandbox(tightness: Tightness) -> Sandbox {
+    match tightness {
+        Tightness::Dev => Sandbox::Dev,
+        Tightness::Server => Sandbox::Server,
     }
 }

@@ -50,8 +50,8 @@ pub use self::{
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},
     isolation::{
-        AllowedNeed, Confinement, Error as IsolationError, HostProgram, Isolation, Limits as HostLimits, NotANeed,
-        PackageHost, Sandbox, needs_of, package_host,
+        AllowedNeed, Confined, Confinement, Error as IsolationError, HostProgram, Isolation, Limits as HostLimits,
+        NotANeed, PackageHost, Sandbox, needs_of, package_host,
     },
     loader::{CallEnd, Error as LoadError, Heard, Probe, ProbeCall, StructSize, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},

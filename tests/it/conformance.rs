@@ -57,7 +57,7 @@ fn packages_in_all_languages_keep_the_rules() {
         fs::write(&path, bytes).unwrap();
         let (code, report) = examine(&path, &["--context", r#"{"sheets": 3, "page_ms": 1, "text": "a b"}"#]);
         let n_passed = with_result(&report, "passed").len();
-        assert_eq!((code, n_passed), (0, 13), "{name}: {report:#}");
+        assert_eq!((code, n_passed), (0, 14), "{name}: {report:#}");
     }
 }
 
@@ -114,4 +114,59 @@ fn bad_manners_are_mentioned_and_no_more() {
     for text in ["its fields are no JSON object", "though nobody wants any"] {
         assert!(advice[0].1.contains(text), "{text}: {report:#}");
     }
+}
+
+/// A package that tries what the sandbox of a server refuses, and goes on without; and one thing that ends it.
+const CURIOUS: &str = r#"
+#define _GNU_SOURCE
+#include "cloacina.h"
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"curious\",\"version\":\"1.0.0\",\"workflows\":[{\"name\":\"w\","
+              "\"tasks\":[{\"id\":\"tries\",\"index\":0,\"blocking\":true},{\"id\":\"traces\",\"index\":1,\"blocking\":true}]}]}");
+static const clcn_host_v1 *host;
+static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
+    (void)config;
+    if (given->size < sizeof(*given)) return CLCN_REFUSED;
+    host = given;
+    return CLCN_OK;
+}
+static int32_t start(const clcn_start *call) {
+    if (call->size < sizeof(*call) || call->encoding != 0 || call->task > 1) return CLCN_REFUSED;
+    uint64_t id = call->call_id;
+    if (call->task == 0) {
+        pid_t child = fork();
+        if (child == 0) _exit(setsid() < 0 ? 1 : 0);
+        if (child > 0) waitpid(child, 0, 0);
+        int connection = socket(AF_INET, SOCK_STREAM, 0);
+        if (connection >= 0) close(connection);
+    }
+    if (call->task == 1) ptrace(PTRACE_TRACEME, 0, 0, 0);
+    clcn_result result = CLCN_RESULT_INIT;
+    host->complete(host->ctx, id, &result);
+    return CLCN_OK;
+}
+CLCN_PACKAGE(init, start, NULL, NULL);
+"#;
+
+#[test]
+fn what_the_sandbox_refuses_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("curious.cloacina");
+    fs::write(&path, library::pack(&library::compile(folder.path(), "curious", CURIOUS))).unwrap();
+    let (code, report) = examine(&path, &["--sandbox", "server", "--task", "tries"]);
+    let advice = with_result(&report, "advice");
+    assert_eq!((code, advice.len(), advice[0].0.as_str()), (0, 1, "sandbox"), "{report:#}");
+    for call in ["clone (another process)", "socket (the network)"] {
+        assert!(advice[0].1.contains(call), "{call}: {report:#}");
+    }
+    assert!(!advice[0].1.contains("setsid"), "there was nobody to call it: {report:#}");
+    // In the sandbox of one's own packages it may do that; what it starts must not leave.
+    let (code, report) = examine(&path, &["--task", "tries"]);
+    assert_eq!((code, with_result(&report, "passed").len()), (0, 14), "{report:#}");
+    let (code, report) = examine(&path, &["--sandbox", "server", "--task", "traces"]);
+    let failed = with_result(&report, "failed");
+    assert!(code == 1 && failed[0].1.contains("SIGSYS (a system call that the sandbox forbids)"), "{report:#}");
 }

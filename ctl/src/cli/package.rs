@@ -9,6 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::actor::ActorArgs;
 use super::database::DatabaseArgs;
+use super::isolation::Tightness;
 use super::key::RingArgs;
 
 #[derive(Debug, Subcommand)]
@@ -167,6 +168,9 @@ pub(crate) struct TestArgs {
     /// The values that the tasks see: a JSON object, @FILE, or - for stdin.
     #[arg(long, value_name = "JSON")]
     pub(crate) context: Option<String>,
+    /// How tightly the package is kept in while it is tested, as an engine would. It gets what it says that it needs.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub(crate) sandbox: Tightness,
     /// How long a call may take before it is cancelled, and how long after that.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,

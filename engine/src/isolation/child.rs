@@ -26,13 +26,14 @@ use rustix::{
 };
 
 use super::{
-    Confinement, Limits,
+    Confinement, Limits, Sandbox,
     death::{Death, Killed},
     frame::{Frame, Kind},
     keeper::{Alarm, Keeper},
     outbox::{Outbox, Posted},
     role::refused,
     scratch::Folder,
+    setup::Setup,
     stream::{Broken, FrameReader},
     watcher::Output,
 };
@@ -90,6 +91,7 @@ pub(crate) struct Child {
     pub(super) package: Arc<str>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) limits: Limits,
+    sandbox: Sandbox,
     pidfd: OwnedFd,
     cpu: Option<CpuClock>,
     calls: Mutex<Calls>,
@@ -131,14 +133,15 @@ struct Open {
 }
 
 impl Child {
-    pub(super) fn new(running: Running, package: Arc<str>, limits: Limits, scratch: Option<Folder>) -> Arc<Self> {
+    pub(super) fn new(running: Running, package: Arc<str>, setup: &Setup, scratch: Option<Folder>) -> Arc<Self> {
         let Running { pid, pidfd, outbox, pipes: [stdout, stderr] } = running;
         let outputs = [Output::new(stdout, Level::Info, "stdout"), Output::new(stderr, Level::Warn, "stderr")];
         Arc::new(Self {
             pid,
             package,
             outbox,
-            limits,
+            limits: setup.limits,
+            sandbox: setup.sandbox,
             pidfd,
             cpu: CpuClock::of(pid),
             calls: Mutex::default(),
@@ -266,6 +269,12 @@ impl Child {
     /// What keeps the package in.
     pub(super) fn confinement(&self) -> Confinement {
         self.confinement.get().cloned().unwrap_or_default()
+    }
+
+    /// Whether it may start other processes, as far as is known.
+    pub(super) fn may_start(&self) -> bool {
+        let is_whole = || self.confinement.get().is_some_and(|confinement| confinement.missing.is_empty());
+        self.sandbox == Sandbox::Dev || !is_whole()
     }
 
     /// Whether a look at it begins that was not under way.

@@ -34,7 +34,7 @@ fn arm(keeper: &Arc<Keeper>, child: &Arc<Child>, n_th: u32) {
 
 fn look(keeper: &Weak<Keeper>, child: &Weak<Child>, n_th: u32) {
     let (Some(keeper), Some(child)) = (keeper.upgrade(), child.upgrade()) else { return };
-    if let Some(why) = beyond(child.pid, &child.limits, n_th.is_multiple_of(FAR_LOOK)) {
+    if let Some(why) = beyond(child.pid, &child.limits, child.may_start() && n_th.is_multiple_of(FAR_LOOK)) {
         child.kill(why);
         return;
     }

@@ -13,6 +13,7 @@
 mod child;
 mod choice;
 mod code;
+mod confined;
 mod crew;
 mod death;
 mod error;
@@ -44,6 +45,7 @@ pub(crate) use self::{
     scratch::Scratch,
 };
 pub use self::{
+    confined::Confined,
     error::Error,
     needs::{AllowedNeed, NotANeed, needs_of},
     pool::PackageHost,

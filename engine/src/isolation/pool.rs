@@ -12,7 +12,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -22,10 +22,7 @@ use std::{
 };
 
 use cloacina_packager::Digest;
-use cloacina_workflow::{
-    TaskError,
-    descriptor::{Descriptor, Need, Needs},
-};
+use cloacina_workflow::{TaskError, descriptor::Descriptor};
 use serde_json::{json, value::to_raw_value};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -497,28 +494,15 @@ impl Shared {
 
     /// What the package may do because it says that it needs to, in the sandbox of a server.
     fn grants(&self) -> Result<(Grants, Option<Folder>), Error> {
-        let mut grants = Grants::default();
         if self.options.sandbox != Sandbox::Server {
-            return Ok((grants, None));
+            return Ok((Grants::default(), None));
         }
         let lacking = needs::lacking(self.library.descriptor(), &self.options.allowed);
         if !lacking.is_empty() {
             return Err(Error::NotAllowed { package: self.package.to_string(), needs: lacking });
         }
         let folder = self.options.scratch.folder().map_err(|source| Error::Scratch { source })?;
-        grants.write.push(folder.path().to_owned());
-        grants.read.extend(self.library.path().parent().and_then(|folder| std::path::absolute(folder).ok()));
-        for workflow in &self.library.descriptor().workflows {
-            let Needs { net, read, write, env } = &workflow.needs;
-            grants.net |= *net != Need::Nothing;
-            grants.read.extend(paths(read));
-            grants.write.extend(paths(write));
-            match env {
-                Need::Nothing => {}
-                Need::Anything => grants.all_env = true,
-                Need::Only(names) => grants.env.extend(names.iter().cloned()),
-            }
-        }
+        let grants = Grants::of(self.library.descriptor(), self.library.path(), folder.path());
         Ok((grants, Some(folder)))
     }
 
@@ -619,15 +603,6 @@ impl Shared {
         let holds_much =
             || replace_mib.is_some_and(|max| child.resident_bytes().is_some_and(|bytes| bytes >> 20 >= max));
         replace_calls.is_some_and(|max| n_started >= max) || (n_started.is_multiple_of(LOOK_AT_MEMORY) && holds_much())
-    }
-}
-
-/// The paths of a need; anything is the whole file system.
-fn paths(need: &Need) -> Vec<PathBuf> {
-    match need {
-        Need::Nothing => Vec::new(),
-        Need::Anything => vec![PathBuf::from("/")],
-        Need::Only(paths) => paths.iter().map(PathBuf::from).collect(),
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     look,
     outbox::Outbox,
     program::HostProgram,
+    sandbox::Grants,
     scratch::Folder,
     setup::{NotReady, Ready, Setup},
     stream::FrameReader,
@@ -56,18 +57,7 @@ pub(super) fn start(
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if setup.sandbox == Sandbox::Server {
-        if !setup.grants.all_env {
-            command.env_clear();
-        }
-        let granted = setup.grants.env.iter().map(String::as_str).chain(VARIABLES);
-        let granted: Vec<_> = granted.filter_map(|name| Some((name, variable(name)?))).collect();
-        command.envs(granted);
-        // The package's own folder is the only one that it may surely use.
-        if let Some(scratch) = setup.grants.write.first() {
-            command.env("TMPDIR", scratch).env("HOME", scratch).current_dir(scratch);
-        }
-    }
+    surround(&mut command, setup.sandbox, &setup.grants);
     let mut process = command.spawn().map_err(failed)?;
     // The other end of the connection must be the process's alone, or its end would not be seen.
     drop(command);
@@ -85,7 +75,7 @@ pub(super) fn start(
     let stdout = watcher::prepare(process.stdout.take().map(OwnedFd::from));
     let pipes = [stdout, watcher::prepare(process.stderr.take().map(OwnedFd::from))];
     let running = Running { pid, pidfd, outbox: Outbox::new(writes), pipes: pipes.clone() };
-    let child = Child::new(running, Arc::clone(package), setup.limits, scratch);
+    let child = Child::new(running, Arc::clone(package), setup, scratch);
     let watched = Arc::clone(&child);
     thread::Builder::new()
         .name("clcn-watch".to_owned())
@@ -101,6 +91,23 @@ pub(super) fn start(
     }
     child.set_confinement(answer?);
     Ok(Started { child, frames })
+}
+
+/// Gives a process the environment and the working folder that its package may have.
+pub(super) fn surround(command: &mut Command, sandbox: Sandbox, grants: &Grants) {
+    if sandbox != Sandbox::Server {
+        return;
+    }
+    if !grants.all_env {
+        command.env_clear();
+    }
+    let granted = grants.env.iter().map(String::as_str).chain(VARIABLES);
+    let granted: Vec<_> = granted.filter_map(|name| Some((name, variable(name)?))).collect();
+    command.envs(granted);
+    // The package's own folder is the only one that it may surely use.
+    if let Some(scratch) = grants.write.first() {
+        command.env("TMPDIR", scratch).env("HOME", scratch).current_dir(scratch);
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "what a package is to see of the environment is taken from it here")]

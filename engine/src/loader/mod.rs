@@ -31,6 +31,7 @@ mod loaded;
 mod output;
 mod probe;
 mod process;
+mod refused;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -46,6 +47,7 @@ pub(crate) use self::{
     loaded::{InitConfig, Library, open},
     output::{Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, Sent, fields, judge, text},
     process::{CpuClock, Reaped, close_others, reap},
+    refused::{note_refused_calls, refused_calls},
 };
 pub use self::{
     error::{Error, TableProblem},

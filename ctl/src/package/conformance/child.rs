@@ -3,6 +3,7 @@
 //!
 //! A child never outlives the question: it is killed when it is done, as threads of the package may go on.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
@@ -10,6 +11,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
+
+use cloacina::Confined;
 
 use super::message::{Question, Word};
 use crate::error::Error;
@@ -26,6 +29,8 @@ const WORDS_MAX: usize = 200;
 pub(super) struct Answer {
     pub(super) findings: Vec<String>,
     pub(super) notes: Vec<String>,
+    /// System calls that the sandbox refused.
+    pub(super) refused: BTreeSet<String>,
 }
 
 /// Asks a new child.
@@ -38,6 +43,9 @@ pub(super) fn ask(question: &Question) -> Result<Answer, Error> {
     let (stdout, stderr) = (printed.try_clone().map_err(failed)?, printed.try_clone().map_err(failed)?);
     let mut command = Command::new(program);
     command.args(["package", "examine"]).stdin(OwnedFd::from(theirs)).stdout(stdout).stderr(stderr);
+    if let Some(confined) = question.confined() {
+        confined.prepare(&mut command);
+    }
     let mut child = command.spawn().map_err(failed)?;
     // The child's end is open in the child alone from here on, so its death is the end of the stream.
     drop(command);
@@ -46,9 +54,7 @@ pub(super) fn ask(question: &Question) -> Result<Answer, Error> {
     // A child that is gone already is seen by its silence.
     socket.write_all(line.as_bytes()).ok();
     let heard = listen(BufReader::new(socket));
-    let killed = child.kill();
-    let status = child.wait().map_err(failed)?;
-    killed.map_err(failed)?;
+    let status = Confined::end(&mut child).map_err(failed)?;
     let Heard { mut answer, at, end } = heard;
     match end {
         End::Done => {}
@@ -87,7 +93,8 @@ fn listen(mut words: impl BufRead) -> Heard {
             Ok(Word::At(step)) => at = step,
             Ok(Word::Finding(finding)) if answer.findings.len() < WORDS_MAX => answer.findings.push(finding),
             Ok(Word::Note(note)) if answer.notes.len() < WORDS_MAX => answer.notes.push(note),
-            Ok(Word::Finding(_) | Word::Note(_)) => {}
+            Ok(Word::Refused(call)) if answer.refused.len() < WORDS_MAX => drop(answer.refused.insert(call)),
+            Ok(Word::Finding(_) | Word::Note(_) | Word::Refused(_)) => {}
             Ok(Word::Done) => return Heard { answer, at, end: End::Done },
             // Whatever writes there is not the examination: the package has found the socket.
             Err(_) => answer.findings.push(format!("wrote to a descriptor that is not its own {at}")),
@@ -113,6 +120,7 @@ fn signal_name(signal: i32) -> String {
         8 => "SIGFPE (a division by zero)",
         9 => "SIGKILL (out of memory?)",
         11 => "SIGSEGV (memory that is not its own, or a stack that is too small)",
+        31 => "SIGSYS (a system call that the sandbox forbids)",
         _ => return format!("signal {signal}"),
     };
     name.to_owned()

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use cloacina::{CallEnd, Heard, Probe, StructSize};
+use cloacina::{CallEnd, Confined, Heard, Probe, StructSize};
 use cloacina_workflow::abi::STATUS_OK;
 use cloacina_workflow::descriptor::Descriptor;
 use serde_json::{Map, Value, json};
@@ -35,10 +35,20 @@ pub(crate) fn examine() -> Result<u8, Error> {
     let socket = UnixStream::from(socket);
     let mut line = String::new();
     BufReader::new(&socket).read_line(&mut line).map_err(failed)?;
-    let question = serde_json::from_str(&line).map_err(|error| failed(error.into()))?;
+    let question: Question = serde_json::from_str(&line).map_err(|error| failed(error.into()))?;
     let mut examination = Examination { question: &question, socket };
+    if let Some(confined) = question.confined() {
+        // Before anything of the package runs.
+        let confinement = confined.enter().map_err(failed)?;
+        for missing in confinement.missing.iter().filter(|_| question.rule == Rule::Table) {
+            examination.note(format!("the sandbox is not complete on this machine: {missing}"));
+        }
+    }
     if let Some(calls) = examination.begin() {
         examination.rule(&calls);
+    }
+    for call in Confined::refused() {
+        examination.say(&Word::Refused(call.to_owned()));
     }
     examination.say(&Word::Done);
     Ok(exit::SUCCESS)
@@ -117,7 +127,7 @@ impl Examination<'_> {
 
     fn rule(&mut self, calls: &Calls) {
         match self.question.rule {
-            Rule::Archive | Rule::Table | Rule::Init => {}
+            Rule::Archive | Rule::Table | Rule::Init | Rule::Sandbox => {}
             Rule::NewerHost => self.newer_host(calls),
             Rule::OlderHost => self.older_host(calls),
             Rule::Unknown => self.unknown(calls),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use cloacina::{Confined, HostLimits, Sandbox};
+use cloacina_workflow::descriptor::Descriptor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -19,6 +21,10 @@ pub(super) struct Question {
     pub(super) free_index: u32,
     /// The values that tasks see.
     pub(super) values: Map<String, Value>,
+    /// What the package is kept in by.
+    pub(super) sandbox: Sandbox,
+    /// Where it may write.
+    pub(super) scratch: PathBuf,
     /// How long a call may take.
     pub(super) patience_ms: u64,
 }
@@ -43,11 +49,19 @@ pub(super) enum Word {
     Finding(String),
     /// Something to know.
     Note(String),
+    /// A system call that the sandbox refused.
+    Refused(String),
     /// All was examined.
     Done,
 }
 
 impl Question {
+    /// What the child is kept in by.
+    pub(super) fn confined(&self) -> Option<Confined> {
+        let descriptor = Descriptor::parse(&self.descriptor).ok()?;
+        Some(Confined::new(self.sandbox, HostLimits::default(), &descriptor, &self.library, &self.scratch))
+    }
+
     /// The context of a call, with those values.
     pub(super) fn context(&self, values: &Value) -> Vec<u8> {
         let mut view = json!({ "values": values });

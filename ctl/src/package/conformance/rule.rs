@@ -22,9 +22,10 @@ pub(super) enum Rule {
     Logs,
     Shutdown,
     Again,
+    Sandbox,
 }
 
-pub(super) const RULES: [Rule; 13] = [
+pub(super) const RULES: [Rule; 14] = [
     Rule::Archive,
     Rule::Table,
     Rule::Init,
@@ -38,6 +39,7 @@ pub(super) const RULES: [Rule; 13] = [
     Rule::Logs,
     Rule::Shutdown,
     Rule::Again,
+    Rule::Sandbox,
 ];
 
 impl Rule {
@@ -57,6 +59,7 @@ impl Rule {
             Rule::Logs => "log lines are wanted and have fields, signs of life have a share",
             Rule::Shutdown => "shutdown ends all calls in time, and nobody uses the host after it",
             Rule::Again => "init may follow shutdown",
+            Rule::Sandbox => "the sandbox refused it no system call",
         }
     }
 
@@ -89,6 +92,9 @@ impl Rule {
             }
             Rule::Shutdown => "stop your threads in shutdown, wait for them, and let nobody call the host afterwards",
             Rule::Again => "reset in shutdown what init sets",
+            Rule::Sandbox => {
+                "do without it, or declare it with `needs` where that is possible; docs/concepts/isolation.md says what each sandbox refuses"
+            }
         }
     }
 
@@ -99,6 +105,6 @@ impl Rule {
 
     /// Whether breaking it is bad manners and no more.
     pub(super) fn is_advice(self) -> bool {
-        self == Rule::Logs
+        matches!(self, Rule::Logs | Rule::Sandbox)
     }
 }

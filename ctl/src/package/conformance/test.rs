@@ -17,6 +17,7 @@ use super::rule::{RULES, Rule};
 use crate::cli::TestArgs;
 use crate::error::Error;
 use crate::exit;
+use crate::isolation::sandbox;
 use crate::output::Output;
 use crate::package::place;
 use crate::run::read_value_of;
@@ -47,17 +48,19 @@ pub(crate) fn test(arguments: &TestArgs, output: &Output) -> Result<u8, Error> {
         "this runs the code of {} on this machine, with your rights: each of its tasks about 30 times",
         arguments.file.display()
     ));
-    let folder = place::temporary_folder()?;
+    let (folder, scratch) = (place::temporary_folder()?, place::temporary_folder()?);
     let question = Question {
         rule: Rule::Archive,
         subject: subjects[0].clone(),
         descriptor: serde_json::to_string(descriptor).expect("invariant: a descriptor was read from JSON"),
         free_index: free_index(descriptor),
         values,
+        sandbox: sandbox(arguments.sandbox),
+        scratch: scratch.path().to_owned(),
         patience_ms: arguments.timeout.saturating_mul(1_000),
         library: unpack(package, folder.path())?,
     };
-    let rules = Bench { question, subjects, output }.examine()?;
+    let rules = Bench { question, subjects, output, refused: BTreeSet::new() }.examine()?;
     answer(&Report::new(&arguments.file, Some(name), rules), output)
 }
 
@@ -110,6 +113,8 @@ struct Bench<'a> {
     question: Question,
     subjects: Vec<Subject>,
     output: &'a Output,
+    /// System calls that the sandbox refused, and whose.
+    refused: BTreeSet<(String, String)>,
 }
 
 impl Bench<'_> {
@@ -124,13 +129,22 @@ impl Bench<'_> {
                 examined.push(Examined::not_reached(rule));
                 continue;
             }
-            let result = self.examine_rule(rule)?;
+            let result = match rule {
+                Rule::Sandbox => self.refusals(),
+                rule => self.examine_rule(rule)?,
+            };
             // Without these there is no package to call.
             is_usable = result.is_passed() || !matches!(rule, Rule::Table | Rule::Init);
             is_usable &= !self.subjects.is_empty();
             examined.push(result);
         }
         Ok(examined)
+    }
+
+    /// What all the children were refused.
+    fn refusals(&self) -> Examined {
+        let remark = |(task, what): &(String, String)| Remark { task: Some(task.clone()), what: what.clone() };
+        Examined::new(Rule::Sandbox, self.refused.iter().map(remark).collect(), Vec::new())
     }
 
     fn examine_rule(&mut self, rule: Rule) -> Result<Examined, Error> {
@@ -142,6 +156,7 @@ impl Bench<'_> {
         for subject in subjects {
             let task = rule.is_of_tasks().then(|| subject.name.clone());
             let answer = child::ask(&Question { rule, subject: subject.clone(), ..self.question.clone() })?;
+            self.refused.extend(answer.refused.into_iter().map(|call| (subject.name.clone(), call)));
             let remark = |what| Remark { task: task.clone(), what };
             if rule == Rule::Completes && !answer.findings.is_empty() {
                 // It would break every rule that follows for the same reason, and perhaps take its time for that.

@@ -13,6 +13,7 @@ use seccompiler::{
 };
 
 use super::enter::Grants;
+use crate::loader::{note_refused_calls, refused_calls};
 
 /// What ends the process.
 const FATAL: [libc::c_long; 26] = [
@@ -64,22 +65,45 @@ const REFUSED: [libc::c_long; 12] = [
 /// Calls whose first argument is a process, which must be this one.
 const OF_OWN_PROCESS: [libc::c_long; 3] = [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo];
 
+/// How a call fails that is refused; with EPERM either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// By the filter alone.
+    Plain,
+    /// By way of a handler that notes which call it was.
+    Noted,
+}
+
+impl Refusal {
+    fn action(self) -> SeccompAction {
+        match self {
+            Self::Noted if note_refused_calls() => SeccompAction::Trap,
+            Self::Noted | Self::Plain => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
+        }
+    }
+}
+
+/// The names of the calls that were refused and noted.
+pub(in crate::isolation) fn refused() -> Vec<&'static str> {
+    let mut names: Vec<&str> = refused_calls().map(name).collect();
+    names.dedup();
+    names
+}
+
 /// Restricts this thread and all that it starts.
-pub(super) fn restrict(grants: &Grants) -> Result<String, String> {
-    restrict_self(grants).map(|()| String::new()).map_err(|error| error.to_string())
+pub(super) fn restrict(grants: &Grants, refusal: Refusal) -> Result<String, String> {
+    restrict_self(grants, refusal).map(|()| String::new()).map_err(|error| error.to_string())
 }
 
 /// Keeps this process, and all that it starts, in the session that it is in: by that they are found and ended.
-pub(super) fn keep_session() -> Result<String, String> {
+pub(super) fn keep_session(refusal: Refusal) -> Result<String, String> {
     let rules: Rules = BTreeMap::from([(libc::SYS_setsid, Vec::new())]);
-    apply(rules, SeccompAction::Errno(libc::EPERM.unsigned_abs()))
-        .map(|()| " (no sessions of its own)".to_owned())
-        .map_err(|error| error.to_string())
+    apply(rules, refusal.action()).map(|()| " (no sessions of its own)".to_owned()).map_err(|error| error.to_string())
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-fn restrict_self(grants: &Grants) -> Result<(), Box<dyn std::error::Error>> {
+fn restrict_self(grants: &Grants, refusal: Refusal) -> Result<(), Box<dyn std::error::Error>> {
     let always = |call: &libc::c_long| (*call, Vec::new());
     let mut refused: Rules = REFUSED.iter().map(always).collect();
     #[cfg(target_arch = "x86_64")]
@@ -102,7 +126,7 @@ fn restrict_self(grants: &Grants) -> Result<(), Box<dyn std::error::Error>> {
     // Its flags lie in memory, which a filter does not see; the C library falls back to the older call.
     let absent: Rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     for (rules, action) in [
-        (refused, SeccompAction::Errno(libc::EPERM.unsigned_abs())),
+        (refused, refusal.action()),
         (absent, SeccompAction::Errno(libc::ENOSYS.unsigned_abs())),
         (fatal, SeccompAction::KillProcess),
     ] {
@@ -117,4 +141,34 @@ fn apply(rules: Rules, action: SeccompAction) -> Result<(), Box<dyn std::error::
     let program: BpfProgram = filter.try_into()?;
     apply_filter(&program)?;
     Ok(())
+}
+
+/// What a call is called that may be refused, with what it is mostly made for.
+fn name(call: libc::c_long) -> &'static str {
+    match call {
+        libc::SYS_setsid => "setsid (a session of its own)",
+        libc::SYS_execve => "execve (another program)",
+        libc::SYS_execveat => "execveat (another program)",
+        libc::SYS_clone => "clone (another process)",
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_fork => "fork (another process)",
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_vfork => "vfork (another process)",
+        libc::SYS_socket => "socket (the network)",
+        libc::SYS_kill => "kill (a signal to another process)",
+        libc::SYS_tgkill => "tgkill (a signal to another process)",
+        libc::SYS_rt_sigqueueinfo => "rt_sigqueueinfo (a signal to another process)",
+        libc::SYS_pidfd_send_signal => "pidfd_send_signal",
+        libc::SYS_prlimit64 => "prlimit64 (the limits of another process)",
+        libc::SYS_io_uring_setup => "io_uring_setup",
+        libc::SYS_userfaultfd => "userfaultfd",
+        libc::SYS_add_key => "add_key",
+        libc::SYS_request_key => "request_key",
+        libc::SYS_keyctl => "keyctl",
+        libc::SYS_shmget => "shmget (memory that outlives the process)",
+        libc::SYS_semget => "semget (semaphores that outlive the process)",
+        libc::SYS_msgget => "msgget (a queue that outlives the process)",
+        libc::SYS_mq_open => "mq_open (a queue that outlives the process)",
+        _ => "another one",
+    }
 }

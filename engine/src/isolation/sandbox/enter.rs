@@ -3,13 +3,18 @@
 //! The order matters: what a step needs of the system must not be forbidden by one before it. It never fails: who
 //! requires a step looks at the answer.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf, absolute},
+};
 
+use cloacina_workflow::descriptor::{Descriptor, Need, Needs};
 use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    calls, files,
+    calls::{self, Refusal},
+    files,
     limits::{self, Limits},
 };
 
@@ -47,6 +52,36 @@ pub(in crate::isolation) struct Grants {
     pub(in crate::isolation) all_env: bool,
 }
 
+impl Grants {
+    /// What a package says that it needs, its own folder, and one to write in, which comes first.
+    pub(in crate::isolation) fn of(descriptor: &Descriptor, library: &Path, scratch: &Path) -> Self {
+        let whole = |path: &Path| absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut grants = Self { write: vec![whole(scratch)], ..Self::default() };
+        grants.read.extend(library.parent().map(whole));
+        for workflow in &descriptor.workflows {
+            let Needs { net, read, write, env } = &workflow.needs;
+            grants.net |= *net != Need::Nothing;
+            grants.read.extend(paths(read));
+            grants.write.extend(paths(write));
+            match env {
+                Need::Nothing => {}
+                Need::Anything => grants.all_env = true,
+                Need::Only(names) => grants.env.extend(names.iter().cloned()),
+            }
+        }
+        grants
+    }
+}
+
+/// The paths of a need; anything is the whole file system.
+fn paths(need: &Need) -> Vec<PathBuf> {
+    match need {
+        Need::Nothing => Vec::new(),
+        Need::Anything => vec![PathBuf::from("/")],
+        Need::Only(paths) => paths.iter().map(PathBuf::from).collect(),
+    }
+}
+
 /// What keeps a package in, step by step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
@@ -74,15 +109,24 @@ impl fmt::Display for Confinement {
 
 /// Keeps this process in, as far as the system can, and says by what. The process has one thread.
 pub(in crate::isolation) fn enter(sandbox: Sandbox, limits: &Limits, grants: &Grants) -> Confinement {
+    put_up(sandbox, limits, grants, Refusal::Plain)
+}
+
+/// The same, with system calls noted that are refused.
+pub(in crate::isolation) fn enter_noting(sandbox: Sandbox, limits: &Limits, grants: &Grants) -> Confinement {
+    put_up(sandbox, limits, grants, Refusal::Noted)
+}
+
+fn put_up(sandbox: Sandbox, limits: &Limits, grants: &Grants, refusal: Refusal) -> Confinement {
     let mut confinement = Confinement::default();
     let plain = |done: rustix::io::Result<()>| done.map(|()| String::new()).map_err(|error| error.to_string());
     confinement.note("limits", plain(limits::apply(limits)));
     confinement.note("no_new_privs", plain(set_no_new_privs(true)));
     match sandbox {
-        Sandbox::Dev => confinement.note("seccomp", calls::keep_session()),
+        Sandbox::Dev => confinement.note("seccomp", calls::keep_session(refusal)),
         Sandbox::Server => {
             confinement.note("landlock", files::restrict(grants));
-            confinement.note("seccomp", calls::restrict(grants));
+            confinement.note("seccomp", calls::restrict(grants, refusal));
         }
     }
     confinement

@@ -12,7 +12,10 @@ mod enter;
 mod files;
 mod limits;
 
-pub(super) use self::enter::{Grants, enter};
+pub(super) use self::{
+    calls::refused,
+    enter::{Grants, enter, enter_noting},
+};
 pub use self::{
     enter::{Confinement, Sandbox},
     limits::Limits,
