@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::{
     context::{Key, Value},
-    decide::{self, End, Event, INTERRUPTIONS_MAX, Quarantine, Refused, Run, Task, decide},
+    decide::{End, Event, INTERRUPTIONS_MAX, Quarantine, Refused, Run, Task, decide},
     effect::{Actor, Conflict, Decision, Effect, FailReason, Transition},
     explain,
     graph::Graph,
