@@ -507,6 +507,13 @@ async fn what_an_attempt_used_up_stands_with_its_end() {
     let unknown = UsageFilter { package: Some("fatl".to_owned()), ..UsageFilter::default() };
     let error = test.engine.package_usage(&unknown).await.unwrap_err();
     assert_eq!(error.code(), "REG0004", "{error}");
+
+    // What a version used up is known for as long as its runs are.
+    test.engine.registry().remove("fatal@1.0.0", "ada").await.unwrap();
+    let filter = UsageFilter { package: Some(package.digest.to_string()), ..UsageFilter::default() };
+    let removed = test.engine.package_usage(&filter).await.unwrap();
+    let [removed] = removed.as_slice() else { panic!("{removed:?}") };
+    assert_eq!((&removed.version, &removed.name, removed.total), (&None, &package.name, package.total), "{removed:?}");
 }
 
 #[tokio::test]
