@@ -50,10 +50,10 @@ pub(crate) fn refuse_unknown(engine: &Engine, arguments: &IsolationArgs) -> Resu
 pub(crate) fn note_living(client: &Client, arguments: &IsolationArgs, output: &Output) {
     let is_said =
         arguments.isolation != Where::default() || !arguments.inline.is_empty() || !arguments.inline_signer.is_empty();
-    if is_said {
+    if is_said || !arguments.allow_need.is_empty() {
         let pid = client.pid();
         output.note(&format!(
-            "the engine in process {pid} drives the database: where packages run was said when it was started"
+            "the engine in process {pid} drives the database: where packages run, and what they may, was said when it was started"
         ));
     }
 }

@@ -457,6 +457,34 @@ async fn in_the_sandbox_of_a_server_a_package_gets_what_it_needs_if_that_is_allo
 }
 
 #[tokio::test]
+async fn the_command_line_names_the_options_that_allow_what_a_package_needs() {
+    let test = TestEngine::start().await;
+    let folder = test.folder.path();
+    let needs = "#define NEEDS \",\\\"needs\\\":{\\\"read\\\":[\\\"/etc/passwd\\\"],\\\"net\\\":true}\"";
+    std::fs::write(folder.join("greedy.cloacina"), fatal(&test, "greedy", needs)).unwrap();
+    let ctl = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::cmd::program());
+        let output = command.args(arguments).args(["--database", "other.db"]).current_dir(folder).output().unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), format!("{stdout}{stderr}"))
+    };
+    let run = ["run", "greedy.cloacina", "--workflow", "fine", "--sandbox", "server"];
+    let options = ["--allow-need", "greedy=net", "--allow-need", "greedy=read:/etc/passwd"];
+    let (is_done, said) = ctl(&run);
+    assert!(!is_done && said.contains("error[ISO0008]"), "{said}");
+    assert!(said.contains("--allow-need 'greedy=net' --allow-need 'greedy=read:/etc/passwd'"), "{said}");
+    let (is_done, said) = ctl(&[run.as_slice(), &options].concat());
+    assert!(is_done && said.contains("completed public::greedy::fine"), "{said}");
+    for verb in [["package", "show", "greedy"], ["package", "register", "greedy.cloacina"]] {
+        let (is_done, said) = ctl(&verb);
+        let needs = said.lines().find(|line| line.trim_start().starts_with("needs ")).unwrap_or_default();
+        assert!(is_done && needs.ends_with("net, read:/etc/passwd"), "{said}");
+    }
+    let (is_done, said) = ctl(&[run.as_slice(), &["--allow-need", "greedy=network"]].concat());
+    assert!(!is_done && said.contains("is not SCOPE=NEED"), "{said}");
+}
+
+#[tokio::test]
 async fn a_host_that_sends_nonsense_is_killed_and_named() {
     let test = engine(|builder| builder).await;
     let error = error_of(&test.run("fatal::babbles", json!({})).await);

@@ -2,7 +2,8 @@
 //!
 //! Each archive is its own registration: one that is refused does not undo those before it, which have been shown.
 
-use cloacina::{PackageAnswer, PackageCommand};
+use cloacina::{PackageAnswer, PackageCommand, needs_of};
+use cloacina_packager::ReadOptions;
 use serde::Serialize;
 
 use super::{place, signature::read_beside};
@@ -20,6 +21,9 @@ struct Registered<'a> {
     file: String,
     #[serde(flatten)]
     package: &'a PackageAnswer,
+    /// What it says that it needs, in the words in which it is allowed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    needs: Vec<String>,
     /// Whether a living engine has it now.
     is_living: bool,
 }
@@ -36,12 +40,17 @@ pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Confi
     with_engine(&database, async |engine| {
         for file in &arguments.files {
             let (archive, tenant) = (place::read(file)?, arguments.tenant.clone());
+            let needs = needs(&archive);
             let signatures = read_beside(file)?;
             let signatures = signatures.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
             let command = PackageCommand::Register { tenant, activate, signatures };
             let package = engine.perform_package(command, archive, &by).await?;
-            let registered =
-                Registered { file: file.display().to_string(), package: &package, is_living: engine.is_living() };
+            let registered = Registered {
+                file: file.display().to_string(),
+                package: &package,
+                needs,
+                is_living: engine.is_living(),
+            };
             match arguments.files.len() {
                 1 => output.answer(&registered, |_| registered.text())?,
                 _ => output.part(&registered, |_| registered.text())?,
@@ -58,6 +67,12 @@ pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Confi
     })
 }
 
+/// What the package in an archive says that it needs; one that cannot be read is refused by others.
+fn needs(archive: &[u8]) -> Vec<String> {
+    let package = cloacina_packager::read_with(archive, &ReadOptions::default());
+    package.map(|package| needs_of(package.descriptor())).unwrap_or_default()
+}
+
 impl Registered<'_> {
     fn text(&self) -> String {
         let PackageAnswer { tenant, name, version, digest, state, workflows, is_new, warnings, .. } = self.package;
@@ -65,6 +80,9 @@ impl Registered<'_> {
         let mut text = format!("{done} {tenant}::{name}@{version}, {state}\n  digest    {digest}\n");
         for workflow in workflows {
             text.push_str(&format!("  workflow  {workflow}\n"));
+        }
+        if !self.needs.is_empty() {
+            text.push_str(&format!("  needs     {}\n", self.needs.join(", ")));
         }
         for (code, warning) in warnings {
             text.push_str(&format!("  warning   {code}: {warning}\n"));
