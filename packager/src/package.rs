@@ -222,6 +222,27 @@ impl Package {
         self.libraries.iter().map(|library| (library.target, &library.facts))
     }
 
+    /// What is known of each library with its bytes, and where it is unpacked below the folder of the content: by its
+    /// name, and below that of its target if there are several.
+    pub fn places(&self) -> impl Iterator<Item = (String, &[u8], Target, &LibraryFacts)> {
+        self.libraries.iter().map(|library| {
+            let bytes = self.files.get(&library.path).unwrap_or_default();
+            (self.place(library), bytes, library.target, &library.facts)
+        })
+    }
+
+    /// Where the library is unpacked, below the folder of the content.
+    pub fn library_place(&self) -> String {
+        self.place(self.selected())
+    }
+
+    fn place(&self, library: &Library) -> String {
+        match self.libraries.len() {
+            1 => library.name().to_owned(),
+            _ => format!("{}/{}", library.target.triple(), library.name()),
+        }
+    }
+
     /// Chooses the library for a target, from which on the package is the one for that target.
     ///
     /// Whether that library may be loaded is not judged here; see [`Package::problems`].

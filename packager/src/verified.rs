@@ -34,13 +34,15 @@ impl<P> Verified<P> {
 }
 
 impl Verified<Package> {
-    /// Writes the library for the package's target to `<dir>/<content digest>/<library>` and returns that path.
+    /// Writes the library for the package's target to `<dir>/<content digest>/<library>` and returns that path. Of a
+    /// package for several targets it is `<dir>/<content digest>/<target>/<library>`, so that machines may share a folder.
     ///
     /// The file appears whole, with mode 0444, and durable. If it is there already its digest is checked: the same
     /// content is used as it is, anything else is refused. May be called any number of times, at the same time too.
     pub fn unpack_into(&self, dir: &Path) -> Result<PathBuf, Error> {
-        let folder = dir.join(self.0.content_digest().hex());
-        let path = folder.join(self.0.library_name());
+        let content = dir.join(self.0.content_digest().hex());
+        let path = content.join(self.0.library_place());
+        let folder = path.parent().unwrap_or(&content).to_owned();
         let expected = Digest::of(self.0.library());
         if let Some(path) = existing(&path, expected)? {
             return Ok(path);
@@ -62,6 +64,7 @@ impl Verified<Package> {
             Err(error) => return Err(failed("rename a file to", &path, error.error)),
         }
         sync_folder(&folder)?;
+        sync_folder(&content)?;
         sync_folder(dir)?;
         Ok(path)
     }

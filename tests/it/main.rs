@@ -24,6 +24,7 @@ mod secret;
 mod sharing;
 mod steer;
 mod swap;
+mod targets;
 mod tidy;
 mod trust;
 mod versions;

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use cloacina_packager::Limits;
+use cloacina_packager::{Limits, Target};
 use cloacina_workflow::{__private::v1::input_values, Context, Level, Value, Workflow as Module, descriptor};
 use tokio::sync::{
     Semaphore,
@@ -98,6 +98,7 @@ pub struct Builder {
     lease: Duration,
     has_socket: bool,
     required_signatures: usize,
+    target: Option<Target>,
     sabotage: store::Sabotage,
 }
 
@@ -177,6 +178,7 @@ impl Engine {
             lease: LEASE_DEFAULT,
             has_socket: true,
             required_signatures: trust::REQUIRED_DEFAULT,
+            target: Target::host(),
             sabotage: store::Sabotage::default(),
         }
     }
@@ -439,6 +441,14 @@ impl Builder {
         self
     }
 
+    /// Has the engine take the libraries of packages for that target as if it was this machine's.
+    #[cfg(any(test, feature = "testing"))]
+    #[doc(hidden)]
+    pub fn target(mut self, triple: &str) -> Self {
+        self.target = Target::find(triple);
+        self
+    }
+
     /// Breaks promises on purpose.
     #[cfg(any(test, feature = "testing"))]
     #[doc(hidden)]
@@ -466,6 +476,7 @@ impl Builder {
             lease,
             has_socket,
             required_signatures,
+            target,
             sabotage,
         } = self;
         let database = Database::parse(&database)?;
@@ -502,6 +513,7 @@ impl Builder {
             is_shared: matches!(database, Database::Postgres(_)),
             listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone(), ends, withheld),
             required_default: required_signatures,
+            target,
         });
         let registry = registry.await?;
         catalog.look_with(registry.looker(engine.tasks.clone()));

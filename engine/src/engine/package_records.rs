@@ -95,7 +95,7 @@ impl PackageRecord {
             quarantine: row.quarantine.clone(),
             actor: row.actor.clone(),
             registered_at: row.registered_at,
-            descriptor: Arc::new(Descriptor::parse(&row.descriptor).map_err(unreadable)?),
+            descriptor: Arc::new(Descriptor::parse(row.descriptor()).map_err(unreadable)?),
         })
     }
 }

@@ -39,6 +39,9 @@ pub enum Error {
     PanicAborts,
     #[error("the package refused to start up: init answered {status}")]
     Init { status: String },
+    /// The package is for other machines.
+    #[error(transparent)]
+    OtherTarget(Box<cloacina_packager::Error>),
     /// Whoever is asked before a library is loaded said no, with a code of its own.
     #[error("the library {} is not ready to be loaded", path.display())]
     NotReady {
@@ -82,6 +85,7 @@ impl Error {
             Self::Differs { .. } => "LIB0008",
             Self::PanicAborts => "LIB0009",
             Self::Init { .. } => "LIB0010",
+            Self::OtherTarget(source) => source.code(),
             Self::NotReady { code, .. } => code,
         }
     }
@@ -118,6 +122,7 @@ impl Error {
                 vec!["remove `panic = \"abort\"` from the profile that the package is built with".to_owned()]
             }
             Self::Init { .. } => vec!["the package's log says why, if it said anything".to_owned()],
+            Self::OtherTarget(source) => source.hints(),
             Self::NotReady { hints, .. } => hints.clone(),
         }
     }

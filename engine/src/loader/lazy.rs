@@ -26,8 +26,10 @@ pub(crate) struct LazyLibrary {
     expected: Arc<Descriptor>,
     config: InitConfig,
     ready: Arc<Ready>,
+    /// The targets that the package is for, if that of this engine is none of them.
+    other_targets: Option<Box<(String, Vec<String>)>>,
     /// What has just been decided, for the load that follows.
-    offered: Mutex<Option<TrustedFile>>,
+    offered: Mutex<Option<Box<TrustedFile>>>,
     /// Locked while the library is being loaded.
     loading: Mutex<()>,
     library: OnceLock<Arc<Library>>,
@@ -43,7 +45,13 @@ impl LazyLibrary {
         ready: Arc<Ready>,
     ) -> Self {
         let (offered, loading, library) = Default::default();
-        Self { path, digest, expected, config, ready, offered, loading, library }
+        Self { path, digest, expected, config, ready, other_targets: None, offered, loading, library }
+    }
+
+    /// The library of a package that has none for the target that is wanted, only for those others. It is described, and
+    /// can never be loaded.
+    pub(crate) fn for_others(self, wanted: String, available: Vec<String>) -> Self {
+        Self { other_targets: Some(Box::new((wanted, available))), ..self }
     }
 
     /// Where the file is.
@@ -68,6 +76,12 @@ impl LazyLibrary {
 
     /// Whether the library is one that this engine can load, by its description alone.
     pub(crate) fn admit(&self) -> Result<(), Error> {
+        if let Some((wanted, available)) = self.other_targets.as_deref().cloned() {
+            return Err(Error::OtherTarget(Box::new(cloacina_packager::Error::NoLibraryForTarget {
+                wanted,
+                available,
+            })));
+        }
         handshake::admit(&self.expected, self.config.has_own_process)
     }
 
@@ -76,7 +90,7 @@ impl LazyLibrary {
         self.admit()?;
         let offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner).take();
         match offered {
-            Some(file) => Ok(file),
+            Some(file) => Ok(*file),
             None => (self.ready)(),
         }
     }
@@ -84,7 +98,7 @@ impl LazyLibrary {
     /// Takes what has just been decided, for one load; or takes it back. A package that is being registered is in no
     /// store yet that could be asked.
     pub(crate) fn offer(&self, file: Option<TrustedFile>) {
-        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = file.map(Box::new);
     }
 
     /// Whether the library could be loaded, as far as that shows without running any of it. Blocks on the disk.

@@ -115,11 +115,12 @@ impl Shared {
         fresh: Option<&Arc<Code>>,
         workflows: &[WorkflowRow],
     ) -> Result<Package, Error> {
-        let path = self.options.folder.join(&row.library_path);
+        let mine = self.options.library(&row);
+        let path = self.options.folder.join(&mine.path);
         let fresh = fresh.filter(|fresh| fresh.path() == path).cloned();
         let library = match fresh {
             Some(fresh) => fresh,
-            None => self.library(&row, Package::described(&row)?),
+            None => self.library(&row, Package::described(&row, &mine.descriptor)?),
         };
         Package::known(row, library, |key| {
             workflows.iter().find(|workflow| workflow.key == *key).map(|workflow| workflow.id)
@@ -128,18 +129,19 @@ impl Shared {
 
     /// The library of a package, which is loaded when it is first needed.
     pub(super) fn library(&self, row: &PackageRow, descriptor: Descriptor) -> Arc<Code> {
-        Arc::new(self.options.code(row, descriptor.into(), self.restorer().ready(row)))
+        Arc::new(self.options.code(row, descriptor.into(), self.restorer().ready(row, self.options.library(row))))
     }
 
     /// What decides whether a library may be loaded.
     pub(super) fn restorer(&self) -> Restorer {
-        let Options { store, folder, limits, clock, required_default, .. } = &self.options;
+        let Options { store, folder, limits, clock, required_default, target, .. } = &self.options;
         Restorer {
             store: store.clone(),
             folder: folder.clone(),
             limits: limits.clone(),
             clock: Arc::clone(clock),
             required_default: *required_default,
+            target: *target,
         }
     }
 

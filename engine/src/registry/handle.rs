@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use cloacina_packager::{Digest, Limits};
+use cloacina_packager::{self as packager, Digest, Limits, ReadOptions, Target};
 use cloacina_workflow::{Timestamp, descriptor::Descriptor};
 use diesel::QueryResult;
 use tokio::runtime::Handle;
@@ -24,8 +24,8 @@ use crate::{
     isolation::{Choice, Code, HostOptions, Isolation},
     loader::{InitConfig, LazyLibrary, Ready, TrustedFile},
     store::{
-        self, Activation, Connection, Error as StoreError, PackageChanged, PackageEvent, PackageOrder, PackageRow,
-        PackageState, Store, WorkflowKey,
+        self, Activation, Connection, Error as StoreError, LibraryRow, PackageChanged, PackageEvent, PackageOrder,
+        PackageRow, PackageState, Store, WorkflowKey,
     },
 };
 
@@ -52,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) listener: Listener,
     /// How many signatures are required of tenants that have not said how many.
     pub(crate) required_default: usize,
+    /// The target whose libraries this engine takes; none if nobody knows what this machine is.
+    pub(crate) target: Option<Target>,
 }
 
 impl Options {
@@ -62,11 +64,16 @@ impl Options {
 
     /// The code of a package, which asks that before its library is loaded.
     pub(super) fn code(&self, row: &PackageRow, descriptor: Arc<Descriptor>, ready: Arc<Ready>) -> Code {
-        let path = self.folder.join(&row.library_path);
+        let LibraryRow { path, digest, .. } = self.library(row);
+        let path = self.folder.join(path);
         let library = |has_own_process: bool| {
             let config = InitConfig { has_own_process, ..self.init };
             let (descriptor, ready) = (Arc::clone(&descriptor), Arc::clone(&ready));
-            LazyLibrary::new(path.clone(), row.library_digest, descriptor, config, ready)
+            let library = LazyLibrary::new(path.clone(), *digest, descriptor, config, ready);
+            match self.is_for_others(row) {
+                None => library,
+                Some((wanted, available)) => library.for_others(wanted, available),
+            }
         };
         match (&self.host, self.isolation_of(&row.tenant, &row.name)) {
             (None, _) | (_, Some(Isolation::Inline)) => Code::new(library(false), None),
@@ -77,6 +84,53 @@ impl Options {
                 Code::signed(library(false), library(true), host.clone(), choose)
             }
         }
+    }
+
+    /// The library of a version that this engine takes, or by which it knows what the version says of itself.
+    pub(super) fn library<'a>(&self, row: &'a PackageRow) -> &'a LibraryRow {
+        let mine = row.libraries.iter().find(|library| self.is_mine(library));
+        // The store gives no row without libraries.
+        mine.unwrap_or(&row.libraries[0])
+    }
+
+    /// The target of this engine and those of the version, if it has no library for this engine.
+    fn is_for_others(&self, row: &PackageRow) -> Option<(String, Vec<String>)> {
+        if row.libraries.iter().any(|library| self.is_mine(library)) {
+            return None;
+        }
+        let wanted = self.target.map_or_else(|| "this machine".to_owned(), |target| target.to_string());
+        Some((wanted, row.libraries.iter().filter_map(target_of).collect()))
+    }
+
+    /// One of which nobody knows for what target it is was registered here, as far as anyone can say.
+    fn is_mine(&self, library: &LibraryRow) -> bool {
+        target_of(library).is_none_or(|target| self.target.is_some_and(|mine| mine.triple() == target))
+    }
+
+    /// The package in an archive, for the target of this engine.
+    pub(super) fn read(&self, archive: &[u8]) -> Result<packager::Package, packager::Error> {
+        read(archive, &self.limits, self.target)
+    }
+}
+
+/// The target of a library, if anything says what it is.
+fn target_of(library: &LibraryRow) -> Option<String> {
+    let built_for = || Descriptor::parse(&library.descriptor).ok()?.build.map(|build| build.target);
+    library.target.clone().or_else(built_for)
+}
+
+/// The package in an archive, for that target.
+pub(super) fn read(
+    archive: &[u8],
+    limits: &Limits,
+    target: Option<Target>,
+) -> Result<packager::Package, packager::Error> {
+    match target {
+        Some(_) => {
+            let (limits, target) = (limits.clone(), target);
+            packager::read_with(archive, &ReadOptions { limits, target, ..ReadOptions::default() })
+        }
+        None => packager::read(archive, limits),
     }
 }
 
@@ -234,7 +288,7 @@ impl Registry {
     /// The registered versions with that library, by tenant and content.
     pub(crate) fn places_of(&self, library: Digest) -> Vec<(String, Digest)> {
         let state = self.shared.lock();
-        let with_library = state.packages.iter().filter(|package| package.row.library_digest == library);
+        let with_library = state.packages.iter().filter(|package| package.has_library(library));
         with_library.map(|package| package.place()).collect()
     }
 
@@ -439,7 +493,7 @@ impl Shared {
     }
 
     fn withhold_in_turn(&self, package: &Package, order: PackageOrder) -> Result<(), Error> {
-        let refusal = match self.restorer().trusted(&package.row) {
+        let refusal = match self.restorer().trusted(&package.row, self.options.library(&package.row)) {
             Ok(_) => return Ok(()),
             Err(refusal) if refusal.is_withheld() => refusal,
             Err(error) => return Err(error),

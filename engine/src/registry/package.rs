@@ -62,11 +62,11 @@ pub(crate) type Listener = Box<dyn Fn(Change) + Send + Sync>;
 
 impl Package {
     /// What a package says of itself, as it was stored.
-    pub(super) fn described(row: &PackageRow) -> Result<Descriptor, Error> {
+    pub(super) fn described(row: &PackageRow, descriptor: &str) -> Result<Descriptor, Error> {
         let unreadable = |error: descriptor::Error| StoreError::Corrupt {
             reason: format!("the description of the package {}: {error}", label(row)),
         };
-        Ok(Descriptor::parse(&row.descriptor).map_err(unreadable)?)
+        Ok(Descriptor::parse(descriptor).map_err(unreadable)?)
     }
 
     /// The package of a row. Nothing of it is looked at on the disk.
@@ -104,6 +104,11 @@ impl Package {
             workflows: self.workflows.clone(),
             library: Arc::clone(&self.library),
         }
+    }
+
+    /// Whether that file is one of its libraries.
+    pub(super) fn has_library(&self, file: Digest) -> bool {
+        self.row.libraries.iter().any(|library| library.digest == file)
     }
 
     /// How people name this version.

@@ -28,7 +28,8 @@ use crate::{
     isolation::{Code, Isolation},
     loader::{self, TrustedFile},
     store::{
-        self, Activation, ArchiveRow, Error as StoreError, PackageRegistered, PackageRow, PackageState, WorkflowKey,
+        self, Activation, ArchiveRow, Error as StoreError, LibraryRow, PackageRegistered, PackageRow, PackageState,
+        WorkflowKey,
     },
 };
 
@@ -40,7 +41,7 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
         // Who names a tenant is refused before anything is decompressed.
         shared.policy(tenant)?.examine(&archive, &signatures, shared.options.clock.now())?;
     }
-    let read = packager::read(&archive, &shared.options.limits)?;
+    let read = shared.options.read(&archive)?;
     let tenant = tenant_of(read.descriptor(), tenant)?;
     let isolation = shared.options.isolation_of(&tenant, &read.descriptor().package);
     loader::admit(read.descriptor(), isolation != Some(Isolation::Inline))?;
@@ -55,7 +56,7 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
     let library = library(shared, &row, verified.get());
     if is_to_be_active(&shared.lock(), &row, activation) {
-        let file = TrustedFile::of(&verified, shared.options.folder.join(&row.library_path))?;
+        let file = TrustedFile::of(&verified, unpacked.path.clone())?;
         library.load_from(file.vouched_for_by(keys_of(&policy, &vouchers)))?;
     }
     let archive = ArchiveRow { bytes: archive, signatures: sent };
@@ -98,18 +99,26 @@ fn tenant_of(descriptor: &Descriptor, upload: Option<String>) -> Result<String, 
 fn row(shared: &Shared, archive: &Archive, tenant: String, actor: String) -> Result<PackageRow, Error> {
     let descriptor = archive.descriptor();
     let unwritable = |error: serde_json::Error| StoreError::Corrupt { reason: error.to_string() };
+    let content = archive.content_digest().hex();
+    let mut libraries = Vec::new();
+    for (place, bytes, target, facts) in archive.places() {
+        libraries.push(LibraryRow {
+            target: Some(target.triple().to_owned()),
+            digest: Digest::of(bytes),
+            path: format!("{content}/{place}"),
+            descriptor: serde_json::to_string(&facts.descriptor).map_err(unwritable)?,
+        });
+    }
     Ok(PackageRow {
         tenant,
         digest: archive.content_digest(),
         archive_digest: archive.archive_digest(),
-        library_digest: Digest::of(archive.library()),
         name: descriptor.package.clone(),
         version: descriptor.version.clone(),
         state: PackageState::Registered,
         actor,
         registered_at: shared.options.clock.now(),
-        library_path: format!("{}/{}", archive.content_digest().hex(), archive.library_name()),
-        descriptor: serde_json::to_string(descriptor).map_err(unwritable)?,
+        libraries,
         share: None,
         quarantine: None,
     })
@@ -203,6 +212,8 @@ fn registered(package: &Package, is_new: bool, archive: &Archive) -> Registered 
 /// An unpacked library, which goes again unless it is kept or was there before.
 pub(super) struct Unpacked {
     folder: PathBuf,
+    /// Of the library.
+    pub(super) path: PathBuf,
     is_mine: bool,
 }
 
@@ -215,20 +226,22 @@ impl Unpacked {
         fs::create_dir_all(packages).map_err(disk("create the folder", packages))?;
         let folder = packages.join(verified.get().content_digest().hex());
         let is_mine = !folder.try_exists().map_err(disk("look at", &folder))?;
-        let unpacked = Self { folder, is_mine };
-        match verified.unpack_into(packages) {
+        let mut unpacked = Self { path: folder.clone(), folder, is_mine };
+        unpacked.path = match verified.unpack_into(packages) {
             // The file was damaged since. Whoever has it mapped keeps what is mapped, as the new one is another file.
             Err(packager::Error::ExistingDiffers { path, .. }) => {
                 fs::remove_file(&path).map_err(disk("remove the damaged file", &path))?;
-                verified.unpack_into(packages)?;
+                verified.unpack_into(packages)?
             }
-            written => drop(written?),
-        }
+            written => written?,
+        };
         Ok(unpacked)
     }
 
-    pub(super) fn keep(mut self) {
+    /// Returns where the library is.
+    pub(super) fn keep(mut self) -> PathBuf {
         self.is_mine = false;
+        self.path.clone()
     }
 }
 

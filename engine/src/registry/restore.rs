@@ -12,10 +12,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use cloacina_packager::{self as packager, Digest, Limits, sign::Untrusted};
+use cloacina_packager::{Digest, Limits, Target, sign::Untrusted};
 
 use super::{
     Error,
+    handle::read,
     package::label,
     register::Unpacked,
     trust::{keys_of, signatures_of},
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     clock::Clock,
     loader::{self, Ready, TrustedFile},
-    store::{self, ArchiveRow, PackageRow, Store},
+    store::{self, ArchiveRow, LibraryRow, PackageRow, Store},
     trust,
 };
 
@@ -37,15 +38,17 @@ pub(super) struct Restorer {
     pub(super) clock: Arc<dyn Clock>,
     /// How many signatures are required of tenants that have not said how many.
     pub(super) required_default: usize,
+    /// The target whose libraries are wanted.
+    pub(super) target: Option<Target>,
 }
 
 impl Restorer {
     /// What the library of that package asks before it is loaded.
-    pub(super) fn ready(&self, row: &PackageRow) -> Arc<Ready> {
-        let (restorer, row) = (self.clone(), row.clone());
+    pub(super) fn ready(&self, row: &PackageRow, library: &LibraryRow) -> Arc<Ready> {
+        let (restorer, row, library) = (self.clone(), row.clone(), library.clone());
         Arc::new(move || {
-            restorer.trusted(&row).map_err(|error| loader::Error::NotReady {
-                path: restorer.folder.join(&row.library_path),
+            restorer.trusted(&row, &library).map_err(|error| loader::Error::NotReady {
+                path: restorer.folder.join(&library.path),
                 code: error.code(),
                 hints: error.hints(),
                 is_withheld: error.is_withheld(),
@@ -54,20 +57,20 @@ impl Restorer {
         })
     }
 
-    /// The package's library, if it may be loaded now by what the tenant's policy says, its file made if it is not there.
+    /// That library of the package, if it may be loaded now by what the tenant's policy says, its file made if it is not there.
     /// Blocks on the disk and the store.
-    pub(super) fn trusted(&self, row: &PackageRow) -> Result<TrustedFile, Error> {
+    pub(super) fn trusted(&self, row: &PackageRow, library: &LibraryRow) -> Result<TrustedFile, Error> {
         let (tenant, digest, default) = (row.tenant.clone(), row.digest, self.required_default);
         let (trust, kept) = self.store.read_blocking("reading an archive", move |connection| {
             let trust = trust::read(connection, &tenant, default)?;
             Ok((trust, store::archive_of_package(connection, &tenant, digest)?))
         })?;
-        let (policy, path) = (trust?.policy(), self.folder.join(&row.library_path));
+        let (policy, path) = (trust?.policy(), self.folder.join(&library.path));
         let Some((archive_digest, ArchiveRow { bytes, signatures })) = kept? else {
             // What was registered when archives were not kept yet.
             let package = format!("the package {}", row.name);
             return match policy.required {
-                0 => Ok(TrustedFile::unsigned(path, row.library_digest)?),
+                0 => Ok(TrustedFile::unsigned(path, library.digest)?),
                 required => Err(Untrusted::Unsigned { package, required }.into()),
             };
         };
@@ -78,18 +81,21 @@ impl Restorer {
         }
         let (signatures, now) = (signatures_of(&signatures)?, self.clock.now());
         let examined = policy.examine_package(&bytes, &row.name, &signatures, now)?;
-        let read = packager::read(&bytes, &self.limits)?;
+        let read = read(&bytes, &self.limits, self.target)?;
         if read.content_digest() != row.digest {
             return Err(damaged(format!("the digest of its content is {}", read.content_digest())));
         }
-        if Digest::of(read.library()) != row.library_digest {
+        if Digest::of(read.library()) != library.digest {
             return Err(damaged("it has another library for this machine than was registered".to_owned()));
         }
         let (verified, vouchers) = examined.judge(read)?;
-        if !path.exists() {
-            Unpacked::write(&self.folder, &verified)?.keep();
-            tracing::warn!(path = %path.display(), "the file of a library was unpacked again");
-        }
+        let path = match path.exists() {
+            true => path,
+            false => {
+                tracing::info!(path = %path.display(), "the file of a library is unpacked from the database");
+                Unpacked::write(&self.folder, &verified)?.keep()
+            }
+        };
         Ok(TrustedFile::of(&verified, path)?.vouched_for_by(keys_of(&policy, &vouchers)))
     }
 }

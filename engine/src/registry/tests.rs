@@ -66,6 +66,7 @@ impl Desk {
             init: CONFIG,
             limits: Limits::default(),
             required_default: 0,
+            target: cloacina_packager::Target::host(),
             is_shared: false,
             listener: Box::new(move |change| notes.lock().unwrap().push(render(&change))),
         };

@@ -37,6 +37,21 @@ pub(super) fn run(connection: &mut Connection, database: &Database) -> Result<()
     }
 }
 
+/// Takes back that migration and all later ones, and applies them again.
+#[cfg(test)]
+pub(super) fn again_from(connection: &mut Connection, version: &str) {
+    match connection {
+        Connection::Sqlite(connection) => {
+            while connection.revert_last_migration(SQLITE).unwrap().to_string() != version {}
+            connection.run_pending_migrations(SQLITE).unwrap();
+        }
+        Connection::Postgres(connection) => {
+            while connection.revert_last_migration(POSTGRES).unwrap().to_string() != version {}
+            connection.run_pending_migrations(POSTGRES).unwrap();
+        }
+    }
+}
+
 fn apply<C, DB>(connection: &mut C, migrations: EmbeddedMigrations, database: &Database) -> Result<(), Error>
 where
     DB: diesel::backend::Backend,

@@ -28,6 +28,7 @@ mod error;
 mod event;
 mod handle;
 mod lease;
+mod library;
 mod lock;
 mod log;
 mod log_queue;
@@ -77,6 +78,7 @@ pub(crate) use self::{
     event::{EventRow, Kind, event_list, event_list_from, event_payload_first, event_payload_list_with},
     handle::{Committer, Options, Store},
     lease::{Sign, Signs},
+    library::LibraryRow,
     lock::socket_find,
     log::{LogRow, LogSearch, log_list},
     log_queue::{Full, LogQueue},

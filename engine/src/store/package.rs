@@ -10,6 +10,7 @@ use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
 use super::{
     Connection, Error, PackageState,
     archive::{ArchiveRow, archive_drop_unused_in_txn, archive_keep_in_txn},
+    library::{LibraryRow, libraries_of, libraries_text},
     package_change::{PackageChanged, PackageOrder, PackageRefusal, Versions, settle},
     package_event::{PackageEventKind, package_lock_in_txn},
     row::{content_digest, micros, state, timestamp},
@@ -50,17 +51,13 @@ pub(crate) struct PackageRow {
     /// Of the content: the version's identity.
     pub(crate) digest: Digest,
     pub(crate) archive_digest: Digest,
-    /// Of the library's file.
-    pub(crate) library_digest: Digest,
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) state: PackageState,
     pub(crate) actor: String,
     pub(crate) registered_at: Timestamp,
-    /// Below the folder of packages, so that the data folder may be moved.
-    pub(crate) library_path: String,
-    /// JSON of the merged descriptor.
-    pub(crate) descriptor: String,
+    /// One for each target, at least one.
+    pub(crate) libraries: Vec<LibraryRow>,
     /// The percentage of new runs that it gets, if another active version gets the rest.
     pub(crate) share: Option<u8>,
     pub(crate) quarantine: Option<Quarantine>,
@@ -86,6 +83,11 @@ impl PackageRow {
         self.quarantine.as_ref().map_or(self.state, |quarantine| quarantine.before)
     }
 
+    /// What the version says of itself; but for how it was built, the same in all its libraries.
+    pub(crate) fn descriptor(&self) -> &str {
+        self.libraries.first().map_or("", |library| library.descriptor.as_str())
+    }
+
     /// Whether it is the version that a package's name without a version means.
     pub(crate) fn is_main(&self) -> bool {
         self.state_apart_from_quarantine() == PackageState::Active && self.share.is_none()
@@ -93,7 +95,7 @@ impl PackageRow {
 }
 
 type Columns = (
-    (String, Vec<u8>, Vec<u8>, Vec<u8>, String, String, String, String, i64, String, String),
+    (String, Vec<u8>, Vec<u8>, String, String, String, String, i64, String),
     (Option<i32>, Option<String>, Option<String>, Option<i64>, Option<i64>),
 );
 
@@ -140,6 +142,8 @@ fn register_in_txn(
             return Ok(PackageRegistered::Conflict { registered: found.digest });
         }
         Some(found) => {
+            // The same content has the same libraries; one that was registered before targets were may lack some.
+            found.set_libraries(connection, &libraries_text(&row.libraries))?;
             if activation == Activation::Now
                 && let Some(refusal) = versions.refusal_to_activate(&found, None)
             {
@@ -182,14 +186,12 @@ pub(crate) fn package_list(connection: &mut Connection) -> QueryResult<Result<Ve
         package::tenant,
         package::digest,
         package::archive_digest,
-        package::library_digest,
         package::name,
         package::version,
         package::state,
         package::actor,
         package::registered_at,
-        package::library_path,
-        package::descriptor,
+        package::libraries,
     );
     let second = (
         package::share,
@@ -209,22 +211,19 @@ fn package_insert_in_txn(connection: &mut Connection, row: &PackageRow) -> Query
             package::tenant.eq(&row.tenant),
             package::digest.eq(row.digest.as_bytes().as_slice()),
             package::archive_digest.eq(row.archive_digest.as_bytes().as_slice()),
-            package::library_digest.eq(row.library_digest.as_bytes().as_slice()),
             package::name.eq(&row.name),
             package::version.eq(&row.version),
             package::state.eq(PackageState::Registered.as_str()),
             package::actor.eq(&row.actor),
             package::registered_at.eq(micros(row.registered_at)),
-            package::library_path.eq(&row.library_path),
-            package::descriptor.eq(&row.descriptor),
+            package::libraries.eq(libraries_text(&row.libraries)),
         ))
         .execute(connection)
 }
 
 fn from_columns(columns: Columns) -> Result<PackageRow, Error> {
     let (first, (share, before, reason, since, until)) = columns;
-    let (tenant, content, archive, library, name, version, found, actor, registered_at, library_path, descriptor) =
-        first;
+    let (tenant, content, archive, name, version, found, actor, registered_at, libraries) = first;
     let quarantine = match (before, reason, since) {
         (Some(before), Some(reason), Some(since)) => {
             Some(Quarantine { reason, since: timestamp(since), until: until.map(timestamp), before: state(&before)? })
@@ -235,14 +234,12 @@ fn from_columns(columns: Columns) -> Result<PackageRow, Error> {
         tenant,
         digest: content_digest(&content)?,
         archive_digest: content_digest(&archive)?,
-        library_digest: content_digest(&library)?,
         name,
         version,
         state: state(&found)?,
         actor,
         registered_at: timestamp(registered_at),
-        library_path,
-        descriptor,
+        libraries: libraries_of(&libraries)?,
         share: share.and_then(|share| u8::try_from(share).ok()),
         quarantine,
     })

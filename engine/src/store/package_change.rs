@@ -434,6 +434,12 @@ impl Version {
         package::table.filter(package::tenant.eq(tenant)).filter(package::digest.eq(digest))
     }
 
+    /// Says which libraries the version has.
+    pub(super) fn set_libraries(&self, connection: &mut Connection, libraries: &str) -> Result<(), Failed> {
+        diesel::update(self.row()).set(package::libraries.eq(libraries)).execute(connection)?;
+        Ok(())
+    }
+
     /// Writes the state, which is not a quarantine.
     fn set(&self, connection: &mut Connection, to: PackageState, share: Option<u8>) -> Result<(), Failed> {
         diesel::update(self.row())

@@ -8,11 +8,12 @@ use cloacina_workflow::Timestamp;
 use diesel::QueryResult;
 
 use super::{
-    Activation, ArchiveRow, Commit, Connection, Error, PackageAct, PackageChanged, PackageOrder, PackageRefusal,
-    PackageRegistered, PackageRow, PackageState, RunUpdate, WorkflowKey, archive_get, package_activate_in_txn,
-    package_event_list, package_list, package_newest_change, package_quarantine_in_txn, package_register_in_txn,
-    package_release_due_in_txn, package_release_in_txn, package_remove_in_txn, package_retire_in_txn,
-    package_roll_back_in_txn,
+    Activation, ArchiveRow, Commit, Connection, Error, LibraryRow, PackageAct, PackageChanged, PackageOrder,
+    PackageRefusal, PackageRegistered, PackageRow, PackageState, RunUpdate, WorkflowKey, archive_get,
+    migrate::again_from,
+    package_activate_in_txn, package_event_list, package_list, package_newest_change, package_quarantine_in_txn,
+    package_register_in_txn, package_release_due_in_txn, package_release_in_txn, package_remove_in_txn,
+    package_retire_in_txn, package_roll_back_in_txn,
     package_state::{PackageNext, next},
     testing::TestDatabase,
     tests::{Fixture, key, now, on_both},
@@ -28,6 +29,7 @@ on_both![
     rolling_back_walks_back,
     archives_live_as_long_as_their_packages,
     a_package_that_runs_need_stays,
+    libraries_of_old_versions_are_known_without_their_target,
 ];
 
 fn at(micros: u64) -> Timestamp {
@@ -40,17 +42,19 @@ fn package(version: &str, content: u8) -> PackageRow {
         tenant: "public".to_owned(),
         digest,
         archive_digest: digest,
-        library_digest: digest,
         name: "p".to_owned(),
         version: version.to_owned(),
         state: PackageState::Registered,
         actor: "somebody".to_owned(),
         registered_at: at(u64::from(content)),
-        library_path: "p.so".to_owned(),
-        descriptor: "{}".to_owned(),
+        libraries: vec![library(Some("x86_64-unknown-linux-gnu"), digest, "p.so"), library(None, digest, "old/p.so")],
         share: None,
         quarantine: None,
     }
+}
+
+fn library(target: Option<&str>, digest: Digest, path: &str) -> LibraryRow {
+    LibraryRow { target: target.map(str::to_owned), digest, path: path.to_owned(), descriptor: "{}".to_owned() }
 }
 
 fn archive(text: &str) -> ArchiveRow {
@@ -176,6 +180,25 @@ fn other_content_under_a_version_is_a_conflict(fixture: Fixture) {
     assert_eq!(fixture.shown(), "1 active");
     let rows = fixture.change(package_list);
     assert_eq!(rows, [PackageRow { state: PackageState::Active, ..first }]);
+}
+
+fn libraries_of_old_versions_are_known_without_their_target(fixture: Fixture) {
+    let row = fixture.add_version("1", 1);
+    let listed = || fixture.store.write_blocking("test", package_list).unwrap().unwrap().remove(0).libraries;
+    assert_eq!(listed(), row.libraries);
+    let again = |connection: &mut Connection| {
+        again_from(connection, "0010");
+        Ok(())
+    };
+    fixture.store.write_blocking("test", again).unwrap();
+    let first = LibraryRow { target: None, ..row.libraries[0].clone() };
+    assert_eq!(listed(), [first]);
+    // Whoever registers it again tells all of them.
+    fixture.change({
+        let row = row.clone();
+        move |connection| package_register_in_txn(connection, &row, &archive("1"), Activation::Later)
+    });
+    assert_eq!(listed(), row.libraries);
 }
 
 fn two_active_versions_share_new_runs(fixture: Fixture) {
