@@ -7,8 +7,8 @@ use std::{
 };
 
 use cloacina::{
-    Builder, Client, Context, HostLimits, HostProgram, LogFilter, Records, RunEvent, RunReport, RunState, Sandbox,
-    TaskError, UsageFilter,
+    Activation, Builder, Client, Context, HostLimits, HostProgram, Isolation, LogFilter, PackageState, Records,
+    RunEvent, RunReport, RunState, Sandbox, TaskError, Upload, UsageFilter,
 };
 use cloacina_tests::{
     engine::{TestEngine, in_time},
@@ -611,6 +611,29 @@ async fn a_package_that_crashes_in_its_constructor_is_refused() {
     assert_eq!((error.code(), error.to_string().contains("SIGABRT")), ("ISO0002", true), "{error}");
     assert_eq!(test.engine.registry().list().len(), 2);
     assert_eq!(test.run("neighbor::fine", json!({})).await.state, RunState::Completed);
+}
+
+#[tokio::test]
+async fn a_crash_in_a_constructor_ends_no_engine_that_would_load_it_inline() {
+    let test =
+        engine(|builder| builder.isolation_of("unborn", Isolation::Inline).isolation_of("calm", Isolation::Inline))
+            .await;
+    let archive = fatal(&test, "unborn", "#define CRASH_IN_CONSTRUCTOR");
+    let registry = test.engine.registry();
+    let error = registry.register_workflow(archive.clone()).await.unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("SIGABRT")), ("ISO0002", true), "{error}");
+    assert_eq!(registry.list().len(), 2);
+    // Nor when it is activated later.
+    let later = Upload { activation: Activation::Later, ..Upload::new(archive) };
+    registry.register(later).await.unwrap();
+    let error = registry.activate("unborn@1.0.0", None, "ann").await.unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("SIGABRT")), ("ISO0002", true), "{error}");
+    assert_eq!(registry.get("unborn@1.0.0").unwrap().state, PackageState::Registered);
+    // One that can be loaded is, here.
+    test.register(&fatal(&test, "calm", "")).await;
+    let calm = registry.get("calm").unwrap();
+    assert_eq!((calm.isolation, calm.is_loaded, calm.hosts.len()), (Some(Isolation::Inline), true, 0));
+    assert_eq!(test.run("calm::fine", json!({})).await.state, RunState::Completed);
 }
 
 #[tokio::test]

@@ -197,6 +197,7 @@ impl Error {
         match self {
             Self::Untrusted(_) | Self::Sign(_) | Self::Damaged { .. } => true,
             Self::Load(source) => source.is_withheld(),
+            Self::Isolation(source) => source.is_withheld(),
             _ => false,
         }
     }

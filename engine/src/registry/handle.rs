@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     id::WorkflowId,
-    isolation::{Choice, Code, HostOptions, Isolation},
+    isolation::{Choice, Code, HostOptions, Isolation, Sandbox},
     loader::{InitConfig, LazyLibrary, Ready, TrustedFile},
     store::{
         self, Activation, Connection, Error as StoreError, LibraryRow, PackageChanged, PackageEvent, PackageOrder,
@@ -84,6 +84,22 @@ impl Options {
                 Code::signed(library(false), library(true), host.clone(), choose)
             }
         }
+    }
+
+    /// Has the library loaded by a process that is thrown away, where processes for packages can be had: one that crashes
+    /// while it is loaded must not take this process with it.
+    pub(super) fn prove(&self, descriptor: &Arc<Descriptor>, file: &TrustedFile) -> Result<(), Error> {
+        let Some(host) = self.host.clone() else { return Ok(()) };
+        // It is to run without a sandbox.
+        let host = HostOptions { sandbox: Sandbox::Dev, requires_sandbox: false, ..host };
+        let (path, digest) = (file.path().to_owned(), file.digest());
+        let again = path.clone();
+        let ready = Arc::new(move || Ok(TrustedFile::told_by_engine(again.clone(), digest)));
+        let config = InitConfig { has_own_process: true, ..self.init };
+        let proof = Code::new(LazyLibrary::new(path, digest, Arc::clone(descriptor), config, ready), Some(host));
+        let loaded = proof.load();
+        proof.close(Duration::ZERO);
+        Ok(loaded?)
     }
 
     /// The library of a version that this engine takes, or by which it knows what the version says of itself.
@@ -486,6 +502,25 @@ impl Shared {
         self.settle(answer, &package)
     }
 
+    /// Loads the library of a version that is to be active, unless it is loaded.
+    fn load_known(&self, package: &Package) -> Result<(), Error> {
+        if package.library.is_loaded() {
+            return Ok(());
+        }
+        package.library.admit()?;
+        let file = self.restorer().trusted(&package.row, self.options.library(&package.row))?;
+        self.load(&package.row, &package.library, file)
+    }
+
+    /// Loads a library of a version that is to be active from a file that has just been decided on.
+    pub(super) fn load(&self, row: &PackageRow, library: &Code, file: TrustedFile) -> Result<(), Error> {
+        let choose = || self.options.isolation.of_load(&row.tenant, &row.name, &file);
+        if library.isolation().unwrap_or_else(choose) == Isolation::Inline && !library.is_loaded() {
+            self.options.prove(library.descriptor(), &file)?;
+        }
+        Ok(library.load_from(file)?)
+    }
+
     fn withhold(&self, order: PackageOrder) -> Result<(), Error> {
         let _turn = self.begin()?;
         let package = self.of(&order)?;
@@ -520,12 +555,12 @@ impl Shared {
         let share = percent.filter(|percent| *percent < 100);
         let order = self.order(&package, actor);
         if package.row.quarantine.is_none()
-            && let Err(error) = package.library.load()
+            && let Err(error) = self.load_known(&package)
         {
             if error.is_withheld() {
                 self.withhold_in_turn(&package, order)?;
             }
-            return Err(error.into());
+            return Err(error);
         }
         let answer = self.change("activating a package", Some(&package.library), move |connection| {
             store::package_activate_in_txn(connection, &order, share)

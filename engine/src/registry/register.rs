@@ -57,7 +57,7 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let library = library(shared, &row, verified.get());
     if is_to_be_active(&shared.lock(), &row, activation) {
         let file = TrustedFile::of(&verified, unpacked.path.clone())?;
-        library.load_from(file.vouched_for_by(keys_of(&policy, &vouchers)))?;
+        shared.load(&row, &library, file.vouched_for_by(keys_of(&policy, &vouchers)))?;
     }
     let archive = ArchiveRow { bytes: archive, signatures: sent };
     let answer = store(shared, &row, archive, activation, &library).inspect_err(|_| abandon(shared, &library))?;
