@@ -176,6 +176,7 @@ impl RunHandle {
         let (workflow, (created, marked), rows) = read.await??.ok_or(Error::UnknownRun { id })?;
         let input = Secrets::of_payload(created.as_deref());
         let secrets = marked.iter().fold(input, |secrets, payload| secrets.with_payload(payload));
+        let secrets = rows.iter().fold(secrets, Secrets::with_row);
         Ok(records(&stored_version(&workflow)?, rows, &secrets))
     }
 

@@ -10,8 +10,9 @@ use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, result::Err
 
 use super::{
     Commit, Committer, Database, Error, EventRow, Kind, LEASE_DEFAULT, NewRun, Options, Outcome, RunUpdate, Store,
-    WorkflowKey, epoch_begin_in_txn, epoch_end_in_txn, event_list, run_by_key, run_dismiss_in_txn, run_get, run_list,
-    run_list_failed, run_take_over, schema, testing::TestDatabase, workflow_ensure_in_txn, workflow_get, workflow_list,
+    WorkflowKey, epoch_begin_in_txn, epoch_end_in_txn, event_list, event_payload_list_with, run_by_key,
+    run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over, schema, testing::TestDatabase,
+    workflow_ensure_in_txn, workflow_get, workflow_list,
 };
 use crate::{
     core::run::State,
@@ -176,6 +177,7 @@ on_both! {
     what_was_committed_is_there_after_reopening,
     a_commit_of_another_epoch_is_fenced_and_writes_nothing,
     an_attempt_ends_once,
+    what_tasks_left_is_found_by_a_text_in_it,
     only_the_culprit_gets_the_error_and_its_run_stops,
     what_queues_up_while_a_group_is_written_becomes_one_group,
     a_change_that_fails_leaves_the_others_alone,
@@ -222,6 +224,32 @@ fn an_attempt_ends_once(fixture: Fixture) {
     fixture.commit(vec![fixture.create(run), completed(run, fixture.epoch, 1, 0)]);
     assert_eq!(names(&fixture.commit(vec![completed(run, fixture.epoch, 2, 0)])), ["Duplicate"]);
     assert_eq!(names(&fixture.commit(vec![completed(run, fixture.epoch, 2, 1)])), ["Committed"]);
+}
+
+fn what_tasks_left_is_found_by_a_text_in_it(fixture: Fixture) {
+    let (run, other) = (RunId::new(now()), RunId::new(now()));
+    let left = |run, sequence, task: i32, kind, payload: &[u8]| {
+        let mut commit = completed(run, fixture.epoch, sequence, task);
+        commit.events[0] = EventRow { payload: Some(payload.to_vec()), ..event(sequence, kind, Some(task)) };
+        commit
+    };
+    let marked: &[u8] = b"\xff\x00 'a.mark' \\";
+    fixture.commit(vec![fixture.create(run), fixture.create(other)]);
+    let commits = vec![
+        left(run, 1, 0, Kind::TaskCompleted, marked),
+        left(run, 2, 1, Kind::TaskCompleted, b"a mark"),
+        left(run, 3, 2, Kind::TaskReused, b"a.mark"),
+        left(run, 4, 3, Kind::TaskFailed, b"a.mark"),
+        left(other, 1, 0, Kind::TaskCompleted, b"a.mark of another"),
+    ];
+    assert_eq!(names(&fixture.commit(commits)), ["Committed"; 5]);
+    let find = move |text: &'static str| {
+        let read = move |connection: &mut _| event_payload_list_with(connection, run, text);
+        fixture.store.write_blocking("test", read).unwrap()
+    };
+    assert_eq!(find("a.mark"), [marked.to_vec(), b"a.mark".to_vec()]);
+    assert_eq!(find("'a.mark' \\"), [marked.to_vec()]);
+    assert_eq!(find("nothing"), Vec::<Vec<u8>>::new());
 }
 
 fn only_the_culprit_gets_the_error_and_its_run_stops(fixture: Fixture) {
