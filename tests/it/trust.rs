@@ -409,7 +409,19 @@ fn a_process_of_its_own_gets_no_library_that_was_swapped() {
     assert!(refused.contains("LIB0002: the library"), "{refused}");
     let gates = shell.does("runs why latest")["waiting"][0]["gates"].to_string();
     assert!(gates.contains("quarantined") && gates.contains("LIB0002"), "{gates}");
+    execution.kill().unwrap();
+    execution.wait().unwrap();
+    // Whoever waits for it hears why nothing happens: as its engine, and beside that.
+    let mut waiting = ["as its engine", "beside it"].map(|_| {
+        let mut waiting = shell.command("runs execute latest").stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let told = said.find(|line| line.contains("the run waits: ")).unwrap();
+        assert!(told.contains("quarantined, as LIB0002: the library"), "{told}");
+        (waiting, said)
+    });
     shell.does("package register billing.cloacina");
-    let rest: Vec<String> = said.collect();
-    assert!(execution.wait().unwrap().success(), "{rest:?}");
+    for (waiting, said) in &mut waiting {
+        let rest: Vec<String> = said.collect();
+        assert!(waiting.wait().unwrap().success(), "{rest:?}");
+    }
 }

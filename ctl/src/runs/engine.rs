@@ -13,6 +13,7 @@ use cloacina::{
 };
 
 use super::follow::{Follow, follow, in_time};
+use super::why::note_withheld;
 use crate::cli::IsolationArgs;
 use crate::database::Database;
 use crate::error::Error;
@@ -167,7 +168,7 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
         let engine = start(database, isolation).await?;
         let resume = format!("cloacina-ctl runs execute {id}{}", database.option());
         let begin = async {
-            engine.perform(command, actor).await?;
+            note_withheld(&engine.perform(command, actor).await?, output);
             Ok((engine.run(id).await?, Level::Info))
         };
         watch_run(&engine, begin, timeout, resume, output).await.map_err(|error| named(error, Some(id), database))
@@ -190,7 +191,11 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
             return follow(client, job, output).await;
         }
         let engine = start(database, isolation).await?;
-        let ran = in_time(run_task(&engine, id, task, command, actor), id, timeout, resume).await;
+        let begin = async {
+            note_withheld(&engine.perform(command, actor).await?, output);
+            run_task(&engine, id, task).await
+        };
+        let ran = in_time(begin, id, timeout, resume).await;
         let stopped = engine.shutdown_within(TASK_GRACE).await;
         let report = ran.map_err(|error| named(error, Some(id), database))?;
         stopped?;
@@ -200,10 +205,9 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
     report
 }
 
-/// Runs one task with an engine of this process.
-async fn run_task(engine: &Engine, id: RunId, task: &str, command: Command, actor: &str) -> Result<RunReport, Error> {
+/// Waits for one task with an engine of this process.
+async fn run_task(engine: &Engine, id: RunId, task: &str) -> Result<RunReport, Error> {
     let mut notices = engine.subscribe();
-    engine.perform(command, actor).await?;
     let handle = engine.run(id).await?;
     loop {
         let report = handle.report().await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use cloacina::{Client, Command, Followed, RunEvent, RunId, RunReport};
 
 use super::engine::runtime;
+use super::why::note_withheld;
 use crate::database::Database;
 use crate::error::Error;
 use crate::output::Output;
@@ -40,13 +41,15 @@ pub(super) async fn follow(client: Client, job: Follow<'_>, output: &Output) -> 
         output.note(&line(event, output));
         n_shown.set(n_shown.get() + 1);
     };
-    in_time(follow_to_the_end(client, (id, task), begin, &show), id, timeout, resume).await
+    let begun = |report: &RunReport| note_withheld(report, output);
+    in_time(follow_to_the_end(client, (id, task), begin, &begun, &show), id, timeout, resume).await
 }
 
 async fn follow_to_the_end(
     mut client: Client,
     (id, task): (RunId, Option<&str>),
     mut begin: Option<(Command, &str)>,
+    begun: &dyn Fn(&RunReport),
     show: &dyn Fn(&RunEvent),
 ) -> Result<RunReport, Error> {
     client.follow(id).await?;
@@ -54,7 +57,11 @@ async fn follow_to_the_end(
         let followed = client.next().await?;
         // Whatever is told first says that the engine tells of the run's end, too.
         let asked = match begin.take() {
-            Some((command, actor)) => Some(client.again().await?.perform(command, actor).await?),
+            Some((command, actor)) => {
+                let report = client.again().await?.perform(command, actor).await?;
+                begun(&report);
+                Some(report)
+            }
             None => None,
         };
         match (followed, asked) {

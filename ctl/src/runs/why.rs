@@ -70,6 +70,15 @@ pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> 
     Ok(exit::SUCCESS)
 }
 
+/// Tells whoever waits for a run that nothing of it starts, if its package keeps it from that.
+pub(super) fn note_withheld(report: &RunReport, output: &Output) {
+    let is_withheld = |gate: &&Gate| matches!(gate, Gate::Quarantined { .. } | Gate::PackageMissing { .. });
+    let mut open = report.tasks.iter().filter(|task| !task.state.is_terminal());
+    if let Some(gate) = open.find_map(|task| task.gates.iter().find(is_withheld)) {
+        output.note(&format!("the run waits: {}", Shown::new(gate).text));
+    }
+}
+
 fn explain(report: &RunReport, engine: Option<Engine>) -> Why<'_> {
     let open = report.tasks.iter().filter(|task| !task.state.is_terminal());
     let waiting = open.map(|task| Waiting::new(task, engine.is_some())).filter(|waiting| !waiting.gates.is_empty());
