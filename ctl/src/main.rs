@@ -13,6 +13,7 @@ mod error;
 mod exit;
 mod isolation;
 mod key;
+mod log;
 mod output;
 mod package;
 mod prune;

@@ -15,6 +15,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::cli::{ColorWhen, Format, GlobalOptions};
 use crate::config::Config;
@@ -26,7 +27,7 @@ const PAGES: &str = "docs/errors";
 const TICK: Duration = Duration::from_millis(100);
 
 /// Prints what commands have to say.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Output {
     format: Format,
     quiet: bool,
@@ -148,6 +149,18 @@ impl Output {
         self.say(&format!("{label}: {}", warning.message));
     }
 
+    /// A line of the engine's log; one that a package wrote is left out when quiet.
+    pub(crate) fn log(&self, line: &LogLine) {
+        match self.format {
+            _ if line.is_of_package && self.quiet => {}
+            Format::Json => {
+                let document = serde_json::to_string(&LogDocument { log: line });
+                self.say(&document.expect("invariant: a line is made of strings and numbers"));
+            }
+            Format::Human => self.say(&line.text(self.stderr)),
+        }
+    }
+
     /// An error with its causes, its hints and its page.
     pub(crate) fn error(&self, error: &Error) {
         let mut causes = Vec::new();
@@ -184,6 +197,50 @@ impl Output {
     fn say(&self, line: &str) {
         self.bars.suspend(|| writeln!(io::stderr().lock(), "{line}").ok());
     }
+}
+
+/// A line of the engine's log.
+#[derive(Debug, Serialize)]
+pub(crate) struct LogLine {
+    /// `error`, `warning`, or `info`.
+    pub(crate) level: &'static str,
+    pub(crate) message: String,
+    pub(crate) fields: Map<String, Value>,
+    /// Whether a package wrote it; then its name, the process and the place in the package are among the fields.
+    #[serde(skip)]
+    pub(crate) is_of_package: bool,
+}
+
+#[derive(Serialize)]
+struct LogDocument<'a> {
+    log: &'a LogLine,
+}
+
+impl LogLine {
+    /// The line for people: who says it, what happened, and to what in brackets.
+    fn text(&self, paint: Paint) -> String {
+        let told = |name: &str| self.fields.get(name).map(shown).filter(|_| self.is_of_package);
+        let source = match (told("package"), told("pid"), told("module")) {
+            (Some(package), Some(pid), Some(module)) => paint.dim(&format!("{package}[{pid}] {module}: ")),
+            _ => String::new(),
+        };
+        let is_stream = matches!(told("module").as_deref(), Some("stdout" | "stderr"));
+        let label = match self.level {
+            "error" if !is_stream => paint.red("error: "),
+            "warning" if !is_stream => paint.yellow("warning: "),
+            _ => String::new(),
+        };
+        let is_source = |name: &str| !source.is_empty() && ["package", "pid", "module"].contains(&name);
+        let rest = self.fields.iter().filter(|(name, _)| !is_source(name));
+        let rest: Vec<String> = rest.map(|(name, value)| format!("{name}: {}", shown(value))).collect();
+        let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join(", ")) };
+        format!("{label}{source}{}{rest}", self.message)
+    }
+}
+
+/// Texts without quotation marks.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Something to know that is no error.

@@ -3,16 +3,11 @@
 //! The package proves that it had the secret by telling how long the text of its context is.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
-use std::sync::Mutex;
+use std::process::{Command, Output, Stdio};
 
-use cloacina::{Context, HostProgram, RunState};
-use cloacina_tests::{
-    engine::{TestEngine, in_time},
-    library,
-};
-use serde_json::json;
+use cloacina_tests::library;
 
 use crate::cmd::program;
 
@@ -87,10 +82,14 @@ static int32_t start(const clcn_start *call) {
 CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
-fn ctl(folder: &Path, arguments: &[&str]) -> Output {
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command.current_dir(folder).args(arguments).env("CLOACINA__DATABASE__URL", "runs.db").env("TOKEN", SECRET);
-    command.output().unwrap()
+    command
+}
+
+fn ctl(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
 }
 
 /// What a command says, which must not be the secret.
@@ -157,61 +156,31 @@ fn what_a_task_makes_secret_is_told_by_no_command() {
     }
 }
 
-/// The lines of the engine's own log in which a package says what it heard.
-static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// Keeps those lines, of all threads of this program.
-struct Listener;
-
-impl tracing::Subscriber for Listener {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::WARN && metadata.is_event()
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-            if field.name() == "message" && format!("{value:?}").starts_with("heard {") {
-                HEARD.lock().unwrap().push(format!("{value:?}"));
-            }
-        });
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-#[tokio::test]
-async fn the_output_of_a_package_that_is_nobodys_in_particular_tells_no_secret() {
-    tracing::subscriber::set_global_default(Listener).unwrap();
-    let program = HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host");
-    let test = TestEngine::start_with(|builder| builder.package_host(program)).await;
-    let go = test.folder.path().join("go");
+#[test]
+fn the_output_of_a_package_that_is_nobodys_in_particular_is_shown_and_tells_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let go = folder.join("go");
     let source = format!("#define GO {go:?}\n{MINT}");
-    test.register(&library::pack(&library::compile(test.folder.path(), "mint", &source))).await;
-    let input = json!({"password": SECRET, "open": "as the day", "cloacina.secrets": ["password"]});
-    let context = Context::from_object(input).unwrap();
-    let run = test.engine.scheduler().schedule_workflow("mint::both", context).await.unwrap();
-    let heard = in_time(async {
-        loop {
-            let heard = HEARD.lock().unwrap().clone();
-            if heard.len() == 2 {
-                break heard;
-            }
-            tokio::task::yield_now().await;
+    fs::write(folder.join("mint.cloacina"), library::pack(&library::compile(folder, "mint", &source))).unwrap();
+    let mut command = command(
+        folder,
+        &["run", "mint.cloacina", "--workflow", "both", "--secret", "password=env:TOKEN", "--timeout", "100"],
+    );
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut heard = Vec::new();
+    for line in lines {
+        assert!(!line.contains(SECRET), "{line}");
+        if line.contains("heard {") {
+            heard.push(line);
         }
-    })
-    .await;
-    fs::write(go, "").unwrap();
-    assert_eq!(in_time(run.wait()).await.unwrap().state, RunState::Completed);
-    assert!(heard.iter().all(|line| line.contains("***") && line.contains("as the day")), "{heard:?}");
-    assert!(!heard.iter().any(|line| line.contains(SECRET)), "{heard:?}");
+        if heard.len() == 2 {
+            fs::write(&go, "").unwrap();
+        }
+    }
+    assert!(run.wait().unwrap().success());
+    let is_whole =
+        |line: &String| line.starts_with("mint[") && line.contains("] stderr: heard {") && line.contains("***");
+    assert!(heard.len() == 2 && heard.iter().all(is_whole), "{heard:?}");
 }

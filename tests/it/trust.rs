@@ -255,8 +255,10 @@ impl Shell {
             return "taken".to_owned();
         }
         assert_eq!(status.code(), Some(3), "{}", String::from_utf8_lossy(&stderr));
-        let error: Value = serde_json::from_slice(&stderr).unwrap_or_default();
-        error["error"]["code"].as_str().unwrap_or(&String::from_utf8_lossy(&stderr)).to_owned()
+        let said = String::from_utf8_lossy(&stderr);
+        // Before it stands what the engine had to say, a line each.
+        let error: Value = serde_json::from_str(said.lines().last().unwrap_or_default()).unwrap_or_default();
+        error["error"]["code"].as_str().unwrap_or(&said).to_owned()
     }
 
     /// Puts a signature beside the archive, in the place of those that are there.

@@ -14,6 +14,7 @@ use super::interrupt::Interrupts;
 use crate::cli::RunArgs;
 use crate::error::Error;
 use crate::isolation::{isolate, refuse_unknown};
+use crate::log;
 use crate::output::Output;
 use crate::package::{Source, place};
 
@@ -60,6 +61,7 @@ pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
     };
     let builder =
         Engine::builder().database(database.to_string_lossy()).log_level(arguments.log_level).retention(retention);
+    log::show(output);
     let engine = isolate(builder, &arguments.isolation).start().await?;
     let result = execute(&engine, source, begin, arguments, output, &mut interrupts).await;
     let resume = |id| arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));

@@ -18,6 +18,7 @@ use crate::cli::IsolationArgs;
 use crate::database::Database;
 use crate::error::Error;
 use crate::isolation::{isolate, note_living, refuse_unknown};
+use crate::log;
 use crate::output::Output;
 use crate::run::watch_run;
 
@@ -165,7 +166,7 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
             let job = Follow { id, task: None, begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
             return follow(client, job, output).await;
         }
-        let engine = start(database, isolation).await?;
+        let engine = start(database, isolation, output).await?;
         let resume = format!("cloacina-ctl runs execute {id}{}", database.option());
         let begin = async {
             note_withheld(&engine.perform(command, actor).await?, output);
@@ -190,7 +191,7 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
                 Follow { id, task: Some(task), begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
             return follow(client, job, output).await;
         }
-        let engine = start(database, isolation).await?;
+        let engine = start(database, isolation, output).await?;
         let begin = async {
             note_withheld(&engine.perform(command, actor).await?, output);
             run_task(&engine, id, task).await
@@ -226,7 +227,8 @@ pub(super) fn is_over(report: &RunReport, task: &str) -> bool {
     report.state.is_terminal() || report.task(task).is_none_or(|task| task.state.is_terminal())
 }
 
-async fn start(database: &Database, isolation: &IsolationArgs) -> Result<Engine, Error> {
+async fn start(database: &Database, isolation: &IsolationArgs, output: &Output) -> Result<Engine, Error> {
+    log::show(output);
     let engine = isolate(builder(database)?, isolation).start().await?;
     refuse_unknown(&engine, isolation)?;
     Ok(engine)
