@@ -13,7 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::output::{LogLine, Output};
+use crate::output::{LogLine, Output, causes};
 
 /// The field by which lines of packages are told from the engine's own: where in the package the line is from.
 const OF_PACKAGE: &str = "module";
@@ -98,11 +98,7 @@ impl Visit for Said {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn StdError + 'static)) {
-        let (mut text, mut cause) = (value.to_string(), value.source());
-        while let Some(next) = cause {
-            text.push_str(&format!(": {next}"));
-            cause = next.source();
-        }
+        let text = [vec![value.to_string()], causes(value)].concat().join(": ");
         self.add(field, text.into());
     }
 

@@ -5,7 +5,7 @@
 //! lines. Color never carries meaning alone. A reader that went away (a closed pipe) is no error.
 
 use std::borrow::Cow;
-use std::error::Error as _;
+use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -163,13 +163,7 @@ impl Output {
 
     /// An error with its causes, its hints and its page.
     pub(crate) fn error(&self, error: &Error) {
-        let mut causes = Vec::new();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            causes.push(next.to_string());
-            cause = next.source();
-        }
-        let problem = Problem::new(error.code(), error.to_string(), causes, error.hints());
+        let problem = Problem::new(error.code(), error.to_string(), causes(error), error.hints());
         match self.format {
             Format::Json => {
                 let document = serde_json::to_string(&Document { error: &problem });
@@ -236,6 +230,11 @@ impl LogLine {
         let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join(", ")) };
         format!("{label}{source}{}{rest}", self.message)
     }
+}
+
+/// What an error was caused by, the nearest first.
+pub(crate) fn causes(error: &dyn StdError) -> Vec<String> {
+    std::iter::successors(error.source(), |cause: &&dyn StdError| (*cause).source()).map(ToString::to_string).collect()
 }
 
 /// Texts without quotation marks.
