@@ -475,6 +475,17 @@ async fn the_command_line_names_the_options_that_allow_what_a_package_needs() {
     assert!(said.contains("--allow-need 'greedy=net' --allow-need 'greedy=read:/etc/passwd'"), "{said}");
     let (is_done, said) = ctl(&[run.as_slice(), &options].concat());
     assert!(is_done && said.contains("completed public::greedy::fine"), "{said}");
+    // Registered as it is, it waits for an engine that allows it.
+    let create = ["runs", "create", "--workflow", "greedy::fine"];
+    let (is_done, said) = ctl(&create);
+    assert!(is_done, "{said}");
+    let start = ["runs", "start", "latest", "--sandbox", "server", "--timeout", "1"];
+    let (is_done, said) = ctl(&start);
+    let note = "the run waits: the engine cannot use the package: ISO0008: the package greedy needs what nobody has allowed it";
+    assert!(!is_done && said.contains(note) && said.contains("error[CTL0013]"), "{said}");
+    assert!(said.contains("--allow-need 'greedy=net' --allow-need 'greedy=read:/etc/passwd'"), "{said}");
+    let (is_done, said) = ctl(&[&["runs", "execute", "latest", "--sandbox", "server"], options.as_slice()].concat());
+    assert!(is_done && said.contains("state     completed"), "{said}");
     for verb in [["package", "show", "greedy"], ["package", "register", "greedy.cloacina"]] {
         let (is_done, said) = ctl(&verb);
         let needs = said.lines().find(|line| line.trim_start().starts_with("needs ")).unwrap_or_default();

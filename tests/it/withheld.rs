@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use cloacina::{
-    AttemptOutcome, Builder, Context, Engine, Gate, HostProgram, RunHandle, RunState, TaskState, TrustChange,
+    AttemptOutcome, Builder, Context, Engine, Gate, HostProgram, RunHandle, RunRequest, RunState, Sandbox, TaskState,
+    TrustChange,
 };
 use cloacina_tests::engine::in_time;
 
@@ -174,4 +175,176 @@ async fn refused_loads_cost_no_attempt_on_a_server() {
         a_changed_file_costs_no_attempt(server().url(), place).await;
         a_revoked_key_costs_no_attempt(server().url(), place).await;
     }
+}
+
+/// Where runs are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    File,
+    Server,
+}
+
+/// An engine that keeps its packages in as a server does.
+async fn confine(
+    database: &str,
+    folder: &Path,
+    is_required: bool,
+    options: impl FnOnce(Builder) -> Builder + Send,
+) -> Engine {
+    let program = HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host").argument("without-landlock");
+    let builder = Engine::builder().database(database).data_dir(folder).package_host(program);
+    let builder = options(builder.sandbox(Sandbox::Server, is_required));
+    builder.start().await.unwrap_or_else(|error| panic!("{}: {error}", error.code()))
+}
+
+/// A package that needs the network.
+fn needy() -> Material {
+    let name = "\\\"name\\\":\\\"invoices\\\",";
+    assert!(CAREFUL.contains(name));
+    Material::of(&CAREFUL.replace(name, &format!("{name}\\\"needs\\\":{{\\\"net\\\":true}},")))
+}
+
+fn allow(builder: Builder) -> Builder {
+    builder.allow_needs(["billing=net".parse().unwrap()])
+}
+
+/// Waits until the first task waits as the engine cannot use its package; says why, and which attempt comes next.
+async fn withheld(run: &RunHandle) -> (String, u32) {
+    in_time(async {
+        loop {
+            let report = run.report().await.unwrap();
+            let task = report.task("only").unwrap();
+            let reason = task.gates.iter().find_map(|gate| match gate {
+                Gate::Withheld { reason } => Some(reason.clone()),
+                _ => None,
+            });
+            if let Some(reason) = reason
+                && task.state != TaskState::Running
+            {
+                return (reason, task.attempt);
+            }
+            assert!(!report.state.is_terminal(), "{report:?}");
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+/// New runs are refused with what may be done, and so is whoever looks.
+async fn is_told(engine: &Engine, code: &str, hint: &str) {
+    let error = engine.scheduler().schedule_workflow("invoices", Context::new()).await.unwrap_err();
+    assert_eq!(error.code(), "REG0007", "{error}");
+    assert!(error.hints().iter().any(|told| told.contains(hint)), "{:?}", error.hints());
+    let info = engine.registry().get("billing").unwrap();
+    assert!(info.quarantine.is_none() && info.problem.unwrap().starts_with(code));
+    let error = engine.registry().activate("billing", None, "ann").await.unwrap_err();
+    assert_eq!(error.code(), code, "{error}");
+}
+
+/// What it needs is not allowed any more, which shows before anything of it is started.
+async fn a_need_that_is_not_allowed_costs_no_attempt(database: &str, kept: Kept) {
+    let material = needy();
+    let folder = material.folder.path();
+    let engine = confine(database, folder, false, allow).await;
+    assert_eq!(refusal(&engine, &material.archive, &[]).await, "taken");
+    let done = in_time(begin(&engine).await.wait()).await.unwrap().id;
+    let run = engine.scheduler().submit(RunRequest::new("invoices", Context::new()).held()).await.unwrap();
+    let id = run.id();
+    engine.shutdown().await.unwrap();
+
+    let engine = confine(database, folder, false, |builder| builder).await;
+    let run = engine.run(id).await.unwrap();
+    match kept {
+        Kept::File => {
+            run.start("ann").await.unwrap();
+            let (reason, attempt) = withheld(&run).await;
+            let expected = "ISO0008: the package billing needs what nobody has allowed it: net; ";
+            assert!(reason.starts_with(expected) && attempt == 1, "{attempt}: {reason}");
+            assert!(reason.contains("--allow-need 'billing=net'") && reason.contains("--sandbox dev"), "{reason}");
+        }
+        // It is left to engines that can use the package.
+        Kept::Server => assert_eq!(run.start("ann").await.unwrap_err().code(), "RUN0016"),
+    }
+    is_told(&engine, "ISO0008", "--allow-need 'billing=net'").await;
+    let error = engine.run(done).await.unwrap().rerun(None, "ann").await.unwrap_err();
+    assert_eq!(error.code(), "REG0007", "{error}");
+    engine.shutdown().await.unwrap();
+
+    let engine = confine(database, folder, false, allow).await;
+    let run = engine.run(id).await.unwrap();
+    if kept == Kept::Server {
+        run.start("ann").await.unwrap();
+    }
+    assert_eq!(in_time(run.wait()).await.unwrap().state, RunState::Completed);
+    assert_eq!(history(&run).await, (vec!["attempt_started", "task_completed", "task_completed"], Vec::new()));
+    engine.shutdown().await.unwrap();
+}
+
+/// Where it is loaded depends on who signed it, so what it may have shows only when it is to be loaded.
+async fn a_need_of_a_signed_package_costs_no_attempt(database: &str) {
+    let material = needy();
+    let folder = material.folder.path();
+    let engine = confine(database, folder, false, allow).await;
+    change(&engine, add("ann", material.ann.public())).await;
+    change(&engine, add("bob", material.bob.public())).await;
+    assert_eq!(refusal(&engine, &material.archive, &[&material.signed(&material.bob)]).await, "taken");
+    engine.shutdown().await.unwrap();
+
+    let engine = confine(database, folder, false, |builder| builder.inline_signer("ann")).await;
+    let run = begin(&engine).await;
+    let (reason, attempt) = withheld(&run).await;
+    assert!(reason.starts_with("ISO0008") && attempt == 2, "{attempt}: {reason}");
+    is_told(&engine, "ISO0008", "--allow-need 'billing=net'").await;
+    let id = run.id();
+    engine.shutdown().await.unwrap();
+
+    // Signed by the other as well, it needs no permission.
+    let engine = confine(database, folder, false, |builder| builder.inline_signer("bob")).await;
+    let run = engine.run(id).await.unwrap();
+    assert_eq!(in_time(run.wait()).await.unwrap().state, RunState::Completed);
+    let (_, lost) = history(&run).await;
+    assert!(lost.len() == 1 && lost[0].contains("ISO0008"), "{lost:?}");
+    engine.shutdown().await.unwrap();
+}
+
+/// A sandbox that the system does not have shows when a process is in it.
+async fn a_sandbox_that_is_missing_costs_no_attempt(database: &str) {
+    let material = Material::of(CAREFUL);
+    let folder = material.folder.path();
+    let engine = confine(database, folder, false, |builder| builder).await;
+    assert_eq!(refusal(&engine, &material.archive, &[]).await, "taken");
+    engine.shutdown().await.unwrap();
+
+    let engine = confine(database, folder, true, |builder| builder).await;
+    let run = begin(&engine).await;
+    let (reason, attempt) = withheld(&run).await;
+    assert!(reason.starts_with("ISO0006: the sandbox of the package is not complete") && attempt == 2, "{reason}");
+    assert!(reason.contains("missing: landlock") && reason.contains("--require-sandbox"), "{reason}");
+    is_told(&engine, "ISO0006", "--require-sandbox").await;
+    assert_eq!(withheld(&run).await.1, 2, "nothing was tried again");
+    let id = run.id();
+    engine.shutdown().await.unwrap();
+
+    let engine = confine(database, folder, false, |builder| builder).await;
+    let run = engine.run(id).await.unwrap();
+    assert_eq!(in_time(run.wait()).await.unwrap().state, RunState::Completed);
+    let (_, lost) = history(&run).await;
+    assert!(lost.len() == 1 && lost[0].contains("ISO0006"), "{lost:?}");
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_engine_cannot_keep_in_costs_no_attempt_on_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = |name: &str| folder.path().join(name).display().to_string();
+    a_need_that_is_not_allowed_costs_no_attempt(&database("one.db"), Kept::File).await;
+    a_need_of_a_signed_package_costs_no_attempt(&database("two.db")).await;
+    a_sandbox_that_is_missing_costs_no_attempt(&database("three.db")).await;
+}
+
+#[tokio::test]
+async fn what_an_engine_cannot_keep_in_costs_no_attempt_on_a_server() {
+    a_need_that_is_not_allowed_costs_no_attempt(server().url(), Kept::Server).await;
+    a_need_of_a_signed_package_costs_no_attempt(server().url()).await;
+    a_sandbox_that_is_missing_costs_no_attempt(server().url()).await;
 }

@@ -72,7 +72,8 @@ pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> 
 
 /// Tells whoever waits for a run that nothing of it starts, if its package keeps it from that.
 pub(super) fn note_withheld(report: &RunReport, output: &Output) {
-    let is_withheld = |gate: &&Gate| matches!(gate, Gate::Quarantined { .. } | Gate::PackageMissing { .. });
+    let is_withheld =
+        |gate: &&Gate| matches!(gate, Gate::Quarantined { .. } | Gate::Withheld { .. } | Gate::PackageMissing { .. });
     let mut open = report.tasks.iter().filter(|task| !task.state.is_terminal());
     if let Some(gate) = open.find_map(|task| task.gates.iter().find(is_withheld)) {
         output.note(&format!("the run waits: {}", Shown::new(gate).text));
@@ -132,6 +133,9 @@ impl Shown {
                     None => "it stays so until somebody releases it".to_owned(),
                 };
                 Self::plain("quarantined", &format!("the package is quarantined, as {reason}; {then}"))
+            }
+            Gate::Withheld { reason } => {
+                Self::plain("withheld", &format!("the engine cannot use the package: {reason}"))
             }
             Gate::PackageMissing { workflow } => {
                 Self::plain("package_missing", &format!("the code of {workflow} is not there"))

@@ -61,6 +61,8 @@ pub(crate) struct Quarantine {
     pub(crate) reason: Arc<str>,
     /// When it is tried again; absent if somebody has to say so.
     pub(crate) until: Option<Timestamp>,
+    /// Whether only this engine cannot use it, and nobody has quarantined it.
+    pub(crate) is_here: bool,
 }
 
 /// A task in a run.

@@ -27,6 +27,8 @@ pub(crate) enum Gate {
     RunClosing,
     /// The package of the run must not be used now.
     Quarantined { reason: Arc<str>, until: Option<Timestamp> },
+    /// This engine cannot use the package of the run.
+    Withheld { reason: Arc<str> },
     /// That dependency is not terminal.
     Dependency { task: u32, state: task::State },
     /// The trigger rule is asked once all dependencies are terminal; what it will look at.
@@ -57,8 +59,11 @@ pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
         | run::State::Failed
         | run::State::Cancelled => {}
     }
-    if let Some(Quarantine { reason, until }) = &run.quarantine {
-        gates.push(Gate::Quarantined { reason: reason.clone(), until: *until });
+    if let Some(Quarantine { reason, until, is_here }) = &run.quarantine {
+        gates.push(match is_here {
+            true => Gate::Withheld { reason: reason.clone() },
+            false => Gate::Quarantined { reason: reason.clone(), until: *until },
+        });
     }
     match entry.state {
         task::State::Pending => {

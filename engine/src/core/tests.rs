@@ -549,7 +549,7 @@ proptest! {
                 0 => Event::Pause { by },
                 1 | 2 => Event::Resume { by },
                 3 => Event::Cancel { by },
-                13 => Event::Quarantine(Some(Quarantine { reason: "it crashed".into(), until: None })),
+                13 => Event::Quarantine(Some(Quarantine { reason: "it crashed".into(), until: None, is_here: false })),
                 14 => Event::Quarantine(None),
                 4 => Event::TimeOut,
                 5 => Event::RetryNow { task: u32::try_from(choice % scripts.len()).unwrap(), by },
@@ -738,7 +738,8 @@ fn what_did_not_begin_runs_again_even_if_it_may_start_only_once() {
 #[test]
 fn nothing_of_a_quarantined_package_starts_and_cancelling_needs_none_of_it() {
     let scripts = [Script { has_callbacks: true, ..single(false).remove(0) }];
-    let quarantine = || Event::Quarantine(Some(Quarantine { reason: "it crashed".into(), until: Some(now()) }));
+    let quarantine =
+        || Event::Quarantine(Some(Quarantine { reason: "it crashed".into(), until: Some(now()), is_here: false }));
     let plan = plan_of(&scripts);
     let mut live = Live::new(&scripts, &plan);
     live.apply(Event::Start { by: None });

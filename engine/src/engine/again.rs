@@ -45,10 +45,10 @@ impl Shared {
                 find()?
             }
         };
-        let workflow = found.ok_or(Error::CodeMissing { id: run.id })?;
-        match self.registry().quarantine_of(&workflow.version.key) {
-            Some(quarantined) => Err(quarantined.into()),
-            None => Ok((workflow, pinned)),
+        match (self.registry().refusal_of(found.as_ref().map_or(&row.key, |found| &found.version.key)), found) {
+            (Some(refusal), _) => Err(refusal.into()),
+            (None, Some(workflow)) => Ok((workflow, pinned)),
+            (None, None) => Err(Error::CodeMissing { id: run.id }),
         }
     }
 }

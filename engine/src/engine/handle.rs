@@ -598,9 +598,9 @@ impl Shared {
             return Ok(workflow);
         }
         let chosen = self.catalog.offered(name).map(|offered| offered.choose(key));
-        let quarantined = chosen.as_ref().ok().and_then(|chosen| self.registry.quarantine_of(&chosen.version.key));
-        match (quarantined, chosen) {
-            (Some(quarantined), _) => Err(quarantined.into()),
+        let refusal = chosen.as_ref().ok().and_then(|chosen| self.registry.refusal_of(&chosen.version.key));
+        match (refusal, chosen) {
+            (Some(refusal), _) => Err(refusal.into()),
             (None, Ok(workflow)) => Ok(workflow),
             // A workflow may be unknown only because its package cannot be used.
             (None, Err(unresolved)) => {

@@ -45,7 +45,7 @@ pub(super) fn listener(
             catalog.quarantine(package.workflows.iter().map(|workflow| workflow.id), true);
             let shown = until.map(|until| until.to_string());
             tracing::warn!(%package, reason, until = shown, "a package is quarantined, nothing of it starts");
-            set_quarantine(&events, &package, Some(Quarantine { reason: reason.into(), until }));
+            set_quarantine(&events, &package, Some(Quarantine { reason: reason.into(), until, is_here: false }));
             if let Some(until) = until {
                 // An engine that is being shut down ends no quarantine.
                 ends.send(until).ok();
@@ -53,8 +53,14 @@ pub(super) fn listener(
         }
         Change::Released(package) => {
             catalog.quarantine(package.workflows.iter().map(|workflow| workflow.id), false);
-            tracing::warn!(%package, "a package is released from its quarantine");
+            tracing::warn!(%package, "a package may be used again");
             set_quarantine(&events, &package, None);
+        }
+        // As it is with a package that is not there, except that its runs may be known already.
+        Change::Withheld(package, problem) => {
+            let reason = problem.advice();
+            tracing::error!(%package, code = problem.code(), "whatever needs the package waits: {reason}");
+            set_quarantine(&events, &package, Some(Quarantine { reason: reason.into(), until: None, is_here: true }));
         }
         Change::KeyExpires(at) => drop(ends.send(at)),
         Change::Removed(package) => {

@@ -92,7 +92,12 @@ impl RunHandle {
             Inspected::Elsewhere => self.stored_report(&shared).await,
             Inspected::Dormant => {
                 let mut report = self.stored_report(&shared).await?;
-                let missing = Gate::PackageMissing { workflow: report.workflow.clone() };
+                let tenant = report.workflow.split("::").next().unwrap_or_default();
+                let problem = report.digest.and_then(|digest| shared.registry().problem_of(tenant, digest));
+                let missing = match problem {
+                    Some(problem) => Gate::Withheld { reason: problem.advice() },
+                    None => Gate::PackageMissing { workflow: report.workflow.clone() },
+                };
                 for task in report.tasks.iter_mut().filter(|task| !task.state.is_terminal()) {
                     task.gates.insert(0, missing.clone());
                 }

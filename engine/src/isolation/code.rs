@@ -17,7 +17,7 @@ use super::{
     program::Isolation,
     signed::{Choose, Signed},
 };
-use crate::loader::{self, Call, CallId, CallSink, LazyLibrary, Library, Refused, TrustedFile};
+use crate::loader::{Call, CallId, CallSink, LazyLibrary, Library, Refused, TrustedFile};
 
 /// A package's library, loaded when it is first needed.
 #[derive(Debug)]
@@ -106,18 +106,29 @@ impl Code {
     }
 
     /// Whether the library is one that this engine can load, by its description alone.
-    pub(crate) fn admit(&self) -> Result<(), loader::Error> {
+    pub(crate) fn admit(&self) -> Result<(), Error> {
         match self.way() {
-            Way::Inline(library) => library.admit(),
+            Way::Inline(library) => Ok(library.admit()?),
+            // If it will not have a process of its own, it may need what it likes.
+            Way::Process(pool) if self.isolation().is_none() => Ok(pool.library().admit()?),
             Way::Process(pool) => pool.admit(),
         }
     }
 
     /// Whether the library could be loaded, as far as that shows without running any of it. Blocks on the disk.
-    pub(crate) fn check(&self) -> Result<(), loader::Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.admit()?;
         match self.way() {
-            Way::Inline(library) => library.check(),
-            Way::Process(pool) => pool.check(),
+            Way::Inline(library) => Ok(library.check()?),
+            Way::Process(pool) => Ok(pool.library().check()?),
+        }
+    }
+
+    /// Why this engine does not load the library again, if a load has shown that.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        match self.way() {
+            Way::Inline(_) => None,
+            Way::Process(pool) => pool.refusal(),
         }
     }
 

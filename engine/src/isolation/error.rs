@@ -112,18 +112,43 @@ impl Error {
         }
     }
 
+    /// In one line: the code, what is wrong and what caused it, and what may be done.
+    pub(crate) fn advice(&self) -> String {
+        let mut advice = format!("{}: {}", self.code(), loader::with_causes(self));
+        for hint in self.hints() {
+            advice.push_str("; ");
+            advice.push_str(&hint);
+        }
+        advice
+    }
+
     /// As [`loader::Error::is_withheld`].
     pub(crate) fn is_withheld(&self) -> bool {
         match self {
             Self::Library(source) => source.is_withheld(),
             // Changed after this process had looked at the file.
-            Self::Refused { code, .. } => *code == "LIB0002",
-            Self::Start { .. }
+            Self::Refused { code: "LIB0002", .. } => true,
+            error => error.lasting().is_some(),
+        }
+    }
+
+    /// The same again, if this engine refuses the package for as long as it lives: because of its own options, and of what
+    /// the system has for it.
+    pub(super) fn lasting(&self) -> Option<Self> {
+        match self {
+            Self::NotAllowed { package, needs } => {
+                Some(Self::NotAllowed { package: package.clone(), needs: needs.clone() })
+            }
+            Self::Refused { code: UNCONFINED, message, hints } => {
+                Some(Self::Refused { code: UNCONFINED, message: message.clone(), hints: hints.clone() })
+            }
+            Self::Library(_)
+            | Self::Start { .. }
             | Self::Scratch { .. }
-            | Self::NotAllowed { .. }
             | Self::Crashed { .. }
+            | Self::Refused { .. }
             | Self::NoHost { .. }
-            | Self::Closed => false,
+            | Self::Closed => None,
         }
     }
 
@@ -138,6 +163,9 @@ impl Error {
     }
 }
 
+/// The sandbox is not what is required.
+pub(super) const UNCONFINED: &str = "ISO0006";
+
 /// What a host may answer.
 const CODES: [&str; 10] =
-    ["LIB0003", "ISO0006", "LIB0001", "LIB0002", "LIB0004", "LIB0005", "LIB0006", "LIB0007", "LIB0008", "LIB0010"];
+    ["LIB0003", UNCONFINED, "LIB0001", "LIB0002", "LIB0004", "LIB0005", "LIB0006", "LIB0007", "LIB0008", "LIB0010"];

@@ -138,6 +138,8 @@ struct State {
     n_crashes: u32,
     idle: Option<Alarm>,
     is_used: bool,
+    /// Why the last process was refused, if the next will be too.
+    refusal: Option<Error>,
 }
 
 /// A call that no process has yet.
@@ -178,14 +180,15 @@ impl Pool {
         &self.shared.library
     }
 
-    /// As [`LazyLibrary::admit`].
-    pub(crate) fn admit(&self) -> Result<(), loader::Error> {
-        self.shared.library.admit()
+    /// As [`LazyLibrary::admit`]; and whether the package may have what it needs.
+    pub(crate) fn admit(&self) -> Result<(), Error> {
+        self.shared.library.admit()?;
+        self.shared.allow_needs()
     }
 
-    /// As [`LazyLibrary::check`].
-    pub(crate) fn check(&self) -> Result<(), loader::Error> {
-        self.shared.library.check()
+    /// Why no process can be had for as long as the engine lives, if that has shown.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        self.shared.lock().refusal.as_ref()?.lasting()
     }
 
     /// The processes that run now.
@@ -431,6 +434,15 @@ impl Shared {
     }
 
     fn start_child(self: &Arc<Self>) -> Result<(), Error> {
+        let started = self.try_start_child();
+        let mut state = self.lock();
+        let is_refused = state.fed.is_empty() && state.leaving.is_empty();
+        state.refusal = started.as_ref().err().filter(|_| is_refused).and_then(Error::lasting);
+        drop(state);
+        started
+    }
+
+    fn try_start_child(self: &Arc<Self>) -> Result<(), Error> {
         let Self { options, library, package, .. } = &**self;
         let file = library.make_ready()?;
         let config = library.config();
@@ -497,13 +509,19 @@ impl Shared {
         if self.options.sandbox != Sandbox::Server {
             return Ok((Grants::default(), None));
         }
-        let lacking = needs::lacking(self.library.descriptor(), &self.options.allowed);
-        if !lacking.is_empty() {
-            return Err(Error::NotAllowed { package: self.package.to_string(), needs: lacking });
-        }
+        self.allow_needs()?;
         let folder = self.options.scratch.folder().map_err(|source| Error::Scratch { source })?;
         let grants = Grants::of(self.library.descriptor(), self.library.path(), folder.path());
         Ok((grants, Some(folder)))
+    }
+
+    /// Refuses a package that needs, in the sandbox of a server, what it is not allowed.
+    fn allow_needs(&self) -> Result<(), Error> {
+        if self.options.sandbox != Sandbox::Server {
+            return Ok(());
+        }
+        let needs = needs::lacking(self.library.descriptor(), &self.options.allowed);
+        if needs.is_empty() { Ok(()) } else { Err(Error::NotAllowed { package: self.package.to_string(), needs }) }
     }
 
     fn idle_alarm(self: &Arc<Self>) -> Alarm {

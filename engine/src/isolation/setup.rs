@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Confinement, Limits, Sandbox, sandbox::Grants};
+use super::{Confinement, Limits, Sandbox, error::UNCONFINED, sandbox::Grants};
 use crate::loader;
 
 /// What a host is to load, and within which bounds.
@@ -51,8 +51,9 @@ impl NotReady {
     /// The sandbox is not what is required.
     pub(super) fn unconfined(confinement: &Confinement) -> Self {
         let message = format!("the sandbox of the package is not complete: {confinement}");
-        let hints = vec!["use a kernel that has what is missing, or do not require it".to_owned()];
-        Self { code: "ISO0006".to_owned(), message, hints }
+        let hints =
+            vec!["use a kernel that has what is missing, or do not require it: no `--require-sandbox`".to_owned()];
+        Self { code: UNCONFINED.to_owned(), message, hints }
     }
 
     pub(super) fn new(error: &loader::Error) -> Self {

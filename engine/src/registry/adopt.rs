@@ -17,7 +17,7 @@ use super::{
     state::{Offer, Place, State},
 };
 use crate::{
-    isolation::Code,
+    isolation::{self, Code},
     store::{self, Connection, Error as StoreError, PackageRow, WorkflowRow},
 };
 
@@ -155,23 +155,39 @@ impl Shared {
         if let Some(now) = now.filter(|now| before.as_ref() != Some(now)) {
             changes.push(Change::Quarantined(Arc::clone(package), now.reason, now.until));
         }
-        let was_usable = known.is_some_and(|known| self.lock().is_usable(known));
-        if !was_usable {
-            let library = &package.library;
-            match if is_kept || library.is_loaded() { library.admit() } else { library.check() } {
-                Ok(()) => {
-                    self.lock().problems.remove(&package.place());
-                    changes.push(Change::Added(Arc::clone(package)));
-                }
-                Err(problem) => {
-                    let code = problem.code();
-                    tracing::error!(%package, code, "{problem}: whatever needs the package waits");
-                    self.lock().problems.insert(package.place(), Arc::new(problem));
-                }
+        let was_withheld = !self.lock().is_usable(package);
+        let problem = self.problem(known.is_some() && !was_withheld, package, is_kept);
+        let is_withheld = problem.is_some();
+        if known.is_none_or(|_| was_withheld) && !is_withheld {
+            self.lock().problems.remove(&package.place());
+            changes.push(Change::Added(Arc::clone(package)));
+        }
+        if is_released || (was_withheld && !is_withheld && package.row.quarantine.is_none()) {
+            changes.push(Change::Released(Arc::clone(package)));
+        }
+        if let Some(problem) = problem.map(Arc::new) {
+            self.lock().problems.insert(package.place(), Arc::clone(&problem));
+            if !was_withheld || is_released {
+                changes.push(Change::Withheld(Arc::clone(package), problem));
             }
         }
-        if is_released {
-            changes.push(Change::Released(Arc::clone(package)));
+    }
+
+    /// Why this engine cannot use the package, if it cannot. Of one that it could use before, only a load shows more.
+    fn problem(&self, was_usable: bool, package: &Package, is_kept: bool) -> Option<isolation::Error> {
+        let library = &package.library;
+        let check = || if is_kept || library.is_loaded() { library.admit() } else { library.check() };
+        library.refusal().or_else(|| if was_usable { None } else { check().err() })
+    }
+
+    /// Uses a package no more that this engine could not load, if that will stay so. Must be called in turn.
+    pub(super) fn withhold_here(&self, package: &Arc<Package>) {
+        let mut changes = Vec::new();
+        // What can be refused here has a process of its own, and its file was made ready.
+        self.compare(Some(package), package, true, &mut changes);
+        changes.extend(offered(&mut self.lock()));
+        for change in changes {
+            self.tell(change);
         }
     }
 }

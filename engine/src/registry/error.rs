@@ -94,7 +94,7 @@ pub enum Error {
         /// The package.
         package: String,
         /// What is wrong.
-        source: Arc<loader::Error>,
+        source: Arc<isolation::Error>,
     },
     /// The version is not used for the time being.
     #[error("{package} is quarantined: {reason}")]

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     id::WorkflowId,
-    isolation::{Choice, Code, HostOptions, Isolation, Sandbox},
+    isolation::{self, Choice, Code, HostOptions, Isolation, Sandbox},
     loader::{InitConfig, LazyLibrary, Ready, TrustedFile},
     store::{
         self, Activation, Connection, Error as StoreError, LibraryRow, PackageChanged, PackageEvent, PackageOrder,
@@ -295,7 +295,8 @@ impl Registry {
     }
 
     /// As [`Self::quarantine`], of a version that was just refused when it was to be loaded. What must not be loaded is
-    /// looked at again before: if it may be by now, or is in quarantine already, nothing is done.
+    /// looked at again before: if it may be by now, or is in quarantine already, nothing is done. What only this engine
+    /// cannot load is no matter of the database, and only this engine uses it no more.
     pub(crate) async fn withhold(&self, tenant: &str, digest: Digest, actor: &str) -> Result<(), Error> {
         let order = self.order(tenant, digest, actor, None);
         self.blocking(move |shared| shared.withhold(order)).await
@@ -351,17 +352,29 @@ impl Registry {
         let named = if is_digest { version.to_owned() } else { format!("{tenant}::{package}@{version}") };
         let of_tenant: Vec<_> = state.packages.iter().filter(|known| known.row.tenant == *tenant).cloned().collect();
         let found = selector::find_version(&of_tenant, &named)?;
+        if let Some(source) = state.problems.get(&found.place()).cloned() {
+            return Err(Error::Missing { package: found.label(), source });
+        }
         let workflow = found.workflows.iter().find(|workflow| workflow.key.name == *name && found.row.name == *package);
         let missing = || selector::unknown(&of_tenant, &format!("{named} with the workflow {name}"));
         Ok(workflow.ok_or_else(missing)?.id)
     }
 
-    /// That the package of a workflow is quarantined, if it is.
-    pub(crate) fn quarantine_of(&self, key: &WorkflowKey) -> Option<Error> {
+    /// Why nothing of the package of a workflow is started, if so: it is quarantined, or this engine cannot use it.
+    pub(crate) fn refusal_of(&self, key: &WorkflowKey) -> Option<Error> {
         let state = self.shared.lock();
         let is_of =
             |known: &&Arc<Package>| known.row.tenant == key.tenant && known.row.digest.as_bytes()[..] == key.digest;
-        state.packages.iter().find(is_of).and_then(|package| Error::quarantined(package))
+        let package = state.packages.iter().find(is_of)?;
+        Error::quarantined(package).or_else(|| {
+            let source = Arc::clone(state.problems.get(&package.place())?);
+            Some(Error::Missing { package: package.label(), source })
+        })
+    }
+
+    /// Why this engine cannot use the version of a package, if it cannot.
+    pub(crate) fn problem_of(&self, tenant: &str, digest: Digest) -> Option<Arc<isolation::Error>> {
+        self.shared.lock().problems.get(&(tenant.to_owned(), digest)).cloned()
     }
 
     fn order(&self, tenant: &str, digest: Digest, actor: &str, reason: Option<&str>) -> PackageOrder {
@@ -524,7 +537,14 @@ impl Shared {
     fn withhold(&self, order: PackageOrder) -> Result<(), Error> {
         let _turn = self.begin()?;
         let package = self.of(&order)?;
-        if package.row.quarantine.is_some() { Ok(()) } else { self.withhold_in_turn(&package, order) }
+        if package.row.quarantine.is_some() {
+            return Ok(());
+        }
+        if package.library.refusal().is_some() {
+            self.withhold_here(&package);
+            return Ok(());
+        }
+        self.withhold_in_turn(&package, order)
     }
 
     fn withhold_in_turn(&self, package: &Package, order: PackageOrder) -> Result<(), Error> {

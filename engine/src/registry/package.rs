@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     id::WorkflowId,
-    isolation::Code,
+    isolation::{self, Code},
     store::{Error as StoreError, PackageRow, WorkflowKey},
 };
 
@@ -49,8 +49,10 @@ pub(crate) enum Change {
     /// Nothing of it may be started, for that reason, until then or until it is released, though it may be what new runs
     /// should get. Told again when the reason or the time changes.
     Quarantined(Arc<Package>, String, Option<Timestamp>),
-    /// Its quarantine is over.
+    /// It may be used again: its quarantine is over, or what kept this engine from using it.
     Released(Arc<Package>),
+    /// This engine cannot use it, whatever others can.
+    Withheld(Arc<Package>, Arc<isolation::Error>),
     /// A key expires then by which versions may be trusted; the registry is to look again.
     KeyExpires(Timestamp),
     /// It is gone, and no unfinished run needs it.

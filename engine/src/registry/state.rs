@@ -12,7 +12,7 @@ use cloacina_workflow::Timestamp;
 
 use super::{Package, PackageInfo, package::has_name_of};
 use crate::{
-    loader,
+    isolation,
     store::{PackageRow, PackageState},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct State {
     pub(super) packages: Vec<Arc<Package>>,
     /// Why a package cannot be used, of those that cannot; by tenant and content.
-    pub(super) problems: HashMap<Place, Arc<loader::Error>>,
+    pub(super) problems: HashMap<Place, Arc<isolation::Error>>,
     /// What new runs were told to take, by tenant and name.
     pub(super) offers: BTreeMap<(String, String), Offer>,
     /// The newest change of packages in the store that is in here; none before the first look.

@@ -143,6 +143,7 @@ fn render(change: &Change) -> String {
         Change::Quarantined(package, reason, until) => format!("quarantined {package} {reason:?} {until:?}"),
         Change::Released(package) => format!("released {package}"),
         Change::KeyExpires(at) => format!("key expires {at}"),
+        Change::Withheld(package, problem) => format!("withheld {package} {}", problem.code()),
         Change::Removed(package) => format!("removed {package}"),
     }
 }
@@ -278,7 +279,7 @@ fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
         let quarantined = r#"quarantined public::harm@2.0.0 "it crashed" None"#;
         assert_eq!(desk.told(), [quarantined], "it keeps its place");
         let key = desk.registry.packages()[1].workflows[0].key.clone();
-        let problem = desk.registry.quarantine_of(&key).unwrap();
+        let problem = desk.registry.refusal_of(&key).unwrap();
         assert_eq!(problem.to_string(), "public::harm@2.0.0 is quarantined: it crashed");
         assert_eq!(problem.code(), "REG0010");
         let info = desk.registry.get("harm").unwrap();
@@ -295,7 +296,7 @@ fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
 
         desk.registry.release("public", new, "ann").await.unwrap();
         assert_eq!(
-            (desk.told(), desk.registry.quarantine_of(&key).is_none()),
+            (desk.told(), desk.registry.refusal_of(&key).is_none()),
             (vec!["released public::harm@2.0.0".to_owned()], true)
         );
         desk.registry.release("public", new, "ann").await.unwrap();

@@ -41,6 +41,7 @@ fn waits_for(record: &RunRecord, task: &str) -> Vec<String> {
         | explain::Gate::RunPaused { .. }
         | explain::Gate::RunClosing
         | explain::Gate::Quarantined { .. }
+        | explain::Gate::Withheld { .. }
         | explain::Gate::Rule { .. } => None,
     });
     texts.collect()

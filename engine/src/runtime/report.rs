@@ -243,6 +243,11 @@ pub enum Gate {
         /// When it is tried again; absent if somebody has to say so.
         until: Option<Timestamp>,
     },
+    /// The package of the run's workflow is registered, but this engine cannot use it.
+    Withheld {
+        /// Why, and what may be done about it.
+        reason: String,
+    },
     /// The code of the run's workflow is not there.
     PackageMissing {
         /// The full name of the workflow.
@@ -433,6 +438,7 @@ impl Gate {
             explain::Gate::Quarantined { reason, until } => {
                 Self::Quarantined { reason: reason.as_ref().to_owned(), until }
             }
+            explain::Gate::Withheld { reason } => Self::Withheld { reason: reason.as_ref().to_owned() },
             explain::Gate::RetryAt { at } => Self::RetryAt { at },
             explain::Gate::Rule { text, tasks, keys } => {
                 let tasks = tasks.into_iter().map(|task| (name(task), states[task as usize]));

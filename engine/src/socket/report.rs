@@ -89,6 +89,7 @@ enum GateAt {
     Dependency { task: String, state: String },
     Slot { running: usize, slots: usize, held_by: Vec<(String, String)> },
     Quarantined { reason: String, until: Option<u64> },
+    Withheld { reason: String },
     PackageMissing { workflow: String },
     Owner { pid: Option<u32>, host: Option<String>, lease_until: Option<u64>, is_dead: bool },
 }
@@ -207,6 +208,7 @@ impl GateAt {
             Gate::Quarantined { reason, until } => {
                 Self::Quarantined { reason, until: until.map(Timestamp::unix_micros) }
             }
+            Gate::Withheld { reason } => Self::Withheld { reason },
             Gate::PackageMissing { workflow } => Self::PackageMissing { workflow },
             Gate::Owner { pid, host, lease_until, is_dead } => {
                 Self::Owner { pid, host, lease_until: lease_until.map(Timestamp::unix_micros), is_dead }
@@ -236,6 +238,7 @@ impl GateAt {
             Self::Quarantined { reason, until } => {
                 Gate::Quarantined { reason, until: until.map(Timestamp::from_unix_micros) }
             }
+            Self::Withheld { reason } => Gate::Withheld { reason },
             Self::PackageMissing { workflow } => Gate::PackageMissing { workflow },
             Self::Owner { pid, host, lease_until, is_dead } => {
                 Gate::Owner { pid, host, lease_until: lease_until.map(Timestamp::from_unix_micros), is_dead }
