@@ -149,7 +149,7 @@ fn runs_wait_for_a_package_that_is_missing_until_it_is_registered_again() {
         let second = engine(folder.path()).await;
         let run = second.run(run).await.unwrap();
         let tasks = run.tasks().await.unwrap();
-        assert!(matches!(tasks[0].gates.as_slice(), [Gate::PackageMissing { .. }]), "{:?}", tasks[0].gates);
+        assert!(matches!(tasks[0].gates.as_slice(), [Gate::Withheld { .. }]), "{:?}", tasks[0].gates);
         let refused = second.scheduler().schedule_workflow("missing::echo", Context::new()).await.unwrap_err();
         assert_eq!(refused.code(), "REG0007");
         assert!(matches!(&refused, Error::Registry(_)), "{refused}");
