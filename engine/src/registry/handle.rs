@@ -16,7 +16,8 @@ use diesel::QueryResult;
 use tokio::runtime::Handle;
 
 use super::{
-    Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector, state::State,
+    Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector,
+    state::{Look, State},
 };
 use crate::{
     clock::Clock,
@@ -202,8 +203,11 @@ impl Registry {
     /// All packages, those registered first in front.
     #[must_use]
     pub fn list(&self) -> Vec<PackageInfo> {
-        let state = self.shared.lock();
-        state.packages.iter().map(|package| state.info(package)).collect()
+        let looks: Vec<_> = {
+            let state = self.shared.lock();
+            state.packages.iter().map(|package| state.look(package)).collect()
+        };
+        looks.into_iter().map(Look::info).collect()
     }
 
     /// One package: `package`, `tenant::package`, either with `@version`, or `sha256:` and a digest or the first
@@ -212,8 +216,11 @@ impl Registry {
     /// # Errors
     /// [`Error::UnknownPackage`] and [`Error::AmbiguousPackage`] with names that help.
     pub fn get(&self, name: &str) -> Result<PackageInfo, Error> {
-        let state = self.shared.lock();
-        selector::find(&state.packages, name).map(|package| state.info(package))
+        let look = {
+            let state = self.shared.lock();
+            selector::find(&state.packages, name).map(|package| state.look(package))?
+        };
+        Ok(look.info())
     }
 
     /// Lets new runs take a version: all of them, or that percentage while the version that was active gets the rest. The
@@ -611,12 +618,14 @@ impl Shared {
 
     fn remove(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
         let _turn = self.begin()?;
-        let (package, info) = {
+        let (package, look) = {
             let state = self.lock();
             let package = Arc::clone(selector::find_version(&state.packages, name)?);
-            let info = state.info(&package);
-            (package, info)
+            let look = state.look(&package);
+            (package, look)
         };
+        // As it is before it goes.
+        let info = look.info();
         let order = self.order(&package, actor);
         let answer = self
             .change("removing a package", None, move |connection| store::package_remove_in_txn(connection, &order))?;
@@ -641,12 +650,17 @@ impl Shared {
 
     /// The answer of the store as that of the registry: the package as it is now.
     fn settle(&self, answer: PackageChanged, package: &Package) -> Result<PackageInfo, Error> {
-        let state = self.lock();
-        match (answer, state.find(&package.row)) {
-            (PackageChanged::Done | PackageChanged::Unchanged, Some(now)) => Ok(state.info(now)),
-            (PackageChanged::Refused(refusal), _) => Err(Error::refused(package.label(), refusal)),
-            (PackageChanged::Missing, _) | (_, None) => Err(selector::unknown(&state.packages, &package.label())),
-        }
+        let look = {
+            let state = self.lock();
+            match (answer, state.find(&package.row)) {
+                (PackageChanged::Done | PackageChanged::Unchanged, Some(now)) => state.look(now),
+                (PackageChanged::Refused(refusal), _) => return Err(Error::refused(package.label(), refusal)),
+                (PackageChanged::Missing, _) | (_, None) => {
+                    return Err(selector::unknown(&state.packages, &package.label()));
+                }
+            }
+        };
+        Ok(look.info())
     }
 }
 

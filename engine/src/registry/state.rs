@@ -44,6 +44,13 @@ pub(crate) struct Offer {
     pub(crate) sharing: Option<(Arc<Package>, u8)>,
 }
 
+/// A package as the tables have it at one moment.
+pub(super) struct Look {
+    package: Arc<Package>,
+    share: Option<u8>,
+    problem: Option<Arc<isolation::Error>>,
+}
+
 impl State {
     /// The package of the same tenant and content.
     pub(super) fn find(&self, row: &PackageRow) -> Option<&Arc<Package>> {
@@ -72,11 +79,18 @@ impl State {
         offers
     }
 
-    pub(super) fn info(&self, package: &Package) -> PackageInfo {
-        let problem = self.problems.get(&package.place());
-        let problem = problem.map(|problem| format!("{}: {problem}", problem.code()));
+    pub(super) fn look(&self, package: &Arc<Package>) -> Look {
         let share = share_of(&package.row, self.packages.iter().map(|known| &known.row));
-        PackageInfo { share, problem, ..package.info() }
+        Look { package: Arc::clone(package), share, problem: self.problems.get(&package.place()).cloned() }
+    }
+}
+
+impl Look {
+    /// With what only the package itself and the system know. Must not be asked with the lock: the system is asked about
+    /// each process.
+    pub(super) fn info(self) -> PackageInfo {
+        let problem = self.problem.map(|problem| format!("{}: {problem}", problem.code()));
+        PackageInfo { share: self.share, problem, ..self.package.info() }
     }
 }
 
