@@ -16,17 +16,11 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Two workflows, one of which fails with its first task.
 const MIXED: &str = r#"
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"mixed\",\"version\":\"1.2.3\",\"workflows\":["
-              "{\"name\":\"failing\",\"tasks\":[{\"id\":\"check\",\"index\":0,\"blocking\":true},"
-              "{\"id\":\"report\",\"index\":1,\"blocking\":true,\"dependencies\":[\"check\"]}]},"
-              "{\"name\":\"fine\",\"tasks\":[{\"id\":\"do_it\",\"index\":2,\"blocking\":true}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"mixed\",\"version\":\"1.2.3\",\"workflows\":["
+        "{\"name\":\"failing\",\"tasks\":[{\"id\":\"check\",\"index\":0,\"blocking\":true},"
+        "{\"id\":\"report\",\"index\":1,\"blocking\":true,\"dependencies\":[\"check\"]}]},"
+        "{\"name\":\"fine\",\"tasks\":[{\"id\":\"do_it\",\"index\":2,\"blocking\":true}]}]}");
 static int32_t start(const clcn_start *call) {
     clcn_result result = CLCN_RESULT_INIT;
     if (call->task == 0) {
@@ -37,7 +31,6 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 /// The next version of it: `do_it` is more urgent, and something follows from it.
@@ -46,7 +39,7 @@ fn mixed_next() -> String {
     next.replace(
         r#"{\"id\":\"do_it\",\"index\":2,\"blocking\":true}"#,
         r#"{\"id\":\"do_it\",\"index\":2,\"blocking\":true,\"priority\":5},"
-              "{\"id\":\"then\",\"index\":3,\"blocking\":true,\"dependencies\":[\"do_it\"]}"#,
+        "{\"id\":\"then\",\"index\":3,\"blocking\":true,\"dependencies\":[\"do_it\"]}"#,
     )
 }
 
@@ -54,15 +47,9 @@ fn mixed_next() -> String {
 const PATIENT: &str = r#"
 #include <stdio.h>
 #include <time.h>
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"patient\",\"version\":\"0.1.0\",\"workflows\":[{\"name\":\"waiting\","
-              "\"tasks\":[{\"id\":\"wait\",\"index\":0,\"blocking\":true}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"patient\",\"version\":\"0.1.0\",\"workflows\":[{\"name\":\"waiting\","
+        "\"tasks\":[{\"id\":\"wait\",\"index\":0,\"blocking\":true}]}]}");
 static int32_t start(const clcn_start *call) {
     const struct timespec step = {0, 10 * 1000 * 1000};
     FILE *go;
@@ -74,7 +61,6 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 #[test]

@@ -28,18 +28,12 @@ const HOUR: u64 = 3_600_000_000;
 
 /// A task that says that it runs by opening a pipe, and ends when that is closed; and another after it.
 const SLOW: &str = r#"
-#include "cloacina.h"
+#include "fixture.h"
 #include <fcntl.h>
 #include <unistd.h>
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"billing\",\"version\":\"1.0.0\",\"workflows\":["
-              "{\"name\":\"invoices\",\"tasks\":[{\"id\":\"only\",\"index\":0,\"blocking\":true},"
-              "{\"id\":\"then\",\"index\":1,\"dependencies\":[\"only\"]}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"billing\",\"version\":\"1.0.0\",\"workflows\":["
+        "{\"name\":\"invoices\",\"tasks\":[{\"id\":\"only\",\"index\":0,\"blocking\":true},"
+        "{\"id\":\"then\",\"index\":1,\"dependencies\":[\"only\"]}]}]}");
 static int32_t start(const clcn_start *call) {
     clcn_result result = CLCN_RESULT_INIT;
     if (call->task == 0) {
@@ -51,7 +45,6 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 /// A clock that is moved by hand.

@@ -16,18 +16,12 @@ use tempfile::TempDir;
 use crate::cmd::program;
 
 const TELLS: &str = r#"
-#include "cloacina.h"
+#include "fixture.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"teller\",\"version\":\"1.0.0\",\"workflows\":["
-              "{\"name\":\"tell\",\"tasks\":[{\"id\":\"only\",\"index\":0}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"teller\",\"version\":\"1.0.0\",\"workflows\":["
+        "{\"name\":\"tell\",\"tasks\":[{\"id\":\"only\",\"index\":0}]}]}");
 static int32_t start(const clcn_start *call) {
     char text[64];
     snprintf(text, sizeof text, "{\"set\":{\"pid\":%d}}", (int)getpid());
@@ -38,7 +32,6 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 /// An archive, two keys, and a database whose tenant `public` trusts both.

@@ -24,7 +24,7 @@ const MEMORY_MIB: u64 = 96;
 /// A package in C whose task `n` does the n-th thing that a process does not survive, or only barely.
 const FATAL: &str = r#"
 #define _GNU_SOURCE
-#include "cloacina.h"
+#include "fixture.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -43,7 +43,7 @@ const FATAL: &str = r#"
 #define NEEDS
 #endif
 #define BLOCKING ",\"blocking\":true"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"" PACKAGE "\",\"version\":\"1.0.0\",\"workflows\":["
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"" PACKAGE "\",\"version\":\"1.0.0\",\"workflows\":["
     WORKFLOW("fine", 0, "") WORKFLOW("segfaults", 1, "") WORKFLOW("aborts", 2, BLOCKING)
     WORKFLOW("overflows", 3, BLOCKING) WORKFLOW("exits", 4, "") WORKFLOW("allocates", 5, BLOCKING)
     WORKFLOW("closes", 6, "") WORKFLOW("forks", 7, BLOCKING) WORKFLOW("talks", 8, BLOCKING)
@@ -52,8 +52,6 @@ CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"" PACKAGE "\",\"versi
     WORKFLOW("crowds", 18, BLOCKING) WORKFLOW("multiplies", 19, BLOCKING) WORKFLOW("tries", 12, BLOCKING) WORKFLOW("babbles", 13, BLOCKING) WORKFLOW("works", 14, BLOCKING)
     WORKFLOW("escapes_and_waits", 20, BLOCKING) WORKFLOW("fills", 21, BLOCKING)
     "{\"name\":\"waits\"" NEEDS ",\"tasks\":[{\"id\":\"t\",\"index\":11}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) { (void)config; host = given; return CLCN_OK; }
 static void complete(uint64_t id, clcn_bytes output) {
     clcn_result result = CLCN_RESULT_INIT;
     result.output_kind = CLCN_OUTPUT_DELTA;
@@ -147,7 +145,6 @@ static int32_t start(const clcn_start *call) {
     complete(id, CLCN_TEXT("{\"set\":{\"ok\":true}}"));
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, 0, 0);
 "#;
 
 /// The archive of that package under a name of its own.

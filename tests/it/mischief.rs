@@ -110,16 +110,14 @@ async fn a_package_that_aborts_on_panic_is_refused() {
 
 /// A package in C whose task `n` does the n-th thing that a package must not do.
 const RUDE: &str = r#"
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"rude\",\"version\":\"1.0.0\",\"workflows\":["
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"rude\",\"version\":\"1.0.0\",\"workflows\":["
     "{\"name\":\"garbage\",\"tasks\":[{\"id\":\"t\",\"index\":0}]},"
     "{\"name\":\"twice\",\"tasks\":[{\"id\":\"t\",\"index\":1}]},"
     "{\"name\":\"stranger\",\"tasks\":[{\"id\":\"t\",\"index\":2}]},"
     "{\"name\":\"refuses\",\"tasks\":[{\"id\":\"t\",\"index\":3}]},"
     "{\"name\":\"status\",\"tasks\":[{\"id\":\"t\",\"index\":4}]},"
     "{\"name\":\"whole\",\"tasks\":[{\"id\":\"t\",\"index\":5}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) { (void)config; host = given; return CLCN_OK; }
 static void complete(uint64_t id, int32_t status, clcn_bytes output) {
     clcn_result result = CLCN_RESULT_INIT;
     result.status = status;
@@ -148,7 +146,6 @@ static int32_t start(const clcn_start *call) {
     }
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, 0, 0);
 "#;
 
 #[tokio::test]

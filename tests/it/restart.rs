@@ -20,16 +20,10 @@ use crate::cmd::program;
 const MARKING: &str = r#"
 #include <stdio.h>
 #include <time.h>
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"marking\",\"version\":\"0.1.0\",\"workflows\":[{\"name\":\"marking\","
-              "\"tasks\":[{\"id\":\"mark\",\"index\":0,\"blocking\":true},"
-              "{\"id\":\"wait\",\"index\":1,\"blocking\":true,\"dependencies\":[\"mark\"]}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"marking\",\"version\":\"0.1.0\",\"workflows\":[{\"name\":\"marking\","
+        "\"tasks\":[{\"id\":\"mark\",\"index\":0,\"blocking\":true},"
+        "{\"id\":\"wait\",\"index\":1,\"blocking\":true,\"dependencies\":[\"mark\"]}]}]}");
 static int32_t start(const clcn_start *call) {
     const struct timespec step = {0, 10 * 1000 * 1000};
     FILE *file;
@@ -44,7 +38,6 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 #[test]

@@ -15,15 +15,9 @@ const SECRET: &str = "correct-horse-battery-staple";
 
 /// A task that writes all that it sees to its log, twice, and fails with it.
 const BLAB: &str = r#"
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"blab\",\"version\":\"1.0.0\",\"workflows\":["
-              "{\"name\":\"tell\",\"tasks\":[{\"id\":\"tell\",\"index\":0,\"blocking\":true}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"blab\",\"version\":\"1.0.0\",\"workflows\":["
+        "{\"name\":\"tell\",\"tasks\":[{\"id\":\"tell\",\"index\":0,\"blocking\":true}]}]}");
 static int32_t start(const clcn_start *call) {
     host->log(host->ctx, call->call_id, CLCN_INFO, CLCN_TEXT("c"), call->context, call->context);
     host->heartbeat(host->ctx, call->call_id, 500, call->context);
@@ -34,30 +28,23 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 /// A task that makes a secret, one that tells it in every way, and two at once that tell what they were given.
 const MINT: &str = r#"
 #define _GNU_SOURCE
-#include "cloacina.h"
+#include "fixture.h"
 #include <stdio.h>
 #ifndef GO
 #define GO "/"
 #endif
 #include <unistd.h>
 #define TASK(id, index, more) "{\"id\":\"" id "\",\"index\":" #index ",\"blocking\":true" more "}"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"mint\",\"version\":\"1.0.0\",\"workflows\":["
-              "{\"name\":\"make\",\"tasks\":[" TASK("make", 0, "") ","
-              TASK("tell", 1, ",\"dependencies\":[\"make\"]") "]},"
-              "{\"name\":\"both\",\"tasks\":[" TASK("one", 2, "") "," TASK("two", 3, "") "]}]}");
-static const clcn_host_v1 *host;
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"mint\",\"version\":\"1.0.0\",\"workflows\":["
+        "{\"name\":\"make\",\"tasks\":[" TASK("make", 0, "") ","
+        TASK("tell", 1, ",\"dependencies\":[\"make\"]") "]},"
+        "{\"name\":\"both\",\"tasks\":[" TASK("one", 2, "") "," TASK("two", 3, "") "]}]}");
 static int n_there;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
 static int32_t start(const clcn_start *call) {
     clcn_result result = CLCN_RESULT_INIT;
     if (call->task == 0)
@@ -79,7 +66,6 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {

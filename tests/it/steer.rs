@@ -25,22 +25,16 @@ use crate::{cmd::program, sharing::server};
 const STEERED: &str = r#"
 #include <stdio.h>
 #include <time.h>
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"steered\",\"version\":\"0.1.0\",\"workflows\":["
-              "{\"name\":\"held\",\"tasks\":[{\"id\":\"wait\",\"index\":0,\"blocking\":true},"
-              "{\"id\":\"second\",\"index\":1,\"blocking\":true,\"dependencies\":[\"wait\"]},"
-              "{\"id\":\"third\",\"index\":2,\"blocking\":true,\"dependencies\":[\"second\"]}]},"
-              "{\"name\":\"flaky\",\"tasks\":[{\"id\":\"first\",\"index\":3,\"blocking\":true},"
-              "{\"id\":\"shaky\",\"index\":4,\"blocking\":true,\"dependencies\":[\"first\"]},"
-              "{\"id\":\"last\",\"index\":5,\"blocking\":true,\"dependencies\":[\"shaky\"]}]},"
-              "{\"name\":\"patient\",\"tasks\":[{\"id\":\"shaky\",\"index\":6,\"blocking\":true,"
-              "\"retry\":{\"attempts\":3,\"backoff\":\"fixed\",\"delay_ms\":3600000,\"max_delay_ms\":3600000,\"jitter\":false}}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"steered\",\"version\":\"0.1.0\",\"workflows\":["
+        "{\"name\":\"held\",\"tasks\":[{\"id\":\"wait\",\"index\":0,\"blocking\":true},"
+        "{\"id\":\"second\",\"index\":1,\"blocking\":true,\"dependencies\":[\"wait\"]},"
+        "{\"id\":\"third\",\"index\":2,\"blocking\":true,\"dependencies\":[\"second\"]}]},"
+        "{\"name\":\"flaky\",\"tasks\":[{\"id\":\"first\",\"index\":3,\"blocking\":true},"
+        "{\"id\":\"shaky\",\"index\":4,\"blocking\":true,\"dependencies\":[\"first\"]},"
+        "{\"id\":\"last\",\"index\":5,\"blocking\":true,\"dependencies\":[\"shaky\"]}]},"
+        "{\"name\":\"patient\",\"tasks\":[{\"id\":\"shaky\",\"index\":6,\"blocking\":true,"
+        "\"retry\":{\"attempts\":3,\"backoff\":\"fixed\",\"delay_ms\":3600000,\"max_delay_ms\":3600000,\"jitter\":false}}]}]}");
 static int is_there(const char *name) {
     FILE *file = fopen(name, "r");
     if (file != NULL) fclose(file);
@@ -58,7 +52,6 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 /// Far above what anything here takes on a busy machine; a test that gets here hangs.

@@ -15,16 +15,10 @@ const MUSL: &str = "x86_64-unknown-linux-musl";
 
 /// A task that writes down for which target its library was built.
 const WHERE: &str = r#"
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"NAME\",\"version\":\"1.0.0\","
-              "\"build\":{\"sdk\":\"none\",\"compiler\":\"cc\",\"target\":\"TARGET\"},"
-              "\"workflows\":[{\"name\":\"NAME_where\",\"tasks\":[{\"id\":\"only\",\"index\":0}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"NAME\",\"version\":\"1.0.0\","
+        "\"build\":{\"sdk\":\"none\",\"compiler\":\"cc\",\"target\":\"TARGET\"},"
+        "\"workflows\":[{\"name\":\"NAME_where\",\"tasks\":[{\"id\":\"only\",\"index\":0}]}]}");
 static int32_t start(const clcn_start *call) {
     static const char output[] = "{\"set\":{\"target\":\"TARGET\"}}";
     clcn_result result = CLCN_RESULT_INIT;
@@ -34,7 +28,6 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 fn archive(name: &str, targets: &[&str]) -> Vec<u8> {

@@ -27,16 +27,10 @@ use crate::{cmd::program, sharing::server};
 const VERSIONED: &str = r#"
 #include <stdio.h>
 #include <time.h>
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"versioned\",\"version\":\"VERSION\",\"workflows\":[{\"name\":\"work\","
-              "\"tasks\":[{\"id\":\"before\",\"index\":0,\"blocking\":true},"
-              "{\"id\":\"LAST\",\"index\":1,\"blocking\":true,\"dependencies\":[\"before\"]}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"versioned\",\"version\":\"VERSION\",\"workflows\":[{\"name\":\"work\","
+        "\"tasks\":[{\"id\":\"before\",\"index\":0,\"blocking\":true},"
+        "{\"id\":\"LAST\",\"index\":1,\"blocking\":true,\"dependencies\":[\"before\"]}]}]}");
 static int32_t start(const clcn_start *call) {
     const struct timespec step = {0, 5 * 1000 * 1000};
     FILE *file;
@@ -51,7 +45,6 @@ static int32_t start(const clcn_start *call) {
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 /// The archive of a version whose first task waits for that file.

@@ -16,23 +16,16 @@ use crate::{
 
 /// A task that may begin only once and has a callback; a second one that does.
 const CAREFUL: &str = r#"
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"billing\",\"version\":\"1.0.0\",\"workflows\":["
-              "{\"name\":\"invoices\",\"tasks\":[{\"id\":\"only\",\"index\":0,\"at_most_once\":true,\"on_success\":1},"
-              "{\"id\":\"then\",\"index\":2,\"dependencies\":[\"only\"]}],"
-              "\"callbacks\":[{\"name\":\"tell\",\"index\":1}]}]}");
-static const clcn_host_v1 *host;
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"billing\",\"version\":\"1.0.0\",\"workflows\":["
+        "{\"name\":\"invoices\",\"tasks\":[{\"id\":\"only\",\"index\":0,\"at_most_once\":true,\"on_success\":1},"
+        "{\"id\":\"then\",\"index\":2,\"dependencies\":[\"only\"]}],"
+        "\"callbacks\":[{\"name\":\"tell\",\"index\":1}]}]}");
 static int32_t start(const clcn_start *call) {
     clcn_result result = CLCN_RESULT_INIT;
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 /// Where packages are loaded.

@@ -1,4 +1,5 @@
-//! Libraries in C and C++, compiled by the compilers of the machine against `cloacina.h` alone.
+//! Libraries in C and C++, compiled by the compilers of the machine against `cloacina.h` alone; small ones of the tests
+//! share `fixture.h`.
 
 use std::{
     fs,
@@ -41,7 +42,8 @@ pub fn compile_cpp(folder: &Path, name: &str, source: &Path) -> PathBuf {
 /// Runs a compiler; `debian` is what to install where it is missing.
 fn link(mut compiler: Command, debian: &str, source: &Path, library: &Path) {
     compiler.args(["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-shared", "-fPIC", "-pthread", "-I"]);
-    compiler.arg(root().join("sdk/include")).arg("-o").arg(library).arg(source);
+    compiler.arg(root().join("sdk/include")).arg("-I").arg(root().join("tests/fixtures"));
+    compiler.arg("-o").arg(library).arg(source);
     let program = compiler.get_program().to_string_lossy().into_owned();
     let output = compiler.output();
     let output = output.unwrap_or_else(|error| {

@@ -19,16 +19,10 @@ const SOURCE: &str = r#"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include "cloacina.h"
-CLCN_METADATA("{\"format\":1,\"abi\":\"1.0\",\"package\":\"swapped\",\"version\":\"1.1000000.0\",\"workflows\":[{\"name\":\"work\","
-              "\"tasks\":[{\"id\":\"first\",\"index\":0},{\"id\":\"second\",\"index\":1,\"dependencies\":[\"first\"]}]}]}");
-static const clcn_host_v1 *host;
+#include "fixture.h"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"swapped\",\"version\":\"1.1000000.0\",\"workflows\":[{\"name\":\"work\","
+        "\"tasks\":[{\"id\":\"first\",\"index\":0},{\"id\":\"second\",\"index\":1,\"dependencies\":[\"first\"]}]}]}");
 struct call { uint64_t id; uint32_t task; };
-static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
-    (void)config;
-    host = given;
-    return CLCN_OK;
-}
 static void *work(void *given) {
     struct call call = *(struct call *)given;
     const struct timespec moment = {0, 2 * 1000 * 1000};
@@ -55,7 +49,6 @@ static int32_t start(const clcn_start *asked) {
     pthread_detach(thread);
     return CLCN_OK;
 }
-CLCN_PACKAGE(init, start, NULL, NULL);
 "#;
 
 /// The versions of the package.
