@@ -29,7 +29,7 @@
 #include "cloacina.h"
 
 CLCN_METADATA(
-    R"({"format":1,"abi":"1.0","package":"cpp_words","version":"0.1.0","author":"The Cloacina authors",)"
+    R"({"format":1,"abi":"1.1","package":"cpp_words","version":"0.1.0","author":"The Cloacina authors",)"
     R"("description":"Counts the words of a text, in C++","workflows":[{"name":"count","tasks":[)"
     R"({"id":"split","index":0,"description":"Splits the text into words."},)"
     R"({"id":"tally","index":1,"dependencies":["split"],"retry":{"attempts":2,"backoff":"fixed","delay_ms":1},)"

@@ -2,7 +2,8 @@
 //!
 //! Embedded and packaged tasks go through this one place, so that they cannot behave differently. The identity of
 //! the call is in a thread-local while the function (or a poll of its future) runs: `tracing` events and panics of
-//! that thread are attributed to it.
+//! that thread are attributed to it. The processor time of the thread in all that is the attempt's: its polls alone, not
+//! what it leaves to other threads and tasks. The clock is read once before and once after each.
 
 use std::{
     any::Any,
@@ -12,12 +13,14 @@ use std::{
     pin::pin,
     sync::{Arc, Once},
     task::Poll,
+    time::Duration,
 };
 
 use serde_json::Value;
 
 use crate::{
     Context, Level, TaskError,
+    abi::clock::thread_cpu,
     context::{Host, TaskInfo},
     payload::Delta,
     source::Source,
@@ -41,6 +44,25 @@ pub struct Attempt {
     context: Context<Value>,
     outcome: Option<Outcome>,
     host: Arc<dyn Host>,
+    /// What was used up so far; nothing once a part of it is not known.
+    cpu: Option<Duration>,
+}
+
+/// How a call ended, and what it used up.
+#[derive(Debug)]
+pub struct AttemptEnd {
+    /// What the function changed; or what it returned, its panic, or that it was cancelled.
+    pub result: Result<Delta, TaskError>,
+    /// The processor time of the function's own polls, if the system tells.
+    pub cpu: Option<Duration>,
+}
+
+impl AttemptEnd {
+    /// The end of a call that did not come to run the function, or did not see its end.
+    #[must_use]
+    pub fn unmeasured(error: TaskError) -> Self {
+        Self { result: Err(error), cpu: None }
+    }
 }
 
 impl Attempt {
@@ -59,79 +81,96 @@ impl Attempt {
             return Err(TaskError::ValidationFailed { message: "a callback was called without an outcome".to_owned() });
         }
         let context = Context::over(source).attach(task, host.clone());
-        Ok(Self { function, context, outcome, host })
+        Ok(Self { function, context, outcome, host, cpu: Some(Duration::ZERO) })
     }
 
     /// Runs the function on this thread until it ends; a future is driven by `block_on`. For threads where blocking
     /// is allowed.
-    ///
-    /// # Errors
-    /// What the function returned, its panic, or that it was cancelled.
     pub fn run_blocking(
         mut self,
         block_on: impl FnOnce(TaskFuture<'_>) -> Result<(), TaskError>,
         cancelled: impl Future<Output = ()> + Send,
-    ) -> Result<Delta, TaskError> {
-        let host = self.host.clone();
-        match self.function {
-            Function::Task(function) => caught(&host, || function(&mut self.context))?,
+    ) -> AttemptEnd {
+        let Self { function, context, outcome, host, cpu } = &mut self;
+        let result = match *function {
+            Function::Task(function) => caught(host, cpu, || function(context)),
             Function::Callback(function) => {
-                let outcome = self.outcome.as_ref().expect("invariant: callbacks have an outcome");
-                caught(&host, || function(outcome, &self.context))?;
+                let outcome = outcome.as_ref().expect("invariant: callbacks have an outcome");
+                caught(host, cpu, || function(outcome, context))
             }
-            Function::AsyncTask(_) | Function::AsyncCallback(_) => block_on(Box::pin(self.drive(cancelled)))?,
-        }
-        Ok(self.context.delta()?)
+            Function::AsyncTask(_) | Function::AsyncCallback(_) => block_on(Box::pin(self.drive(cancelled))),
+        };
+        self.end(result)
     }
 
     /// Runs the function as a future; a plain `fn` runs inside of the first poll.
-    ///
-    /// # Errors
-    /// What the function returned, its panic, or that it was cancelled.
-    pub async fn run(mut self, cancelled: impl Future<Output = ()> + Send) -> Result<Delta, TaskError> {
-        self.drive(cancelled).await?;
-        Ok(self.context.delta()?)
+    pub async fn run(mut self, cancelled: impl Future<Output = ()> + Send) -> AttemptEnd {
+        let result = self.drive(cancelled).await;
+        self.end(result)
+    }
+
+    fn end(self, result: Result<(), TaskError>) -> AttemptEnd {
+        AttemptEnd { result: result.and_then(|()| Ok(self.context.delta()?)), cpu: self.cpu }
     }
 
     async fn drive(&mut self, cancelled: impl Future<Output = ()> + Send) -> Result<(), TaskError> {
-        let Self { function, context, outcome, host } = self;
+        let Self { function, context, outcome, host, cpu } = self;
         let outcome = outcome.as_ref();
-        let expected = "invariant: callbacks have an outcome";
-        let future = caught(host, || {
-            Ok(match *function {
-                Function::AsyncTask(function) => function(context),
-                Function::AsyncCallback(function) => function(outcome.expect(expected), context),
-                Function::Task(function) => Box::pin(async move { function(context) }),
-                Function::Callback(function) => Box::pin(async move { function(outcome.expect(expected), context) }),
-            })
-        })?;
-        let mut future = Some(future);
+        let mut unbegun = Some(context);
+        let mut future = None;
         let mut cancelled = pin!(cancelled);
         let result = poll_fn(|waker| {
             if cancelled.as_mut().poll(waker).is_ready() {
                 return Poll::Ready(Err(TaskError::Cancelled { message: "the attempt was asked to stop".to_owned() }));
             }
-            let Some(running) = future.as_mut() else { return Poll::Pending };
-            match caught(host, || Ok(running.as_mut().poll(waker))) {
-                Ok(poll) => poll,
-                Err(panic) => Poll::Ready(Err(panic)),
-            }
+            let polled = caught(host, cpu, || {
+                if let Some(context) = unbegun.take() {
+                    future = Some(begin(*function, context, outcome));
+                }
+                let Some(running) = future.as_mut() else { return Ok(Poll::Pending) };
+                let poll = running.as_mut().poll(waker);
+                if poll.is_ready() {
+                    // The future's own values are dropped under the same protection, and measured.
+                    future = None;
+                }
+                Ok(poll)
+            });
+            polled.unwrap_or_else(|panic| Poll::Ready(Err(panic)))
         })
         .await;
-        // The future's own values are dropped under the same protection.
-        caught(host, || {
-            future = None;
-            Ok(())
-        })?;
+        if future.is_some() {
+            caught(host, cpu, || {
+                future = None;
+                Ok(())
+            })?;
+        }
         result
     }
 }
 
-/// Runs code of the user's with its identity set; a panic becomes an error with message and location.
-fn caught<T>(host: &Arc<dyn Host>, run: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {
+/// The future of a function; that of a plain `fn` runs it in its first poll.
+fn begin<'a>(function: Function, context: &'a mut Context<Value>, outcome: Option<&'a Outcome>) -> TaskFuture<'a> {
+    let expected = "invariant: callbacks have an outcome";
+    match function {
+        Function::AsyncTask(function) => function(context),
+        Function::AsyncCallback(function) => function(outcome.expect(expected), context),
+        Function::Task(function) => Box::pin(async move { function(context) }),
+        Function::Callback(function) => Box::pin(async move { function(outcome.expect(expected), context) }),
+    }
+}
+
+/// Runs code of the user's with its identity set, and adds up its processor time; a panic becomes an error with message
+/// and location.
+fn caught<T>(
+    host: &Arc<dyn Host>,
+    cpu: &mut Option<Duration>,
+    run: impl FnOnce() -> Result<T, TaskError>,
+) -> Result<T, TaskError> {
     install_panic_hook();
     let outer = CURRENT.replace(Some(Current { host: host.clone(), panicked_at: None }));
+    let before = thread_cpu();
     let result = catch_unwind(AssertUnwindSafe(run));
+    *cpu = cpu.and_then(|used| used.checked_add(thread_cpu()?.checked_sub(before?)?));
     let current = CURRENT.replace(outer);
     result.unwrap_or_else(|payload| {
         let location = current.and_then(|current| current.panicked_at);

@@ -9,10 +9,11 @@ use std::{
     path::Path,
     process::Command,
     sync::{Mutex, MutexGuard, mpsc},
+    time::Duration,
 };
 
 use cloacina_workflow::{
-    __private::v1::{Entry, Function, Record, StaticWorkflow, total_len},
+    __private::v1::{Entry, Function, Record, StaticWorkflow, thread_cpu, total_len},
     Context, TaskError, Value,
     abi::{
         ABI_MINOR, Bytes, CallResult, HostV1, MetadataHeader, PackageV1, STATUS_CANCELLED, STATUS_FAILED, STATUS_OK,
@@ -25,7 +26,7 @@ use serde_json::json;
 const JSON: &[&str] = &[r#"{"format":1,"abi":"1.0","package":"p","version":"1.0.0","workflows":[{"name":"w","tasks":[
     {"id":"double","index":0},{"id":"double_blocking","index":1,"blocking":true},{"id":"fail","index":2},
     {"id":"explode","index":3},{"id":"wait","index":4},{"id":"observe","index":5,"blocking":true},
-    {"id":"wait_blocking","index":6,"blocking":true}]}]}"#];
+    {"id":"wait_blocking","index":6,"blocking":true},{"id":"work","index":7},{"id":"work_blocking","index":8,"blocking":true}]}]}"#];
 
 static WORKFLOW: StaticWorkflow = StaticWorkflow {
     name: "w",
@@ -38,6 +39,18 @@ static WORKFLOW: StaticWorkflow = StaticWorkflow {
         Function::AsyncTask(|_| Box::pin(std::future::pending())),
         Function::Task(observe),
         Function::AsyncTask(|_| Box::pin(std::future::pending())),
+        Function::AsyncTask(|_| {
+            Box::pin(async {
+                work();
+                tokio::task::yield_now().await;
+                work();
+                panic!("worked enough")
+            })
+        }),
+        Function::Task(|_| {
+            work();
+            Ok(())
+        }),
     ],
 };
 
@@ -65,10 +78,18 @@ fn observe(context: &mut Context<Value>) -> Result<(), TaskError> {
     Ok(())
 }
 
+/// Uses up ten milliseconds of processor time of this thread.
+fn work() {
+    let until = thread_cpu().unwrap() + Duration::from_millis(10);
+    while thread_cpu().unwrap() < until {
+        std::hint::spin_loop();
+    }
+}
+
 /// What reached the host, in order.
 #[derive(Debug, PartialEq)]
 enum Said {
-    Complete { call: u64, status: i32, retry_after_ms: u32, output: String, code: String, message: String },
+    Complete { call: u64, status: i32, cpu_ns: u64, output: String, code: String, message: String },
     Log { call: u64, level: u32, message: String, fields: String },
     Heartbeat { call: u64, permille: u32, note: String },
 }
@@ -85,9 +106,9 @@ fn text(bytes: Bytes) -> String {
 unsafe extern "C" fn complete(ctx: *mut c_void, call: u64, result: *const CallResult) {
     // SAFETY: ctx is the Host that the test leaked, result is borrowed for the time of the call.
     let (host, result) = unsafe { (&*ctx.cast::<Host>(), *result) };
-    let CallResult { status, retry_after_ms, output, error_code, error_message, .. } = result;
+    let CallResult { status, cpu_ns, output, error_code, error_message, .. } = result;
     let [output, code, message] = [output, error_code, error_message].map(text);
-    host.said.send(Said::Complete { call, status, retry_after_ms, output, code, message }).unwrap();
+    host.said.send(Said::Complete { call, status, cpu_ns, output, code, message }).unwrap();
 }
 
 unsafe extern "C" fn log(ctx: *mut c_void, call: u64, level: u32, _: Bytes, message: Bytes, fields: Bytes) {
@@ -183,6 +204,28 @@ fn async_and_blocking_tasks_give_back_their_delta() {
         assert_eq!(session.start(7, task, br#"{"values":{"number":21}}"#), STATUS_OK);
         let (call, status, output, ..) = session.completion();
         assert_eq!((call, status, output.as_str()), (7, STATUS_OK, r#"{"set":{"doubled":42},"unset":[]}"#));
+    }
+}
+
+#[test]
+fn each_end_says_what_the_polls_of_the_call_used_up() {
+    let session = Session::open();
+    let used = |task: u32| {
+        assert_eq!(session.start(7, task, br#"{"values":{"number":1}}"#), STATUS_OK);
+        loop {
+            if let Said::Complete { cpu_ns, .. } = session.said.recv().unwrap() {
+                return Duration::from_nanos(cpu_ns);
+            }
+        }
+    };
+    // Of two polls, one of which panics; and of a thread that is there for the task.
+    for (task, expected) in [(7, 20), (8, 10)] {
+        let used = used(task);
+        assert!(used >= Duration::from_millis(expected), "{task}: {used:?}");
+    }
+    for task in [0, 1, 2] {
+        let used = used(task);
+        assert!(used > Duration::ZERO && used < Duration::from_millis(10), "{task}: {used:?}");
     }
 }
 
@@ -311,7 +354,18 @@ fn the_header_and_the_rust_structs_have_one_layout() {
         };
     }
     layout!(Bytes, "clcn_bytes", ptr, len);
-    layout!(CallResult, "clcn_result", size, status, output_kind, retry_after_ms, output, error_code, error_message);
+    layout!(
+        CallResult,
+        "clcn_result",
+        size,
+        status,
+        output_kind,
+        retry_after_ms,
+        output,
+        error_code,
+        error_message,
+        cpu_ns
+    );
     layout!(HostV1, "clcn_host_v1", size, abi_minor, ctx, max_log_level, complete, log, heartbeat, is_cancelled);
     layout!(
         Start,

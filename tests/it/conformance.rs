@@ -84,6 +84,7 @@ fn each_broken_rule_is_named() {
         (17, &[("again", "init after shutdown answered 5")]),
         (19, &[("completes", "ended the process with exit code 3")]),
         (20, &[("completes", "start had not returned after 2s, though the task is not")]),
+        (22, &[("completes", "cpu_ns says 3600000 ms of processor time, but the whole process has used up")]),
         (21, &[("unknown", "was killed by SIGABRT"), ("unknown", "in cancel of a call that was never made")]),
     ];
     let folder = tempfile::tempdir().unwrap();

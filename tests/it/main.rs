@@ -22,6 +22,7 @@ mod readme;
 mod restart;
 mod secret;
 mod sharing;
+mod spent;
 mod steer;
 mod swap;
 mod targets;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 #[expect(unreachable_pub, reason = "the same lines are the interface of a package")]
 #[path = "../fixtures/parity/src/parity.rs"]
-mod module;
+pub(crate) mod module;
 
 /// What must be the same: no times, no ids.
 fn comparable(report: &RunReport, events: Vec<RunEvent>) -> Value {

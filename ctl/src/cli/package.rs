@@ -330,7 +330,7 @@ pub(crate) struct PackageShowArgs {
 
 /// Show what versions of packages used up: time, processor time and memory, of all runs of a time.
 ///
-/// Only attempts that ended count. Processor time is known of an attempt that was alone in its process, memory of one whose process ended with it; the rest is shown as unknown. It costs as much as those runs have events: about a second for a million.
+/// Only attempts that ended count. Processor time is known of attempts in Rust, and of others that were alone in their process or say it themselves; memory of one whose process ended with it; the rest is shown as unknown. It costs as much as those runs have events: about a second for a million.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -2,8 +2,8 @@
 //! of a time.
 //!
 //! Both are read from the histories, beside a living engine and without one. What nobody measured is absent, never nothing:
-//! processor time is known of an attempt that was alone in its process, the most memory of one whose process ended with
-//! it. What retention has removed is not counted; how many runs that are is told.
+//! processor time is known of an attempt that was alone in its process, all of which it is then, and of one whose package
+//! measures its own polls, as each in Rust does; the most memory of one whose process ended with it. What retention has removed is not counted; how many runs that are is told.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -62,7 +62,7 @@ pub struct UsedCall {
     pub started_at: Option<Timestamp>,
     /// When its end was noticed.
     pub ended_at: Timestamp,
-    /// Its processor time, if it was alone in its process.
+    /// Its processor time, if it was alone in its process or its polls were measured.
     pub cpu: Option<Duration>,
     /// The most memory that its process held, if that ended with it.
     pub peak_bytes: Option<u64>,

@@ -466,24 +466,25 @@ impl Child {
                     // What the call wrote before its end belongs to it.
                     self.read_outputs(false);
                 }
-                let Some((sink, n_open)) = self.take_open(id) else {
-                    return self.unless_over(format!("the end of a call {id} that was not under way"));
-                };
                 let [output, error_code, error_message] = frame.parts;
                 let sent = Sent {
                     status: frame.a.cast_signed(),
                     output_kind: frame.c,
-                    retry_after_ms: u32::try_from(frame.b).unwrap_or(u32::MAX),
+                    retry_after_ms: frame.c,
                     output,
                     error_code,
                     error_message,
+                    cpu_ns: frame.b,
+                };
+                let Some((sink, n_open)) = self.take_open(id, sent.cpu()) else {
+                    return self.unless_over(format!("the end of a call {id} that was not under way"));
                 };
                 // What a task sent may be nonsense though its host is not: the attempt fails, and the host goes on.
                 sink.complete(id, judge(&sent).unwrap_or_else(|bad| bad.into_result()));
                 self.told(n_open);
             }
             Kind::Refused => {
-                let Some((sink, n_open)) = self.take_open(id) else {
+                let Some((sink, n_open)) = self.take_open(id, None) else {
                     return self.unless_over(format!("the refusal of a call {id} that was not under way"));
                 };
                 let error = refused(frame).into_error();
@@ -566,11 +567,13 @@ impl Child {
         self.lock().open.get(&id).map(|open| Arc::clone(&open.sink))
     }
 
-    fn take_open(&self, id: CallId) -> Option<(Arc<dyn CallSink>, usize)> {
+    /// Ends a call. What the system says of one that was alone is preferred to what the package says of it.
+    fn take_open(&self, id: CallId, said: Option<Duration>) -> Option<(Arc<dyn CallSink>, usize)> {
         let mut calls = self.lock();
         let open = calls.open.remove(&id)?;
         let alone = calls.alone.take_if(|(alone, _)| *alone == id);
-        if let Some(cpu) = alone.and_then(|(_, before)| Some(self.cpu()?.saturating_sub(before))) {
+        let seen = alone.and_then(|(_, before)| Some(self.cpu()?.saturating_sub(before)));
+        if let Some(cpu) = seen.or(said) {
             open.sink.used(id, Usage { cpu: Some(cpu), peak_bytes: None });
         }
         Some((open.sink, calls.open.len()))

@@ -38,7 +38,8 @@ pub(crate) enum Kind {
     NotReady,
     /// Up: the package did not accept the call. `a` says why, `b` and `c` belong to that.
     Refused,
-    /// Up: the call ended. `a` status, `b` milliseconds to wait, `c` kind of output; output, code and message of the error.
+    /// Up: the call ended. `a` status, `b` nanoseconds of processor time that the package says, `c` kind of output or,
+    /// where it is to be tried again, milliseconds to wait; output, code and message of the error.
     Complete,
     /// Up: a log line of a call, or of the package under call 0. `a` level; target, message, fields.
     Log,

@@ -26,7 +26,11 @@ use std::{
 };
 
 use cloacina_packager::Digest;
-use cloacina_workflow::{Level, descriptor::Descriptor};
+use cloacina_workflow::{
+    Level,
+    abi::{OUTPUT_DELTA, STATUS_FAILED, STATUS_RETRY},
+    descriptor::Descriptor,
+};
 use rustix::{io::fcntl_dupfd_cloexec, stdio::dup2_stdin};
 
 use super::{
@@ -294,10 +298,12 @@ impl HostSink {
         let kind = text(sent.error_code, loader::NAME_BYTES_MAX - 4);
         // What is too large to cross is cut to one byte more than is allowed, so that it is judged as what it is.
         let output = &sent.output[..sent.output.len().min(loader::OUTPUT_BYTES_MAX + 1)];
+        // A status reads one of the two.
+        let c = if sent.status == STATUS_RETRY { sent.retry_after_ms } else { sent.output_kind };
         self.host.outbox.post(&Frame {
             a: sent.status.cast_unsigned(),
-            b: sent.retry_after_ms.into(),
-            c: sent.output_kind,
+            b: sent.cpu_ns,
+            c,
             parts: [output, kind.as_bytes(), message.as_bytes()],
             ..Frame::new(Kind::Complete, self.number)
         });
@@ -316,9 +322,10 @@ impl CallSink for HostSink {
         let record = error.to_record();
         let details = record.details.to_string();
         self.complete_with(&Sent {
-            status: cloacina_workflow::abi::STATUS_FAILED,
-            output_kind: cloacina_workflow::abi::OUTPUT_DELTA,
+            status: STATUS_FAILED,
+            output_kind: OUTPUT_DELTA,
             retry_after_ms: 0,
+            cpu_ns: 0,
             output: details.as_bytes(),
             error_code: record.kind.as_bytes(),
             error_message: record.message.as_bytes(),

@@ -57,10 +57,13 @@ pub(crate) trait CallSink: Send + Sync {
     /// The call ended with what the package sent, of which only the pointers have been checked. Whoever does not
     /// judge it here passes it on as it is. After an error the call is completed with that.
     fn end(&self, id: CallId, sent: &Sent<'_>) -> Result<(), Bad> {
+        if let Some(cpu) = sent.cpu() {
+            self.used(id, Usage { cpu: Some(cpu), peak_bytes: None });
+        }
         self.complete(id, judge(sent)?);
         Ok(())
     }
-    /// What the call used up, told before its end where it is known.
+    /// What the call used up, told before its end where it is known. It may be what the package says, and any number.
     fn used(&self, _: CallId, _: Usage) {}
     /// The task wrote a line to its log.
     fn log(&self, id: CallId, line: LogLine);
@@ -80,10 +83,10 @@ pub(crate) trait Hide: Send + Sync {
     fn hide(&self, text: &str) -> String;
 }
 
-/// What a call used up, as far as it was alone in its process.
+/// What a call used up, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Processor time.
+    /// Processor time: of its process while it was alone there, or else of its own polls.
     pub(crate) cpu: Option<Duration>,
     /// The most memory that its process held until it ended.
     pub(crate) peak_bytes: Option<u64>,

@@ -8,7 +8,11 @@
 //! A refusal names both sides. Nothing of the library but its entry function has run before all of it has passed,
 //! its constructors aside.
 
-use std::{collections::BTreeSet, mem, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    ops::RangeInclusive,
+};
 
 use serde_json::Value;
 
@@ -100,12 +104,15 @@ pub(super) fn compare(library: &Descriptor, archive: &Descriptor) -> Result<(), 
     Err(Error::Differs { field, library, archive })
 }
 
-/// The indices that `start` may be called with.
-pub(super) fn indices(descriptor: &Descriptor) -> BTreeSet<u32> {
+/// The indices that `start` may be called with, and whether it may work inside of `start` then, as packages of the SDK
+/// never do.
+pub(super) fn indices(descriptor: &Descriptor) -> BTreeMap<u32, bool> {
+    let is_of_sdk = descriptor.build.is_some();
     let workflows = descriptor.workflows.iter();
     let of = |workflow: &Workflow| {
-        let tasks = workflow.tasks.iter().map(|task| task.index);
-        tasks.chain(workflow.callbacks.iter().map(|callback| callback.index)).collect::<Vec<_>>()
+        let tasks = workflow.tasks.iter().map(|task| (task.index, task.blocking && !is_of_sdk));
+        let callbacks = workflow.callbacks.iter().map(|callback| (callback.index, callback.blocking && !is_of_sdk));
+        tasks.chain(callbacks).collect::<Vec<_>>()
     };
     workflows.flat_map(of).collect()
 }

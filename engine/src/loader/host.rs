@@ -7,7 +7,7 @@
 
 use std::{
     ffi::c_void,
-    mem,
+    mem::{self, MaybeUninit},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
 };
@@ -21,6 +21,7 @@ use super::{
     LogLine,
     call::Anomalies,
     catalog::CATALOG,
+    inside,
     loaded::Loaded,
     output::{self, Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Sent},
 };
@@ -66,7 +67,11 @@ unsafe extern "C" fn complete(ctx: *mut c_void, call_id: u64, result: *const Sen
         };
         // SAFETY: the package promises that a result which is neither null nor misaligned is one, until we return.
         let sent = unsafe { read(result) };
-        if let Err(bad) = sent.and_then(|sent| sink.end(id, &sent)) {
+        let measured = sent.map(|sent| match sent.cpu_ns {
+            0 => Sent { cpu_ns: inside::cpu_ns(id), ..sent },
+            _ => sent,
+        });
+        if let Err(bad) = measured.and_then(|sent| sink.end(id, &sent)) {
             if Anomalies::count(&calls.anomalies.bad_results) {
                 tracing::warn!(library = %library.digest(), call = %id, code = bad.code(), "{bad}");
             }
@@ -136,11 +141,19 @@ pub(super) unsafe fn read<'a>(result: *const SentResult) -> Result<Sent<'a>, Bad
     }
     // SAFETY: not null, aligned, and every result of any version starts with its size.
     let size = unsafe { result.cast::<u32>().read() };
-    if usize::try_from(size).unwrap_or(usize::MAX) < mem::size_of::<SentResult>() {
-        return Err(Bad::Size { found: size, expected: mem::size_of::<SentResult>() });
-    }
-    // SAFETY: not null, aligned, and as long as it has to be by its own size.
-    let result = unsafe { result.read() };
+    let known = match usize::try_from(size).unwrap_or(usize::MAX) {
+        len if len < SentResult::SIZE_MIN => {
+            return Err(Bad::Size { found: size, expected: SentResult::SIZE_MIN });
+        }
+        // A package of version 1.0 has nothing behind that.
+        len if len < mem::size_of::<SentResult>() => SentResult::SIZE_MIN,
+        _ => mem::size_of::<SentResult>(),
+    };
+    let mut whole = MaybeUninit::<SentResult>::zeroed();
+    // SAFETY: what is read is inside of the package's struct by its own size, what is written inside of ours.
+    unsafe { ptr::copy_nonoverlapping(result.cast::<u8>(), whole.as_mut_ptr().cast::<u8>(), known) };
+    // SAFETY: integers and pointers, for which zeros are a value too.
+    let result = unsafe { whole.assume_init() };
     let checked = |field, bytes: Bytes, lent: Option<&'a [u8]>| lent.ok_or(Bad::Pointer { field, len: bytes.len });
     // SAFETY: readable for 'a by the caller's promise.
     let output = checked("output", result.output, unsafe { result.output.borrow() })?;
@@ -148,6 +161,6 @@ pub(super) unsafe fn read<'a>(result: *const SentResult) -> Result<Sent<'a>, Bad
     let error_code = checked("error code", result.error_code, unsafe { result.error_code.borrow() })?;
     // SAFETY: as above.
     let error_message = checked("error message", result.error_message, unsafe { result.error_message.borrow() })?;
-    let SentResult { status, output_kind, retry_after_ms, .. } = result;
-    Ok(Sent { status, output_kind, retry_after_ms, output, error_code, error_message })
+    let SentResult { status, output_kind, retry_after_ms, cpu_ns, .. } = result;
+    Ok(Sent { status, output_kind, retry_after_ms, output, error_code, error_message, cpu_ns })
 }

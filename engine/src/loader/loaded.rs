@@ -8,7 +8,7 @@
 //! functions here may block, on code of the package; none may be called on a thread that others wait for.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -32,6 +32,7 @@ use super::{
     catalog::CATALOG,
     handshake::{self, Functions},
     host,
+    inside::Inside,
     library::{self, Image},
 };
 
@@ -127,9 +128,9 @@ impl Library {
             return Err(Refused::Closed);
         }
         let Loaded { functions, indices, calls, .. } = self.loaded;
-        if !indices.contains(&call.function) {
+        let Some(works_inside) = indices.get(&call.function) else {
             return Err(Refused::NoFunction { function: call.function, functions: indices.len() });
-        }
+        };
         if call.payload.len() > PAYLOAD_BYTES_MAX {
             return Err(Refused::TooLarge { max: PAYLOAD_BYTES_MAX });
         }
@@ -146,8 +147,10 @@ impl Library {
             trace_parent: Bytes::lend(call.trace_parent.as_bytes()),
             idempotency_key: Bytes::lend(call.idempotency_key.as_bytes()),
         };
+        let inside = works_inside.then(|| Inside::begin(id));
         // SAFETY: the function is that of a mapped library, after its `init`; what it borrows lives until it returns.
         let status = unsafe { (functions.start)(&raw const start) };
+        drop(inside);
         let refused = match Status::from_number(status) {
             Some(Status::Ok) => return Ok(id),
             Some(Status::Refused) => Refused::ByPackage,
@@ -198,7 +201,8 @@ pub(super) struct Loaded {
     digest: Digest,
     descriptor: Descriptor,
     functions: Functions,
-    indices: BTreeSet<u32>,
+    /// The functions by their index, and whether they may work inside of `start`.
+    indices: BTreeMap<u32, bool>,
     calls: Calls,
     /// Read by the package while this side writes it.
     max_log_level: &'static AtomicU32,

@@ -25,6 +25,7 @@ mod error;
 mod file;
 mod handshake;
 mod host;
+mod inside;
 mod lazy;
 mod library;
 mod loaded;

@@ -37,6 +37,15 @@ pub(crate) struct Sent<'a> {
     pub(crate) output: &'a [u8],
     pub(crate) error_code: &'a [u8],
     pub(crate) error_message: &'a [u8],
+    /// 0 for not measured. Whatever the package likes, so nothing to be relied on.
+    pub(crate) cpu_ns: u64,
+}
+
+impl Sent<'_> {
+    /// The processor time that the package says.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns))
+    }
 }
 
 /// What is wrong with the end of a call. The attempt fails with it, and is not tried again: the package is at fault.

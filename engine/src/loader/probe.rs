@@ -27,13 +27,14 @@ use cloacina_workflow::{
     abi::{ABI_MINOR, Bytes, CallResult as SentResult, HostV1, Start},
     descriptor::Descriptor,
 };
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     CallResult, Error,
     handshake::{self, Functions},
     host,
     library::{self, Image},
-    output::{self, MESSAGE_BYTES_MAX, NAME_BYTES_MAX},
+    output::{self, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Sent},
 };
 
 /// What is handed back as the first argument of every function of the host; never followed.
@@ -54,6 +55,8 @@ static CANCELLED: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 pub enum Heard {
     /// It ended a call.
     Completed { call: u64, end: CallEnd },
+    /// It said of a call that it used up more processor time than the whole process had.
+    Overstated { call: u64, said: Duration, spent: Duration },
     /// It wrote a log line.
     Log { call: u64, level: u32, message: String, problem: Option<&'static str> },
     /// It gave a sign of life.
@@ -262,7 +265,12 @@ fn enter(ctx: *mut c_void, said: impl FnOnce() -> Heard) {
 unsafe extern "C" fn complete(ctx: *mut c_void, call: u64, result: *const SentResult) {
     enter(ctx, || {
         // SAFETY: the package promises that a result which is neither null nor misaligned is one, until we return.
-        let end = match unsafe { host::read(result) }.and_then(|sent| output::judge(&sent)) {
+        let sent = unsafe { host::read(result) };
+        let spent = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or(Duration::MAX);
+        if let Some(said) = sent.as_ref().ok().and_then(Sent::cpu).filter(|said| *said > spent) {
+            EAR.hear(Heard::Overstated { call, said, spent });
+        }
+        let end = match sent.and_then(|sent| output::judge(&sent)) {
             Ok(CallResult::Completed(_)) => CallEnd::Done,
             Ok(CallResult::Failed { error, .. }) => {
                 CallEnd::Failed { kind: error.kind().to_owned(), message: error.message() }

@@ -5,11 +5,15 @@
 
 use std::{fmt, sync::Arc};
 
-use cloacina_workflow::{__private::v1 as sdk, Function, TaskError};
+use cloacina_workflow::{
+    __private::v1::{self as sdk, AttemptEnd},
+    Function, TaskError,
+};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::runner::{Attempt, Completion, Sight, TaskRunner};
+use crate::loader::Usage;
 
 /// The runner of one compiled-in workflow.
 pub(crate) struct EmbeddedRunner {
@@ -43,24 +47,32 @@ impl TaskRunner for EmbeddedRunner {
                 let _entered = span.enter();
                 let (attempt, completion) = prepare(function, attempt);
                 let stop = completion.stop();
-                let result =
-                    attempt.and_then(|attempt| attempt.run_blocking(|future| tasks.block_on(future), stop.asked()));
-                completion.complete(result);
+                let end = match attempt {
+                    Ok(attempt) => attempt.run_blocking(|future| tasks.block_on(future), stop.asked()),
+                    Err(error) => AttemptEnd::unmeasured(error),
+                };
+                tell(completion, end);
             });
         } else {
             let run = async move {
                 let (attempt, completion) = prepare(function, attempt);
                 let stop = completion.stop();
-                let result = match attempt {
+                let end = match attempt {
                     Ok(attempt) => attempt.run(stop.asked()).await,
-                    Err(error) => Err(error),
+                    Err(error) => AttemptEnd::unmeasured(error),
                 };
-                completion.complete(result);
+                tell(completion, end);
             };
             // The driver counts attempts by their slots and waits for them when it shuts down.
             self.tasks.spawn(run.instrument(span));
         }
     }
+}
+
+/// Ends the attempt, with the processor time that was measured.
+fn tell(mut completion: Completion, AttemptEnd { result, cpu }: AttemptEnd) {
+    completion.set_usage(Usage { cpu, peak_bytes: None });
+    completion.complete(result);
 }
 
 /// Makes the call ready. The view goes with the call, so that it is let go of before the attempt's end is told.

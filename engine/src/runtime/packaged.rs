@@ -9,7 +9,10 @@
 
 use std::{
     fmt,
+    num::NonZero,
     sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use cloacina_packager::Digest;
@@ -107,7 +110,8 @@ fn begin(code: &Code, version: &Arc<PackageVersion>, attempt: Attempt) {
         trace_parent: String::new(),
     };
     let (host, version) = (completion.host(), Arc::clone(version));
-    let sink = Arc::new(AttemptSink { host, version, ending: Mutex::new(Some(Ending { completion, view })) });
+    let ending = Mutex::new(Some(Ending { completion, view }));
+    let sink = Arc::new(AttemptSink { host, version, began: now(), ending });
     match code.start(call, Arc::clone(&sink) as Arc<dyn CallSink>) {
         Ok(under_way) => stop.on_ask(move || under_way.cancel()),
         Err(not_begun) => {
@@ -137,7 +141,27 @@ fn failure(kind: &str, code: &str, message: &dyn fmt::Display, retryable: bool) 
 struct AttemptSink {
     host: AttemptHost,
     version: Arc<PackageVersion>,
+    began: Instant,
     ending: Mutex<Option<Ending>>,
+}
+
+/// The moment that spans of real time are counted from.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "processor time is held against real time, whatever the engine's clock says"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The processor time that a package says, or the most that this machine can have spent in that time: sums of what
+/// packages say stay sums that could be true.
+fn possible(said: Duration, elapsed: Duration) -> Duration {
+    if said <= elapsed {
+        return said;
+    }
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    said.min(elapsed.saturating_mul(u32::try_from(cores).unwrap_or(u32::MAX)))
 }
 
 /// What is needed when the call ends.
@@ -170,6 +194,8 @@ impl CallSink for AttemptSink {
     }
 
     fn used(&self, _: CallId, usage: Usage) {
+        let cpu = usage.cpu.map(|cpu| possible(cpu, now().saturating_duration_since(self.began)));
+        let usage = Usage { cpu, ..usage };
         if let Some(ending) = &mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner) {
             ending.completion.set_usage(usage);
         }
@@ -196,5 +222,19 @@ impl CallSink for AttemptSink {
 impl fmt::Debug for PackagedRunner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("PackagedRunner").field("code", &self.code).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_package_has_used_up_more_than_the_machine_can_have_spent() {
+        let second = Duration::from_secs(1);
+        assert_eq!(possible(second, second), second);
+        let most = possible(Duration::from_nanos(u64::MAX), second);
+        assert!(most >= second && most <= second * 100_000, "{most:?}");
+        assert_eq!(possible(Duration::MAX, Duration::ZERO), Duration::ZERO);
     }
 }

@@ -303,9 +303,9 @@ pub struct RunEvent {
     pub digest: Option<Digest>,
     /// What else is known: the input, a delta, an error.
     pub details: Value,
-    /// For the end of an attempt that was alone in its process: the processor time that it used up.
+    /// For the end of an attempt: the processor time that it used up, as far as it is known.
     pub cpu: Option<Duration>,
-    /// The same of the most memory that its process held, if that ended with it.
+    /// For the end of an attempt that was alone in its process: the most memory that this held, if it ended with it.
     pub peak_bytes: Option<u64>,
 }
 

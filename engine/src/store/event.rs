@@ -31,7 +31,7 @@ pub(crate) struct EventRow {
     pub(crate) started_at: Option<Timestamp>,
     /// JSON; what it holds depends on the kind.
     pub(crate) payload: Option<Vec<u8>>,
-    /// For the end of an attempt that was alone in its process: what it used up.
+    /// For the end of an attempt: what it used up, as far as it is known.
     pub(crate) cpu_us: Option<i64>,
     pub(crate) peak_bytes: Option<i64>,
 }

@@ -1,8 +1,9 @@
 //! What attempts and callbacks used up, from the rows of their ends.
 //!
 //! Nothing is kept beside the history: an index leads from a run to its rows, and ids of runs sort by time, so a question
-//! costs as much as the runs that it is about, however many others there are. What was not measured is absent in a row,
-//! and counted apart from what was: a sum never takes the unknown for nothing.
+//! costs as much as the runs that it is about, however many others there are. What was not measured is absent in a row
+//! (processor time of tasks in other languages that ran side by side and did not tell it, memory of all whose process went
+//! on), and counted apart from what was: a sum never takes the unknown for nothing.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::table::{
     Bytes, CallResult, HostV1, OUTPUT_DELTA, STATUS_CANCELLED, STATUS_FAILED, STATUS_OK, STATUS_PANIC, STATUS_RETRY,
 };
-use crate::{Level, TaskError, context::Host, payload::Delta};
+use crate::{Level, TaskError, attempt::AttemptEnd, context::Host};
 
 /// The level that counts when the host names none.
 const LEVEL_DEFAULT: u32 = Level::Info as u32;
@@ -147,23 +147,26 @@ impl Completion {
         Self { link, call_id, done: false, forget }
     }
 
-    pub(super) fn complete(mut self, result: Result<Delta, TaskError>) {
-        self.finish(result);
+    pub(super) fn complete(mut self, end: AttemptEnd) {
+        self.finish(end);
     }
 
-    fn finish(&mut self, result: Result<Delta, TaskError>) {
+    fn finish(&mut self, end: AttemptEnd) {
         if std::mem::replace(&mut self.done, true) {
             return;
         }
         (self.forget)(self.call_id);
+        let AttemptEnd { result, cpu } = end;
+        // What took less than a nanosecond was measured nonetheless.
+        let cpu_ns = cpu.map_or(0, |cpu| u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX).max(1));
         let output = result.and_then(|delta| serde_json::to_vec(&delta).map_err(TaskError::from));
         match output {
-            Ok(json) => self.link.complete(self.call_id, &ok_result(&json)),
-            Err(error) => self.complete_with_error(&error),
+            Ok(json) => self.link.complete(self.call_id, &ok_result(&json, cpu_ns)),
+            Err(error) => self.complete_with_error(&error, cpu_ns),
         }
     }
 
-    fn complete_with_error(&self, error: &TaskError) {
+    fn complete_with_error(&self, error: &TaskError, cpu_ns: u64) {
         let record = error.to_record();
         let details = if record.details == Value::Null { String::new() } else { record.details.to_string() };
         let status = match error {
@@ -179,7 +182,7 @@ impl Completion {
             output: Bytes::lend(details.as_bytes()),
             error_code: Bytes::lend(record.kind.as_bytes()),
             error_message: Bytes::lend(record.message.as_bytes()),
-            ..ok_result(&[])
+            ..ok_result(&[], cpu_ns)
         };
         self.link.complete(self.call_id, &result);
     }
@@ -192,11 +195,11 @@ impl Drop for Completion {
             true => TaskError::Panicked { message: "a panic outside of the task's code".to_owned(), location: None },
             false => TaskError::Cancelled { message },
         };
-        self.finish(Err(error));
+        self.finish(AttemptEnd::unmeasured(error));
     }
 }
 
-fn ok_result(json: &[u8]) -> CallResult {
+fn ok_result(json: &[u8], cpu_ns: u64) -> CallResult {
     CallResult {
         size: size_of::<CallResult>() as u32,
         status: STATUS_OK,
@@ -205,5 +208,6 @@ fn ok_result(json: &[u8]) -> CallResult {
         output: Bytes::lend(json),
         error_code: Bytes::EMPTY,
         error_message: Bytes::EMPTY,
+        cpu_ns,
     }
 }

@@ -26,11 +26,11 @@ use super::{
 use crate::{
     __private::v1::{Entry, Record},
     Level, Outcome, TaskError, Timestamp,
-    attempt::Attempt,
+    attempt::{Attempt, AttemptEnd},
     context::{Host, TaskInfo},
     descriptor::Descriptor,
     logging::{HostSubscriber, PackageLog},
-    payload::{Delta, View},
+    payload::View,
     task::Function,
 };
 
@@ -217,17 +217,17 @@ impl Package {
             let runtime = handle.clone();
             handle.spawn_blocking(move || {
                 let block_on = |future: crate::TaskFuture<'_>| runtime.block_on(future);
-                let result: Result<Delta, TaskError> =
-                    prepare().and_then(|attempt| attempt.run_blocking(block_on, until_true(cancelled)));
-                completion.complete(result);
+                completion.complete(match prepare() {
+                    Ok(attempt) => attempt.run_blocking(block_on, until_true(cancelled)),
+                    Err(error) => AttemptEnd::unmeasured(error),
+                });
             });
         } else {
             handle.spawn(async move {
-                let result = match prepare() {
+                completion.complete(match prepare() {
                     Ok(attempt) => attempt.run(until_true(cancelled)).await,
-                    Err(error) => Err(error),
-                };
-                completion.complete(result);
+                    Err(error) => AttemptEnd::unmeasured(error),
+                });
             });
         }
         Some(())

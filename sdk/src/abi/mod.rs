@@ -17,6 +17,7 @@
 //! `include/cloacina.h`; a test holds the two against each other.
 
 mod call;
+pub(crate) mod clock;
 mod export;
 mod table;
 

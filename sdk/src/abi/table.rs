@@ -7,7 +7,7 @@ use std::{ffi::c_void, ptr, slice};
 /// The major version, which is in the name of the exported symbol.
 pub const ABI_MAJOR: u32 = 1;
 /// The minor version: how many times fields were added.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 /// The one function that a package exports.
 pub const ENTRY_SYMBOL: &str = "cloacina_package_v1";
 /// What the entry symbols of all major versions start with.
@@ -120,6 +120,13 @@ pub struct CallResult {
     pub error_code: Bytes,
     /// With an error: what happened.
     pub error_message: Bytes,
+    /// Since 1.1: the processor time of the call in nanoseconds, 0 when it was not measured.
+    pub cpu_ns: u64,
+}
+
+impl CallResult {
+    /// How large the struct was in version 1.0, which is the least that a package may send.
+    pub const SIZE_MIN: usize = std::mem::offset_of!(Self, cpu_ns);
 }
 
 /// `clcn_host_v1`: what the host offers to a package. Valid, and at the same address, until `shutdown` returned.
@@ -216,7 +223,7 @@ unsafe impl Send for PackageV1 {}
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(size_of::<Bytes>() == 16);
-    assert!(size_of::<CallResult>() == 64);
+    assert!(size_of::<CallResult>() == 72 && CallResult::SIZE_MIN == 64);
     assert!(size_of::<HostV1>() == 56);
     assert!(size_of::<Start>() == 80);
     assert!(size_of::<MetadataHeader>() == 16);

@@ -202,6 +202,10 @@ impl Examination<'_> {
             Heard::Completed { call, .. } if !calls.was_made(call) => {
                 Some(format!("completed the call {call:#x}, which was never made; was it read after start returned?"))
             }
+            Heard::Overstated { said, spent, .. } => {
+                let [said, spent] = [said, spent].map(|time| time.as_millis());
+                Some(format!("cpu_ns says {said} ms of processor time, but the whole process has used up {spent} ms"))
+            }
             Heard::Stranger => Some("called the host with another first argument than the host's ctx".to_owned()),
             _ => None,
         });

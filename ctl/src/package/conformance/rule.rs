@@ -80,7 +80,8 @@ impl Rule {
             }
             Rule::Completes => {
                 "call complete once for each start that returned CLCN_OK, also when the task fails; return from start at \
-                 once unless the task is \"blocking\"; copy what you need of clcn_start before you return"
+                 once unless the task is \"blocking\"; copy what you need of clcn_start before you return; leave cpu_ns at 0 \
+                 where you do not know it"
             }
             Rule::Context => "complete with CLCN_FAILED when the context is not what you expect",
             Rule::Cancel => {

@@ -19,7 +19,7 @@ use cloacina_workflow::{
 
 use super::recorder::{Heard, call, descriptor, descriptor_json, recorder};
 use crate::loader::{
-    CallId, CallResult, CallSink, Error, InitConfig, Library, LogLine, Refused,
+    CallId, CallResult, CallSink, Error, InitConfig, Library, LogLine, Refused, Usage,
     handshake::admit,
     loaded::{Loaded, shake_hands},
 };
@@ -119,6 +119,7 @@ fn sent(status: i32, output_kind: u32, output: &[u8]) -> Sent {
         output: Bytes::lend(output),
         error_code: Bytes::EMPTY,
         error_message: Bytes::EMPTY,
+        cpu_ns: 0,
     }
 }
 
@@ -180,7 +181,7 @@ fn a_damaged_table_is_refused_before_any_function_of_it_runs() {
     check(
         |table| table.abi_minor = 3,
         "LIB0006",
-        "the package speaks version 1.3 of the C ABI, this engine speaks 1.0 to 1.0",
+        "the package speaks version 1.3 of the C ABI, this engine speaks 1.0 to 1.1",
     );
     check(|table| table.metadata.ptr = ptr::null(), "LIB0005", "metadata has no address");
     check(|table| table.metadata.len = usize::MAX, "LIB0005", "metadata has no address");
@@ -215,7 +216,8 @@ fn what_cannot_run_inline_is_refused_by_its_descriptor() {
     check("", "", None);
     check(r#""version":"1.0.0""#, &build("unwind"), None);
     check(r#""version":"1.0.0""#, &build("abort"), Some("LIB0009"));
-    for abi in ["2.0", "0.9", "1.1", "1", "1.0.0", "one.zero", ""] {
+    check(r#""abi":"1.0""#, r#""abi":"1.1""#, None);
+    for abi in ["2.0", "0.9", "1.2", "1", "1.0.0", "one.zero", ""] {
         check(r#""abi":"1.0""#, &format!(r#""abi":"{abi}""#), Some("LIB0006"));
     }
 }
@@ -288,6 +290,42 @@ fn damaged_results_end_the_call_with_an_error() {
     check(&Sent { output: nowhere, ..good }, "the package's output has no address but a length of 3");
     check(&Sent { error_code: nowhere, ..good }, "the package's error code has no address but a length of 3");
     check(&Sent { error_message: nowhere, ..good }, "the package's error message has no address but a length of 3");
+}
+
+#[test]
+fn the_processor_time_of_a_call_is_what_the_package_says_inside_of_its_struct() {
+    struct Meters(std::sync::Mutex<std::sync::mpsc::Sender<String>>);
+    impl CallSink for Meters {
+        fn complete(&self, _: CallId, _: CallResult) {
+            self.0.lock().unwrap().send("ended".to_owned()).unwrap();
+        }
+        fn used(&self, _: CallId, usage: Usage) {
+            self.0.lock().unwrap().send(format!("{usage:?}")).unwrap();
+        }
+        fn log(&self, _: CallId, _: LogLine) {}
+        fn heartbeat(&self, _: CallId, _: u32, _: String) {}
+        fn is_abandoned(&self, _: CallId) -> bool {
+            false
+        }
+    }
+    fn check(size: usize, cpu_ns: u64, expect: Option<Duration>) {
+        let library = held();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let id = library.start(call(KEEP, "{}"), Arc::new(Meters(sender.into()))).unwrap();
+        let size = u32::try_from(size).unwrap();
+        host().complete(id.number(), &Sent { size, cpu_ns, ..sent(0, OUTPUT_DELTA, b"{}") });
+        let used = expect.map(|cpu| format!("{:?}", Usage { cpu: Some(cpu), peak_bytes: None }));
+        let expect: Vec<String> = used.into_iter().chain(["ended".to_owned()]).collect();
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), expect);
+    }
+    let whole = size_of::<Sent>();
+    check(whole, 0, None);
+    check(whole, 1_500, Some(Duration::from_nanos(1_500)));
+    check(whole, u64::MAX, Some(Duration::from_nanos(u64::MAX)));
+    check(whole + 8, 7, Some(Duration::from_nanos(7)));
+    // What is outside of the struct, by its own size, is not looked at; nor is what is half inside.
+    check(Sent::SIZE_MIN, 7, None);
+    check(whole - 4, 7, None);
 }
 
 #[test]
