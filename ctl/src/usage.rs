@@ -1,11 +1,11 @@
 //! What attempts used up, as it is shown: numbers for programs, cells of a table for people.
 //!
 //! What nobody measured is null for programs and the word *unknown* for people, never 0; of how many attempts and callbacks
-//! a sum is known stands beside it.
+//! a sum is known stands beside it. What processes used up holds for all that ran in them.
 
 use std::time::Duration;
 
-use cloacina::Usage;
+use cloacina::{HostUsage, Usage};
 use serde::Serialize;
 
 use crate::output::size;
@@ -59,6 +59,55 @@ impl UsageView {
             cell(usage.cpu.map(short), usage.n_cpu, n_calls),
             cell(usage.peak_bytes.map(size), usage.n_peak, n_calls),
         ]
+    }
+}
+
+/// The headings of [`HostUsageView::cells`].
+pub(crate) const HOST_HEADINGS: [&str; 4] = ["processes", "calls", "CPU time", "most memory"];
+
+/// What processes used up, all that ran in them.
+#[derive(Debug, Serialize)]
+pub(crate) struct HostUsageView {
+    count: u64,
+    crashed: u64,
+    calls: u64,
+    cpu_us: Option<u128>,
+    /// Of how many processes; so is the next.
+    cpu_known_of: u64,
+    peak_bytes: Option<u64>,
+    peak_known_of: u64,
+    #[serde(skip)]
+    usage: HostUsage,
+}
+
+impl HostUsageView {
+    pub(crate) fn new(usage: &HostUsage) -> Self {
+        Self {
+            count: usage.n_hosts,
+            crashed: usage.n_crashed,
+            calls: usage.n_calls,
+            cpu_us: usage.cpu.map(|cpu| cpu.as_micros()),
+            cpu_known_of: usage.n_cpu,
+            peak_bytes: usage.peak_bytes,
+            peak_known_of: usage.n_peak,
+            usage: *usage,
+        }
+    }
+
+    /// The cells of a row, if there were any processes.
+    pub(crate) fn cells(&self) -> Option<[String; 4]> {
+        let HostUsage { n_hosts, n_crashed, n_calls, .. } = self.usage;
+        let processes = match n_crashed {
+            0 => n_hosts.to_string(),
+            n_crashed => format!("{n_hosts} ({n_crashed} crashed)"),
+        };
+        let cells = [
+            processes,
+            n_calls.to_string(),
+            cell(self.usage.cpu.map(short), self.usage.n_cpu, n_hosts),
+            cell(self.usage.peak_bytes.map(size), self.usage.n_peak, n_hosts),
+        ];
+        (n_hosts > 0).then_some(cells)
     }
 }
 

@@ -19,6 +19,10 @@ pub struct RunId(Uuid);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkflowId(Uuid);
 
+/// The id of one process of a package, in the accounts of what processes used up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct HostId(Uuid);
+
 /// A text that is no id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no run id; one looks like 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")]
@@ -78,6 +82,16 @@ impl WorkflowId {
     }
 }
 
+impl HostId {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self(uuid_at(now))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
 /// A number that is drawn evenly from all values.
 pub(crate) fn chance(now: Timestamp) -> u16 {
     let bytes = uuid_at(now).into_bytes();
@@ -104,6 +118,12 @@ impl fmt::Debug for RunId {
 impl fmt::Debug for WorkflowId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "WorkflowId({})", self.0.as_hyphenated())
+    }
+}
+
+impl fmt::Debug for HostId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "HostId({})", self.0.as_hyphenated())
     }
 }
 

@@ -43,9 +43,9 @@ pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
     engine::{
-        Builder, Engine, Filter, LogFilter, LogFollower, LogRecord, PackageRecord, PackageUsage, PruneCount, PrunePlan,
-        Records, RunFilter, RunHandle, RunOwner, RunRequest, RunSummary, RunUsage, Scheduler, Usage, UsageFilter,
-        UsedCall, UsedTask, Waiting, WorkflowRecord,
+        Builder, Engine, Filter, HostUsage, LogFilter, LogFollower, LogRecord, PackageRecord, PackageUsage, PruneCount,
+        PrunePlan, Records, RunFilter, RunHandle, RunOwner, RunRequest, RunSummary, RunUsage, Scheduler, Usage,
+        UsageFilter, UsedCall, UsedTask, Waiting, WorkflowRecord,
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},

@@ -7,8 +7,8 @@ use std::{
 };
 
 use cloacina::{
-    Activation, Builder, Client, Context, HostLimits, HostProgram, Isolation, LogFilter, PackageState, Records,
-    RunEvent, RunReport, RunState, Sandbox, TaskError, Upload, UsageFilter,
+    Activation, Builder, Client, Context, HostLimits, HostProgram, Isolation, LogFilter, PackageState, PackageUsage,
+    Records, RunEvent, RunReport, RunState, Sandbox, TaskError, Upload, UsageFilter,
 };
 use cloacina_tests::{
     engine::{TestEngine, in_time},
@@ -550,6 +550,62 @@ async fn what_an_attempt_used_up_stands_with_its_end() {
     let removed = test.engine.package_usage(&filter).await.unwrap();
     let [removed] = removed.as_slice() else { panic!("{removed:?}") };
     assert_eq!((&removed.version, &removed.name, removed.total), (&None, &package.name, package.total), "{removed:?}");
+}
+
+#[tokio::test]
+async fn what_processes_used_up_is_kept_beyond_their_end() {
+    let test = engine(|builder| builder).await;
+    let scheduler = test.engine.scheduler();
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        runs.push(scheduler.schedule_workflow("fatal::works", Context::new()).await.unwrap());
+    }
+    for run in &runs {
+        assert_eq!(in_time(run.wait()).await.unwrap().state, RunState::Completed);
+    }
+    let filter = UsageFilter { package: Some("fatal".to_owned()), ..UsageFilter::default() };
+    let of = |packages: Vec<PackageUsage>| packages.first().unwrap().hosts;
+    let living = of(test.engine.package_usage(&filter).await.unwrap());
+    assert_eq!((living.n_hosts, living.n_crashed, living.n_calls, living.n_cpu), (1, 0, 4, 1), "{living:?}");
+    assert!(living.cpu.unwrap() >= Duration::from_millis(20) && living.peak_bytes.unwrap() > 1 << 20, "{living:?}");
+
+    error_of(&test.run("fatal::segfaults", json!({})).await);
+    assert_eq!(test.run("fatal::fine", json!({})).await.state, RunState::Completed);
+    let crashed = of(test.engine.package_usage(&filter).await.unwrap());
+    assert_eq!((crashed.n_hosts, crashed.n_crashed, crashed.n_calls), (2, 1, 6), "{crashed:?}");
+    assert!(crashed.cpu > living.cpu, "{living:?} {crashed:?}");
+
+    // Beside a living engine, and without one.
+    let database = test.folder.path().join("cloacina.db").display().to_string();
+    let stored = || of(Records::open(&database).unwrap().package_usage(&filter).unwrap());
+    assert_eq!((stored().n_hosts, stored().n_calls), (2, 6), "{:?}", stored());
+    in_time(test.engine.shutdown_within(Duration::ZERO)).await.unwrap();
+    let last = stored();
+    assert_eq!((last.n_hosts, last.n_crashed, last.n_calls, last.n_cpu), (2, 1, 6, 2), "{last:?}");
+    assert!(last.cpu >= crashed.cpu && last.peak_bytes >= crashed.peak_bytes, "{crashed:?} {last:?}");
+    let before = UsageFilter { created_before: Some(cloacina::Timestamp::from_unix_micros(1)), ..filter.clone() };
+    assert_eq!(Records::open(&database).unwrap().package_usage(&before).unwrap(), []);
+}
+
+#[test]
+fn what_an_engine_holds_is_not_taken_for_what_a_package_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!("#define PACKAGE \"fatal\"\n#define TRACE \"\"\n{FATAL}");
+    let archive = folder.path().join("fatal.cloacina");
+    std::fs::write(&archive, library::pack(&library::compile(folder.path(), "fatal", &source))).unwrap();
+    let mut heavy = std::process::Command::new(env!("CARGO_BIN_EXE_heavy"));
+    heavy.arg(folder.path()).args([env!("CARGO_BIN_EXE_package_host"), "512"]).arg(&archive);
+    let told = heavy.args(["fatal::segfaults", "fatal::aborts"]).output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told = String::from_utf8(told.stdout).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    for (line, signal) in lines.into_iter().zip(["SIGSEGV", "SIGABRT"]) {
+        let (state, rest) = line.split_once(' ').unwrap();
+        let (peak, error) = rest.split_once(' ').unwrap();
+        assert!(state == "failed" && error.contains(signal), "{line}");
+        assert!(peak == "unknown" || peak.parse::<u64>().unwrap() < 256 << 20, "{line}");
+    }
 }
 
 #[tokio::test]

@@ -328,16 +328,16 @@ pub(crate) struct PackageShowArgs {
     pub(crate) version: VersionArg,
 }
 
-/// Show what versions of packages used up: time, processor time and memory, of all runs of a time.
+/// Show what versions of packages used up: time, processor time and memory, of all runs of a time and of their processes.
 ///
-/// Only attempts that ended count. Processor time is known of attempts in Rust, and of others that were alone in their process or say it themselves; memory of one whose process ended with it; the rest is shown as unknown. It costs as much as those runs have events: about a second for a million.
+/// Only attempts that ended count. Processor time is known of attempts in Rust, and of others that were alone in their process or say it themselves; memory of one whose process ended with it; the rest is shown as unknown. Processes of packages that lived in that time are told apart, with all that ran in them: of a living engine's up to some seconds ago. It costs as much as those runs have events: about a second for a million.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cloacina-ctl package usage
   cloacina-ctl package usage billing --since 7d
   cloacina-ctl package usage acme::billing@1.4.0 --since 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z
-  cloacina-ctl package usage --output json | jq '.packages[] | {name, version, cpu_us}'")]
+  cloacina-ctl package usage --output json | jq '.packages[] | {name, version, cpu_us, of_processes: .processes.cpu_us}'")]
 pub(crate) struct PackageUsageArgs {
     /// Only this package, and each of its tasks: NAME, TENANT::NAME, either with @VERSION, or sha256: and the first digits
     /// of a digest.

@@ -1,4 +1,4 @@
-//! `package usage`: what the versions of packages used up in the runs of a time.
+//! `package usage`: what the versions of packages used up in the runs of a time, and what their processes did in that time.
 //!
 //! The histories of those runs are looked at, beside a living engine or without one; what retention has removed is not
 //! there, and is said not to be.
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint, columns};
 use crate::runs::moment;
-use crate::usage::{HEADINGS, UsageView};
+use crate::usage::{HEADINGS, HOST_HEADINGS, HostUsageView, UsageView};
 
 /// How far back is looked without `--since`.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -41,6 +41,8 @@ struct Package {
     runs_without_history: u64,
     #[serde(flatten)]
     usage: UsageView,
+    /// Processes of its own that lived in that time, with all that ran in them.
+    processes: HostUsageView,
     tasks: Vec<Task>,
     #[serde(skip)]
     short_digest: String,
@@ -84,8 +86,14 @@ impl Listed {
         if self.packages.is_empty() {
             return format!("no runs of packages since {}\n", self.since);
         }
-        let header = ["package", "version", "runs"].into_iter().chain(HEADINGS).map(str::to_owned).collect();
+        let header = ["package", "version", "runs"].into_iter().chain(HEADINGS).map(str::to_owned).collect::<Vec<_>>();
         let mut text = columns([header].into_iter().chain(self.packages.iter().map(|package| package.row(paint))), "");
+        let header = ["package", "version"].into_iter().chain(HOST_HEADINGS).map(str::to_owned).collect::<Vec<_>>();
+        let rows: Vec<_> = self.packages.iter().filter_map(|package| package.process_row(paint)).collect();
+        if !rows.is_empty() {
+            text.push('\n');
+            text.push_str(&columns([header].into_iter().chain(rows), ""));
+        }
         for package in self.packages.iter().filter(|_| has_tasks) {
             let header = ["workflow", "task"].into_iter().chain(HEADINGS).map(str::to_owned).collect();
             let rows = package.tasks.iter().map(Task::row);
@@ -110,6 +118,7 @@ impl Package {
             runs: usage.n_runs,
             runs_without_history: usage.n_pruned,
             usage: UsageView::new(&usage.total),
+            processes: HostUsageView::new(&usage.hosts),
             tasks: tasks.collect(),
             short_digest: usage.digest.short(),
             tenant: usage.tenant,
@@ -126,9 +135,17 @@ impl Package {
     }
 
     fn row(&self, paint: Paint) -> Vec<String> {
-        let name = paint.bold(&format!("{}::{}", self.tenant, self.name));
-        let version = self.version.clone().unwrap_or_else(|| format!("{} (removed)", self.short_digest));
+        let [name, version] = self.name_cells(paint);
         [name, version, self.runs.to_string()].into_iter().chain(self.usage.cells()).collect()
+    }
+
+    fn process_row(&self, paint: Paint) -> Option<Vec<String>> {
+        Some(self.name_cells(paint).into_iter().chain(self.processes.cells()?).collect())
+    }
+
+    fn name_cells(&self, paint: Paint) -> [String; 2] {
+        let name = paint.bold(&format!("{}::{}", self.tenant, self.name));
+        [name, self.version.clone().unwrap_or_else(|| format!("{} (removed)", self.short_digest))]
     }
 }
 

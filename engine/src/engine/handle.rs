@@ -21,7 +21,7 @@ use tokio::sync::{
 };
 
 use super::{
-    packages,
+    hosts, packages,
     request::{Beginning, RunRequest},
     run_handle::RunHandle,
 };
@@ -36,6 +36,7 @@ use crate::{
     id::{RunId, TENANT_DEFAULT},
     isolation::{
         AllowedNeed, Choice, Harm, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox, Scratch,
+        Tally,
     },
     loader::InitConfig,
     registry::{self, Registry},
@@ -130,12 +131,26 @@ impl Hosts {
         Ok(choice)
     }
 
-    fn options(&self, stop_grace: Duration, scratch: PathBuf, harms: UnboundedSender<Harm>) -> Option<HostOptions> {
-        let program = self.program.clone()?;
-        let Self { limits, sandbox, requires_sandbox, .. } = *self;
-        let allowed = self.allowed.clone().into();
-        let (keeper, scratch) = (Keeper::new(), Scratch::new(scratch));
-        Some(HostOptions { program, sandbox, requires_sandbox, scratch, limits, allowed, stop_grace, keeper, harms })
+    fn options(
+        &self,
+        stop_grace: Duration,
+        scratch: PathBuf,
+        harms: UnboundedSender<Harm>,
+        tally: Arc<Tally>,
+    ) -> Option<HostOptions> {
+        Some(HostOptions {
+            program: self.program.clone()?,
+            sandbox: self.sandbox,
+            requires_sandbox: self.requires_sandbox,
+            scratch: Scratch::new(scratch),
+            limits: self.limits,
+            allowed: self.allowed.clone().into(),
+            stop_grace,
+            keeper: Keeper::new(),
+            harms,
+            tally,
+            owner: None,
+        })
     }
 }
 
@@ -156,6 +171,8 @@ pub(crate) struct Shared {
     pub(crate) catalog: Arc<Catalog>,
     /// After the engine, so that packages shut down when nothing needs them any more.
     registry: Registry,
+    /// What the processes of packages used up.
+    pub(super) tally: Arc<Tally>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) data_dir: PathBuf,
     board: Board,
@@ -469,7 +486,7 @@ impl Builder {
             workflows,
             slots,
             stop_grace,
-            hosts,
+            hosts: said,
             log_level,
             retention,
             clock,
@@ -497,7 +514,9 @@ impl Builder {
             lease,
             sabotage,
         };
-        let engine = runtime::launch(config).await?;
+        let tally = Tally::new(Arc::clone(&clock));
+        let last = Arc::clone(&tally);
+        let engine = runtime::launch(config, Box::new(move |store| hosts::write_last(&last, store))).await?;
         let (ends, told) = mpsc::unbounded_channel();
         let (harms, harmful) = mpsc::unbounded_channel();
         let (withheld, refused) = mpsc::unbounded_channel();
@@ -507,8 +526,8 @@ impl Builder {
             clock: Arc::clone(&clock),
             // Each package makes as many threads as there are cores.
             init: InitConfig { workers: 0, max_log_level: log_level, has_own_process: false },
-            isolation: hosts.choice(&engine.store, required_signatures).await?,
-            host: hosts.options(stop_grace, data_dir.join(SCRATCH), harms),
+            isolation: said.choice(&engine.store, required_signatures).await?,
+            host: said.options(stop_grace, data_dir.join(SCRATCH), harms, Arc::clone(&tally)),
             limits: Limits::default(),
             is_shared: matches!(database, Database::Postgres(_)),
             listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone(), ends, withheld),
@@ -519,12 +538,13 @@ impl Builder {
         catalog.look_with(registry.looker(engine.tasks.clone()));
         engine.tasks.spawn(packages::look_when_due(registry.clone(), Arc::clone(&clock), told));
         engine.tasks.spawn(packages::quarantine_withheld(registry.clone(), refused));
+        engine.tasks.spawn(hosts::keep(Arc::clone(&tally), engine.store.clone()));
         engine.tasks.spawn(packages::quarantine_harmful(registry.clone(), Arc::clone(&clock), harmful));
         for step in registry.first_steps().await? {
             tracing::warn!("packages must be signed, and no key is trusted yet: {step}");
         }
         let (socket, submissions) = (OnceLock::new(), Semaphore::new(SUBMISSIONS_MAX));
-        let shared = Shared { socket, engine, catalog, registry, clock, data_dir, board, submissions };
+        let shared = Shared { socket, engine, catalog, registry, tally, clock, data_dir, board, submissions };
         let engine = Engine { shared: Arc::new(shared) };
         engine.built_in_add_known().await?;
         for workflow in workflows {

@@ -7,6 +7,7 @@ mod again;
 mod built_in;
 mod control;
 mod handle;
+mod hosts;
 mod logs;
 mod package_records;
 mod packages;
@@ -41,5 +42,5 @@ pub use self::{
     request::RunRequest,
     run_handle::RunHandle,
     select::Filter,
-    usage::{PackageUsage, RunUsage, Usage, UsageFilter, UsedCall, UsedTask},
+    usage::{HostUsage, PackageUsage, RunUsage, Usage, UsageFilter, UsedCall, UsedTask},
 };

@@ -15,7 +15,10 @@ use serde_json::json;
 
 use crate::{
     Clock, Engine, Error, LogFilter, PrunedPart, Records, Retention, RunFilter, RunHandle, RunId, RunRequest, RunState,
-    TaskError, Value, task,
+    TaskError, Value,
+    id::HostId,
+    store::{self, HostEnd, HostRow},
+    task,
 };
 
 #[crate::workflow(name = "short", description = "Writes a value, or fails")]
@@ -146,6 +149,40 @@ fn an_engine_removes_what_is_due_by_itself() {
         clock.forward(HOUR);
         let (engine, _) = start(&folder, &clock, policy).await;
         until_listed(&path, &[&new, &dead]).await;
+        engine.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn accounts_of_processes_are_kept_as_long_as_completed_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Held::new();
+    block_on(async {
+        let policy = Retention { completed: Some(2 * HOUR), ..Retention::off() };
+        let (engine, _) = start(&folder, &clock, Retention::off()).await;
+        let store = engine.shared.store().clone();
+        for _ in 0..2 {
+            let at = clock.now();
+            let row = HostRow {
+                id: HostId::new(at),
+                tenant: "public".to_owned(),
+                digest: cloacina_packager::Digest::of(b"billing"),
+                began_at: at,
+                read_at: at,
+                end: Some(HostEnd::LetGo),
+                n_calls: 1,
+                cpu_us: None,
+                peak_bytes: None,
+            };
+            let put = move |connection: &mut store::Connection| {
+                store::host_put_in_txn(connection, std::slice::from_ref(&row))
+            };
+            store.write("test", put).await.unwrap();
+            clock.forward(HOUR);
+        }
+        engine.prune(&policy, |_| {}).await.unwrap();
+        let kept = store.read("test", |connection| store::host_sum(connection, None, None)).await.unwrap().unwrap();
+        assert_eq!(kept.iter().map(|sum| sum.n_hosts).collect::<Vec<_>>(), [1]);
         engine.shutdown().await.unwrap();
     });
 }

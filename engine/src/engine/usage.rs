@@ -3,7 +3,10 @@
 //!
 //! Both are read from the histories, beside a living engine and without one. What nobody measured is absent, never nothing:
 //! processor time is known of an attempt that was alone in its process, all of which it is then, and of one whose package
-//! measures its own polls, as each in Rust does; the most memory of one whose process ended with it. What retention has removed is not counted; how many runs that are is told.
+//! measures its own polls, as each in Rust does; the most memory of one whose process ended with it. What retention has
+//! removed is not counted; how many runs that are is told.
+//!
+//! What the processes of a package used up is known as a whole, whatever ran in them side by side.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,6 +19,7 @@ use diesel::QueryResult;
 
 use super::{
     handle::{Engine, alive},
+    hosts,
     records::Records,
     run_handle::RunHandle,
 };
@@ -25,7 +29,10 @@ use crate::{
     id::{RunId, WorkflowId},
     registry::{self, find_version},
     runtime::{Version, stored_version},
-    store::{self, Connection, Error as StoreError, PackageRow, RunRow, UsageEnd, UsageSearch, UsageSum, WorkflowRow},
+    store::{
+        self, Connection, Error as StoreError, HostSum, PackageRow, RunRow, UsageEnd, UsageSearch, UsageSum,
+        WorkflowRow,
+    },
 };
 
 /// What attempts and callbacks used up together.
@@ -108,10 +115,30 @@ pub struct UsageFilter {
     pub package: Option<String>,
     /// Only packages of this tenant.
     pub tenant: Option<String>,
-    /// Only runs that were submitted at this moment or later.
+    /// Only runs that were submitted at this moment or later, and processes that lived then or later.
     pub created_from: Option<Timestamp>,
-    /// Only runs that were submitted before this moment.
+    /// Only runs that were submitted before this moment, and processes that were started before it.
     pub created_before: Option<Timestamp>,
+}
+
+/// What the processes of a version of a package used up, all that ran in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HostUsage {
+    /// Processes that lived at some moment of the time.
+    pub n_hosts: u64,
+    /// How many of them crashed.
+    pub n_crashed: u64,
+    /// Calls that they were given: attempts, and callbacks.
+    pub n_calls: u64,
+    /// Their processor time, of those of which it is known.
+    pub cpu: Option<Duration>,
+    /// Of how many that is known.
+    pub n_cpu: u64,
+    /// The most memory that one of them held.
+    pub peak_bytes: Option<u64>,
+    /// Of how many that is known.
+    pub n_peak: u64,
 }
 
 /// What a version of a package used up, in runs of a time.
@@ -132,6 +159,8 @@ pub struct PackageUsage {
     pub n_pruned: u64,
     /// All its tasks together.
     pub total: Usage,
+    /// Its processes, in that time.
+    pub hosts: HostUsage,
     /// Each task of which something ended: workflow, task, and what its attempts used up.
     pub tasks: Vec<(String, String, Usage)>,
 }
@@ -181,6 +210,21 @@ impl Usage {
         self.n_cpu += other.n_cpu;
         self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
         self.n_peak += other.n_peak;
+    }
+}
+
+impl HostUsage {
+    fn of_sum(sum: &HostSum) -> Self {
+        let whole = |number: i64| u64::try_from(number).unwrap_or(0);
+        Self {
+            n_hosts: whole(sum.n_hosts),
+            n_crashed: whole(sum.n_crashed),
+            n_calls: whole(sum.n_calls),
+            cpu: (sum.n_cpu > 0).then(|| Duration::from_micros(whole(sum.cpu_us))),
+            n_cpu: whole(sum.n_cpu),
+            peak_bytes: sum.peak_bytes.map(whole),
+            n_peak: whole(sum.n_peak),
+        }
     }
 }
 
@@ -235,8 +279,9 @@ impl Records {
         self.read("reading what a run used up", |connection| of_run(connection, id))?.ok_or(Error::UnknownRun { id })
     }
 
-    /// What the versions of packages used up in the runs of a time, by tenant, name and age. It costs as much as those
-    /// runs have events.
+    /// What the versions of packages used up in the runs of a time, by tenant, name and age, and what their processes used
+    /// up that lived in that time. It costs as much as those runs have events. What processes of a living engine used
+    /// up in its last seconds may not be known yet.
     ///
     /// # Errors
     /// [`RegistryError::UnknownPackage`](crate::RegistryError::UnknownPackage) with names that help, or what the store
@@ -260,11 +305,12 @@ impl RunHandle {
 }
 
 impl Engine {
-    /// As [`Records::package_usage`], of this engine's database.
+    /// As [`Records::package_usage`], of this engine's database, up to this moment.
     ///
     /// # Errors
     /// As [`Records::package_usage`].
     pub async fn package_usage(&self, filter: &UsageFilter) -> Result<Vec<PackageUsage>, Error> {
+        hosts::write(&self.shared.tally, self.shared.store()).await?;
         let filter = filter.clone();
         let read = self
             .shared
@@ -305,6 +351,7 @@ fn of_packages(connection: &mut Connection, filter: &UsageFilter) -> QueryResult
         created_before: filter.created_before,
     };
     let (sums, counts) = (store::usage_sum(connection, &search)?, store::usage_count_runs(connection, &search)?);
+    let hosts = store::host_sum(connection, filter.created_from, filter.created_before)?;
     let summed = sums.and_then(|sums| {
         let mut of_workflow: HashMap<WorkflowId, Vec<UsageSum>> = HashMap::new();
         for sum in sums {
@@ -325,9 +372,14 @@ fn of_packages(connection: &mut Connection, filter: &UsageFilter) -> QueryResult
             usage.n_pruned += u64::try_from(n_pruned).unwrap_or(0);
             usage.add_tasks(known.row, of_workflow.remove(&known.row.id).unwrap_or_default())?;
         }
+        let hosts: HashMap<_, _> = hosts?.into_iter().map(|sum| ((sum.tenant.clone(), sum.digest), sum)).collect();
+        for usage in order.values_mut() {
+            let its = hosts.get(&(usage.tenant.clone(), usage.digest));
+            usage.hosts = its.map(HostUsage::of_sum).unwrap_or_default();
+        }
         // By the names of the workflows; the tasks of each stay in the order of the source.
         order.values_mut().for_each(|usage| usage.tasks.sort_by(|(one, ..), (other, ..)| one.cmp(other)));
-        Ok(order.into_values().filter(|usage| usage.n_runs > 0).collect())
+        Ok(order.into_values().filter(|usage| usage.n_runs > 0 || usage.hosts.n_hosts > 0).collect())
     });
     Ok(summed.map(Ok))
 }
@@ -373,6 +425,7 @@ impl<'a> Known<'a> {
             n_runs: 0,
             n_pruned: 0,
             total: Usage::default(),
+            hosts: HostUsage::default(),
             tasks: Vec::new(),
         }
     }

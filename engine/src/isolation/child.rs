@@ -30,11 +30,13 @@ use super::{
     death::{Death, Killed},
     frame::{Frame, Kind},
     keeper::{Alarm, Keeper},
+    look,
     outbox::{Outbox, Posted},
     role::refused,
     scratch::Folder,
     setup::Setup,
     stream::{Broken, FrameReader},
+    tally::{Account, End, Used},
     watcher::Output,
 };
 use crate::loader::{
@@ -75,6 +77,17 @@ pub(super) struct Running {
     pub(super) outbox: Arc<Outbox>,
     /// Its standard output and error.
     pub(super) pipes: [Option<Arc<OwnedFd>>; 2],
+    /// What the system may count as its memory though its engine held it.
+    pub(super) inherited_bytes: Option<u64>,
+}
+
+/// What a process is for, and what it gets besides.
+pub(super) struct Whose {
+    pub(super) package: Arc<str>,
+    /// Where it may write.
+    pub(super) scratch: Option<Folder>,
+    /// Where what it uses up is counted.
+    pub(super) account: Option<Account>,
 }
 
 /// Why a call did not begin here; it may elsewhere.
@@ -114,6 +127,11 @@ pub(crate) struct Child {
     /// Where it may write.
     scratch: Mutex<Option<Folder>>,
     is_looked_at: AtomicBool,
+    inherited_bytes: Option<u64>,
+    /// The most memory that it was seen to have held; 0 if nobody has looked.
+    seen_bytes: AtomicU64,
+    /// What it uses up goes there.
+    account: Option<Account>,
 }
 
 #[derive(Default)]
@@ -133,10 +151,11 @@ struct Open {
 }
 
 impl Child {
-    pub(super) fn new(running: Running, package: Arc<str>, setup: &Setup, scratch: Option<Folder>) -> Arc<Self> {
-        let Running { pid, pidfd, outbox, pipes: [stdout, stderr] } = running;
+    pub(super) fn new(running: Running, setup: &Setup, whose: Whose) -> Arc<Self> {
+        let Whose { package, scratch, account } = whose;
+        let Running { pid, pidfd, outbox, pipes: [stdout, stderr], inherited_bytes } = running;
         let outputs = [Output::new(stdout, Level::Info, "stdout"), Output::new(stderr, Level::Warn, "stderr")];
-        Arc::new(Self {
+        let child = Arc::new(Self {
             pid,
             package,
             outbox,
@@ -160,7 +179,14 @@ impl Child {
             secrets: Mutex::default(),
             scratch: Mutex::new(scratch),
             is_looked_at: AtomicBool::new(false),
-        })
+            inherited_bytes,
+            seen_bytes: AtomicU64::new(0),
+            account,
+        });
+        if let Some(account) = &child.account {
+            account.open(&child);
+        }
+        child
     }
 
     /// Says who is told of its end. Before its reader begins.
@@ -192,6 +218,9 @@ impl Child {
         }
         if let Some(secrets) = secrets {
             self.keep_secrets(secrets);
+        }
+        if let Some(account) = &self.account {
+            account.note_call();
         }
         let posted = self.outbox.post(&Frame {
             a: call.function,
@@ -256,6 +285,12 @@ impl Child {
     /// Lets the process end by itself, and sees to it that it does.
     pub(super) fn dismiss(self: &Arc<Self>, keeper: &Keeper, grace: Duration) {
         self.keep_last_alarm(keeper.kill_after(grace + LAST_BREATH, self, Killed::Dismissed));
+        self.let_go();
+    }
+
+    /// Closes the connection, upon which the process ends by itself.
+    pub(super) fn let_go(&self) {
+        self.note_peak();
         self.is_dismissed.store(true, Ordering::Release);
         self.outbox.close();
     }
@@ -315,9 +350,9 @@ impl Child {
         }
     }
 
-    /// Closes the connection, upon which the process ends by itself, or is killed after `grace` and a bit.
+    /// Lets the process end by itself, or kills it after `grace` and a bit.
     pub(super) fn end(&self, grace: Duration) {
-        self.outbox.close();
+        self.let_go();
         if self.wait(grace + LAST_BREATH).is_none() {
             self.kill(Killed::Dismissed);
             self.wait(KILL_WAIT);
@@ -341,12 +376,47 @@ impl Child {
 
     /// Notes that the process has ended. The connection is closed, also if a process that it left behind holds it.
     pub(super) fn set_reaped(&self, reaped: Result<Reaped, ()>) {
+        let reaped = reaped.map(|reaped| Reaped { peak_bytes: self.peak_of(&reaped), ..reaped });
+        self.close_account(reaped.ok());
         *self.reaped.lock().unwrap_or_else(PoisonError::into_inner) = Some(reaped);
         self.has_ended.notify_all();
         self.outbox.close();
         // After the end is told, because nobody waits for the disk.
         let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(scratch);
+    }
+
+    /// Looks at how much memory the process has held so far.
+    pub(super) fn note_peak(&self) {
+        if let Some(bytes) = look::peak_bytes(self.pid) {
+            self.seen_bytes.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// The most memory that the process held: what the system counted if that cannot have been its engine's, else what
+    /// was seen.
+    fn peak_of(&self, reaped: &Reaped) -> Option<u64> {
+        let is_own = |bytes: &u64| self.inherited_bytes.is_some_and(|inherited| *bytes > inherited);
+        reaped.peak_bytes.filter(is_own).or_else(|| self.seen_peak())
+    }
+
+    /// What it has used up so far.
+    pub(super) fn used(&self) -> Used {
+        self.note_peak();
+        Used { n_calls: self.n_started(), cpu: self.cpu(), peak_bytes: self.seen_peak() }
+    }
+
+    fn close_account(&self, reaped: Option<Reaped>) {
+        let Some(account) = &self.account else { return };
+        let is_let_go =
+            self.is_dismissed.load(Ordering::Acquire) || matches!(self.killed.get(), Some(Killed::Dismissed));
+        let end = if is_let_go { End::LetGo } else { End::Crashed };
+        let (cpu, peak_bytes) = (reaped.map(|reaped| reaped.cpu), reaped.and_then(|reaped| reaped.peak_bytes));
+        account.close(end, Used { n_calls: self.n_started(), cpu, peak_bytes });
+    }
+
+    fn seen_peak(&self) -> Option<u64> {
+        Some(self.seen_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
     /// Processor time that it has used up.
@@ -447,7 +517,7 @@ impl Child {
             && let Some(open) = open.get(&id)
         {
             let cpu = Some(reaped.cpu.saturating_sub(before));
-            open.sink.used(id, Usage { cpu, peak_bytes: Some(reaped.peak_bytes) });
+            open.sink.used(id, Usage { cpu, peak_bytes: reaped.peak_bytes });
         }
         let mut open: Vec<OpenCall> =
             open.into_iter().map(|(id, Open { sink, is_overdue, .. })| OpenCall { id, sink, is_overdue }).collect();

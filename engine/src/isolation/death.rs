@@ -54,7 +54,7 @@ pub(crate) struct Death {
 impl Death {
     pub(super) fn new(reaped: Option<Reaped>, killed: Option<Killed>, limits: &Limits) -> Self {
         let is_near = |mib: &u64| {
-            let peak = reaped.map_or(0, |reaped| reaped.peak_bytes >> 20);
+            let peak = reaped.and_then(|reaped| reaped.peak_bytes).map_or(0, |bytes| bytes >> 20);
             peak.saturating_mul(100) >= mib.saturating_mul(NEAR_LIMIT_PERCENT)
         };
         let memory_mib = match &killed {
@@ -121,9 +121,11 @@ impl Death {
             (None, Some(code)) => write!(formatter, "the package's process exited by itself with code {code}")?,
             (None, None) => write!(formatter, "the package's process ended: {status}")?,
         }
-        match self.memory_mib {
-            Some(mib) => write!(formatter, " at its memory limit of {mib} MiB, of which it used {}", peak_bytes >> 20),
-            None => Ok(()),
+        match (self.memory_mib, peak_bytes) {
+            (Some(mib), Some(peak)) => {
+                write!(formatter, " at its memory limit of {mib} MiB, of which it used {}", peak >> 20)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -34,6 +34,7 @@ fn arm(keeper: &Arc<Keeper>, child: &Arc<Child>, n_th: u32) {
 
 fn look(keeper: &Weak<Keeper>, child: &Weak<Child>, n_th: u32) {
     let (Some(keeper), Some(child)) = (keeper.upgrade(), child.upgrade()) else { return };
+    child.note_peak();
     if let Some(why) = beyond(child.pid, &child.limits, child.may_start() && n_th.is_multiple_of(FAR_LOOK)) {
         child.kill(why);
         return;
@@ -62,6 +63,12 @@ fn beyond(pid: u32, limits: &Limits, is_far: bool) -> Option<Killed> {
     }
     let held_mib = if others.is_empty() { held(resident_bytes) } else { held(proportional_bytes) };
     (held_mib > max_mib).then_some(Killed::Memory { held_mib, max_mib })
+}
+
+/// The most memory that a process has held at once since it became the program that it is, if it lives.
+pub(super) fn peak_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(kib_of(&status, "VmHWM:")? << 10)
 }
 
 /// Memory that a process holds besides its files: its own, and what it may share.

@@ -33,6 +33,7 @@ mod setup;
 mod signed;
 mod start;
 mod stream;
+mod tally;
 mod watcher;
 
 #[cfg(feature = "testing")]
@@ -43,6 +44,7 @@ pub(crate) use self::{
     keeper::Keeper,
     pool::{Harm, HostOptions},
     scratch::Scratch,
+    tally::{End, Owner, Reading, Tally},
 };
 pub use self::{
     confined::Confined,

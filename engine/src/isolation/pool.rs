@@ -28,7 +28,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     Confinement, Error, Limits, Sandbox,
-    child::{Bereaved, Child, NotTaken, OpenCall},
+    child::{Bereaved, Child, NotTaken, OpenCall, Whose},
     death::{Death, Killed},
     keeper::{Alarm, Keeper},
     look,
@@ -38,6 +38,7 @@ use super::{
     scratch::{Folder, Scratch},
     setup::Setup,
     start::{self, Started},
+    tally::{Owner, Tally},
 };
 use crate::loader::{self, Call, CallId, CallResult, CallSink, LazyLibrary};
 
@@ -58,6 +59,10 @@ pub(crate) struct HostOptions {
     pub(crate) keeper: Arc<Keeper>,
     /// Who is told of packages that crash on and on.
     pub(crate) harms: UnboundedSender<Harm>,
+    /// Where what processes use up is counted.
+    pub(crate) tally: Arc<Tally>,
+    /// Whose processes they are; what those of nobody use up is not counted.
+    pub(crate) owner: Option<Owner>,
 }
 
 /// A package that crashes whenever it is used.
@@ -272,7 +277,7 @@ impl Pool {
         drop(waiting);
         for child in &children {
             child.forget_calls();
-            child.outbox.close();
+            child.let_go();
         }
         for child in &children {
             child.end(grace);
@@ -461,7 +466,9 @@ impl Shared {
             limits: options.limits,
             grace_ms: u64::try_from(SHUTDOWN_GRACE.as_millis()).unwrap_or(u64::MAX),
         };
-        let Started { child, mut frames } = start::start(&options.program, &setup, scratch, package, &options.keeper)?;
+        let account = options.owner.clone().map(|owner| options.tally.account(owner));
+        let whose = Whose { package: Arc::clone(package), scratch, account };
+        let Started { child, mut frames } = start::start(&options.program, &setup, whose, &options.keeper)?;
         let confinement = child.confinement();
         tracing::debug!(package = &**package, pid = child.pid, %confinement, "a package host runs");
         if !confinement.missing.is_empty() && !self.is_weak.swap(true, Ordering::Relaxed) {

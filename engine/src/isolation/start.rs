@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{
     Confinement, Error, Sandbox,
-    child::{Child, Running},
+    child::{Child, Running, Whose},
     death::Killed,
     frame::{Direction, Frame, Kind},
     keeper::Keeper,
@@ -22,7 +22,6 @@ use super::{
     outbox::Outbox,
     program::HostProgram,
     sandbox::Grants,
-    scratch::Folder,
     setup::{NotReady, Ready, Setup},
     stream::FrameReader,
     watcher,
@@ -45,8 +44,7 @@ pub(super) struct Started {
 pub(super) fn start(
     program: &HostProgram,
     setup: &Setup,
-    scratch: Option<Folder>,
-    package: &Arc<str>,
+    whose: Whose,
     keeper: &Arc<Keeper>,
 ) -> Result<Started, Error> {
     let failed = |source| Error::Start { program: program.program().clone(), source };
@@ -74,8 +72,10 @@ pub(super) fn start(
     };
     let stdout = watcher::prepare(process.stdout.take().map(OwnedFd::from));
     let pipes = [stdout, watcher::prepare(process.stderr.take().map(OwnedFd::from))];
-    let running = Running { pid, pidfd, outbox: Outbox::new(writes), pipes: pipes.clone() };
-    let child = Child::new(running, Arc::clone(package), setup, scratch);
+    // By now the process is no copy of this one any more, so it began with no more than this one's most.
+    let inherited_bytes = look::peak_bytes(std::process::id());
+    let running = Running { pid, pidfd, outbox: Outbox::new(writes), pipes: pipes.clone(), inherited_bytes };
+    let child = Child::new(running, setup, whose);
     let watched = Arc::clone(&child);
     thread::Builder::new()
         .name("clcn-watch".to_owned())

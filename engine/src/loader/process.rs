@@ -11,11 +11,13 @@ pub(crate) struct Reaped {
     pub(crate) status: ExitStatus,
     /// Processor time of all its threads.
     pub(crate) cpu: Duration,
-    /// The most memory that it held at once.
-    pub(crate) peak_bytes: u64,
+    /// The most memory that it held at once, if that is known.
+    pub(crate) peak_bytes: Option<u64>,
 }
 
 /// Waits until the child with that number has ended, and removes it from the system's table. Nobody else may wait for it.
+///
+/// Its memory is counted from before it became another program: a child begins with what its parent has held.
 pub(crate) fn reap(pid: u32) -> io::Result<Reaped> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     let mut status = 0;
@@ -40,7 +42,7 @@ pub(crate) fn reap(pid: u32) -> io::Result<Reaped> {
         status: ExitStatus::from_raw(status),
         cpu: time(usage.ru_utime) + time(usage.ru_stime),
         // Linux counts it in KiB.
-        peak_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        peak_bytes: u64::try_from(usage.ru_maxrss).ok().map(|kib| kib * 1024),
     })
 }
 

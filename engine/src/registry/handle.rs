@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     id::WorkflowId,
-    isolation::{self, Choice, Code, HostOptions, Isolation, Sandbox},
+    isolation::{self, Choice, Code, HostOptions, Isolation, Owner, Sandbox},
     loader::{InitConfig, LazyLibrary, Ready, TrustedFile},
     store::{
         self, Activation, Connection, Error as StoreError, LibraryRow, PackageChanged, PackageEvent, PackageOrder,
@@ -78,11 +78,11 @@ impl Options {
         };
         match (&self.host, self.isolation_of(&row.tenant, &row.name)) {
             (None, _) | (_, Some(Isolation::Inline)) => Code::new(library(false), None),
-            (Some(host), Some(Isolation::Process)) => Code::new(library(true), Some(host.clone())),
+            (Some(host), Some(Isolation::Process)) => Code::new(library(true), Some(host_of(host, row))),
             (Some(host), None) => {
                 let (choice, tenant, name) = (self.isolation.clone(), row.tenant.clone(), row.name.clone());
                 let choose = Box::new(move |file: &TrustedFile| choice.of_load(&tenant, &name, file));
-                Code::signed(library(false), library(true), host.clone(), choose)
+                Code::signed(library(false), library(true), host_of(host, row), choose)
             }
         }
     }
@@ -128,6 +128,11 @@ impl Options {
     pub(super) fn read(&self, archive: &[u8]) -> Result<packager::Package, packager::Error> {
         read(archive, &self.limits, self.target)
     }
+}
+
+/// How the processes of that version are run.
+fn host_of(host: &HostOptions, row: &PackageRow) -> HostOptions {
+    HostOptions { owner: Some(Owner { tenant: row.tenant.clone(), digest: row.digest }), ..host.clone() }
 }
 
 /// The target of a library, if anything says what it is.

@@ -89,11 +89,14 @@ struct Ready {
     tasks: Handle,
 }
 
+/// What is to be stored last, on the driver's thread: nothing that could still be stored comes after it.
+pub(crate) type Farewell = Box<dyn FnOnce(&Store) + Send>;
+
 /// Starts an engine.
 ///
 /// # Errors
 /// Whatever keeps the database or the threads from being used; nothing is left running then.
-pub(crate) async fn launch(config: Config) -> Result<Engine, Error> {
+pub(crate) async fn launch(config: Config, farewell: Farewell) -> Result<Engine, Error> {
     let (ready, is_ready) = oneshot::channel();
     let (end, ended) = mpsc::channel();
     let join = thread::Builder::new()
@@ -101,7 +104,7 @@ pub(crate) async fn launch(config: Config) -> Result<Engine, Error> {
         .spawn(move || {
             // Dropped last of all, which tells whoever waits that everything has been taken down.
             let _end = end;
-            drive(config, ready);
+            drive(config, farewell, ready);
         })
         .map_err(Error::Thread)?;
     let thread = Thread { id: join.thread().id(), join, ended };
@@ -176,7 +179,7 @@ impl Drop for Ready {
 }
 
 /// The life of the driver's thread.
-fn drive(config: Config, ready: oneshot::Sender<Result<Ready, Error>>) {
+fn drive(config: Config, farewell: Farewell, ready: oneshot::Sender<Result<Ready, Error>>) {
     let (events, queue) = mpsc::channel();
     match open(config, events.clone()) {
         Ok((driver, tasks)) => {
@@ -189,6 +192,7 @@ fn drive(config: Config, ready: oneshot::Sender<Result<Ready, Error>>) {
             } else {
                 tasks.shutdown_timeout(TASKS_WAIT);
             }
+            farewell(&store);
             store.close();
         }
         // Whoever started the engine may have stopped waiting.

@@ -9,6 +9,7 @@ use cloacina_workflow::Timestamp;
 use diesel::QueryResult;
 
 use crate::{
+    core::effect::after,
     retention::{Class, Finished, Oldest, Retention, What, choose_lines, choose_runs, earlier},
     store::{self, Connection, Error as StoreError},
 };
@@ -112,7 +113,10 @@ pub(crate) fn step_in_txn(
         step.pruned.n_rows += n_lines;
     }
     next = earlier(next, lines.next);
-    if swept.is_more || lines.up_to.is_some() {
+    let hosts = hosts(connection, policy, now)?;
+    step.pruned.n_rows += hosts.n_rows;
+    next = earlier(next, hosts.next);
+    if swept.is_more || lines.up_to.is_some() || hosts.n_rows > 0 {
         step.next = Next::Now;
     }
     if step.next != Next::Now {
@@ -120,6 +124,22 @@ pub(crate) fn step_in_txn(
         step.next = next.map_or(Next::Never, Next::At);
     }
     Ok(Ok(step))
+}
+
+/// Accounts of processes that were removed, and when the next is due.
+struct Hosts {
+    n_rows: u64,
+    next: Option<Timestamp>,
+}
+
+/// Removes accounts of processes, which are kept for as long as completed runs.
+fn hosts(connection: &mut Connection, policy: &Retention, now: Timestamp) -> QueryResult<Hosts> {
+    let Some(age) = policy.completed else { return Ok(Hosts { n_rows: 0, next: None }) };
+    let age_us = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+    let until = Timestamp::from_unix_micros(now.unix_micros().saturating_sub(age_us));
+    let n_rows = store::host_delete_in_txn(connection, until, ROWS_MAX as i64)? as u64;
+    let next = store::host_oldest(connection)?.map(|oldest| after(oldest, age));
+    Ok(Hosts { n_rows, next })
 }
 
 /// The oldest runs of every class of which that may be due.

@@ -27,6 +27,7 @@ mod dialect;
 mod error;
 mod event;
 mod handle;
+mod host;
 mod lease;
 mod library;
 mod lock;
@@ -55,6 +56,8 @@ mod writer;
 #[cfg(test)]
 mod delete_tests;
 #[cfg(test)]
+mod host_tests;
+#[cfg(test)]
 mod log_tests;
 #[cfg(test)]
 mod package_tests;
@@ -77,6 +80,7 @@ pub(crate) use self::{
     dialect::AnyConnection as Connection,
     event::{EventRow, Kind, event_list, event_list_from, event_payload_first, event_payload_list_with},
     handle::{Committer, Options, Store},
+    host::{HostEnd, HostRow, HostSum, host_delete_in_txn, host_oldest, host_put_in_txn, host_sum},
     lease::{Sign, Signs},
     library::LibraryRow,
     lock::socket_find,

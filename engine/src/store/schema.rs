@@ -57,6 +57,20 @@ table! {
 }
 
 table! {
+    package_host (id) {
+        id -> Binary,
+        tenant -> Text,
+        digest -> Binary,
+        began_at -> BigInt,
+        read_at -> BigInt,
+        ended -> Nullable<Text>,
+        n_calls -> BigInt,
+        cpu_us -> Nullable<BigInt>,
+        peak_bytes -> Nullable<BigInt>,
+    }
+}
+
+table! {
     archive (digest) {
         digest -> Binary,
         bytes -> Binary,
@@ -204,3 +218,4 @@ allow_tables_to_appear_in_same_query!(workflow, package);
 joinable!(run -> workflow (workflow));
 allow_tables_to_appear_in_same_query!(run, workflow, event);
 allow_columns_to_appear_in_same_group_by_clause!(run::workflow, event::task);
+allow_columns_to_appear_in_same_group_by_clause!(package_host::tenant, package_host::digest);

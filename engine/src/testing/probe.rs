@@ -13,7 +13,8 @@ use cloacina_workflow::Level;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
-    isolation::{Code, HostOptions, HostProgram, Keeper, Limits as HostLimits, NotBegun, Sandbox, Scratch},
+    clock::SystemClock,
+    isolation::{Code, HostOptions, HostProgram, Keeper, Limits as HostLimits, NotBegun, Sandbox, Scratch, Tally},
     loader::{self, Call, CallId, CallResult, CallSink, InitConfig, LazyLibrary, LogLine, TrustedFile},
 };
 
@@ -96,6 +97,8 @@ impl Probe {
             keeper: Keeper::new(),
             // A package that crashes ends the measurement; nobody quarantines it.
             harms: unbounded_channel().0,
+            tally: Tally::new(Arc::new(SystemClock)),
+            owner: None,
         };
         Self::load(package, library, 1, Some(host))
     }

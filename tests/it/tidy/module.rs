@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["core", "retention", "id", "clock", "observe"]),
     ("loader", &["id", "clock", "observe"]),
     ("trust", &["store", "id"]),
-    ("isolation", &["loader"]),
+    ("isolation", &["loader", "id", "clock"]),
     ("registry", &["trust", "store", "loader", "isolation", "core", "id", "clock", "config", "observe"]),
     (
         "runtime",
