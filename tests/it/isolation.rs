@@ -522,6 +522,7 @@ async fn what_an_attempt_used_up_stands_with_its_end() {
     let of_kind = |events: Vec<RunEvent>, kind: &str| events.into_iter().find(|event| event.kind == kind).unwrap();
     let end = of_kind(run.events().await.unwrap(), "task_completed");
     assert!(end.cpu.unwrap() >= Duration::from_millis(20), "{end:?}");
+    assert!((1 << 20..MEMORY_MIB << 20).contains(&end.peak_bytes.unwrap()), "{end:?}");
     let report = test.run("fatal::allocates", json!({})).await;
     let run = test.engine.run(report.id).await.unwrap();
     let end = of_kind(run.events().await.unwrap(), "task_failed");
@@ -536,7 +537,8 @@ async fn what_an_attempt_used_up_stands_with_its_end() {
     let packages = test.engine.package_usage(&filter).await.unwrap();
     let [package] = packages.as_slice() else { panic!("{packages:?}") };
     assert_eq!((package.n_runs, package.total.n_attempts, package.total.n_cpu), (2, 2, 2), "{package:?}");
-    assert_eq!((package.total.n_peak, package.total.peak_bytes), (1, peak), "{package:?}");
+    // The one that works is long enough for a look at its process.
+    assert_eq!((package.total.n_peak, package.total.peak_bytes), (2, peak), "{package:?}");
     assert!(package.total.cpu.unwrap() >= Duration::from_millis(20), "{package:?}");
     let workflows: Vec<&str> = package.tasks.iter().map(|(workflow, ..)| workflow.as_str()).collect();
     assert_eq!(workflows, ["allocates", "works"]);

@@ -330,7 +330,7 @@ pub(crate) struct PackageShowArgs {
 
 /// Show what versions of packages used up: time, processor time and memory, of all runs of a time and of their processes.
 ///
-/// Only attempts that ended count. Processor time is known of attempts in Rust, and of others that were alone in their process or say it themselves; memory of one whose process ended with it; the rest is shown as unknown. Processes of packages that lived in that time are told apart, with all that ran in them: of a living engine's up to some seconds ago. It costs as much as those runs have events: about a second for a million.
+/// Only attempts that ended count. Processor time is known of attempts in Rust, and of others that were alone in their process or say it themselves; memory of one that was alone in its process and took 10 ms or longer, or whose process ended with it; the rest is shown as unknown. Processes of packages that lived in that time are told apart, with all that ran in them: of a living engine's up to some seconds ago. It costs as much as those runs have events: about a second for a million.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

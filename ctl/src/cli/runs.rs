@@ -324,7 +324,7 @@ pub(crate) struct RunsEventsArgs {
 
 /// Show what a run used up so far: time, processor time and memory, by task.
 ///
-/// Only attempts that ended count. Processor time is known of attempts in Rust, and of others that were alone in their process or say it themselves; memory of one whose process ended with it; the rest is shown as unknown. With --output json every attempt is listed.
+/// Only attempts that ended count. Processor time is known of attempts in Rust, and of others that were alone in their process or say it themselves; memory of one that was alone in its process and took 10 ms or longer, or whose process ended with it; the rest is shown as unknown. With --output json every attempt is listed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

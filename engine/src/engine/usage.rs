@@ -3,8 +3,8 @@
 //!
 //! Both are read from the histories, beside a living engine and without one. What nobody measured is absent, never nothing:
 //! processor time is known of an attempt that was alone in its process, all of which it is then, and of one whose package
-//! measures its own polls, as each in Rust does; the most memory of one whose process ended with it. What retention has
-//! removed is not counted; how many runs that are is told.
+//! measures its own polls, as each in Rust does; the most memory of one that was alone and not short, or whose process ended
+//! with it. What retention has removed is not counted; how many runs that are is told.
 //!
 //! What the processes of a package used up is known as a whole, whatever ran in them side by side.
 

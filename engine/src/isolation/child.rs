@@ -16,7 +16,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cloacina_workflow::Level;
@@ -29,7 +29,7 @@ use super::{
     Confinement, Limits, Sandbox,
     death::{Death, Killed},
     frame::{Frame, Kind},
-    keeper::{Alarm, Keeper},
+    keeper::{self, Alarm, Keeper},
     look,
     outbox::{Outbox, Posted},
     role::refused,
@@ -46,6 +46,8 @@ use crate::loader::{
 
 /// How long a process that has closed its connection may take to end by itself: a crash closes it a moment earlier.
 const LAST_BREATH: Duration = Duration::from_millis(500);
+/// A call that took so long is worth a look at the memory of its process, which takes some 20 microseconds.
+const LONG: Duration = Duration::from_millis(10);
 /// A process that was killed ends when the system gets to it.
 const KILL_WAIT: Duration = Duration::from_secs(10);
 /// As many calls with secrets are remembered for what the process says of nobody in particular; output that is older
@@ -139,8 +141,15 @@ struct Calls {
     open: HashMap<CallId, Open>,
     is_over: bool,
     n_started: u64,
-    /// The call that has been alone since it began, and the processor time of the process then.
-    alone: Option<(CallId, Duration)>,
+    /// The call that has been alone since it began.
+    alone: Option<Alone>,
+}
+
+struct Alone {
+    id: CallId,
+    /// The processor time of the process when it began.
+    cpu: Duration,
+    began: Instant,
 }
 
 struct Open {
@@ -213,7 +222,8 @@ impl Child {
                 return Err(NotTaken::Full(sink));
             }
             calls.n_started += 1;
-            calls.alone = if calls.open.is_empty() { self.cpu().map(|cpu| (id, cpu)) } else { None };
+            let begun = |cpu| Alone { id, cpu, began: keeper::now() };
+            calls.alone = if calls.open.is_empty() { self.cpu().map(begun) } else { None };
             calls.open.insert(id, Open { sink, is_overdue: false, alarm: None });
         }
         if let Some(secrets) = secrets {
@@ -513,7 +523,7 @@ impl Child {
             calls.is_over = true;
             (std::mem::take(&mut calls.open), calls.alone.take())
         };
-        if let (Some((id, before)), Some(reaped)) = (alone, death.reaped)
+        if let (Some(Alone { id, cpu: before, .. }), Some(reaped)) = (alone, death.reaped)
             && let Some(open) = open.get(&id)
         {
             let cpu = Some(reaped.cpu.saturating_sub(before));
@@ -639,14 +649,26 @@ impl Child {
 
     /// Ends a call. What the system says of one that was alone is preferred to what the package says of it.
     fn take_open(&self, id: CallId, said: Option<Duration>) -> Option<(Arc<dyn CallSink>, usize)> {
-        let mut calls = self.lock();
-        let open = calls.open.remove(&id)?;
-        let alone = calls.alone.take_if(|(alone, _)| *alone == id);
-        let seen = alone.and_then(|(_, before)| Some(self.cpu()?.saturating_sub(before)));
-        if let Some(cpu) = seen.or(said) {
-            open.sink.used(id, Usage { cpu: Some(cpu), peak_bytes: None });
+        let (open, alone, n_open) = {
+            let mut calls = self.lock();
+            let open = calls.open.remove(&id)?;
+            (open, calls.alone.take_if(|alone| alone.id == id), calls.open.len())
+        };
+        let used = alone.map_or(Usage { cpu: said, peak_bytes: None }, |alone| self.used_by(&alone, said));
+        if used != Usage::default() {
+            open.sink.used(id, used);
         }
-        Some((open.sink, calls.open.len()))
+        Some((open.sink, n_open))
+    }
+
+    /// What a call used up that was alone.
+    fn used_by(&self, alone: &Alone, said: Option<Duration>) -> Usage {
+        let cpu = self.cpu().map(|cpu| cpu.saturating_sub(alone.cpu)).or(said);
+        let is_long = keeper::now().saturating_duration_since(alone.began) >= LONG;
+        if is_long {
+            self.note_peak();
+        }
+        Usage { cpu, peak_bytes: self.seen_peak().filter(|_| is_long) }
     }
 
     fn told(self: &Arc<Self>, n_open: usize) {

@@ -117,7 +117,7 @@ fn keep(shared: &Shared) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "processes live in real time, whatever the engine's clock says")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 
