@@ -40,6 +40,8 @@ pub struct Package {
 struct Library {
     target: Target,
     path: String,
+    /// Of its bytes, which are never changed.
+    digest: Digest,
     facts: LibraryFacts,
 }
 
@@ -186,7 +188,10 @@ impl Package {
             None => 0,
             Some(wanted) => place_of(&libraries, wanted)?,
         };
-        let content_digest = Digest::of_content(files.iter().map(|(name, content)| (name, Digest::of(content))));
+        // Libraries are large, and their digests are known.
+        let known = |name: &str| Some(libraries.iter().find(|library| library.path == name)?.digest);
+        let digest = |(name, content)| (name, known(name).unwrap_or_else(|| Digest::of(content)));
+        let content_digest = Digest::of_content(files.iter().map(digest));
         let package = Package { files, manifest, metadata, libraries, selected, content_digest, archive_digest };
         match options.target {
             None => Ok(package),
@@ -222,13 +227,10 @@ impl Package {
         self.libraries.iter().map(|library| (library.target, &library.facts))
     }
 
-    /// What is known of each library with its bytes, and where it is unpacked below the folder of the content: by its
+    /// What is known of each library with its digest, and where it is unpacked below the folder of the content: by its
     /// name, and below that of its target if there are several.
-    pub fn places(&self) -> impl Iterator<Item = (String, &[u8], Target, &LibraryFacts)> {
-        self.libraries.iter().map(|library| {
-            let bytes = self.files.get(&library.path).unwrap_or_default();
-            (self.place(library), bytes, library.target, &library.facts)
-        })
+    pub fn places(&self) -> impl Iterator<Item = (String, Digest, Target, &LibraryFacts)> {
+        self.libraries.iter().map(|library| (self.place(library), library.digest, library.target, &library.facts))
     }
 
     /// Where the library is unpacked, below the folder of the content.
@@ -254,6 +256,11 @@ impl Package {
     /// The library for the target that was asked for; the first one, if none was.
     pub fn library(&self) -> &[u8] {
         self.files.get(&self.selected().path).unwrap_or_default()
+    }
+
+    /// The digest of that library's bytes.
+    pub fn library_digest(&self) -> Digest {
+        self.selected().digest
     }
 
     /// The target of that library.
@@ -336,7 +343,7 @@ impl Library {
         if found != stated {
             return Err(Error::DigestMismatch { entry: entry(), stated, found });
         }
-        let library = Library { target, path: entry(), facts: inspect(&facts.library, bytes)? };
+        let library = Library { target, path: entry(), digest: found, facts: inspect(&facts.library, bytes)? };
         let policy = Policy { target: Some(target), ..Policy::default() };
         let problems = library.facts.problems(&library.path, &policy);
         match problems.into_iter().find(|problem| matches!(problem, Error::OtherMachine { .. })) {

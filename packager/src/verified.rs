@@ -43,7 +43,7 @@ impl Verified<Package> {
         let content = dir.join(self.0.content_digest().hex());
         let path = content.join(self.0.library_place());
         let folder = path.parent().unwrap_or(&content).to_owned();
-        let expected = Digest::of(self.0.library());
+        let expected = self.0.library_digest();
         if let Some(path) = existing(&path, expected)? {
             return Ok(path);
         }

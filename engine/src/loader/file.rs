@@ -28,7 +28,7 @@ pub(crate) struct TrustedFile {
 impl TrustedFile {
     /// The file at that path, if it is the library of that package.
     pub(crate) fn of(package: &Verified<Package>, path: PathBuf) -> Result<Self, Error> {
-        let digest = Digest::of(package.get().library());
+        let digest = package.get().library_digest();
         check(&path, digest)?;
         Ok(Self { path, digest, vouchers: Vec::new() })
     }

@@ -101,10 +101,10 @@ fn row(shared: &Shared, archive: &Archive, tenant: String, actor: String) -> Res
     let unwritable = |error: serde_json::Error| StoreError::Corrupt { reason: error.to_string() };
     let content = archive.content_digest().hex();
     let mut libraries = Vec::new();
-    for (place, bytes, target, facts) in archive.places() {
+    for (place, digest, target, facts) in archive.places() {
         libraries.push(LibraryRow {
             target: Some(target.triple().to_owned()),
-            digest: Digest::of(bytes),
+            digest,
             path: format!("{content}/{place}"),
             descriptor: serde_json::to_string(&facts.descriptor).map_err(unwritable)?,
         });

@@ -12,7 +12,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use cloacina_packager::{Digest, Limits, Target, sign::Untrusted};
+use cloacina_packager::{
+    Digest, Limits, Target,
+    sign::{Examined, Untrusted},
+};
 
 use super::{
     Error,
@@ -75,17 +78,19 @@ impl Restorer {
             };
         };
         let damaged = |reason: String| Error::Damaged { package: label(row), reason };
-        let found = Digest::of(&bytes);
+        let (signatures, now) = (signatures_of(&signatures)?, self.clock.now());
+        let examined = policy.examine_package(&bytes, &row.name, &signatures, now);
+        // That the archive was damaged says more than whatever else is wrong then.
+        let found = examined.as_ref().map_or_else(|_| Digest::of(&bytes), Examined::archive_digest);
         if found != archive_digest {
             return Err(damaged(format!("its digest is {found}, expected {archive_digest}")));
         }
-        let (signatures, now) = (signatures_of(&signatures)?, self.clock.now());
-        let examined = policy.examine_package(&bytes, &row.name, &signatures, now)?;
+        let examined = examined?;
         let read = read(&bytes, &self.limits, self.target)?;
         if read.content_digest() != row.digest {
             return Err(damaged(format!("the digest of its content is {}", read.content_digest())));
         }
-        if Digest::of(read.library()) != library.digest {
+        if read.library_digest() != library.digest {
             return Err(damaged("it has another library for this machine than was registered".to_owned()));
         }
         let (verified, vouchers) = examined.judge(read)?;

@@ -236,6 +236,11 @@ struct Genuine<'a> {
 }
 
 impl Examined<'_> {
+    /// The digest of those bytes.
+    pub fn archive_digest(&self) -> Digest {
+        self.archive
+    }
+
     /// The package that was read from those bytes, if the signatures speak for it: the way to a package that may be
     /// unpacked.
     ///
