@@ -3,7 +3,12 @@
 //! `synchronous=FULL` in WAL mode, and `synchronous_commit=on`, mean that a transaction is on the disk before its
 //! COMMIT returns.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
 use diesel::{
     Connection as _, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
@@ -31,6 +36,9 @@ const PAGE_BYTES: u32 = 4096;
 /// Checkpoints of this many pages were measured to keep the slowest commits at 4 to 6 ms.
 const CHECKPOINT_PAGES: u32 = 1000;
 
+/// How each file begins that SQLite has written.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
 /// How long a connection waits for another program, such as a backup, to let go of the file or of rows.
 const BUSY_WAIT_MS: u32 = 5000;
 
@@ -49,6 +57,28 @@ pub(super) fn is_alive(connection: &mut Connection) -> bool {
     match connection {
         Connection::Sqlite(_) => true,
         Connection::Postgres(connection) => sql_query("SELECT 1").execute(connection).is_ok(),
+    }
+}
+
+/// Whether there is a file for a database. Refuses what is none, before anything is made beside it.
+pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
+    let refuse = |reason: String| {
+        Err(Error::Open { database: path.display().to_string(), source: ConnectionError::BadConnection(reason) })
+    };
+    let mut beginning = Vec::new();
+    let read = |file: File| file.take(MAGIC.len() as u64).read_to_end(&mut beginning);
+    match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => refuse(error.to_string()),
+        Ok(metadata) if metadata.is_dir() => refuse("it is a folder".to_owned()),
+        Ok(metadata) if !metadata.is_file() => refuse("it is no file".to_owned()),
+        Ok(_) => match File::open(path).and_then(read) {
+            // One that is new is empty until its first page is written.
+            Ok(0) => Ok(true),
+            Ok(_) if beginning == MAGIC => Ok(true),
+            Ok(_) => refuse("the file is no database".to_owned()),
+            Err(error) => refuse(error.to_string()),
+        },
     }
 }
 

@@ -158,7 +158,9 @@ impl Error {
                 "the server must be running, and the user and the database must exist: `psql <address>` tells more"
                     .to_owned()
             }
-            Self::Open { .. } => "the folder must exist and be writable, and the file must be a database".to_owned(),
+            Self::Open { .. } => {
+                "the folder must exist and be writable, and the file must be a database; the first `run` or `package register` makes one".to_owned()
+            }
             Self::Address { .. } => {
                 "give the path of a file, `sqlite:` followed by a path, or `postgres://user@host/database`".to_owned()
             }

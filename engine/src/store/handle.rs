@@ -86,7 +86,10 @@ impl Store {
         const NAME: &str = "cloacina-writer";
         let database = options.database.clone();
         let lock = match &database {
-            Database::Sqlite(path) if !options.sabotage.unfenced => Some(Lock::take(path)?),
+            Database::Sqlite(path) if !options.sabotage.unfenced => {
+                connection::is_there(path)?;
+                Some(Lock::take(path)?)
+            }
             Database::Sqlite(_) | Database::Postgres(_) => None,
         };
         let mut connection = connection::open(&database, options.access())?;

@@ -501,7 +501,16 @@ fn a_second_engine_is_refused_with_the_first_ones_process() {
 fn a_file_that_is_no_database_is_refused() {
     let database = TestDatabase::sqlite();
     let Database::Sqlite(path) = &database.database else { unreachable!() };
-    std::fs::write(path, vec![b'x'; 4096]).unwrap();
+    let other = vec![b'x'; 4096];
+    std::fs::write(path, &other).unwrap();
+    let (error, database) = *Fixture::at(database).err().unwrap();
+    assert_eq!(error.code(), "STO0003", "{error:?}");
+    let Database::Sqlite(path) = &database.database else { unreachable!() };
+    // Nothing was written to it, or made beside it.
+    assert_eq!(std::fs::read(path).unwrap(), other);
+    assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    // One that begins well, and goes on as no database does.
+    std::fs::write(path, [b"SQLite format 3\0".as_slice(), &other].concat()).unwrap();
     let (error, _database) = *Fixture::at(database).err().unwrap();
     assert_eq!(error.code(), "STO0009", "{error:?}");
 }

@@ -42,7 +42,9 @@ pub(crate) struct RunSearch {
 /// # Errors
 /// [`Error::Open`] if there is none; [`Error::NewerSchema`] and [`Error::Migrate`] if another version wrote it.
 pub(crate) fn view_open(database: &Database) -> Result<Connection, Error> {
-    if matches!(database, Database::Sqlite(path) if !path.is_file()) {
+    if let Database::Sqlite(path) = database
+        && !connection::is_there(path)?
+    {
         // Opening it would make one.
         let source = ConnectionError::BadConnection("there is no such file".to_owned());
         return Err(Error::Open { database: database.name(), source });
