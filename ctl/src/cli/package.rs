@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::actor::ActorArgs;
 use super::database::DatabaseArgs;
@@ -424,7 +424,7 @@ pub(crate) struct QuarantineArgs {
     #[command(flatten)]
     pub(crate) version: VersionArg,
     /// Why, for whoever wants to use it.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) actor: ActorArgs,

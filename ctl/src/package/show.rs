@@ -2,7 +2,7 @@
 //!
 //! Of a package of which no version is left, only what happened is shown.
 
-use cloacina::Records;
+use cloacina::{Records, RegistryError};
 use serde::Serialize;
 
 use super::living::{EngineView, Living};
@@ -31,8 +31,8 @@ pub(crate) fn show(arguments: &PackageShowArgs, output: &Output, config: &Config
     let mut living = Living::ask(&database, &mut records, output)?;
     let package = match found {
         Ok(record) => Some(VersionView::new(&record, &mut living)),
-        Err(error) if events.is_empty() => return Err(error.into()),
-        Err(_) => None,
+        Err(cloacina::Error::Registry(RegistryError::UnknownPackage { .. })) if !events.is_empty() => None,
+        Err(error) => return Err(error.into()),
     };
     let shown = Shown { engine: living.engine, package, events: events.into_iter().map(EventView::new).collect() };
     output.answer(&shown, |paint| shown.text(paint))?;

@@ -11,7 +11,7 @@ use cloacina_packager::{
 };
 use cloacina_workflow::Timestamp;
 
-use super::Package;
+use super::{Package, selector::DIGITS_MIN};
 use crate::{
     id::RunId,
     isolation, loader,
@@ -242,9 +242,17 @@ impl Error {
             Self::Load(source) => return source.hints(),
             Self::Isolation(source) => return source.hints(),
             Self::Store(source) => return source.hints(),
-            Self::Conflict { .. } => "give the new content a new version, or unregister the old one first".to_owned(),
+            Self::Conflict { .. } => {
+                "give the new content a new version, or remove the old one first: cloacina-ctl package remove"
+                    .to_owned()
+            }
             Self::Tenant { .. } => "upload it for the tenant that it names, or build it without one".to_owned(),
             Self::UnknownPackage { known, .. } if known.is_empty() => "no package is registered".to_owned(),
+            Self::UnknownPackage { name, .. }
+                if name.strip_prefix("sha256:").is_some_and(|digits| digits.len() < DIGITS_MIN) =>
+            {
+                format!("of a digest the first {DIGITS_MIN} digits are needed, as in sha256:01234567")
+            }
             Self::UnknownPackage { known, .. } => format!("registered are {}", known.join(", ")),
             Self::AmbiguousPackage { candidates, .. } => format!("use one of {}", candidates.join(", ")),
             Self::Needed { runs, .. } => {
@@ -256,8 +264,11 @@ impl Error {
             Self::Quarantined { until: Some(until), .. } => {
                 format!("it may be used again from {until}; see what it did, and `activate` another version or wait")
             }
-            Self::Quarantined { until: None, .. } | Self::NotAllowed { state: PackageState::Quarantined, .. } => {
-                "see what it did; then release it, or activate another version".to_owned()
+            Self::Quarantined { until: None, .. } => {
+                "put that right and release it, or activate another version".to_owned()
+            }
+            Self::NotAllowed { state: PackageState::Quarantined, .. } => {
+                "`package show` tells why it is; put that right and release it, or activate another version".to_owned()
             }
             Self::NotAllowed { .. } => "see in which state the version is, and what is possible there".to_owned(),
             Self::Shared { with, .. } => format!("first retire version {with}, or activate it for all new runs"),

@@ -15,7 +15,7 @@ use crate::{id::TENANT_DEFAULT, store::PackageRow};
 /// How many packages an error lists.
 const LISTED_MAX: usize = 10;
 /// Fewer digits of a digest are too easily mistyped into another.
-const DIGITS_MIN: usize = 8;
+pub(super) const DIGITS_MIN: usize = 8;
 
 /// Something that has the names of a package's version.
 pub(crate) trait Named {
@@ -76,7 +76,7 @@ fn only<'a, T: Named>(packages: &'a [T], name: &str, fitting: Vec<&'a T>) -> Res
 
 fn fits(row: &PackageRow, name: &str, fits_without_version: bool) -> bool {
     match name.strip_prefix("sha256:") {
-        Some(digits) => digits.len() >= DIGITS_MIN && row.digest.hex().starts_with(digits),
+        Some(digits) => digits.len() >= DIGITS_MIN && row.digest.hex().starts_with(&digits.to_ascii_lowercase()),
         None => fits_name(row, name, fits_without_version),
     }
 }
