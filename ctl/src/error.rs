@@ -2,10 +2,12 @@
 //!
 //! Values in the fields, advice in [`Error::hints`], a page in `docs/errors/` for each code.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::exit;
 
 /// The one error of the program.
 #[derive(Debug, thiserror::Error)]
@@ -118,9 +120,9 @@ pub(crate) enum Error {
     /// A key or a signature cannot be used.
     #[error(transparent)]
     Sign(#[from] cloacina_packager::sign::SignError),
-    /// An archive is refused.
-    #[error("`{}`: {refusal}", .path.display())]
-    Archive { path: PathBuf, refusal: Box<cloacina_packager::Error> },
+    /// A file cannot be used for what it is.
+    #[error(transparent)]
+    OfFile(OfFile),
     /// What was asked about packages makes no sense.
     #[error(transparent)]
     Package(#[from] cloacina_packager::Error),
@@ -142,10 +144,13 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The archive at that path is refused.
-    pub(crate) fn archive(path: &Path) -> impl FnOnce(cloacina_packager::Error) -> Self {
+    /// The file at that path is refused for what is in it. What says nothing about the file stays as it is.
+    pub(crate) fn of_file<E: Into<Self>>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
-        move |refusal| Error::Archive { path, refusal: Box::new(refusal) }
+        move |error| match error.into() {
+            error if exit::code(&error) == exit::PACKAGE => Error::OfFile(OfFile { path, error: Box::new(error) }),
+            error => error,
+        }
     }
 
     /// The stable code; `docs/errors/<code>.md` explains it.
@@ -186,7 +191,7 @@ impl Error {
             Error::Examine { .. } => "CTL0041",
             Error::Sign(error) => error.code(),
             Error::OwnedElsewhere { .. } => "CTL0027",
-            Error::Archive { refusal, .. } => refusal.code(),
+            Error::OfFile(OfFile { error, .. }) => error.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
             Error::Registry(error) => error.code(),
@@ -261,7 +266,10 @@ impl Error {
             Error::KeyExists { .. } => one("choose another name; a key that is no longer wanted is removed by hand"),
             Error::UnknownKeyName { available, .. } => match available.as_slice() {
                 [] => one("make one: cloacina-ctl key generate NAME"),
-                several => vec![format!("there are: {}", several.join(", "))],
+                several => vec![
+                    format!("there are: {}", several.join(", ")),
+                    "the file of a key is named with its folder, as in ./release.key".to_owned(),
+                ],
             },
             Error::BadSecret { key, .. } => vec![format!("for example: --secret {key}=@FILE")],
             Error::UnknownPackageTask { available, .. } => vec![format!("it has: {}", available.join(", "))],
@@ -273,7 +281,7 @@ impl Error {
                 format!("wait for it with: {wait}"),
                 "stop that engine, or let its lease run out, and the command takes the run over".to_owned(),
             ],
-            Error::Archive { refusal, .. } => refusal.hints(),
+            Error::OfFile(OfFile { error, .. }) => error.hints(),
             Error::Package(error) => error.hints(),
             Error::Build(error) => error.hints(),
             Error::Registry(error) => error.hints(),
@@ -306,6 +314,25 @@ impl Error {
             Error::CommandLine { usage, .. } => Some(usage.as_str()).filter(|usage| !usage.is_empty()),
             _ => None,
         }
+    }
+}
+
+/// An error that is about a file, with its name in front.
+#[derive(Debug)]
+pub(crate) struct OfFile {
+    path: PathBuf,
+    error: Box<Error>,
+}
+
+impl fmt::Display for OfFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "`{}`: {}", self.path.display(), self.error)
+    }
+}
+
+impl std::error::Error for OfFile {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
     }
 }
 

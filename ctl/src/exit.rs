@@ -58,7 +58,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::TimedOut { .. } => FAILED,
         Error::Interrupted { .. } | Error::BenchInterrupted => INTERRUPTED,
         Error::Measure { .. } | Error::MeasuredRun { .. } => ENGINE,
-        Error::Archive { .. } | Error::Package(_) | Error::Build(_) | Error::Sign(_) => PACKAGE,
+        Error::OfFile(_) | Error::Package(_) | Error::Build(_) | Error::Sign(_) => PACKAGE,
         Error::Registry(error) => engine_code(error.code()),
         Error::Socket(error) => engine_code(error.code()),
         Error::Engine(error) => engine_code(error.code()),

@@ -61,6 +61,22 @@ pub fn check(descriptor: &Descriptor) -> Result<(), Vec<Mistake>> {
     }
 }
 
+/// What is wrong with a text as the name of a tenant, a package or a workflow, if anything is.
+#[must_use]
+pub fn name_problem(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name.len() > NAME_BYTES_MAX {
+        Some("it is longer than 128 bytes")
+    } else if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+        Some("it does not start with a letter or `_`")
+    } else if !name.chars().all(|character| character.is_ascii_alphanumeric() || "_-".contains(character)) {
+        Some("it holds other characters than letters, digits, `_` and `-`")
+    } else {
+        None
+    }
+}
+
 struct Checker<'a> {
     mistakes: Vec<Mistake>,
     workflow: Option<&'a str>,
@@ -75,18 +91,9 @@ impl<'a> Checker<'a> {
     }
 
     fn name(&mut self, what: &'static str, name: &str) {
-        let reason = if name.is_empty() {
-            "it is empty"
-        } else if name.len() > NAME_BYTES_MAX {
-            "it is longer than 128 bytes"
-        } else if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
-            "it does not start with a letter or `_`"
-        } else if !name.chars().all(|character| character.is_ascii_alphanumeric() || "_-".contains(character)) {
-            "it holds other characters than letters, digits, `_` and `-`"
-        } else {
-            return;
-        };
-        self.add(MistakeKind::BadName { what, name: name.to_owned(), reason });
+        if let Some(reason) = name_problem(name) {
+            self.add(MistakeKind::BadName { what, name: name.to_owned(), reason });
+        }
     }
 
     fn range(&mut self, attribute: &'static str, inside: bool, found: &dyn ToString, allowed: &'static str) {

@@ -38,7 +38,7 @@ mod verified;
 mod warning;
 
 pub use self::archive::{Files, Limit, Limits};
-pub use self::check::check;
+pub use self::check::{check, name_problem};
 pub use self::digest::{Digest, DigestError};
 pub use self::error::{Difference, Error};
 pub use self::graph::Graph;

@@ -28,7 +28,7 @@ impl Packaged {
     /// Reads the archive.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let archive = place::read(path)?;
-        let package = cloacina_packager::read(&archive, &Limits::default()).map_err(Error::archive(path))?;
+        let package = cloacina_packager::read(&archive, &Limits::default()).map_err(Error::of_file(path))?;
         for (workflow, shape) in WORKFLOWS {
             if !has(&package, workflow, shape.n_tasks() as usize) {
                 return Err(Error::NothingToMeasure { path: path.to_owned(), workflow });

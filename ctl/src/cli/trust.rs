@@ -25,6 +25,13 @@ pub(crate) struct TenantArgs {
     pub(crate) tenant: String,
 }
 
+impl TenantArgs {
+    /// What names it to another command, if that needs it.
+    pub(crate) fn option(&self) -> String {
+        if self.tenant == cloacina::TENANT_DEFAULT { String::new() } else { format!(" --tenant {}", self.tenant) }
+    }
+}
+
 /// Show whom a tenant trusts to sign packages.
 #[derive(Debug, Args)]
 #[command(after_help = "\

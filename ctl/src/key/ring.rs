@@ -90,12 +90,12 @@ impl Ring {
     pub(crate) fn public(&self, key: &str) -> Result<PublicKey, Error> {
         let path = Path::new(key);
         if path.components().count() > 1 || key.ends_with(".pub") {
-            return Ok(PublicKey::from_text(&text(path)?)?);
+            return PublicKey::from_text(&text(path)?).map_err(Error::of_file(path));
         }
         if let Ok((_, path)) = self.paths(key)
             && path.exists()
         {
-            return Ok(PublicKey::from_text(&text(&path)?)?);
+            return PublicKey::from_text(&text(&path)?).map_err(Error::of_file(&path));
         }
         PublicKey::from_text(key).map_err(|_| self.unknown(key))
     }
@@ -110,7 +110,7 @@ impl Ring {
         if !path.exists() {
             return Err(self.unknown(key));
         }
-        Ok(SecretKey::from_text(&text(&path)?, password)?)
+        SecretKey::from_text(&text(&path)?, password).map_err(Error::of_file(&path))
     }
 
     fn unknown(&self, key: &str) -> Error {

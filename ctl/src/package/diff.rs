@@ -96,7 +96,7 @@ impl Side {
             let archive = place::read(path)?;
             // An archive for another machine can be compared as well.
             let options = ReadOptions { limits: Limits::default(), ..ReadOptions::default() };
-            let package = cloacina_packager::read_with(&archive, &options).map_err(Error::archive(path))?;
+            let package = cloacina_packager::read_with(&archive, &options).map_err(Error::of_file(path))?;
             let descriptor = package.descriptor().clone();
             return Ok(Self::new(descriptor, package.content_digest().to_string()));
         }

@@ -58,7 +58,7 @@ struct LibraryFacts<'a> {
 pub(crate) fn inspect(arguments: &InspectArgs, output: &Output) -> Result<u8, Error> {
     let bytes = place::read(&arguments.file)?;
     let package = cloacina_packager::read_with(&bytes, &ReadOptions::default());
-    let package = package.map_err(Error::archive(&arguments.file))?;
+    let package = package.map_err(Error::of_file(&arguments.file))?;
     let inspected = Inspected::new(&arguments.file, bytes.len() as u64, &package);
     output.answer(&inspected, |paint| inspected.text(paint))?;
     Ok(exit::SUCCESS)

@@ -28,7 +28,7 @@ pub(crate) fn merge(arguments: &MergeArgs, output: &Output) -> Result<u8, Error>
     let mut parts: Vec<(String, Package)> = Vec::new();
     for file in &arguments.files {
         let package = cloacina_packager::read_with(&place::read(file)?, &ReadOptions::default());
-        parts.push((file.display().to_string(), package.map_err(Error::archive(file))?));
+        parts.push((file.display().to_string(), package.map_err(Error::of_file(file))?));
     }
     let parts: Vec<_> = parts.iter().map(|(name, package)| Part { name, package }).collect();
     let archive = cloacina_packager::merge(&parts)?;

@@ -44,7 +44,8 @@ pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Confi
             let signatures = read_beside(file)?;
             let signatures = signatures.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
             let command = PackageCommand::Register { tenant, activate, signatures };
-            let package = engine.perform_package(command, archive, &by).await?;
+            let package = engine.perform_package(command, archive, &by).await;
+            let package = package.map_err(Error::of_file(file))?;
             let registered = Registered {
                 file: file.display().to_string(),
                 package: &package,

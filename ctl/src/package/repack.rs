@@ -25,7 +25,7 @@ struct Repacked {
 /// Writes an archive again.
 pub(crate) fn repack(arguments: &RepackArgs, output: &Output) -> Result<u8, Error> {
     let old = place::read(&arguments.file)?;
-    let archive = cloacina_packager::repack(&old, &Limits::default()).map_err(Error::archive(&arguments.file))?;
+    let archive = cloacina_packager::repack(&old, &Limits::default()).map_err(Error::of_file(&arguments.file))?;
     let package = cloacina_packager::read_with(&archive, &ReadOptions::default())?;
     let to = arguments.to.as_ref().unwrap_or(&arguments.file);
     place::write(to, &archive)?;

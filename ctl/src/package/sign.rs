@@ -30,7 +30,7 @@ struct Signed {
 pub(crate) fn sign(arguments: &SignArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let archive = place::read(&arguments.file)?;
     let package = cloacina_packager::read_with(&archive, &ReadOptions::default());
-    let package = package.map_err(Error::archive(&arguments.file))?;
+    let package = package.map_err(Error::of_file(&arguments.file))?;
     let ring = Ring::choose(arguments.ring.keys.as_deref(), config)?;
     let key = ring.secret(&arguments.key, config.key_password.as_deref())?;
     let signature = key.sign(&archive, &package)?;

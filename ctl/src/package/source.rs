@@ -33,7 +33,7 @@ impl Source {
 
     fn read(path: &Path) -> Result<Self, Error> {
         let archive = place::read(path)?;
-        let package = cloacina_packager::read(&archive, &Limits::default()).map_err(Error::archive(path))?;
+        let package = cloacina_packager::read(&archive, &Limits::default()).map_err(Error::of_file(path))?;
         Ok(Self { archive, package, signatures: read_beside(path)? })
     }
 

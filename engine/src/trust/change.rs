@@ -3,7 +3,10 @@
 //! Asking for what is so already is no error and leaves no event. A key that was revoked can neither be removed nor
 //! added again, so a revocation cannot be undone.
 
-use cloacina_packager::sign::{PublicKey, Scope};
+use cloacina_packager::{
+    name_problem,
+    sign::{PublicKey, Scope},
+};
 use cloacina_workflow::Timestamp;
 use diesel::QueryResult;
 use serde::{Deserialize, Serialize};
@@ -59,6 +62,9 @@ pub(crate) fn change_in_txn(
     change: &TrustChange,
     (by, now): (&str, Timestamp),
 ) -> QueryResult<Result<Trust, Error>> {
+    if let Some(reason) = name_problem(tenant) {
+        return Ok(Err(Error::Text { what: "the name of the tenant", text: tenant.to_owned(), reason }));
+    }
     store::trust_lock_in_txn(connection)?;
     let trust = match stored::read(connection, tenant, default)? {
         Ok(trust) => trust,
@@ -140,7 +146,7 @@ fn insertion(
         if is_same && known.scopes().join(" ") == scopes && known.expires_at == expires_at {
             return Ok(None);
         }
-        return Err(Error::KeyThere { name: known.name.clone(), id: known.id() });
+        return Err(Error::KeyThere { name: known.name.clone(), id: known.id(), tenant: trust.tenant.clone() });
     }
     Ok(Some(Step::Insert(TrustKeyRow {
         tenant: trust.tenant.clone(),

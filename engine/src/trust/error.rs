@@ -5,7 +5,7 @@
 use cloacina_packager::sign::SignError;
 use cloacina_workflow::Timestamp;
 
-use crate::store::Error as StoreError;
+use crate::{id::TENANT_DEFAULT, store::Error as StoreError};
 
 /// Why whom a tenant trusts was not changed. Nothing was.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ pub enum Error {
         name: String,
         /// Its id.
         id: String,
+        /// The tenant.
+        tenant: String,
     },
     /// There is no such key.
     #[error("the tenant {tenant} has no key {name:?}")]
@@ -86,11 +88,14 @@ impl Error {
         let hint = match self {
             Self::Sign(source) => return source.hints(),
             Self::Store(source) => return source.hints(),
-            Self::KeyThere { name, .. } => {
-                format!("to change what it may sign, remove it and add it again: cloacina-ctl trust remove {name}")
+            Self::KeyThere { name, tenant, .. } => {
+                let tenant = option(tenant);
+                format!(
+                    "to change what it may sign, remove it and add it again: cloacina-ctl trust remove {name}{tenant}"
+                )
             }
-            Self::UnknownKey { known, .. } if known.is_empty() => {
-                "trust one: cloacina-ctl trust add FILE.pub --name NAME".to_owned()
+            Self::UnknownKey { known, tenant, .. } if known.is_empty() => {
+                format!("trust one: cloacina-ctl trust add FILE.pub --name NAME{}", option(tenant))
             }
             Self::UnknownKey { known, .. } => format!("there are: {}", known.join(", ")),
             Self::KeyRevoked { .. } => "make and trust another key, and sign with that one".to_owned(),
@@ -99,4 +104,9 @@ impl Error {
         };
         vec![hint]
     }
+}
+
+/// The option that names a tenant to a command, if it needs one.
+fn option(tenant: &str) -> String {
+    if tenant == TENANT_DEFAULT { String::new() } else { format!(" --tenant {tenant}") }
 }

@@ -186,7 +186,10 @@ impl Untrusted {
                 "sign it: cloacina-ctl package sign FILE --key NAME".to_owned(),
                 "the signature lies beside the archive and is sent along with it".to_owned(),
             ],
-            Self::TooFew { .. } => vec!["have it signed by a key that is trusted for this package".to_owned()],
+            Self::TooFew { .. } => vec![
+                "have it signed by a key that is trusted for this package".to_owned(),
+                "or trust whoever signed it: cloacina-ctl trust add FILE.pub --name NAME".to_owned(),
+            ],
             Self::Wrong { source, .. } => source.hints(),
             Self::OtherBytes { .. } => vec!["register the archive again, from where it was built".to_owned()],
             Self::Revoked { .. } | Self::Expired { .. } => {
