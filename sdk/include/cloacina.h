@@ -112,6 +112,10 @@ typedef struct {
     void (*heartbeat)(void *ctx, uint64_t call_id, uint32_t permille, clcn_bytes note);
     /* Not 0 when the call should stop, or is not known (any more). */
     int32_t (*is_cancelled)(void *ctx, uint64_t call_id);
+    /* Since 1.1: from when this returns, the text is hidden in whatever is told of the call's run: log lines, errors,
+     * notes, and, where the package has a process of its own, what it prints. Tell a secret before you use it. It may
+     * wait for the engine for a moment. Texts of less than 4 bytes are not hidden; the reference has the other bounds. */
+    void (*secret)(void *ctx, uint64_t call_id, clcn_bytes text);
 } clcn_host_v1;
 
 /* One attempt at a task, or one call of a callback. */

@@ -75,6 +75,8 @@ pub trait Host: fmt::Debug + Send + Sync {
     fn heartbeat(&self, permille: u32, note: &str);
     /// Whether the attempt was asked to stop.
     fn is_cancelled(&self) -> bool;
+    /// Takes a text that must not be told of the run from when this returns.
+    fn secret(&self, text: &str);
 }
 
 /// What one upstream task produced, also where a later writer hid it; see [`Context::from_task`].
@@ -259,9 +261,9 @@ impl<V: Serialize> Context<V> {
         Ok(())
     }
 
-    /// Adds a secret under a new key. From the moment this task completes, whatever is told of the run is without it:
-    /// reports, histories, errors, log lines. Until then only lines written by [`Context::log`] and notes of
-    /// [`Context::heartbeat`] are, and texts of less than four bytes never.
+    /// Adds a secret under a new key. From when this returns, whatever is told of the run is without it: reports,
+    /// histories, errors, log lines of any thread, what the package prints in a process of its own. A value of several
+    /// texts is several secrets; texts of less than four bytes are none.
     ///
     /// # Errors
     /// [`ContextError::KeyExists`]; nothing was changed then.
@@ -277,13 +279,24 @@ impl<V: Serialize> Context<V> {
     /// ```
     pub fn insert_secret(&mut self, key: impl AsRef<str>, value: V) -> Result<(), ContextError> {
         let key = key.as_ref();
-        let text = match serde_json::to_value(&value).map_err(|error| wrong_type(key, &error))? {
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
-        self.insert(key, value)?;
+        if self.contains_key(key) {
+            return Err(ContextError::KeyExists { key: key.to_owned() });
+        }
+        self.tell_secret(key, &value)?;
         self.secret.insert(key.into());
-        if text.len() >= SECRET_BYTES_MIN {
+        self.write(key, value);
+        Ok(())
+    }
+
+    /// Lets the texts of a value be hidden from now on, here and by whoever runs the task.
+    fn tell_secret(&mut self, key: &str, value: &V) -> Result<(), ContextError> {
+        let value = serde_json::to_value(value).map_err(|error| wrong_type(key, &error))?;
+        let mut texts = Vec::new();
+        collect_texts(value, &mut texts);
+        for text in texts.into_iter().filter(|text| text.len() >= SECRET_BYTES_MIN) {
+            if let Some(host) = &self.host {
+                host.secret(&text);
+            }
             self.hidden.push(text);
         }
         Ok(())
@@ -458,6 +471,17 @@ fn to_raw<V: Serialize>(key: &str, value: &V) -> Result<Arc<RawValue>, ContextEr
     serde_json::value::to_raw_value(value).map(Arc::from).map_err(|error| wrong_type(key, &error))
 }
 
+/// The texts in a value, and its numbers as texts.
+fn collect_texts(value: Value, texts: &mut Vec<String>) {
+    match value {
+        Value::Null | Value::Bool(_) => {}
+        Value::Number(number) => texts.push(number.to_string()),
+        Value::String(text) => texts.push(text),
+        Value::Array(items) => items.into_iter().for_each(|item| collect_texts(item, texts)),
+        Value::Object(members) => members.into_iter().for_each(|(_, member)| collect_texts(member, texts)),
+    }
+}
+
 fn wrong_type(key: &str, error: &serde_json::Error) -> ContextError {
     ContextError::WrongType { key: key.to_owned(), reason: error.to_string() }
 }
@@ -505,6 +529,10 @@ mod tests {
         fn is_cancelled(&self) -> bool {
             false
         }
+
+        fn secret(&self, text: &str) {
+            self.0.lock().unwrap().push(format!("secret {text}"));
+        }
     }
 
     #[test]
@@ -514,12 +542,17 @@ mod tests {
         context.insert_secret("token", json!("abcdefgh")).unwrap();
         context.insert_secret("pin", json!(90210)).unwrap();
         context.insert_secret("short", json!("abc")).unwrap();
+        context.insert_secret("pair", json!({"user": ["ada lovelace"], "admin": true})).unwrap();
         assert_eq!(context.insert_secret("a", json!(1)), Err(ContextError::KeyExists { key: "a".to_owned() }));
-        context.log(Level::Info, "token=abcdefgh, abc");
+        // Whoever runs the task knows them before anybody can use them.
+        let told = std::mem::take(&mut *heard.0.lock().unwrap());
+        assert_eq!(told, ["secret abcdefgh", "secret 90210", "secret ada lovelace"]);
+        context.log(Level::Info, "token=abcdefgh, abc of ada lovelace");
         context.heartbeat(1, "90210");
-        assert_eq!(*heard.0.lock().unwrap(), ["token=***, abc", "***"]);
+        assert_eq!(*heard.0.lock().unwrap(), ["token=***, abc of ***", "***"]);
         context.remove("short");
-        let marked = r#"{"set":{"cloacina.secret.pin":true,"cloacina.secret.token":true,"pin":90210,"token":"abcdefgh"},"unset":["short"]}"#;
+        context.remove("pair");
+        let marked = r#"{"set":{"cloacina.secret.pin":true,"cloacina.secret.token":true,"pin":90210,"token":"abcdefgh"},"unset":["pair","short"]}"#;
         assert_eq!(delta(&context), marked);
     }
 

@@ -26,7 +26,8 @@ use serde_json::json;
 const JSON: &[&str] = &[r#"{"format":1,"abi":"1.0","package":"p","version":"1.0.0","workflows":[{"name":"w","tasks":[
     {"id":"double","index":0},{"id":"double_blocking","index":1,"blocking":true},{"id":"fail","index":2},
     {"id":"explode","index":3},{"id":"wait","index":4},{"id":"observe","index":5,"blocking":true},
-    {"id":"wait_blocking","index":6,"blocking":true},{"id":"work","index":7},{"id":"work_blocking","index":8,"blocking":true}]}]}"#];
+    {"id":"wait_blocking","index":6,"blocking":true},{"id":"work","index":7},{"id":"work_blocking","index":8,"blocking":true},
+    {"id":"make_secret","index":9}]}]}"#];
 
 static WORKFLOW: StaticWorkflow = StaticWorkflow {
     name: "w",
@@ -50,6 +51,13 @@ static WORKFLOW: StaticWorkflow = StaticWorkflow {
         Function::Task(|_| {
             work();
             Ok(())
+        }),
+        Function::AsyncTask(|context| {
+            Box::pin(async move {
+                context.insert_secret("token", json!("abcdefgh"))?;
+                tracing::info!("made abcdefgh");
+                Ok(())
+            })
         }),
     ],
 };
@@ -92,6 +100,7 @@ enum Said {
     Complete { call: u64, status: i32, cpu_ns: u64, output: String, code: String, message: String },
     Log { call: u64, level: u32, message: String, fields: String },
     Heartbeat { call: u64, permille: u32, note: String },
+    Secret { call: u64, text: String },
 }
 
 struct Host {
@@ -127,6 +136,12 @@ unsafe extern "C" fn is_cancelled(_: *mut c_void, _: u64) -> i32 {
     0
 }
 
+unsafe extern "C" fn secret(ctx: *mut c_void, call: u64, secret: Bytes) {
+    // SAFETY: as in complete.
+    let host = unsafe { &*ctx.cast::<Host>() };
+    host.said.send(Said::Secret { call, text: text(secret) }).unwrap();
+}
+
 /// The package is one per process, so the tests take turns.
 struct Session {
     package: &'static PackageV1,
@@ -151,6 +166,7 @@ impl Session {
             log,
             heartbeat,
             is_cancelled,
+            secret,
         };
         // SAFETY: the function returns a table that is never freed.
         let package = unsafe { &*cloacina_package_v1() };
@@ -269,6 +285,16 @@ fn logs_and_heartbeats_carry_the_number_of_their_call() {
 }
 
 #[test]
+fn a_secret_is_told_to_the_host_before_the_task_goes_on() {
+    let session = Session::open();
+    session.start(13, 9, b"{}");
+    let said: Vec<Said> = (0..2).map(|_| session.said.recv().unwrap()).collect();
+    assert_eq!(said[0], Said::Secret { call: 13, text: "abcdefgh".to_owned() });
+    assert!(matches!(&said[1], Said::Log { call: 13, message, .. } if message == "made abcdefgh"), "{said:?}");
+    assert_eq!(session.completion().1, STATUS_OK);
+}
+
+#[test]
 fn a_cancelled_call_ends_at_its_next_await_point() {
     let session = Session::open();
     for (call, task) in [(11, 4), (12, 6)] {
@@ -366,7 +392,19 @@ fn the_header_and_the_rust_structs_have_one_layout() {
         error_message,
         cpu_ns
     );
-    layout!(HostV1, "clcn_host_v1", size, abi_minor, ctx, max_log_level, complete, log, heartbeat, is_cancelled);
+    layout!(
+        HostV1,
+        "clcn_host_v1",
+        size,
+        abi_minor,
+        ctx,
+        max_log_level,
+        complete,
+        log,
+        heartbeat,
+        is_cancelled,
+        secret
+    );
     layout!(
         Start,
         "clcn_start",

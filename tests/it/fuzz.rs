@@ -228,8 +228,10 @@ fn write_corpus() {
         bytes.extend_from_slice(&parts.concat());
         bytes
     };
-    write("frame", "up", &[&[0][..], &frame(64, [b"", b"", b""]), &frame(69, [b"target", b"line", b"{}"])].concat());
-    write("frame", "down", &[&[1][..], &frame(3, [b"", b"", b""]), &frame(2, [b"{}", b"key", b""])].concat());
+    let up = [frame(64, [b"", b"", b""]), frame(69, [b"target", b"line", b"{}"]), frame(72, [b"secret", b"", b""])];
+    write("frame", "up", &[&[0][..], &up.concat()].concat());
+    let down = [frame(3, [b"", b"", b""]), frame(2, [b"{}", b"key", b""]), frame(4, [b"", b"", b""])];
+    write("frame", "down", &[&[1][..], &down.concat()].concat());
 }
 
 /// A library of a few KiB with that description.

@@ -7,7 +7,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use cloacina_tests::library;
+use cloacina::{Context, Level, TaskError, Value, task, workflow};
+use cloacina_tests::{archive, engine::TestEngine, library};
+use serde_json::json;
 
 use crate::cmd::program;
 
@@ -63,6 +65,65 @@ static int32_t start(const clcn_start *call) {
         /* The line is read while both are under way. */
         while (access(GO, F_OK) != 0) usleep(1000);
     }
+    host->complete(host->ctx, call->call_id, &result);
+    return CLCN_OK;
+}
+"#;
+
+/// Tasks that name a secret while they run, tell it in every way there is, and fail with it; two of them at once. And one
+/// that names more than anybody takes.
+const EARLY: &str = r#"
+#include "fixture.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#define SECRET "correct-horse-battery-staple"
+#define TASK(id, index, more) "{\"id\":\"" id "\",\"index\":" #index more "}"
+#define BLOCKING ",\"blocking\":true"
+FIXTURE("{\"format\":1,\"abi\":\"1.1\",\"package\":\"early\",\"version\":\"1.0.0\",\"workflows\":["
+        "{\"name\":\"plain\",\"tasks\":[" TASK("tell", 0, "") "]},"
+        "{\"name\":\"pair\",\"tasks\":[" TASK("one", 1, BLOCKING) "," TASK("two", 2, BLOCKING) "]},"
+        "{\"name\":\"many\",\"tasks\":[" TASK("name", 3, BLOCKING) "]}]}");
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static int n_there;
+static void *other(void *unused) {
+    host->log(host->ctx, 0, CLCN_WARN, CLCN_TEXT("c"), CLCN_TEXT("a thread says " SECRET), CLCN_TEXT(""));
+    return unused;
+}
+static int32_t start(const clcn_start *call) {
+    clcn_result result = CLCN_RESULT_INIT;
+    if (call->task == 3) {
+        for (int n = 0; n < 2000; n++) {
+            char text[32];
+            snprintf(text, sizeof text, "secret %d", n);
+            clcn_bytes secret = {(const uint8_t *)text, strlen(text)};
+            host->secret(host->ctx, call->call_id, secret);
+        }
+        host->secret(host->ctx, call->call_id + 100000, CLCN_TEXT("of nobody"));
+        host->complete(host->ctx, call->call_id, &result);
+        return CLCN_OK;
+    }
+    if (call->task > 0) {
+        pthread_mutex_lock(&mutex);
+        n_there++;
+        pthread_cond_broadcast(&changed);
+        while (n_there < 2) pthread_cond_wait(&changed, &mutex);
+        pthread_mutex_unlock(&mutex);
+    }
+    host->secret(host->ctx, call->call_id, CLCN_TEXT(SECRET));
+#ifdef PRINTS
+    printf("printed " SECRET "\n");
+    fflush(stdout);
+#endif
+    pthread_t thread;
+    if (pthread_create(&thread, 0, other, 0) != 0) return CLCN_REFUSED;
+    pthread_join(thread, 0);
+    host->log(host->ctx, call->call_id, CLCN_WARN, CLCN_TEXT("c"), CLCN_TEXT("the task says " SECRET), CLCN_TEXT(""));
+    host->heartbeat(host->ctx, call->call_id, 500, CLCN_TEXT("at " SECRET));
+    result.status = CLCN_FAILED;
+    result.error_code = CLCN_TEXT("told");
+    result.error_message = CLCN_TEXT("failed with " SECRET);
     host->complete(host->ctx, call->call_id, &result);
     return CLCN_OK;
 }
@@ -169,4 +230,70 @@ fn the_output_of_a_package_that_is_nobodys_in_particular_is_shown_and_tells_no_s
     let is_whole =
         |line: &String| line.starts_with("mint[") && line.contains("] stderr: heard {") && line.contains("***");
     assert!(heard.len() == 2 && heard.iter().all(is_whole), "{heard:?}");
+}
+
+/// Runs a workflow whose tasks make secrets and fail, and asks everything that can be asked of it.
+fn check_early(folder: &Path, run: &[&str]) {
+    let said = told(folder, &[&["run"], run, &["--database", "runs.db"]].concat());
+    assert!(said.contains("a thread says ***") && said.contains("failed with ***"), "{run:?}: {said}");
+    for verb in ["show", "events", "logs"] {
+        let told = told(folder, &["runs", verb, "latest", "--output", "json"]);
+        assert!(told.contains("***"), "{run:?} {verb}: {told}");
+    }
+    assert!(told(folder, &["runs", "logs", "latest"]).contains("the task says ***"), "{run:?}");
+}
+
+#[test]
+fn what_a_task_makes_secret_is_hidden_while_the_task_still_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("whispers.cloacina"), archive::fixture("mischief")).unwrap();
+    check_early(folder, &["whispers.cloacina", "--workflow", "whispers"]);
+    assert!(told(folder, &["runs", "logs", "latest"]).contains("printed ***"));
+    // What a package prints in the engine's own process is not the engine's to read.
+    let silent = ["--input", r#"{"silent":true}"#, "--isolation", "inline"];
+    check_early(folder, &[&["whispers.cloacina", "--workflow", "whispers"][..], &silent].concat());
+}
+
+#[test]
+fn packages_in_c_name_secrets_while_their_tasks_run() {
+    for (isolation, prints) in [("process", "#define PRINTS\n"), ("inline", "")] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let library = library::compile(folder, "early", &format!("{prints}{EARLY}"));
+        fs::write(folder.join("early.cloacina"), library::pack(&library)).unwrap();
+        for workflow in ["plain", "pair"] {
+            check_early(folder, &["early.cloacina", "--workflow", workflow, "--isolation", isolation]);
+        }
+        let many = ["run", "early.cloacina", "--database", "runs.db", "--workflow", "many", "--isolation", isolation];
+        let said = told(folder, &many);
+        assert!(
+            said.contains("completed public::early::many")
+                && said.contains("so many secrets") == (isolation == "inline"),
+            "{said}"
+        );
+        assert!(said.contains("more than 256 secrets") == (isolation == "process"), "{said}");
+    }
+}
+
+#[workflow(name = "whispers")]
+mod whispers {
+    use super::*;
+
+    #[task(dependencies = [])]
+    async fn tell(context: &mut Context<Value>) -> Result<(), TaskError> {
+        context.insert_secret("token", json!({"of": [SECRET]}))?;
+        context.log(Level::Warn, &format!("the task says {SECRET}"));
+        Err(TaskError::permanent(format!("failed with {SECRET}")))
+    }
+}
+
+#[tokio::test]
+async fn compiled_in_tasks_name_secrets_while_they_run() {
+    let test = TestEngine::start().await;
+    test.engine.register(whispers::workflow()).await.unwrap();
+    let report = test.run("whispers", json!({})).await;
+    let run = test.engine.run(report.id).await.unwrap();
+    let told = format!("{report:?} {:?}", run.events().await.unwrap());
+    assert!(told.contains("failed with ***") && !told.contains(SECRET), "{told}");
 }

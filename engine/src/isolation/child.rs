@@ -10,7 +10,7 @@
 //! the frames that were under way have been read.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fmt, fs,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -32,7 +32,7 @@ use super::{
     keeper::{self, Alarm, Keeper},
     look,
     outbox::{Outbox, Posted},
-    role::refused,
+    role::{SECRETS_MAX, refused},
     scratch::Folder,
     setup::Setup,
     stream::{Broken, FrameReader},
@@ -40,8 +40,8 @@ use super::{
     watcher::Output,
 };
 use crate::loader::{
-    Call, CallId, CallResult, CallSink, CpuClock, Hide, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Reaped, Sent,
-    Usage, fields, judge, text,
+    Call, CallId, CallResult, CallSink, CpuClock, Hidden, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Reaped,
+    SECRET_BYTES_MAX, Sent, Usage, fields, judge, text,
 };
 
 /// How long a process that has closed its connection may take to end by itself: a crash closes it a moment earlier.
@@ -50,9 +50,6 @@ const LAST_BREATH: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_millis(10);
 /// A process that was killed ends when the system gets to it.
 const KILL_WAIT: Duration = Duration::from_secs(10);
-/// As many calls with secrets are remembered for what the process says of nobody in particular; output that is older
-/// has been read.
-const SECRETS_MAX: usize = 256;
 /// Stray messages in a row after which a host counts as hostile.
 const STRAYS_MAX: u64 = 10_000;
 
@@ -125,7 +122,7 @@ pub(crate) struct Child {
     n_left: AtomicUsize,
     look: Mutex<Option<Alarm>>,
     /// What calls that it got must not have told.
-    secrets: Mutex<VecDeque<Arc<dyn Hide>>>,
+    hidden: Hidden,
     /// Where it may write.
     scratch: Mutex<Option<Folder>>,
     is_looked_at: AtomicBool,
@@ -155,6 +152,7 @@ struct Alone {
 struct Open {
     sink: Arc<dyn CallSink>,
     is_overdue: bool,
+    n_secrets: usize,
     /// Rings when it was asked to stop and has not.
     alarm: Option<Alarm>,
 }
@@ -185,7 +183,7 @@ impl Child {
             is_dismissed: AtomicBool::new(false),
             n_left: AtomicUsize::new(0),
             look: Mutex::default(),
-            secrets: Mutex::default(),
+            hidden: Hidden::default(),
             scratch: Mutex::new(scratch),
             is_looked_at: AtomicBool::new(false),
             inherited_bytes,
@@ -224,10 +222,10 @@ impl Child {
             calls.n_started += 1;
             let begun = |cpu| Alone { id, cpu, began: keeper::now() };
             calls.alone = if calls.open.is_empty() { self.cpu().map(begun) } else { None };
-            calls.open.insert(id, Open { sink, is_overdue: false, alarm: None });
+            calls.open.insert(id, Open { sink, is_overdue: false, n_secrets: 0, alarm: None });
         }
         if let Some(secrets) = secrets {
-            self.keep_secrets(secrets);
+            self.hidden.keep(secrets);
         }
         if let Some(account) = &self.account {
             account.note_call();
@@ -576,12 +574,13 @@ impl Child {
                 Some(sink) => sink.heartbeat(id, frame.a.min(1000), text(frame.parts[0], NAME_BYTES_MAX)),
                 None => self.stray("heartbeats")?,
             },
+            Kind::Secret => self.take_secret(id, frame)?,
             Kind::Dropped => {
                 let n_lines = frame.b;
                 tracing::warn!(package = &*self.package, n_lines, "log lines of a package were left out");
             }
             Kind::Hello | Kind::Ready | Kind::NotReady => return Err("a second answer to its setup".to_owned()),
-            Kind::Setup | Kind::Start | Kind::Cancel => {
+            Kind::Setup | Kind::Start | Kind::Cancel | Kind::SecretTaken => {
                 return Err("what only the engine may send".to_owned());
             }
         }
@@ -604,24 +603,31 @@ impl Child {
         Ok(())
     }
 
-    fn keep_secrets(&self, secrets: Arc<dyn Hide>) {
-        let mut kept = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        if !kept.iter().any(|known| Arc::ptr_eq(known, &secrets)) {
-            kept.truncate(SECRETS_MAX - 1);
-            kept.push_front(secrets);
+    /// Hides a text from now on, and says so: the task waits for that before it goes on.
+    fn take_secret(&self, id: CallId, frame: &Frame<'_>) -> Result<(), String> {
+        let sink = self.lock().open.get_mut(&id).map(|open| {
+            open.n_secrets += 1;
+            (Arc::clone(&open.sink), open.n_secrets)
+        });
+        match sink {
+            Some((_, n_secrets)) if n_secrets > SECRETS_MAX => {
+                return Err(format!("more than {SECRETS_MAX} secrets of the call {id}"));
+            }
+            Some((sink, _)) => {
+                sink.secret(id, text(frame.parts[0], SECRET_BYTES_MAX));
+                if let Some(secrets) = sink.secrets() {
+                    self.hidden.keep(secrets);
+                }
+            }
+            None => self.stray("secrets")?,
         }
-    }
-
-    /// The text without what calls that the process got must not have told.
-    fn hide(&self, text: &str) -> String {
-        let kept = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().fold(text.to_owned(), |text, secrets| secrets.hide(&text))
+        self.outbox.post(&Frame { b: frame.b, ..Frame::new(Kind::SecretTaken, frame.call) });
+        Ok(())
     }
 
     /// Writes a line that belongs to no call to the engine's own log.
     pub(super) fn log_of_package(&self, line: &LogLine) {
-        let LogLine { level, target, message, fields } = line;
-        let (target, message, fields) = (self.hide(target), self.hide(message), self.hide(fields));
+        let LogLine { level, target, message, fields } = self.hidden.hide(line);
         let (package, pid) = (&*self.package, self.pid);
         match level {
             Level::Error => tracing::error!(package, pid, module = target, fields, "{message}"),

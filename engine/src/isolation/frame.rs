@@ -7,7 +7,7 @@
 //! bytes: a context is JSON as it is stored. Whatever the bytes are, taking a frame apart answers with a frame, with
 //! how many bytes are missing, or with what is wrong; it never panics and allocates nothing.
 
-use crate::loader::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX};
+use crate::loader::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX};
 
 /// How many bytes come before the parts.
 pub(crate) const HEADER_BYTES: usize = 40;
@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Start,
     /// Down: ask a call to stop.
     Cancel,
+    /// Down: the secret with the number `b` is hidden from now on.
+    SecretTaken,
     /// Up, first: this is a package host.
     Hello,
     /// Up: the library is loaded; JSON says what keeps it in.
@@ -47,6 +49,8 @@ pub(crate) enum Kind {
     Heartbeat,
     /// Up: `b` log lines were left out.
     Dropped,
+    /// Up: a text that must not be told of a call's run. `b` a number by which the answer names it; text.
+    Secret,
 }
 
 /// Which way frames go.
@@ -90,10 +94,11 @@ pub(crate) enum Bad {
 }
 
 impl Kind {
-    const ALL: [(Self, u32, Direction, [usize; 3]); 11] = [
+    const ALL: [(Self, u32, Direction, [usize; 3]); 13] = [
         (Self::Setup, 1, Direction::Down, [SETUP_BYTES_MAX, 0, 0]),
         (Self::Start, 2, Direction::Down, [OUTPUT_BYTES_MAX, 4096, 4096]),
         (Self::Cancel, 3, Direction::Down, [0; 3]),
+        (Self::SecretTaken, 4, Direction::Down, [0; 3]),
         (Self::Hello, 64, Direction::Up, [0; 3]),
         (Self::Ready, 65, Direction::Up, [ANSWER_BYTES_MAX, 0, 0]),
         (Self::NotReady, 66, Direction::Up, [ANSWER_BYTES_MAX, 0, 0]),
@@ -103,6 +108,7 @@ impl Kind {
         (Self::Log, 69, Direction::Up, [NAME_SENT_MAX, MESSAGE_SENT_MAX, FIELDS_SENT_MAX]),
         (Self::Heartbeat, 70, Direction::Up, [NAME_SENT_MAX, 0, 0]),
         (Self::Dropped, 71, Direction::Up, [0; 3]),
+        (Self::Secret, 72, Direction::Up, [SECRET_BYTES_MAX, 0, 0]),
     ];
 
     fn row(self) -> &'static (Self, u32, Direction, [usize; 3]) {

@@ -3,14 +3,15 @@
 //! ```text
 //!            stdin = one end of a socket pair
 //! engine ──► Setup ─────────► close every other descriptor, limits, sandbox, load the library ──► Ready | NotReady
-//!        ──► Start, Cancel ─► the main thread ──► Library ──► package
-//!        ◄── Complete, Log, Heartbeat ◄── any thread of the package, through the outbox
+//!        ──► Start, Cancel, SecretTaken ─► the main thread ──► Library ──► package
+//!        ◄── Complete, Log, Heartbeat, Secret ◄── any thread of the package, through the outbox
 //! ```
 //! The sandbox is up before the library is mapped, because its constructors run then. When the connection ends the
-//! package may shut down for a while, and the process ends, also if code of the package has the main thread. Nothing here knows of runs or of the store.
+//! package may shut down for a while, and the process ends, also if code of the package has the main thread. Who names a
+//! secret goes on when the engine has answered, because what is printed takes another way. Nothing here knows of runs or of the store.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     fs::File,
     io,
     os::{
@@ -19,9 +20,10 @@ use std::{
     },
     process::ExitCode,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -48,6 +50,11 @@ use crate::loader::{
 
 /// How long the process may go on beyond its grace once the connection has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// So many secrets may one call name.
+pub(super) const SECRETS_MAX: usize = 256;
+/// How long a task waits for the engine to take a secret. An engine that takes longer has stopped altogether.
+const SECRET_WAIT: Duration = Duration::from_secs(10);
 
 /// The connection ended in order.
 const EXIT_OK: u8 = 0;
@@ -100,8 +107,9 @@ fn serve(socket: UnixStream) -> u8 {
     match load(&setup) {
         Ok((library, blocking)) => {
             answer(&outbox, Kind::Ready, &Ready { confinement });
-            let host = Arc::new(Host { outbox, calls: Mutex::default(), n_left_out: AtomicU64::new(0) });
-            let ended = run(&mut frames, &library, &blocking, &host);
+            let host = Arc::new(Host::new(outbox, frames));
+            let ended = run(&library, &blocking, &host);
+            host.hang_up();
             library.close(grace);
             // The engine sees to it too, unless it was killed.
             session::end(std::process::id());
@@ -143,16 +151,12 @@ fn load(setup: &Setup) -> Result<(Arc<Library>, HashSet<u32>), loader::Error> {
 }
 
 /// Does what the engine asks until the connection ends.
-fn run(frames: &mut FrameReader, library: &Arc<Library>, blocking: &HashSet<u32>, host: &Arc<Host>) -> Broken {
+fn run(library: &Arc<Library>, blocking: &HashSet<u32>, host: &Arc<Host>) -> Broken {
     let crew = Crew::new();
     loop {
-        let frame = match frames.next() {
-            Ok(frame) => frame,
-            Err(broken) => return broken,
-        };
-        match frame.kind {
-            Kind::Start => {
-                let (number, call) = (frame.call, call(&frame));
+        let asked = host.inbox().next();
+        match asked {
+            Ok(Asked::Start(number, call)) => {
                 host.lock().insert(number, None);
                 let (library, host) = (Arc::clone(library), Arc::clone(host));
                 if blocking.contains(&call.function) {
@@ -161,15 +165,52 @@ fn run(frames: &mut FrameReader, library: &Arc<Library>, blocking: &HashSet<u32>
                     begin(&library, &host, number, call);
                 }
             }
-            Kind::Cancel => {
-                let known = host.lock().get(&frame.call).copied();
+            Ok(Asked::Cancel(number)) => {
+                let known = host.lock().get(&number).copied();
                 match known {
                     Some(Some(id)) => library.cancel(id),
                     // It has not begun yet, and will be cancelled when it does; or it has ended.
-                    Some(None) => host.cancel_early(frame.call),
+                    Some(None) => host.cancel_early(number),
                     None => {}
                 }
             }
+            Ok(Asked::SecretTaken(question)) => host.note_taken(question),
+            Ok(Asked::Nothing) => {}
+            Err(broken) => return broken,
+        }
+    }
+}
+
+/// What the engine asks for, or answers.
+enum Asked {
+    Start(u64, Call),
+    Cancel(u64),
+    SecretTaken(u64),
+    Nothing,
+}
+
+/// What comes from the engine. The main thread alone reads it.
+struct Inbox {
+    frames: FrameReader,
+    /// What came while code of the package had the main thread and waited for an answer.
+    later: VecDeque<Asked>,
+}
+
+impl Inbox {
+    /// The next thing in order. Blocks until it is there.
+    fn next(&mut self) -> Result<Asked, Broken> {
+        match self.later.pop_front() {
+            Some(asked) => Ok(asked),
+            None => self.read(),
+        }
+    }
+
+    fn read(&mut self) -> Result<Asked, Broken> {
+        let frame = self.frames.next()?;
+        Ok(match frame.kind {
+            Kind::Start => Asked::Start(frame.call, call(&frame)),
+            Kind::Cancel => Asked::Cancel(frame.call),
+            Kind::SecretTaken => Asked::SecretTaken(frame.b),
             // The reader passes no frame that goes the other way, and a second setup changes nothing.
             Kind::Setup
             | Kind::Hello
@@ -179,8 +220,9 @@ fn run(frames: &mut FrameReader, library: &Arc<Library>, blocking: &HashSet<u32>
             | Kind::Complete
             | Kind::Log
             | Kind::Heartbeat
-            | Kind::Dropped => {}
-        }
+            | Kind::Dropped
+            | Kind::Secret => Asked::Nothing,
+        })
     }
 }
 
@@ -198,7 +240,7 @@ fn call(frame: &Frame<'_>) -> Call {
 
 /// Begins a call. Takes as long as the package's `start` does.
 fn begin(library: &Arc<Library>, host: &Arc<Host>, number: u64, call: Call) {
-    let sink = Arc::new(HostSink { number, host: Arc::clone(host) });
+    let sink = Arc::new(HostSink { number, host: Arc::clone(host), n_secrets: AtomicUsize::new(0) });
     match library.start(call, sink) {
         Ok(id) => {
             let mut calls = host.lock();
@@ -250,10 +292,81 @@ struct Host {
     calls: Mutex<HashMap<u64, Option<CallId>>>,
     /// Log lines that were left out and not told of yet.
     n_left_out: AtomicU64,
+    inbox: Mutex<Inbox>,
+    /// The thread that reads it.
+    main: ThreadId,
+    n_secrets: AtomicU64,
+    answers: Mutex<Answers>,
+    has_answered: Condvar,
+}
+
+/// Which secrets the engine has taken, until whoever named them goes on.
+#[derive(Default)]
+struct Answers {
+    taken: BTreeSet<u64>,
+    is_over: bool,
 }
 
 impl Host {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Option<CallId>>> {
+    /// To be made by the thread that will do what the engine asks.
+    fn new(outbox: Arc<Outbox>, frames: FrameReader) -> Self {
+        Self {
+            outbox,
+            calls: Mutex::default(),
+            n_left_out: AtomicU64::new(0),
+            inbox: Mutex::new(Inbox { frames, later: VecDeque::new() }),
+            main: thread::current().id(),
+            n_secrets: AtomicU64::new(0),
+            answers: Mutex::default(),
+            has_answered: Condvar::new(),
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the engine a secret, and returns when that hides it: what is printed from now on may be read at once.
+    fn tell_secret(&self, number: u64, text: &str) {
+        let question = self.n_secrets.fetch_add(1, Ordering::Relaxed);
+        let frame = Frame { b: question, parts: [text.as_bytes(), &[], &[]], ..Frame::new(Kind::Secret, number) };
+        if self.outbox.post(&frame) == Posted::Broken {
+            return;
+        }
+        if thread::current().id() == self.main {
+            return self.wait_reading(question);
+        }
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = |answers: &mut Answers| !answers.is_over && !answers.taken.contains(&question);
+        let waited = self.has_answered.wait_timeout_while(answers, SECRET_WAIT, is_open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.taken.remove(&question);
+    }
+
+    /// Waits on the thread that would hear the answer. What else comes meanwhile is done later.
+    fn wait_reading(&self, question: u64) {
+        let mut inbox = self.inbox();
+        // Without a connection there is no answer, and the loop of that thread sees it too.
+        while let Ok(asked) = inbox.read() {
+            match asked {
+                Asked::SecretTaken(taken) if taken == question => return,
+                Asked::SecretTaken(taken) => self.note_taken(taken),
+                asked => inbox.later.push_back(asked),
+            }
+        }
+    }
+
+    fn note_taken(&self, question: u64) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).taken.insert(question);
+        self.has_answered.notify_all();
+    }
+
+    /// Nobody answers any more.
+    fn hang_up(&self) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
+        self.has_answered.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Option<CallId>>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -289,6 +402,7 @@ pub(super) fn log_frame(number: u64, line: &LogLine) -> Frame<'_> {
 struct HostSink {
     number: u64,
     host: Arc<Host>,
+    n_secrets: AtomicUsize,
 }
 
 impl HostSink {
@@ -340,6 +454,18 @@ impl CallSink for HostSink {
         let frame =
             Frame { a: permille, parts: [note.as_bytes(), &[], &[]], ..Frame::new(Kind::Heartbeat, self.number) };
         self.host.outbox.post_if_room(&frame);
+    }
+
+    fn secret(&self, _: CallId, text: String) {
+        match self.n_secrets.fetch_add(1, Ordering::Relaxed) {
+            n_before if n_before < SECRETS_MAX => self.host.tell_secret(self.number, &text),
+            SECRETS_MAX => {
+                tracing::warn!(
+                    "a task names more than {SECRETS_MAX} secrets; the others are told until it has completed"
+                );
+            }
+            _ => {}
+        }
     }
 
     fn is_abandoned(&self, _: CallId) -> bool {

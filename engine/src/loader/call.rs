@@ -50,7 +50,8 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct CallId(u64);
 
-/// Who is told about a call. Called on threads of the package: quick, and without waiting for anything.
+/// Who is told about a call. Called on threads of the package: quick, and without waiting for anything but where it is
+/// said.
 pub(crate) trait CallSink: Send + Sync {
     /// The call ended. At most once per accepted call, possibly before `start` has returned.
     fn complete(&self, id: CallId, result: CallResult);
@@ -69,6 +70,8 @@ pub(crate) trait CallSink: Send + Sync {
     fn log(&self, id: CallId, line: LogLine);
     /// The task is alive.
     fn heartbeat(&self, id: CallId, permille: u32, note: String);
+    /// The task made a text that must not be told of the call's run from when this returns. May wait for a moment.
+    fn secret(&self, _: CallId, _: String) {}
     /// Whether nobody waits for the call any more, though nobody cancelled it.
     fn is_abandoned(&self, id: CallId) -> bool;
     /// What must not be told of whoever made the call, if there is anything.

@@ -23,7 +23,7 @@ use super::{
     catalog::CATALOG,
     inside,
     loaded::Loaded,
-    output::{self, Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Sent},
+    output::{self, Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, SECRET_BYTES_MAX, SECRET_PIECES_BYTES_MAX, Sent},
 };
 
 /// The table for the library with that number.
@@ -37,6 +37,7 @@ pub(super) fn table(library: usize, max_log_level: *const u32) -> HostV1 {
         log,
         heartbeat,
         is_cancelled,
+        secret,
     }
 }
 
@@ -125,6 +126,21 @@ unsafe extern "C" fn heartbeat(ctx: *mut c_void, call_id: u64, permille: u32, no
 unsafe extern "C" fn is_cancelled(ctx: *mut c_void, call_id: u64) -> i32 {
     // Whatever went wrong, nobody waits for the call any more, so it had better stop.
     enter(ctx, 1, |library| i32::from(library.calls().is_cancelled(call_id)))
+}
+
+unsafe extern "C" fn secret(ctx: *mut c_void, call_id: u64, text: Bytes) {
+    enter(ctx, (), |library| {
+        let calls = library.calls();
+        // SAFETY: the package lends the bytes until we return.
+        let text = unsafe { text.borrow() };
+        let (Some((id, sink)), Some(text)) = (calls.find(call_id), text) else {
+            Anomalies::count(&calls.anomalies.stray_reports);
+            return;
+        };
+        let text = output::beginning(text, SECRET_PIECES_BYTES_MAX);
+        output::pieces(&text, SECRET_BYTES_MAX).for_each(|piece| sink.secret(id, piece.to_owned()));
+        library.keep_secrets(&*sink);
+    });
 }
 
 /// Checks the pointers in the end of a call.

@@ -27,7 +27,7 @@ use cloacina_workflow::{
 };
 
 use super::{
-    Anomalies, Call, CallId, CallSink, Error, LogLine, Refused, TrustedFile,
+    Anomalies, Call, CallId, CallSink, Error, Hidden, LogLine, Refused, TrustedFile,
     call::Calls,
     catalog::CATALOG,
     handshake::{self, Functions},
@@ -135,6 +135,7 @@ impl Library {
             return Err(Refused::TooLarge { max: PAYLOAD_BYTES_MAX });
         }
         let id = CATALOG.next_call();
+        self.loaded.keep_secrets(&*sink);
         calls.insert(id, self.lease, sink);
         let start = Start {
             size: size_of_u32::<Start>(),
@@ -204,6 +205,7 @@ pub(super) struct Loaded {
     /// The functions by their index, and whether they may work inside of `start`.
     indices: BTreeMap<u32, bool>,
     calls: Calls,
+    hidden: Hidden,
     /// Read by the package while this side writes it.
     max_log_level: &'static AtomicU32,
     host: HostTable,
@@ -244,6 +246,7 @@ impl Loaded {
             descriptor,
             functions,
             calls: Calls::default(),
+            hidden: Hidden::default(),
             max_log_level,
             host: HostTable(host::table(number, max_log_level.as_ptr())),
             life: Mutex::default(),
@@ -257,6 +260,13 @@ impl Loaded {
 
     pub(super) fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// Remembers what must not be told of whoever made a call, if there is anything.
+    pub(super) fn keep_secrets(&self, sink: &dyn CallSink) {
+        if let Some(secrets) = sink.secrets() {
+            self.hidden.keep(secrets);
+        }
     }
 
     /// Counts the end of a call that is not open.
@@ -275,7 +285,7 @@ impl Loaded {
             Anomalies::count(&self.calls.anomalies.stray_reports);
             return;
         }
-        let LogLine { level, target, message, fields } = line;
+        let LogLine { level, target, message, fields } = &self.hidden.hide(line);
         let package = &self.descriptor.package;
         match level {
             Level::Error => tracing::error!(package, module = target, fields, "{message}"),

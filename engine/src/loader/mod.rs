@@ -3,7 +3,7 @@
 //! ```text
 //! registry, runtime ──► Library (loaded) ──► Loaded ──► functions of the package
 //!                           │ catalog: digest → Loaded       │
-//!                       CallSink ◄── Calls, by number ◄── host table: complete, log, heartbeat, is_cancelled
+//!                       CallSink ◄── Calls, by number ◄── host table: complete, log, heartbeat, is_cancelled, secret
 //! ```
 //! Owns every `unsafe` block of the engine but those of its benchmarks; `process` has those few that the system's own
 //! interface needs. The others are sound on two grounds. What the engine can check, it checks: the file's digest before it is mapped; null, alignment, size and length of everything that a package
@@ -24,6 +24,7 @@ mod catalog;
 mod error;
 mod file;
 mod handshake;
+mod hidden;
 mod host;
 mod inside;
 mod lazy;
@@ -44,9 +45,10 @@ pub(crate) use self::{
     error::with_causes,
     file::TrustedFile,
     handshake::admit,
+    hidden::Hidden,
     lazy::{LazyLibrary, Ready},
     loaded::{InitConfig, Library, open},
-    output::{Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, Sent, fields, judge, text},
+    output::{Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX, Sent, fields, judge, text},
     process::{CpuClock, Reaped, close_others, reap},
     refused::{note_refused_calls, refused_calls},
 };

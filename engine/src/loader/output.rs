@@ -28,6 +28,11 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// The longest kind of an error, target of a log line, or note of a heartbeat.
 pub(crate) const NAME_BYTES_MAX: usize = 256;
 
+/// The longest secret that is looked for as a whole; longer ones are looked for piece by piece.
+pub(crate) const SECRET_BYTES_MAX: usize = 16 << 10;
+/// So much of a secret is looked for.
+pub(crate) const SECRET_PIECES_BYTES_MAX: usize = 16 * SECRET_BYTES_MAX;
+
 /// The end of a call as it was sent.
 #[derive(Debug)]
 pub(crate) struct Sent<'a> {
@@ -114,16 +119,31 @@ pub(crate) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
 
 /// Text of a package, made printable: invalid UTF-8 replaced, cut at a character.
 pub(crate) fn text(bytes: &[u8], bytes_max: usize) -> String {
-    if bytes.len() <= bytes_max {
-        return String::from_utf8_lossy(bytes).into_owned();
+    let mut text = beginning(bytes, bytes_max);
+    if bytes.len() > bytes_max {
+        text.push('…');
     }
-    let mut text = String::from_utf8_lossy(&bytes[..bytes_max]).into_owned();
+    text
+}
+
+/// The same without a sign that there is more.
+pub(super) fn beginning(bytes: &[u8], bytes_max: usize) -> String {
+    let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(bytes_max)]).into_owned();
     // The cut may have split a character, which then shows as one replacement mark.
-    if text.ends_with(char::REPLACEMENT_CHARACTER) {
+    if bytes.len() > bytes_max && text.ends_with(char::REPLACEMENT_CHARACTER) {
         text.pop();
     }
-    text.push('…');
     text
+}
+
+/// A text in pieces of at most that many bytes.
+pub(super) fn pieces(text: &str, bytes_max: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(bytes_max));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// A JSON object as text, empty for none; what is no object is kept as text under `raw`.

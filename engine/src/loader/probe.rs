@@ -59,6 +59,8 @@ pub enum Heard {
     Overstated { call: u64, said: Duration, spent: Duration },
     /// It wrote a log line.
     Log { call: u64, level: u32, message: String, problem: Option<&'static str> },
+    /// It named a text that must not be told.
+    Secret { call: u64 },
     /// It gave a sign of life.
     Heartbeat { call: u64, permille: u32 },
     /// It called a function of the host with another context than it was given.
@@ -156,6 +158,7 @@ impl Probe {
             log,
             heartbeat,
             is_cancelled,
+            secret,
         };
         // The package may use the table for as long as the process lives.
         let host = Box::leak(Box::new(Longer { known, later: [u64::MAX; 8] }));
@@ -307,6 +310,10 @@ unsafe extern "C" fn log(ctx: *mut c_void, call: u64, level: u32, target: Bytes,
 
 unsafe extern "C" fn heartbeat(ctx: *mut c_void, call: u64, permille: u32, _note: Bytes) {
     enter(ctx, || Heard::Heartbeat { call, permille });
+}
+
+unsafe extern "C" fn secret(ctx: *mut c_void, call: u64, _text: Bytes) {
+    enter(ctx, || Heard::Secret { call });
 }
 
 unsafe extern "C" fn is_cancelled(_ctx: *mut c_void, call: u64) -> i32 {

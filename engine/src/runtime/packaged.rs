@@ -210,6 +210,10 @@ impl CallSink for AttemptSink {
         self.host.heartbeat(permille, &note);
     }
 
+    fn secret(&self, _: CallId, text: String) {
+        self.host.secret(&text);
+    }
+
     fn is_abandoned(&self, _: CallId) -> bool {
         self.host.is_cancelled()
     }

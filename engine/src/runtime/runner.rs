@@ -323,6 +323,13 @@ impl Host for AttemptHost {
         }
     }
 
+    fn secret(&self, text: &str) {
+        if !self.secrets.tell(text) {
+            let (task, run) = (&*self.task, self.key.run);
+            tracing::warn!(run.id = %run, task.name = task, "a task names so many secrets that some are told until it has completed");
+        }
+    }
+
     fn is_cancelled(&self) -> bool {
         self.stop.is_asked() || self.surroundings.is_stopping.load(Ordering::Relaxed)
     }

@@ -2,7 +2,8 @@
 //!
 //! A run's input says by a key of its own, [`SECRET_KEYS`], which of its other keys are secret, and what a task wrote
 //! says so by a key beside each ([`SECRET_MARK`]). So the marks are stored, replayed, sent and copied into derived runs
-//! with the values themselves, by every way that there is. What a task says (log
+//! with the values themselves, by every way that there is. Before that, while the task runs, it names them itself
+//! ([`Secrets::tell`]), and all versions of the run's secrets know it at once. What a task says (log
 //! lines, errors, notes, names in them) passes [`Secrets::hide`] before it is stored or told; what a report or a
 //! history shows passes [`Secrets::hide_json`] when it is read.
 //!
@@ -14,7 +15,10 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::Bound::{Included, Unbounded},
-    sync::Arc,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use cloacina_workflow::{
@@ -41,12 +45,35 @@ const LINE_BYTES_MIN: usize = 8;
 /// What stands in the place of a secret.
 const HIDDEN: &str = "***";
 
+/// As many texts are kept that the tasks of a run name while they run; each secret is usually one, seldom more than three.
+const EARLY_MAX: usize = 1_024;
+
+/// So much do they have together.
+const EARLY_BYTES_MAX: usize = 256 << 10;
+
 /// What must not be told of one run.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
     keys: BTreeSet<String>,
     /// Longer ones first, so that none is found inside another.
     texts: Vec<String>,
+    early: Arc<Early>,
+}
+
+/// What the tasks of one run have named while they ran; it is shared by all versions of the run's secrets.
+#[derive(Default)]
+struct Early {
+    /// Mostly there is nothing, and nobody has to wait to see that.
+    is_any: AtomicBool,
+    told: RwLock<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    /// Longer ones first.
+    texts: Vec<String>,
+    n_bytes: usize,
+    is_full: bool,
 }
 
 impl Secrets {
@@ -59,7 +86,7 @@ impl Secrets {
             let value = input.get(key.as_str()).and_then(|raw| serde_json::from_str::<Json>(raw.get()).ok());
             value.iter().for_each(|value| collect(value, &mut texts));
         }
-        let mut secrets = Self { keys: marked.into_iter().collect(), texts: Vec::new() };
+        let mut secrets = Self { keys: marked.into_iter().collect(), ..Self::default() };
         secrets.add(texts);
         Arc::new(secrets)
     }
@@ -113,9 +140,31 @@ impl Secrets {
         rows.iter().fold(input, Self::with_row)
     }
 
+    /// Hides a text that a task has made, from now on and in all versions of these. False for the first one that is too
+    /// much.
+    pub(crate) fn tell(&self, text: &str) -> bool {
+        let mut texts = BTreeSet::new();
+        collect(&Json::String(text.to_owned()), &mut texts);
+        let mut told = self.early.told.write().unwrap_or_else(PoisonError::into_inner);
+        texts.retain(|text| !told.texts.contains(text));
+        let n_bytes = told.n_bytes + texts.iter().map(String::len).sum::<usize>();
+        if told.texts.len() + texts.len() > EARLY_MAX || n_bytes > EARLY_BYTES_MAX {
+            return std::mem::replace(&mut told.is_full, true);
+        }
+        told.n_bytes = n_bytes;
+        told.texts.extend(texts);
+        told.texts.sort_by(by_length);
+        self.early.is_any.store(!told.texts.is_empty(), Ordering::Release);
+        true
+    }
+
+    fn has_early(&self) -> bool {
+        self.early.is_any.load(Ordering::Acquire)
+    }
+
     fn add(&mut self, texts: BTreeSet<String>) {
         self.texts.extend(texts);
-        self.texts.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        self.texts.sort_by(by_length);
         self.texts.dedup();
     }
 
@@ -127,7 +176,7 @@ impl Secrets {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && !self.has_early()
     }
 
     /// Whether the whole value under that key is secret.
@@ -142,13 +191,13 @@ impl Secrets {
 
     /// The text without them.
     pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut hidden = Cow::Borrowed(text);
-        for secret in &self.texts {
-            if hidden.contains(secret.as_str()) {
-                hidden = Cow::Owned(hidden.replace(secret.as_str(), HIDDEN));
-            }
+        if !self.has_early() {
+            return without(text, &self.texts);
         }
-        hidden
+        let told = self.early.told.read().unwrap_or_else(PoisonError::into_inner);
+        let mut texts: Vec<&String> = self.texts.iter().chain(&told.texts).collect();
+        texts.sort_by(|one, other| by_length(one, other));
+        without(text, texts)
     }
 
     /// JSON without them: whole values under their keys, wherever those are, and texts anywhere.
@@ -214,6 +263,22 @@ impl Hide for Secrets {
     fn hide(&self, text: &str) -> String {
         Self::hide(self, text).into_owned()
     }
+}
+
+/// Longer ones first.
+fn by_length(one: &String, other: &String) -> std::cmp::Ordering {
+    other.len().cmp(&one.len()).then_with(|| one.cmp(other))
+}
+
+/// The text without those, each replaced in turn.
+fn without<'a, 'b>(text: &'a str, secrets: impl IntoIterator<Item = &'b String>) -> Cow<'a, str> {
+    let mut hidden = Cow::Borrowed(text);
+    for secret in secrets {
+        if hidden.contains(secret.as_str()) {
+            hidden = Cow::Owned(hidden.replace(secret.as_str(), HIDDEN));
+        }
+    }
+    hidden
 }
 
 /// The input of a derived run marks what the one before it marked, as far as it still has those keys.
@@ -302,6 +367,40 @@ mod tests {
         assert!(secrets.is_key("token") && !secrets.is_key("open"));
         assert_eq!(Arc::<Secrets>::default().with_payload(made.to_string().as_bytes()).hide("abcdefgh"), "***");
         assert!(Arc::<Secrets>::default().with_payload(b"{\"set\":{\"a\":1}}").is_empty());
+    }
+
+    #[test]
+    fn what_a_task_names_is_hidden_at_once_by_everybody_who_hides_for_the_run() {
+        let before = secrets(&json!({"password": "abcdefgh", SECRET_KEYS: ["password"]}));
+        let after = before.with(&serde_json::from_value(json!({"set": {"password": "hunter2!"}})).unwrap()).unwrap();
+        let nothing = Arc::<Secrets>::default();
+        assert!(after.tell("Xabcdefgh \"quoted\"") && nothing.tell("abc") && nothing.is_empty());
+        for secrets in [&before, &after] {
+            // Longer ones first, whoever named them.
+            assert_eq!(
+                secrets.hide(r#"Xabcdefgh "quoted" {"a":"Xabcdefgh \"quoted\""} abcdefgh"#),
+                r#"*** {"a":"***"} ***"#
+            );
+        }
+        assert!(nothing.tell("abcdefgh") && !nothing.is_empty());
+        assert_eq!(
+            (nothing.hide("abcdefgh"), nothing.hide_fields(r#"{"a":"abcdefgh"}"#)),
+            ("***".into(), r#"{"a":"***"}"#.into())
+        );
+    }
+
+    #[test]
+    fn no_task_fills_the_memory_with_secrets() {
+        let secrets = Secrets::default();
+        let long = "long".repeat(EARLY_BYTES_MAX / 4);
+        assert!(secrets.tell(&long[4..]) && !secrets.tell("abcdefgh") && secrets.tell("said once"));
+        let secrets = Secrets::default();
+        let n_told = (0..).take_while(|number| secrets.tell(&format!("secret {number}"))).count();
+        assert_eq!((n_told, secrets.hide("secret 7").into_owned()), (EARLY_MAX, "***".to_owned()));
+        // What is known needs no room.
+        assert!(secrets.tell("secret 7"));
+        let told = secrets.early.told.read().unwrap();
+        assert!(told.texts.len() <= EARLY_MAX && told.n_bytes <= EARLY_BYTES_MAX);
     }
 
     #[test]

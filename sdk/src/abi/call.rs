@@ -88,6 +88,13 @@ impl HostLink {
         });
     }
 
+    fn secret(&self, call_id: u64, text: &str) {
+        self.with((), |host| {
+            // SAFETY: the table is open, and the bytes outlive the call.
+            unsafe { (host.secret)(host.ctx, call_id, Bytes::lend(text.as_bytes())) }
+        });
+    }
+
     fn is_cancelled(&self, call_id: u64) -> bool {
         self.with(true, |host| {
             // SAFETY: the table is open.
@@ -126,6 +133,10 @@ impl Host for CallHost {
 
     fn heartbeat(&self, permille: u32, note: &str) {
         self.link.heartbeat(self.call_id, permille, note);
+    }
+
+    fn secret(&self, text: &str) {
+        self.link.secret(self.call_id, text);
     }
 
     fn is_cancelled(&self) -> bool {

@@ -6,6 +6,7 @@
 //!   init(host table, config)       ───────►
 //!   start(call 7, task 0, view)    ───────►  accepts, returns at once
 //!                                  ◄───────  log(7, …), heartbeat(7, …), is_cancelled(7)   any thread
+//!                                  ◄───────  secret(7, text), before it is used            any thread
 //!   cancel(7)                      ───────►
 //!                                  ◄───────  complete(7, result)                           any thread, exactly once
 //!   shutdown(grace)                ───────►

@@ -156,6 +156,8 @@ pub struct HostV1 {
     pub heartbeat: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64, permille: u32, note: Bytes),
     /// 1 when the call was asked to stop, or is none of the host's.
     pub is_cancelled: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64) -> i32,
+    /// Since 1.1: takes a text that must not be told of the call's run from when this returns.
+    pub secret: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64, text: Bytes),
 }
 
 /// `clcn_start`: one attempt.
@@ -224,7 +226,7 @@ unsafe impl Send for PackageV1 {}
 const _: () = {
     assert!(size_of::<Bytes>() == 16);
     assert!(size_of::<CallResult>() == 72 && CallResult::SIZE_MIN == 64);
-    assert!(size_of::<HostV1>() == 56);
+    assert!(size_of::<HostV1>() == 64);
     assert!(size_of::<Start>() == 80);
     assert!(size_of::<MetadataHeader>() == 16);
     assert!(size_of::<PackageV1>() == 56);

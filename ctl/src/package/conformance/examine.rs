@@ -202,6 +202,9 @@ impl Examination<'_> {
             Heard::Completed { call, .. } if !calls.was_made(call) => {
                 Some(format!("completed the call {call:#x}, which was never made; was it read after start returned?"))
             }
+            Heard::Secret { call } if !calls.was_made(call) => {
+                Some(format!("named a secret of the call {call:#x}, which was never made"))
+            }
             Heard::Overstated { said, spent, .. } => {
                 let [said, spent] = [said, spent].map(|time| time.as_millis());
                 Some(format!("cpu_ns says {said} ms of processor time, but the whole process has used up {spent} ms"))

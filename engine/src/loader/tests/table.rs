@@ -19,7 +19,7 @@ use cloacina_workflow::{
 
 use super::recorder::{Heard, call, descriptor, descriptor_json, recorder};
 use crate::loader::{
-    CallId, CallResult, CallSink, Error, InitConfig, Library, LogLine, Refused, Usage,
+    CallId, CallResult, CallSink, Error, InitConfig, Library, LogLine, Refused, SECRET_BYTES_MAX, Usage,
     handshake::admit,
     loaded::{Loaded, shake_hands},
 };
@@ -102,6 +102,11 @@ impl Host {
     fn heartbeat(&self, id: u64, permille: u32, note: Bytes) {
         // SAFETY: anything may be passed.
         unsafe { (self.0.heartbeat)(self.0.ctx, id, permille, note) }
+    }
+
+    fn secret(&self, id: u64, text: Bytes) {
+        // SAFETY: anything may be passed.
+        unsafe { (self.0.secret)(self.0.ctx, id, text) }
     }
 
     fn is_cancelled(&self, id: u64) -> i32 {
@@ -439,6 +444,26 @@ fn reports_reach_their_call_bounded_and_readable() {
     host().log(0, 3, text("the package itself"), Bytes::EMPTY);
     assert_eq!(heard.all(), [""; 0]);
     assert_eq!(library.anomalies().stray_reports.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn secrets_reach_their_call_in_pieces_that_can_be_looked_for() {
+    let library = held();
+    let (id, heard) = kept(&library);
+    host().secret(id.number(), Bytes::lend(b"token\xff"));
+    host().secret(id.number(), Bytes::EMPTY);
+    assert_eq!(heard.all(), ["secret token\u{fffd}"]);
+    let long = "ä".repeat(SECRET_BYTES_MAX / 2 + 7);
+    host().secret(id.number(), Bytes::lend(long.as_bytes()));
+    let pieces = heard.all();
+    let joined: String = pieces.iter().filter_map(|piece| piece.strip_prefix("secret ")).collect();
+    assert_eq!((pieces.len(), joined), (2, long));
+    host().secret(id.number(), Bytes::lend(&vec![b'x'; 1 << 20]));
+    assert_eq!(heard.all().len(), 16);
+    host().secret(id.number() + 1_000_000, Bytes::lend(b"of nobody"));
+    host().secret(id.number(), Bytes { ptr: ptr::null(), len: 5 });
+    assert_eq!(heard.all(), [""; 0]);
+    assert_eq!(library.anomalies().stray_reports.load(Ordering::Relaxed), 2);
 }
 
 #[test]
