@@ -174,9 +174,9 @@ impl RunHandle {
         shared.engine.send(Event::Control { run: self.id(), action, by: by.into(), answer })?;
         match answered.await.map_err(|_| Error::ShutDown)? {
             // Most likely it has ended, and then that is the answer.
-            Err(Error::NotDriven { id }) => {
+            Err(Error::NotDriven { .. }) => {
                 let state = self.stored(&shared).await?.0.state;
-                Err(if state.is_terminal() { self.illegal(request, state) } else { Error::NotDriven { id } })
+                Err(if state.is_terminal() { self.illegal(request, state) } else { self.not_driven(&shared).await? })
             }
             answer => answer,
         }

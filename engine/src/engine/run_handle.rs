@@ -58,13 +58,16 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`Error::ShutDown`] if the engine stops before; the run goes on with the next start. [`Error::NotDriven`] if
-    /// another engine drives the run. [`Error::RunLost`] if
-    /// the store fails.
+    /// another engine drives the run, [`Error::Registry`] if this one cannot use its package and leaves it to others.
+    /// [`Error::RunLost`] if the store fails.
     pub async fn wait(&self) -> Result<RunReport, Error> {
         let Some(mut phase) = self.phase().await? else {
             let report = self.report().await?;
-            let is_over = report.state.is_terminal();
-            return if is_over { Ok(report) } else { Err(Error::NotDriven { id: self.id }) };
+            if report.state.is_terminal() {
+                return Ok(report);
+            }
+            let shared = alive(&self.shared)?;
+            return Err(self.not_driven(&shared).await?);
         };
         let ended = phase.wait_for(|phase| !matches!(phase, Phase::Active)).await;
         let ended = ended.map_err(|_| Error::ShutDown)?.clone();
@@ -206,6 +209,17 @@ impl RunHandle {
         }
         let (record, _) = load(version, &run, rows)?;
         Ok(RunReport::new(record.picture_at_gates())?)
+    }
+
+    /// Why this engine does not drive the run, which has not ended: another one does, or it cannot use the package and
+    /// leaves the run to one that can.
+    pub(super) async fn not_driven(&self, shared: &Shared) -> Result<Error, Error> {
+        let id = self.id;
+        let read = shared.store().read("looking for an owner", move |connection| store::owner_of_run(connection, id));
+        let has_owner = read.await?.is_some_and(|owner| !owner.is_overdue);
+        let workflow = self.stored_workflow(shared).await?;
+        let refusal = shared.registry().refusal_of(&workflow.key).filter(|_| !has_owner);
+        Ok(refusal.map_or(Error::NotDriven { id }, Error::Registry))
     }
 
     /// The workflow that the run is pinned to.
