@@ -227,6 +227,10 @@ impl Error {
             Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 one("a path is looked for from the folder in which the command runs")
             }
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                one("this user may not: see the permissions of it, and of the folders that it is in")
+            }
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory => one("name a file in it"),
             Error::Io { .. } => Vec::new(),
             Error::BadRunId { .. } => {
                 one("a run's id looks like this, and may be shortened: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")

@@ -338,7 +338,7 @@ impl Error {
                 one("link with -z noexecstack, and give assembly files a .note.GNU-stack section")
             }
             Error::Mistakes { mistakes } => mistakes.iter().flat_map(Mistake::hints).collect(),
-            Error::Io { .. } => Vec::new(),
+            Error::Io { .. } => one("this user must be able to write there, and the disk must have room"),
             Error::ExistingDiffers { .. } => {
                 one("somebody changed the file after it was unpacked: find out who, then remove it and register again")
             }

@@ -218,6 +218,7 @@ fn material(folder: &Path) -> PathBuf {
     fs::write(material.join("foreign.cloacina"), "PK\x03\x04 a zip file").expect("the folder can be written");
     fs::write(material.join("list.json"), "[1, 2]\n").expect("the folder can be written");
     fs::write(material.join("broken.json"), "{\n  \"a\": 1,\n}\n").expect("the folder can be written");
+    fs::write(material.join("empty.db"), "").expect("the folder can be written");
     fs::create_dir(material.join("empty")).expect("the folder can be written");
     material
 }

@@ -60,7 +60,7 @@ pub(super) fn is_alive(connection: &mut Connection) -> bool {
     }
 }
 
-/// Whether there is a file for a database. Refuses what is none, before anything is made beside it.
+/// Whether anything has been written to the file of a database. Refuses what is none, before anything is made beside it.
 pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
     let refuse = |reason: String| {
         Err(Error::Open { database: path.display().to_string(), source: ConnectionError::BadConnection(reason) })
@@ -74,7 +74,7 @@ pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
         Ok(metadata) if !metadata.is_file() => refuse("it is no file".to_owned()),
         Ok(_) => match File::open(path).and_then(read) {
             // One that is new is empty until its first page is written.
-            Ok(0) => Ok(true),
+            Ok(0) => Ok(false),
             Ok(_) if beginning == MAGIC => Ok(true),
             Ok(_) => refuse("the file is no database".to_owned()),
             Err(error) => refuse(error.to_string()),

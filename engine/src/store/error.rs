@@ -155,7 +155,7 @@ impl Error {
             }
             Self::LockFile { .. } => "the folder of the database must be writable".to_owned(),
             Self::Open { database, .. } if database.starts_with("postgres") => {
-                "the server must be running, and the user and the database must exist: `psql <address>` tells more"
+                "the server must be running, and the user and the database must exist: `psql <address>` tells more; the first `run` or `package register` makes the tables"
                     .to_owned()
             }
             Self::Open { .. } => {
@@ -170,7 +170,7 @@ impl Error {
                 "see that the server runs, then start the engine again; nothing acknowledged is lost".to_owned()
             }
             Self::Disk { .. } => {
-                "make room on the disk, then start the engine again; nothing acknowledged is lost".to_owned()
+                "make room on the disk, or the file and its folder writable; then go on: nothing acknowledged is lost".to_owned()
             }
             Self::Corrupt { .. } => "restore the database from a backup".to_owned(),
             Self::Change { source, .. } => return source.hints(),

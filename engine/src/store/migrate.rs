@@ -3,7 +3,7 @@
 //! Engines that start together on one server take turns, under a lock of that server.
 
 use diesel::{
-    QueryDsl, RunQueryDsl,
+    ConnectionError, QueryDsl, RunQueryDsl,
     connection::SimpleConnection,
     migration::{Migration, MigrationSource},
     pg::Pg,
@@ -15,6 +15,9 @@ use super::{Connection, Error, database::Database, schema};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// Where the names of the migrations are kept that were applied.
+const TABLE: &str = "__diesel_schema_migrations";
 
 /// Names the lock under which schemas are changed; any number will do that no other program uses.
 const LOCK: i64 = 0x636c_6f61_6369_6e61;
@@ -78,11 +81,21 @@ where
 /// [`Error::NewerSchema`], or [`Error::Migrate`] if the schema is older.
 pub(super) fn check(connection: &mut Connection, database: &Database) -> Result<(), Error> {
     let failed = |reason: String| Error::Migrate { database: database.name(), reason };
+    let unusable = |reason| Error::Open { database: database.name(), source: ConnectionError::BadConnection(reason) };
     // Asking diesel would make its table.
-    let applied: Vec<String> = schema::migration::table
-        .select(schema::migration::version)
-        .load(connection)
-        .map_err(|error| failed(error.to_string()))?;
+    let applied: Vec<String> =
+        schema::migration::table.select(schema::migration::version).load(connection).map_err(|error| {
+            match Error::from_diesel("looking at the schema", error) {
+                // A server has databases before anything is in them.
+                Error::Query { source, .. } if source.to_string().contains(TABLE) => {
+                    unusable("nothing of Cloacina is in it yet".to_owned())
+                }
+                Error::Query { source, .. } => failed(source.to_string()),
+                // It is not the schema that is wrong.
+                Error::Disk { source, .. } => unusable(source.to_string()),
+                error => error,
+            }
+        })?;
     let known = match connection {
         Connection::Sqlite(_) => known_versions::<Sqlite>(&SQLITE),
         Connection::Postgres(_) => known_versions::<Pg>(&POSTGRES),

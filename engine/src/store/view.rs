@@ -46,7 +46,8 @@ pub(crate) fn view_open(database: &Database) -> Result<Connection, Error> {
         && !connection::is_there(path)?
     {
         // Opening it would make one.
-        let source = ConnectionError::BadConnection("there is no such file".to_owned());
+        let reason = if path.exists() { "the file is empty" } else { "there is no such file" };
+        let source = ConnectionError::BadConnection(reason.to_owned());
         return Err(Error::Open { database: database.name(), source });
     }
     let mut connection = connection::open(database, Access::Read)?;
