@@ -127,7 +127,7 @@ pub struct UsageFilter {
 pub struct HostUsage {
     /// Processes that lived at some moment of the time.
     pub n_hosts: u64,
-    /// How many of them crashed.
+    /// How many of them crashed, or were killed at a limit or because a task did not stop.
     pub n_crashed: u64,
     /// Calls that they were given: attempts, and callbacks.
     pub n_calls: u64,

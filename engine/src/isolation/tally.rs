@@ -54,6 +54,7 @@ pub(crate) struct Reading {
 pub(crate) enum End {
     /// It ended because its engine was done with it.
     LetGo,
+    /// It ended by itself, or had to be killed.
     Crashed,
 }
 

@@ -39,7 +39,9 @@ pub(crate) struct HostRow {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostEnd {
+    /// Its engine was done with it.
     LetGo,
+    /// It ended by itself, or had to be killed.
     Crashed,
 }
 
