@@ -135,6 +135,9 @@ pub(crate) enum Error {
     /// Another engine drives the run, on a server where it cannot be asked.
     #[error("run {run} belongs to the {}", owner_text(.owner))]
     OwnedElsewhere { run: String, owner: cloacina::RunOwner, wait: String },
+    /// The database has a living engine, which could run it.
+    #[error("{refusal}")]
+    HasEngine { refusal: Box<cloacina::Error>, commands: Vec<String> },
     /// The living engine could not be asked, or said no.
     #[error(transparent)]
     Socket(#[from] cloacina::SocketError),
@@ -191,6 +194,7 @@ impl Error {
             Error::Examine { .. } => "CTL0041",
             Error::Sign(error) => error.code(),
             Error::OwnedElsewhere { .. } => "CTL0027",
+            Error::HasEngine { refusal, .. } => refusal.code(),
             Error::OfFile(OfFile { error, .. }) => error.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
@@ -281,6 +285,10 @@ impl Error {
                 one("this program starts itself again: it must still be where it was started from")
             }
             Error::Sign(error) => error.hints(),
+            Error::HasEngine { refusal, commands } => {
+                let let_it = format!("let that engine run it: {}", commands.join(" && "));
+                [let_it].into_iter().chain(refusal.hints()).collect()
+            }
             Error::OwnedElsewhere { wait, .. } => vec![
                 format!("wait for it with: {wait}"),
                 "stop that engine, or let its lease run out, and the command takes the run over".to_owned(),

@@ -62,6 +62,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::Registry(error) => engine_code(error.code()),
         Error::Socket(error) => engine_code(error.code()),
         Error::Engine(error) => engine_code(error.code()),
+        Error::HasEngine { refusal, .. } => engine_code(refusal.code()),
     }
 }
 

@@ -102,6 +102,51 @@ fn an_interrupted_run_goes_on_with_the_command_of_the_hint() {
 }
 
 #[test]
+fn beside_a_living_engine_the_commands_of_the_hint_have_it_run() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let archive = library::pack(&library::compile(folder.path(), "patient", PATIENT));
+    fs::write(folder.path().join("patient.cloacina"), archive).expect("the folder can be written");
+    let ctl = |arguments: &[&str]| {
+        let mut command = Command::new(program());
+        command.current_dir(folder.path()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("it starts")
+    };
+    let until = |child: &mut Child, what: &str| {
+        let lines = BufReader::new(child.stderr.take().expect("stderr is a pipe")).lines();
+        let mut lines = lines.map(|line| line.expect("stderr is text"));
+        assert!(lines.any(|line| line.contains(what)), "{what}");
+        lines
+    };
+    let run = ["run", "patient.cloacina", "--database", "runs.db"];
+    let mut living = ctl(&run);
+    let rest_of_living = until(&mut living, "started wait");
+
+    let refused = ctl(&run).wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("error[STO0001]"), "{told}");
+    let hint = told.lines().find_map(|line| line.split_once("let that engine run it: "));
+    let commands: Vec<Vec<&str>> = hint
+        .expect("the hint has the commands")
+        .1
+        .split(" && ")
+        .map(|command| command.split(' ').skip(1).collect())
+        .collect();
+    let [register, create, execute] = commands.as_slice() else { panic!("{told}") };
+    for command in [register, create] {
+        let output = ctl(command).wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let mut executing = ctl(execute);
+    let rest = until(&mut executing, "run_started");
+    fs::write(folder.path().join("go"), "").expect("the folder can be written");
+    let said = std::io::read_to_string(executing.stdout.take().expect("stdout is a pipe")).expect("it is text");
+    assert!(said.contains("public::patient::waiting") && said.contains("completed"), "{said}");
+    assert!(executing.wait().expect("it ends").success());
+    drop((rest, rest_of_living));
+    living.wait().expect("it ends");
+}
+
+#[test]
 fn a_log_can_be_followed_while_its_run_goes_on() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
     let archive = library::pack(&library::compile(folder.path(), "patient", PATIENT));

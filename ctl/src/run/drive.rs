@@ -62,7 +62,8 @@ pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
     let builder =
         Engine::builder().database(database.to_string_lossy()).log_level(arguments.log_level).retention(retention);
     log::show(output);
-    let engine = isolate(builder, &arguments.isolation).start().await?;
+    let started = isolate(builder, &arguments.isolation).start().await;
+    let engine = started.map_err(|error| refused(error, source, &begin, arguments))?;
     let result = execute(&engine, source, begin, arguments, output, &mut interrupts).await;
     let resume = |id| arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
     conclude(&engine, result, (arguments.timeout, &resume), output, &mut interrupts).await
@@ -186,6 +187,32 @@ async fn shut_down(engine: &Engine, stop: &Stop, output: &Output, interrupts: &m
         result = engine.shutdown_within(GRACE) => Ok(result?),
         () = interrupts.next() => Ok(()),
     }
+}
+
+/// Why there is no engine. Where another one has the database, that one can run it, and the commands for that are told.
+fn refused(error: cloacina::Error, source: &Source, begin: &Begin, arguments: &RunArgs) -> Error {
+    let Some(database) = arguments.database.as_deref().filter(|_| error.code() == "STO0001") else {
+        return error.into();
+    };
+    let (path, database) = (arguments.path.as_path(), database.display());
+    let mut commands = Vec::new();
+    let run = match begin {
+        Begin::Start { workflow, .. } => {
+            let mut archive = path.to_owned();
+            if path.is_dir() {
+                commands.push(format!("cloacina-ctl package build {}", path.display()));
+                archive.push(format!("{}.cloacina", source.package.manifest().package.name));
+            }
+            let register = format!("cloacina-ctl package register {} --activate", archive.display());
+            let input = if arguments.input.is_some() { " --input INPUT" } else { "" };
+            commands.push(format!("{register} --database {database}"));
+            commands.push(format!("cloacina-ctl runs create --workflow {workflow}{input} --database {database}"));
+            "latest".to_owned()
+        }
+        Begin::Resume(id) => id.to_string(),
+    };
+    commands.push(format!("cloacina-ctl runs execute {run} --database {database}"));
+    Error::HasEngine { refusal: Box::new(error), commands }
 }
 
 /// The command that goes on with a run.
