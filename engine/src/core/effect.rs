@@ -174,6 +174,12 @@ impl FailReason {
     }
 }
 
+/// The moment so much earlier, or the beginning of time.
+pub(crate) fn before(at: Timestamp, age: Duration) -> Timestamp {
+    let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+    Timestamp::from_unix_micros(at.unix_micros().saturating_sub(age))
+}
+
 /// The moment so much later.
 pub(crate) fn after(at: Timestamp, wait: Duration) -> Timestamp {
     let wait = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     Error,
+    core::effect::before,
     error::Request,
     id::{RunId, WorkflowId},
     retention::{Class, Retention, What},
@@ -137,8 +138,7 @@ impl Records {
         for what in What::ALL {
             for class in Class::ALL {
                 let Some(age) = policy.age(what, class) else { continue };
-                let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-                let until = Timestamp::from_unix_micros(now.unix_micros().saturating_sub(age));
+                let until = before(now, age);
                 let due =
                     self.read("counting runs", |connection| store::run_count_due(connection, (what, class), until))?;
                 for (workflow, n_runs) in due {
@@ -157,12 +157,9 @@ impl Records {
         let newest = self.read("counting lines", |connection| Ok(Ok(store::log_newest(connection)?)))?;
         let limit = policy.logs_max.and_then(|limit| i64::try_from(limit).ok());
         let up_to = limit.map_or(0, |limit| newest.saturating_sub(limit));
-        let before = policy.logs.map(|age| {
-            let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-            Timestamp::from_unix_micros(now.unix_micros().saturating_sub(age))
-        });
+        let oldest = policy.logs.map(|age| before(now, age));
         let n_lines =
-            self.read("counting lines", |connection| Ok(Ok(store::log_count_due(connection, up_to, before)?)))?;
+            self.read("counting lines", |connection| Ok(Ok(store::log_count_due(connection, up_to, oldest)?)))?;
         plan.n_lines = u64::try_from(n_lines).unwrap_or(0);
         Ok(plan)
     }

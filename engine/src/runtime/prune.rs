@@ -9,7 +9,7 @@ use cloacina_workflow::Timestamp;
 use diesel::QueryResult;
 
 use crate::{
-    core::effect::after,
+    core::effect::{after, before},
     retention::{Class, Finished, Oldest, Retention, What, choose_lines, choose_runs, earlier},
     store::{self, Connection, Error as StoreError},
 };
@@ -135,9 +135,7 @@ struct Hosts {
 /// Removes accounts of processes, which are kept for as long as completed runs.
 fn hosts(connection: &mut Connection, policy: &Retention, now: Timestamp) -> QueryResult<Hosts> {
     let Some(age) = policy.completed else { return Ok(Hosts { n_rows: 0, next: None }) };
-    let age_us = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-    let until = Timestamp::from_unix_micros(now.unix_micros().saturating_sub(age_us));
-    let n_rows = store::host_delete_in_txn(connection, until, ROWS_MAX as i64)? as u64;
+    let n_rows = store::host_delete_in_txn(connection, before(now, age), ROWS_MAX as i64)? as u64;
     let next = store::host_oldest(connection)?.map(|oldest| after(oldest, age));
     Ok(Hosts { n_rows, next })
 }
@@ -172,8 +170,7 @@ impl Progress {
         }
         for class in Class::ALL {
             if let Some(age) = policy.age(what, class) {
-                let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-                let until = Timestamp::from_unix_micros(now.unix_micros().saturating_sub(age));
+                let until = before(now, age);
                 self.stripped.insert((what, class), until);
             }
         }
