@@ -65,8 +65,8 @@ pub use self::{
         What,
     },
     store::{
-        Activation, Error as StoreError, PackageAct, PackageEvent, PackageEventKind, PackageRefusal, PackageState,
-        Quarantine, TrustEventKind, database_shown,
+        Activation, Backup, BackupProgress, Error as StoreError, PackageAct, PackageEvent, PackageEventKind,
+        PackageRefusal, PackageState, Quarantine, TrustEventKind, database_shown,
     },
     trust::{
         Error as TrustError, REQUIRED_BY_SERVERS, Revoked, Trust, TrustChange, TrustChanged, TrustEvent, TrustKey,

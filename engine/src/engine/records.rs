@@ -3,7 +3,7 @@
 //! It works beside a living engine and without one. What is shown is what was durable when each call began; only what
 //! an engine keeps in memory, such as who holds the slots, is not there.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 use cloacina_packager::Digest;
 use cloacina_workflow::{Timestamp, descriptor};
@@ -16,14 +16,15 @@ use crate::{
     id::{RunId, WorkflowId},
     runtime::{Gate, RunEvent, RunReport, RunStatus, Secrets, load, pruned_report, records, stored_version},
     store::{
-        self, Connection, Database, EventRow, PackageRow, PackageState, Quarantine, RunRow, RunSearch, WorkflowRow,
+        self, Backup, BackupProgress, Connection, Database, EventRow, PackageRow, PackageState, Quarantine, RunRow,
+        RunSearch, View, WorkflowRow,
     },
     trust::{self, Trust, TrustEvent},
 };
 
 /// A database as one who looks sees it.
 pub struct Records {
-    connection: Connection,
+    view: View,
     database: Database,
 }
 
@@ -106,8 +107,18 @@ impl Records {
     /// If there is no such database, or another version of this program wrote it.
     pub fn open(database: &str) -> Result<Self, Error> {
         let database = Database::parse(database)?;
-        let connection = store::view_open(&database)?;
-        Ok(Self { connection, database })
+        let view = View::open(&database)?;
+        Ok(Self { view, database })
+    }
+
+    /// Writes a SQLite database, as it is at this moment, to a new file, which is checked before it gets its name; beside a
+    /// living engine and without one. `told` hears of the progress and says whether to go on.
+    ///
+    /// # Errors
+    /// [`StoreError::Backup`](crate::StoreError::Backup) if the file is there or cannot be written, if `told` ended it,
+    /// or if the database is on a server, which has its own tools; else what the store says.
+    pub fn backup(self, to: &Path, told: impl FnMut(BackupProgress) -> bool) -> Result<Backup, Error> {
+        Ok(self.view.backup(to, told)?)
     }
 
     /// Whether an engine drives the database now, and in which process as far as that is known.
@@ -115,8 +126,8 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn engine(&mut self) -> Result<Option<Option<u32>>, Error> {
-        let database = self.database.clone();
-        self.read("looking for an engine", |connection| Ok(Ok(store::engine_find(connection, &database)?)))
+        let found = self.view.engine_find();
+        Ok(found.map_err(|source| store::Error::from_diesel("looking for an engine", source))?)
     }
 
     /// The engine that a run belongs to; none if it belongs to nobody who has not ended.
@@ -198,7 +209,7 @@ impl Records {
 
     /// Whose the run is, if several engines may share the database.
     fn owner_gate(&mut self, report: &RunReport) -> Result<Option<Gate>, Error> {
-        if report.state.is_terminal() || matches!(self.database, Database::Sqlite(_)) {
+        if report.state.is_terminal() || self.view.is_file() {
             return Ok(None);
         }
         Ok(self.owner(report.id)?.map(|owner| {
@@ -296,7 +307,7 @@ impl Records {
         doing: &'static str,
         query: impl FnOnce(&mut Connection) -> QueryResult<Result<T, store::Error>>,
     ) -> Result<T, Error> {
-        Ok(query(&mut self.connection).map_err(|source| store::Error::from_diesel(doing, source))??)
+        Ok(query(&mut self.view.connection).map_err(|source| store::Error::from_diesel(doing, source))??)
     }
 }
 

@@ -329,7 +329,7 @@ mod tests {
     fn plans_that_are_made_while_tables_are_empty_look_rows_up_by_key() {
         let database = TestDatabase::postgres();
         Store::open(Options::new(database.database.clone(), Box::new(|_| {}))).unwrap().close();
-        let opened = connection::open(&database.database, Access::Write { lease: LEASE_DEFAULT, synced: true });
+        let opened = connection::open(&database.place(), Access::Write { lease: LEASE_DEFAULT, synced: true });
         let Connection::Postgres(mut connection) = opened.unwrap() else { panic!("it is a server") };
         let update = UpdateRuns {
             ids: Vec::new(),

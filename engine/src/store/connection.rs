@@ -3,12 +3,7 @@
 //! `synchronous=FULL` in WAL mode, and `synchronous_commit=on`, mean that a transaction is on the disk before its
 //! COMMIT returns.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-    time::Duration,
-};
+use std::time::Duration;
 
 use diesel::{
     Connection as _, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
@@ -18,7 +13,25 @@ use diesel::{
 use super::{
     Connection, Error,
     database::{Database, Server},
+    file::File,
 };
+
+/// A database that connections can be opened to.
+#[derive(Debug)]
+pub(super) enum Place {
+    File(File),
+    Server(Server),
+}
+
+impl Place {
+    /// The same once more, for another thread.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::File(file) => Self::File(file.again()),
+            Self::Server(server) => Self::Server(server.clone()),
+        }
+    }
+}
 
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,19 +49,16 @@ const PAGE_BYTES: u32 = 4096;
 /// Checkpoints of this many pages were measured to keep the slowest commits at 4 to 6 ms.
 const CHECKPOINT_PAGES: u32 = 1000;
 
-/// How each file begins that SQLite has written.
-const MAGIC: &[u8] = b"SQLite format 3\0";
-
 /// How long a connection waits for another program, such as a backup, to let go of the file or of rows.
 const BUSY_WAIT_MS: u32 = 5000;
 
 /// Bytes of pages that the writer keeps in memory.
 const CACHE_KIB: u32 = 16 * 1024;
 
-pub(super) fn open(database: &Database, access: Access) -> Result<Connection, Error> {
-    match database {
-        Database::Sqlite(path) => open_file(path, access).map(Connection::Sqlite),
-        Database::Postgres(server) => open_server(database, server, access).map(Connection::Postgres),
+pub(super) fn open(place: &Place, access: Access) -> Result<Connection, Error> {
+    match place {
+        Place::File(file) => open_file(file, access).map(Connection::Sqlite),
+        Place::Server(server) => open_server(server, access).map(Connection::Postgres),
     }
 }
 
@@ -60,33 +70,11 @@ pub(super) fn is_alive(connection: &mut Connection) -> bool {
     }
 }
 
-/// Whether anything has been written to the file of a database. Refuses what is none, before anything is made beside it.
-pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
-    let refuse = |reason: String| {
-        Err(Error::Open { database: path.display().to_string(), source: ConnectionError::BadConnection(reason) })
-    };
-    let mut beginning = Vec::new();
-    let read = |file: File| file.take(MAGIC.len() as u64).read_to_end(&mut beginning);
-    match path.metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => refuse(error.to_string()),
-        Ok(metadata) if metadata.is_dir() => refuse("it is a folder".to_owned()),
-        Ok(metadata) if !metadata.is_file() => refuse("it is no file".to_owned()),
-        Ok(_) => match File::open(path).and_then(read) {
-            // One that is new is empty until its first page is written.
-            Ok(0) => Ok(false),
-            Ok(_) if beginning == MAGIC => Ok(true),
-            Ok(_) => refuse("the file is no database".to_owned()),
-            Err(error) => refuse(error.to_string()),
-        },
-    }
-}
-
-fn open_file(path: &Path, access: Access) -> Result<SqliteConnection, Error> {
-    let name = path.display().to_string();
-    let text = path.to_str().ok_or_else(|| Error::Address { url: name.clone() })?;
-    // A path is no URI: characters such as `?` in it are a part of the name.
-    let mut connection = SqliteConnection::establish(text).map_err(|source| Error::Open { database: name, source })?;
+fn open_file(file: &File, access: Access) -> Result<SqliteConnection, Error> {
+    // An absolute path is never taken for a URI: characters such as `?` in it are a part of the name.
+    let text = file.path().to_str().ok_or_else(|| Error::Address { url: file.shown() })?;
+    let established = SqliteConnection::establish(text);
+    let mut connection = established.map_err(|source| Error::Open { database: file.shown(), source })?;
     let failed = |source| Error::from_diesel("opening the database", source);
     let pragmas = match access {
         Access::Write { synced, .. } => file_settings() + if synced { "" } else { "PRAGMA synchronous = OFF;" },
@@ -105,12 +93,22 @@ pub(crate) fn file_settings() -> String {
     )
 }
 
-fn open_server(database: &Database, server: &Server, access: Access) -> Result<PgConnection, Error> {
+/// Moves what is in the write-ahead log of a file into the file, so that the file alone is the database. Another program
+/// that reads is waited for, for as long as for any lock.
+pub(super) fn empty_log(connection: &mut Connection) {
+    let Connection::Sqlite(connection) = connection else { return };
+    if let Err(error) = connection.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)") {
+        // The next connection does it.
+        tracing::debug!(error = &error as &dyn std::error::Error, "the write-ahead log was not emptied");
+    }
+}
+
+fn open_server(server: &Server, access: Access) -> Result<PgConnection, Error> {
     let established = PgConnection::establish(&server.connection_url());
     let mut connection = established.map_err(|error| {
         // The client library repeats what it was given, and that may hold a password.
         let source = ConnectionError::BadConnection(server.scrub(&error.to_string()));
-        Error::Open { database: database.name(), source }
+        Error::Open { database: Database::Postgres(server.clone()).name(), source }
     })?;
     // A server may have been told to acknowledge before the disk has it; that is not what a store promises. What it
     // says is sorted by its words, so these must not depend on the server's language where that can be chosen.

@@ -33,20 +33,23 @@ impl Database {
     /// What an address names: `postgres://…` or `postgresql://…` a server, a path or `sqlite:` and a path a file.
     ///
     /// # Errors
-    /// [`Error::Address`] for other databases, for a database in memory, and for an empty address.
+    /// [`Error::Address`] for other databases, for a database in memory, for a URI of a file or one with parameters, which
+    /// SQLite would take for a file of another name, and for an empty address.
     pub(crate) fn parse(address: &str) -> Result<Self, Error> {
         let unusable = || Error::Address { url: database_shown(address) };
         if address.starts_with("postgres://") || address.starts_with("postgresql://") {
             return Ok(Self::Postgres(Server { url: address.to_owned() }));
         }
         let path = match address.strip_prefix("sqlite:") {
+            Some(rest) if rest.contains('?') => return Err(unusable()),
             Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
             None if address.contains("://") || address.starts_with("postgres") && address.contains(':') => {
                 return Err(unusable());
             }
             None => address,
         };
-        if path.is_empty() || path == ":memory:" { Err(unusable()) } else { Ok(Self::Sqlite(path.into())) }
+        let is_uri = path.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
+        if path.is_empty() || path == ":memory:" || is_uri { Err(unusable()) } else { Ok(Self::Sqlite(path.into())) }
     }
 
     /// How it is shown: the path of the file, or the server's address without what is secret.
@@ -164,6 +167,15 @@ mod tests {
             ("", None),
             ("sqlite:", None),
             (":memory:", None),
+            ("sqlite::memory:", None),
+            ("file:runs.db", None),
+            ("FILE:runs.db", None),
+            ("file:runs.db?mode=rwc", None),
+            ("file:///var/runs.db", None),
+            ("sqlite:file:runs.db", None),
+            ("sqlite://runs.db?mode=rwc", None),
+            ("./file:runs.db", Some("./file:runs.db")),
+            ("runs.db?mode=ro", Some("runs.db?mode=ro")),
         ] {
             assert_eq!(Database::parse(address).ok(), path.map(|path| Database::Sqlite(path.into())), "{address}");
         }

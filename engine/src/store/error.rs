@@ -40,6 +40,28 @@ pub enum Error {
         /// What was given.
         url: String,
     },
+    /// The file has several names, and this is not the one to use.
+    #[error("cannot open the database {} under this name: {reason}", path.display())]
+    OtherName {
+        /// The name that was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A backup cannot be written.
+    #[error("cannot write the backup {}", path.display())]
+    Backup {
+        /// The backup.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of the database was removed or replaced under a living engine.
+    #[error("the file {} was removed or replaced while an engine drives the database", path.display())]
+    Removed {
+        /// The file that is not there any more.
+        path: PathBuf,
+    },
     /// A newer version of this program wrote the database.
     #[error("the database {database} has schema {found}, this program knows up to {known}")]
     NewerSchema {
@@ -140,6 +162,9 @@ impl Error {
             Self::Thread { .. } => "STO0012",
             Self::Closed => "STO0013",
             Self::Unavailable { .. } => "STO0014",
+            Self::OtherName { .. } => "STO0015",
+            Self::Backup { .. } => "STO0016",
+            Self::Removed { .. } => "STO0017",
         }
     }
 
@@ -162,7 +187,23 @@ impl Error {
                 "the folder must exist and be writable, and the file must be a database; the first `run` or `package register` makes one".to_owned()
             }
             Self::Address { .. } => {
-                "give the path of a file, `sqlite:` followed by a path, or `postgres://user@host/database`".to_owned()
+                "give the path of a file, alone or after `sqlite:`, or `postgres://user@host/database`; a URI such as `file:…`, and parameters such as `?mode=ro`, cannot be used for a file".to_owned()
+            }
+            Self::Backup { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                "a backup never replaces a file: choose another name, or remove the file first".to_owned()
+            }
+            Self::Backup { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "the folder of the backup must exist".to_owned()
+            }
+            Self::Backup { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                "keep the last good backup: the database itself may be damaged".to_owned()
+            }
+            Self::Backup { .. } => "the folder of the backup must be writable, and have room for the database".to_owned(),
+            Self::Removed { .. } => {
+                "put the file back under its name and go on, or stop the engine; until it is stopped, docs/errors/STO0017.md can save what it wrote".to_owned()
+            }
+            Self::OtherName { .. } => {
+                "use the name under which the database was made, or remove its other names; mount its folder and not the file".to_owned()
             }
             Self::NewerSchema { .. } => "use the version of Cloacina that wrote it, or a newer one".to_owned(),
             Self::Busy { .. } => "close other programs that have the database open".to_owned(),
@@ -183,7 +224,7 @@ impl Error {
 
     /// Whether everybody else would have got it in the same way: the database cannot be written by anyone now.
     pub(crate) fn is_nobodys_fault(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Unavailable { .. })
+        matches!(self, Self::Busy { .. } | Self::Unavailable { .. } | Self::Removed { .. })
     }
 
     /// Sorts what diesel reports. It gives away the codes of neither database, so the words decide.

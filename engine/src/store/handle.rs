@@ -20,8 +20,9 @@ use tokio::sync::oneshot;
 
 use super::{
     Answers, Commit, Connection, Error, LEASE_DEFAULT, Sabotage, Signs,
-    connection::{self, Access},
+    connection::{self, Access, Place},
     database::Database,
+    file::File,
     lock::Lock,
     log_queue::LogQueue,
     migrate,
@@ -71,8 +72,9 @@ struct Shared {
 /// What is there while the store is open.
 struct Open {
     commands: Sender<Command>,
+    writer: JoinHandle<()>,
     readers: Readers,
-    threads: Vec<JoinHandle<()>>,
+    reader_threads: Vec<JoinHandle<()>>,
     /// Of a file.
     lock: Option<Lock>,
 }
@@ -85,26 +87,34 @@ impl Store {
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
         const NAME: &str = "cloacina-writer";
         let database = options.database.clone();
-        let lock = match &database {
-            Database::Sqlite(path) if !options.sabotage.unfenced => {
-                connection::is_there(path)?;
-                Some(Lock::take(path)?)
+        let (place, lock) = match &database {
+            Database::Sqlite(path) if options.sabotage.unfenced => (Place::File(File::open_or_create(path)?), None),
+            Database::Sqlite(path) => {
+                let lock = Lock::take(path)?;
+                (Place::File(lock.database().again()), Some(lock))
             }
-            Database::Sqlite(_) | Database::Postgres(_) => None,
+            Database::Postgres(server) => (Place::Server(server.clone()), None),
         };
-        let mut connection = connection::open(&database, options.access())?;
+        let mut connection = connection::open(&place, options.access())?;
         migrate::run(&mut connection, &database)?;
         let name = database.name();
         let epoch = Arc::new(AtomicI64::new(0));
         let (commands, queue) = mpsc::channel();
         let logs = LogQueue::new(commands.clone());
         let n_transactions = Arc::new(AtomicU64::new(0));
-        let writer = Writer::new(options, connection, (Arc::clone(&epoch), Arc::clone(&n_transactions)), logs.clone());
+        let reading = place.again();
+        let writer =
+            Writer::new(options, (place, connection), (Arc::clone(&epoch), Arc::clone(&n_transactions)), logs.clone());
         let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.serve(&queue));
-        let mut threads = vec![spawned.map_err(|source| Error::Thread { name: NAME, source })?];
-        let (readers, reader_threads) = Readers::start(&database)?;
-        threads.extend(reader_threads);
-        let open = Open { commands, readers, threads, lock };
+        let writer = spawned.map_err(|source| Error::Thread { name: NAME, source })?;
+        let (readers, reader_threads) = match Readers::start(&reading) {
+            Ok(started) => started,
+            Err(error) => {
+                end_writer(&logs, commands, writer);
+                return Err(error);
+            }
+        };
+        let open = Open { commands, writer, readers, reader_threads, lock };
         Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), name, epoch, logs, n_transactions }) })
     }
 
@@ -208,16 +218,19 @@ impl Store {
 
     /// Lets the writer finish what is queued, ends all threads and gives back the lock. Every [`Committer`] must be
     /// gone, as the writer serves until then. Later calls on any handle answer [`Error::Closed`].
+    ///
+    /// The readers end first: the last connection moves the write-ahead log into the database, and of several that
+    /// close at once none may be the last.
     pub(crate) fn close(&self) {
         let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Open { commands, readers, threads, lock }) = open else { return };
-        self.shared.logs.close();
-        drop((commands, readers));
-        for thread in threads {
+        let Some(Open { commands, writer, readers, reader_threads, lock }) = open else { return };
+        drop(readers);
+        for thread in reader_threads {
             if thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
+                tracing::error!("a reader of the store panicked");
             }
         }
+        end_writer(&self.shared.logs, commands, writer);
         drop(lock);
     }
 
@@ -244,6 +257,15 @@ impl Store {
     fn with_open<T>(&self, with: impl FnOnce(&Open) -> T) -> Result<T, Error> {
         let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.as_ref().map(with).ok_or(Error::Closed)
+    }
+}
+
+/// Lets the writer finish what is queued.
+fn end_writer(logs: &LogQueue, commands: Sender<Command>, writer: JoinHandle<()>) {
+    logs.close();
+    drop(commands);
+    if writer.join().is_err() {
+        tracing::error!("the writer of the store panicked");
     }
 }
 

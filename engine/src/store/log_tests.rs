@@ -70,8 +70,8 @@ fn lines_ride_along_with_commits(fixture: Fixture) {
     logs.push(line(run, 1, "before its end")).unwrap();
     assert_eq!(names(&fixture.commit(vec![completed(run, fixture.epoch, 1, 0)])), ["Committed"]);
     // Asked on a connection of its own, without making the writer do anything.
-    let mut view = super::view_open(&fixture.database.database).unwrap();
-    assert_eq!(log_list(&mut view, &all(run)).unwrap().unwrap().len(), 1);
+    let mut view = super::View::open(&fixture.database.database).unwrap();
+    assert_eq!(log_list(&mut view.connection, &all(run)).unwrap().unwrap().len(), 1);
 }
 
 fn the_last_lines_are_stored_when_the_store_is_closed(fixture: Fixture) {
@@ -82,8 +82,8 @@ fn the_last_lines_are_stored_when_the_store_is_closed(fixture: Fixture) {
     }
     fixture.store.close();
     assert_eq!(logs.push(line(run, 1, "too late")), Err(Full));
-    let mut view = super::view_open(&fixture.database.database).unwrap();
-    assert_eq!(log_list(&mut view, &all(run)).unwrap().unwrap().len(), 1_000);
+    let mut view = super::View::open(&fixture.database.database).unwrap();
+    assert_eq!(log_list(&mut view.connection, &all(run)).unwrap().unwrap().len(), 1_000);
 }
 
 fn lines_are_found_by_what_they_are(fixture: Fixture) {

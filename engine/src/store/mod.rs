@@ -17,6 +17,7 @@
 //! The store decides nothing about runs; it writes what the core decided. Methods are named noun first.
 
 mod archive;
+mod backup;
 mod commit;
 mod commit_postgres;
 mod commit_sqlite;
@@ -26,6 +27,7 @@ mod delete;
 mod dialect;
 mod error;
 mod event;
+mod file;
 mod handle;
 mod host;
 mod lease;
@@ -55,6 +57,8 @@ mod writer;
 
 #[cfg(test)]
 mod delete_tests;
+#[cfg(test)]
+mod file_tests;
 #[cfg(test)]
 mod host_tests;
 #[cfg(test)]
@@ -106,16 +110,12 @@ pub(crate) use self::{
         trust_newest_change, trust_required_get, trust_required_set_in_txn,
     },
     usage::{UsageEnd, UsageSearch, UsageSum, usage_count_runs, usage_list, usage_sum},
-    view::{OwnerRow, RunSearch, engine_find, owner_of_run, run_count_completed, run_search, view_open},
+    view::{OwnerRow, RunSearch, View, owner_of_run, run_count_completed, run_search},
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list, workflow_list_of},
     writer::Answers,
 };
-#[cfg(any(test, feature = "measuring"))]
-pub(crate) use self::{
-    connection::{file_settings, server_settings},
-    database::Server,
-};
 pub use self::{
+    backup::{Backup, BackupProgress},
     database::database_shown,
     error::Error,
     package::{Activation, Quarantine},
@@ -124,4 +124,9 @@ pub use self::{
     package_state::{PackageAct, PackageState},
     sabotage::Sabotage,
     trust::TrustEventKind,
+};
+#[cfg(any(test, feature = "measuring"))]
+pub(crate) use self::{
+    connection::{file_settings, server_settings},
+    database::Server,
 };

@@ -16,8 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Connection, Error,
-    connection::{self, Access},
-    database::Database,
+    connection::{self, Access, Place},
 };
 
 /// Readers are for people and for start-up; the hot path never reads. Two keep one slow query from blocking a quick
@@ -33,16 +32,15 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn start(database: &Database) -> Result<(Self, Vec<thread::JoinHandle<()>>), Error> {
+    pub(super) fn start(place: &Place) -> Result<(Self, Vec<thread::JoinHandle<()>>), Error> {
         const NAME: &str = "cloacina-reader";
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         let mut threads = Vec::with_capacity(N_READERS);
         for _ in 0..N_READERS {
-            let connection = connection::open(database, Access::Read)?;
-            let (database, queue) = (database.clone(), queue.clone());
-            let spawned =
-                thread::Builder::new().name(NAME.to_owned()).spawn(move || serve(&database, connection, &queue));
+            let connection = connection::open(place, Access::Read)?;
+            let (place, queue) = (place.again(), queue.clone());
+            let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || serve(&place, connection, &queue));
             threads.push(spawned.map_err(|source| Error::Thread { name: NAME, source })?);
         }
         Ok((Self { jobs }, threads))
@@ -73,14 +71,14 @@ impl fmt::Debug for Readers {
     }
 }
 
-fn serve(database: &Database, mut connection: Connection, queue: &Mutex<Receiver<Job>>) {
+fn serve(place: &Place, mut connection: Connection, queue: &Mutex<Receiver<Job>>) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
             Ok(job) => {
                 if !connection::is_alive(&mut connection) {
                     // Without a new connection the job is told so by the old one.
-                    match connection::open(database, Access::Read) {
+                    match connection::open(place, Access::Read) {
                         Ok(opened) => connection = opened,
                         Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot read"),
                     }

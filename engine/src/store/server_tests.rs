@@ -114,7 +114,7 @@ fn a_commit_that_is_on_its_way_is_not_waited_for() {
     fixture.commit(vec![fixture.create(run)]);
     let second = Second::open(&fixture);
     let mut stopped =
-        connection::open(&fixture.database.database, Access::Write { lease: LEASE_DEFAULT, synced: true }).unwrap();
+        connection::open(&fixture.database.place(), Access::Write { lease: LEASE_DEFAULT, synced: true }).unwrap();
     let begun = format!("BEGIN; SELECT 1 FROM owner WHERE epoch = {} FOR KEY SHARE", fixture.epoch);
     stopped.batch_execute(&begun).unwrap();
     fixture.database.execute("UPDATE owner SET lease_until = 1");
@@ -128,7 +128,7 @@ fn a_commit_that_is_on_its_way_is_not_waited_for() {
 fn the_server_ends_a_transaction_that_somebody_left_alone() {
     let database = TestDatabase::postgres();
     let lease = std::time::Duration::from_millis(1);
-    let open = |lease| connection::open(&database.database, Access::Write { lease, synced: true }).unwrap();
+    let open = |lease| connection::open(&database.place(), Access::Write { lease, synced: true }).unwrap();
     let (mut stopped, mut looking) = (open(lease), open(LEASE_DEFAULT));
     let pid = backend(&mut stopped).unwrap();
     stopped.batch_execute("BEGIN").unwrap();
@@ -245,7 +245,7 @@ fn a_reader_that_lost_its_connection_gets_another() {
 #[test]
 fn what_became_of_a_transaction_can_be_asked_elsewhere() {
     let database = TestDatabase::postgres();
-    let open = || connection::open(&database.database, Access::Write { lease: LEASE_DEFAULT, synced: true }).unwrap();
+    let open = || connection::open(&database.place(), Access::Write { lease: LEASE_DEFAULT, synced: true }).unwrap();
     let (mut one, mut other) = (open(), open());
     for (end, expected) in [("COMMIT", Fate::Committed), ("ROLLBACK", Fate::RolledBack)] {
         one.batch_execute("BEGIN").unwrap();

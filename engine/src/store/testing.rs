@@ -3,7 +3,7 @@
 use diesel::{Connection as _, PgConnection, connection::SimpleConnection};
 use tempfile::TempDir;
 
-use super::Database;
+use super::{Database, connection::Place, file::File};
 
 /// The variable with the address of the server.
 const SERVER: &str = "CLOACINA_TEST_POSTGRES";
@@ -46,6 +46,14 @@ impl TestDatabase {
         let address = format!("{server}{separator}options=-csearch_path%3D{name}");
         let database = Database::parse(&address).unwrap();
         Self { database, address, schema: Some(Schema { server, name }), _folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// What connections beside a store are opened to.
+    pub(super) fn place(&self) -> Place {
+        match &self.database {
+            Database::Sqlite(path) => Place::File(File::open_or_create(path).unwrap()),
+            Database::Postgres(server) => Place::Server(server.clone()),
+        }
     }
 
     /// Runs statements from outside of any store; on a server only.

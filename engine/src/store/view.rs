@@ -12,8 +12,9 @@ use diesel::{
 
 use super::{
     Connection, Error, Kind,
-    connection::{self, Access},
+    connection::{self, Access, Place},
     database::Database,
+    file::File,
     lock, migrate, owner,
     row::{micros, run_id, timestamp},
     run::{COLUMNS, Columns, RunRow, from_columns},
@@ -37,29 +38,48 @@ pub(crate) struct RunSearch {
     pub(crate) n_max: i64,
 }
 
-/// Opens a database for looking at it.
-///
-/// # Errors
-/// [`Error::Open`] if there is none; [`Error::NewerSchema`] and [`Error::Migrate`] if another version wrote it.
-pub(crate) fn view_open(database: &Database) -> Result<Connection, Error> {
-    if let Database::Sqlite(path) = database
-        && !connection::is_there(path)?
-    {
-        // Opening it would make one.
-        let reason = if path.exists() { "the file is empty" } else { "there is no such file" };
-        let source = ConnectionError::BadConnection(reason.to_owned());
-        return Err(Error::Open { database: database.name(), source });
-    }
-    let mut connection = connection::open(database, Access::Read)?;
-    migrate::check(&mut connection, database)?;
-    Ok(connection)
+/// A connection for looking at a database.
+pub(crate) struct View {
+    pub(crate) connection: Connection,
+    /// After the connection, which must be closed first.
+    pub(super) place: Place,
 }
 
-/// Whether an engine drives the database now, and in which process where that is known.
-pub(crate) fn engine_find(connection: &mut Connection, database: &Database) -> QueryResult<Option<Option<u32>>> {
-    match database {
-        Database::Sqlite(path) => Ok(lock::owner_find(path)),
-        Database::Postgres(_) => Ok((owner::owner_count_alive(connection)? > 0).then_some(None)),
+impl View {
+    /// Opens a database for looking at it.
+    ///
+    /// # Errors
+    /// [`Error::Open`] if there is none; [`Error::NewerSchema`] and [`Error::Migrate`] if another version wrote it.
+    pub(crate) fn open(database: &Database) -> Result<Self, Error> {
+        let place = match database {
+            Database::Sqlite(path) => {
+                let file = File::open(path)?.ok_or_else(|| {
+                    // Opening it would make one.
+                    let reason = if path.exists() { "the file is empty" } else { "there is no such file" };
+                    let source = ConnectionError::BadConnection(reason.to_owned());
+                    Error::Open { database: database.name(), source }
+                })?;
+                file.check_names()?;
+                Place::File(file)
+            }
+            Database::Postgres(server) => Place::Server(server.clone()),
+        };
+        let mut connection = connection::open(&place, Access::Read)?;
+        migrate::check(&mut connection, database)?;
+        Ok(Self { connection, place })
+    }
+
+    /// Whether an engine drives the database now, and in which process where that is known.
+    pub(crate) fn engine_find(&mut self) -> QueryResult<Option<Option<u32>>> {
+        match &self.place {
+            Place::File(file) => Ok(lock::owner_find(file)),
+            Place::Server(_) => Ok((owner::owner_count_alive(&mut self.connection)? > 0).then_some(None)),
+        }
+    }
+
+    /// Whether the database is a file, which has one engine.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.place, Place::File(_))
     }
 }
 

@@ -27,8 +27,8 @@ use tokio::sync::oneshot;
 use super::{
     Connection, Error,
     commit::{self, Commit, Outcome},
-    connection::{self, Access},
-    database::Database,
+    connection::{self, Access, Place},
+    file::Presence,
     handle::Options,
     lease::Lease,
     log_queue::LogQueue,
@@ -66,9 +66,12 @@ pub(super) trait Job: Send {
 }
 
 pub(super) struct Writer {
-    database: Database,
-    access: Access,
     connection: Connection,
+    /// After the connection, which must be closed first.
+    place: Place,
+    /// Of a file.
+    presence: Option<Presence>,
+    access: Access,
     answers: Answers,
     sabotage: Sabotage,
     /// So many have been taken from the queue.
@@ -99,16 +102,21 @@ enum Work {
 impl Writer {
     pub(super) fn new(
         options: Options,
-        connection: Connection,
+        (place, connection): (Place, Connection),
         (epoch, n_transactions): (Arc<AtomicI64>, Arc<AtomicU64>),
         logs: LogQueue,
     ) -> Self {
         let access = options.access();
-        let Options { database, answers, signs, lease, sabotage } = options;
+        let presence = match &place {
+            Place::File(file) => Some(Presence::new(file)),
+            Place::Server(_) => None,
+        };
+        let Options { answers, signs, lease, sabotage, .. } = options;
         Self {
-            database,
-            access,
             connection,
+            place,
+            presence,
+            access,
             answers,
             sabotage,
             n_commits: 0,
@@ -144,6 +152,7 @@ impl Writer {
             self.logs_wait = Some(Duration::ZERO);
             self.write(Vec::new());
         }
+        connection::empty_log(&mut self.connection);
     }
 
     /// Leaves out what a crash keeps from being written.
@@ -220,7 +229,7 @@ impl Writer {
         let Err(error) = self.lease.renew_if_due(&mut self.connection) else { return };
         // The next commit opens a connection again, or the next renewal does.
         tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not renewed");
-        if let Ok(connection) = connection::open(&self.database, self.access) {
+        if let Ok(connection) = connection::open(&self.place, self.access) {
             self.connection = connection;
         }
     }
@@ -254,7 +263,7 @@ impl Writer {
         for pause in Reconnect::default() {
             tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be reached; trying again");
             pause.wait();
-            match connection::open(&self.database, self.access) {
+            match connection::open(&self.place, self.access) {
                 Ok(connection) => self.connection = connection,
                 Err(_) => continue,
             }
@@ -275,6 +284,7 @@ impl Writer {
     fn write_group(&mut self, units: &mut [Unit], transaction: &mut Option<Transaction>) -> Result<(), Error> {
         let (stopped, unfenced) = (&self.stopped, self.sabotage.unfenced);
         *transaction = None;
+        self.presence.as_mut().map_or(Ok(()), Presence::check_file)?;
         let written = self.connection.write_transaction(|connection| {
             *transaction = Transaction::remember(connection)?;
             let mut rest = units;
@@ -299,7 +309,8 @@ impl Writer {
         });
         written.map_err(|error: DieselError| Error::from_diesel("committing", error))?;
         self.n_transactions.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        // What was written to a file that has gone meanwhile must not be acknowledged.
+        self.presence.as_mut().map_or(Ok(()), Presence::check_all)
     }
 
     fn tell(&mut self, units: Vec<Unit>) {
