@@ -6,6 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cloacina_workflow::payload::Inexact;
+
 use crate::config::Config;
 use crate::exit;
 
@@ -33,6 +35,9 @@ pub(crate) enum Error {
     /// The input is JSON, but no object.
     #[error("{place} is {found}, where an object is needed")]
     InputNotAnObject { option: &'static str, place: String, found: &'static str },
+    /// The input is JSON, but no reader of it would keep all of it.
+    #[error("{place} cannot be kept as it is written: {inexact}")]
+    InputNotExact { option: &'static str, place: String, inexact: Inexact },
     /// The package has several workflows, and none was named.
     #[error("the package `{package}` has {} workflows", .available.len())]
     ChooseWorkflow { package: String, available: Vec<String> },
@@ -166,6 +171,7 @@ impl Error {
             Error::NeitherCrateNorArchive { .. } => "CTL0005",
             Error::InputNotJson { .. } => "CTL0006",
             Error::InputNotAnObject { .. } => "CTL0007",
+            Error::InputNotExact { .. } => "CTL0051",
             Error::ChooseWorkflow { .. } => "CTL0008",
             Error::UnknownWorkflow { .. } => "CTL0009",
             Error::Io { .. } => "CTL0010",
@@ -220,7 +226,9 @@ impl Error {
             Error::NeitherCrateNorArchive { .. } => {
                 one("a crate's folder has a Cargo.toml; an archive is a file that `cloacina-ctl package build` wrote")
             }
-            Error::InputNotJson { option, .. } | Error::InputNotAnObject { option, .. } => vec![
+            Error::InputNotJson { option, .. }
+            | Error::InputNotAnObject { option, .. }
+            | Error::InputNotExact { option, .. } => vec![
                 format!("an input looks like this: {option} '{{\"key\": 1}}'"),
                 format!("{option} @FILE reads it from a file, {option} - from stdin"),
             ],

@@ -32,6 +32,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::NeitherCrateNorArchive { .. }
         | Error::InputNotJson { .. }
         | Error::InputNotAnObject { .. }
+        | Error::InputNotExact { .. }
         | Error::ChooseWorkflow { .. }
         | Error::UnknownWorkflow { .. }
         | Error::BadRunId { .. }

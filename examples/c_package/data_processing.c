@@ -11,7 +11,7 @@
 #include "cloacina.h"
 
 CLCN_METADATA(
-    "{\"format\":1,\"abi\":\"1.1\",\"package\":\"c_demo\",\"version\":\"0.1.0\","
+    "{\"format\":1,\"abi\":\"1.2\",\"package\":\"c_demo\",\"version\":\"0.1.0\","
     "\"description\":\"Collects records, processes them and writes a report\",\"author\":\"The Cloacina authors\","
     "\"workflows\":[{\"name\":\"data_processing\",\"tasks\":["
     "{\"id\":\"collect_data\",\"index\":0,\"blocking\":true,\"retry\":{\"attempts\":2},"

@@ -24,7 +24,7 @@
 #include "cloacina.h"
 
 CLCN_METADATA(
-    "{\"format\":1,\"abi\":\"1.1\",\"package\":\"print_shop\",\"version\":\"0.1.0\","
+    "{\"format\":1,\"abi\":\"1.2\",\"package\":\"print_shop\",\"version\":\"0.1.0\","
     "\"description\":\"Prints an order on threads of its own\",\"author\":\"The Cloacina authors\","
     "\"workflows\":[{\"name\":\"order\",\"tasks\":["
     "{\"id\":\"fetch\",\"index\":0,"

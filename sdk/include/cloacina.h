@@ -10,7 +10,7 @@
  *
  *     #include "cloacina.h"
  *
- *     CLCN_METADATA("{\"format\":1,\"abi\":\"1.1\",\"package\":\"hello\",\"version\":\"1.0.0\",\"workflows\":["
+ *     CLCN_METADATA("{\"format\":1,\"abi\":\"1.2\",\"package\":\"hello\",\"version\":\"1.0.0\",\"workflows\":["
  *                   "{\"name\":\"greeting\",\"tasks\":[{\"id\":\"say\",\"index\":0,\"blocking\":true}]}]}");
  *
  *     static const clcn_host_v1 *host;
@@ -55,7 +55,7 @@ extern "C" {
 #endif
 
 #define CLCN_ABI_MAJOR 1
-#define CLCN_ABI_MINOR 1
+#define CLCN_ABI_MINOR 2
 #define CLCN_DESCRIPTOR_FORMAT 1
 
 /* How a call, or a function of the package, ended. */
@@ -88,11 +88,12 @@ typedef struct {
     uint32_t size;           /* sizeof(clcn_result) */
     int32_t status;          /* CLCN_OK and so on */
     uint32_t output_kind;    /* CLCN_OUTPUT_WHOLE or CLCN_OUTPUT_DELTA */
-    uint32_t retry_after_ms; /* with CLCN_RETRY: the wait you ask for, 0 for none */
+    uint32_t retry_after_ms; /* with CLCN_RETRY: the wait you ask for, 0 for none; not read if retry_after_us is set */
     clcn_bytes output;       /* JSON: what the task produced, or with an error its details (may be empty) */
     clcn_bytes error_code;   /* with an error: a short stable name, snake_case */
     clcn_bytes error_message;/* with an error: what happened, for people */
     uint64_t cpu_ns;         /* since 1.1: the processor time of this call in nanoseconds, 0 when you do not know it */
+    uint64_t retry_after_us; /* since 1.2, with CLCN_RETRY: the wait in microseconds, 0 for what retry_after_ms says */
 } clcn_result;
 
 /* What the host offers. Valid and at the same address until shutdown returns; all functions may be called from any
@@ -175,7 +176,7 @@ CLCN_EXPORT const clcn_package_v1 *cloacina_package_v1(void);
 
 /* An empty result with status CLCN_OK that changes nothing. */
 #define CLCN_RESULT_INIT                                                                                               \
-    { sizeof(clcn_result), CLCN_OK, CLCN_OUTPUT_DELTA, 0, {0, 0}, {0, 0}, {0, 0}, 0 }
+    { sizeof(clcn_result), CLCN_OK, CLCN_OUTPUT_DELTA, 0, {0, 0}, {0, 0}, {0, 0}, 0, 0 }
 
 #if defined(__APPLE__)
 #define CLCN_SECTION __attribute__((used, section("__DATA,cloacina"), aligned(8)))

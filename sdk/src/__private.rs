@@ -25,8 +25,8 @@ pub mod v1 {
     /// `CARGO_PKG_VERSION` of the sdk, with its name.
     pub const SDK: &str = concat!("cloacina-workflow ", env!("CARGO_PKG_VERSION"));
     /// The ABI that packages of this sdk speak, `major.minor`.
-    pub const ABI: &str = "1.1";
-    const _: () = assert!(ABI_MAJOR == 1 && ABI_MINOR == 1, "ABI must say the version of the structs");
+    pub const ABI: &str = "1.2";
+    const _: () = assert!(ABI_MAJOR == 1 && ABI_MINOR == 2, "ABI must say the version of the structs");
     /// The compiler.
     pub const RUSTC: &str = env!("CLOACINA_RUSTC");
     /// The target triple.

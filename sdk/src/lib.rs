@@ -45,6 +45,7 @@
 mod attempt;
 mod context;
 mod error;
+mod exact;
 mod log;
 mod logging;
 mod source;

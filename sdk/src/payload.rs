@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use crate::exact::{Inexact, check_exact};
 use crate::{ContextError, task::OutcomeRecord};
 
 /// How deep a value may nest. serde_json refuses to decode deeper than 128 levels, one of which is the object of

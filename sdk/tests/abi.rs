@@ -390,7 +390,8 @@ fn the_header_and_the_rust_structs_have_one_layout() {
         output,
         error_code,
         error_message,
-        cpu_ns
+        cpu_ns,
+        retry_after_us
     );
     layout!(
         HostV1,

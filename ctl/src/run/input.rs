@@ -5,7 +5,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use cloacina_workflow::{Context, Value};
+use cloacina_workflow::{Context, Value, payload::check_exact};
 use serde_json::Map;
 
 use super::secret;
@@ -43,7 +43,11 @@ pub(crate) fn read_value_of(option: &'static str, argument: Option<&str>) -> Res
 
 fn parse(option: &'static str, place: String, text: &[u8]) -> Result<Map<String, Value>, Error> {
     match serde_json::from_slice(text) {
-        Ok(Value::Object(values)) => Ok(values),
+        Ok(Value::Object(values)) => match str::from_utf8(text).map(check_exact) {
+            Ok(Err(inexact)) => Err(Error::InputNotExact { option, place, inexact }),
+            // What reads as JSON is UTF-8.
+            Ok(Ok(())) | Err(_) => Ok(values),
+        },
         Ok(value) => Err(Error::InputNotAnObject { option, place, found: kind(&value) }),
         Err(error) => Err(Error::InputNotJson { option, place, reason: error.to_string() }),
     }
@@ -78,6 +82,15 @@ mod tests {
             ("", "the value of --input is no JSON: EOF while parsing a value at line 1 column 0"),
             ("[1]", "the value of --input is an array, where an object is needed"),
             ("3", "the value of --input is a number, where an object is needed"),
+            (
+                r#"{"a": [99999999999999999999]}"#,
+                "the value of --input cannot be kept as it is written: the whole number 99999999999999999999 does not fit \
+                 into 64 bits; write it as a string, or with an exponent if it may be rounded",
+            ),
+            (
+                r#"{"a": {"b": 1, "b": 1}}"#,
+                "the value of --input cannot be kept as it is written: an object has the key \"b\" more than once",
+            ),
         ] {
             assert_eq!(read(Some(text), &SecretArgs::default()).unwrap_err().to_string(), expected);
         }

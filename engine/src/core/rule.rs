@@ -6,7 +6,7 @@
 use std::{cmp::Ordering, fmt};
 
 use cloacina_workflow::descriptor::Operator;
-use serde_json::Value as Json;
+use serde_json::{Number, Value as Json};
 
 use super::{
     context::{Key, View},
@@ -155,7 +155,7 @@ impl Condition {
 /// not hold and the negative ones do.
 fn compare(found: Option<&Json>, op: Operator, wanted: Option<&Json>) -> bool {
     let both = found.zip(wanted);
-    let equal = || both.is_some_and(|(found, wanted)| found == wanted || order(found, wanted) == Some(Ordering::Equal));
+    let equal = || both.is_some_and(|(found, wanted)| equal(found, wanted));
     let ordered = |wanted: fn(Ordering) -> bool| both.and_then(|(one, other)| order(one, other)).is_some_and(wanted);
     let contains = || both.is_some_and(|(found, wanted)| contains(found, wanted));
     match op {
@@ -172,26 +172,61 @@ fn compare(found: Option<&Json>, op: Operator, wanted: Option<&Json>) -> bool {
     }
 }
 
-/// Numbers by value, whole ones exactly; texts by their letters.
+/// Whether two values are the same, numbers by what they are worth: `1` is `1.0`, also within lists and objects.
+fn equal(one: &Json, other: &Json) -> bool {
+    match (one, other) {
+        (Json::Number(one), Json::Number(other)) => order_numbers(one, other) == Some(Ordering::Equal),
+        (Json::Array(one), Json::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
+        }
+        (Json::Object(one), Json::Object(other)) => {
+            let has = |(key, value): (&String, &Json)| other.get(key).is_some_and(|other| equal(value, other));
+            one.len() == other.len() && one.iter().all(has)
+        }
+        _ => one == other,
+    }
+}
+
+/// Numbers by value, exactly; texts by their letters.
 fn order(one: &Json, other: &Json) -> Option<Ordering> {
     match (one, other) {
         (Json::String(one), Json::String(other)) => Some(one.cmp(other)),
-        (Json::Number(one), Json::Number(other)) => {
-            let whole = |number: &serde_json::Number| {
-                number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
-            };
-            match (whole(one), whole(other)) {
-                (Some(one), Some(other)) => Some(one.cmp(&other)),
-                _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
-            }
-        }
+        (Json::Number(one), Json::Number(other)) => order_numbers(one, other),
         _ => None,
+    }
+}
+
+/// Which of two numbers is larger. No number is rounded for that: not every whole number of 64 bits is a float.
+fn order_numbers(one: &Number, other: &Number) -> Option<Ordering> {
+    let whole = |number: &Number| number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    match (whole(one), whole(other)) {
+        (Some(one), Some(other)) => Some(one.cmp(&other)),
+        (Some(one), None) => order_mixed(one, other.as_f64()?),
+        (None, Some(other)) => order_mixed(other, one.as_f64()?).map(Ordering::reverse),
+        (None, None) => one.as_f64()?.partial_cmp(&other.as_f64()?),
+    }
+}
+
+/// Whether a whole number of 64 bits is less than a float.
+fn order_mixed(whole: i128, float: f64) -> Option<Ordering> {
+    /// 2 to the power of 64, beyond all of them, and a float.
+    const BEYOND: f64 = 18_446_744_073_709_551_616.0;
+    match float {
+        _ if float.is_nan() => None,
+        _ if float >= BEYOND => Some(Ordering::Less),
+        _ if float <= -BEYOND => Some(Ordering::Greater),
+        _ => {
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 64 bits and a sign")]
+            let below = float.floor() as i128;
+            let rest = if float.fract() == 0.0 { Ordering::Equal } else { Ordering::Less };
+            Some(whole.cmp(&below).then(rest))
+        }
     }
 }
 
 fn contains(found: &Json, wanted: &Json) -> bool {
     match (found, wanted) {
-        (Json::Array(items), wanted) => items.contains(wanted),
+        (Json::Array(items), wanted) => items.iter().any(|item| equal(item, wanted)),
         (Json::Object(members), Json::String(key)) => members.contains_key(key),
         (Json::String(text), Json::String(part)) => text.contains(part.as_str()),
         _ => false,
@@ -307,6 +342,30 @@ mod tests {
             (json!("needle in hay"), Contains, json!("needle"), true),
             (json!(5), Contains, json!(5), false),
             (json!([1]), NotContains, json!(2), true),
+            (json!(9_007_199_254_740_992.0), Equals, json!(9_007_199_254_740_993_u64), false),
+            (json!(9_007_199_254_740_993_u64), Equals, json!(9_007_199_254_740_992.0), false),
+            (json!(9_007_199_254_740_992.0), NotEquals, json!(9_007_199_254_740_993_u64), true),
+            (json!(9_007_199_254_740_992.0), LessThan, json!(9_007_199_254_740_993_u64), true),
+            (json!(9_007_199_254_740_993_u64), GreaterThan, json!(9_007_199_254_740_992.0), true),
+            (json!(9_007_199_254_740_993_u64), LessOrEqual, json!(9_007_199_254_740_992.0), false),
+            (json!(9_007_199_254_740_992.0), Equals, json!(9_007_199_254_740_992_u64), true),
+            (json!(u64::MAX), LessThan, json!(18_446_744_073_709_551_616.0), true),
+            (json!(u64::MAX), Equals, json!(18_446_744_073_709_551_616.0), false),
+            (json!(i64::MIN), Equals, json!(-9_223_372_036_854_775_808.0), true),
+            (json!(i64::MIN), GreaterThan, json!(-1e300), true),
+            (json!(-2), LessThan, json!(-1.5), true),
+            (json!(-1), GreaterThan, json!(-1.5), true),
+            (json!(1), LessThan, json!(1.5), true),
+            (json!(2), GreaterThan, json!(1.5), true),
+            (json!(0), Equals, json!(-0.0), true),
+            (json!([1.0]), Contains, json!(1), true),
+            (json!([1]), Contains, json!(1.0), true),
+            (json!([9_007_199_254_740_992.0]), Contains, json!(9_007_199_254_740_993_u64), false),
+            (json!([1.0]), NotContains, json!(1), false),
+            (json!([[1.0]]), Contains, json!([1]), true),
+            (json!({"a": [1.0, {"b": 2}]}), Equals, json!({"a": [1, {"b": 2.0}]}), true),
+            (json!({"a": 1, "b": 1}), Equals, json!({"a": 1.0}), false),
+            (json!({"a": 1}), NotEquals, json!({"b": 1.0}), true),
         ];
         for (found, op, wanted, expected) in cases {
             assert_eq!(compare(Some(&found), op, Some(&wanted)), expected, "{found} {op:?} {wanted}");

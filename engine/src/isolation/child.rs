@@ -548,7 +548,7 @@ impl Child {
                 let sent = Sent {
                     status: frame.a.cast_signed(),
                     output_kind: frame.c,
-                    retry_after_ms: frame.c,
+                    retry_after_us: frame.d,
                     output,
                     error_code,
                     error_message,

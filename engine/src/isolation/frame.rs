@@ -1,16 +1,16 @@
 //! The frames between an engine and its package hosts, as bytes. Pure: no sockets, no locks, no clock.
 //!
 //! ```text
-//! offset  0  kind u32 │ 4 a u32 │ 8 call u64 │ 16 b u64 │ 24 c u32 │ 28 lengths 3 × u32 │ 40 the three parts
+//! offset  0  kind u32 │ 4 a u32 │ 8 call u64 │ 16 b u64 │ 24 c u32 │ 28 lengths 3 × u32 │ 40 d u64 │ 48 the three parts
 //! ```
-//! Everything is little-endian. What `a`, `b`, `c` and the parts mean depends on the kind; see [`Kind`]. Parts are raw
+//! Everything is little-endian. What `a`, `b`, `c`, `d` and the parts mean depends on the kind; see [`Kind`]. Parts are raw
 //! bytes: a context is JSON as it is stored. Whatever the bytes are, taking a frame apart answers with a frame, with
 //! how many bytes are missing, or with what is wrong; it never panics and allocates nothing.
 
 use crate::loader::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX};
 
 /// How many bytes come before the parts.
-pub(crate) const HEADER_BYTES: usize = 40;
+pub(crate) const HEADER_BYTES: usize = 48;
 /// The longest setup, which holds the description of a package.
 pub(super) const SETUP_BYTES_MAX: usize = 32 << 20;
 /// The longest answer to a setup.
@@ -40,8 +40,8 @@ pub(crate) enum Kind {
     NotReady,
     /// Up: the package did not accept the call. `a` says why, `b` and `c` belong to that.
     Refused,
-    /// Up: the call ended. `a` status, `b` nanoseconds of processor time that the package says, `c` kind of output or,
-    /// where it is to be tried again, milliseconds to wait; output, code and message of the error.
+    /// Up: the call ended. `a` status, `b` nanoseconds of processor time that the package says, `c` kind of output, `d`
+    /// microseconds to wait where it is to be tried again; output, code and message of the error.
     Complete,
     /// Up: a log line of a call, or of the package under call 0. `a` level; target, message, fields.
     Log,
@@ -70,6 +70,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) a: u32,
     pub(crate) b: u64,
     pub(crate) c: u32,
+    pub(crate) d: u64,
     pub(crate) parts: [&'a [u8]; 3],
 }
 
@@ -120,7 +121,7 @@ impl Kind {
 impl<'a> Frame<'a> {
     /// A frame of that kind about that call, with nothing else in it.
     pub(crate) fn new(kind: Kind, call: u64) -> Self {
-        Self { kind, call, a: 0, b: 0, c: 0, parts: [&[]; 3] }
+        Self { kind, call, a: 0, b: 0, c: 0, d: 0, parts: [&[]; 3] }
     }
 
     /// The bytes before the parts.
@@ -132,6 +133,7 @@ impl<'a> Frame<'a> {
         put(8, &self.call.to_le_bytes());
         put(16, &self.b.to_le_bytes());
         put(24, &self.c.to_le_bytes());
+        put(40, &self.d.to_le_bytes());
         for (part, at) in self.parts.iter().zip([28, 32, 36]) {
             // Each kind has its bounds far below; what is too long is refused by the other side.
             put(at, &u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -172,7 +174,10 @@ pub(crate) fn take(bytes: &[u8], direction: Direction) -> Result<Taken<'_>, Bad>
     let (first, rest) = rest.split_at(lengths[0]);
     let (second, rest) = rest.split_at(lengths[1]);
     let parts = [first, second, &rest[..lengths[2]]];
-    Ok(Taken::Frame(Frame { kind, call: long(8), a: number(4), b: long(16), c: number(24), parts }, n_bytes))
+    Ok(Taken::Frame(
+        Frame { kind, call: long(8), a: number(4), b: long(16), c: number(24), d: long(40), parts },
+        n_bytes,
+    ))
 }
 
 #[cfg(test)]
@@ -192,7 +197,7 @@ mod tests {
         for (kind, _, direction, lengths_max) in Kind::ALL {
             let part = [7; 64];
             let parts = lengths_max.map(|max| &part[..max.min(64)]);
-            let frame = Frame { kind, call: u64::MAX - 1, a: 2, b: 1 << 40, c: 4, parts };
+            let frame = Frame { kind, call: u64::MAX - 1, a: 2, b: 1 << 40, c: 4, d: 1 << 50, parts };
             let bytes = bytes_of(&frame);
             assert_eq!(bytes.len(), frame.n_bytes());
             assert_eq!(take(&bytes, direction), Ok(Taken::Frame(frame, bytes.len())));

@@ -30,7 +30,7 @@ use std::{
 use cloacina_packager::Digest;
 use cloacina_workflow::{
     Level,
-    abi::{OUTPUT_DELTA, STATUS_FAILED, STATUS_RETRY},
+    abi::{OUTPUT_DELTA, STATUS_FAILED},
     descriptor::Descriptor,
 };
 use rustix::{io::fcntl_dupfd_cloexec, stdio::dup2_stdin};
@@ -412,12 +412,11 @@ impl HostSink {
         let kind = text(sent.error_code, loader::NAME_BYTES_MAX - 4);
         // What is too large to cross is cut to one byte more than is allowed, so that it is judged as what it is.
         let output = &sent.output[..sent.output.len().min(loader::OUTPUT_BYTES_MAX + 1)];
-        // A status reads one of the two.
-        let c = if sent.status == STATUS_RETRY { sent.retry_after_ms } else { sent.output_kind };
         self.host.outbox.post(&Frame {
             a: sent.status.cast_unsigned(),
             b: sent.cpu_ns,
-            c,
+            c: sent.output_kind,
+            d: sent.retry_after_us,
             parts: [output, kind.as_bytes(), message.as_bytes()],
             ..Frame::new(Kind::Complete, self.number)
         });
@@ -438,7 +437,7 @@ impl CallSink for HostSink {
         self.complete_with(&Sent {
             status: STATUS_FAILED,
             output_kind: OUTPUT_DELTA,
-            retry_after_ms: 0,
+            retry_after_us: 0,
             cpu_ns: 0,
             output: details.as_bytes(),
             error_code: record.kind.as_bytes(),

@@ -157,14 +157,10 @@ pub(super) unsafe fn read<'a>(result: *const SentResult) -> Result<Sent<'a>, Bad
     }
     // SAFETY: not null, aligned, and every result of any version starts with its size.
     let size = unsafe { result.cast::<u32>().read() };
-    let known = match usize::try_from(size).unwrap_or(usize::MAX) {
-        len if len < SentResult::SIZE_MIN => {
-            return Err(Bad::Size { found: size, expected: SentResult::SIZE_MIN });
-        }
-        // A package of version 1.0 has nothing behind that.
-        len if len < mem::size_of::<SentResult>() => SentResult::SIZE_MIN,
-        _ => mem::size_of::<SentResult>(),
-    };
+    let len = usize::try_from(size).unwrap_or(usize::MAX);
+    // A package of an earlier version has nothing behind what that version had.
+    let known = SentResult::SIZES.into_iter().rfind(|known| *known <= len);
+    let known = known.ok_or(Bad::Size { found: size, expected: SentResult::SIZE_MIN })?;
     let mut whole = MaybeUninit::<SentResult>::zeroed();
     // SAFETY: what is read is inside of the package's struct by its own size, what is written inside of ours.
     unsafe { ptr::copy_nonoverlapping(result.cast::<u8>(), whole.as_mut_ptr().cast::<u8>(), known) };
@@ -177,6 +173,10 @@ pub(super) unsafe fn read<'a>(result: *const SentResult) -> Result<Sent<'a>, Bad
     let error_code = checked("error code", result.error_code, unsafe { result.error_code.borrow() })?;
     // SAFETY: as above.
     let error_message = checked("error message", result.error_message, unsafe { result.error_message.borrow() })?;
-    let SentResult { status, output_kind, retry_after_ms, cpu_ns, .. } = result;
-    Ok(Sent { status, output_kind, retry_after_ms, output, error_code, error_message, cpu_ns })
+    let SentResult { status, output_kind, retry_after_ms, retry_after_us, cpu_ns, .. } = result;
+    let retry_after_us = match retry_after_us {
+        0 => u64::from(retry_after_ms) * 1_000,
+        _ => retry_after_us,
+    };
+    Ok(Sent { status, output_kind, retry_after_us, output, error_code, error_message, cpu_ns })
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json, value::RawValue};
 use cloacina_workflow::{
     ErrorRecord, TaskError,
     abi::{self, Status},
-    payload::{Delta, check_depths},
+    payload::{Delta, check_depths, check_exact},
 };
 
 use super::call::{CallResult, Output};
@@ -38,7 +38,8 @@ pub(crate) const SECRET_PIECES_BYTES_MAX: usize = 16 * SECRET_BYTES_MAX;
 pub(crate) struct Sent<'a> {
     pub(crate) status: i32,
     pub(crate) output_kind: u32,
-    pub(crate) retry_after_ms: u32,
+    /// 0 for none.
+    pub(crate) retry_after_us: u64,
     pub(crate) output: &'a [u8],
     pub(crate) error_code: &'a [u8],
     pub(crate) error_message: &'a [u8],
@@ -102,7 +103,7 @@ pub(crate) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
     match Status::from_number(sent.status) {
         Some(Status::Ok) => output(sent).map(CallResult::Completed),
         Some(Status::Retry) => {
-            let wait = Duration::from_millis(sent.retry_after_ms.into());
+            let wait = Duration::from_micros(sent.retry_after_us);
             let retry_after = (!wait.is_zero()).then_some(wait);
             let error = error(sent, "transient", true, retry_after);
             Ok(CallResult::Failed { retry_after: retry_after.or(error.retry_after()), error })
@@ -206,13 +207,14 @@ fn output(sent: &Sent<'_>) -> Result<Output, Bad> {
     Ok(output)
 }
 
-/// The text of one JSON object all of whose parts can be decoded. Raw values are skipped over by serde_json without
+/// The text of one JSON object all of whose parts can be decoded, and to what it says. Raw values are skipped over by serde_json without
 /// a look at escapes, ranges of numbers and depth, so everything is visited once here.
 fn checked_object(bytes: &[u8]) -> Result<&str, Bad> {
     let text = str::from_utf8(bytes).map_err(|error| Bad::Json { reason: error.to_string() })?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let checked = Checked { object: true }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     checked.map_err(|error| Bad::Json { reason: error.to_string() })?;
+    check_exact(text).map_err(|inexact| Bad::Json { reason: inexact.to_string() })?;
     Ok(text)
 }
 

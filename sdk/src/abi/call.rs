@@ -186,10 +186,11 @@ impl Completion {
             _ if record.retryable => STATUS_RETRY,
             _ => STATUS_FAILED,
         };
-        let retry_after = record.retry_after.map_or(0, |wait| wait.as_millis().clamp(1, u32::MAX.into()));
+        let wait = record.retry_after.unwrap_or_default();
         let result = CallResult {
             status,
-            retry_after_ms: u32::try_from(retry_after).unwrap_or(u32::MAX),
+            retry_after_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
+            retry_after_us: u64::try_from(wait.as_micros()).unwrap_or(u64::MAX),
             output: Bytes::lend(details.as_bytes()),
             error_code: Bytes::lend(record.kind.as_bytes()),
             error_message: Bytes::lend(record.message.as_bytes()),
@@ -220,5 +221,6 @@ fn ok_result(json: &[u8], cpu_ns: u64) -> CallResult {
         error_code: Bytes::EMPTY,
         error_message: Bytes::EMPTY,
         cpu_ns,
+        retry_after_us: 0,
     }
 }

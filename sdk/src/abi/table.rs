@@ -7,7 +7,7 @@ use std::{ffi::c_void, ptr, slice};
 /// The major version, which is in the name of the exported symbol.
 pub const ABI_MAJOR: u32 = 1;
 /// The minor version: how many times fields were added.
-pub const ABI_MINOR: u32 = 1;
+pub const ABI_MINOR: u32 = 2;
 /// The one function that a package exports.
 pub const ENTRY_SYMBOL: &str = "cloacina_package_v1";
 /// What the entry symbols of all major versions start with.
@@ -112,7 +112,7 @@ pub struct CallResult {
     pub status: i32,
     /// [`OUTPUT_WHOLE`] or [`OUTPUT_DELTA`].
     pub output_kind: u32,
-    /// With [`STATUS_RETRY`]: the wait asked for, 0 for none.
+    /// With [`STATUS_RETRY`]: the wait asked for, 0 for none. Not read where `retry_after_us` says it.
     pub retry_after_ms: u32,
     /// JSON: what was produced, or the details of an error.
     pub output: Bytes,
@@ -122,11 +122,15 @@ pub struct CallResult {
     pub error_message: Bytes,
     /// Since 1.1: the processor time of the call in nanoseconds, 0 when it was not measured.
     pub cpu_ns: u64,
+    /// Since 1.2, with [`STATUS_RETRY`]: the wait asked for in microseconds, 0 for what `retry_after_ms` says.
+    pub retry_after_us: u64,
 }
 
 impl CallResult {
     /// How large the struct was in version 1.0, which is the least that a package may send.
     pub const SIZE_MIN: usize = std::mem::offset_of!(Self, cpu_ns);
+    /// How large it was in each version that added to it.
+    pub const SIZES: [usize; 3] = [Self::SIZE_MIN, std::mem::offset_of!(Self, retry_after_us), size_of::<Self>()];
 }
 
 /// `clcn_host_v1`: what the host offers to a package. Valid, and at the same address, until `shutdown` returned.
@@ -225,7 +229,7 @@ unsafe impl Send for PackageV1 {}
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(size_of::<Bytes>() == 16);
-    assert!(size_of::<CallResult>() == 72 && CallResult::SIZE_MIN == 64);
+    assert!(size_of::<CallResult>() == 80 && CallResult::SIZE_MIN == 64);
     assert!(size_of::<HostV1>() == 64);
     assert!(size_of::<Start>() == 80);
     assert!(size_of::<MetadataHeader>() == 16);

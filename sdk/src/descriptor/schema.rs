@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Rule};
+use crate::payload::check_exact;
 
 /// The version of the JSON schema that this sdk writes and reads.
 pub const FORMAT: u32 = 1;
@@ -330,7 +331,9 @@ impl Descriptor {
         if version.format != FORMAT {
             return Err(Error::Format { found: version.format });
         }
-        serde_json::from_str(json).map_err(unreadable)
+        let descriptor = serde_json::from_str(json).map_err(unreadable)?;
+        check_exact(json).map_err(|inexact| Error::Json { reason: inexact.to_string() })?;
+        Ok(descriptor)
     }
 
     /// How many functions the record counts: tasks and callbacks of all its workflows.

@@ -125,6 +125,7 @@ fn sent(status: i32, output_kind: u32, output: &[u8]) -> Sent {
         error_code: Bytes::EMPTY,
         error_message: Bytes::EMPTY,
         cpu_ns: 0,
+        retry_after_us: 0,
     }
 }
 
@@ -186,7 +187,7 @@ fn a_damaged_table_is_refused_before_any_function_of_it_runs() {
     check(
         |table| table.abi_minor = 3,
         "LIB0006",
-        "the package speaks version 1.3 of the C ABI, this engine speaks 1.0 to 1.1",
+        "the package speaks version 1.3 of the C ABI, this engine speaks 1.0 to 1.2",
     );
     check(|table| table.metadata.ptr = ptr::null(), "LIB0005", "metadata has no address");
     check(|table| table.metadata.len = usize::MAX, "LIB0005", "metadata has no address");
@@ -221,8 +222,10 @@ fn what_cannot_run_inline_is_refused_by_its_descriptor() {
     check("", "", None);
     check(r#""version":"1.0.0""#, &build("unwind"), None);
     check(r#""version":"1.0.0""#, &build("abort"), Some("LIB0009"));
-    check(r#""abi":"1.0""#, r#""abi":"1.1""#, None);
-    for abi in ["2.0", "0.9", "1.2", "1", "1.0.0", "one.zero", ""] {
+    for abi in ["1.1", "1.2"] {
+        check(r#""abi":"1.0""#, &format!(r#""abi":"{abi}""#), None);
+    }
+    for abi in ["2.0", "0.9", "1.3", "1", "1.0.0", "one.zero", ""] {
         check(r#""abi":"1.0""#, &format!(r#""abi":"{abi}""#), Some("LIB0006"));
     }
 }
@@ -261,6 +264,18 @@ fn the_end_of_a_call_is_what_was_sent_or_an_error_with_a_code() {
     check(0, 1, br#"{"sett":{}}"#, &json("unknown field `sett`, expected `set` or `unset` at line 1 column 7"));
     check(0, 1, deep(120).as_bytes(), &format!(r#"delta {{"k":{}{}}} -[]"#, "[".repeat(120), "]".repeat(120)));
     check(0, 1, deep(121).as_bytes(), &json(r#"the value of "k" nests deeper than 120 levels"#));
+    let inexact = "the whole number 18446744073709551616 does not fit into 64 bits; write it as a string, or with an exponent \
+                   if it may be rounded";
+    check(0, OUTPUT_DELTA, br#"{"set":{"k":[18446744073709551616]}}"#, &json(inexact));
+    check(0, OUTPUT_WHOLE, br#"{"k":18446744073709551616}"#, &json(inexact));
+    check(0, OUTPUT_DELTA, br#"{"set":{"k":18446744073709551615}}"#, r#"delta {"k":18446744073709551615} -[]"#);
+    check(0, OUTPUT_WHOLE, br#"{"k":1,"k":1}"#, &json(r#"an object has the key "k" more than once"#));
+    check(
+        0,
+        OUTPUT_DELTA,
+        br#"{"set":{"k":{"a":1,"\u0061":2}}}"#,
+        &json(r#"an object has the key "a" more than once"#),
+    );
     check(0, 1, deep(100_000).as_bytes(), &json("recursion limit exceeded at line 1 column 138"));
 }
 
@@ -276,6 +291,26 @@ fn errors_keep_kind_message_details_and_wait() {
     host().complete(id.number(), &result);
     let expect = format!("failed retryable after 1.5s quota E42: {}…", "ä".repeat(32_768));
     assert_eq!(heard.all(), [expect]);
+}
+
+#[test]
+fn the_wait_that_a_package_asks_for_is_exact_and_inside_of_its_struct() {
+    fn check(size: usize, retry_after_ms: u32, retry_after_us: u64, expect: &str) {
+        let library = held();
+        let (id, heard) = kept(&library);
+        let size = u32::try_from(size).unwrap();
+        host().complete(id.number(), &Sent { size, retry_after_ms, retry_after_us, ..sent(1, 0, b"") });
+        assert_eq!(heard.all(), [format!("failed retryable{expect} transient : the package gave no message")]);
+    }
+    let whole = size_of::<Sent>();
+    check(whole, 0, 0, "");
+    check(whole, 1500, 0, " after 1.5s");
+    check(whole, u32::MAX, 0, " after 4294967.295s");
+    // Sixty days, a millisecond and a half.
+    check(whole, u32::MAX, 5_184_000_001_500, " after 5184000.0015s");
+    check(whole, 7, 1, " after 1µs");
+    check(Sent::SIZES[1], 7, 1, " after 7ms");
+    check(Sent::SIZE_MIN, 7, 1, " after 7ms");
 }
 
 #[test]
@@ -330,7 +365,9 @@ fn the_processor_time_of_a_call_is_what_the_package_says_inside_of_its_struct() 
     check(whole + 8, 7, Some(Duration::from_nanos(7)));
     // What is outside of the struct, by its own size, is not looked at; nor is what is half inside.
     check(Sent::SIZE_MIN, 7, None);
-    check(whole - 4, 7, None);
+    check(Sent::SIZES[1] - 4, 7, None);
+    check(Sent::SIZES[1], 7, Some(Duration::from_nanos(7)));
+    check(whole - 4, 7, Some(Duration::from_nanos(7)));
 }
 
 #[test]
