@@ -6,6 +6,7 @@ mod bench;
 mod c_package;
 mod cmd;
 mod conformance;
+mod contexts;
 mod cpp_package;
 mod crash;
 mod demo;

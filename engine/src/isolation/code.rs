@@ -17,7 +17,7 @@ use super::{
     program::Isolation,
     signed::{Choose, Signed},
 };
-use crate::loader::{Call, CallId, CallSink, LazyLibrary, Library, Refused, TrustedFile};
+use crate::loader::{Call, CallId, CallSink, LazyLibrary, Library, OUTPUT_BYTES_MAX, Refused, TrustedFile};
 
 /// A package's library, loaded when it is first needed.
 #[derive(Debug)]
@@ -219,6 +219,10 @@ impl Code {
 
     /// Begins a call. The sink hears of its end once, maybe before this returns; of an error it hears nothing.
     pub(crate) fn start(&self, call: Call, sink: Arc<dyn CallSink>) -> Result<UnderWay, NotBegun> {
+        // Before anything of it is sent: a process that is sent more than it may take could only end.
+        if call.payload.len() > OUTPUT_BYTES_MAX {
+            return Err(NotBegun::Refused(Refused::TooLarge { max: OUTPUT_BYTES_MAX }));
+        }
         if self.isolation().is_none() {
             self.load().map_err(NotBegun::Missing)?;
         }

@@ -14,7 +14,7 @@ use super::{
     frame::{self, Problem},
     live::LivePackage,
     package::{PART_BYTES, PackageAnswer, PackageCommand, to_hex},
-    wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, REPLY_BYTES_MAX, Reply},
+    wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
 };
 use crate::{
     id::RunId,
@@ -198,7 +198,7 @@ impl Client {
     }
 
     async fn hear(&mut self) -> Result<Reply, Error> {
-        frame::read(&mut self.stream, REPLY_BYTES_MAX, None).await.map_err(lost)
+        frame::read(&mut self.stream, MESSAGE_BYTES_MAX, None).await.map_err(lost)
     }
 }
 

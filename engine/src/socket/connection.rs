@@ -15,10 +15,10 @@ use tokio::{
 
 use super::{
     error::{Error, Refusal},
-    frame::{self, Problem},
+    frame::{self, Budget, Problem},
     package::Parts,
     report::Report,
-    wire::{Event, HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, REPLY_BYTES_MAX, Reply},
+    wire::{Event, HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
 };
 use crate::{
     Error as EngineError, Records, RunHandle,
@@ -33,8 +33,8 @@ const HELLO_WAIT: Duration = Duration::from_secs(5);
 const IDLE_WAIT: Duration = Duration::from_secs(60);
 
 /// Serves one client.
-pub(super) async fn serve(stream: UnixStream, shared: &Weak<Shared>) {
-    match talk(stream, shared).await {
+pub(super) async fn serve(stream: UnixStream, shared: &Weak<Shared>, budget: &Budget) {
+    match talk(stream, shared, budget).await {
         Ok(()) => {}
         // Whoever goes away or hangs has no need for an answer.
         Err(Problem::Gone(error)) => tracing::debug!(%error, "a client of the socket is gone"),
@@ -42,7 +42,7 @@ pub(super) async fn serve(stream: UnixStream, shared: &Weak<Shared>) {
     }
 }
 
-async fn talk(stream: UnixStream, shared: &Weak<Shared>) -> Result<(), Problem> {
+async fn talk(stream: UnixStream, shared: &Weak<Shared>, budget: &Budget) -> Result<(), Problem> {
     let peer = stream.peer_cred().map_err(Problem::Gone)?.uid();
     if !is_allowed(peer) {
         return Err(Problem::Bad(format!("it belongs to the user {peer}")));
@@ -59,8 +59,9 @@ async fn talk(stream: UnixStream, shared: &Weak<Shared>) -> Result<(), Problem> 
     }
     let mut parts = Parts::default();
     loop {
-        let message = match frame::read(&mut reader, MESSAGE_BYTES_MAX, Some(IDLE_WAIT)).await {
-            Ok(message) => message,
+        let read = frame::read_within(&mut reader, MESSAGE_BYTES_MAX, Some(IDLE_WAIT), budget);
+        let (message, _share) = match read.await {
+            Ok(read) => read,
             Err(problem) => return refuse(&mut writer, problem).await,
         };
         match message {
@@ -109,17 +110,17 @@ async fn talk(stream: UnixStream, shared: &Weak<Shared>) -> Result<(), Problem> 
 async fn refuse(writer: &mut OwnedWriteHalf, problem: Problem) -> Result<(), Problem> {
     if let Problem::Bad(reason) = &problem {
         let refusal = Refusal::of_socket(&Error::Message { reason: reason.clone() });
-        frame::write(writer, &Reply::Refused { refusal }, REPLY_BYTES_MAX).await?;
+        frame::write(writer, &Reply::Refused { refusal }, MESSAGE_BYTES_MAX).await?;
     }
     Err(problem)
 }
 
 async fn answer(writer: &mut OwnedWriteHalf, result: Result<Reply, EngineError>) -> Result<(), Problem> {
     let reply = result.unwrap_or_else(|error| Reply::Refused { refusal: Refusal::new(&error) });
-    match frame::write(writer, &reply, REPLY_BYTES_MAX).await {
+    match frame::write(writer, &reply, MESSAGE_BYTES_MAX).await {
         Err(Problem::Bad(reason)) => {
             let refusal = Refusal::of_socket(&Error::Message { reason });
-            frame::write(writer, &Reply::Refused { refusal }, REPLY_BYTES_MAX).await
+            frame::write(writer, &Reply::Refused { refusal }, MESSAGE_BYTES_MAX).await
         }
         sent => sent,
     }
@@ -160,7 +161,7 @@ async fn follow(
         // without it.
         for event in Records::open(&database).and_then(|mut records| records.events(run)).unwrap_or_default() {
             if event.sequence >= next {
-                frame::write(writer, &Reply::Event { event: Event::new(event) }, REPLY_BYTES_MAX).await?;
+                frame::write(writer, &Reply::Event { event: Event::new(event) }, MESSAGE_BYTES_MAX).await?;
             }
         }
     }
@@ -179,7 +180,7 @@ async fn send_new(
     };
     for event in events {
         *next = event.sequence + 1;
-        frame::write(writer, &Reply::Event { event: Event::new(event) }, REPLY_BYTES_MAX).await?;
+        frame::write(writer, &Reply::Event { event: Event::new(event) }, MESSAGE_BYTES_MAX).await?;
     }
     Ok(Ok(()))
 }

@@ -1,13 +1,15 @@
 //! Frames: four bytes of length, little-endian, and then as many of JSON.
 //!
 //! Neither side believes a length before it has looked at its limit, and memory grows with what has come and not with
-//! what was announced.
+//! what was announced. An engine bounds what large messages hold together by a [`Budget`].
 
 use std::{io, time::Duration};
 
+use cloacina_workflow::payload::check_exact;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -24,12 +26,54 @@ pub(super) enum Problem {
     Bad(String),
 }
 
+/// A message of at most so many bytes is read without asking; a part of an archive is half as long.
+const FREE_BYTES: u32 = 4 * 1024 * 1024;
+
+/// How many bytes large messages may hold together, from their announcement until they have been dealt with.
+#[derive(Debug)]
+pub(super) struct Budget {
+    kibibytes: Semaphore,
+}
+
+/// The share of one message, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Share<'a> {
+    _kibibytes: Option<SemaphorePermit<'a>>,
+}
+
+impl Budget {
+    /// At least as much as one message may have, or that message would wait for ever.
+    pub(super) fn new(bytes: u32) -> Self {
+        Self { kibibytes: Semaphore::new((bytes / 1024) as usize) }
+    }
+
+    /// Waits until there is room for a message of that length. A client that announces one and does not send it has that
+    /// room for [`FRAME_WAIT`] at most.
+    async fn share(&self, length: u32) -> Share<'_> {
+        match length > FREE_BYTES {
+            // It is never closed.
+            true => Share { _kibibytes: self.kibibytes.acquire_many(length / 1024).await.ok() },
+            false => Share { _kibibytes: None },
+        }
+    }
+}
+
 /// The next message; `first` is how long its first byte may take.
 pub(super) async fn read<T: DeserializeOwned>(
     stream: &mut (impl AsyncRead + Unpin),
     bytes_max: u32,
     first: Option<Duration>,
 ) -> Result<T, Problem> {
+    read_within(stream, bytes_max, first, &Budget::new(bytes_max)).await.map(|(message, _)| message)
+}
+
+/// As [`read`], for one of several whose messages share a budget.
+pub(super) async fn read_within<'a, T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+    bytes_max: u32,
+    first: Option<Duration>,
+    budget: &'a Budget,
+) -> Result<(T, Share<'a>), Problem> {
     let mut length = [0; 4];
     let begun = stream.read_exact(&mut length[..1]);
     match first {
@@ -42,12 +86,17 @@ pub(super) async fn read<T: DeserializeOwned>(
         if length > bytes_max {
             return Err(Problem::Bad(format!("it has {length} bytes, at most {bytes_max} are read")));
         }
+        let share = budget.share(length).await;
         let mut bytes = Vec::new();
         stream.take(u64::from(length)).read_to_end(&mut bytes).await.map_err(Problem::Gone)?;
         if bytes.len() < length as usize {
             return Err(Problem::Gone(io::ErrorKind::UnexpectedEof.into()));
         }
-        serde_json::from_slice(&bytes).map_err(|error| Problem::Bad(error.to_string()))
+        let message = serde_json::from_slice(&bytes).map_err(|error| Problem::Bad(error.to_string()))?;
+        // What reads as JSON is UTF-8.
+        let text = str::from_utf8(&bytes).map_err(|error| Problem::Bad(error.to_string()))?;
+        check_exact(text).map_err(|inexact| Problem::Bad(inexact.to_string()))?;
+        Ok((message, share))
     };
     timeout(FRAME_WAIT, rest).await.map_err(|_| late())?
 }

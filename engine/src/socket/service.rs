@@ -15,7 +15,7 @@ use std::{
 
 use tokio::{net::UnixListener, sync::watch, task::JoinSet, time::timeout};
 
-use super::{connection, place};
+use super::{connection, frame::Budget, place, wire::MESSAGE_BYTES_MAX};
 use crate::engine::Shared;
 
 /// Clients at once; others wait until one has gone. The command line needs one each, and few people steer one engine.
@@ -105,7 +105,7 @@ impl Drop for Service {
 /// Lets clients in until the engine ends.
 async fn serve(listener: UnixListener, mut stages: watch::Receiver<Stage>, shared: Weak<Shared>) {
     let mut connections = JoinSet::new();
-    let shared = Arc::new(shared);
+    let shared = Arc::new((shared, Budget::new(MESSAGE_BYTES_MAX)));
     let mut stopped = stages.clone();
     loop {
         tokio::select! {
@@ -115,7 +115,7 @@ async fn serve(listener: UnixListener, mut stages: watch::Receiver<Stage>, share
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) => {
                     let shared = Arc::clone(&shared);
-                    connections.spawn(async move { connection::serve(stream, &shared).await });
+                    connections.spawn(async move { connection::serve(stream, &shared.0, &shared.1).await });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a client of the socket could not be let in");

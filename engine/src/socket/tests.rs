@@ -158,3 +158,42 @@ fn an_engine_of_another_version_is_named() {
         other.join().unwrap();
     });
 }
+
+#[test]
+fn an_input_may_be_as_large_as_without_a_socket() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path()).await;
+        let mut client = Client::connect(&database(folder.path())).await.unwrap().unwrap();
+        let large = json!("x".repeat(20 << 20));
+        let input: Map<_, _> = [("large".to_owned(), large.clone())].into_iter().collect();
+        let what = What::BuiltIn { name: "nightly".to_owned(), tasks: 1 };
+        let report = client.perform(Command::Create { what, input, at: None, key: None }, "ada").await.unwrap();
+        assert_eq!(report.context.get("large"), Some(&large));
+        engine.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn an_input_that_cannot_be_kept_as_it_is_written_is_refused() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path()).await;
+        for (input, expected) in [
+            (r#"{"a":[18446744073709551616]}"#, "the whole number 18446744073709551616 does not fit into 64 bits"),
+            (r#"{"a":{"b":1,"b":2}}"#, "more than once"),
+        ] {
+            let order =
+                format!(r#"{{"command":"create","what":{{"built_in":{{"name":"n","tasks":1}}}},"input":{input}}}"#);
+            let message = format!(r#"{{"message":"do","order":{order},"by":"ada"}}"#);
+            let mut stream = UnixStream::connect(folder.path().join("runs.db.sock")).unwrap();
+            stream.write_all(&[hello(PROTOCOL), frame(message.as_bytes())].concat()).unwrap();
+            let mut said = Vec::new();
+            stream.read_to_end(&mut said).ok();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            assert!(said.contains("SOC0003") && said.contains(expected), "{said}");
+        }
+        is_served(folder.path()).await;
+        engine.shutdown().await.unwrap();
+    });
+}

@@ -19,10 +19,9 @@ pub(super) const PROTOCOL: u32 = 4;
 
 /// The longest hello; a number, a version and a process id.
 pub(super) const HELLO_BYTES_MAX: u32 = 4 * 1024;
-/// The longest message to an engine. The input of a run may be large; a hostile client must not fill the memory.
-pub(super) const MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;
-/// The longest answer of an engine: a run of ten thousand tasks with all that they wrote.
-pub(super) const REPLY_BYTES_MAX: u32 = 256 * 1024 * 1024;
+/// The longest message to an engine, and the longest answer: what a database can hold as one value. The input of a run
+/// may be as large as without the socket, and its report tells it. What clients send at once is bounded apart from that.
+pub(super) const MESSAGE_BYTES_MAX: u32 = 1024 * 1024 * 1024;
 
 /// What both sides say first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
