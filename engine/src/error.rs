@@ -9,6 +9,7 @@ use cloacina_workflow::{ContextError, descriptor};
 use crate::{
     core::{run, task},
     id::RunId,
+    limit::TextRefused,
     registry,
     runtime::{PlanError, PrunedPart, Unresolved},
     store::Error as StoreError,
@@ -43,6 +44,9 @@ pub enum Error {
         /// The id that was asked for.
         id: RunId,
     },
+    /// A text that was given cannot be used.
+    #[error(transparent)]
+    Text(#[from] TextRefused),
     /// The run is not in a state in which that can be done.
     #[error("run {id} is {}, so it cannot be {}", if *is_ending { "being ended" } else { state.as_str() }, request.done())]
     Illegal {
@@ -232,6 +236,7 @@ impl Error {
             Self::UnknownWorkflow { .. } => "RUN0001",
             Self::AmbiguousWorkflow { .. } => "RUN0002",
             Self::ShutDown => "RUN0003",
+            Self::Text(_) => TextRefused::CODE,
             Self::UnknownRun { .. } => "RUN0004",
             Self::Input(_) => "RUN0005",
             Self::Fenced { .. } => "RUN0006",
@@ -265,6 +270,7 @@ impl Error {
             }
             Self::AmbiguousWorkflow { candidates, .. } => vec![format!("use one of {}", candidates.join(", "))],
             Self::ShutDown => vec!["the run goes on when an engine is started on this database again".to_owned()],
+            Self::Text(refused) => vec![refused.hint()],
             Self::UnknownRun { .. } => vec!["the id may belong to another database".to_owned()],
             Self::RunLost { source, .. } => {
                 let mut hints = source.hints();

@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod id;
 mod isolation;
+mod limit;
 mod loader;
 mod registry;
 mod retention;
@@ -53,6 +54,7 @@ pub use self::{
         AllowedNeed, Confined, Confinement, Error as IsolationError, HostProgram, Isolation, Limits as HostLimits,
         NotANeed, PackageHost, Sandbox, needs_of, package_host,
     },
+    limit::TextRefused,
     loader::{CallEnd, Error as LoadError, Heard, Probe, ProbeCall, StructSize, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     retention::Retention,

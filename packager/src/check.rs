@@ -41,6 +41,9 @@ pub fn check(descriptor: &Descriptor) -> Result<(), Vec<Mistake>> {
     if let Err(error) = semver::Version::parse(&descriptor.version) {
         let version = descriptor.version.clone();
         checker.add(MistakeKind::BadVersion { version, reason: error.to_string() });
+    } else if descriptor.version.len() > NAME_BYTES_MAX {
+        let (version, reason) = (descriptor.version.clone(), "it is longer than 128 bytes".to_owned());
+        checker.add(MistakeKind::BadVersion { version, reason });
     }
     if descriptor.workflows.is_empty() {
         checker.add(MistakeKind::Empty { what: "the package", missing: "workflow" });

@@ -21,6 +21,7 @@ use crate::{
     },
     error::Request,
     id::RunId,
+    limit,
     runtime::{Action, Begin, Derived, Event, Gate, Origin, PrunedPart, carry_over, load},
     store::{self, Error as StoreError, EventRow},
 };
@@ -87,6 +88,7 @@ impl RunHandle {
     /// [`Error::TaskWaits`] if the task waits for something else than its run, [`Error::IllegalForTask`],
     /// [`Error::UnknownTask`], [`Error::Illegal`].
     pub async fn run_task(&self, task: &str, by: &str) -> Result<(), Error> {
+        limit::SELECTOR.check(task)?;
         self.ask(Request::RunTask, Action::Release { task: task.to_owned() }, by).await
     }
 
@@ -96,6 +98,7 @@ impl RunHandle {
     /// [`Error::IllegalForTask`] if it does not wait, [`Error::UnknownTask`]. A task that failed for good is run again
     /// by [`Self::rerun_failed`] or [`Self::fork`].
     pub async fn retry(&self, task: &str, by: &str) -> Result<(), Error> {
+        limit::SELECTOR.check(task)?;
         self.ask(Request::Retry, Action::RetryNow { task: task.to_owned() }, by).await
     }
 
@@ -148,6 +151,7 @@ impl RunHandle {
     /// # Errors
     /// [`Error::Illegal`] if the run has not ended, [`Error::UnknownTask`].
     pub async fn fork(&self, task: &str, input: Option<Context<Value>>, by: &str) -> Result<Self, Error> {
+        limit::SELECTOR.check(task)?;
         self.derive(Request::Fork, Keep::Before(task), input, by).await
     }
 
@@ -156,6 +160,7 @@ impl RunHandle {
     /// # Errors
     /// [`Error::Illegal`] if it did not fail.
     pub async fn dismiss(&self, by: &str) -> Result<(), Error> {
+        limit::ACTOR.check(by)?;
         let shared = alive(&self.shared)?;
         let (run, ..) = self.stored(&shared).await?;
         if run.state != run::State::Failed {
@@ -169,6 +174,7 @@ impl RunHandle {
     }
 
     async fn ask(&self, request: Request, action: Action, by: &str) -> Result<(), Error> {
+        limit::ACTOR.check(by)?;
         let shared = alive(&self.shared)?;
         let (answer, answered) = oneshot::channel();
         shared.engine.send(Event::Control { run: self.id(), action, by: by.into(), answer })?;
@@ -193,6 +199,7 @@ impl RunHandle {
         input: Option<Context<Value>>,
         by: &str,
     ) -> Result<Self, Error> {
+        limit::ACTOR.check(by)?;
         let shared = alive(&self.shared)?;
         let id = self.id();
         let (run, row, rows) = self.stored(&shared).await?;

@@ -38,6 +38,7 @@ use crate::{
         AllowedNeed, Choice, Harm, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox, Scratch,
         Tally,
     },
+    limit,
     loader::InitConfig,
     registry::{self, Registry},
     retention::Retention,
@@ -234,6 +235,9 @@ impl Engine {
                 digest: Vec::new(),
                 fingerprint: described.fingerprint.clone().unwrap_or_default(),
             };
+            for name in [&key.tenant, &key.name] {
+                limit::NAME.check(name)?;
+            }
             let full_name = key.full_name();
             let taken = self.shared.catalog.resolve(&full_name).ok().map(|known| known.version.key.clone());
             if taken.is_some_and(|known| known.full_name() == full_name && known != key) {
@@ -575,6 +579,9 @@ impl Scheduler {
     /// As [`Self::schedule_workflow`].
     pub async fn submit(&self, request: RunRequest) -> Result<RunHandle, Error> {
         let RunRequest { workflow: name, input, begin, key, by } = request;
+        limit::SELECTOR.check(&name)?;
+        key.as_deref().map_or(Ok(()), |key| limit::SUBMISSION_KEY.check(key))?;
+        by.as_deref().map_or(Ok(()), |by| limit::ACTOR.check(by))?;
         let id = RunId::new(self.shared.clock.now());
         // What has one key gets one version, whatever else is asked for with it.
         let workflow = self.shared.resolve(&name, &key.clone().unwrap_or_else(|| id.to_string())).await?;

@@ -21,6 +21,8 @@ mod usage;
 #[cfg(test)]
 mod authoring_tests;
 #[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
 mod logs_tests;
 #[cfg(test)]
 mod prune_tests;

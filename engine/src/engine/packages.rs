@@ -105,7 +105,7 @@ pub(super) async fn quarantine_harmful(registry: Registry, clock: Arc<dyn Clock>
         let wait = QUARANTINE.saturating_mul(1 << n_times.min(16).saturating_sub(1)).min(QUARANTINE_MAX);
         let until = Some(after(clock.now(), wait));
         for (tenant, digest) in registry.places_of(library) {
-            if let Err(error) = registry.quarantine(&tenant, digest, &reason, until, "engine").await {
+            if let Err(error) = registry.quarantine_for(&tenant, digest, &reason, (until, "engine")).await {
                 tracing::warn!(%tenant, %digest, %error, "a package that crashes on and on could not be quarantined");
             }
         }

@@ -14,7 +14,9 @@ use cloacina_workflow::Timestamp;
 use super::{Package, selector::DIGITS_MIN};
 use crate::{
     id::RunId,
-    isolation, loader,
+    isolation,
+    limit::TextRefused,
+    loader,
     store::{Error as StoreError, PackageAct, PackageRefusal, PackageState},
     trust,
 };
@@ -26,6 +28,9 @@ pub enum Error {
     /// Whom a tenant trusts was not changed.
     #[error(transparent)]
     Trust(#[from] trust::Error),
+    /// A text that was given cannot be used.
+    #[error(transparent)]
+    Text(#[from] TextRefused),
     /// The package is not trusted.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
@@ -207,6 +212,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Trust(source) => source.code(),
+            Self::Text(_) => TextRefused::CODE,
             Self::Untrusted(source) => source.code(),
             Self::Sign(source) => source.code(),
             Self::Archive(source) => source.code(),
@@ -236,6 +242,7 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Trust(source) => return source.hints(),
+            Self::Text(refused) => return vec![refused.hint()],
             Self::Untrusted(source) => return source.hints(),
             Self::Sign(source) => return source.hints(),
             Self::Archive(source) => return source.hints(),

@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     id::WorkflowId,
     isolation::{self, Choice, Code, HostOptions, Isolation, Owner, Sandbox},
+    limit,
     loader::{InitConfig, LazyLibrary, Ready, TrustedFile},
     store::{
         self, Activation, Connection, Error as StoreError, LibraryRow, PackageChanged, PackageEvent, PackageOrder,
@@ -202,6 +203,8 @@ impl Registry {
     /// [`Error::NotAllowed`] for a version that is quarantined. Nothing is registered then, and nothing of it stays on
     /// the disk.
     pub async fn register(&self, upload: Upload) -> Result<Registered, Error> {
+        limit::ACTOR.check(&upload.actor)?;
+        upload.tenant.as_deref().map_or(Ok(()), |tenant| limit::NAME.check(tenant))?;
         self.blocking(move |shared| register::register(shared, upload)).await
     }
 
@@ -221,6 +224,7 @@ impl Registry {
     /// # Errors
     /// [`Error::UnknownPackage`] and [`Error::AmbiguousPackage`] with names that help.
     pub fn get(&self, name: &str) -> Result<PackageInfo, Error> {
+        limit::SELECTOR.check(name)?;
         let look = {
             let state = self.shared.lock();
             selector::find(&state.packages, name).map(|package| state.look(package))?
@@ -236,7 +240,7 @@ impl Registry {
     /// What keeps the library from being loaded; [`Error::NotAllowed`] if it is quarantined, [`Error::NoRest`] for a
     /// percentage without another active version; otherwise as for [`Self::get`].
     pub async fn activate(&self, name: &str, percent: Option<u8>, actor: &str) -> Result<PackageInfo, Error> {
-        let (name, actor) = (name.to_owned(), actor.to_owned());
+        let (name, actor) = named(name, actor)?;
         self.blocking(move |shared| shared.activate(&name, percent, &actor)).await
     }
 
@@ -247,7 +251,7 @@ impl Registry {
     /// [`Error::NoEarlier`]; [`Error::NotAllowed`] if the earlier version is quarantined; [`Error::UnknownPackage`] and
     /// [`Error::AmbiguousPackage`] if the name, which has no version, does not mean one package.
     pub async fn roll_back(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
-        let (name, actor) = (name.to_owned(), actor.to_owned());
+        let (name, actor) = named(name, actor)?;
         self.blocking(move |shared| shared.roll_back(&name, &actor)).await
     }
 
@@ -258,7 +262,7 @@ impl Registry {
     /// [`Error::NotAllowed`] if it is quarantined, [`Error::Shared`] while another version has a share of what it gets;
     /// otherwise as for [`Self::get`].
     pub async fn retire(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
-        let (name, actor) = (name.to_owned(), actor.to_owned());
+        let (name, actor) = named(name, actor)?;
         self.blocking(move |shared| shared.retire(&name, &actor)).await
     }
 
@@ -285,7 +289,7 @@ impl Registry {
     /// [`Error::Needed`] while unfinished runs are pinned to it, [`Error::Shared`] while another version has a share of
     /// what it gets; otherwise as for [`Self::activate`].
     pub async fn remove(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
-        let (name, actor) = (name.to_owned(), actor.to_owned());
+        let (name, actor) = named(name, actor)?;
         self.blocking(move |shared| shared.remove(&name, &actor)).await
     }
 
@@ -302,7 +306,20 @@ impl Registry {
         until: Option<Timestamp>,
         actor: &str,
     ) -> Result<PackageInfo, Error> {
-        let order = self.order(tenant, digest, actor, Some(reason));
+        limit::REASON.check(reason)?;
+        self.quarantine_for(tenant, digest, reason, (until, actor)).await
+    }
+
+    /// As [`Self::quarantine`], for a reason that the engine itself gives.
+    pub(crate) async fn quarantine_for(
+        &self,
+        tenant: &str,
+        digest: Digest,
+        reason: &str,
+        (until, actor): (Option<Timestamp>, &str),
+    ) -> Result<PackageInfo, Error> {
+        let (tenant, actor) = named(tenant, actor)?;
+        let order = self.order(&tenant, digest, &actor, Some(reason));
         self.blocking(move |shared| shared.quarantine(order, until)).await
     }
 
@@ -326,6 +343,7 @@ impl Registry {
     /// # Errors
     /// [`Error::UnknownPackage`], and what the store says.
     pub async fn release(&self, tenant: &str, digest: Digest, actor: &str) -> Result<PackageInfo, Error> {
+        limit::ACTOR.check(actor)?;
         let order = self.order(tenant, digest, actor, None);
         self.blocking(move |shared| shared.release(order)).await
     }
@@ -452,6 +470,13 @@ impl Registry {
             },
         }
     }
+}
+
+/// What is to be changed and who asks, if both can be used.
+fn named(name: &str, actor: &str) -> Result<(String, String), Error> {
+    limit::SELECTOR.check(name)?;
+    limit::ACTOR.check(actor)?;
+    Ok((name.to_owned(), actor.to_owned()))
 }
 
 impl Shared {

@@ -12,6 +12,7 @@ use cloacina_workflow::Timestamp;
 
 use super::{Change, Error, Package, Registry, handle::Shared};
 use crate::{
+    limit,
     store::{self, ArchiveRow, PackageOrder, PackageRow, TrustEventKind, TrustEventRow},
     trust::{self, Trust, TrustChange, TrustChanged, TrustEvent},
 };
@@ -112,6 +113,9 @@ impl Registry {
     /// # Errors
     /// [`Error::Trust`] if it makes no sense where things stand; nothing is changed then.
     pub async fn change_trust(&self, tenant: &str, change: TrustChange, by: &str) -> Result<TrustChanged, Error> {
+        limit::NAME.check(tenant)?;
+        limit::ACTOR.check(by)?;
+        change.check()?;
         let (tenant, by) = (tenant.to_owned(), by.to_owned());
         self.blocking(move |shared| shared.change_trust(tenant, change, by)).await
     }

@@ -6,7 +6,6 @@
 use cloacina_packager::Limits;
 use serde::{Deserialize, Serialize};
 
-use super::perform::name as actor;
 use crate::{Engine, Error, PackageInfo, Upload, store::Activation};
 
 /// The bytes of an archive in one message; twice as many characters are sent.
@@ -102,7 +101,7 @@ impl Engine {
         archive: Vec<u8>,
         by: &str,
     ) -> Result<PackageAnswer, Error> {
-        let (registry, by) = (self.registry(), actor(by));
+        let (registry, by) = (self.registry(), by.to_owned());
         registry.look_again().await?;
         let info = match command {
             PackageCommand::Register { tenant, activate, signatures } => {

@@ -15,9 +15,6 @@ use crate::{
     trust::{TrustChange, TrustChanged},
 };
 
-/// The longest name of who asks that is kept.
-const ACTOR_CHARS_MAX: usize = 200;
-
 impl Engine {
     /// Does that on behalf of `by`, who is noted in the history, and returns the report of the run that it is about
     /// then. What was asked is durable by that time.
@@ -25,8 +22,6 @@ impl Engine {
     /// # Errors
     /// As the methods of [`RunHandle`](crate::RunHandle) and [`Scheduler`](crate::Scheduler) say.
     pub async fn perform(&self, command: Command, by: &str) -> Result<RunReport, Error> {
-        let by = name(by);
-        let by = by.as_str();
         let handle = match command {
             Command::Create { what, input, at, key } => {
                 let input = context(input);
@@ -124,13 +119,8 @@ impl Engine {
     /// # Errors
     /// As there.
     pub async fn change_trust(&self, tenant: &str, change: TrustChange, by: &str) -> Result<TrustChanged, Error> {
-        Ok(self.registry().change_trust(tenant, change, &name(by)).await?)
+        Ok(self.registry().change_trust(tenant, change, by).await?)
     }
-}
-
-/// Who asks, as it is kept.
-pub(super) fn name(by: &str) -> String {
-    by.chars().filter(|character| !character.is_control()).take(ACTOR_CHARS_MAX).collect()
 }
 
 fn context(input: Map<String, Value>) -> Context<Value> {

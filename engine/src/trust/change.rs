@@ -12,13 +12,13 @@ use diesel::QueryResult;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Trust, TrustKey, stored};
-use crate::store::{self, Connection, RevokedRow, TrustEventKind, TrustEventRow, TrustKeyRow};
+use crate::{
+    limit::{self, TextRefused},
+    store::{self, Connection, RevokedRow, TrustEventKind, TrustEventRow, TrustKeyRow},
+};
 
 /// Nobody has more people to ask than that.
 const REQUIRED_MAX: usize = 16;
-
-/// Names and reasons are for people; longer ones are mistakes.
-const TEXT_CHARS_MAX: usize = 200;
 
 /// Something to be changed. Its serialization is that of the socket's frames.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,24 @@ pub enum TrustChange {
         /// How many.
         n_signatures: usize,
     },
+}
+
+impl TrustChange {
+    /// Refuses texts that do not keep to their limits.
+    pub(crate) fn check(&self) -> Result<(), TextRefused> {
+        match self {
+            Self::Add { name, public_key: _, scopes, expires_at: _ } => {
+                limit::NAME.check(name)?;
+                limit::SCOPES.check(&scopes.join(" "))
+            }
+            Self::Remove { key } => limit::SELECTOR.check(key),
+            Self::Revoke { key, reason } => {
+                limit::SELECTOR.check(key)?;
+                limit::REASON.check(reason)
+            }
+            Self::Require { .. } => Ok(()),
+        }
+    }
 }
 
 /// Changes whom a tenant trusts and returns that. Must be called in a transaction of the writer.
@@ -112,7 +130,9 @@ fn step(trust: &Trust, change: &TrustChange, (by, now): (&str, Timestamp)) -> Re
         }
         TrustChange::Revoke { key, reason } => {
             let found = trust.key(key)?;
-            check_text("the reason", reason)?;
+            if reason.trim().is_empty() {
+                return Err(Error::Text { what: "the reason", text: reason.clone(), reason: "it is empty" });
+            }
             if found.revoked.is_some() {
                 return Ok(None);
             }
@@ -172,19 +192,9 @@ fn check_name(name: &str) -> Result<(), Error> {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '@');
     let reason = "a name has letters, digits and `_-.@`";
     match name.chars().all(is_letter) {
-        true => check_text("the name of the key", name),
+        true => Ok(()),
         false => Err(Error::Text { what: "the name of the key", text: name.to_owned(), reason }),
     }
-}
-
-fn check_text(what: &'static str, text: &str) -> Result<(), Error> {
-    let reason = match text.trim() {
-        "" => "it is empty",
-        text if text.chars().count() > TEXT_CHARS_MAX => "it has more than 200 letters",
-        text if text.chars().any(char::is_control) => "it has more than one line",
-        _ => return Ok(()),
-    };
-    Err(Error::Text { what, text: text.to_owned(), reason })
 }
 
 /// The scopes as they are kept.
