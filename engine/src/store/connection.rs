@@ -14,6 +14,7 @@ use super::{
     Connection, Error,
     database::{Database, Server},
     file::File,
+    program,
 };
 
 /// A database that connections can be opened to.
@@ -73,15 +74,29 @@ pub(super) fn is_alive(connection: &mut Connection) -> bool {
 fn open_file(file: &File, access: Access) -> Result<SqliteConnection, Error> {
     // An absolute path is never taken for a URI: characters such as `?` in it are a part of the name.
     let text = file.path().to_str().ok_or_else(|| Error::Address { url: file.shown() })?;
-    let established = SqliteConnection::establish(text);
+    let established = match access {
+        Access::Read if file.is_out_of_reach() => SqliteConnection::establish(&unchanging(text)),
+        Access::Read | Access::Write { .. } => SqliteConnection::establish(text),
+    };
     let mut connection = established.map_err(|source| Error::Open { database: file.shown(), source })?;
+    let is_marked = program::identify(&mut connection, file)?;
     let failed = |source| Error::from_diesel("opening the database", source);
     let pragmas = match access {
         Access::Write { synced, .. } => file_settings() + if synced { "" } else { "PRAGMA synchronous = OFF;" },
         Access::Read => format!("PRAGMA busy_timeout = {BUSY_WAIT_MS}; PRAGMA query_only = ON;"),
     };
     connection.batch_execute(&pragmas).map_err(failed)?;
+    if !is_marked && matches!(access, Access::Write { .. }) {
+        program::mark(&mut connection).map_err(failed)?;
+    }
     Ok(connection)
+}
+
+/// The URI of a file that nobody changes, so that SQLite needs nothing beside it.
+fn unchanging(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    format!("file:{}?immutable=1", path.bytes().map(encode).collect::<String>())
 }
 
 /// The statements that make a connection to a file the writer's.

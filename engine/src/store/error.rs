@@ -62,6 +62,14 @@ pub enum Error {
         /// The file that is not there any more.
         path: PathBuf,
     },
+    /// The file is a database of another program.
+    #[error("the database {database} belongs to another program: {reason}")]
+    Foreign {
+        /// The database.
+        database: String,
+        /// What shows that.
+        reason: String,
+    },
     /// A newer version of this program wrote the database.
     #[error("the database {database} has schema {found}, this program knows up to {known}")]
     NewerSchema {
@@ -165,6 +173,7 @@ impl Error {
             Self::OtherName { .. } => "STO0015",
             Self::Backup { .. } => "STO0016",
             Self::Removed { .. } => "STO0017",
+            Self::Foreign { .. } => "STO0018",
         }
     }
 
@@ -173,10 +182,10 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Locked { pid: Some(pid), .. } => {
-                format!("one engine at a time drives a SQLite file: stop process {pid} or use another database")
+                format!("one engine at a time drives a SQLite file: wait until process {pid} has ended, stop it, or use another database")
             }
             Self::Locked { pid: None, .. } => {
-                "one engine at a time drives a SQLite file: stop the other or use another database".to_owned()
+                "one engine at a time drives a SQLite file: wait until the other has ended, stop it, or use another database".to_owned()
             }
             Self::LockFile { .. } => "the folder of the database must be writable".to_owned(),
             Self::Open { database, .. } if database.starts_with("postgres") => {
@@ -202,6 +211,7 @@ impl Error {
             Self::Removed { .. } => {
                 "put the file back under its name and go on, or stop the engine; until it is stopped, docs/errors/STO0017.md can save what it wrote".to_owned()
             }
+            Self::Foreign { .. } => "give the path of a new file: nothing was written to this one".to_owned(),
             Self::OtherName { .. } => {
                 "use the name under which the database was made, or remove its other names; mount its folder and not the file".to_owned()
             }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use diesel::ConnectionError;
-use rustix::fs::{AtFlags, CWD, FlockOperation, StatxAttributes, StatxFlags, flock, fstatfs, statx};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, StatxAttributes, StatxFlags, flock, fstatfs, statx};
 
 use super::Error;
 
@@ -171,6 +171,15 @@ impl File {
     /// [`Error::OtherName`].
     pub(super) fn check_names(&self) -> Result<(), Error> {
         check_names(&self.path).map_err(|reason| Error::OtherName { path: self.shown.clone(), reason })
+    }
+
+    /// Whether this process cannot make what SQLite needs beside a file to read it, although there is nothing to be read
+    /// but the file. What a process makes that may not write the file itself would be in the way of those that may.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        let may_write = |path: &Path| rustix::fs::access(path, Access::WRITE_OK).is_ok();
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let is_writable = may_write(&self.path) && may_write(folder);
+        !is_writable && !has_log(&self.path)
     }
 
     /// As it was given, for people.

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
+use diesel::{
+    Connection as _, QueryableByName, RunQueryDsl, SqliteConnection, connection::SimpleConnection, sql_query,
+    sql_types::Text,
+};
 
 use super::{
     Connection, Database, Error, Options, Store, View,
@@ -216,4 +219,37 @@ fn nothing_is_acknowledged_into_a_file_that_was_removed_or_replaced() {
             fixture.store.close();
         }
     }
+}
+
+#[test]
+fn a_file_of_another_program_is_left_as_it_is_and_an_old_one_of_ours_gets_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let execute = |statements: &str| {
+        let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        connection.batch_execute(statements).unwrap();
+    };
+    for statements in [
+        "CREATE TABLE bookmark (url TEXT)",
+        "CREATE TABLE __diesel_schema_migrations (version TEXT); CREATE TABLE run (id INTEGER)",
+        "PRAGMA application_id = 7",
+        "PRAGMA application_id = 7; CREATE TABLE run (id INTEGER)",
+    ] {
+        execute(statements);
+        let before = fs::read(&path).unwrap();
+        assert_eq!(open(&path).unwrap_err().code(), "STO0018", "{statements}");
+        assert!(View::open(&Database::Sqlite(path.clone())).is_err_and(|error| error.code() == "STO0018"));
+        assert!(fs::read(&path).unwrap() == before, "{statements}: the file was changed");
+        fs::remove_file(&path).unwrap();
+    }
+    let number = || i32::from_be_bytes(fs::read(&path).unwrap()[68..72].try_into().unwrap());
+    // One without tables is as good as new.
+    execute("CREATE TABLE gone (id INTEGER); DROP TABLE gone");
+    open(&path).unwrap().close();
+    assert_eq!(number(), 0x436c_636e);
+    execute("PRAGMA application_id = 0");
+    drop(View::open(&Database::Sqlite(path.clone())).unwrap());
+    assert_eq!(number(), 0);
+    open(&path).unwrap().close();
+    assert_eq!(number(), 0x436c_636e);
 }

@@ -42,6 +42,7 @@ mod package_change;
 mod package_event;
 mod package_state;
 mod process;
+mod program;
 mod reader;
 mod reconnect;
 mod retention;
