@@ -56,6 +56,11 @@ impl Database {
         }
     }
 
+    /// Whether it is on a server and not in a file.
+    pub(crate) fn is_on_a_server(&self) -> bool {
+        ["postgres://", "postgresql://"].iter().any(|scheme| self.url.starts_with(scheme))
+    }
+
     /// `--database URL` for a command in a hint, where it is needed; without the password, which is the reader's to fill in.
     pub(crate) fn option(&self) -> String {
         match self.origin {

@@ -38,9 +38,10 @@ pub(crate) fn demo(arguments: &DemoArgs, output: &Output, config: &Config) -> Re
     let actor = actor::name(&ActorArgs::default(), config);
     let what = What::BuiltIn { name: NAME.to_owned(), tasks: arguments.tasks as usize };
     let create = Command::Create { what, input: Map::new(), at: None, key: None };
-    let created = with_engine(&database, async |engine| engine.perform(create, &actor).await)?;
+    let created = with_engine(&database, output, async |engine| engine.perform(create, &actor).await)?;
     let id = created.id;
-    let started = with_engine(&database, async |engine| engine.perform(Command::Start { run: id }, &actor).await)?;
+    let started =
+        with_engine(&database, output, async |engine| engine.perform(Command::Start { run: id }, &actor).await)?;
     let job = Drive {
         database: &database,
         id,

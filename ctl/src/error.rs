@@ -143,6 +143,12 @@ pub(crate) enum Error {
     /// The database has a living engine, which could run it.
     #[error("{refusal}")]
     HasEngine { refusal: Box<cloacina::Error>, commands: Vec<String> },
+    /// The database is on a server, which has its own tools.
+    #[error("the database {database} is on a server, which makes its backups itself")]
+    ServerBackup { database: String, file: PathBuf },
+    /// Ctrl-C before a backup was whole.
+    #[error("interrupted before the backup `{}` was whole; nothing was left of it", .file.display())]
+    BackupInterrupted { file: PathBuf },
     /// The living engine could not be asked, or said no.
     #[error(transparent)]
     Socket(#[from] cloacina::SocketError),
@@ -200,6 +206,8 @@ impl Error {
             Error::Examine { .. } => "CTL0041",
             Error::Sign(error) => error.code(),
             Error::OwnedElsewhere { .. } => "CTL0027",
+            Error::ServerBackup { .. } => "CTL0058",
+            Error::BackupInterrupted { .. } => "CTL0059",
             Error::HasEngine { refusal, .. } => refusal.code(),
             Error::OfFile(OfFile { error, .. }) => error.code(),
             Error::Package(error) => error.code(),
@@ -297,6 +305,8 @@ impl Error {
                 let let_it = format!("let that engine run it: {}", commands.join(" && "));
                 [let_it].into_iter().chain(refusal.hints()).collect()
             }
+            Error::ServerBackup { database, file } => dump_hints(database, file),
+            Error::BackupInterrupted { .. } => Vec::new(),
             Error::OwnedElsewhere { wait, .. } => vec![
                 format!("wait for it with: {wait}"),
                 "stop that engine, or let its lease run out, and the command takes the run over".to_owned(),
@@ -315,6 +325,19 @@ impl Error {
         let of_a_run = |code: &str| code.starts_with("RUN") && code != "RUN0003";
         match self {
             Error::Socket(cloacina::SocketError::Refused(_)) | Error::Engine(_) => of_a_run(self.code()),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing was done because an engine has the database that may end within moments.
+    pub(crate) fn is_of_a_moment(&self) -> bool {
+        match self {
+            // It closed between the search for its socket and the greeting.
+            Error::Socket(cloacina::SocketError::Lost { .. }) => true,
+            // It takes nothing any more, or its lock is still held.
+            Error::Socket(cloacina::SocketError::Refused(_)) | Error::Engine(_) => {
+                ["RUN0003", "STO0013", "STO0001"].contains(&self.code())
+            }
             _ => false,
         }
     }
@@ -354,6 +377,18 @@ impl std::error::Error for OfFile {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
     }
+}
+
+/// How a database on a server is copied and brought back. The password, which is not shown, is asked for.
+fn dump_hints(database: &str, file: &Path) -> Vec<String> {
+    let database = database.replace(":***@", "@");
+    let file = file.display();
+    vec![
+        format!("pg_dump --format=custom --file='{file}' --dbname='{database}'"),
+        format!(
+            "pg_restore --clean --if-exists --dbname='{database}' '{file}' brings it back, once every engine is stopped"
+        ),
+    ]
 }
 
 /// Who an engine is and how long nobody else may take its runs over.

@@ -17,8 +17,8 @@ pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
 #[rustfmt::skip]
-const NAMED_WRONGLY: [&str; 15] = [
-    "RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018", "RUN0019",
+const NAMED_WRONGLY: [&str; 16] = [
+    "RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018", "RUN0019", "RUN0020",
     "SIG0013", "SIG0014", "SIG0015", "SIG0016", "SIG0017",
 ];
 
@@ -54,10 +54,11 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::UnknownPackageTask { .. }
         | Error::NothingInline { .. }
         | Error::NothingToMeasure { .. }
+        | Error::ServerBackup { .. }
         | Error::Io { .. } => USAGE,
         Error::OwnedElsewhere { .. } | Error::Examine { .. } => ENGINE,
         Error::TimedOut { .. } => FAILED,
-        Error::Interrupted { .. } | Error::BenchInterrupted => INTERRUPTED,
+        Error::Interrupted { .. } | Error::BenchInterrupted | Error::BackupInterrupted { .. } => INTERRUPTED,
         Error::Measure { .. } | Error::MeasuredRun { .. } => ENGINE,
         Error::OfFile(_) | Error::Package(_) | Error::Build(_) | Error::Sign(_) => PACKAGE,
         Error::Registry(error) => engine_code(error.code()),

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+mod backup;
 mod bench;
 mod cli;
 mod config;

@@ -3,7 +3,7 @@
 //! To show it the database is only looked at. To remove it this program is an engine that starts no task, for as long
 //! as it takes: on PostgreSQL beside any other, on a SQLite file only where no engine lives.
 
-use cloacina::{Engine, PruneCount, PrunePlan, Pruned, Records, Timestamp};
+use cloacina::{PruneCount, PrunePlan, Pruned, Records, Timestamp};
 use serde::Serialize;
 
 use crate::cli::PruneArgs;
@@ -12,6 +12,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint, columns};
+use crate::runs::with_idle_engine;
 
 const PROGRESS: &str = "  {spinner} {msg} {elapsed}";
 
@@ -52,31 +53,13 @@ pub(crate) fn prune(arguments: &PruneArgs, output: &Output, config: &Config) -> 
     }
     drop(records);
     let live = output.live(PROGRESS);
-    let pruned = with_idle_engine(&database, async |engine| {
+    let pruned = with_idle_engine(&database, output, async |engine| {
         Ok(engine.prune(&policy, |pruned| live.set(format!("{} runs, {} rows", pruned.n_runs, pruned.n_rows))).await?)
     })?;
     drop(live);
     let removed = Removed::new(pruned);
     output.answer(&removed, |_| removed.text())?;
     Ok(exit::SUCCESS)
-}
-
-/// Does something with an engine that starts no task and removes nothing by itself.
-pub(crate) fn with_idle_engine<T>(
-    database: &Database,
-    ask: impl AsyncFnOnce(&Engine) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|source| Error::Io { action: "start threads for", path: "the engine".into(), source })?;
-    runtime.block_on(async {
-        let engine = Engine::builder().database(&database.url).idle().start().await?;
-        let result = ask(&engine).await;
-        let stopped = engine.shutdown_within(std::time::Duration::ZERO).await;
-        let result = result?;
-        stopped?;
-        Ok(result)
-    })
 }
 
 impl Planned {

@@ -16,6 +16,11 @@ fn the_commands_of_the_first_guide_do_what_it_says() {
 }
 
 #[test]
+fn the_commands_of_the_guide_on_backups_do_what_it_says() {
+    follow("backup", |_, _| {});
+}
+
+#[test]
 fn the_commands_of_the_guide_on_errors_do_what_it_says() {
     follow("handle-errors", |folder, _| {
         fs::write(folder.join("feeds.cloacina"), archive::example("error_handling")).unwrap();

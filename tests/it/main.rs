@@ -12,6 +12,7 @@ mod crash;
 mod demo;
 mod docs;
 mod expiry;
+mod file;
 mod fuzz;
 mod hostile;
 mod inline;

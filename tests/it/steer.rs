@@ -58,31 +58,31 @@ static int32_t start(const clcn_start *call) {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with the package and a database.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
     database: String,
 }
 
 /// A process whose engine drives the database.
-struct Engine {
+pub(crate) struct Engine {
     child: Child,
     /// What it says, as it says it.
     lines: Receiver<String>,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let archive = library::pack(&library::compile(folder.path(), "steered", STEERED));
         fs::write(folder.path().join("steered.cloacina"), archive).unwrap();
         Self { folder, database: "runs.db".to_owned() }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         command
             .current_dir(self.path())
@@ -92,12 +92,12 @@ impl Place {
         command
     }
 
-    fn output(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// What a command that must succeed answers.
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.output(&[arguments, &["--output", "json"]].concat());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {said}");
@@ -105,12 +105,12 @@ impl Place {
     }
 
     /// The state of a run and of its tasks, and how many attempts each had.
-    fn states(&self, run: &str) -> String {
+    pub(crate) fn states(&self, run: &str) -> String {
         states(&self.json(&["runs", "show", run]))
     }
 
     /// The code of the error with which a command must fail.
-    fn code(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn code(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let output = self.output(&[arguments, &["--output", "json"]].concat());
         let last = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
         let error: Value = serde_json::from_str(&last).unwrap_or_else(|_| panic!("{arguments:?}: {last}"));
@@ -118,17 +118,17 @@ impl Place {
     }
 
     /// Lets tasks that look for that file end, or end well.
-    fn put(&self, name: &str) {
+    pub(crate) fn put(&self, name: &str) {
         fs::write(self.path().join(name), "").unwrap();
     }
 
     /// Begins a run of the workflow in another process and waits until it says that.
-    fn begin(&self, workflow: &str, line: &str) -> Engine {
+    pub(crate) fn begin(&self, workflow: &str, line: &str) -> Engine {
         self.spawn(&["run", "steered.cloacina", "--workflow", workflow, "--database", "runs.db"], line)
     }
 
     /// Starts a command and waits until it says that.
-    fn spawn(&self, arguments: &[&str], line: &str) -> Engine {
+    pub(crate) fn spawn(&self, arguments: &[&str], line: &str) -> Engine {
         let mut child = self.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (say, lines) = mpsc::channel();
@@ -141,7 +141,7 @@ impl Place {
 
 impl Engine {
     /// Waits until it says that.
-    fn hear(&self, part: &str) {
+    pub(crate) fn hear(&self, part: &str) {
         let mut heard = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             if line.contains(part) {
@@ -152,8 +152,17 @@ impl Engine {
         panic!("{part:?} was never said, but {heard:?}");
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the end of the process, whatever it says until then.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end of the process.
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         while self.lines.recv_timeout(PATIENCE).is_ok() {}
         self.child.wait().unwrap().code()
     }

@@ -5,6 +5,7 @@
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::backup::BackupArgs;
 use super::bench::BenchArgs;
 use super::demo::DemoArgs;
 use super::key::KeyCommand;
@@ -99,6 +100,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     Bench(BenchArgs),
     Prune(PruneArgs),
+    Backup(BackupArgs),
     /// Look at the workflows of a database.
     #[command(subcommand)]
     Workflow(WorkflowCommand),

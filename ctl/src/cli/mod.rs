@@ -7,6 +7,7 @@
 //! `docs/reference/cli.md`.
 
 mod actor;
+mod backup;
 mod bench;
 mod chosen;
 mod command;
@@ -28,6 +29,7 @@ mod workflow;
 
 pub(crate) use self::{
     actor::ActorArgs,
+    backup::BackupArgs,
     bench::BenchArgs,
     chosen::ChosenArgs,
     command::{ColorWhen, Format, GlobalOptions},

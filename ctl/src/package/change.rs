@@ -82,7 +82,8 @@ impl Order<'_> {
         let Self { command, database, actor } = self;
         let database = Database::choose(database, config)?;
         let by = actor::name(actor, config);
-        let now = with_engine(&database, async |engine| engine.perform_package(command, Vec::new(), &by).await)?;
+        let now =
+            with_engine(&database, output, async |engine| engine.perform_package(command, Vec::new(), &by).await)?;
         output.answer(&now, |_| format!("{}::{}@{} {}\n", now.tenant, now.name, now.version, done(&now)))?;
         Ok(exit::SUCCESS)
     }

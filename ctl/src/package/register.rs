@@ -37,7 +37,7 @@ pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Confi
         (_, true) => Some(false),
         (false, false) => None,
     };
-    with_engine(&database, async |engine| {
+    with_engine(&database, output, async |engine| {
         for file in &arguments.files {
             let (archive, tenant) = (place::read(file)?, arguments.tenant.clone());
             let needs = needs(&archive);

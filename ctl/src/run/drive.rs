@@ -17,6 +17,7 @@ use crate::isolation::{isolate, refuse_unknown};
 use crate::log;
 use crate::output::Output;
 use crate::package::{Source, place};
+use crate::runs::{Patience, start_patiently};
 
 /// How long attempts may finish after Ctrl-C or the end of the time.
 const GRACE: Duration = Duration::from_secs(10);
@@ -59,10 +60,11 @@ pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
         Some(file) => file.clone(),
         None => temporary.path().join("run.db"),
     };
-    let builder =
-        Engine::builder().database(database.to_string_lossy()).log_level(arguments.log_level).retention(retention);
+    let address = database.to_string_lossy();
+    let builder = || Engine::builder().database(&*address).log_level(arguments.log_level).retention(retention.clone());
     log::show(output);
-    let started = isolate(builder, &arguments.isolation).start().await;
+    let start = async || isolate(builder(), &arguments.isolation).start().await;
+    let started = start_patiently(&address, &mut Patience::new(output), start).await;
     let engine = started.map_err(|error| refused(error, source, &begin, arguments))?;
     let result = execute(&engine, source, begin, arguments, output, &mut interrupts).await;
     let resume = |id| arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
@@ -190,10 +192,11 @@ async fn shut_down(engine: &Engine, stop: &Stop, output: &Output, interrupts: &m
 }
 
 /// Why there is no engine. Where another one has the database, that one can run it, and the commands for that are told.
-fn refused(error: cloacina::Error, source: &Source, begin: &Begin, arguments: &RunArgs) -> Error {
+fn refused(error: Error, source: &Source, begin: &Begin, arguments: &RunArgs) -> Error {
     let Some(database) = arguments.database.as_deref().filter(|_| error.code() == "STO0001") else {
-        return error.into();
+        return error;
     };
+    let Error::Engine(refusal) = error else { return error };
     let (path, database) = (arguments.path.as_path(), database.display());
     let mut commands = Vec::new();
     let run = match begin {
@@ -212,7 +215,7 @@ fn refused(error: cloacina::Error, source: &Source, begin: &Begin, arguments: &R
         Begin::Resume(id) => id.to_string(),
     };
     commands.push(format!("cloacina-ctl runs execute {run} --database {database}"));
-    Error::HasEngine { refusal: Box::new(error), commands }
+    Error::HasEngine { refusal: Box::new(refusal), commands }
 }
 
 /// The command that goes on with a run.

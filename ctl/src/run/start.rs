@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Resu
     for warning in cloacina_packager::warnings(source.package.descriptor()) {
         output.warning(&Warning::of_package(&warning));
     }
-    let runtime = tokio::runtime::Runtime::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|source| Error::Io { action: "start threads for", path: "the run".into(), source })?;
     let job = Job { source: &source, begin, arguments, retention, output };

@@ -89,7 +89,7 @@ pub(super) fn bulk(
     if !chosen.dry_run && !rows.is_empty() {
         let live = output.live("  {spinner} {pos} of {len} runs {elapsed}");
         let n_rows = rows.len() as u64;
-        with_engine(&database, async |engine| {
+        with_engine(&database, output, async |engine| {
             for (row, n_done) in rows.iter_mut().zip(1..) {
                 row.answer(engine.perform((bulk.command)(row.id), actor).await)?;
                 live.set_position(n_done, n_rows);

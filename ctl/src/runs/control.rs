@@ -110,7 +110,7 @@ fn on_run(
     let Found { database, records, id } = Found::open(argument, config)?;
     drop(records);
     let by = actor::name(actor, config);
-    let (report, is_driven) = with_engine(&database, async |engine| {
+    let (report, is_driven) = with_engine(&database, output, async |engine| {
         let report = engine.perform(command(id), &by).await?;
         Ok((report, engine.is_living()))
     })?;

@@ -26,7 +26,7 @@ pub(crate) fn create(arguments: &RunsCreateArgs, output: &Output, config: &Confi
     let at = begin(arguments, Timestamp::now())?;
     let command = Command::Create { what, input, at: at.map(Timestamp::unix_micros), key: arguments.key.clone() };
     let by = actor::name(&arguments.actor, config);
-    let report = with_engine(&database, async |engine| engine.perform(command, &by).await)?;
+    let report = with_engine(&database, output, async |engine| engine.perform(command, &by).await)?;
     let shown = Shown::new(&report);
     output.answer(&shown, |paint| shown.text(paint))?;
     let (id, option) = (report.id, database.option());

@@ -55,7 +55,7 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
     let ids: Vec<RunId> = deleted.runs.iter().map(|row| row.id).collect();
     if !arguments.dry_run && !ids.is_empty() {
         let live = output.live("  {spinner} {msg} {elapsed}");
-        with_engine(&database, async |engine| engine.delete(&ids, |text| live.set(text)).await)?;
+        with_engine(&database, output, async |engine| engine.delete(&ids, |text| live.set(text)).await)?;
     }
     output.answer(&deleted, |_| deleted.text())?;
     if let [row, ..] = deleted.not_ended.as_slice() {

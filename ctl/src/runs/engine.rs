@@ -8,11 +8,12 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use cloacina::{
-    Builder, Client, Command, Engine, Level, PackageAnswer, PackageCommand, Records, RunId, RunReport, TrustChange,
-    TrustChanged,
+    Builder, Client, Command, Engine, Level, PackageAnswer, PackageCommand, Records, RunId, RunReport, SocketError,
+    TrustChange, TrustChanged,
 };
 
 use super::follow::{Follow, follow, in_time};
+use super::patience::Patience;
 use super::why::note_withheld;
 use crate::cli::IsolationArgs;
 use crate::database::Database;
@@ -25,39 +26,45 @@ use crate::run::watch_run;
 /// An engine that starts no task has none to wait for.
 const NO_GRACE: Duration = Duration::ZERO;
 
+/// Who does what is asked, on one database.
+#[derive(Debug)]
+pub(crate) struct Performer<'a> {
+    who: Who,
+    database: &'a Database,
+    patience: Patience<'a>,
+}
+
 /// An engine that does what is asked.
 #[derive(Debug)]
-pub(crate) enum Performer {
+enum Who {
     /// Another process, which drives the database.
     Living(Box<Client>),
     /// This one, for the moment.
-    Own(Engine, Database),
+    Own(Engine),
 }
 
-impl Performer {
+impl<'a> Performer<'a> {
     /// Has that done on behalf of `by`.
     pub(crate) async fn perform(&mut self, command: Command, by: &str) -> Result<RunReport, Error> {
-        match self {
-            Self::Living(client) => Ok(client.perform(command, by).await?),
-            Self::Own(engine, database) => {
-                let run = command.run();
-                let performed = engine.perform(command, by).await.map_err(Error::from);
-                performed.map_err(|error| named(error, run, database))
-            }
-        }
+        let (run, database) = (command.run(), self.database);
+        let performed = self.ask(async |who| match who {
+            Who::Living(client) => Ok(client.perform(command.clone(), by).await?),
+            Who::Own(engine) => Ok(engine.perform(command.clone(), by).await?),
+        });
+        performed.await.map_err(|error| named(error, run, database))
     }
 
     /// Deletes runs that have ended. An engine for the moment deletes all or none; a living one is asked run by run.
     pub(crate) async fn delete(&mut self, runs: &[RunId], mut told: impl FnMut(String)) -> Result<(), Error> {
-        match self {
-            Self::Living(client) => {
+        match &mut self.who {
+            Who::Living(client) => {
                 for (run, n_before) in runs.iter().zip(1..) {
                     client.perform(Command::Delete { run: *run }, "").await?;
                     told(format!("{n_before} of {} runs deleted", runs.len()));
                 }
                 Ok(())
             }
-            Self::Own(engine, _) => Ok(engine.delete(runs, |n_rows| told(format!("{n_rows} rows removed"))).await?),
+            Who::Own(engine) => Ok(engine.delete(runs, |n_rows| told(format!("{n_rows} rows removed"))).await?),
         }
     }
 
@@ -68,10 +75,11 @@ impl Performer {
         change: TrustChange,
         by: &str,
     ) -> Result<TrustChanged, Error> {
-        match self {
-            Self::Living(client) => Ok(client.change_trust(tenant, change, by).await?),
-            Self::Own(engine, _) => Ok(engine.change_trust(tenant, change, by).await?),
-        }
+        let changed = self.ask(async |who| match who {
+            Who::Living(client) => Ok(client.change_trust(tenant, change.clone(), by).await?),
+            Who::Own(engine) => Ok(engine.change_trust(tenant, change.clone(), by).await?),
+        });
+        changed.await
     }
 
     /// Has that done to a package on behalf of `by`; the archive is what is to be registered, else empty.
@@ -81,21 +89,68 @@ impl Performer {
         archive: Vec<u8>,
         by: &str,
     ) -> Result<PackageAnswer, Error> {
-        match self {
-            Self::Living(client) => Ok(client.perform_package(command, &archive, by).await?),
-            Self::Own(engine, _) => Ok(engine.perform_package(command, archive, by).await?),
-        }
+        let performed = self.ask(async |who| match who {
+            Who::Living(client) => Ok(client.perform_package(command.clone(), &archive, by).await?),
+            Who::Own(engine) => Ok(engine.perform_package(command.clone(), archive.clone(), by).await?),
+        });
+        performed.await
     }
 
     /// Whether what is asked also runs now.
     pub(crate) fn is_living(&self) -> bool {
-        matches!(self, Self::Living(_))
+        matches!(self.who, Who::Living(_))
     }
 
-    async fn open(database: &Database) -> Result<Self, Error> {
-        match Client::connect(&database.url).await? {
-            Some(client) => Ok(Self::Living(Box::new(client))),
-            None => Ok(Self::Own(start_idle(database).await?, database.clone())),
+    async fn open(database: &'a Database, output: &'a Output) -> Result<Self, Error> {
+        let mut patience = Patience::new(output);
+        let who = meet(database, &mut patience).await?;
+        Ok(Self { who, database, patience })
+    }
+
+    /// Asks; a living engine that refuses because it ends has done nothing, and another one is asked.
+    async fn ask<T>(&mut self, ask: impl AsyncFn(&mut Who) -> Result<T, Error>) -> Result<T, Error> {
+        loop {
+            match ask(&mut self.who).await {
+                Err(error @ Error::Socket(SocketError::Refused(_)))
+                    if self.is_living() && self.patience.outlast(&error).await =>
+                {
+                    self.who = meet(self.database, &mut self.patience).await?;
+                }
+                answered => return answered,
+            }
+        }
+    }
+}
+
+/// The living engine of the database, or an engine of this process that starts no task.
+async fn meet(database: &Database, patience: &mut Patience<'_>) -> Result<Who, Error> {
+    living_or(database, patience, async || start_idle(database).await).await.map(|met| match met {
+        Met::Living(client) => Who::Living(client),
+        Met::Started(engine) => Who::Own(engine),
+    })
+}
+
+/// Who drives a database.
+enum Met {
+    Living(Box<Client>),
+    Started(Engine),
+}
+
+/// The living engine of the database, or the one that `start` starts; waits for one that has the database for a moment.
+async fn living_or(
+    database: &Database,
+    patience: &mut Patience<'_>,
+    start: impl AsyncFn() -> Result<Engine, Error>,
+) -> Result<Met, Error> {
+    loop {
+        let met = match Client::connect(&database.url).await {
+            Ok(Some(client)) => return Ok(Met::Living(Box::new(client))),
+            Ok(None) => start().await.map(Met::Started),
+            Err(error) => Err(error.into()),
+        };
+        match met {
+            Err(error) if patience.outlast(&error).await => {}
+            met => return met,
         }
     }
 }
@@ -103,12 +158,13 @@ impl Performer {
 /// Does something with the engine of the database.
 pub(crate) fn with_engine<T>(
     database: &Database,
-    ask: impl AsyncFnOnce(&mut Performer) -> Result<T, Error>,
+    output: &Output,
+    ask: impl AsyncFnOnce(&mut Performer<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     runtime()?.block_on(async {
-        let mut performer = Performer::open(database).await?;
+        let mut performer = Performer::open(database, output).await?;
         let result = ask(&mut performer).await;
-        if let Performer::Own(engine, _) = performer {
+        if let Who::Own(engine) = performer.who {
             let stopped = engine.shutdown_within(NO_GRACE).await;
             let result = result?;
             stopped?;
@@ -118,10 +174,53 @@ pub(crate) fn with_engine<T>(
     })
 }
 
+/// Does something with an engine of this process that starts no task, where only that will do.
+pub(crate) fn with_idle_engine<T>(
+    database: &Database,
+    output: &Output,
+    ask: impl AsyncFnOnce(&Engine) -> Result<T, Error>,
+) -> Result<T, Error> {
+    runtime()?.block_on(async {
+        let mut patience = Patience::new(output);
+        let engine = start_patiently(&database.url, &mut patience, async || start_idle(database).await).await?;
+        let result = ask(&engine).await;
+        let stopped = engine.shutdown_within(NO_GRACE).await;
+        let result = result?;
+        stopped?;
+        Ok(result)
+    })
+}
+
+/// Starts an engine of this process; waits for one that has the database for a moment, and not for one that stays.
+pub(crate) async fn start_patiently<E: Into<Error>>(
+    database: &str,
+    patience: &mut Patience<'_>,
+    start: impl AsyncFn() -> Result<Engine, E>,
+) -> Result<Engine, Error> {
+    loop {
+        let error = match start().await {
+            Ok(engine) => return Ok(engine),
+            Err(error) => error.into(),
+        };
+        let stays = matches!(Client::connect(database).await, Ok(Some(_)));
+        if stays || !patience.outlast(&error).await {
+            return Err(error);
+        }
+    }
+}
+
+/// The living engine of the database, for those who only look: none also if it serves another user.
+pub(super) async fn reach(database: &Database) -> Result<Option<Client>, Error> {
+    match Client::connect(&database.url).await {
+        Err(error) if error.is_of_another_user() => Ok(None),
+        reached => Ok(reached?),
+    }
+}
+
 /// The report of a run as its living engine sees it, and that engine's process; none if no engine lives.
 pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(RunReport, u32)>, Error> {
     runtime()?.block_on(async {
-        let Some(mut client) = Client::connect(&database.url).await? else { return Ok(None) };
+        let Some(mut client) = reach(database).await? else { return Ok(None) };
         let report = client.perform(Command::Report { run: id }, "").await?;
         Ok(Some((report, client.pid())))
     })
@@ -160,13 +259,18 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
     let Drive { database, id, command, actor, timeout, isolation } = job;
     let runtime = runtime()?;
     let report = runtime.block_on(async {
-        if let Some(client) = Client::connect(&database.url).await? {
-            note_living(&client, isolation, output);
-            let resume = format!("cloacina-ctl runs watch {id}{}", database.option());
-            let job = Follow { id, task: None, begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
-            return follow(client, job, output).await;
-        }
-        let engine = start(database, isolation, output).await?;
+        let mut patience = Patience::new(output);
+        let start = async || start(database, isolation, output).await;
+        let engine = match living_or(database, &mut patience, start).await? {
+            Met::Started(engine) => engine,
+            Met::Living(client) => {
+                note_living(&client, isolation, output);
+                let resume = format!("cloacina-ctl runs watch {id}{}", database.option());
+                let job =
+                    Follow { id, task: None, begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
+                return follow(*client, job, output).await;
+            }
+        };
         let resume = format!("cloacina-ctl runs execute {id}{}", database.option());
         let begin = async {
             note_withheld(&engine.perform(command, actor).await?, output);
@@ -185,13 +289,23 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
     let runtime = runtime()?;
     let resume = format!("cloacina-ctl runs execute {id} --task {task}{}", database.option());
     let report = runtime.block_on(async {
-        if let Some(client) = Client::connect(&database.url).await? {
-            note_living(&client, isolation, output);
-            let job =
-                Follow { id, task: Some(task), begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
-            return follow(client, job, output).await;
-        }
-        let engine = start(database, isolation, output).await?;
+        let mut patience = Patience::new(output);
+        let start = async || start(database, isolation, output).await;
+        let engine = match living_or(database, &mut patience, start).await? {
+            Met::Started(engine) => engine,
+            Met::Living(client) => {
+                note_living(&client, isolation, output);
+                let job = Follow {
+                    id,
+                    task: Some(task),
+                    begin: Some((command, actor)),
+                    timeout,
+                    resume,
+                    n_shown: &Cell::new(0),
+                };
+                return follow(*client, job, output).await;
+            }
+        };
         let begin = async {
             note_withheld(&engine.perform(command, actor).await?, output);
             run_task(&engine, id, task).await
@@ -245,7 +359,7 @@ fn builder(database: &Database) -> Result<Builder, Error> {
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    tokio::runtime::Runtime::new().map_err(|source| Error::Io {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|source| Error::Io {
         action: "start threads for",
         path: "the engine".into(),
         source,

@@ -57,7 +57,7 @@ fn one_task(
     let by = actor::name(&arguments.actor, config);
     let command = Command::RunTask { run: id, task: task.to_owned() };
     let report = if arguments.no_wait {
-        with_engine(&database, async |engine| engine.perform(command, &by).await)?
+        with_engine(&database, output, async |engine| engine.perform(command, &by).await)?
     } else {
         let job = Drive {
             database: &database,
@@ -91,7 +91,7 @@ fn run(
     let by = actor::name(&arguments.actor, config);
     let command = command(id);
     let (report, code) = if arguments.no_wait {
-        (with_engine(&database, async |engine| engine.perform(command, &by).await)?, exit::SUCCESS)
+        (with_engine(&database, output, async |engine| engine.perform(command, &by).await)?, exit::SUCCESS)
     } else {
         let job = Drive {
             database: &database,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cloacina::{Client, Command, Followed, RunEvent, RunId, RunReport};
 
-use super::engine::runtime;
+use super::engine::{reach, runtime};
 use super::why::note_withheld;
 use crate::database::Database;
 use crate::error::Error;
@@ -106,7 +106,7 @@ pub(super) fn beside(
     output: &Output,
 ) -> Result<Option<RunReport>, Error> {
     runtime()?.block_on(async {
-        match Client::connect(&database.url).await? {
+        match reach(database).await? {
             Some(client) => {
                 let job = Follow { id, task: None, begin: None, timeout, resume, n_shown };
                 match follow(client, job, output).await {

@@ -20,6 +20,7 @@ mod follow;
 mod list;
 mod logs;
 pub(crate) mod moment;
+mod patience;
 mod show;
 mod usage;
 mod view;
@@ -33,11 +34,12 @@ pub(crate) use self::{
     create::create,
     dead_letters::dead_letters,
     delete::delete,
-    engine::{Drive, drive, runtime, with_engine},
+    engine::{Drive, drive, runtime, start_patiently, with_engine, with_idle_engine},
     events::events,
     execute::{execute, resume, start},
     list::list,
     logs::logs,
+    patience::Patience,
     show::show,
     usage::usage,
     view::{Task, between, exit_code, span, task_table},

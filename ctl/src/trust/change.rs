@@ -86,7 +86,7 @@ impl Order<'_> {
         let Self { tenant, change, done, actor } = self;
         let database = Database::choose(database, config)?;
         let by = actor::name(actor, config);
-        let changed = with_engine(&database, async |engine| engine.change_trust(tenant, change, &by).await)?;
+        let changed = with_engine(&database, output, async |engine| engine.change_trust(tenant, change, &by).await)?;
         let TrustChanged { quarantined, released, .. } = changed;
         let changed = Changed { tenant, change: done, quarantined, released };
         output.answer(&changed, |_| changed.text())?;

@@ -1,5 +1,7 @@
-//! The limits of texts through whole engines: what keeps to them is stored and found again, what does not is refused
-//! before anything is written, on both databases alike.
+//! The limits of texts through whole engines, on both databases alike.
+//!
+//! What keeps to a limit is stored and found again. What does not is refused with one code, by every method of the library
+//! and every command of the socket that takes such a text, and leaves nothing behind.
 
 use cloacina_packager::Digest;
 use cloacina_workflow::{Context, Value};

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt,
+    fmt, io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::AtomicBool,
@@ -43,6 +43,9 @@ use crate::{
 /// How long the last handle waits for the engine when it is dropped. Recording what is abandoned takes one commit;
 /// more than this is a disk in trouble, and then dropping must not hang.
 const DROP_WAIT: Duration = Duration::from_secs(5);
+
+/// Threads that an engine starts after its runtime: for its socket, for blocking work, and for its end.
+const THREADS_SPARE: usize = 4;
 
 /// How long idle threads of the tasks' runtime get to end.
 const TASKS_WAIT: Duration = Duration::from_secs(1);
@@ -304,6 +307,7 @@ fn begin(store: &Store, lease: Duration, is_shared: bool) -> Result<Begun, Error
 
 /// The runtime for compiled-in tasks; not the program's, so that a task that blocks delays tasks only.
 fn task_runtime(n_threads: usize, slots: usize) -> Result<Runtime, Error> {
+    try_threads(n_threads + THREADS_SPARE).map_err(Error::Thread)?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(n_threads)
         // Each slot may hold a blocking task; an idle engine has none.
@@ -312,6 +316,31 @@ fn task_runtime(n_threads: usize, slots: usize) -> Result<Runtime, Error> {
         .enable_all()
         .build()
         .map_err(Error::Thread)
+}
+
+/// Sees whether the system lets so many threads be started. The runtime would panic where it does not, and then wait for
+/// threads that never end.
+fn try_threads(n_threads: usize) -> io::Result<()> {
+    let mut threads = Vec::with_capacity(n_threads);
+    let mut tried = Ok(());
+    for _ in 0..n_threads {
+        let (end, ended) = mpsc::channel::<()>();
+        let name = "cloacina-try".to_owned();
+        // The sender is never used: it is gone when all of them are to end.
+        match thread::Builder::new().name(name).spawn(move || ended.recv().ok()) {
+            Ok(thread) => threads.push((end, thread)),
+            Err(error) => {
+                tried = Err(error);
+                break;
+            }
+        }
+    }
+    for (end, thread) in threads {
+        drop(end);
+        // It does nothing that could panic.
+        thread.join().ok();
+    }
+    tried
 }
 
 fn versions(rows: Vec<WorkflowRow>) -> HashMap<crate::id::WorkflowId, Arc<Version>> {

@@ -72,6 +72,16 @@ struct Cause {
 }
 
 impl Error {
+    /// Whether there is an engine that serves another user, and not this one.
+    #[must_use]
+    pub fn is_of_another_user(&self) -> bool {
+        match self {
+            Self::Stranger { .. } => true,
+            Self::Unreachable { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            _ => false,
+        }
+    }
+
     /// The stable code; each has a page under `docs/errors/`.
     #[must_use]
     pub fn code(&self) -> &str {

@@ -1,4 +1,7 @@
-//! The names of one file: whichever an engine is given, it is the same database, and has one engine.
+//! The file of a database: its names, its locks, and what becomes of it.
+//!
+//! Whichever name an engine is given, it is the same database and has one engine. The file alone is the database once a
+//! store was closed; one of another program is left alone, and nothing is acknowledged into one that was removed.
 
 use std::{
     fs,
