@@ -180,7 +180,7 @@ fn task_attributes(function: &mut ItemFn, mistakes: &mut Mistakes) -> Option<Tas
     found
 }
 
-fn is_task(attribute: &Attribute) -> bool {
+pub(crate) fn is_task(attribute: &Attribute) -> bool {
     attribute.path().segments.last().is_some_and(|segment| segment.ident == "task")
 }
 

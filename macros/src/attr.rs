@@ -47,6 +47,10 @@ pub(crate) const MILLISECONDS_MAX: i64 = 9_007_199_254_740_991;
 /// The most retries that a task may ask for.
 pub(crate) const RETRY_ATTEMPTS_MAX: i64 = 1_000;
 
+/// The answer to a dependency with a path.
+pub(crate) const OTHER_MODULE: &str = "a task depends on tasks of its own workflow, which are the functions of its own \
+    module: name such a function without a path. Tasks that wait for each other belong in one module";
+
 /// What a package may be granted.
 const NEEDS_NAMES: &[&str] = &["net", "read", "write", "env"];
 
@@ -245,6 +249,9 @@ fn dependencies(argument: &Argument, mistakes: &mut Mistakes) -> Vec<Reference> 
     for item in argument.items("extract, \"load\"", mistakes).unwrap_or_default() {
         match reference(&item) {
             Some(task) => found.push(task),
+            None if item.iter().any(|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ':')) => {
+                mistakes.push(argument::stream(&item), OTHER_MODULE);
+            }
             None => mistakes.push(
                 argument::stream(&item),
                 "a dependency is the name of a task function of this module, or a task's id in quotes",

@@ -10,13 +10,21 @@ use crate::{
     ast::{self, Module},
     expand,
     mistakes::Mistakes,
+    scope,
 };
 
 /// A module whose mistakes are known.
 pub(crate) fn with_stub(module: Module, private: &Path, mistakes: Mistakes) -> TokenStream {
+    // What was said to be missing is not to be missed by the compiler once more.
+    let missing = scope::missing(&module);
     let Module { name, mut item, .. } = module;
     if let Some((_, items)) = &mut item.content {
         items.iter_mut().for_each(without_self);
+        if !missing.is_empty() {
+            // `task` is missing with them.
+            items.iter_mut().for_each(without_task);
+            items.push(parse_quote!(use #private::names::{#(#missing),*};));
+        }
         let has_own = items.iter().any(|item| matches!(item, Item::Fn(function) if function.sig.ident == "workflow"));
         if !has_own {
             items.push(Item::Verbatim(expand::workflow_function(&name.value, private, &stub_body())));
@@ -74,6 +82,12 @@ fn without_tasks(tokens: TokenStream) -> Vec<TokenTree> {
         trees.push(TokenTree::Group(copy));
     }
     trees
+}
+
+fn without_task(item: &mut Item) {
+    if let Item::Fn(function) = item {
+        function.attrs.retain(|attribute| !ast::is_task(attribute));
+    }
 }
 
 /// A function with `self` outside of an `impl` is refused by the compiler a second time, so it loses that parameter and

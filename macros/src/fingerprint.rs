@@ -4,7 +4,7 @@
 //! not count. Everything else does, so equal fingerprints mean equal code. The spacing that the compiler reports between
 //! punctuation depends on layout (`:-1` or `: -1`), so operators are told apart by the language's own list instead.
 
-use std::iter::Peekable;
+use std::collections::VecDeque;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree, token_stream::IntoIter};
 use sha2::{Digest, Sha256};
@@ -32,7 +32,7 @@ fn feed(hasher: &mut Sha256, kind: u8, text: &str) {
 }
 
 fn feed_stream(hasher: &mut Sha256, stream: TokenStream) {
-    let mut trees = stream.into_iter().peekable();
+    let mut trees = Trees { ahead: VecDeque::new(), rest: stream.into_iter() };
     while let Some(tree) = trees.next() {
         match tree {
             TokenTree::Group(group) => {
@@ -61,7 +61,7 @@ fn feed_stream(hasher: &mut Sha256, stream: TokenStream) {
                 let mut joined = first.spacing() == Spacing::Joint;
                 // A `#` may open a doc comment, so it never hides inside a run.
                 while joined
-                    && let Some(TokenTree::Punct(next)) = trees.peek()
+                    && let Some(TokenTree::Punct(next)) = trees.peek(0)
                     && next.as_char() != '#'
                 {
                     run.push(next.as_char());
@@ -71,6 +71,25 @@ fn feed_stream(hasher: &mut Sha256, stream: TokenStream) {
                 feed_operators(hasher, &run);
             }
         }
+    }
+}
+
+/// A stream with the next few trees in view. A copy of the compiler's stream would cost with its length.
+struct Trees {
+    ahead: VecDeque<TokenTree>,
+    rest: IntoIter,
+}
+
+impl Trees {
+    fn next(&mut self) -> Option<TokenTree> {
+        self.ahead.pop_front().or_else(|| self.rest.next())
+    }
+
+    fn peek(&mut self, place: usize) -> Option<&TokenTree> {
+        while self.ahead.len() <= place {
+            self.ahead.push_back(self.rest.next()?);
+        }
+        self.ahead.get(place)
     }
 }
 
@@ -84,20 +103,16 @@ fn feed_operators(hasher: &mut Sha256, mut run: &str) {
 }
 
 /// After a `#`: whether `[doc = …]` or `![doc = …]` follows, and if so, takes it off.
-fn skip_doc_comment(trees: &mut Peekable<IntoIter>) -> bool {
-    let mut ahead = trees.clone();
-    let mut taken = 1;
-    if matches!(ahead.peek(), Some(TokenTree::Punct(punct)) if punct.as_char() == '!') {
-        ahead.next();
-        taken = 2;
-    }
-    let Some(TokenTree::Group(group)) = ahead.next() else { return false };
+fn skip_doc_comment(trees: &mut Trees) -> bool {
+    let is_inner = matches!(trees.peek(0), Some(TokenTree::Punct(punct)) if punct.as_char() == '!');
+    let place = usize::from(is_inner);
+    let Some(TokenTree::Group(group)) = trees.peek(place) else { return false };
     let mut inside = group.stream().into_iter();
     let is_doc = group.delimiter() == Delimiter::Bracket
         && matches!(inside.next(), Some(TokenTree::Ident(ident)) if ident == "doc")
         && matches!(inside.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '=');
     if is_doc {
-        trees.by_ref().take(taken).for_each(drop);
+        trees.ahead.drain(..=place);
     }
     is_doc
 }

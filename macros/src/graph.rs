@@ -12,7 +12,7 @@ use syn::ext::IdentExt;
 
 use crate::{
     ast::{Function, Module, Task},
-    attr::Reference,
+    attr::{self, Reference},
     mistakes::Mistakes,
     suggest,
 };
@@ -76,6 +76,7 @@ impl<'a> Names<'a> {
                 Some(format!("there is no task function `{name}` in this module{hint}"))
             }
             Reference::Id(id) if self.claimed.contains(id.value.as_str()) => None,
+            Reference::Id(id) if id.value.contains("::") => Some(attr::OTHER_MODULE.to_owned()),
             Reference::Id(id) => {
                 let name = &id.value;
                 if let Some(place) = self.by_function.get(name) {

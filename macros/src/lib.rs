@@ -18,6 +18,7 @@ mod fingerprint;
 mod graph;
 mod mistakes;
 mod rule;
+mod scope;
 mod signature;
 mod suggest;
 mod valid;

@@ -8,13 +8,13 @@ use crate::{
     ast::{Kind, Module},
     attr, expand,
     mistakes::Mistakes,
-    valid,
+    scope, valid,
 };
 
 /// The messages for a module whose attribute and body are given.
 fn mistakes(attribute: &str, body: &str) -> Vec<String> {
     let mut mistakes = Mistakes::default();
-    let module = format!("mod flow {{ {body} }}");
+    let module = format!("mod flow {{ use super::*; {body} }}");
     let module =
         Module::read(Kind::Packaged, attribute.parse().unwrap(), module.parse().unwrap(), &mut mistakes).unwrap();
     valid::check(&module, &mut mistakes);
@@ -59,6 +59,38 @@ fn pieces(tokens: TokenStream) -> Option<String> {
 }
 
 #[test]
+fn a_workflow_has_as_many_tasks_as_a_package_may() {
+    let tasks = 0..=cloacina_workflow::descriptor::FUNCTIONS_MAX;
+    let body: String =
+        tasks.map(|task| format!("#[task] fn t{task}(c: &mut Context<Value>) -> Result<(), E> {{}}\n")).collect();
+    let too_many = "a workflow has at most 50000 tasks and callbacks, but this one has 50001";
+    assert_eq!(mistakes("package = \"demo\"", &body), [too_many]);
+}
+
+#[test]
+fn names_are_missed_only_where_nothing_can_bring_them() {
+    let task = "#[task] fn t(c: &mut Context<Value>) -> Result<(), TaskError> {}";
+    for (imports, expected) in [
+        ("", vec!["Context", "Value", "TaskError"]),
+        ("use super::*;", vec![]),
+        ("use a::{b::*, c};", vec![]),
+        ("define!();", vec![]),
+        ("use a::{Context, Value};", vec!["TaskError"]),
+        ("use a::B as Context; struct Value; type TaskError = u8;", vec![]),
+    ] {
+        let mut mistakes = Mistakes::default();
+        let module = format!("mod flow {{ {imports} {task} }}").parse().unwrap();
+        let module = Module::read(Kind::Packaged, TokenStream::new(), module, &mut mistakes).unwrap();
+        let missing: Vec<String> = scope::missing(&module).iter().map(ToString::to_string).collect();
+        assert_eq!(missing, expected, "{imports}");
+    }
+    let path = "mod flow { #[task] fn t(c: &mut a::Context<::b::Value>) -> Result<(), a::TaskError> {} }";
+    let mut mistakes = Mistakes::default();
+    let module = Module::read(Kind::Packaged, TokenStream::new(), path.parse().unwrap(), &mut mistakes).unwrap();
+    assert!(scope::missing(&module).is_empty());
+}
+
+#[test]
 fn a_descriptor_holds_what_was_written_and_nothing_else() {
     let json = descriptor(
         Kind::Packaged,
@@ -66,6 +98,7 @@ fn a_descriptor_holds_what_was_written_and_nothing_else() {
         quote! {
             /// Says "hello".
             mod flow {
+                use super::*;
                 #[task(retry_attempts = 2, on_failure = notify)]
                 async fn first(c: &mut Context<Value>) -> Result<(), E> {}
                 fn notify(outcome: &Outcome, context: &Context<Value>) {}
@@ -82,7 +115,7 @@ fn a_descriptor_holds_what_was_written_and_nothing_else() {
             r#""target":"<private::TARGET>","panic":"<private::PANIC>","crate":"<::core::env!("CARGO_PKG_NAME")>","#,
             r#""crate_version":"<::core::env!("CARGO_PKG_VERSION")>"},"workflows":[{"name":"flow","#,
             r#""description":"Says \"hello\".","#,
-            r#""fingerprint":"c9ba3bafff8537ceec9723ad056c7cdfacf95991f4f88b6da583825f1d996da4","#,
+            r#""fingerprint":"7a3eb3c1e9a9520b3d6ddfde13f419530d1667f3578d94ff3cee3dd00e1e6337","#,
             r#""needs":{"net":false,"read":false,"write":true,"env":["HOME","LANG"]},"#,
             r#""callbacks":[{"name":"notify","index":2,"blocking":true}],"#,
             r#""tasks":[{"id":"first","index":0,"dependencies":[],"blocking":false,"retry":{"attempts":2,"#,
@@ -101,6 +134,7 @@ fn an_embedded_workflow_belongs_to_its_program() {
         quote!(version = "1.0.0", durability = "strict"),
         quote!(
             mod flow {
+                use super::*;
                 #[task(description = "one\nline", trigger_rules = always, priority = 0, optional = false)]
                 fn first(c: &mut Context<Value>) -> Result<(), E> {}
             }
@@ -113,7 +147,7 @@ fn an_embedded_workflow_belongs_to_its_program() {
             r#""version":"1.0.0","build":{"sdk":"<private::SDK>","compiler":"<private::RUSTC>","#,
             r#""target":"<private::TARGET>","panic":"<private::PANIC>","crate":"<::core::env!("CARGO_PKG_NAME")>","#,
             r#""crate_version":"<::core::env!("CARGO_PKG_VERSION")>"},"workflows":[{"name":"flow","#,
-            r#""fingerprint":"57d9f76a9e08a912044347bd3f1c88f3403118fcaa26138e93dacb17f553ae2e","#,
+            r#""fingerprint":"acf3be40f18e4a003fec11b65b26845387cfaabe3103029f50481394ff3e8734","#,
             r#""durability":"strict","tasks":[{"id":"first","index":0,"description":"one\nline","dependencies":[],"#,
             r#""blocking":true,"trigger_rules":"always","priority":0,"optional":false}]}]}"#,
         )
@@ -131,7 +165,7 @@ fn each_mistake_has_its_message() {
         ("timeout_ms = 0", "`timeout_ms` takes a whole number of milliseconds from 1 to 9,007,199,254,740,991"),
         (
             "dependencies = [first::x]",
-            "a dependency is the name of a task function of this module, or a task's id in quotes",
+            "a task depends on tasks of its own workflow, which are the functions of its own module: name such a function without a path. Tasks that wait for each other belong in one module",
         ),
         ("dependencies = [1]", "a dependency is the name of a task function of this module, or a task's id in quotes"),
         ("depends_on = [first]", "there is no attribute `depends_on`; did you mean `dependencies`?"),

@@ -11,13 +11,16 @@ use syn::{Item, UseTree, ext::IdentExt};
 use crate::{
     ast::{Function, Kind, Module, Task},
     attr::Condition,
-    graph,
+    expand, graph,
     mistakes::{Located, Mistakes},
-    signature, suggest,
+    scope, signature, suggest,
 };
 
 /// The longest name of anything, so that a full `tenant::package::workflow::task` stays a short line.
 const NAME_BYTES_MAX: usize = 128;
+
+/// The most tasks and callbacks of a workflow, the same as for a whole package (`cloacina_workflow::descriptor`).
+const FUNCTIONS_MAX: usize = 50_000;
 
 /// The delays that hold where none is written, in milliseconds.
 pub(crate) const RETRY_DELAY_MS: i64 = 1_000;
@@ -25,6 +28,8 @@ pub(crate) const RETRY_MAX_DELAY_MS: i64 = 60_000;
 
 pub(crate) fn check(module: &Module, mistakes: &mut Mistakes) {
     workflow(module, mistakes);
+    size(module, mistakes);
+    scope::check(module, mistakes);
     for task in &module.tasks {
         signature::task(&task.signature, mistakes);
         name("task id", &task.id, mistakes);
@@ -61,6 +66,16 @@ fn workflow(module: &Module, mistakes: &mut Mistakes) {
     }
     if let Some(ident) = taken_name(module) {
         mistakes.push(ident, "the name `workflow` is taken by the function that this attribute adds to the module");
+    }
+}
+
+fn size(module: &Module, mistakes: &mut Mistakes) {
+    let n_functions = module.tasks.len() + expand::n_callbacks(module);
+    if n_functions > FUNCTIONS_MAX {
+        mistakes.push(
+            &module.item.ident,
+            format!("a workflow has at most {FUNCTIONS_MAX} tasks and callbacks, but this one has {n_functions}"),
+        );
     }
 }
 

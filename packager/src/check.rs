@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloacina_workflow::descriptor::{Descriptor, Operator, RetryCondition, Rule, Task, Workflow};
+use cloacina_workflow::descriptor::{Descriptor, FUNCTIONS_MAX, Operator, RetryCondition, Rule, Task, Workflow};
 
 use crate::digest::Digest;
 use crate::graph::{Ancestors, Graph};
@@ -17,8 +17,6 @@ const NAME_BYTES_MAX: usize = 128;
 const RETRIES_MAX: u32 = 1_000;
 /// Exact in every JSON reader, and still an `i64` when counted in microseconds.
 const MILLISECONDS_MAX: u64 = 9_007_199_254_740_991;
-/// Tasks and callbacks of a package: what checking them costs must not be the author's choice.
-const FUNCTIONS_MAX: usize = 10_000;
 const PRIORITY_MAX: i32 = 100;
 /// How deep rules may be nested; people lose track long before.
 const RULE_DEPTH_MAX: usize = 16;
@@ -30,7 +28,7 @@ const RULE_DEPTH_MAX: usize = 16;
 pub fn check(descriptor: &Descriptor) -> Result<(), Vec<Mistake>> {
     let mut checker = Checker { mistakes: Vec::new(), workflow: None, task: None };
     let n_functions = descriptor.n_functions();
-    checker.range("the number of tasks and callbacks", n_functions <= FUNCTIONS_MAX, &n_functions, "0 to 10000");
+    checker.range("the number of tasks and callbacks", n_functions <= FUNCTIONS_MAX, &n_functions, "0 to 50000");
     if !checker.mistakes.is_empty() {
         return Err(checker.mistakes);
     }

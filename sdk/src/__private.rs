@@ -22,6 +22,11 @@ pub mod v1 {
         task::{Function, StaticWorkflow, TaskFuture, Workflow},
     };
 
+    /// The names of signatures, for a module that lacks them and was told so.
+    pub mod names {
+        pub use crate::{Context, Outcome, TaskError, Value};
+    }
+
     /// `CARGO_PKG_VERSION` of the sdk, with its name.
     pub const SDK: &str = concat!("cloacina-workflow ", env!("CARGO_PKG_VERSION"));
     /// The ABI that packages of this sdk speak, `major.minor`.

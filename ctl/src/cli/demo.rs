@@ -14,7 +14,7 @@ Examples:
   cloacina-ctl demo --tasks 100 --output json")]
 pub(crate) struct DemoArgs {
     /// How many tasks the run has.
-    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(crate) tasks: u32,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,

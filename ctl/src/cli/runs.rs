@@ -75,7 +75,7 @@ pub(crate) struct RunsCreateArgs {
         value_name = "K",
         default_value_t = 1,
         conflicts_with = "workflow",
-        value_parser = clap::value_parser!(u32).range(1..=10_000)
+        value_parser = clap::value_parser!(u32).range(1..=50_000)
     )]
     pub(crate) tasks: u32,
     /// The workflow to run: `workflow`, `package::workflow` or `tenant::package::workflow`.

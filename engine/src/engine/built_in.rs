@@ -3,12 +3,12 @@
 //! Its name is the run's name and its package says how many tasks it has, so that two of one name and another number
 //! of tasks are two workflows. Every engine can run it, and makes those anew that its database knows.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cloacina_workflow::{
     __private::v1::{ABI, Function, TaskFuture},
     Context, Level, Value,
-    descriptor::{Descriptor, FORMAT},
+    descriptor::{Descriptor, FORMAT, FUNCTIONS_MAX},
 };
 use serde_json::json;
 
@@ -23,10 +23,10 @@ use crate::{
 /// Packages of this name and a number belong to the engine.
 const PACKAGE: &str = "built_in_";
 
-/// As many tasks as a built-in workflow may have. Enough to see what a large run looks like.
-const TASKS_MAX: usize = 10_000;
+/// As many tasks as a built-in workflow may have: as many as any other.
+const TASKS_MAX: usize = FUNCTIONS_MAX;
 
-static STEPS: [Function; TASKS_MAX] = [Function::AsyncTask(step); TASKS_MAX];
+static STEPS: LazyLock<Vec<Function>> = LazyLock::new(|| vec![Function::AsyncTask(step); TASKS_MAX]);
 
 impl Engine {
     /// Makes the built-in workflow of that name with that many tasks known; returns its full name.

@@ -25,6 +25,11 @@ pub(crate) fn callbacks(module: &Module) -> Vec<&Function> {
     named.flatten().filter(|ident| seen.insert(ident.to_string())).filter_map(|ident| find(module, ident)).collect()
 }
 
+/// How many of them there are.
+pub(crate) fn n_callbacks(module: &Module) -> usize {
+    callbacks(module).len()
+}
+
 fn find<'a>(module: &'a Module, ident: &Ident) -> Option<&'a Function> {
     module.functions.iter().find(|function| function.signature.ident == *ident)
 }

@@ -18,4 +18,7 @@ mod function;
 mod package;
 mod workflow;
 
-pub(crate) use self::workflow::{expand, workflow_function};
+pub(crate) use self::{
+    function::n_callbacks,
+    workflow::{expand, workflow_function},
+};

@@ -1,7 +1,7 @@
 //! The module with everything that is added to it.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, format_ident, quote};
 use syn::{Item, Path};
 
 use crate::{
@@ -9,11 +9,15 @@ use crate::{
     expand::{descriptor, function, package},
 };
 
-/// A valid module; `private` is the path of the private module that the expansion may name.
+/// Each entry of the function table is an item of its own: the compiler keeps what it knows of a body once per closure
+/// in it, so one static with a closure for each task would cost with the square of their number.
+///
+/// `module` is valid; `private` is the path of the private module that the expansion may name.
 pub(crate) fn expand(module: Module, private: &Path) -> TokenStream {
     let name = &module.name.value;
     let pieces = descriptor::pieces(&module, private);
-    let functions = function::table(&module, private);
+    let entries = function::table(&module, private);
+    let names: Vec<_> = (0..entries.len()).map(|index| format_ident!("__CLOACINA_FUNCTION_{index}")).collect();
     let workflow = workflow_function(name, private, &quote!(#private::Workflow::new(&__CLOACINA_WORKFLOW)));
     let exports = match module.kind {
         Kind::Packaged => package::exports(private),
@@ -25,11 +29,13 @@ pub(crate) fn expand(module: Module, private: &Path) -> TokenStream {
         #[doc(hidden)]
         const __CLOACINA_JSON: &[&str] = &[#(#pieces),*];
 
+        #(const #names: #private::Function = #entries;)*
+
         #[doc(hidden)]
         static __CLOACINA_WORKFLOW: #private::StaticWorkflow = #private::StaticWorkflow {
             name: #name,
             json: __CLOACINA_JSON,
-            functions: &[#(#functions),*],
+            functions: &[#(#names),*],
         };
 
         #exports

@@ -27,8 +27,8 @@ impl Default for Limits {
             compressed_bytes_max: 64 << 20,
             expanded_bytes_max: 256 << 20,
             entry_bytes_max: 128 << 20,
-            // A workflow of 10,000 tasks needs about 2 MiB of manifest.
-            text_bytes_max: 8 << 20,
+            // A workflow of 10,000 tasks needs about 2 MiB of manifest; 50,000 are allowed, with long descriptions.
+            text_bytes_max: 32 << 20,
             // One library for each target that exists, and three files beside them.
             entries_max: 32,
         }

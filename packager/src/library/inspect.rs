@@ -15,8 +15,8 @@ use crate::mistake::{Mistake, MistakeKind};
 pub(crate) const ABI_MAJOR: u32 = 1;
 /// What the entry points of all major versions have in common.
 const ENTRY_POINT: &str = "cloacina_package_v";
-/// The largest section: ten times what 10,000 tasks need, and small enough to be parsed from a stranger.
-const SECTION_BYTES_MAX: usize = 16 << 20;
+/// The largest section: more than twice what 50,000 tasks need, and small enough to be parsed from a stranger.
+const SECTION_BYTES_MAX: usize = 32 << 20;
 /// The names of the link section, by kind of file.
 const SECTIONS: [&str; 3] = [descriptor::SECTION, "__cloacina", ".clcn"];
 

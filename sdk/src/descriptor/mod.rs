@@ -16,7 +16,7 @@ pub use self::{
     record::{HEADER_BYTES, MAGIC, RECORD_ALIGN, SECTION},
     rule::{Operator, Rule},
     schema::{
-        Backoff, Build, Callback, Descriptor, Durability, FORMAT, Need, Needs, Panic, Retry, RetryCondition, Task,
-        Workflow,
+        Backoff, Build, Callback, Descriptor, Durability, FORMAT, FUNCTIONS_MAX, Need, Needs, Panic, Retry,
+        RetryCondition, Task, Workflow,
     },
 };

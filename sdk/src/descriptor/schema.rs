@@ -11,6 +11,10 @@ use crate::payload::check_exact;
 /// The version of the JSON schema that this sdk writes and reads.
 pub const FORMAT: u32 = 1;
 
+/// The most tasks and callbacks of a package: what checking and loading them costs must not be the author's choice. The
+/// macros refuse a larger workflow while it is compiled.
+pub const FUNCTIONS_MAX: usize = 50_000;
+
 /// One package, or before merging the share of it that one record describes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
