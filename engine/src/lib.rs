@@ -34,7 +34,7 @@ pub use cloacina_packager::{Digest, Warning, WarningKind};
 #[doc(hidden)]
 pub use cloacina_workflow::__private;
 pub use cloacina_workflow::{
-    Context, ContextError, Level, Outcome, TaskError, TaskInfo, TaskOutput, Timestamp, Value, Workflow,
+    Context, ContextError, Level, Outcome, ResultExt, TaskError, TaskInfo, TaskOutput, Timestamp, Value, Workflow,
 };
 
 /// For tests; an engine without the feature `testing` has no use for it.
@@ -78,6 +78,7 @@ pub use self::{
 /// Everything that a workflow module names: `use cloacina::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Context, ContextError, Level, Outcome, TaskError, Timestamp, Value, packaged_workflow, task, workflow,
+        Context, ContextError, Level, Outcome, ResultExt, TaskError, Timestamp, Value, packaged_workflow, task,
+        workflow,
     };
 }

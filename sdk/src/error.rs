@@ -11,7 +11,10 @@ use crate::Timestamp;
 
 /// Why a task failed.
 ///
-/// Everything that a task body calls with `?` ends up here; errors of the context and of serde convert by themselves.
+/// Everything that a task body calls with `?` ends up here: any error type, boxed errors and texts convert by themselves
+/// ([`From`]), and [`ResultExt`](crate::ResultExt) says of any error whether another attempt may help.
+///
+/// `TaskError` is therefore no [`std::error::Error`] itself; [`TaskError::into_error`] makes one of it.
 ///
 /// ```
 /// use cloacina_workflow::TaskError;
@@ -64,6 +67,20 @@ pub enum TaskError {
         /// Who or what asked for it.
         message: String,
     },
+    /// An error of another type, which `?` converted; see [`ResultExt`](crate::ResultExt) for ways to say more about it.
+    Other {
+        /// The name of the error's type in `snake_case`, such as `parse_int_error`; `execution_failed` where the error
+        /// has no type of its own (a text, a boxed error), `transient` for an error of input and output.
+        kind: String,
+        /// What the error says.
+        message: String,
+        /// What its sources say, the nearest first.
+        causes: Vec<String>,
+        /// Whether another attempt may succeed.
+        retryable: bool,
+        /// The earliest moment of another attempt, counted from now; the retry policy decides when absent.
+        retry_after: Option<Duration>,
+    },
     /// A failure with a kind of its own, also what a package in another language reports.
     Custom {
         /// A short stable name, `snake_case` by convention.
@@ -104,7 +121,7 @@ impl TaskError {
             Self::Context(_) => "context",
             Self::Panicked { .. } => "panicked",
             Self::Cancelled { .. } => "cancelled",
-            Self::Custom { kind, .. } => kind,
+            Self::Other { kind, .. } | Self::Custom { kind, .. } => kind,
         }
     }
 
@@ -114,7 +131,7 @@ impl TaskError {
         match self {
             Self::ExecutionFailed { .. } | Self::Transient { .. } | Self::Panicked { .. } => true,
             Self::ValidationFailed { .. } | Self::Permanent { .. } | Self::Context(_) | Self::Cancelled { .. } => false,
-            Self::Custom { retryable, .. } => *retryable,
+            Self::Other { retryable, .. } | Self::Custom { retryable, .. } => *retryable,
         }
     }
 
@@ -122,7 +139,7 @@ impl TaskError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Transient { retry_after, .. } => *retry_after,
+            Self::Transient { retry_after, .. } | Self::Other { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -137,6 +154,7 @@ impl TaskError {
             | Self::Permanent { message }
             | Self::Panicked { message, .. }
             | Self::Cancelled { message }
+            | Self::Other { message, .. }
             | Self::Custom { message, .. } => message.clone(),
             Self::Context(error) => error.to_string(),
         }
@@ -149,6 +167,7 @@ impl TaskError {
             Self::ExecutionFailed { task_id, timestamp, .. } => json!({ "task_id": task_id, "timestamp": timestamp }),
             Self::Panicked { location: Some(location), .. } => json!({ "location": location }),
             Self::Context(error) => json!({ "problem": error.problem(), "key": error.key() }),
+            Self::Other { causes, .. } => json!({ CAUSES: causes }),
             Self::Custom { details, .. } => details.clone(),
             _ => Value::Null,
         };
@@ -165,6 +184,9 @@ impl TaskError {
     #[must_use]
     pub fn from_record(record: ErrorRecord) -> Self {
         let ErrorRecord { kind, message, details, retryable, retry_after } = record;
+        if let Some(causes) = only_causes(&details) {
+            return Self::Other { kind, message, causes, retryable, retry_after };
+        }
         let text = |name: &str| details.get(name).and_then(Value::as_str).map(str::to_owned);
         match kind.as_str() {
             "validation_failed" if !retryable => Self::ValidationFailed { message },
@@ -204,30 +226,23 @@ impl fmt::Display for TaskError {
             }
             Self::Panicked { message, location: None } => write!(formatter, "panicked: {message}"),
             Self::Cancelled { message } => write!(formatter, "cancelled: {message}"),
+            Self::Other { message, causes, .. } => {
+                formatter.write_str(message)?;
+                causes.iter().try_for_each(|cause| write!(formatter, ": {cause}"))
+            }
             Self::Custom { kind, message, .. } => write!(formatter, "{kind}: {message}"),
         }
     }
 }
 
-impl std::error::Error for TaskError {}
+/// The name of the field in the details of a record that holds the causes of an error.
+const CAUSES: &str = "causes";
 
-impl From<ContextError> for TaskError {
-    fn from(error: ContextError) -> Self {
-        Self::Context(error)
-    }
-}
-
-impl From<serde_json::Error> for TaskError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::ValidationFailed { message: error.to_string() }
-    }
-}
-
-impl From<std::io::Error> for TaskError {
-    /// Input and output may work the next time, so the failure is transient.
-    fn from(error: std::io::Error) -> Self {
-        Self::transient(error.to_string())
-    }
+/// The causes of a record whose details hold nothing else.
+fn only_causes(details: &Value) -> Option<Vec<String>> {
+    let fields = details.as_object().filter(|fields| fields.len() == 1)?;
+    let causes = fields.get(CAUSES)?.as_array()?;
+    causes.iter().map(|cause| cause.as_str().map(str::to_owned)).collect()
 }
 
 /// A task's failure as plain data.
@@ -350,6 +365,20 @@ mod tests {
             TaskError::Panicked { message: "m".to_owned(), location: None },
             TaskError::Cancelled { message: "m".to_owned() },
             TaskError::Custom { kind: "x".to_owned(), message: "m".to_owned(), details: json!([1]), retryable: false },
+            TaskError::Other {
+                kind: "transient".to_owned(),
+                message: "m".to_owned(),
+                causes: vec!["c".to_owned()],
+                retryable: true,
+                retry_after: Some(Duration::from_secs(1)),
+            },
+            TaskError::Other {
+                kind: "x".to_owned(),
+                message: "m".to_owned(),
+                causes: Vec::new(),
+                retryable: false,
+                retry_after: None,
+            },
         ];
         for error in errors {
             assert_eq!(TaskError::from_record(error.to_record()), error);

@@ -44,6 +44,7 @@
 
 mod attempt;
 mod context;
+mod convert;
 mod error;
 mod exact;
 mod log;
@@ -66,6 +67,7 @@ pub use serde_json::Value;
 
 pub use self::{
     context::{Context, TaskInfo, TaskOutput},
+    convert::ResultExt,
     error::{ContextError, ErrorRecord, TaskError},
     log::Level,
     task::{Function, Outcome, OutcomeRecord, TaskFuture, Workflow},

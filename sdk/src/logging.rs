@@ -1,7 +1,8 @@
-//! `tracing` events of a package, sent to the host's log under the identity of the attempt that raised them.
+//! Events of `tracing` and records of `log` in a package, sent to the host's log under the identity of the attempt that
+//! raised them.
 //!
-//! A package has its own copy of `tracing`, so the host's subscriber never sees its events; this one does. Spans are
-//! numbered and otherwise ignored: what belongs together is the attempt. Events of threads that work for no attempt
+//! A package has its own copies of both crates, so the host's subscriber never sees its events; those here do. Spans
+//! are numbered and otherwise ignored: what belongs together is the attempt. Events of threads that work for no attempt
 //! (a task that the user spawned) are logged for the package as a whole.
 
 use std::{
@@ -59,14 +60,45 @@ impl<L: PackageLog> Subscriber for HostSubscriber<L> {
         event.record(&mut fields);
         let json = if fields.others.is_empty() { String::new() } else { Value::Object(fields.others).to_string() };
         let (level, target) = (level(event.metadata()), event.metadata().target());
-        if !log_to_current(level, target, &fields.message, &json) {
-            self.log.log(level, target, &fields.message, &json);
-        }
+        send(&self.log, level, target, &fields.message, &json);
     }
 
     fn enter(&self, _: &Id) {}
 
     fn exit(&self, _: &Id) {}
+}
+
+/// The logger of a package, for the crate `log`.
+pub(crate) struct HostLogger<L>(pub(crate) L);
+
+impl<L: PackageLog> log::Log for HostLogger<L> {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        log_level(metadata.level()).number() <= self.0.max_level()
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            send(&self.0, log_level(record.level()), record.target(), &record.args().to_string(), "");
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn send(log: &impl PackageLog, level: Level, target: &str, message: &str, fields: &str) {
+    if !log_to_current(level, target, message, fields) {
+        log.log(level, target, message, fields);
+    }
+}
+
+fn log_level(level: log::Level) -> Level {
+    match level {
+        log::Level::Error => Level::Error,
+        log::Level::Warn => Level::Warn,
+        log::Level::Info => Level::Info,
+        log::Level::Debug => Level::Debug,
+        log::Level::Trace => Level::Trace,
+    }
 }
 
 fn level(metadata: &Metadata<'_>) -> Level {

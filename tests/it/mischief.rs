@@ -94,7 +94,7 @@ async fn what_a_task_says_arrives_with_its_identity() {
         }
     })
     .await;
-    assert_eq!(lines, [r#"warn by tracing {"cups":2}"#, "info by the context "]);
+    assert_eq!(lines, [r#"warn by tracing {"cups":2}"#, "warn by log ", "info by the context "]);
 }
 
 #[tokio::test]

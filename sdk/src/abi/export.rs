@@ -29,7 +29,7 @@ use crate::{
     attempt::{Attempt, AttemptEnd},
     context::{Host, TaskInfo},
     descriptor::Descriptor,
-    logging::{HostSubscriber, PackageLog},
+    logging::{HostLogger, HostSubscriber, PackageLog},
     payload::View,
     task::Function,
 };
@@ -333,13 +333,19 @@ impl PackageLog for WholePackage {
     }
 }
 
-/// Sends `tracing` events to the host, unless the package has a subscriber of its own.
+/// Sends events of `tracing` and records of `log` to the host, unless the package has a subscriber or logger of its own.
 fn subscribe() {
     static SUBSCRIBED: Once = Once::new();
+    static LOGGER: HostLogger<WholePackage> = HostLogger(WholePackage);
     SUBSCRIBED.call_once(|| {
         let dispatch = tracing_core::Dispatch::new(HostSubscriber::new(WholePackage));
         if tracing_core::dispatcher::set_global_default(dispatch).is_err() {
             WholePackage.log(Level::Debug, "cloacina", "the package has its own tracing subscriber", "");
+        }
+        match log::set_logger(&LOGGER) {
+            // The wanted level changes at any time, so the logger alone filters.
+            Ok(()) => log::set_max_level(log::LevelFilter::Trace),
+            Err(_) => WholePackage.log(Level::Debug, "cloacina", "the package has its own logger for `log`", ""),
         }
     });
 }
