@@ -96,15 +96,15 @@ fn the_first_command_of_the_readme_runs_the_main_job() {
 }
 
 #[test]
-fn the_programs_of_the_demonstration_run_in_its_folder() {
+fn the_programs_of_the_demonstration_run_in_their_folders() {
     let cases = [
-        ("package_workflow", ["Content digest  sha256:", "collect_data", "lib/libsimple_packaged_demo.so"]),
-        ("end_to_end_demo", ["generate_report completed", "run completed", "set final_report = "]),
+        ("simple_packaged_demo", "package_workflow", ["Content digest  sha256:", "collect_data", "lib/libsimple_packaged_demo.so"]),
+        ("embedded_engine", "end_to_end_demo", ["generate_report completed", "run completed", "set final_report = "]),
     ];
-    for (program, texts) in cases {
+    for (folder, program, texts) in cases {
         let output = Command::new("cargo")
             .args(["run", "--quiet", "--example", program])
-            .current_dir(root().join("examples/simple_packaged_demo"))
+            .current_dir(root().join("examples").join(folder))
             .output()
             .unwrap();
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,7 +1,7 @@
 //! The data-processing demonstration: `collect_data → process_data → generate_report`.
 //!
 //! Each task is an ordinary function; the tests at the end call one directly. `cargo run --example
-//! package_workflow` makes a package of this crate, `cargo run --example end_to_end_demo` also runs it.
+//! package_workflow` makes a package of this crate; `end_to_end_demo` in `../embedded_engine` also runs it.
 
 use std::time::Duration;
 
