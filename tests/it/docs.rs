@@ -98,7 +98,11 @@ fn the_first_command_of_the_readme_runs_the_main_job() {
 #[test]
 fn the_programs_of_the_demonstration_run_in_their_folders() {
     let cases = [
-        ("simple_packaged_demo", "package_workflow", ["Content digest  sha256:", "collect_data", "lib/libsimple_packaged_demo.so"]),
+        (
+            "simple_packaged_demo",
+            "package_workflow",
+            ["Content digest  sha256:", "collect_data", "lib/libsimple_packaged_demo.so"],
+        ),
         ("embedded_engine", "end_to_end_demo", ["generate_report completed", "run completed", "set final_report = "]),
     ];
     for (folder, program, texts) in cases {
