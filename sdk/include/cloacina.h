@@ -74,6 +74,26 @@ enum {
     CLCN_OUTPUT_DELTA = 1  /* only the changes, {"set": {"key": value}, "unset": ["key"]} */
 };
 
+/* What fetch is asked for. */
+enum {
+    CLCN_FETCH_VALUE = 0,  /* the visible value of key; with a task, what that task wrote under it */
+    CLCN_FETCH_WRITER = 1, /* whether key has a visible value, and who wrote it; the value is left empty */
+    CLCN_FETCH_KEYS = 2,   /* a JSON array of the keys with a visible value; with a task, of those that it wrote */
+    CLCN_FETCH_ALL = 3     /* the whole context, as a package gets it that does not fetch */
+};
+
+/* What fetch answers. */
+enum {
+    CLCN_FOUND = 1,      /* take was called, once */
+    CLCN_ABSENT = 0,     /* there is no such value */
+    CLCN_GONE = -1,      /* the call is not known (any more): complete it, nobody listens */
+    CLCN_TOO_LARGE = -2, /* larger than what may cross (64 MiB) */
+    CLCN_UNKNOWN = -3    /* the host does not know the question */
+};
+
+/* What a package can do, in its table. */
+#define CLCN_FEATURE_FETCH ((uint64_t)1) /* it fetches what its contexts leave out */
+
 /* Levels of log lines. */
 enum { CLCN_ERROR = 1, CLCN_WARN = 2, CLCN_INFO = 3, CLCN_DEBUG = 4, CLCN_TRACE = 5 };
 
@@ -96,6 +116,10 @@ typedef struct {
     uint64_t retry_after_us; /* since 1.2, with CLCN_RETRY: the wait in microseconds, 0 for what retry_after_ms says */
 } clcn_result;
 
+/* Takes what fetch has found: JSON, and the task that wrote it, empty for the run's input. Both are lent until it
+ * returns. */
+typedef void (*clcn_take)(void *user, clcn_bytes value, clcn_bytes writer);
+
 /* What the host offers. Valid and at the same address until shutdown returns; all functions may be called from any
  * thread, with ctx as their first argument. */
 typedef struct {
@@ -117,6 +141,12 @@ typedef struct {
      * notes, and, where the package has a process of its own, what it prints. Tell a secret before you use it. It may
      * wait for the engine for a moment. Texts of less than 4 bytes are not hidden; the reference has the other bounds. */
     void (*secret)(void *ctx, uint64_t call_id, clcn_bytes text);
+    /* Since 1.2: asks for a part of the call's context while the call is under way. task and key may be empty. take is
+     * called with user before fetch returns, on the same thread, and only if there is something. It may wait for the
+     * engine for a moment. A package whose table says CLCN_FEATURE_FETCH gets contexts that leave out what is large or
+     * many and say so; all others get them whole and need this for nothing. */
+    int32_t (*fetch)(void *ctx, uint64_t call_id, uint32_t what, clcn_bytes task, clcn_bytes key, void *user,
+                     clcn_take take);
 } clcn_host_v1;
 
 /* One attempt at a task, or one call of a callback. */
@@ -127,7 +157,9 @@ typedef struct {
     uint64_t deadline_unix_ms; /* when the attempt runs out of time; 0 for never */
     uint32_t attempt;          /* counts from 1 */
     uint32_t encoding;         /* of context; 0 is JSON. Refuse what you do not know. */
-    clcn_bytes context;        /* {"values": {key: value}, "producer": {key: task}, "from": {task: {key: value}}} */
+    /* {"values": {key: value}, "producer": {key: task}, "from": {task: {key: value}}}; with CLCN_FEATURE_FETCH maybe
+     * "partial": true, some values are left out, and "hidden": true, from is left out. */
+    clcn_bytes context;
     clcn_bytes trace_parent;   /* W3C traceparent, or empty */
     clcn_bytes idempotency_key;/* the same for every try to run this attempt */
 } clcn_start;
@@ -156,6 +188,7 @@ typedef struct {
     void (*cancel)(uint64_t call_id);
     /* Ends all calls within grace_ms; no function of the host is called after it returned. May be null. */
     int32_t (*shutdown)(uint32_t grace_ms);
+    uint64_t features; /* since 1.2: what the package can do, CLCN_FEATURE_FETCH or 0 */
 } clcn_package_v1;
 
 #if defined(_WIN32)
@@ -197,6 +230,10 @@ CLCN_EXPORT const clcn_package_v1 *cloacina_package_v1(void);
 
 /* Exports the package. After CLCN_METADATA, in the same file; cancel and shutdown may be 0. */
 #define CLCN_PACKAGE(init_fn, start_fn, cancel_fn, shutdown_fn)                                                        \
+    CLCN_PACKAGE_WITH(init_fn, start_fn, cancel_fn, shutdown_fn, 0)
+
+/* The same with features. */
+#define CLCN_PACKAGE_WITH(init_fn, start_fn, cancel_fn, shutdown_fn, package_features)                                 \
     const clcn_package_v1 *cloacina_package_v1(void) {                                                                 \
         static const clcn_package_v1 table = {sizeof(clcn_package_v1),                                                 \
                                               CLCN_ABI_MINOR,                                                          \
@@ -204,7 +241,8 @@ CLCN_EXPORT const clcn_package_v1 *cloacina_package_v1(void);
                                               init_fn,                                                                 \
                                               start_fn,                                                                \
                                               cancel_fn,                                                               \
-                                              shutdown_fn};                                                            \
+                                              shutdown_fn,                                                             \
+                                              package_features};                                                       \
         return &table;                                                                                                 \
     }                                                                                                                  \
     CLCN_EXPORT extern const clcn_package_v1 *cloacina_package_v1(void)

@@ -18,7 +18,7 @@ pub mod v1 {
         abi::clock::thread_cpu,
         attempt::{Attempt, AttemptEnd},
         context::{Host, TaskInfo},
-        source::{Seen, Source},
+        source::Source,
         task::{Function, StaticWorkflow, TaskFuture, Workflow},
     };
 

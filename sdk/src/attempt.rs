@@ -173,6 +173,11 @@ fn caught<T>(
     *cpu = cpu.and_then(|used| used.checked_add(thread_cpu()?.checked_sub(before?)?));
     let current = CURRENT.replace(outer);
     result.unwrap_or_else(|payload| {
+        // What ends a task that cannot go on, below code that has no way to return an error.
+        let payload = match payload.downcast::<TaskError>() {
+            Ok(error) => return Err(*error),
+            Err(payload) => payload,
+        };
         let location = current.and_then(|current| current.panicked_at);
         let message = panic_message(payload.as_ref());
         // A payload whose own drop panics must not bring the thread down.

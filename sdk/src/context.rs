@@ -18,7 +18,7 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     ContextError, Level, Timestamp,
     payload::{Delta, SECRET_MARK, View, check_depths},
-    source::{Decoded, Seen, Source},
+    source::{Grown, Source},
 };
 
 /// Shorter texts are in every other word.
@@ -41,7 +41,8 @@ const SECRET_BYTES_MIN: usize = 4;
 pub struct Context<V = Value> {
     /// What was there before.
     source: Arc<dyn Source>,
-    decoded: Decoded<V>,
+    /// What was read so far, by the task that wrote it where that was asked for.
+    decoded: Grown<V>,
     written: BTreeMap<Arc<str>, V>,
     removed: BTreeSet<Arc<str>>,
     secret: BTreeSet<Arc<str>>,
@@ -88,7 +89,7 @@ pub struct TaskOutput<'a, V = Value> {
 /// Where a visible value is.
 enum Place<'a, V> {
     Written(&'a V),
-    Before(Seen<'a>),
+    Before,
 }
 
 impl<V> Context<V> {
@@ -102,7 +103,7 @@ impl<V> Context<V> {
     pub(crate) fn over(source: Arc<dyn Source>) -> Self {
         Self {
             source,
-            decoded: Decoded::new(),
+            decoded: Grown::new(),
             written: BTreeMap::new(),
             removed: BTreeSet::new(),
             secret: BTreeSet::new(),
@@ -149,9 +150,9 @@ impl<V> Context<V> {
     /// a key that is not there.
     #[must_use]
     pub fn producer(&self, key: &str) -> Option<&str> {
-        match self.find(key)? {
-            Place::Written(_) => None,
-            Place::Before(seen) => seen.producer,
+        match self.written.contains_key(key) || self.removed.contains(key) {
+            true => None,
+            false => self.source.writer(key)?,
         }
     }
 
@@ -235,7 +236,8 @@ impl<V> Context<V> {
         if let Some(value) = self.written.get(key) {
             return Some(Place::Written(value));
         }
-        if self.removed.contains(key) { None } else { self.source.get(key).map(Place::Before) }
+        let is_there = !self.removed.contains(key) && self.source.writer(key).is_some();
+        is_there.then_some(Place::Before)
     }
 
     /// The same values, as a task with that identity and that host sees them.
@@ -342,14 +344,23 @@ impl<V: Serialize> Context<V> {
     /// # Errors
     /// A value that serde cannot write, or that nests too deep.
     pub(crate) fn raw_values(&self) -> Result<BTreeMap<Arc<str>, Arc<RawValue>>, ContextError> {
-        let raw = self.places().map(|(key, place)| Ok((key.into(), place.to_raw(key)?)));
+        let raw = self.keys().filter_map(|key| Some((key.into(), self.raw(key)?)));
+        let raw = raw.map(|(key, raw)| Ok((key, raw?)));
         let values = raw.collect::<Result<_, ContextError>>()?;
         check_depths(&values)?;
         Ok(values)
     }
 
-    fn places(&self) -> impl Iterator<Item = (&str, Place<'_, V>)> {
-        self.keys().filter_map(|key| self.find(key).map(|place| (key, place)))
+    /// The text of a visible value.
+    fn raw(&self, key: &str) -> Option<Result<Arc<RawValue>, ContextError>> {
+        match self.find(key)? {
+            Place::Written(value) => Some(to_raw(key, value)),
+            Place::Before => {
+                let mut found = None;
+                self.source.read(key, &mut |raw| found = Some(Arc::from(raw.to_owned())));
+                found.map(Ok)
+            }
+        }
     }
 }
 
@@ -360,16 +371,27 @@ impl<V: DeserializeOwned> Context<V> {
     /// When `V` is narrower than [`Value`] and the text does not fit it; [`Context::get_as`] reports that instead.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&V> {
-        match self.find(key)? {
-            Place::Written(value) => Some(value),
-            Place::Before(seen) => Some(self.decode(seen.raw)),
+        if let Some(value) = self.written.get(key) {
+            return Some(value);
         }
+        if self.removed.contains(key) { None } else { self.decode("", key) }
     }
 
-    fn decode(&self, raw: &Arc<RawValue>) -> &V {
-        self.decoded.get_or_init(raw, || {
-            serde_json::from_str(raw.get()).expect("the value fits the type that the context was declared with")
-        })
+    /// What a task wrote, or whoever wrote last if no task is named.
+    fn decode(&self, task: &str, key: &str) -> Option<&V> {
+        if let Some(known) = self.decoded.find(task, key) {
+            return Some(known);
+        }
+        let mut decoded = None;
+        let mut take = |raw: &RawValue| {
+            let value = serde_json::from_str(raw.get());
+            decoded = Some(value.expect("the value fits the type that the context was declared with"));
+        };
+        match task {
+            "" => self.source.read(key, &mut take),
+            task => self.source.read_from(task, key, &mut take),
+        };
+        Some(self.decoded.insert(task, key, decoded?))
     }
 }
 
@@ -379,8 +401,14 @@ impl<V: Serialize> Context<V> {
     /// # Errors
     /// [`ContextError::KeyMissing`], or [`ContextError::WrongType`] with what serde says of it.
     pub fn get_as<T: DeserializeOwned>(&self, key: &str) -> Result<T, ContextError> {
-        let place = self.find(key).ok_or_else(|| ContextError::KeyMissing { key: key.to_owned() })?;
-        serde_json::from_str(place.to_raw(key)?.get()).map_err(|error| wrong_type(key, &error))
+        let missing = || ContextError::KeyMissing { key: key.to_owned() };
+        let mut read = None;
+        if let Some(value) = self.written.get(key) {
+            read = Some(serde_json::from_str(to_raw(key, value)?.get()));
+        } else if !self.removed.contains(key) {
+            self.source.read(key, &mut |raw| read = Some(serde_json::from_str(raw.get())));
+        }
+        read.ok_or_else(missing)?.map_err(|error| wrong_type(key, &error))
     }
 }
 
@@ -405,21 +433,26 @@ impl<V> Default for Context<V> {
 
 impl<V: Serialize> fmt::Debug for Context<V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.places().map(|(key, place)| (key, place.to_raw(key).map(|raw| raw.get().to_owned())));
-        formatter
-            .debug_map()
-            .entries(shown.map(|(key, raw)| (key, raw.unwrap_or_else(|error| error.to_string()))))
-            .finish()
+        let text = |raw: Result<Arc<RawValue>, ContextError>| match raw {
+            Ok(raw) => raw.get().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let shown = self.keys().filter_map(|key| Some((key, text(self.raw(key)?))));
+        formatter.debug_map().entries(shown).finish()
     }
 }
 
 impl<V: Serialize> Serialize for Context<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (key, place) in self.places() {
-            match place {
-                Place::Written(value) => map.serialize_entry(key, value)?,
-                Place::Before(seen) => map.serialize_entry(key, &**seen.raw)?,
+        for key in self.keys() {
+            match self.written.get(key) {
+                Some(value) => map.serialize_entry(key, value)?,
+                None => {
+                    let mut serialized = Ok(());
+                    self.source.read(key, &mut |raw| serialized = map.serialize_entry(key, raw));
+                    serialized?;
+                }
             }
         }
         map.end()
@@ -433,7 +466,7 @@ impl<V: DeserializeOwned> TaskOutput<'_, V> {
     /// As [`Context::get`].
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&V> {
-        self.context.source.get_from(&self.task, key).map(|raw| self.context.decode(raw))
+        if self.task.is_empty() { None } else { self.context.decode(&self.task, key) }
     }
 }
 
@@ -453,17 +486,12 @@ impl<V> TaskOutput<'_, V> {
 impl<V> fmt::Debug for TaskOutput<'_, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = &self.context.source;
-        let values = self.keys().map(|key| (key, source.get_from(&self.task, key).map(|raw| raw.get())));
+        let values = self.keys().map(|key| {
+            let mut text = String::new();
+            source.read_from(&self.task, key, &mut |raw| raw.get().clone_into(&mut text));
+            (key, text)
+        });
         formatter.debug_map().entries(values).finish()
-    }
-}
-
-impl<V: Serialize> Place<'_, V> {
-    fn to_raw(&self, key: &str) -> Result<Arc<RawValue>, ContextError> {
-        match self {
-            Self::Written(value) => to_raw(key, value),
-            Self::Before(seen) => Ok(seen.raw.clone()),
-        }
     }
 }
 

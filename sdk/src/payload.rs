@@ -6,7 +6,8 @@
 //! ```
 //! Values stay raw text per key, so that only those which a task reads are ever decoded. `producer` names the
 //! task that wrote a value (absent for the run's input), `from` holds only what a later writer hid. `outcome` is
-//! there for callbacks alone.
+//! there for callbacks alone. A package that can ask for values gets `"partial":true` in place of some of them, and
+//! `"hidden":true` in place of `from`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -36,6 +37,12 @@ pub struct View {
     /// What upstream tasks produced and a later writer hid: task, then key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub from: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<RawValue>>>,
+    /// Whether more values are visible than are here; the package asks for them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+    /// Whether later writers hid values that are not in `from`; the package asks for them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// For a callback: how its task ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OutcomeRecord>,

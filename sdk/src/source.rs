@@ -1,13 +1,14 @@
 //! What a context is made over: the values that were there before the task, looked up and never copied.
 //!
 //! A task that sees ten thousand values and reads two pays for two. The engine gives its own shared view; across the
-//! C ABI the decoded payload serves. [`Decoded`] keeps what was decoded for as long as the context lives.
+//! C ABI the decoded payload serves, and what it leaves out is asked for. [`Grown`] keeps what was decoded for as long
+//! as the context lives.
 
 use std::{
     collections::BTreeSet,
     fmt,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    sync::{Arc, OnceLock},
+    sync::OnceLock,
 };
 
 use serde_json::value::RawValue;
@@ -17,40 +18,36 @@ use crate::payload::View;
 /// Values by key, which do not change while somebody looks at them. Nests nowhere deeper than
 /// [`crate::payload::DEPTH_MAX`].
 pub trait Source: fmt::Debug + Send + Sync {
-    /// The visible value of the key.
-    fn get(&self, key: &str) -> Option<Seen<'_>>;
+    /// The task that wrote the visible value of the key, none for the run's input; nothing if there is no such value.
+    fn writer(&self, key: &str) -> Option<Option<&str>>;
+    /// Shows the visible value of the key; whether there is one.
+    fn read(&self, key: &str, take: &mut dyn FnMut(&RawValue)) -> bool;
     /// The keys that have a visible value, in order.
     fn keys(&self) -> Box<dyn Iterator<Item = &str> + '_>;
-    /// What the task wrote under the key, also where a later writer hid it.
-    fn get_from(&self, task: &str, key: &str) -> Option<&Arc<RawValue>>;
+    /// Shows what the task wrote under the key, also where a later writer hid it; whether there is such a value.
+    fn read_from(&self, task: &str, key: &str, take: &mut dyn FnMut(&RawValue)) -> bool;
     /// The keys that the task wrote, in order.
     fn keys_from<'a>(&'a self, task: &'a str) -> Box<dyn Iterator<Item = &'a str> + 'a>;
 }
 
-/// One visible value.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// Its text.
-    pub raw: &'a Arc<RawValue>,
-    /// The task that wrote it; `None` for the run's input.
-    pub producer: Option<&'a str>,
-}
-
 impl Source for View {
-    fn get(&self, key: &str) -> Option<Seen<'_>> {
-        let producer = self.producer.get(key).map(AsRef::as_ref);
-        self.values.get(key).map(|raw| Seen { raw, producer })
+    fn writer(&self, key: &str) -> Option<Option<&str>> {
+        self.values.contains_key(key).then(|| self.producer.get(key).map(AsRef::as_ref))
+    }
+
+    fn read(&self, key: &str, take: &mut dyn FnMut(&RawValue)) -> bool {
+        self.values.get(key).map(|raw| take(raw)).is_some()
     }
 
     fn keys(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         Box::new(self.values.keys().map(AsRef::as_ref))
     }
 
-    fn get_from(&self, task: &str, key: &str) -> Option<&Arc<RawValue>> {
+    fn read_from(&self, task: &str, key: &str, take: &mut dyn FnMut(&RawValue)) -> bool {
         if self.producer.get(key).is_some_and(|producer| **producer == *task) {
-            return self.values.get(key);
+            return self.read(key, take);
         }
-        self.from.get(task)?.get(key)
+        self.from.get(task).and_then(|hidden| hidden.get(key)).map(|raw| take(raw)).is_some()
     }
 
     fn keys_from<'a>(&'a self, task: &'a str) -> Box<dyn Iterator<Item = &'a str> + 'a> {
@@ -61,41 +58,61 @@ impl Source for View {
     }
 }
 
-/// Values as they were decoded, by the text that they were decoded from. Only grows, and hands out references that
-/// live as long as it does: a tree in which each node and each branch is set once.
-pub(crate) struct Decoded<V> {
-    root: OnceLock<Box<Node<V>>>,
+/// What became known of a context, by task and key. Only grows, and hands out references that live as long as it does: a
+/// tree in which each node and each branch is set once.
+pub(crate) struct Grown<T> {
+    root: OnceLock<Box<Node<T>>>,
 }
 
-struct Node<V> {
-    /// Where the text is. The context's source keeps it there, so no other text can be in its place.
-    place: usize,
-    value: V,
-    branches: [OnceLock<Box<Node<V>>>; 4],
+struct Node<T> {
+    task: Box<str>,
+    key: Box<str>,
+    value: T,
+    branches: [OnceLock<Box<Node<T>>>; 4],
 }
 
-impl<V> Decoded<V> {
+impl<T> Grown<T> {
     pub(crate) const fn new() -> Self {
         Self { root: OnceLock::new() }
     }
 
-    /// The value that the text decodes to; `decode` is called at the first look.
-    pub(crate) fn get_or_init(&self, raw: &Arc<RawValue>, decode: impl FnOnce() -> V) -> &V {
-        let place = Arc::as_ptr(raw).cast::<u8>().addr();
-        let mut hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(place);
-        let mut branch = &self.root;
-        let mut decode = Some(decode);
+    /// What is known of that key of that task, or of the key alone if there is no task in it.
+    pub(crate) fn find(&self, task: &str, key: &str) -> Option<&T> {
+        let (mut branch, mut hash) = (&self.root, hash(task, key));
+        loop {
+            let node = branch.get()?;
+            if *node.task == *task && *node.key == *key {
+                return Some(&node.value);
+            }
+            branch = &node.branches[(hash & 3) as usize];
+            // Turned and not shifted, so that it never runs out of bits.
+            hash = hash.rotate_right(2);
+        }
+    }
+
+    /// Keeps what became known, unless another thread was faster.
+    pub(crate) fn insert(&self, task: &str, key: &str, value: T) -> &T {
+        let (mut branch, mut hash, mut value) = (&self.root, hash(task, key), Some(value));
         loop {
             let node = branch.get_or_init(|| {
-                let decode = decode.take().expect("invariant: a text is decoded at one node");
-                Box::new(Node { place, value: decode(), branches: Default::default() })
+                let value = value.take().expect("invariant: a value is kept at one node");
+                Box::new(Node { task: task.into(), key: key.into(), value, branches: Default::default() })
             });
-            if node.place == place {
+            if *node.task == *task && *node.key == *key {
                 return &node.value;
             }
-            // Turned and not shifted, so that it never runs out of bits.
             branch = &node.branches[(hash & 3) as usize];
             hash = hash.rotate_right(2);
         }
     }
+}
+
+impl<T> fmt::Debug for Grown<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Grown").finish_non_exhaustive()
+    }
+}
+
+fn hash(task: &str, key: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((task, key))
 }

@@ -16,8 +16,9 @@ use cloacina_workflow::{
     __private::v1::{Entry, Function, Record, StaticWorkflow, thread_cpu, total_len},
     Context, TaskError, Value,
     abi::{
-        ABI_MINOR, Bytes, CallResult, HostV1, MetadataHeader, PackageV1, STATUS_CANCELLED, STATUS_FAILED, STATUS_OK,
-        STATUS_PANIC, STATUS_REFUSED, STATUS_RETRY, Start, cloacina_package_v1,
+        ABI_MINOR, Bytes, CallResult, FETCH_ABSENT, FETCH_FOUND, FETCH_GONE, FETCH_KEYS, FETCH_TOO_LARGE, FETCH_VALUE,
+        FETCH_WRITER, HostV1, MetadataHeader, PackageV1, STATUS_CANCELLED, STATUS_FAILED, STATUS_OK, STATUS_PANIC,
+        STATUS_REFUSED, STATUS_RETRY, Start, Take, cloacina_package_v1,
     },
     descriptor::Descriptor,
 };
@@ -27,7 +28,7 @@ const JSON: &[&str] = &[r#"{"format":1,"abi":"1.0","package":"p","version":"1.0.
     {"id":"double","index":0},{"id":"double_blocking","index":1,"blocking":true},{"id":"fail","index":2},
     {"id":"explode","index":3},{"id":"wait","index":4},{"id":"observe","index":5,"blocking":true},
     {"id":"wait_blocking","index":6,"blocking":true},{"id":"work","index":7},{"id":"work_blocking","index":8,"blocking":true},
-    {"id":"make_secret","index":9}]}]}"#];
+    {"id":"make_secret","index":9},{"id":"ask","index":10,"blocking":true},{"id":"ask_for","index":11}]}]}"#];
 
 static WORKFLOW: StaticWorkflow = StaticWorkflow {
     name: "w",
@@ -59,6 +60,14 @@ static WORKFLOW: StaticWorkflow = StaticWorkflow {
                 Ok(())
             })
         }),
+        Function::Task(ask),
+        Function::AsyncTask(|context| {
+            Box::pin(async move {
+                let key: String = context.get_as("key")?;
+                assert_eq!(context.get(&key), None);
+                Ok(())
+            })
+        }),
     ],
 };
 
@@ -86,6 +95,20 @@ fn observe(context: &mut Context<Value>) -> Result<(), TaskError> {
     Ok(())
 }
 
+/// Reads what came with the call and what did not, some of it twice.
+fn ask(context: &mut Context<Value>) -> Result<(), TaskError> {
+    let (here, number) = (context.get("here").cloned(), context.get("number").cloned());
+    let again: u64 = context.get_as("number")?;
+    let before = context.from_task("first").get("number").cloned();
+    let absent = context.get("absent").or_else(|| context.get("absent")).cloned();
+    let producer = context.producer("number").or_else(|| context.producer("number")).map(str::to_owned);
+    let keys = context.keys().map(str::to_owned).collect::<Vec<_>>();
+    let of_first = context.from_task("first").keys().map(str::to_owned).collect::<Vec<_>>();
+    let whole = json!(&*context);
+    context.set("seen", json!([here, number, again, before, absent, producer, keys, of_first, whole]));
+    Ok(())
+}
+
 /// Uses up ten milliseconds of processor time of this thread.
 fn work() {
     let until = thread_cpu().unwrap() + Duration::from_millis(10);
@@ -101,6 +124,7 @@ enum Said {
     Log { call: u64, level: u32, message: String, fields: String },
     Heartbeat { call: u64, permille: u32, note: String },
     Secret { call: u64, text: String },
+    Fetch { call: u64, what: u32, task: String, key: String },
 }
 
 struct Host {
@@ -142,6 +166,35 @@ unsafe extern "C" fn secret(ctx: *mut c_void, call: u64, secret: Bytes) {
     host.said.send(Said::Secret { call, text: text(secret) }).unwrap();
 }
 
+/// What the host has of a call, which came without it.
+unsafe extern "C" fn fetch(
+    ctx: *mut c_void,
+    call: u64,
+    what: u32,
+    task: Bytes,
+    key: Bytes,
+    user: *mut c_void,
+    take: Option<Take>,
+) -> i32 {
+    // SAFETY: as in complete.
+    let host = unsafe { &*ctx.cast::<Host>() };
+    let (task, key) = (text(task), text(key));
+    host.said.send(Said::Fetch { call, what, task: task.clone(), key: key.clone() }).unwrap();
+    let (value, writer) = match (what, task.as_str(), key.as_str()) {
+        (FETCH_VALUE, "", "number") => ("21", "first"),
+        (FETCH_VALUE, "first", "number") => ("20", "first"),
+        (FETCH_WRITER, "", "number") => ("", "first"),
+        (FETCH_KEYS, "", "") => (r#"["number","other"]"#, ""),
+        (FETCH_KEYS, "first", "") => (r#"["number"]"#, ""),
+        (_, _, "huge") => return FETCH_TOO_LARGE,
+        (_, _, "gone") => return FETCH_GONE,
+        _ => return FETCH_ABSENT,
+    };
+    // SAFETY: the package gave both, and the texts outlive the call.
+    unsafe { take.unwrap()(user, Bytes::lend(value.as_bytes()), Bytes::lend(writer.as_bytes())) };
+    FETCH_FOUND
+}
+
 /// The package is one per process, so the tests take turns.
 struct Session {
     package: &'static PackageV1,
@@ -167,6 +220,7 @@ impl Session {
             heartbeat,
             is_cancelled,
             secret,
+            fetch,
         };
         // SAFETY: the function returns a table that is never freed.
         let package = unsafe { &*cloacina_package_v1() };
@@ -295,6 +349,36 @@ fn a_secret_is_told_to_the_host_before_the_task_goes_on() {
 }
 
 #[test]
+fn what_a_context_leaves_out_is_asked_for_once() {
+    let session = Session::open();
+    session.start(21, 10, br#"{"values":{"here":1},"partial":true,"hidden":true}"#);
+    let mut asked = Vec::new();
+    let output = loop {
+        match session.said.recv().unwrap() {
+            Said::Fetch { call, what, task, key } => asked.push(format!("{call} {what} {task} {key}")),
+            Said::Complete { output, .. } => break output,
+            other => panic!("{other:?}"),
+        }
+    };
+    let seen = r#"[1,21,21,20,null,"first",["number","other"],["number"],{"number":21}]"#;
+    assert_eq!(output, format!(r#"{{"set":{{"seen":{seen}}},"unset":[]}}"#));
+    let expected =
+        ["21 0  number", "21 0 first number", "21 0  absent", "21 1  number", "21 2  ", "21 2 first ", "21 0  other"];
+    assert_eq!(asked, expected);
+}
+
+#[test]
+fn what_cannot_be_fetched_ends_the_task_with_its_code() {
+    let session = Session::open();
+    session.start(22, 11, br#"{"values":{"key":"huge"},"partial":true}"#);
+    let (_, status, details, code, message) = session.completion();
+    assert_eq!((status, code.as_str(), details.as_str()), (STATUS_FAILED, "refused", r#"{"code":"LIB0015"}"#));
+    assert!(message.contains("LIB0015"), "{message}");
+    session.start(23, 11, br#"{"values":{"key":"gone"},"partial":true}"#);
+    assert_eq!(session.completion().1, STATUS_CANCELLED);
+}
+
+#[test]
 fn a_cancelled_call_ends_at_its_next_await_point() {
     let session = Session::open();
     for (call, task) in [(11, 4), (12, 6)] {
@@ -404,7 +488,8 @@ fn the_header_and_the_rust_structs_have_one_layout() {
         log,
         heartbeat,
         is_cancelled,
-        secret
+        secret,
+        fetch
     );
     layout!(
         Start,
@@ -420,7 +505,7 @@ fn the_header_and_the_rust_structs_have_one_layout() {
         idempotency_key
     );
     layout!(MetadataHeader, "clcn_metadata", magic, format, json_len);
-    layout!(PackageV1, "clcn_package_v1", size, abi_minor, metadata, init, start, cancel, shutdown);
+    layout!(PackageV1, "clcn_package_v1", size, abi_minor, metadata, init, start, cancel, shutdown, features);
     let statuses = ["OK", "RETRY", "FAILED", "CANCELLED", "PANIC", "REFUSED"];
     for (number, name) in statuses.into_iter().enumerate() {
         expected.insert(format!("CLCN_{name}"), number);

@@ -34,6 +34,8 @@ pub(super) enum Level {
 pub(super) enum Shape {
     /// So many tasks, one after the other.
     Chain(u32),
+    /// So many tasks, one after the other, each of which writes a key of its own.
+    Writers(u32),
     /// So many tasks in all: one first, one last, and the others side by side in between.
     FanOut(u32),
 }
@@ -112,7 +114,7 @@ impl Level {
 
 impl Shape {
     pub(super) fn n_tasks(self) -> u32 {
-        let (Self::Chain(n_tasks) | Self::FanOut(n_tasks)) = self;
+        let (Self::Chain(n_tasks) | Self::Writers(n_tasks) | Self::FanOut(n_tasks)) = self;
         n_tasks
     }
 }
@@ -122,6 +124,7 @@ impl fmt::Display for Shape {
         match self {
             Self::Chain(1) => formatter.write_str("single"),
             Self::Chain(n_tasks) => write!(formatter, "chain_{n_tasks}"),
+            Self::Writers(n_tasks) => write!(formatter, "writers_{n_tasks}"),
             Self::FanOut(n_tasks) => write!(formatter, "fan_out_{n_tasks}"),
         }
     }

@@ -17,7 +17,8 @@ const FAN_OUT: Shape = Shape::FanOut(100);
 pub(super) type MakeShape = fn(u32) -> Shape;
 
 /// The shapes that grow.
-pub(super) const GROWN: [(&str, MakeShape); 2] = [("chain", Shape::Chain), ("fan_out", Shape::FanOut)];
+pub(super) const GROWN: [(&str, MakeShape); 3] =
+    [("chain", Shape::Chain), ("fan_out", Shape::FanOut), ("writers", Shape::Writers)];
 /// The sizes of runs whose costs for each task are compared.
 const GROWTH: [u32; 2] = [100, 10_000];
 const GROWTH_TINY: [u32; 2] = [4, 16];

@@ -1,4 +1,4 @@
-//! What runs: workflows of tasks that do nothing, compiled in, and the inputs of their runs.
+//! What runs: workflows of tasks that do nothing or next to nothing, compiled in, and the inputs of their runs.
 //!
 //! The packaged counterpart is the chain of `tests/fixtures/noop`, whose tasks do the same: nothing.
 
@@ -18,7 +18,7 @@ pub(super) fn workflow(shape: Shape) -> Workflow {
     let id = |index: u32| format!("task_{index}");
     let dependencies = |index: u32| -> Vec<String> {
         match shape {
-            Shape::Chain(_) => index.checked_sub(1).map(id).into_iter().collect(),
+            Shape::Chain(_) | Shape::Writers(_) => index.checked_sub(1).map(id).into_iter().collect(),
             Shape::FanOut(_) if index == 0 => Vec::new(),
             Shape::FanOut(_) if index + 1 == n_tasks => (1..index).map(id).collect(),
             Shape::FanOut(_) => vec![id(0)],
@@ -33,7 +33,11 @@ pub(super) fn workflow(shape: Shape) -> Workflow {
         "workflows": [{ "name": name, "tasks": tasks }],
     });
     let json: &'static [&'static str] = Box::leak(Box::new([&*described.to_string().leak()]));
-    let functions: &'static [Function] = vec![Function::AsyncTask(nothing); n_tasks as usize].leak();
+    let function = match shape {
+        Shape::Chain(_) | Shape::FanOut(_) => Function::AsyncTask(nothing),
+        Shape::Writers(_) => Function::AsyncTask(write_one),
+    };
+    let functions: &'static [Function] = vec![function; n_tasks as usize].leak();
     Workflow::new(Box::leak(Box::new(StaticWorkflow { name, json, functions })))
 }
 
@@ -53,13 +57,24 @@ fn nothing(_: &mut Context<Value>) -> TaskFuture<'_> {
     Box::pin(async { Ok(()) })
 }
 
+/// Leaves twenty bytes under a key of its own.
+fn write_one(context: &mut Context<Value>) -> TaskFuture<'_> {
+    Box::pin(async {
+        let key = context.task().map(|task| task.task.clone()).unwrap_or_default();
+        context.set(key, json!("x".repeat(20)));
+        Ok(())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn workflows_have_the_shape_that_was_asked_for() {
-        for (shape, n_dependencies) in [(Shape::Chain(1), 0), (Shape::Chain(3), 2), (Shape::FanOut(5), 6)] {
+        for (shape, n_dependencies) in
+            [(Shape::Chain(1), 0), (Shape::Chain(3), 2), (Shape::Writers(4), 3), (Shape::FanOut(5), 6)]
+        {
             let descriptor = workflow(shape).descriptor().unwrap();
             cloacina_packager::check(&descriptor).unwrap();
             let tasks = &descriptor.workflows[0].tasks;

@@ -2,30 +2,28 @@
 //!
 //! Instead of asking for ancestors, each task's view is made from those of its parents: of all writes to a key the
 //! latest in the order wins, and the latest among all ancestors is the latest among what the parents see. Views are
-//! shared: a task without writes passes its own on, all children of a task have the same one, and a view is dropped
-//! once every child has its own. A write remembers what it hid, so nothing is ever copied but handles.
+//! shared: a task without writes passes its own on, all children of a task have the same one, one that was written to
+//! shares the rest with the one before, and a view is dropped once every child has its own. A write remembers what it
+//! hid, so nothing is ever copied but handles.
 //!
 //! The final context is the same overlay over all tasks that completed. The result does not depend on the order in
 //! which tasks end.
 
 use std::{
-    collections::{BTreeMap, HashSet, btree_map::Entry},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
 use cloacina_workflow::payload::Delta;
 use serde_json::value::RawValue;
 
-use super::{effect::Conflict, graph::Graph};
+use super::{effect::Conflict, graph::Graph, view::View};
 
 /// A key of the context.
 pub(crate) type Key = Arc<str>;
 
 /// A value, which the core only passes on and compares.
 pub(crate) type Value = Arc<RawValue>;
-
-/// What a task sees: for each key the last write, which may be a removal.
-pub(crate) type View = Arc<BTreeMap<Key, Arc<Write>>>;
 
 /// One write to one key and what it hid.
 #[derive(Debug)]
@@ -36,6 +34,8 @@ pub(crate) struct Write {
     value: Option<Value>,
     /// The write before, as this view knows it.
     hidden: Option<Arc<Write>>,
+    /// Whether a task wrote a value that is hidden here.
+    has_hidden: bool,
     /// How many tasks wrote the key in this view, this write included.
     n_tasks: u32,
 }
@@ -63,14 +63,14 @@ struct TaskContext {
 
 impl Merge {
     pub(crate) fn new(graph: &Graph, input: &BTreeMap<Key, Value>) -> Self {
-        let write =
-            |value: &Value| Arc::new(Write { rank: None, value: Some(value.clone()), hidden: None, n_tasks: 0 });
         let tasks = (0..graph.n_tasks()).zip(0..).map(|(_, task)| TaskContext {
             n_open_children: u32::try_from(graph.children(task).len()).unwrap_or(u32::MAX),
             ..TaskContext::default()
         });
         Self {
-            input: Arc::new(input.iter().map(|(key, value)| (key.clone(), write(value))).collect()),
+            input: input
+                .iter()
+                .fold(View::default(), |view, (key, value)| view.with(key, |_| Write::input(value.clone()))),
             tasks: tasks.collect(),
             writes: BTreeMap::new(),
         }
@@ -139,7 +139,7 @@ impl Merge {
     /// The context over all tasks that completed, with each value's writer.
     pub(crate) fn result(&self, graph: &Graph) -> BTreeMap<Key, (Option<u32>, Value)> {
         let mut result = BTreeMap::new();
-        for (key, write) in &*self.input {
+        for (key, write) in self.input.iter() {
             if let Some(value) = &write.value {
                 result.insert(key.clone(), (None, value.clone()));
             }
@@ -207,13 +207,7 @@ impl Merge {
         }
         let Some(view) = &context.view else { return self.input.clone() };
         let Some(delta) = &context.delta else { return view.clone() };
-        let mut map = match context.n_open_children {
-            // Nobody else will ask, so the map can be changed in place if no attempt holds it any more.
-            1 => Arc::unwrap_or_clone(context.view.take().unwrap_or_default()),
-            _ => (**view).clone(),
-        };
-        overlay(&mut map, rank, delta);
-        let after = Arc::new(map);
+        let after = overlay(view.clone(), rank, delta);
         context.after = Some(after.clone());
         after
     }
@@ -233,35 +227,22 @@ impl Merge {
                 }
                 (None, None) => &self.input,
             };
-            if known.insert(Arc::as_ptr(view)) {
+            if known.insert(view.address()) {
                 views.push(view);
             }
         }
         if let ([view], []) = (views.as_slice(), deltas.as_slice()) {
             return View::clone(view);
         }
-        views.sort_by_key(|view| std::cmp::Reverse(view.len()));
         let mut views = views.into_iter();
-        let mut map = views.next().map(|view| (**view).clone()).unwrap_or_default();
-        for view in views {
-            for (key, write) in &**view {
-                match map.entry(key.clone()) {
-                    Entry::Vacant(entry) => {
-                        entry.insert(write.clone());
-                    }
-                    Entry::Occupied(mut entry) => {
-                        let joined = Write::join(entry.get(), write);
-                        entry.insert(joined);
-                    }
-                }
-            }
-        }
+        let first = views.next().cloned().unwrap_or_default();
+        let mut joined = views.fold(first, |joined, view| joined.union(view, Write::join));
         // In the order of the workflow, so that nearly every write goes on top of those before.
         deltas.sort_by_key(|(rank, _)| *rank);
         for (rank, delta) in deltas {
-            overlay(&mut map, rank, delta);
+            joined = overlay(joined, rank, delta);
         }
-        Arc::new(map)
+        joined
     }
 
     fn leave(&mut self, parents: &[u32]) {
@@ -296,10 +277,22 @@ impl Write {
         std::iter::successors(self.hidden.as_deref(), |write| write.hidden.as_deref())
     }
 
+    /// Whether a task wrote a value that is hidden here.
+    pub(crate) fn has_hidden(&self) -> bool {
+        self.has_hidden
+    }
+
+    /// A value of the run's input.
+    pub(super) fn input(value: Value) -> Arc<Self> {
+        Arc::new(Self { rank: None, value: Some(value), hidden: None, has_hidden: false, n_tasks: 0 })
+    }
+
     /// A write of a task on top of what it hides.
     fn over(rank: u32, value: Option<Value>, hidden: Option<Arc<Self>>) -> Arc<Self> {
         let n_tasks = hidden.as_ref().map_or(0, |write| write.n_tasks) + 1;
-        Arc::new(Self { rank: Some(rank), value, hidden, n_tasks })
+        let has_hidden =
+            hidden.as_ref().is_some_and(|write| write.has_hidden || write.rank.is_some() && write.value.is_some());
+        Arc::new(Self { rank: Some(rank), value, hidden, has_hidden, n_tasks })
     }
 
     /// The writes of both, each once, in order. Shares as much as it can of either.
@@ -358,23 +351,17 @@ impl Drop for Write {
     }
 }
 
-fn overlay(map: &mut BTreeMap<Key, Arc<Write>>, rank: u32, delta: &Delta) {
-    for (key, value) in changes(delta) {
-        let value = value.cloned();
-        match map.entry(key.clone()) {
-            Entry::Vacant(entry) => {
-                entry.insert(Write::over(rank, value, None));
+fn overlay(view: View, rank: u32, delta: &Delta) -> View {
+    changes(delta).fold(view, |view, (key, value)| {
+        view.with(key, |before| {
+            let value = value.cloned();
+            match before {
+                None => Write::over(rank, value, None),
+                Some(before) if before.rank < Some(rank) => Write::over(rank, value, Some(before.clone())),
+                Some(before) => Write::join(before, &Write::over(rank, value, None)),
             }
-            Entry::Occupied(mut entry) => {
-                let write = if entry.get().rank < Some(rank) {
-                    Write::over(rank, value, Some(entry.get().clone()))
-                } else {
-                    Write::join(entry.get(), &Write::over(rank, value, None))
-                };
-                entry.insert(write);
-            }
-        }
-    }
+        })
+    })
 }
 
 /// The writes of a delta, `None` for a removal. A key that is both written and removed counts as written.

@@ -11,13 +11,14 @@ use std::{
 use cloacina_workflow::{Timestamp, payload::Delta};
 
 use super::{
-    context::{Key, Merge, Value, View},
+    context::{Key, Merge, Value},
     effect::{Actor, Decision, Effect, FailReason, Transition, after},
     explain,
     plan::{Function, Plan},
     retry::Failure,
     rule::{Facts, SkipReason, Upstream, Verdict},
     run, task,
+    view::View,
 };
 
 /// After so many interruptions in a row a task fails, so that a package which kills its engine cannot do so for ever.

@@ -20,6 +20,7 @@ pub(crate) mod retry;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod task;
+pub(crate) mod view;
 
 #[cfg(test)]
 mod state_tests;

@@ -8,10 +8,7 @@ use std::{cmp::Ordering, fmt};
 use cloacina_workflow::descriptor::Operator;
 use serde_json::{Number, Value as Json};
 
-use super::{
-    context::{Key, View},
-    task,
-};
+use super::{context::Key, task, view::View};
 
 /// When a task runs.
 #[derive(Clone, Debug, Default, PartialEq)]

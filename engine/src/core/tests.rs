@@ -426,7 +426,7 @@ impl<'a> Live<'a> {
         let plan = self.run.plan();
         let writer = |rank: u32| plan.graph.order()[rank as usize];
         let (mut visible, mut hidden) = (BTreeMap::new(), BTreeSet::new());
-        for (key, write) in &**self.run.view(task).unwrap() {
+        for (key, write) in self.run.view(task).unwrap().iter() {
             if let Some(value) = write.value() {
                 visible.insert(key.clone(), (write.rank().map(writer), value.get().to_owned()));
             }

@@ -19,7 +19,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloacina_workflow::Level;
+use cloacina_workflow::{
+    Level,
+    abi::{FETCH_ABSENT, FETCH_FOUND, FETCH_TOO_LARGE},
+};
 use rustix::{
     fd::OwnedFd,
     process::{Signal, pidfd_send_signal},
@@ -40,8 +43,8 @@ use super::{
     watcher::Output,
 };
 use crate::loader::{
-    Call, CallId, CallResult, CallSink, CpuClock, Hidden, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Reaped,
-    SECRET_BYTES_MAX, Sent, Usage, fields, judge, text,
+    Answer, Call, CallId, CallResult, CallSink, CpuClock, Hidden, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX,
+    OUTPUT_BYTES_MAX, Question, Reaped, SECRET_BYTES_MAX, Sent, Unanswered, Usage, fields, judge, text,
 };
 
 /// How long a process that has closed its connection may take to end by itself: a crash closes it a moment earlier.
@@ -235,6 +238,7 @@ impl Child {
             b: call.deadline_unix_ms,
             c: call.attempt,
             parts: [&call.payload, call.idempotency_key.as_bytes(), call.trace_parent.as_bytes()],
+            d: u64::from(call.is_whole),
             ..Frame::new(Kind::Start, id.number())
         });
         if posted == Posted::Broken {
@@ -575,12 +579,13 @@ impl Child {
                 None => self.stray("heartbeats")?,
             },
             Kind::Secret => self.take_secret(id, frame)?,
+            Kind::Fetch => self.take_question(id, frame)?,
             Kind::Dropped => {
                 let n_lines = frame.b;
                 tracing::warn!(package = &*self.package, n_lines, "log lines of a package were left out");
             }
             Kind::Hello | Kind::Ready | Kind::NotReady => return Err("a second answer to its setup".to_owned()),
-            Kind::Setup | Kind::Start | Kind::Cancel | Kind::SecretTaken => {
+            Kind::Setup | Kind::Start | Kind::Cancel | Kind::SecretTaken | Kind::Answer => {
                 return Err("what only the engine may send".to_owned());
             }
         }
@@ -622,6 +627,38 @@ impl Child {
             None => self.stray("secrets")?,
         }
         self.outbox.post(&Frame { b: frame.b, ..Frame::new(Kind::SecretTaken, frame.call) });
+        Ok(())
+    }
+
+    /// Answers what a task asks for. Waits for room, so that what is asked for at once does not pile up.
+    fn take_question(&self, id: CallId, frame: &Frame<'_>) -> Result<(), String> {
+        let [task, key, _] = frame.parts;
+        let answer = match (self.sink(id), Question::read(frame.a, task, key)) {
+            (Some(sink), Some(question)) => sink.fetch(id, &question),
+            (Some(_), None) => Err(Unanswered::Unknown),
+            (None, _) => {
+                self.stray("questions")?;
+                Err(Unanswered::Gone)
+            }
+        };
+        let whole = |answer: &Answer| answer.bytes().len() <= OUTPUT_BYTES_MAX;
+        let (status, answer) = match answer {
+            Ok(None) => (FETCH_ABSENT, None),
+            Ok(Some(answer)) if whole(&answer) => (FETCH_FOUND, Some(answer)),
+            Ok(Some(_)) => (FETCH_TOO_LARGE, None),
+            Err(unanswered) => (unanswered.status(), None),
+        };
+        let writer = answer.as_ref().and_then(|answer| answer.writer.as_deref()).unwrap_or_default();
+        let value = answer.as_ref().map_or(&[] as &[u8], Answer::bytes);
+        let posted = self.outbox.post_when_room(&Frame {
+            a: status.cast_unsigned(),
+            b: frame.b,
+            parts: [value, writer.as_bytes(), &[]],
+            ..Frame::new(Kind::Answer, frame.call)
+        });
+        if posted == Posted::Broken {
+            self.kill(Killed::Deaf);
+        }
         Ok(())
     }
 

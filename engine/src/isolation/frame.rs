@@ -26,12 +26,15 @@ const FIELDS_SENT_MAX: usize = 6 * MESSAGE_SENT_MAX + 16;
 pub(crate) enum Kind {
     /// Down, first: what to load and how, as JSON.
     Setup,
-    /// Down: begin a call. `a` function, `b` deadline in Unix milliseconds, `c` attempt; context, idempotency key, trace parent.
+    /// Down: begin a call. `a` function, `b` deadline in Unix milliseconds, `c` attempt, `d` whether the
+    /// context is whole; context, idempotency key, trace parent.
     Start,
     /// Down: ask a call to stop.
     Cancel,
     /// Down: the secret with the number `b` is hidden from now on.
     SecretTaken,
+    /// Down: what the question with the number `b` asked for, or why not. `a` status; value, its writer.
+    Answer,
     /// Up, first: this is a package host.
     Hello,
     /// Up: the library is loaded; JSON says what keeps it in.
@@ -51,6 +54,8 @@ pub(crate) enum Kind {
     Dropped,
     /// Up: a text that must not be told of a call's run. `b` a number by which the answer names it; text.
     Secret,
+    /// Up: a task asks for what its call did not carry. `a` what, `b` a number by which the answer names it; task, key.
+    Fetch,
 }
 
 /// Which way frames go.
@@ -95,11 +100,12 @@ pub(crate) enum Bad {
 }
 
 impl Kind {
-    const ALL: [(Self, u32, Direction, [usize; 3]); 13] = [
+    const ALL: [(Self, u32, Direction, [usize; 3]); 15] = [
         (Self::Setup, 1, Direction::Down, [SETUP_BYTES_MAX, 0, 0]),
         (Self::Start, 2, Direction::Down, [OUTPUT_BYTES_MAX, 4096, 4096]),
         (Self::Cancel, 3, Direction::Down, [0; 3]),
         (Self::SecretTaken, 4, Direction::Down, [0; 3]),
+        (Self::Answer, 5, Direction::Down, [OUTPUT_BYTES_MAX, 4096, 0]),
         (Self::Hello, 64, Direction::Up, [0; 3]),
         (Self::Ready, 65, Direction::Up, [ANSWER_BYTES_MAX, 0, 0]),
         (Self::NotReady, 66, Direction::Up, [ANSWER_BYTES_MAX, 0, 0]),
@@ -110,6 +116,8 @@ impl Kind {
         (Self::Heartbeat, 70, Direction::Up, [NAME_SENT_MAX, 0, 0]),
         (Self::Dropped, 71, Direction::Up, [0; 3]),
         (Self::Secret, 72, Direction::Up, [SECRET_BYTES_MAX, 0, 0]),
+        // A key may be as long as what wrote it.
+        (Self::Fetch, 73, Direction::Up, [4096, OUTPUT_BYTES_MAX, 0]),
     ];
 
     fn row(self) -> &'static (Self, u32, Direction, [usize; 3]) {

@@ -13,6 +13,7 @@ use std::{
     os::unix::net::UnixStream,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Duration,
 };
 
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
@@ -23,6 +24,10 @@ use super::frame::{Frame, HEADER_BYTES};
 const ROUNDS_MAX: usize = 8;
 /// Log lines that wait beyond this are left out.
 const LOG_BYTES_MAX: usize = 256 << 10;
+/// Who may wait does so while more than this is queued.
+const ROOM_BYTES: usize = 128 << 20;
+/// For so long. The other side reads whenever it can, so one that takes nothing for this long hangs.
+const ROOM_WAIT: Duration = Duration::from_secs(60);
 /// Who lets more than this pile up does not read at all. Calls that may be under way at once fit in with room to spare.
 const QUEUE_BYTES_MAX: usize = 512 << 20;
 
@@ -42,6 +47,10 @@ struct State {
     is_writing: bool,
     has_thread: bool,
     is_broken: bool,
+    /// Threads that wait for room.
+    n_waiting: usize,
+    /// Bytes that threads are about to queue that have waited.
+    n_promised: usize,
 }
 
 /// What became of a frame.
@@ -68,6 +77,29 @@ impl Outbox {
     /// Sends a frame that may be left out when much is waiting already.
     pub(super) fn post_if_room(self: &Arc<Self>, frame: &Frame<'_>) -> Posted {
         self.post_within(frame, LOG_BYTES_MAX)
+    }
+
+    /// Sends a frame; waits first while much is queued already. For threads that may.
+    pub(super) fn post_when_room(self: &Arc<Self>, frame: &Frame<'_>) -> Posted {
+        let mut state = self.lock();
+        state.n_waiting += 1;
+        let is_full = |state: &mut State| {
+            let n_queued = state.queue.len() + state.n_promised;
+            !state.is_broken && n_queued > 0 && n_queued + frame.n_bytes() > ROOM_BYTES
+        };
+        let waited = self.changed.wait_timeout_while(state, ROOM_WAIT, is_full);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.n_waiting -= 1;
+        if waited.timed_out() {
+            state.is_broken = true;
+            return Posted::Broken;
+        }
+        state.n_promised += frame.n_bytes();
+        drop(state);
+        let posted = self.post(frame);
+        self.lock().n_promised -= frame.n_bytes();
+        self.changed.notify_all();
+        posted
     }
 
     /// Nothing is sent or received any more, by either side of the connection.
@@ -128,6 +160,7 @@ impl Outbox {
                 return Posted::Sent;
             }
             let mut batch = mem::take(&mut state.queue);
+            self.tell_room(&state);
             drop(state);
             let sent = retried(|| send(&self.socket, &batch, SendFlags::DONTWAIT | SendFlags::NOSIGNAL));
             state = self.lock();
@@ -188,6 +221,7 @@ impl Outbox {
             }
             state.is_writing = true;
             let batch = mem::take(&mut state.queue);
+            self.tell_room(&state);
             drop(state);
             let mut rest = &batch[..];
             let mut is_broken = false;
@@ -200,6 +234,13 @@ impl Outbox {
             state = self.lock();
             state.is_writing = false;
             state.is_broken |= is_broken;
+        }
+    }
+
+    /// Wakes those who wait for room, if there are any.
+    fn tell_room(&self, state: &State) {
+        if state.n_waiting > 0 {
+            self.changed.notify_all();
         }
     }
 

@@ -3,15 +3,15 @@
 //! ```text
 //!            stdin = one end of a socket pair
 //! engine ──► Setup ─────────► close every other descriptor, limits, sandbox, load the library ──► Ready | NotReady
-//!        ──► Start, Cancel, SecretTaken ─► the main thread ──► Library ──► package
-//!        ◄── Complete, Log, Heartbeat, Secret ◄── any thread of the package, through the outbox
+//!        ──► Start, Cancel, Answer ──► the main thread ──► Library ──► package
+//!        ◄── Complete, Log, Heartbeat, Secret, Fetch ◄── any thread of the package, through the outbox
 //! ```
 //! The sandbox is up before the library is mapped, because its constructors run then. When the connection ends the
 //! package may shut down for a while, and the process ends, also if code of the package has the main thread. Who names a
-//! secret goes on when the engine has answered, because what is printed takes another way. Nothing here knows of runs or of the store.
+//! secret goes on when the engine has answered, because what is printed takes another way; who asks for a value has to. Nothing here knows of runs or of the store.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     fs::File,
     io,
     os::{
@@ -30,7 +30,7 @@ use std::{
 use cloacina_packager::Digest;
 use cloacina_workflow::{
     Level,
-    abi::{OUTPUT_DELTA, STATUS_FAILED},
+    abi::{FETCH_ABSENT, FETCH_FOUND, OUTPUT_DELTA, STATUS_FAILED},
     descriptor::Descriptor,
 };
 use rustix::{io::fcntl_dupfd_cloexec, stdio::dup2_stdin};
@@ -45,7 +45,8 @@ use super::{
     stream::{Broken, FrameReader},
 };
 use crate::loader::{
-    self, Bad, Call, CallId, CallResult, CallSink, InitConfig, Library, LogLine, Refused, Sent, TrustedFile, text,
+    self, Answer, AnswerText, Bad, Call, CallId, CallResult, CallSink, InitConfig, Library, LogLine, Question, Refused,
+    Sent, TrustedFile, Unanswered, text,
 };
 
 /// How long the process may go on beyond its grace once the connection has ended.
@@ -53,6 +54,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// So many secrets may one call name.
 pub(super) const SECRETS_MAX: usize = 256;
+/// The longest name of a task that crosses.
+const NAME_MAX: usize = 4096;
 /// How long a task waits for the engine to take a secret. An engine that takes longer has stopped altogether.
 const SECRET_WAIT: Duration = Duration::from_secs(10);
 
@@ -174,7 +177,7 @@ fn run(library: &Arc<Library>, blocking: &HashSet<u32>, host: &Arc<Host>) -> Bro
                     None => {}
                 }
             }
-            Ok(Asked::SecretTaken(question)) => host.note_taken(question),
+            Ok(Asked::Answered(question, reply)) => host.note_answer(question, reply),
             Ok(Asked::Nothing) => {}
             Err(broken) => return broken,
         }
@@ -185,8 +188,17 @@ fn run(library: &Arc<Library>, blocking: &HashSet<u32>, host: &Arc<Host>) -> Bro
 enum Asked {
     Start(u64, Call),
     Cancel(u64),
-    SecretTaken(u64),
+    /// The answer to a question of this process, by its number.
+    Answered(u64, Reply),
     Nothing,
+}
+
+/// What the engine answers.
+#[derive(Debug, Default)]
+struct Reply {
+    status: i32,
+    value: Vec<u8>,
+    writer: String,
 }
 
 /// What comes from the engine. The main thread alone reads it.
@@ -210,7 +222,12 @@ impl Inbox {
         Ok(match frame.kind {
             Kind::Start => Asked::Start(frame.call, call(&frame)),
             Kind::Cancel => Asked::Cancel(frame.call),
-            Kind::SecretTaken => Asked::SecretTaken(frame.b),
+            Kind::SecretTaken => Asked::Answered(frame.b, Reply::default()),
+            Kind::Answer => {
+                let writer = String::from_utf8_lossy(frame.parts[1]).into_owned();
+                let reply = Reply { status: frame.a.cast_signed(), value: frame.parts[0].to_vec(), writer };
+                Asked::Answered(frame.b, reply)
+            }
             // The reader passes no frame that goes the other way, and a second setup changes nothing.
             Kind::Setup
             | Kind::Hello
@@ -221,7 +238,8 @@ impl Inbox {
             | Kind::Log
             | Kind::Heartbeat
             | Kind::Dropped
-            | Kind::Secret => Asked::Nothing,
+            | Kind::Secret
+            | Kind::Fetch => Asked::Nothing,
         })
     }
 }
@@ -232,6 +250,7 @@ fn call(frame: &Frame<'_>) -> Call {
         function: frame.a,
         attempt: frame.c,
         payload: frame.parts[0].to_vec(),
+        is_whole: frame.d != 0,
         deadline_unix_ms: frame.b,
         idempotency_key: text(frame.parts[1]),
         trace_parent: text(frame.parts[2]),
@@ -295,15 +314,15 @@ struct Host {
     inbox: Mutex<Inbox>,
     /// The thread that reads it.
     main: ThreadId,
-    n_secrets: AtomicU64,
+    n_questions: AtomicU64,
     answers: Mutex<Answers>,
     has_answered: Condvar,
 }
 
-/// Which secrets the engine has taken, until whoever named them goes on.
+/// What the engine has answered, until whoever asked goes on.
 #[derive(Default)]
 struct Answers {
-    taken: BTreeSet<u64>,
+    given: BTreeMap<u64, Reply>,
     is_over: bool,
 }
 
@@ -316,7 +335,7 @@ impl Host {
             n_left_out: AtomicU64::new(0),
             inbox: Mutex::new(Inbox { frames, later: VecDeque::new() }),
             main: thread::current().id(),
-            n_secrets: AtomicU64::new(0),
+            n_questions: AtomicU64::new(0),
             answers: Mutex::default(),
             has_answered: Condvar::new(),
         }
@@ -328,35 +347,47 @@ impl Host {
 
     /// Tells the engine a secret, and returns when that hides it: what is printed from now on may be read at once.
     fn tell_secret(&self, number: u64, text: &str) {
-        let question = self.n_secrets.fetch_add(1, Ordering::Relaxed);
-        let frame = Frame { b: question, parts: [text.as_bytes(), &[], &[]], ..Frame::new(Kind::Secret, number) };
-        if self.outbox.post(&frame) == Posted::Broken {
-            return;
+        let parts = [text.as_bytes(), &[], &[]];
+        // Who has waited in vain can do nothing about it.
+        drop(self.ask(&Frame { parts, ..Frame::new(Kind::Secret, number) }, Some(SECRET_WAIT)));
+    }
+
+    /// Asks the engine, and waits for the answer, as long as there is an engine or at most for so long.
+    fn ask(&self, frame: &Frame<'_>, at_most: Option<Duration>) -> Option<Reply> {
+        let question = self.n_questions.fetch_add(1, Ordering::Relaxed);
+        if self.outbox.post(&Frame { b: question, ..*frame }) == Posted::Broken {
+            return None;
         }
         if thread::current().id() == self.main {
             return self.wait_reading(question);
         }
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_open = |answers: &mut Answers| !answers.is_over && !answers.taken.contains(&question);
-        let waited = self.has_answered.wait_timeout_while(answers, SECRET_WAIT, is_open);
-        waited.unwrap_or_else(PoisonError::into_inner).0.taken.remove(&question);
+        let is_open = |answers: &mut Answers| !answers.is_over && !answers.given.contains_key(&question);
+        let mut answers = match at_most {
+            Some(at_most) => {
+                let waited = self.has_answered.wait_timeout_while(answers, at_most, is_open);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.has_answered.wait_while(answers, is_open).unwrap_or_else(PoisonError::into_inner),
+        };
+        answers.given.remove(&question)
     }
 
     /// Waits on the thread that would hear the answer. What else comes meanwhile is done later.
-    fn wait_reading(&self, question: u64) {
+    fn wait_reading(&self, question: u64) -> Option<Reply> {
         let mut inbox = self.inbox();
         // Without a connection there is no answer, and the loop of that thread sees it too.
-        while let Ok(asked) = inbox.read() {
-            match asked {
-                Asked::SecretTaken(taken) if taken == question => return,
-                Asked::SecretTaken(taken) => self.note_taken(taken),
+        loop {
+            match inbox.read().ok()? {
+                Asked::Answered(answered, reply) if answered == question => return Some(reply),
+                Asked::Answered(answered, reply) => self.note_answer(answered, reply),
                 asked => inbox.later.push_back(asked),
             }
         }
     }
 
-    fn note_taken(&self, question: u64) {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).taken.insert(question);
+    fn note_answer(&self, question: u64, reply: Reply) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).given.insert(question, reply);
         self.has_answered.notify_all();
     }
 
@@ -412,7 +443,8 @@ impl HostSink {
         let kind = text(sent.error_code, loader::NAME_BYTES_MAX - 4);
         // What is too large to cross is cut to one byte more than is allowed, so that it is judged as what it is.
         let output = &sent.output[..sent.output.len().min(loader::OUTPUT_BYTES_MAX + 1)];
-        self.host.outbox.post(&Frame {
+        // Large ends of many calls at once wait for each other here, and not in the queue.
+        self.host.outbox.post_when_room(&Frame {
             a: sent.status.cast_unsigned(),
             b: sent.cpu_ns,
             c: sent.output_kind,
@@ -464,6 +496,25 @@ impl CallSink for HostSink {
                 );
             }
             _ => {}
+        }
+    }
+
+    fn fetch(&self, _: CallId, question: &Question<'_>) -> Result<Option<Answer>, Unanswered> {
+        let (what, task, key) = question.parts();
+        let parts = [task.as_bytes(), key.as_bytes(), &[]];
+        let frame = Frame { a: what, parts, ..Frame::new(Kind::Fetch, self.number) };
+        // No name of a task is as long, and no key.
+        if task.len() > NAME_MAX || key.len() > loader::OUTPUT_BYTES_MAX {
+            return Ok(None);
+        }
+        match self.host.ask(&frame, None) {
+            Some(Reply { status: FETCH_FOUND, value, writer }) => {
+                let writer = Some(writer).filter(|writer| !writer.is_empty()).map(Into::into);
+                Ok(Some(Answer { value: AnswerText::Made(value), writer }))
+            }
+            Some(Reply { status: FETCH_ABSENT, .. }) => Ok(None),
+            Some(Reply { status, .. }) => Err(Unanswered::of_status(status)),
+            None => Err(Unanswered::Gone),
         }
     }
 

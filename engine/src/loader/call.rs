@@ -19,13 +19,11 @@ use std::{
 
 use serde_json::{json, value::RawValue};
 
-use cloacina_workflow::{
-    Level, TaskError,
-    payload::{Delta, View},
-};
+use cloacina_workflow::{__private::v1::Source, Level, TaskError, payload::Delta};
 
 use super::{
     catalog::CATALOG,
+    fetch::{Answer, Question, Unanswered},
     output::{Bad, Sent, judge},
 };
 
@@ -38,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) attempt: u32,
     /// The view of the context, as [`cloacina_workflow::payload::View`] in JSON.
     pub(crate) payload: Vec<u8>,
+    /// Whether nothing was left out of it. A package that cannot ask gets what the sink answers in its place.
+    pub(crate) is_whole: bool,
     /// Milliseconds since the epoch; 0 for none.
     pub(crate) deadline_unix_ms: u64,
     /// The same for all attempts of one task of one run.
@@ -72,6 +72,10 @@ pub(crate) trait CallSink: Send + Sync {
     fn heartbeat(&self, id: CallId, permille: u32, note: String);
     /// The task made a text that must not be told of the call's run from when this returns. May wait for a moment.
     fn secret(&self, _: CallId, _: String) {}
+    /// The task asks for what the call did not carry. Waits for the answer.
+    fn fetch(&self, _: CallId, _: &Question<'_>) -> Result<Option<Answer>, Unanswered> {
+        Err(Unanswered::Gone)
+    }
     /// Whether nobody waits for the call any more, though nobody cancelled it.
     fn is_abandoned(&self, id: CallId) -> bool;
     /// What must not be told of whoever made the call, if there is anything.
@@ -121,13 +125,16 @@ pub(crate) enum Output {
 
 impl Output {
     /// What the task changed, given what it saw. A value that is the same text as before counts as untouched.
-    pub(crate) fn into_delta(self, view: &View) -> Delta {
+    pub(crate) fn into_delta(self, seen: &dyn Source) -> Delta {
         match self {
             Self::Delta(delta) => delta,
             Self::Whole(values) => {
-                let unset = view.values.keys().filter(|key| !values.contains_key(*key)).cloned().collect();
-                let same =
-                    |key: &Arc<str>, value: &RawValue| view.values.get(key).is_some_and(|old| old.get() == value.get());
+                let unset = seen.keys().filter(|key| !values.contains_key(*key)).map(Arc::from).collect();
+                let same = |key: &Arc<str>, value: &RawValue| {
+                    let mut is_same = false;
+                    seen.read(key, &mut |old| is_same = old.get() == value.get());
+                    is_same
+                };
                 Delta { unset, set: values.into_iter().filter(|(key, value)| !same(key, value)).collect() }
             }
         }

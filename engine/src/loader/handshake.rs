@@ -10,14 +10,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
+    mem::{self, MaybeUninit},
     ops::RangeInclusive,
+    ptr,
 };
 
 use serde_json::Value;
 
 use cloacina_workflow::{
-    abi::{ABI_MAJOR, ABI_MINOR, Bytes, HostV1, PackageV1, Start},
+    abi::{ABI_MAJOR, ABI_MINOR, Bytes, FEATURE_FETCH, HostV1, PackageV1, Start},
     descriptor::{Descriptor, Panic, Workflow},
 };
 
@@ -30,6 +31,8 @@ pub(super) struct Functions {
     pub(super) start: unsafe extern "C" fn(start: *const Start) -> i32,
     pub(super) cancel: Option<unsafe extern "C" fn(call_id: u64)>,
     pub(super) shutdown: Option<unsafe extern "C" fn(grace_ms: u32) -> i32>,
+    /// Whether the package asks for what its contexts leave out.
+    pub(super) fetches: bool,
 }
 
 /// The minor versions that this engine can call; a later one may rely on functions that this host has not.
@@ -69,11 +72,17 @@ pub(super) unsafe fn read(table: *const PackageV1) -> Result<(Functions, Descrip
     }
     // SAFETY: not null, aligned, and every table of any version starts with its size.
     let size = unsafe { table.cast::<u32>().read() };
-    if usize::try_from(size).unwrap_or(usize::MAX) < mem::size_of::<PackageV1>() {
-        return Err(damaged(TableProblem::Size { found: size, expected: mem::size_of::<PackageV1>() }));
+    let len = usize::try_from(size).unwrap_or(usize::MAX);
+    if len < PackageV1::SIZE_MIN {
+        return Err(damaged(TableProblem::Size { found: size, expected: PackageV1::SIZE_MIN }));
     }
-    // SAFETY: not null, aligned, and as long as it has to be by its own size.
-    let table = unsafe { table.read() };
+    // A package of an earlier version has nothing behind what that version had.
+    let known = if len < mem::size_of::<PackageV1>() { PackageV1::SIZE_MIN } else { mem::size_of::<PackageV1>() };
+    let mut whole = MaybeUninit::<PackageV1>::zeroed();
+    // SAFETY: what is read is inside of the package's table by its own size, what is written inside of ours.
+    unsafe { ptr::copy_nonoverlapping(table.cast::<u8>(), whole.as_mut_ptr().cast::<u8>(), known) };
+    // SAFETY: integers, pointers and functions that may be absent, for all of which zeros are a value.
+    let table = unsafe { whole.assume_init() };
     if !MINORS.contains(&table.abi_minor) {
         return Err(Error::Version { package: format!("{ABI_MAJOR}.{}", table.abi_minor) });
     }
@@ -82,6 +91,7 @@ pub(super) unsafe fn read(table: *const PackageV1) -> Result<(Functions, Descrip
         start: table.start.ok_or_else(|| damaged(TableProblem::Function { name: "start" }))?,
         cancel: table.cancel,
         shutdown: table.shutdown,
+        fetches: table.features & FEATURE_FETCH != 0,
     };
     let len = table.metadata.len;
     let unreadable = TableProblem::Bytes { name: "metadata", len, max: METADATA_BYTES_MAX };

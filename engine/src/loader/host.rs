@@ -14,13 +14,16 @@ use std::{
 
 use cloacina_workflow::{
     Level,
-    abi::{ABI_MINOR, Bytes, CallResult as SentResult, HostV1},
+    abi::{
+        ABI_MINOR, Bytes, CallResult as SentResult, FETCH_ABSENT, FETCH_FOUND, FETCH_GONE, FETCH_UNKNOWN, HostV1, Take,
+    },
 };
 
 use super::{
     LogLine,
     call::Anomalies,
     catalog::CATALOG,
+    fetch::Question,
     inside,
     loaded::Loaded,
     output::{self, Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, SECRET_BYTES_MAX, SECRET_PIECES_BYTES_MAX, Sent},
@@ -38,6 +41,7 @@ pub(super) fn table(library: usize, max_log_level: *const u32) -> HostV1 {
         heartbeat,
         is_cancelled,
         secret,
+        fetch,
     }
 }
 
@@ -141,6 +145,43 @@ unsafe extern "C" fn secret(ctx: *mut c_void, call_id: u64, text: Bytes) {
         output::pieces(&text, SECRET_BYTES_MAX).for_each(|piece| sink.secret(id, piece.to_owned()));
         library.keep_secrets(&*sink);
     });
+}
+
+unsafe extern "C" fn fetch(
+    ctx: *mut c_void,
+    call_id: u64,
+    what: u32,
+    task: Bytes,
+    key: Bytes,
+    user: *mut c_void,
+    take: Option<Take>,
+) -> i32 {
+    enter(ctx, FETCH_GONE, |library| {
+        let calls = library.calls();
+        // SAFETY: the package lends the bytes until we return.
+        let task = unsafe { task.borrow() };
+        // SAFETY: as above.
+        let key = unsafe { key.borrow() };
+        let question = task.zip(key).and_then(|(task, key)| Question::read(what, task, key));
+        let (Some(question), Some(take)) = (question, take) else {
+            Anomalies::count(&calls.anomalies.stray_reports);
+            return FETCH_UNKNOWN;
+        };
+        let Some((id, sink)) = calls.find(call_id) else {
+            Anomalies::count(&calls.anomalies.stray_reports);
+            return FETCH_GONE;
+        };
+        match sink.fetch(id, &question) {
+            Ok(None) => FETCH_ABSENT,
+            Ok(Some(answer)) => {
+                let writer = answer.writer.as_deref().unwrap_or_default();
+                // SAFETY: the package promises that its function takes this and whatever `user` it gave, on this thread.
+                unsafe { take(user, Bytes::lend(answer.bytes()), Bytes::lend(writer.as_bytes())) };
+                FETCH_FOUND
+            }
+            Err(unanswered) => unanswered.status(),
+        }
+    })
 }
 
 /// Checks the pointers in the end of a call.

@@ -27,7 +27,7 @@ use cloacina_workflow::{
 };
 
 use super::{
-    Anomalies, Call, CallId, CallSink, Error, Hidden, LogLine, Refused, TrustedFile,
+    Anomalies, Answer, Call, CallId, CallSink, Error, Hidden, LogLine, Question, Refused, TrustedFile, Unanswered,
     call::Calls,
     catalog::CATALOG,
     handshake::{self, Functions},
@@ -131,10 +131,15 @@ impl Library {
         let Some(works_inside) = indices.get(&call.function) else {
             return Err(Refused::NoFunction { function: call.function, functions: indices.len() });
         };
-        if call.payload.len() > PAYLOAD_BYTES_MAX {
+        let id = CATALOG.next_call();
+        let whole = match call.is_whole || functions.fetches {
+            true => None,
+            false => Some(whole(id, &*sink)?),
+        };
+        let payload = whole.as_ref().map_or(&*call.payload, Answer::bytes);
+        if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(Refused::TooLarge { max: PAYLOAD_BYTES_MAX });
         }
-        let id = CATALOG.next_call();
         self.loaded.keep_secrets(&*sink);
         calls.insert(id, self.lease, sink);
         let start = Start {
@@ -144,7 +149,7 @@ impl Library {
             deadline_unix_ms: call.deadline_unix_ms,
             attempt: call.attempt,
             encoding: 0,
-            context: Bytes::lend(&call.payload),
+            context: Bytes::lend(payload),
             trace_parent: Bytes::lend(call.trace_parent.as_bytes()),
             idempotency_key: Bytes::lend(call.idempotency_key.as_bytes()),
         };
@@ -364,6 +369,16 @@ impl fmt::Debug for Loaded {
             .field("digest", &self.digest)
             .field("calls", &self.calls)
             .finish_non_exhaustive()
+    }
+}
+
+/// The whole context of a call, for a package that asks for nothing later.
+fn whole(id: CallId, sink: &dyn CallSink) -> Result<Answer, Refused> {
+    match sink.fetch(id, &Question::All) {
+        Ok(Some(whole)) => Ok(whole),
+        Err(Unanswered::TooLarge) => Err(Refused::TooLarge { max: PAYLOAD_BYTES_MAX }),
+        // Whoever made the call does not wait for it any more.
+        Ok(None) | Err(Unanswered::Gone | Unanswered::Unknown) => Err(Refused::Closed),
     }
 }
 

@@ -22,6 +22,7 @@
 mod call;
 mod catalog;
 mod error;
+mod fetch;
 mod file;
 mod handshake;
 mod hidden;
@@ -43,6 +44,7 @@ pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
     call::{Anomalies, Call, CallId, CallResult, CallSink, Hide, LogLine, Refused, Usage},
     error::with_causes,
+    fetch::{Answer, AnswerText, Question, Unanswered},
     file::TrustedFile,
     handshake::admit,
     hidden::Hidden,

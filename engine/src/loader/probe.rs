@@ -24,7 +24,7 @@ use std::{
 
 use cloacina_packager::Digest;
 use cloacina_workflow::{
-    abi::{ABI_MINOR, Bytes, CallResult as SentResult, HostV1, Start},
+    abi::{ABI_MINOR, Bytes, CallResult as SentResult, FETCH_ABSENT, HostV1, Start, Take},
     descriptor::Descriptor,
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -159,6 +159,7 @@ impl Probe {
             heartbeat,
             is_cancelled,
             secret,
+            fetch,
         };
         // The package may use the table for as long as the process lives.
         let host = Box::leak(Box::new(Longer { known, later: [u64::MAX; 8] }));
@@ -314,6 +315,19 @@ unsafe extern "C" fn heartbeat(ctx: *mut c_void, call: u64, permille: u32, _note
 
 unsafe extern "C" fn secret(ctx: *mut c_void, call: u64, _text: Bytes) {
     enter(ctx, || Heard::Secret { call });
+}
+
+/// Contexts are passed whole, so there is nothing that could be asked for.
+unsafe extern "C" fn fetch(
+    _ctx: *mut c_void,
+    _call: u64,
+    _what: u32,
+    _task: Bytes,
+    _key: Bytes,
+    _user: *mut c_void,
+    _take: Option<Take>,
+) -> i32 {
+    FETCH_ABSENT
 }
 
 unsafe extern "C" fn is_cancelled(_ctx: *mut c_void, call: u64) -> i32 {

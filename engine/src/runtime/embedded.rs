@@ -12,7 +12,10 @@ use cloacina_workflow::{
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-use super::runner::{Attempt, Completion, Sight, TaskRunner};
+use super::{
+    runner::{Attempt, Completion, TaskRunner},
+    sight::Sight,
+};
 use crate::loader::Usage;
 
 /// The runner of one compiled-in workflow.

@@ -36,6 +36,7 @@ mod quarantine;
 mod report;
 mod runner;
 mod secret;
+mod sight;
 mod stop;
 mod timer;
 mod upkeep;

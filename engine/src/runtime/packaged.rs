@@ -16,14 +16,20 @@ use std::{
 };
 
 use cloacina_packager::Digest;
-use cloacina_workflow::{__private::v1::Host, TaskError, payload::View};
+use cloacina_workflow::{__private::v1::Host, OutcomeRecord, TaskError};
 use serde_json::json;
 use tokio::{runtime::Handle, sync::mpsc::UnboundedSender};
 
-use super::runner::{Attempt, AttemptHost, Completion, Loss, TaskRunner};
+use super::{
+    runner::{Attempt, AttemptHost, Completion, Loss, TaskRunner},
+    sight::Sight,
+};
 use crate::{
     isolation::{Code, NotBegun},
-    loader::{Call, CallId, CallResult, CallSink, Hide, LogLine, Usage, with_causes},
+    loader::{
+        Answer, Call, CallId, CallResult, CallSink, Hide, LogLine, OUTPUT_BYTES_MAX, Question, Refused, Unanswered,
+        Usage, with_causes,
+    },
 };
 
 /// The runner of one package.
@@ -94,10 +100,15 @@ impl TaskRunner for PackagedRunner {
 /// Begins the call. Takes as long as loading the library, and the package's `start`, do.
 fn begin(code: &Code, version: &Arc<PackageVersion>, attempt: Attempt) {
     let function = attempt.function.index;
-    let (idempotency_key, view) = (attempt.idempotency_key(), attempt.payload_view());
-    let Attempt { key, completion, deadline, .. } = attempt;
+    let idempotency_key = attempt.idempotency_key();
+    let Attempt { key, completion, deadline, plan, view, outcome, .. } = attempt;
+    let seen = Arc::new(Seen { sight: Sight { view, plan }, outcome: outcome.as_ref().map(Into::into) });
     let stop = completion.stop();
-    let payload = match serde_json::to_vec(&view) {
+    if !seen.sight.fits() {
+        return completion.complete(Err(Refused::TooLarge { max: OUTPUT_BYTES_MAX }.into_error()));
+    }
+    let carried = seen.sight.carried(seen.outcome.clone());
+    let payload = match serde_json::to_vec(&carried) {
         Ok(payload) => payload,
         Err(error) => return completion.complete(Err(error.into())),
     };
@@ -105,12 +116,13 @@ fn begin(code: &Code, version: &Arc<PackageVersion>, attempt: Attempt) {
         function,
         attempt: key.attempt,
         payload,
+        is_whole: !carried.partial && !carried.hidden,
         deadline_unix_ms: deadline.map_or(0, |deadline| deadline.unix_micros() / 1_000),
         idempotency_key,
         trace_parent: String::new(),
     };
     let (host, version) = (completion.host(), Arc::clone(version));
-    let ending = Mutex::new(Some(Ending { completion, view }));
+    let ending = Mutex::new(Some(Ending { completion, seen }));
     let sink = Arc::new(AttemptSink { host, version, began: now(), ending });
     match code.start(call, Arc::clone(&sink) as Arc<dyn CallSink>) {
         Ok(under_way) => stop.on_ask(move || under_way.cancel()),
@@ -167,8 +179,14 @@ fn possible(said: Duration, elapsed: Duration) -> Duration {
 /// What is needed when the call ends.
 struct Ending {
     completion: Completion,
-    /// What the task saw, against which an output of all values is compared.
-    view: View,
+    /// What the task sees, against which an output of all values is compared.
+    seen: Arc<Seen>,
+}
+
+/// What the task sees, and for a callback how its task ended.
+struct Seen {
+    sight: Sight,
+    outcome: Option<OutcomeRecord>,
 }
 
 impl AttemptSink {
@@ -179,11 +197,11 @@ impl AttemptSink {
 
 impl CallSink for AttemptSink {
     fn complete(&self, _: CallId, result: CallResult) {
-        let Some(Ending { completion, view }) = self.take() else { return };
+        let Some(Ending { completion, seen }) = self.take() else { return };
         match result {
             CallResult::Completed(output) => {
-                let delta = output.into_delta(&view);
-                drop(view);
+                let delta = output.into_delta(&seen.sight);
+                drop(seen);
                 completion.complete(Ok(delta));
             }
             CallResult::Failed { error, retry_after } => completion.fail(error, retry_after),
@@ -212,6 +230,13 @@ impl CallSink for AttemptSink {
 
     fn secret(&self, _: CallId, text: String) {
         self.host.secret(&text);
+    }
+
+    fn fetch(&self, _: CallId, question: &Question<'_>) -> Result<Option<Answer>, Unanswered> {
+        let seen =
+            self.ending.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|ending| ending.seen.clone());
+        let seen = seen.ok_or(Unanswered::Gone)?;
+        seen.sight.answer(question, seen.outcome.clone())
     }
 
     fn is_abandoned(&self, _: CallId) -> bool {

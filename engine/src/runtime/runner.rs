@@ -4,7 +4,6 @@
 //! [`Completion`], which sends exactly one end to the driver: when it is completed, or when it is dropped.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -14,12 +13,7 @@ use std::{
     time::Duration,
 };
 
-use cloacina_workflow::{
-    __private::v1::{Host, Seen, Source},
-    Level, Outcome, TaskError, TaskInfo, Timestamp,
-    payload::{self, Delta},
-};
-use serde_json::value::RawValue;
+use cloacina_workflow::{__private::v1::Host, Level, Outcome, TaskError, TaskInfo, Timestamp, payload::Delta};
 
 use super::{
     event::Event,
@@ -33,8 +27,8 @@ use crate::{
     clock::Clock,
     core::{
         admit::Role,
-        context::{View, Write},
         plan::{Function, Plan},
+        view::View,
     },
     id::RunId,
     loader::{Hide, Usage},
@@ -141,61 +135,6 @@ impl Attempt {
     pub(crate) fn idempotency_key(&self) -> String {
         let callback = if self.key.role == Role::Callback { "/callback" } else { "" };
         format!("{}/{}/{}{callback}", self.key.run, self.plan.task(self.key.task).id, self.key.attempt)
-    }
-
-    /// What the function sees, with the names of those who wrote it.
-    pub(crate) fn payload_view(&self) -> payload::View {
-        let writer = |rank: u32| self.plan.task(self.plan.graph.order()[rank as usize]).id.clone();
-        let mut view = payload::View { outcome: self.outcome.as_ref().map(Into::into), ..payload::View::default() };
-        for (key, write) in &*self.view {
-            if let Some(value) = write.value() {
-                view.values.insert(key.clone(), value.clone());
-                if let Some(rank) = write.rank() {
-                    view.producer.insert(key.clone(), writer(rank));
-                }
-            }
-            for hidden in write.hidden() {
-                if let (Some(rank), Some(value)) = (hidden.rank(), hidden.value()) {
-                    let of_writer: &mut BTreeMap<_, _> = view.from.entry(writer(rank)).or_default();
-                    of_writer.insert(key.clone(), value.clone());
-                }
-            }
-        }
-        view
-    }
-}
-
-/// What one attempt sees: the core's view, with the names of those who wrote it.
-#[derive(Debug)]
-pub(crate) struct Sight {
-    pub(crate) view: View,
-    pub(crate) plan: Arc<Plan>,
-}
-
-impl Sight {
-    fn writer(&self, write: &Write) -> Option<&str> {
-        write.rank().map(|rank| &*self.plan.task(self.plan.graph.order()[rank as usize]).id)
-    }
-}
-
-impl Source for Sight {
-    fn get(&self, key: &str) -> Option<Seen<'_>> {
-        let write = self.view.get(key)?;
-        write.value().map(|raw| Seen { raw, producer: self.writer(write) })
-    }
-
-    fn keys(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        Box::new(self.view.iter().filter(|(_, write)| write.value().is_some()).map(|(key, _)| &**key))
-    }
-
-    fn get_from(&self, task: &str, key: &str) -> Option<&Arc<RawValue>> {
-        let write = self.view.get(key)?;
-        let mut writes = std::iter::once(&**write).chain(write.hidden());
-        writes.find(|write| self.writer(write) == Some(task))?.value()
-    }
-
-    fn keys_from<'a>(&'a self, task: &'a str) -> Box<dyn Iterator<Item = &'a str> + 'a> {
-        Box::new(self.view.keys().map(AsRef::as_ref).filter(move |key| self.get_from(task, key).is_some()))
     }
 }
 

@@ -144,6 +144,7 @@ impl Probe {
             function,
             attempt: 1,
             payload: payload.to_vec(),
+            is_whole: true,
             deadline_unix_ms: 0,
             idempotency_key: String::new(),
             trace_parent: String::new(),

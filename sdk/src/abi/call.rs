@@ -3,6 +3,7 @@
 //! Every call to the host holds the link open, so that a package which was shut down cannot reach a host that is gone.
 
 use std::{
+    ffi::c_void,
     fmt,
     sync::{Arc, RwLock},
 };
@@ -10,8 +11,12 @@ use std::{
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::table::{
-    Bytes, CallResult, HostV1, OUTPUT_DELTA, STATUS_CANCELLED, STATUS_FAILED, STATUS_OK, STATUS_PANIC, STATUS_RETRY,
+use super::{
+    remote::Fetched,
+    table::{
+        Bytes, CallResult, FETCH_ABSENT, FETCH_FOUND, FETCH_GONE, HostV1, OUTPUT_DELTA, STATUS_CANCELLED,
+        STATUS_FAILED, STATUS_OK, STATUS_PANIC, STATUS_RETRY,
+    },
 };
 use crate::{Level, TaskError, attempt::AttemptEnd, context::Host};
 
@@ -95,6 +100,21 @@ impl HostLink {
         });
     }
 
+    /// What the host answers, nothing if there is no such value; or its status if it does not answer.
+    pub(super) fn fetch(&self, call_id: u64, what: u32, task: &str, key: &str) -> Result<Option<Fetched>, i32> {
+        let mut fetched: Option<Fetched> = None;
+        let user = (&raw mut fetched).cast::<c_void>();
+        let (task, key) = (Bytes::lend(task.as_bytes()), Bytes::lend(key.as_bytes()));
+        let status = self.with(FETCH_GONE, |host| {
+            // SAFETY: the table is open, the bytes outlive the call, and `user` is what `take` takes.
+            unsafe { (host.fetch)(host.ctx, call_id, what, task, key, user, Some(take)) }
+        });
+        match status {
+            FETCH_FOUND | FETCH_ABSENT => Ok(fetched),
+            status => Err(status),
+        }
+    }
+
     fn is_cancelled(&self, call_id: u64) -> bool {
         self.with(true, |host| {
             // SAFETY: the table is open.
@@ -108,6 +128,20 @@ impl HostLink {
             unsafe { (host.complete)(host.ctx, call_id, result) }
         });
     }
+}
+
+/// Copies what the host lends, so that no code of the package runs in between.
+unsafe extern "C" fn take(user: *mut c_void, value: Bytes, writer: Bytes) {
+    // SAFETY: the host lends the bytes until this returns.
+    let value = unsafe { value.borrow() };
+    // SAFETY: as above.
+    let writer = unsafe { writer.borrow() };
+    // SAFETY: the host passes on what `fetch` gave it, a place that is alive until that returns.
+    let fetched = unsafe { &mut *user.cast::<Option<Fetched>>() };
+    *fetched = Some(Fetched {
+        value: value.unwrap_or_default().to_vec(),
+        writer: String::from_utf8_lossy(writer.unwrap_or_default()).into_owned(),
+    });
 }
 
 impl fmt::Debug for HostLink {

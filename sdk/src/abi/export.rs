@@ -21,7 +21,8 @@ use tokio::{
 
 use super::{
     call::{CallHost, Completion, HostLink},
-    table::{ABI_MINOR, Bytes, HostV1, PackageV1, STATUS_OK, STATUS_REFUSED, Start},
+    remote::Remote,
+    table::{ABI_MINOR, Bytes, FEATURE_FETCH, HostV1, PackageV1, STATUS_OK, STATUS_REFUSED, Start},
 };
 use crate::{
     __private::v1::{Entry, Record},
@@ -86,6 +87,7 @@ pub extern "C" fn cloacina_package_v1() -> *const PackageV1 {
         start: Some(start),
         cancel: Some(cancel),
         shutdown: Some(shutdown),
+        features: FEATURE_FETCH,
     })
 }
 
@@ -208,10 +210,12 @@ impl Package {
         let completion = Completion::new(self.link.clone(), call_id, forget_call);
         let host = Arc::new(CallHost { link: self.link.clone(), call_id, cancelled: cancelled.clone() });
         let (blocking, function) = (function.blocking, function.function);
+        let link = self.link.clone();
         let prepare = move || {
             let mut view = decode(&context)?;
+            drop(context);
             let outcome = view.outcome.take().map(Outcome::from);
-            Attempt::new(function, Arc::new(view), outcome, Arc::new(info), host as Arc<dyn Host>)
+            Attempt::new(function, Remote::over(view, link, call_id), outcome, Arc::new(info), host as Arc<dyn Host>)
         };
         if blocking {
             let runtime = handle.clone();

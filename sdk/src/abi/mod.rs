@@ -7,6 +7,7 @@
 //!   start(call 7, task 0, view)    ───────►  accepts, returns at once
 //!                                  ◄───────  log(7, …), heartbeat(7, …), is_cancelled(7)   any thread
 //!                                  ◄───────  secret(7, text), before it is used            any thread
+//!                                  ◄───────  fetch(7, what, task, key), what is left out   any thread
 //!   cancel(7)                      ───────►
 //!                                  ◄───────  complete(7, result)                           any thread, exactly once
 //!   shutdown(grace)                ───────►
@@ -20,13 +21,15 @@
 mod call;
 pub(crate) mod clock;
 mod export;
+mod remote;
 mod table;
 
 pub use self::{
     export::cloacina_package_v1,
     table::{
-        ABI_MAJOR, ABI_MINOR, Bytes, CallResult, ENTRY_SYMBOL, ENTRY_SYMBOL_PREFIX, HostV1, MetadataHeader,
-        OUTPUT_DELTA, OUTPUT_WHOLE, PackageV1, STATUS_CANCELLED, STATUS_FAILED, STATUS_OK, STATUS_PANIC,
-        STATUS_REFUSED, STATUS_RETRY, Start, Status,
+        ABI_MAJOR, ABI_MINOR, Bytes, CallResult, ENTRY_SYMBOL, ENTRY_SYMBOL_PREFIX, FEATURE_FETCH, FETCH_ABSENT,
+        FETCH_ALL, FETCH_FOUND, FETCH_GONE, FETCH_KEYS, FETCH_TOO_LARGE, FETCH_UNKNOWN, FETCH_VALUE, FETCH_WRITER,
+        HostV1, MetadataHeader, OUTPUT_DELTA, OUTPUT_WHOLE, PackageV1, STATUS_CANCELLED, STATUS_FAILED, STATUS_OK,
+        STATUS_PANIC, STATUS_REFUSED, STATUS_RETRY, Start, Status, Take,
     },
 };

@@ -31,6 +31,33 @@ pub const OUTPUT_WHOLE: u32 = 0;
 /// `output` is a delta, `{"set":{…},"unset":[…]}`.
 pub const OUTPUT_DELTA: u32 = 1;
 
+/// `fetch`: the visible value of a key, or what a task wrote under it.
+pub const FETCH_VALUE: u32 = 0;
+/// `fetch`: whether a key has a visible value, and which task wrote it.
+pub const FETCH_WRITER: u32 = 1;
+/// `fetch`: the keys with a visible value, or those that a task wrote, as a JSON array.
+pub const FETCH_KEYS: u32 = 2;
+/// `fetch`: the whole context, as a package gets it that does not fetch.
+pub const FETCH_ALL: u32 = 3;
+
+/// `fetch` has called `take`.
+pub const FETCH_FOUND: i32 = 1;
+/// There is no such value.
+pub const FETCH_ABSENT: i32 = 0;
+/// The call is not known any more.
+pub const FETCH_GONE: i32 = -1;
+/// What is asked for is larger than what may cross.
+pub const FETCH_TOO_LARGE: i32 = -2;
+/// The host does not know the question.
+pub const FETCH_UNKNOWN: i32 = -3;
+
+/// In `features`: the package asks for what its contexts leave out.
+pub const FEATURE_FETCH: u64 = 1;
+
+/// Takes what `fetch` found: JSON, and the task that wrote it, which is empty for the run's input. Both are lent until it
+/// returns.
+pub type Take = unsafe extern "C" fn(user: *mut c_void, value: Bytes, writer: Bytes);
+
 /// A status code with its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -162,6 +189,16 @@ pub struct HostV1 {
     pub is_cancelled: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64) -> i32,
     /// Since 1.1: takes a text that must not be told of the call's run from when this returns.
     pub secret: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64, text: Bytes),
+    /// Since 1.2: gives a value of the call's context to `take`, before it returns. May wait for the engine.
+    pub fetch: unsafe extern "C" fn(
+        ctx: *mut c_void,
+        call_id: u64,
+        what: u32,
+        task: Bytes,
+        key: Bytes,
+        user: *mut c_void,
+        take: Option<Take>,
+    ) -> i32,
 }
 
 /// `clcn_start`: one attempt.
@@ -218,6 +255,13 @@ pub struct PackageV1 {
     pub cancel: Option<unsafe extern "C" fn(call_id: u64)>,
     /// Ends all calls within that time and frees what `init` made. 0 when all is well. May be absent.
     pub shutdown: Option<unsafe extern "C" fn(grace_ms: u32) -> i32>,
+    /// Since 1.2: what the package can do; [`FEATURE_FETCH`].
+    pub features: u64,
+}
+
+impl PackageV1 {
+    /// How large the struct was in version 1.0, which is the least that a package may have.
+    pub const SIZE_MIN: usize = std::mem::offset_of!(Self, features);
 }
 
 // SAFETY: the table is read-only data; its pointers go to statics and functions of the library, which stays mapped.
@@ -230,9 +274,9 @@ unsafe impl Send for PackageV1 {}
 const _: () = {
     assert!(size_of::<Bytes>() == 16);
     assert!(size_of::<CallResult>() == 80 && CallResult::SIZE_MIN == 64);
-    assert!(size_of::<HostV1>() == 64);
+    assert!(size_of::<HostV1>() == 72);
     assert!(size_of::<Start>() == 80);
     assert!(size_of::<MetadataHeader>() == 16);
-    assert!(size_of::<PackageV1>() == 56);
+    assert!(size_of::<PackageV1>() == 64 && PackageV1::SIZE_MIN == 56);
     assert!(align_of::<Start>() == 8 && align_of::<PackageV1>() == 8);
 };

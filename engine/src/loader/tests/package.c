@@ -120,7 +120,7 @@ static int32_t start(const clcn_start *call) {
 
 const clcn_package_v1 *ENTRY(void) {
     static const clcn_package_v1 table = {
-        SIZE, MINOR, {(const uint8_t *)&clcn_record, sizeof(clcn_record)}, init, start, 0, 0,
+        SIZE, MINOR, {(const uint8_t *)&clcn_record, sizeof(clcn_record)}, init, start, 0, 0, 0,
     };
     return NULL_TABLE ? 0 : &table;
 }

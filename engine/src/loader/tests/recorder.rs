@@ -76,6 +76,7 @@ pub(crate) fn call(function: u32, payload: &str) -> Call {
         function,
         attempt: 1,
         payload: payload.as_bytes().to_vec(),
+        is_whole: true,
         deadline_unix_ms: 0,
         idempotency_key: "run/task/1".to_owned(),
         trace_parent: String::new(),

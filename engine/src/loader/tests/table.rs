@@ -150,6 +150,7 @@ fn probe() -> PackageV1 {
         start: Some(start),
         cancel: Some(cancel),
         shutdown: Some(shutdown),
+        features: 0,
     }
 }
 
