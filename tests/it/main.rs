@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
+mod broken_host;
 mod c_package;
 mod cmd;
 mod conformance;

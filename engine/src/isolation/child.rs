@@ -32,12 +32,15 @@ use super::{
     Confinement, Limits, Sandbox,
     death::{Death, Killed},
     frame::{Frame, Kind},
+    identity::Identity,
+    incident::Generation,
     keeper::{self, Alarm, Keeper},
     look,
     outbox::{Outbox, Posted},
     role::{SECRETS_MAX, refused},
     scratch::Folder,
     setup::Setup,
+    stat::Stat,
     stream::{Broken, FrameReader},
     tally::{Account, End, Used},
     watcher::Output,
@@ -77,6 +80,8 @@ pub(super) struct Running {
     pub(super) pid: u32,
     pub(super) pidfd: OwnedFd,
     pub(super) outbox: Arc<Outbox>,
+    /// Its end of the connection.
+    pub(super) connection: Option<Identity>,
     /// Its standard output and error.
     pub(super) pipes: [Option<Arc<OwnedFd>>; 2],
     /// What the system may count as its memory though its engine held it.
@@ -86,6 +91,7 @@ pub(super) struct Running {
 /// What a process is for, and what it gets besides.
 pub(super) struct Whose {
     pub(super) package: Arc<str>,
+    pub(super) generation: Generation,
     /// Where it may write.
     pub(super) scratch: Option<Folder>,
     /// Where what it uses up is counted.
@@ -104,6 +110,9 @@ pub(super) enum NotTaken {
 pub(crate) struct Child {
     pub(super) pid: u32,
     pub(super) package: Arc<str>,
+    pub(super) connection: Option<Identity>,
+    /// As of its latest call.
+    generation: AtomicU64,
     pub(super) outbox: Arc<Outbox>,
     pub(super) limits: Limits,
     sandbox: Sandbox,
@@ -162,12 +171,14 @@ struct Open {
 
 impl Child {
     pub(super) fn new(running: Running, setup: &Setup, whose: Whose) -> Arc<Self> {
-        let Whose { package, scratch, account } = whose;
-        let Running { pid, pidfd, outbox, pipes: [stdout, stderr], inherited_bytes } = running;
+        let Whose { package, generation, scratch, account } = whose;
+        let Running { pid, pidfd, outbox, connection, pipes: [stdout, stderr], inherited_bytes } = running;
         let outputs = [Output::new(stdout, Level::Info, "stdout"), Output::new(stderr, Level::Warn, "stderr")];
         let child = Arc::new(Self {
             pid,
             package,
+            connection,
+            generation: AtomicU64::new(generation.0),
             outbox,
             limits: setup.limits,
             sandbox: setup.sandbox,
@@ -203,6 +214,15 @@ impl Child {
     pub(super) fn adopt(&self, family: Weak<dyn Bereaved>) {
         // A child is adopted once.
         self.family.set(family).ok();
+    }
+
+    /// Notes how many incidents there had been when it got its latest call.
+    pub(super) fn set_generation(&self, generation: Generation) {
+        self.generation.store(generation.0, Ordering::Release);
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        Generation(self.generation.load(Ordering::Acquire))
     }
 
     /// Begins a call, unless so many are under way. Gives the sink back if it does not; it hears nothing then.
@@ -241,11 +261,27 @@ impl Child {
             d: u64::from(call.is_whole),
             ..Frame::new(Kind::Start, id.number())
         });
-        if posted == Posted::Broken {
-            // The reader ends all calls, this one too.
-            self.kill(Killed::Deaf);
+        match posted {
+            Posted::Sent | Posted::LeftOut => Ok(()),
+            Posted::Unread => {
+                // The reader ends all calls, this one too.
+                self.kill(Killed::Deaf);
+                Ok(())
+            }
+            Posted::Gone => self.take_back(id),
         }
-        Ok(())
+    }
+
+    /// Takes back a call that did not get to the process, whose end the reader is about to see.
+    fn take_back(&self, id: CallId) -> Result<(), NotTaken> {
+        self.outbox.close();
+        let mut calls = self.lock();
+        // The reader may have told its end already.
+        let Some(open) = calls.open.remove(&id) else { return Ok(()) };
+        calls.n_started -= 1;
+        calls.alone.take_if(|alone| alone.id == id);
+        drop(calls);
+        Err(NotTaken::Over(open.sink))
     }
 
     /// Asks a call to stop. False if it is not under way here.
@@ -350,12 +386,16 @@ impl Child {
         self.n_left.store(n_left, Ordering::Release);
     }
 
-    /// Ends the process at once, for that reason, unless it has ended.
+    /// Ends the process at once, for that reason, unless it has ended. One that is ending already has another reason.
     pub(super) fn kill(&self, why: Killed) {
         let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
         if reaped.is_none() {
-            // The first reason stands.
-            self.killed.set(why).ok();
+            // Of a process whose main thread ends alone that is the reason.
+            let is_ending = || Stat::of(self.pid).is_some_and(|stat| stat.is_ending);
+            if matches!(why, Killed::Halted { .. }) || !is_ending() {
+                // The first reason stands.
+                self.killed.set(why).ok();
+            }
             if let Err(error) = pidfd_send_signal(&self.pidfd, Signal::KILL) {
                 tracing::debug!(package = &*self.package, pid = self.pid, %error, "a package host cannot be killed");
             }
@@ -656,7 +696,7 @@ impl Child {
             parts: [value, writer.as_bytes(), &[]],
             ..Frame::new(Kind::Answer, frame.call)
         });
-        if posted == Posted::Broken {
+        if posted == Posted::Unread {
             self.kill(Killed::Deaf);
         }
         Ok(())

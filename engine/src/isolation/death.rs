@@ -8,12 +8,15 @@ use std::{fmt, os::unix::process::ExitStatusExt, time::Duration};
 use cloacina_workflow::TaskError;
 use serde_json::json;
 
-use super::Limits;
+use super::{Limits, identity::EXIT_CUT_OFF, incident::Cause};
 use crate::loader::Reaped;
 
 /// From which part of its memory limit on a process counts as having run into it: an allocation that fails is larger
 /// than what is left.
 const NEAR_LIMIT_PERCENT: u64 = 75;
+
+/// The number of the signal that cannot be caught.
+const SIGKILL: i32 = 9;
 
 /// Why the engine killed a process.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +29,8 @@ pub(crate) enum Killed {
     Silent,
     #[error("it did not read what the engine sent")]
     Deaf,
+    #[error("it was stopped for {} s, by a signal or by the end of its main thread", after.as_secs())]
+    Halted { after: Duration },
     #[error("a task did not stop when it was asked to")]
     Overdue,
     #[error(
@@ -67,6 +72,13 @@ impl Death {
     /// Whether the process ended without being told to.
     pub(super) fn is_crash(&self) -> bool {
         !matches!(self.killed, Some(Killed::Dismissed))
+    }
+
+    /// Who brought it about, as far as the system tells.
+    pub(super) fn cause(&self) -> Cause {
+        let signal = self.reaped.and_then(|reaped| reaped.status.signal());
+        // A package that runs into its limit gets other signals, or is killed by the engine.
+        if self.killed.is_none() && signal == Some(SIGKILL) { Cause::Outside } else { Cause::Package }
     }
 
     /// The name of the signal that ended it.
@@ -118,6 +130,9 @@ impl Death {
         };
         match (status.signal(), status.code()) {
             (Some(signal), _) => write!(formatter, "the package's process was ended by {}", signal_name(signal))?,
+            (None, Some(code)) if code == i32::from(EXIT_CUT_OFF) => formatter.write_str(
+                "the package's process ended, because code of the package closed or replaced its connection to the engine",
+            )?,
             (None, Some(code)) => write!(formatter, "the package's process exited by itself with code {code}")?,
             (None, None) => write!(formatter, "the package's process ended: {status}")?,
         }

@@ -5,7 +5,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{death::Death, setup::NotReady};
+use super::{death::Death, incident::Cause, setup::NotReady};
 use crate::loader;
 
 /// Why the library of a package cannot be used.
@@ -42,6 +42,8 @@ pub enum Error {
     Crashed {
         /// How it ended.
         death: String,
+        /// Whether somebody killed it who is neither the package nor the engine.
+        is_outside: bool,
     },
     /// The process refused the library.
     #[error("{message}")]
@@ -153,7 +155,7 @@ impl Error {
     }
 
     pub(super) fn crashed(death: &Death) -> Self {
-        Self::Crashed { death: death.to_string() }
+        Self::Crashed { death: death.to_string(), is_outside: death.cause() == Cause::Outside }
     }
 
     /// What a host said, whose word is not taken for a code that there is not.

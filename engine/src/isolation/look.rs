@@ -4,6 +4,7 @@
 //! processes hold that the package has started. So while calls are under way somebody looks, ten times a second, and
 //! whoever is beyond a limit is killed with the limit as the reason. A look costs some microseconds, and some
 //! milliseconds where it has to find other processes, which is why it does that more seldom. Nobody looks at the idle.
+//! The same look finds a process that will never answer: it is stopped, or has closed its connection.
 
 use std::{
     fs,
@@ -12,35 +13,66 @@ use std::{
     time::Duration,
 };
 
-use super::{Limits, child::Child, death::Killed, keeper::Keeper, session};
+use super::{Limits, child::Child, death::Killed, keeper::Keeper, session, stat::Stat};
 
 /// What a package can add in that time is what it can be beyond its limit: some tens of MiB.
 const EVERY: Duration = Duration::from_millis(100);
 /// Of so many looks one also finds the processes that were started.
 const FAR_LOOK: u32 = 5;
+/// After so long a process that is stopped is ended. Debuggers stop processes in another way.
+const HALTED_MAX: Duration = Duration::from_secs(5);
+
+/// What was found by the looks before this one.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    n_looks: u32,
+    /// In how many in a row the process was stopped.
+    n_halted: u32,
+    /// Whether it had closed its connection when that was looked at last.
+    is_cut_off: bool,
+}
 
 /// Looks at a child for as long as it works; once it is idle, until this is asked for again.
 pub(super) fn begin(keeper: &Arc<Keeper>, child: &Arc<Child>) {
-    let Limits { memory_mib, processes, .. } = child.limits;
-    if (memory_mib.is_some() || processes.is_some()) && child.begin_look() {
-        arm(keeper, child, 1);
+    if child.begin_look() {
+        arm(keeper, child, Seen::default());
     }
 }
 
-fn arm(keeper: &Arc<Keeper>, child: &Arc<Child>, n_th: u32) {
+fn arm(keeper: &Arc<Keeper>, child: &Arc<Child>, seen: Seen) {
     let (looked_at, later) = (Arc::downgrade(child), Arc::downgrade(keeper));
-    child.keep_look(keeper.after(EVERY, move || look(&later, &looked_at, n_th)));
+    child.keep_look(keeper.after(EVERY, move || look(&later, &looked_at, seen)));
 }
 
-fn look(keeper: &Weak<Keeper>, child: &Weak<Child>, n_th: u32) {
+fn look(keeper: &Weak<Keeper>, child: &Weak<Child>, mut seen: Seen) {
     let (Some(keeper), Some(child)) = (keeper.upgrade(), child.upgrade()) else { return };
     child.note_peak();
-    if let Some(why) = beyond(child.pid, &child.limits, child.may_start() && n_th.is_multiple_of(FAR_LOOK)) {
+    seen.n_looks = seen.n_looks.wrapping_add(1);
+    let is_far = seen.n_looks.is_multiple_of(FAR_LOOK);
+    let why = seen.broken(&child, is_far);
+    if let Some(why) = why.or_else(|| beyond(child.pid, &child.limits, child.may_start() && is_far)) {
         child.kill(why);
         return;
     }
     if child.goes_on_looking() {
-        arm(&keeper, &child, n_th.wrapping_add(1));
+        arm(&keeper, &child, seen);
+    }
+}
+
+impl Seen {
+    /// Why the process will never answer, if that has shown twice.
+    fn broken(&mut self, child: &Child, is_far: bool) -> Option<Killed> {
+        let stat = Stat::of(child.pid)?;
+        self.n_halted = if stat.is_halted() { self.n_halted + 1 } else { 0 };
+        if EVERY * self.n_halted >= HALTED_MAX {
+            return Some(Killed::Halted { after: HALTED_MAX });
+        }
+        if !is_far {
+            return None;
+        }
+        let is_held = || child.connection.and_then(|connection| connection.is_held_by(child.pid));
+        let was_cut_off = std::mem::replace(&mut self.is_cut_off, !stat.is_ending && is_held() == Some(false));
+        (was_cut_off && self.is_cut_off).then_some(Killed::Silent)
     }
 }
 

@@ -10,15 +10,22 @@
 use std::{
     io::{self, IoSlice},
     mem,
-    os::unix::net::UnixStream,
+    os::{fd::AsFd, unix::net::UnixStream},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
+use rustix::{
+    event::PollFlags,
+    net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown},
+};
 
-use super::frame::{Frame, HEADER_BYTES};
+use super::{
+    frame::{Frame, HEADER_BYTES},
+    identity::Identity,
+    stream::wait_for,
+};
 
 /// How often a thread that writes takes along what others have queued before it hands that over.
 const ROUNDS_MAX: usize = 8;
@@ -35,6 +42,8 @@ const QUEUE_BYTES_MAX: usize = 512 << 20;
 #[derive(Debug)]
 pub(super) struct Outbox {
     socket: UnixStream,
+    /// In a package host, where code of the package may have replaced it.
+    identity: Option<Identity>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -46,7 +55,8 @@ struct State {
     /// Whether a thread is writing now; it looks at the queue when it is done.
     is_writing: bool,
     has_thread: bool,
-    is_broken: bool,
+    /// Why nothing more is sent.
+    broken: Option<Posted>,
     /// Threads that wait for room.
     n_waiting: usize,
     /// Bytes that threads are about to queue that have waited.
@@ -60,13 +70,21 @@ pub(super) enum Posted {
     Sent,
     /// There was no room for it, and it was one that may be left out.
     LeftOut,
-    /// The other side has gone, or does not read.
-    Broken,
+    /// The other side lets too much pile up: it does not read.
+    Unread,
+    /// The connection has ended.
+    Gone,
 }
 
 impl Outbox {
     pub(super) fn new(socket: UnixStream) -> Arc<Self> {
-        Arc::new(Self { socket, state: Mutex::default(), changed: Condvar::new() })
+        Arc::new(Self { socket, identity: None, state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    /// That of a package host: it ends when it finds another descriptor in the place of this socket.
+    pub(super) fn of_host(socket: UnixStream) -> Arc<Self> {
+        let identity = Identity::of(&socket);
+        Arc::new(Self { socket, identity, state: Mutex::default(), changed: Condvar::new() })
     }
 
     /// Sends a frame.
@@ -85,14 +103,13 @@ impl Outbox {
         state.n_waiting += 1;
         let is_full = |state: &mut State| {
             let n_queued = state.queue.len() + state.n_promised;
-            !state.is_broken && n_queued > 0 && n_queued + frame.n_bytes() > ROOM_BYTES
+            state.broken.is_none() && n_queued > 0 && n_queued + frame.n_bytes() > ROOM_BYTES
         };
         let waited = self.changed.wait_timeout_while(state, ROOM_WAIT, is_full);
         let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         state.n_waiting -= 1;
         if waited.timed_out() {
-            state.is_broken = true;
-            return Posted::Broken;
+            return *state.broken.get_or_insert(Posted::Unread);
         }
         state.n_promised += frame.n_bytes();
         drop(state);
@@ -104,7 +121,7 @@ impl Outbox {
 
     /// Nothing is sent or received any more, by either side of the connection.
     pub(super) fn close(&self) {
-        self.lock().is_broken = true;
+        self.lock().broken.get_or_insert(Posted::Gone);
         self.changed.notify_all();
         // It may be closed already.
         shutdown(&self.socket, Shutdown::Both).ok();
@@ -113,16 +130,15 @@ impl Outbox {
     fn post_within(self: &Arc<Self>, frame: &Frame<'_>, queue_bytes_max: usize) -> Posted {
         let header = frame.header();
         let mut state = self.lock();
-        if state.is_broken {
-            return Posted::Broken;
+        if let Some(broken) = state.broken {
+            return broken;
         }
         if state.is_writing || !state.queue.is_empty() {
             if state.queue.len() + frame.n_bytes() > queue_bytes_max {
                 if queue_bytes_max == LOG_BYTES_MAX {
                     return Posted::LeftOut;
                 }
-                state.is_broken = true;
-                return Posted::Broken;
+                return *state.broken.insert(Posted::Unread);
             }
             append(&mut state.queue, &header, frame, 0);
             return Posted::Sent;
@@ -131,6 +147,7 @@ impl Outbox {
         drop(state);
         let slices = [IoSlice::new(&header), part(frame, 0), part(frame, 1), part(frame, 2)];
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        self.insist();
         let sent = retried(|| sendmsg(&self.socket, &slices, &mut SendAncillaryBuffer::default(), flags));
         let mut state = self.lock();
         match sent {
@@ -143,13 +160,22 @@ impl Outbox {
                 self.hand_over(&mut state);
                 return Posted::Sent;
             }
-            Err(_) => {
-                state.is_writing = false;
-                state.is_broken = true;
-                return Posted::Broken;
-            }
+            Err(_) => return self.end_writing(&mut state),
         }
         self.write_on(state)
+    }
+
+    /// Takes note that the connection has ended.
+    fn end_writing(&self, state: &mut State) -> Posted {
+        self.insist();
+        state.is_writing = false;
+        *state.broken.get_or_insert(Posted::Gone)
+    }
+
+    fn insist(&self) {
+        if let Some(identity) = &self.identity {
+            identity.insist(self.socket.as_fd());
+        }
     }
 
     /// Writes what others have queued meanwhile.
@@ -162,6 +188,7 @@ impl Outbox {
             let mut batch = mem::take(&mut state.queue);
             self.tell_room(&state);
             drop(state);
+            self.insist();
             let sent = retried(|| send(&self.socket, &batch, SendFlags::DONTWAIT | SendFlags::NOSIGNAL));
             state = self.lock();
             match sent {
@@ -178,11 +205,7 @@ impl Outbox {
                     self.hand_over(&mut state);
                     return Posted::Sent;
                 }
-                Err(_) => {
-                    state.is_writing = false;
-                    state.is_broken = true;
-                    return Posted::Broken;
-                }
+                Err(_) => return self.end_writing(&mut state),
             }
         }
         self.hand_over(&mut state);
@@ -202,7 +225,7 @@ impl Outbox {
                 Ok(_) => state.has_thread = true,
                 Err(error) => {
                     tracing::error!(%error, "cannot start the thread that writes to a package host");
-                    state.is_broken = true;
+                    state.broken = Some(Posted::Gone);
                 }
             }
         }
@@ -212,7 +235,7 @@ impl Outbox {
     fn write_for_others(&self) {
         let mut state = self.lock();
         loop {
-            if state.is_broken {
+            if state.broken.is_some() {
                 return;
             }
             if state.is_writing || state.queue.is_empty() {
@@ -226,14 +249,19 @@ impl Outbox {
             let mut rest = &batch[..];
             let mut is_broken = false;
             while !rest.is_empty() && !is_broken {
+                self.insist();
                 match retried(|| send(&self.socket, rest, SendFlags::NOSIGNAL)) {
+                    // Code of a package may have said that writes do not wait.
+                    Ok(0) => wait_for(&self.socket, PollFlags::OUT),
                     Ok(n_sent) => rest = &rest[n_sent..],
                     Err(_) => is_broken = true,
                 }
             }
             state = self.lock();
             state.is_writing = false;
-            state.is_broken |= is_broken;
+            if is_broken {
+                self.end_writing(&mut state);
+            }
         }
     }
 

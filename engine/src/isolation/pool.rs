@@ -7,7 +7,8 @@
 //! ```
 //! Nothing here waits for a package: a call that finds no process is kept until one is ready, and hears then if there is
 //! none. After a crash with several calls under way each process gets one call at a time, until it is clear which one
-//! it was. Who crashes on and on is reported, and what becomes of that is not decided here.
+//! it was. A package that crashes on and on is reported, and what becomes of that is not decided here; ends of one cause
+//! count once.
 
 use std::{
     collections::VecDeque,
@@ -30,7 +31,8 @@ use super::{
     Confinement, Error, Limits, Sandbox,
     child::{Bereaved, Child, NotTaken, OpenCall, Whose},
     death::{Death, Killed},
-    keeper::{Alarm, Keeper},
+    incident::{Cause, Generation, Incidents, ProcessEnd},
+    keeper::{self, Alarm, Keeper},
     look,
     needs::{self, AllowedNeed},
     program::HostProgram,
@@ -109,8 +111,8 @@ const SOLO_CALLS: u32 = 32;
 const IDLE: Duration = Duration::from_secs(60);
 /// Calls of a process after which its memory is looked at.
 const LOOK_AT_MEMORY: u64 = 256;
-/// Crashes without a call that ended in order between them, from which on a package is reported.
-const CRASHES_MAX: u32 = 3;
+/// Incidents without a call that ended in order between them, from which on a package is reported.
+const INCIDENTS_MAX: u32 = 3;
 
 /// The processes of one library.
 #[derive(Debug)]
@@ -139,8 +141,8 @@ struct State {
     is_closed: bool,
     /// Calls that must end in order before processes get several at once; 0 when they do.
     solo: u32,
-    /// Since a call last ended in order.
-    n_crashes: u32,
+    /// In which its processes ended.
+    incidents: Incidents,
     idle: Option<Alarm>,
     is_used: bool,
     /// Why the last process was refused, if the next will be too.
@@ -245,7 +247,7 @@ impl Pool {
             }
             state.n_starting += 1;
         }
-        let started = self.shared.start_child();
+        let (started, _) = self.shared.start_child();
         self.shared.lock().n_starting -= 1;
         self.shared.dispatch();
         started
@@ -300,6 +302,7 @@ impl Shared {
             let Some(Waiting { id, call, sink }) = state.waiting.pop_front() else { return };
             let open_max = if state.solo > 0 { 1 } else { usize::MAX };
             state.is_used = true;
+            child.set_generation(state.incidents.generation());
             drop(state);
             match child.start(id, &call, sink, open_max) {
                 Ok(()) => look::begin(&self.options.keeper, &child),
@@ -341,7 +344,7 @@ impl Shared {
         state.n_starting += 1;
         let shared = Arc::clone(self);
         let starter = thread::Builder::new().name("clcn-start".to_owned()).spawn(move || {
-            let started = shared.start_child();
+            let (started, generation) = shared.start_child();
             let failed = {
                 let mut state = shared.lock();
                 state.n_starting -= 1;
@@ -352,8 +355,9 @@ impl Shared {
             };
             if let Err(error) = started {
                 tracing::warn!(package = &*shared.package, code = error.code(), "{error}");
-                if matches!(error, Error::Crashed { .. }) {
-                    shared.count_crash(&error);
+                if let Error::Crashed { is_outside, .. } = &error {
+                    let cause = if *is_outside { Cause::Outside } else { Cause::Package };
+                    shared.count_crash(ProcessEnd { generation, cause, n_open: 0 }, &error);
                 }
                 for Waiting { id, sink, .. } in failed {
                     sink.complete(
@@ -438,16 +442,18 @@ impl Shared {
         }
     }
 
-    fn start_child(self: &Arc<Self>) -> Result<(), Error> {
-        let started = self.try_start_child();
+    /// Starts a process, and says to which generation it belongs.
+    fn start_child(self: &Arc<Self>) -> (Result<(), Error>, Generation) {
+        let generation = self.lock().incidents.generation();
+        let started = self.try_start_child(generation);
         let mut state = self.lock();
         let is_refused = state.fed.is_empty() && state.leaving.is_empty();
         state.refusal = started.as_ref().err().filter(|_| is_refused).and_then(Error::lasting);
         drop(state);
-        started
+        (started, generation)
     }
 
-    fn try_start_child(self: &Arc<Self>) -> Result<(), Error> {
+    fn try_start_child(self: &Arc<Self>, generation: Generation) -> Result<(), Error> {
         let Self { options, library, package, .. } = &**self;
         let file = library.make_ready()?;
         let config = library.config();
@@ -467,7 +473,7 @@ impl Shared {
             grace_ms: u64::try_from(SHUTDOWN_GRACE.as_millis()).unwrap_or(u64::MAX),
         };
         let account = options.owner.clone().map(|owner| options.tally.account(owner));
-        let whose = Whose { package: Arc::clone(package), scratch, account };
+        let whose = Whose { package: Arc::clone(package), generation, scratch, account };
         let Started { child, mut frames } = start::start(&options.program, &setup, whose, &options.keeper)?;
         let confinement = child.confinement();
         tracing::debug!(package = &**package, pid = child.pid, %confinement, "a package host runs");
@@ -497,14 +503,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Reports the package if it crashes on and on.
-    fn count_crash(&self, reason: &dyn fmt::Display) {
-        let n_crashes = {
-            let mut state = self.lock();
-            state.n_crashes = state.n_crashes.saturating_add(1);
-            state.n_crashes
-        };
-        if let Some(n_times) = n_crashes.checked_sub(CRASHES_MAX - 1).filter(|n_times| *n_times > 0) {
+    /// Reports the package if it crashes on and on. What began with another process is not counted again.
+    fn count_crash(&self, end: ProcessEnd, reason: &dyn fmt::Display) {
+        let n_incidents = self.lock().incidents.note(end, keeper::now());
+        let n_beyond = n_incidents.and_then(|n_incidents| n_incidents.checked_sub(INCIDENTS_MAX - 1));
+        if let Some(n_times) = n_beyond.filter(|n_times| *n_times > 0) {
             let harm = Harm { library: self.library.digest(), reason: reason.to_string(), n_times };
             // An engine that is being shut down uses no package any more.
             self.options.harms.send(harm).ok();
@@ -581,7 +584,7 @@ impl Bereaved for Shared {
         }
         let n_open = open.len();
         if is_crash {
-            self.count_crash(&death);
+            self.count_crash(ProcessEnd { generation: child.generation(), cause: death.cause(), n_open }, &death);
             let cpu_ms = death.reaped.map(|reaped| reaped.cpu.as_millis() as u64);
             tracing::warn!(package = &*self.package, pid = child.pid, n_open, cpu_ms, "{death}");
         }
@@ -600,7 +603,7 @@ impl Bereaved for Shared {
         let has_waiting = {
             let mut state = self.lock();
             state.solo = state.solo.saturating_sub(1);
-            state.n_crashes = 0;
+            state.incidents.forgive();
             !state.waiting.is_empty()
         };
         if !child.is_leaving() && self.is_worn(child) {

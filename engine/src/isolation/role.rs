@@ -38,7 +38,8 @@ use rustix::{io::fcntl_dupfd_cloexec, stdio::dup2_stdin};
 use super::{
     crew::Crew,
     forward,
-    frame::{Direction, Frame, Kind},
+    frame::{Frame, Kind},
+    identity::EXIT_CUT_OFF,
     outbox::{Outbox, Posted},
     sandbox, session,
     setup::{NotReady, Ready, Setup},
@@ -89,10 +90,10 @@ fn connect() -> io::Result<UnixStream> {
 
 fn serve(socket: UnixStream) -> u8 {
     let Ok(own) = socket.try_clone() else { return EXIT_NO_ENGINE };
-    let outbox = Outbox::new(own);
+    let outbox = Outbox::of_host(own);
     outbox.post(&Frame::new(Kind::Hello, 0));
     forward::install(&outbox);
-    let mut frames = FrameReader::new(socket, Direction::Down);
+    let mut frames = FrameReader::of_host(socket);
     let setup = match frames.next() {
         Ok(Frame { kind: Kind::Setup, parts, .. }) => serde_json::from_slice::<Setup>(parts[0]),
         Ok(_) | Err(_) => return EXIT_NO_ENGINE,
@@ -117,7 +118,8 @@ fn serve(socket: UnixStream) -> u8 {
             // The engine sees to it too, unless it was killed.
             session::end(std::process::id());
             match ended {
-                Broken::Closed | Broken::Io(_) => EXIT_OK,
+                Broken::Closed => EXIT_OK,
+                Broken::Io(_) => EXIT_CUT_OFF,
                 Broken::Bad(_) | Broken::Violation { .. } => EXIT_NO_ENGINE,
             }
         }
@@ -355,7 +357,7 @@ impl Host {
     /// Asks the engine, and waits for the answer, as long as there is an engine or at most for so long.
     fn ask(&self, frame: &Frame<'_>, at_most: Option<Duration>) -> Option<Reply> {
         let question = self.n_questions.fetch_add(1, Ordering::Relaxed);
-        if self.outbox.post(&Frame { b: question, ..*frame }) == Posted::Broken {
+        if self.outbox.post(&Frame { b: question, ..*frame }) != Posted::Sent {
             return None;
         }
         if thread::current().id() == self.main {

@@ -13,6 +13,8 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal, setsid},
 };
 
+use super::stat::Stat;
+
 /// How often those are looked for that were started while others were killed.
 const ROUNDS_MAX: u32 = 1000;
 /// A process that was killed ends when the system gets to it.
@@ -80,11 +82,5 @@ fn kill(pid: u32, leader: u32) -> Option<OwnedFd> {
 
 /// Whether a process runs, and in that session.
 fn is_member(pid: u32, leader: u32) -> bool {
-    let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else { return false };
-    // The name may hold anything; what comes after it does not: state, parent, group, session.
-    let Some(end) = stat.iter().rposition(|byte| *byte == b')') else { return false };
-    let after_name = String::from_utf8_lossy(&stat[end + 1..]);
-    let mut words = after_name.split_ascii_whitespace();
-    let runs = words.next().is_some_and(|state| !matches!(state, "Z" | "X"));
-    runs && words.nth(2).and_then(|session| session.parse().ok()) == Some(leader)
+    Stat::of(pid).is_some_and(|stat| stat.is_alive() && stat.session == leader)
 }

@@ -16,7 +16,8 @@ use super::{
     Confinement, Error, Sandbox,
     child::{Child, Running, Whose},
     death::Killed,
-    frame::{Direction, Frame, Kind},
+    frame::{Frame, Kind},
+    identity::Identity,
     keeper::Keeper,
     look,
     outbox::Outbox,
@@ -49,6 +50,7 @@ pub(super) fn start(
 ) -> Result<Started, Error> {
     let failed = |source| Error::Start { program: program.program().clone(), source };
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+    let connection = Identity::of(&theirs);
     let mut command = Command::new(program.program());
     command
         .args(program.arguments())
@@ -74,7 +76,8 @@ pub(super) fn start(
     let pipes = [stdout, watcher::prepare(process.stderr.take().map(OwnedFd::from))];
     // By now the process is no copy of this one any more, so it began with no more than this one's most.
     let inherited_bytes = look::peak_bytes(std::process::id());
-    let running = Running { pid, pidfd, outbox: Outbox::new(writes), pipes: pipes.clone(), inherited_bytes };
+    let outbox = Outbox::new(writes);
+    let running = Running { pid, pidfd, outbox, connection, pipes: pipes.clone(), inherited_bytes };
     let child = Child::new(running, setup, whose);
     let watched = Arc::clone(&child);
     thread::Builder::new()
@@ -84,7 +87,7 @@ pub(super) fn start(
         .map_err(failed)?;
     let _alarm = keeper.kill_after(LOAD_WAIT, &child, Killed::NotReady { after: LOAD_WAIT });
     look::begin(keeper, &child);
-    let mut frames = FrameReader::new(ours, Direction::Up);
+    let mut frames = FrameReader::of_engine(ours);
     let answer: Result<Confinement, Error> = shake_hands(&child, &mut frames, setup, program);
     if answer.is_err() {
         child.kill(Killed::Dismissed);

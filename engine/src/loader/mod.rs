@@ -51,7 +51,7 @@ pub(crate) use self::{
     lazy::{LazyLibrary, Ready},
     loaded::{InitConfig, Library, open},
     output::{Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX, Sent, fields, judge, text},
-    process::{CpuClock, Reaped, close_others, reap},
+    process::{CpuClock, Reaped, close_others, exit_at_once, reap},
     refused::{note_refused_calls, refused_calls},
 };
 pub use self::{
