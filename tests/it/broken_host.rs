@@ -43,13 +43,13 @@ static int is_socket(int fd) {
 }
 /* A whole header that announces a note of 700 bytes, and none of them. */
 static void announce(int fd, size_t n_bytes) {
-    unsigned char header[40] = { 70 };
+    unsigned char header[48] = { 70 };
     header[28] = 700 & 255;
     header[29] = 700 >> 8;
     if (write(fd, header, n_bytes) < 0) return;
 }
 static void stray(int fd) {
-    unsigned char header[40] = { 68 };
+    unsigned char header[48] = { 68 };
     memset(header + 8, 7, 8);
     if (write(fd, header, sizeof header) < 0) return;
 }
@@ -65,7 +65,7 @@ static void each_socket(int task) {
         case 6: shutdown(fd, SHUT_RD); break;
         case 7: dup2(open("/dev/null", O_RDWR), fd); break;
         case 8: if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0) dup2(pair[0], fd); break;
-        case 10: announce(fd, 40); return;
+        case 10: announce(fd, 48); return;
         case 11: announce(fd, 20); return;
         case 13: stray(fd); return;
         case 14: fcntl(fd, F_SETFL, O_NONBLOCK); break;
