@@ -10,6 +10,7 @@ mod conformance;
 mod contexts;
 mod cpp_package;
 mod crash;
+mod crowd;
 mod demo;
 mod docs;
 mod expiry;

@@ -65,7 +65,7 @@ pub(crate) struct Place {
 
 /// A process whose engine drives the database.
 pub(crate) struct Engine {
-    child: Child,
+    pub(crate) child: Child,
     /// What it says, as it says it.
     lines: Receiver<String>,
 }

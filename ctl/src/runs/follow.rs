@@ -97,7 +97,30 @@ pub(super) async fn in_time(
     }
 }
 
-/// Follows the run through the socket of the living engine; none if no engine lives, or if it ends before the run.
+/// Waits for the run through the socket of the living engine; none if no engine lives, if it ends before the run, or if
+/// too many wait already.
+pub(super) fn wait_beside(
+    database: &Database,
+    id: RunId,
+    (timeout, resume): (Option<u64>, String),
+) -> Result<Option<RunReport>, Error> {
+    runtime()?.block_on(async {
+        let Some(mut client) = Client::connect(&database.url).await? else { return Ok(None) };
+        let ended = async { Ok(client.wait(id).await?) };
+        unless_alone(in_time(ended, id, timeout, resume).await)
+    })
+}
+
+/// None where the database can be looked at instead: the engine ends, or has no room for another that waits.
+fn unless_alone(followed: Result<RunReport, Error>) -> Result<Option<RunReport>, Error> {
+    match followed {
+        Err(Error::Socket(error)) if error.is_crowded() => Ok(None),
+        Err(error) if error.is_of_an_ending_engine() => Ok(None),
+        followed => followed.map(Some),
+    }
+}
+
+/// Follows the run through the socket of the living engine; none as for [`wait_beside`].
 pub(super) fn beside(
     database: &Database,
     id: RunId,
@@ -109,10 +132,7 @@ pub(super) fn beside(
         match reach(database).await? {
             Some(client) => {
                 let job = Follow { id, task: None, begin: None, timeout, resume, n_shown };
-                match follow(client, job, output).await {
-                    Err(error) if error.is_of_an_ending_engine() => Ok(None),
-                    followed => followed.map(Some),
-                }
+                unless_alone(follow(client, job, output).await)
             }
             None => Ok(None),
         }

@@ -1,12 +1,11 @@
 //! `runs wait`: until the run has ended.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use cloacina::{Records, RunId, RunReport};
 
 use super::find::Found;
-use super::follow::beside;
+use super::follow::wait_beside;
 use super::view::{Shown, exit_code};
 use crate::cli::RunsWaitArgs;
 use crate::config::Config;
@@ -20,7 +19,7 @@ pub(super) const PERIOD: Duration = Duration::from_millis(100);
 pub(crate) fn wait(arguments: &RunsWaitArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
     let resume = format!("cloacina-ctl runs wait {id}{}", database.option());
-    if let Some(report) = beside(&database, id, (arguments.timeout, resume.clone()), &Cell::new(0), &output.silent())? {
+    if let Some(report) = wait_beside(&database, id, (arguments.timeout, resume.clone()))? {
         let shown = Shown::new(&report);
         output.answer(&shown, |paint| shown.text(paint))?;
         return Ok(exit_code(report.state));

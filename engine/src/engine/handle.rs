@@ -700,8 +700,9 @@ impl Shared {
 
     /// Opens the socket. An engine without one works, but only its own process can ask it for anything.
     fn open_socket(self: &Arc<Self>, file: &Path) {
-        let opened =
-            Service::start(file, Arc::downgrade(self)).map_err(|error| error.to_string()).and_then(|service| {
+        let opened = Service::start(file, &self.data_dir, Arc::downgrade(self))
+            .map_err(|error| error.to_string())
+            .and_then(|service| {
                 self.store().note_socket(service.path()).map_err(|error| error.to_string())?;
                 Ok(service)
             });

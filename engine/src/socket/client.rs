@@ -3,7 +3,11 @@
 //! A socket at which nobody answers is that of an engine that was killed, and the same as none. Before anything is said,
 //! both sides have seen that the other belongs to the same user or to root, and speaks the same version.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::{net::UnixStream, time::timeout};
 
@@ -13,7 +17,8 @@ use super::{
     error::Error,
     frame::{self, Problem},
     live::LivePackage,
-    package::{PART_BYTES, PackageAnswer, PackageCommand, to_hex},
+    package::{PackageAnswer, PackageCommand},
+    spool::CHUNK_BYTES,
     wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
 };
 use crate::{
@@ -25,6 +30,9 @@ use crate::{
 
 /// How long an engine may take to say that it is there. It answers from memory, so this is one that is stopped.
 const HELLO_WAIT: Duration = Duration::from_secs(5);
+
+/// How long to wait before another try to connect.
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection to the living engine of a SQLite file. Asks one thing at a time.
 #[derive(Debug)]
@@ -51,7 +59,7 @@ impl Client {
     pub async fn connect(database: &str) -> Result<Option<Self>, Error> {
         let Ok(Database::Sqlite(file)) = Database::parse(database) else { return Ok(None) };
         let Some(path) = socket_find(&file) else { return Ok(None) };
-        let stream = match UnixStream::connect(&path).await {
+        let stream = match open(&path).await {
             Ok(stream) => stream,
             // What an engine left behind that was killed.
             Err(error) if is_absence(&error) => return Ok(None),
@@ -70,7 +78,7 @@ impl Client {
     /// # Errors
     /// As [`Self::connect`].
     pub async fn again(&self) -> Result<Self, Error> {
-        let stream = UnixStream::connect(&self.path).await;
+        let stream = open(&self.path).await;
         let stream = stream.map_err(|source| Error::Unreachable { path: self.path.clone(), source })?;
         Self { stream, pid: 0, path: self.path.clone() }.greet().await
     }
@@ -86,8 +94,7 @@ impl Client {
     /// # Errors
     /// As [`Error`] says.
     pub async fn perform(&mut self, command: Command, by: &str) -> Result<RunReport, Error> {
-        self.say(&Message::Do { order: command, by: by.to_owned() }).await?;
-        match self.hear().await? {
+        match self.ask(&Message::Do { order: command, by: by.to_owned() }).await? {
             Reply::Report { report } => report.read().map_err(|reason| Error::Message { reason }),
             Reply::Refused { refusal } => Err(refusal.into()),
             Reply::Event { .. } | Reply::Trust { .. } | Reply::Package { .. } | Reply::Packages { .. } => {
@@ -101,8 +108,7 @@ impl Client {
     /// # Errors
     /// As [`Self::perform`].
     pub async fn change_trust(&mut self, tenant: &str, change: TrustChange, by: &str) -> Result<TrustChanged, Error> {
-        self.say(&Message::Trust { tenant: tenant.to_owned(), change, by: by.to_owned() }).await?;
-        match self.hear().await? {
+        match self.ask(&Message::Trust { tenant: tenant.to_owned(), change, by: by.to_owned() }).await? {
             Reply::Trust { changed } => Ok(changed),
             Reply::Refused { refusal } => Err(refusal.into()),
             Reply::Report { .. } | Reply::Event { .. } | Reply::Package { .. } | Reply::Packages { .. } => {
@@ -121,11 +127,10 @@ impl Client {
         archive: &[u8],
         by: &str,
     ) -> Result<PackageAnswer, Error> {
-        for part in archive.chunks(PART_BYTES) {
-            self.say(&Message::Part { hex: to_hex(part) }).await?;
+        if let Err(error) = self.send(archive).await {
+            return Err(self.refused_instead(error).await);
         }
-        self.say(&Message::Package { order: command, by: by.to_owned() }).await?;
-        match self.hear().await? {
+        match self.ask(&Message::Package { order: command, by: by.to_owned() }).await? {
             Reply::Package { answer } => Ok(*answer),
             Reply::Refused { refusal } => Err(refusal.into()),
             Reply::Report { .. } | Reply::Event { .. } | Reply::Trust { .. } | Reply::Packages { .. } => {
@@ -139,8 +144,7 @@ impl Client {
     /// # Errors
     /// As [`Self::perform`].
     pub async fn packages(&mut self) -> Result<Vec<LivePackage>, Error> {
-        self.say(&Message::Packages).await?;
-        match self.hear().await? {
+        match self.ask(&Message::Packages).await? {
             Reply::Packages { packages } => Ok(packages),
             Reply::Refused { refusal } => Err(refusal.into()),
             Reply::Report { .. } | Reply::Event { .. } | Reply::Trust { .. } | Reply::Package { .. } => {
@@ -149,12 +153,29 @@ impl Client {
         }
     }
 
+    /// Waits until a run has ended.
+    ///
+    /// # Errors
+    /// As [`Error`] says; [`Error::is_crowded`] if the engine has too many clients that wait.
+    pub async fn wait(&mut self, run: RunId) -> Result<RunReport, Error> {
+        match self.ask(&Message::Wait { run }).await? {
+            Reply::Report { report } => report.read().map_err(|reason| Error::Message { reason }),
+            Reply::Refused { refusal } => Err(refusal.into()),
+            Reply::Event { .. } | Reply::Trust { .. } | Reply::Package { .. } | Reply::Packages { .. } => {
+                Err(out_of_turn())
+            }
+        }
+    }
+
     /// Shows everything that has happened to a run and then what happens, until it has ended.
     ///
     /// # Errors
-    /// As [`Error`] says.
+    /// As [`Error`] says; [`Error::is_crowded`] if the engine has too many clients that wait.
     pub async fn follow(&mut self, run: RunId) -> Result<(), Error> {
-        self.say(&Message::Follow { run }).await
+        match self.say(&Message::Follow { run }).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.refused_instead(error).await),
+        }
     }
 
     /// The next thing that is told of the run that is followed.
@@ -189,6 +210,31 @@ impl Client {
         Ok(self)
     }
 
+    /// Says something, and hears the answer.
+    async fn ask(&mut self, message: &Message) -> Result<Reply, Error> {
+        match self.say(message).await {
+            Ok(()) => self.hear().await,
+            Err(error) => Err(self.refused_instead(error).await),
+        }
+    }
+
+    async fn send(&mut self, archive: &[u8]) -> Result<(), Error> {
+        for part in archive.chunks(CHUNK_BYTES) {
+            let n_bytes = u32::try_from(part.len()).unwrap_or(u32::MAX);
+            self.say(&Message::Part { n_bytes }).await?;
+            frame::write_bytes(&mut self.stream, part).await.map_err(lost)?;
+        }
+        Ok(())
+    }
+
+    /// Why nothing more can be said: an engine that closes a connection says why before that.
+    async fn refused_instead(&mut self, error: Error) -> Error {
+        match timeout(HELLO_WAIT, self.hear()).await {
+            Ok(Ok(Reply::Refused { refusal })) => refusal.into(),
+            Ok(Ok(_) | Err(_)) | Err(_) => error,
+        }
+    }
+
     async fn say(&mut self, message: &Message) -> Result<(), Error> {
         self.say_frame(message, MESSAGE_BYTES_MAX).await
     }
@@ -202,6 +248,21 @@ impl Client {
     }
 }
 
+/// Connects, and waits a little where the system has too many connections that the engine has not seen yet.
+async fn open(path: &Path) -> io::Result<UnixStream> {
+    let opened = async {
+        let mut tries = tokio::time::interval(CONNECT_PAUSE);
+        loop {
+            tries.tick().await;
+            match UnixStream::connect(path).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                opened => return opened,
+            }
+        }
+    };
+    timeout(HELLO_WAIT, opened).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
 fn out_of_turn() -> Error {
     Error::Message { reason: "another answer than was due".to_owned() }
 }
@@ -210,6 +271,8 @@ fn lost(problem: Problem) -> Error {
     match problem {
         Problem::Gone(source) => Error::Lost { source },
         Problem::Bad(reason) => Error::Message { reason },
+        // Only an engine keeps what comes on the disk.
+        Problem::Crowded | Problem::Disk(_) => Error::Lost { source: io::ErrorKind::TimedOut.into() },
     }
 }
 

@@ -1,23 +1,28 @@
 //! One client of the socket, from its hello to its end.
 //!
-//! A client says one thing at a time and waits for the answer. One that says something out of turn, or nothing for
-//! long, is let go of; what it asked for before happens all the same.
+//! A client says one thing at a time and waits for the answer. The connection of one that says something out of turn, or
+//! nothing for long, is closed, and so is one that is idle when its place is needed; what was asked before happens all
+//! the same.
 
 use std::{sync::Weak, time::Duration};
 
+use cloacina_packager::Limits;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
+    time::timeout,
 };
 
 use super::{
     error::{Error, Refusal},
-    frame::{self, Budget, Problem},
-    package::Parts,
+    frame::{self, Problem},
+    package::PackageCommand,
     report::Report,
+    spool::{self, CHUNK_BYTES, SpoolError, Spooled},
+    table::{Seat, Stage},
     wire::{Event, HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
 };
 use crate::{
@@ -32,23 +37,56 @@ const HELLO_WAIT: Duration = Duration::from_secs(5);
 /// How long a client may say nothing between two commands.
 const IDLE_WAIT: Duration = Duration::from_secs(60);
 
-/// Serves one client.
-pub(super) async fn serve(stream: UnixStream, shared: &Weak<Shared>, budget: &Budget) {
-    match talk(stream, shared, budget).await {
+/// What a client may send, and for how long, whose connection is closed: what nobody reads would hide the answer.
+const UNREAD_BYTES_MAX: u64 = 1 << 20;
+const UNREAD_WAIT: Duration = Duration::from_secs(1);
+
+/// Serves one client for as long as its place is not needed for another.
+pub(super) async fn serve(stream: UnixStream, seat: &Seat, shared: &Weak<Shared>) {
+    let talked = tokio::select! {
+        biased;
+        () = seat.closed() => return tracing::debug!("the connection of an idle client was closed to make room"),
+        talked = talk(stream, seat, shared) => talked,
+    };
+    match talked {
         Ok(()) => {}
         // Whoever goes away or hangs has no need for an answer.
         Err(Problem::Gone(error)) => tracing::debug!(%error, "a client of the socket is gone"),
         Err(Problem::Bad(reason)) => tracing::warn!(reason, "a client of the socket was refused"),
+        Err(Problem::Crowded) => tracing::warn!("a client of the socket was refused for want of room"),
+        Err(Problem::Disk(error)) => tracing::warn!(%error, "a client of the socket was refused"),
     }
 }
 
-async fn talk(stream: UnixStream, shared: &Weak<Shared>, budget: &Budget) -> Result<(), Problem> {
+/// Tells a client for which there is no place.
+pub(super) async fn turn_away(stream: UnixStream, error: &Error) {
+    let (mut reader, mut writer) = stream.into_split();
+    let refusal = Reply::Refused { refusal: Refusal::of_socket(error) };
+    let told = async {
+        frame::write(&mut writer, &Hello::ours(), HELLO_BYTES_MAX).await?;
+        frame::write(&mut writer, &refusal, MESSAGE_BYTES_MAX).await
+    };
+    match told.await {
+        Ok(()) => drain(&mut reader).await,
+        Err(problem) => tracing::debug!(?problem, "a client of the socket could not be told that there is no room"),
+    }
+}
+
+/// Takes what a client still sends, not for long.
+async fn drain(reader: &mut OwnedReadHalf) {
+    let (mut unread, mut nowhere) = (reader.take(UNREAD_BYTES_MAX), tokio::io::sink());
+    // However that ends, the connection is closed next.
+    timeout(UNREAD_WAIT, tokio::io::copy(&mut unread, &mut nowhere)).await.ok();
+}
+
+async fn talk(stream: UnixStream, seat: &Seat, shared: &Weak<Shared>) -> Result<(), Problem> {
     let peer = stream.peer_cred().map_err(Problem::Gone)?.uid();
     if !is_allowed(peer) {
         return Err(Problem::Bad(format!("it belongs to the user {peer}")));
     }
     let (mut reader, mut writer) = stream.into_split();
-    let hello: Hello = match frame::read(&mut reader, HELLO_BYTES_MAX, Some(HELLO_WAIT)).await {
+    let hello = frame::read(&mut reader, HELLO_BYTES_MAX, None);
+    let hello: Hello = match timeout(HELLO_WAIT, hello).await.unwrap_or_else(|_| Err(frame::late())) {
         Ok(hello) => hello,
         Err(problem) => return refuse(&mut writer, problem).await,
     };
@@ -57,62 +95,148 @@ async fn talk(stream: UnixStream, shared: &Weak<Shared>, budget: &Budget) -> Res
         // It has read ours, and says so itself.
         return Err(Problem::Bad(format!("it speaks version {} of the protocol", hello.protocol)));
     }
-    let mut parts = Parts::default();
+    let mut upload = None;
     loop {
-        let read = frame::read_within(&mut reader, MESSAGE_BYTES_MAX, Some(IDLE_WAIT), budget);
-        let (message, _share) = match read.await {
+        let idle_max = if upload.is_some() {
+            frame::FRAME_WAIT
+        } else {
+            set(seat, Stage::Idle, &mut writer).await?;
+            IDLE_WAIT
+        };
+        let spool = &seat.table.spool;
+        let (message, permit) = match frame::read_spooled(&mut reader, MESSAGE_BYTES_MAX, Some(idle_max), spool).await {
             Ok(read) => read,
             Err(problem) => return refuse(&mut writer, problem).await,
         };
         match message {
-            Message::Do { order, by } => {
-                let engine = alive(shared).map(|shared| Engine { shared });
-                let result = match engine {
-                    Ok(engine) => engine.perform(order, &by).await,
-                    Err(error) => Err(error),
+            Message::Part { n_bytes } => {
+                drop(permit);
+                upload = match receive(upload, n_bytes, seat, &mut reader).await {
+                    Ok(upload) => Some(upload),
+                    Err(refusal) => {
+                        let told = tell(&mut writer, refusal).await;
+                        drain(&mut reader).await;
+                        return told;
+                    }
                 };
-                answer(&mut writer, result.map(|report| Reply::Report { report: Box::new(Report::new(report)) }))
-                    .await?;
             }
-            Message::Trust { tenant, change, by } => {
-                let changed = match alive(shared) {
-                    Ok(shared) => Engine { shared }.change_trust(&tenant, change, &by).await,
-                    Err(error) => Err(error),
-                };
-                answer(&mut writer, changed.map(|changed| Reply::Trust { changed })).await?;
+            Message::Follow { run } => {
+                drop(permit);
+                if set(seat, Stage::Following, &mut writer).await? {
+                    follow(shared, run, &mut reader, &mut writer).await?;
+                }
             }
-            Message::Part { hex } => match parts.add(&hex) {
-                Ok(()) => {}
-                Err(reason) => return refuse(&mut writer, Problem::Bad(reason)).await,
-            },
-            Message::Package { order, by } => {
-                let archive = parts.take();
-                let answered = match alive(shared) {
-                    Ok(shared) => Engine { shared }.perform_package(order, archive, &by).await,
-                    Err(error) => Err(error),
-                };
-                answer(&mut writer, answered.map(|answer| Reply::Package { answer: Box::new(answer) })).await?;
+            Message::Wait { run } => {
+                drop(permit);
+                if set(seat, Stage::Following, &mut writer).await? {
+                    wait(shared, run, &mut reader, &mut writer).await?;
+                }
             }
-            Message::Packages => {
-                // Each process is looked up in the system's tables.
-                let listed = match alive(shared) {
-                    Ok(shared) => Ok(Engine { shared }.live_packages()),
-                    Err(error) => Err(error),
-                };
-                answer(&mut writer, listed.map(|packages| Reply::Packages { packages })).await?;
+            request => {
+                set(seat, Stage::Busy, &mut writer).await?;
+                let reply = perform(request, upload.take(), seat, shared).await;
+                drop(permit);
+                answer(&mut writer, reply).await?;
             }
-            Message::Follow { run } => follow(shared, run, &mut reader, &mut writer).await?,
         }
     }
 }
 
+/// Says what the connection is used for from now on; false if there is no room for that, and the client has been told.
+async fn set(seat: &Seat, stage: Stage, writer: &mut OwnedWriteHalf) -> Result<bool, Problem> {
+    match seat.set(stage) {
+        Ok(()) => Ok(true),
+        Err(error) => tell(writer, Refusal::of_socket(&error)).await.map(|()| false),
+    }
+}
+
+/// Does what is asked for at once.
+async fn perform(
+    request: Message,
+    upload: Option<Spooled>,
+    seat: &Seat,
+    shared: &Weak<Shared>,
+) -> Result<Reply, EngineError> {
+    let engine = Engine { shared: alive(shared)? };
+    match request {
+        Message::Do { order, by } => {
+            let report = engine.perform(order, &by).await?;
+            Ok(Reply::Report { report: Box::new(Report::new(report)) })
+        }
+        Message::Trust { tenant, change, by } => {
+            Ok(Reply::Trust { changed: engine.change_trust(&tenant, change, &by).await? })
+        }
+        Message::Package { order, by } => {
+            // The one command that looks at an archive.
+            let upload = upload.filter(|_| matches!(order, PackageCommand::Register { .. }));
+            let (archive, _permit) = match upload {
+                None => (Vec::new(), None),
+                Some(upload) => {
+                    let permit = seat.table.spool.room().await;
+                    (upload.read().await?, permit)
+                }
+            };
+            let answer = engine.perform_package(order, archive, &by).await?;
+            Ok(Reply::Package { answer: Box::new(answer) })
+        }
+        // Each process is looked up in the system's tables.
+        Message::Packages => Ok(Reply::Packages { packages: engine.live_packages() }),
+        Message::Part { .. } | Message::Follow { .. } | Message::Wait { .. } => {
+            let refusal = Refusal::of_socket(&Error::Message { reason: "it is not answered like this".to_owned() });
+            Ok(Reply::Refused { refusal })
+        }
+    }
+}
+
+/// Adds the part of an archive that comes next on the connection to what came before.
+async fn receive(
+    upload: Option<Spooled>,
+    n_bytes: u32,
+    seat: &Seat,
+    reader: &mut OwnedReadHalf,
+) -> Result<Spooled, Refusal> {
+    let bad = |reason| Refusal::of_socket(&Error::Message { reason });
+    let bytes_max = Limits::default().compressed_bytes_max;
+    if n_bytes as usize > CHUNK_BYTES {
+        return Err(bad(format!("a part of an archive has {n_bytes} bytes, at most {CHUNK_BYTES} are read")));
+    }
+    let kept = |error| match error {
+        SpoolError::Full => {
+            Refusal::of_socket(&Error::Crowded { what: "bytes of archives".to_owned(), max: spool::DISK_BYTES })
+        }
+        SpoolError::Disk(error) => Refusal::of_registry(&error),
+    };
+    let spool = &seat.table.spool;
+    let upload = match upload {
+        Some(upload) => upload,
+        None => {
+            seat.set(Stage::Uploading).map_err(|error| Refusal::of_socket(&error))?;
+            spool.begin().await.map_err(kept)?
+        }
+    };
+    if upload.n_bytes() + u64::from(n_bytes) > bytes_max {
+        return Err(bad(format!("the archive has more than {bytes_max} bytes")));
+    }
+    let part = frame::read_bytes(reader, n_bytes).await;
+    let part = part.map_err(|_| bad("a part of an archive is not whole".to_owned()))?;
+    spool.add(upload, part).await.map_err(kept)
+}
+
 /// Tells a client what was wrong with what it said.
 async fn refuse(writer: &mut OwnedWriteHalf, problem: Problem) -> Result<(), Problem> {
-    if let Problem::Bad(reason) = &problem {
-        let refusal = Refusal::of_socket(&Error::Message { reason: reason.clone() });
-        frame::write(writer, &Reply::Refused { refusal }, MESSAGE_BYTES_MAX).await?;
-    }
+    let crowded = || Error::Crowded { what: "bytes of long messages".to_owned(), max: spool::DISK_BYTES };
+    let refusal = match &problem {
+        Problem::Bad(reason) => Refusal::of_socket(&Error::Message { reason: reason.clone() }),
+        Problem::Crowded => Refusal::of_socket(&crowded()),
+        Problem::Disk(error) => Refusal::of_registry(error),
+        Problem::Gone(_) => return Err(problem),
+    };
+    tell(writer, refusal).await?;
     Err(problem)
+}
+
+async fn tell(writer: &mut OwnedWriteHalf, refusal: Refusal) -> Result<(), Problem> {
+    frame::write(writer, &Reply::Refused { refusal }, MESSAGE_BYTES_MAX).await
 }
 
 async fn answer(writer: &mut OwnedWriteHalf, result: Result<Reply, EngineError>) -> Result<(), Problem> {
@@ -124,6 +248,27 @@ async fn answer(writer: &mut OwnedWriteHalf, result: Result<Reply, EngineError>)
         }
         sent => sent,
     }
+}
+
+/// Waits until a run has ended or the client has gone.
+async fn wait(
+    shared: &Weak<Shared>,
+    run: RunId,
+    reader: &mut OwnedReadHalf,
+    writer: &mut OwnedWriteHalf,
+) -> Result<(), Problem> {
+    let ended = async {
+        let engine = Engine { shared: alive(shared)? };
+        let handle = engine.run(run).await?.watched().await?;
+        // The engine may end before the run; it does not stay for those who wait.
+        drop(engine);
+        handle.wait().await
+    };
+    let result = tokio::select! {
+        result = ended => result,
+        problem = spoke(reader) => return Err(problem),
+    };
+    answer(writer, result.map(|report| Reply::Report { report: Box::new(Report::new(report)) })).await
 }
 
 /// Sends a run's history, and what is added to it, until the run has ended or the client has gone.

@@ -6,7 +6,10 @@ use std::{error::Error as StdError, fmt, io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error as EngineError;
+use crate::{Error as EngineError, registry};
+
+/// The code of a refusal for want of room.
+const CROWDED: &str = "SOC0007";
 
 /// Why a command got no report.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,14 @@ pub enum Error {
         /// Who serves it.
         uid: u32,
     },
+    /// The engine serves as many as it can.
+    #[error("the engine has as many {what} as it can have at once: {max}")]
+    Crowded {
+        /// Of what there are too many.
+        what: String,
+        /// How many there may be.
+        max: usize,
+    },
     /// The engine said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -91,8 +102,15 @@ impl Error {
             Self::Message { .. } => "SOC0003",
             Self::Lost { .. } => "SOC0004",
             Self::Stranger { .. } => "SOC0005",
+            Self::Crowded { .. } => CROWDED,
             Self::Refused(refusal) => &refusal.code,
         }
+    }
+
+    /// Whether the engine refused for want of room, and nothing was done.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.code() == CROWDED
     }
 
     /// What the reader can do about it.
@@ -106,6 +124,9 @@ impl Error {
             }
             Self::Lost { .. } => "show the run to see whether it was done; a request is durable before it is answered",
             Self::Stranger { .. } => "run this as the user of the engine, or as root",
+            Self::Crowded { .. } => {
+                "try again in a moment; end programs that keep connections open and ask for nothing"
+            }
             Self::Refused(refusal) => return refusal.hints.clone(),
         };
         vec![hint.to_owned()]
@@ -115,6 +136,11 @@ impl Error {
 impl Refusal {
     /// That error, for the other side.
     pub(super) fn new(error: &EngineError) -> Self {
+        Self::of(error.code(), error, error.hints())
+    }
+
+    /// The same of an error of the registry.
+    pub(super) fn of_registry(error: &registry::Error) -> Self {
         Self::of(error.code(), error, error.hints())
     }
 

@@ -12,7 +12,8 @@
 //! - **Only by the owner.** Whoever holds the lock of the file removes a stale socket, binds it, and removes it before
 //!   the lock is given back. Where it is stands in the lock file.
 //! - **Bounded.** Frames, connections and waits have limits; a client that is hostile, slow or dead costs its own
-//!   connection and nothing else.
+//!   connection and nothing else. A request gets in whatever others do: a connection on which nothing is being done makes
+//!   room. What is long is kept on the disk until it is whole.
 
 mod client;
 mod command;
@@ -25,6 +26,8 @@ mod perform;
 mod place;
 mod report;
 mod service;
+mod spool;
+mod table;
 mod wire;
 
 #[cfg(test)]

@@ -1,15 +1,10 @@
 //! What can be asked of an engine about packages, as plain data, and the one path on which it is done.
 //!
-//! An archive is larger than a message may be. It is sent in parts before the command that registers it; an engine keeps
-//! what came on one connection, up to a bound, and forgets it with the connection.
+//! An archive is larger than a message may be. It is sent in parts before the command that registers it.
 
-use cloacina_packager::Limits;
 use serde::{Deserialize, Serialize};
 
 use crate::{Engine, Error, PackageInfo, Upload, store::Activation};
-
-/// The bytes of an archive in one message; twice as many characters are sent.
-pub(super) const PART_BYTES: usize = 1024 * 1024;
 
 /// Something to be done to a package; answered with what the version is then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,63 +144,5 @@ impl PackageAnswer {
             is_new: None,
             warnings: Vec::new(),
         }
-    }
-}
-
-/// The parts of an archive that came so far.
-#[derive(Debug, Default)]
-pub(super) struct Parts {
-    bytes: Vec<u8>,
-}
-
-impl Parts {
-    /// Adds a part, unless it would be more than any archive may have.
-    pub(super) fn add(&mut self, part: &str) -> Result<(), String> {
-        let bytes = from_hex(part).ok_or("a part of an archive is not in hexadecimal digits")?;
-        let bytes_max = Limits::default().compressed_bytes_max;
-        if (self.bytes.len() + bytes.len()) as u64 > bytes_max {
-            return Err(format!("the archive has more than {bytes_max} bytes"));
-        }
-        self.bytes.extend(bytes);
-        Ok(())
-    }
-
-    /// All that came; nothing is left.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.bytes)
-    }
-}
-
-/// Bytes as text; JSON has no other way that is short.
-pub(super) fn to_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_of_an_archive_come_back_as_they_were_up_to_a_bound() {
-        let bytes: Vec<u8> = (0..=255).collect();
-        let mut parts = Parts::default();
-        for part in bytes.chunks(100) {
-            parts.add(&to_hex(part)).unwrap();
-        }
-        assert_eq!((parts.take(), parts.take()), (bytes, Vec::new()));
-        for bad in ["0", "0g", "0é"] {
-            assert!(parts.add(bad).is_err(), "{bad}");
-        }
-        let part = to_hex(&vec![0; 16 << 20]);
-        let added: Vec<bool> = (0..5).map(|_| parts.add(&part).is_ok()).collect();
-        assert_eq!(added, [true, true, true, true, false]);
     }
 }

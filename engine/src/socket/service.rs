@@ -15,17 +15,18 @@ use std::{
 
 use tokio::{net::UnixListener, sync::watch, task::JoinSet, time::timeout};
 
-use super::{connection, frame::Budget, place, wire::MESSAGE_BYTES_MAX};
+use super::{connection, place, table::Table};
 use crate::engine::Shared;
-
-/// Clients at once; others wait until one has gone. The command line needs one each, and few people steer one engine.
-const CONNECTIONS_MAX: usize = 32;
 
 /// How long the last answers may take when the engine has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long nobody is let in after the system refused a connection, for want of descriptors most likely.
+/// How long nobody is let in after the system refused a connection and there was nobody to make room, for want of
+/// descriptors most likely.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Clients for which there is no place and that are being told so.
+const TURNED_AWAY_MAX: usize = 64;
 
 /// The socket of a running engine; ends when dropped.
 pub(crate) struct Service {
@@ -43,7 +44,7 @@ enum Stage {
 
 impl Service {
     /// Opens the socket of that database, of which the caller holds the lock.
-    pub(crate) fn start(database: &Path, shared: Weak<Shared>) -> io::Result<Self> {
+    pub(crate) fn start(database: &Path, data_dir: &Path, shared: Weak<Shared>) -> io::Result<Self> {
         let path = place::choose(database)?;
         place::clear(&path)?;
         let listener = StdListener::bind(&path)?;
@@ -51,10 +52,11 @@ impl Service {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stage, stages) = watch::channel(Stage::Serving);
+        let table = Table::new(data_dir.to_owned());
         let serve = move || {
             runtime.block_on(async {
                 match UnixListener::from_std(listener) {
-                    Ok(listener) => serve(listener, stages, shared).await,
+                    Ok(listener) => serve(listener, stages, (shared, table)).await,
                     Err(error) => tracing::warn!(%error, "the socket of the engine cannot be listened to"),
                 }
             });
@@ -103,20 +105,36 @@ impl Drop for Service {
 }
 
 /// Lets clients in until the engine ends.
-async fn serve(listener: UnixListener, mut stages: watch::Receiver<Stage>, shared: Weak<Shared>) {
+async fn serve(
+    listener: UnixListener,
+    mut stages: watch::Receiver<Stage>,
+    (shared, table): (Weak<Shared>, Arc<Table>),
+) {
     let mut connections = JoinSet::new();
-    let shared = Arc::new((shared, Budget::new(MESSAGE_BYTES_MAX)));
+    let mut turned_away = JoinSet::new();
+    let shared = Arc::new(shared);
     let mut stopped = stages.clone();
     loop {
         tokio::select! {
             biased;
             _ = stages.wait_for(|stage| *stage != Stage::Serving) => break,
             Some(ended) = connections.join_next() => note(ended),
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+            Some(ended) = turned_away.join_next() => note(ended),
+            accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let shared = Arc::clone(&shared);
-                    connections.spawn(async move { connection::serve(stream, &shared.0, &shared.1).await });
+                    let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
+                    match table.enter(peer) {
+                        Ok(seat) => drop(connections.spawn(async move { connection::serve(stream, &seat, &shared).await })),
+                        // Those that are told so take no place, but a moment each.
+                        Err(error) if turned_away.len() < TURNED_AWAY_MAX => {
+                            turned_away.spawn(async move { connection::turn_away(stream, &error).await });
+                        }
+                        Err(_) => {}
+                    }
                 }
+                // What was closed to make room gives its descriptor back when its task gets to run.
+                Err(_) if table.make_room() => tokio::task::yield_now().await,
                 Err(error) => {
                     tracing::warn!(%error, "a client of the socket could not be let in");
                     // However that goes, the loop looks at the stage next.

@@ -15,7 +15,7 @@ use super::{
 use crate::trust::{TrustChange, TrustChanged};
 
 /// Raised with every change of a message.
-pub(super) const PROTOCOL: u32 = 4;
+pub(super) const PROTOCOL: u32 = 5;
 
 /// The longest hello; a number, a version and a process id.
 pub(super) const HELLO_BYTES_MAX: u32 = 4 * 1024;
@@ -40,14 +40,19 @@ pub(super) enum Message {
     Do { order: Command, by: String },
     /// Answered by [`Reply::Trust`].
     Trust { tenant: String, change: TrustChange, by: String },
-    /// More of an archive, in hexadecimal digits. Not answered.
-    Part { hex: String },
+    /// So many bytes of an archive come right after this message. Not answered.
+    Part { n_bytes: u32 },
     /// Answered by [`Reply::Package`].
     Package { order: PackageCommand, by: String },
     /// Answered by [`Reply::Packages`].
     Packages,
     /// Answered by the run's history and whatever happens to it, and then by [`Reply::Report`] when it has ended.
     Follow {
+        #[serde(with = "run_id")]
+        run: crate::id::RunId,
+    },
+    /// Answered by [`Reply::Report`] when the run has ended.
+    Wait {
         #[serde(with = "run_id")]
         run: crate::id::RunId,
     },
