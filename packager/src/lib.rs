@@ -12,7 +12,8 @@
 //! byte for byte). A package is identified by its content digest. The descriptor inside each library is the truth;
 //! whatever else the archive says is compared with it.
 //!
-//! Nothing here runs the code of a package. Only [`Verified::unpack_into`] and the feature `build` touch the disk.
+//! Nothing here runs the code of a package. Only [`Verified::unpack_into`], [`replace`] and the feature `build` touch the
+//! disk.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +33,7 @@ mod merge;
 pub mod metadata;
 mod mistake;
 mod package;
+mod replace;
 pub mod sign;
 mod target;
 mod verified;
@@ -47,6 +49,7 @@ pub use self::merge::{Part, merge};
 pub use self::metadata::{Metadata, Origin};
 pub use self::mistake::{Mistake, MistakeKind};
 pub use self::package::{Input, InputLibrary, Package, ReadOptions, read, read_with, repack, write};
+pub use self::replace::replace;
 pub use self::target::Target;
 pub use self::verified::Verified;
 pub use self::warning::{Warning, WarningKind, warnings};

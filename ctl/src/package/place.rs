@@ -1,10 +1,9 @@
 //! Where files are: the one way that commands read, write and name them in errors.
 //!
-//! A file is written beside its place and renamed, so that nobody finds half of it.
+//! How a file is written is the packager's to say, so that all programs do the same.
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
@@ -16,14 +15,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })
 }
 
-/// Writes a whole file, or leaves what was there.
+/// Writes a whole file, or leaves what was there: [`cloacina_packager::replace`].
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
-    let mut file = tempfile::Builder::new().prefix(".cloacina-").tempfile_in(folder(path)).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    permit(file.path(), 0o644).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    let written = cloacina_packager::replace(path, bytes);
+    written.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })
 }
 
 /// A folder that is removed when it is dropped.

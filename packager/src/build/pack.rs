@@ -4,7 +4,6 @@
 //! gets it, and the file appears whole or not at all. Nothing else is written but what cargo writes.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -188,7 +187,7 @@ fn pack(libraries: Vec<Read>, origin: Origin, output: Option<&Path>, folder: &Pa
         Some(output) if output.is_dir() => output.join(file_name),
         Some(output) => output.to_owned(),
     };
-    replace(&path, &archive)?;
+    crate::replace(&path, &archive).map_err(failed("write", &path))?;
     Ok(Built {
         archive: path,
         archive_bytes: archive.len(),
@@ -196,23 +195,6 @@ fn pack(libraries: Vec<Read>, origin: Origin, output: Option<&Path>, folder: &Pa
         warnings: warnings(package.descriptor()),
         package,
     })
-}
-
-/// Writes the file whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new();
-    file.prefix(".packing-");
-    #[cfg(unix)]
-    file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = file.tempfile_in(folder).map_err(failed("create a file in", folder))?;
-    file.write_all(bytes).map_err(failed("write", file.path()))?;
-    file.as_file().sync_all().map_err(failed("sync", file.path()))?;
-    file.persist(path).map_err(|error| failed("rename a file to", path)(error.error))?;
-    Ok(())
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
