@@ -88,7 +88,8 @@ impl Config {
         }
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
-        toml::from_str(&text)
+        // Some editors put a byte order mark in front.
+        toml::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))
             .map_err(|error| Error::BadConfig { path: path.into(), reason: error.to_string().trim().to_owned() })
     }
 

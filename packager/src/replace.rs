@@ -172,7 +172,10 @@ mod tests {
         fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         let before = File::open(&path).unwrap();
         replace(&path, b"newer").unwrap();
-        assert_eq!((fs::read(&path).unwrap(), io::read_to_string(before).unwrap()), (b"newer".to_vec(), "new".to_owned()));
+        assert_eq!(
+            (fs::read(&path).unwrap(), io::read_to_string(before).unwrap()),
+            (b"newer".to_vec(), "new".to_owned())
+        );
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -182,7 +185,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::create_dir(path("deep")).unwrap();
-        for (link, leads_to) in [("far", "deep/real"), ("near", "far"), ("absolute", path("deep/other").to_str().unwrap())] {
+        for (link, leads_to) in
+            [("far", "deep/real"), ("near", "far"), ("absolute", path("deep/other").to_str().unwrap())]
+        {
             symlink(leads_to, path(link)).unwrap();
         }
         // First there is nothing at the end.

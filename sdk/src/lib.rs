@@ -71,5 +71,5 @@ pub use self::{
     error::{ContextError, ErrorRecord, TaskError},
     log::Level,
     task::{Function, Outcome, OutcomeRecord, TaskFuture, Workflow},
-    timestamp::Timestamp,
+    timestamp::{NotATimestamp, Timestamp},
 };

@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    str::FromStr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -73,6 +74,76 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A text is no moment of RFC 3339 from the year 1970 on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotATimestamp {
+    reason: String,
+}
+
+impl fmt::Display for NotATimestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for NotATimestamp {}
+
+impl FromStr for Timestamp {
+    type Err = NotATimestamp;
+
+    /// Reads RFC 3339 with any offset from UTC, such as `2026-01-31T12:00:00+02:00`; without one it is UTC, and a blank may
+    /// stand in the place of the `T`. What is finer than a microsecond is cut off.
+    fn from_str(text: &str) -> Result<Self, NotATimestamp> {
+        let (local, east) = split_offset(text)?;
+        let failed = |reason: &dyn fmt::Display| NotATimestamp { reason: reason.to_string() };
+        let local = humantime::parse_rfc3339_weak(&cut_fraction(&local)).map_err(|error| failed(&error))?;
+        let moved = match east {
+            Offset::East(offset) => local.checked_sub(offset),
+            Offset::West(offset) => local.checked_add(offset),
+        };
+        let moment =
+            moved.filter(|moment| *moment >= UNIX_EPOCH).ok_or_else(|| failed(&"it is before the year 1970"))?;
+        Ok(moment.into())
+    }
+}
+
+enum Offset {
+    East(Duration),
+    West(Duration),
+}
+
+/// The local time in capitals and without its offset, and the offset.
+fn split_offset(text: &str) -> Result<(String, Offset), NotATimestamp> {
+    let utc = Offset::East(Duration::ZERO);
+    let local = text.to_ascii_uppercase();
+    if let Some(local) = local.strip_suffix('Z') {
+        return Ok((local.to_owned(), utc));
+    }
+    // A date has dashes too, and the shortest one with a time has sixteen letters.
+    let Some(place) = local.rfind(['+', '-']).filter(|place| *place >= "2026-01-31T12:00".len()) else {
+        return Ok((local, utc));
+    };
+    let bad = || NotATimestamp { reason: "the offset from UTC is none, such as Z or +02:00".to_owned() };
+    let (hours, minutes) = local[place + 1..].split_once(':').ok_or_else(bad)?;
+    let number = |digits: &str, below: u64| {
+        let is_pair = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());
+        digits.parse().ok().filter(|number: &u64| is_pair && *number < below).ok_or_else(bad)
+    };
+    let offset = Duration::from_secs(60 * (60 * number(hours, 24)? + number(minutes, 60)?));
+    let is_east = local.as_bytes()[place] == b'+';
+    Ok((local[..place].to_owned(), if is_east { Offset::East(offset) } else { Offset::West(offset) }))
+}
+
+/// The text without what is finer than a microsecond.
+fn cut_fraction(local: &str) -> String {
+    match local.split_once('.') {
+        Some((whole, fraction)) if fraction.len() > 6 && fraction.bytes().all(|digit| digit.is_ascii_digit()) => {
+            format!("{whole}.{}", &fraction[..6])
+        }
+        Some(_) | None => local.to_owned(),
+    }
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -82,7 +153,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_rfc3339(&text).map(Into::into).map_err(D::Error::custom)
+        text.parse().map_err(D::Error::custom)
     }
 }
 
@@ -96,6 +167,39 @@ mod tests {
         let json = serde_json::to_string(&moment).unwrap();
         assert_eq!(json, "\"2009-02-13T23:31:30.000001Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), moment);
+    }
+
+    #[test]
+    fn a_moment_is_read_with_any_offset() {
+        for (text, expected) in [
+            ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000000Z"),
+            ("2026-01-31t12:00:00z", "2026-01-31T12:00:00.000000Z"),
+            ("2026-01-31 12:00:00", "2026-01-31T12:00:00.000000Z"),
+            ("2026-01-31T12:00:00+02:00", "2026-01-31T10:00:00.000000Z"),
+            ("2026-01-01T00:30:00.25+05:45", "2025-12-31T18:45:00.250000Z"),
+            ("2026-12-31 23:59:59-00:01", "2027-01-01T00:00:59.000000Z"),
+            ("2026-01-31T12:00:00-00:00", "2026-01-31T12:00:00.000000Z"),
+            ("2024-02-28T20:00:00.1234567890123-08:00", "2024-02-29T04:00:00.123456Z"),
+            ("1969-12-31T23:00:00-01:00", "1970-01-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(text.parse::<Timestamp>().map(|moment| moment.to_string()), Ok(expected.to_owned()), "{text}");
+        }
+        for text in [
+            "",
+            "soon",
+            "2026-01-31",
+            "2026-01-31T12:00:00+2:00",
+            "2026-01-31T12:00:00+0200",
+            "2026-01-31T12:00:00+24:00",
+            "2026-01-31T12:00:00+02:60",
+            "2026-01-31T12:00:00+02:00Z",
+            "2026-02-30T12:00:00+02:00",
+            "2026-01-31T12:00:00+ü:00",
+            "1970-01-01T00:59:59+01:00",
+            "12:00:00+02:00",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -38,7 +38,12 @@ pub(crate) fn read_value_of(option: &'static str, argument: Option<&str>) -> Res
         Some(file) => (format!("`{file}`"), place::read(Path::new(file))?),
         None => (format!("the value of {option}"), argument.as_bytes().to_owned()),
     };
-    parse(option, place, &text)
+    parse(option, place, without_mark(&text))
+}
+
+/// The text without the byte order mark that some editors put in front.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
 }
 
 fn parse(option: &'static str, place: String, text: &[u8]) -> Result<Map<String, Value>, Error> {
@@ -73,6 +78,17 @@ mod tests {
         let context = read(Some(r#"{"a": 1, "b": [2]}"#), &SecretArgs::default()).unwrap();
         assert_eq!(context.keys().collect::<Vec<_>>(), ["a", "b"]);
         assert!(read(None, &SecretArgs::default()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("input.json");
+        std::fs::write(&file, "\u{feff}{\"a\": 1}").unwrap();
+        for argument in [format!("@{}", file.display()), "\u{feff}{\"a\": 1}".to_owned()] {
+            assert_eq!(read_object(Some(&argument)).unwrap()["a"], 1, "{argument}");
+        }
+        assert!(read_object(Some("\u{feff}\u{feff}{}")).is_err());
     }
 
     #[test]

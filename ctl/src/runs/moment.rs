@@ -3,23 +3,23 @@
 use std::time::SystemTime;
 
 use cloacina::Timestamp;
+use cloacina_workflow::NotATimestamp;
 
 use crate::error::Error;
 
-/// Reads a moment such as `2026-01-31T12:00:00Z`, or a span of time such as `15m` or `24h` before `now`.
+/// Reads a moment such as `2026-01-31T12:00:00+02:00`, or a span of time such as `15m` or `24h` before `now`.
 pub(crate) fn parse(option: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
-    if let Ok(moment) = humantime::parse_rfc3339_weak(text) {
-        return Ok(moment.into());
+    if let Ok(moment) = text.parse() {
+        return Ok(moment);
     }
     let ago = humantime::parse_duration(text).map_err(|error| bad(option, text, &error.to_string()))?;
     let moment = SystemTime::from(now).checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
     Ok(moment.into())
 }
 
-/// Reads a moment such as `2026-01-31T12:00:00Z`.
+/// Reads a moment such as `2026-01-31T12:00:00+02:00`.
 pub(super) fn at(option: &'static str, text: &str) -> Result<Timestamp, Error> {
-    let moment = humantime::parse_rfc3339_weak(text).map_err(|error| bad(option, text, &error.to_string()))?;
-    Ok(moment.into())
+    text.parse().map_err(|error: NotATimestamp| bad(option, text, &error.to_string()))
 }
 
 /// Reads a span of time such as `15m`, from `now` on.
@@ -31,7 +31,7 @@ pub(super) fn after(option: &'static str, text: &str, now: Timestamp) -> Result<
 
 /// Reads a day, a moment, or a span of time from `now` on.
 pub(crate) fn until(option: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
-    let day = humantime::parse_rfc3339_weak(&format!("{text}T00:00:00Z")).map(Timestamp::from);
+    let day = format!("{text}T00:00:00Z").parse::<Timestamp>();
     day.or_else(|_| at(option, text)).or_else(|_| after(option, text, now))
 }
 
@@ -60,6 +60,7 @@ mod tests {
         for (text, expected) in [
             ("2023-11-14T22:13:20Z", "2023-11-14T22:13:20.000000Z"),
             ("2023-11-14 22:13:20", "2023-11-14T22:13:20.000000Z"),
+            ("2023-11-15T00:13:20+02:00", "2023-11-14T22:13:20.000000Z"),
             ("90s", "2023-11-14T22:11:50.000000Z"),
             ("7d", "2023-11-07T22:13:20.000000Z"),
             ("1000years", "1970-01-01T00:00:00.000000Z"),
@@ -74,6 +75,7 @@ mod tests {
         let now = Timestamp::from_unix_micros(1_700_000_000_000_000);
         assert_eq!(after("--after", "90s", now).unwrap().to_string(), "2023-11-14T22:14:50.000000Z");
         assert_eq!(at("--at", "2030-01-31T12:00:00Z").unwrap().to_string(), "2030-01-31T12:00:00.000000Z");
+        assert_eq!(at("--at", "2030-01-31T12:00:00+02:00").unwrap().to_string(), "2030-01-31T10:00:00.000000Z");
         assert!(matches!(at("--at", "15m"), Err(Error::BadMoment { option: "--at", .. })));
         assert!(matches!(after("--after", "soon", now), Err(Error::BadMoment { .. })));
         assert!(after("--after", "1000000000000years", now).is_err());
