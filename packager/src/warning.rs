@@ -45,7 +45,7 @@ impl std::fmt::Display for Warning {
         }
         formatter.write_str(match self.kind {
             WarningKind::PanicAbort => {
-                "the package was built with panic = \"abort\": a panic ends the process, so it cannot be loaded into an engine"
+                "the package was built with panic = \"abort\": a panic ends the process, so it runs in a process of its own (--isolation process) and never within an engine"
             }
         })
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod aborting;
 mod bench;
 mod broken_host;
 mod c_package;

@@ -15,7 +15,7 @@ use crate::cli::VerifyArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, Problem};
+use crate::output::{Output, Paint, Problem, Warning};
 
 /// The checks in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,9 @@ struct Verified<'a> {
     target: String,
     passed: bool,
     checks: Vec<Checked>,
+    /// What is to be known of it, though it is sound.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     signed_by: Vec<SignedBy>,
     #[serde(skip)]
@@ -106,7 +109,7 @@ fn wanted(triple: Option<&str>) -> Result<Target, Error> {
 
 impl<'a> Verified<'a> {
     fn new(archive: &'a Path, bytes: &[u8], options: &ReadOptions, target: Target) -> Self {
-        let (problems, content_digest) = problems(bytes, options, target);
+        let (problems, content_digest, warnings) = problems(bytes, options, target);
         // Reading ends at the first problem; beyond it only the library is judged as a whole.
         let stopped_at = problems.iter().map(check_of).min().filter(|check| *check < Check::Needed);
         let checks = CHECKS.map(|check| {
@@ -126,6 +129,7 @@ impl<'a> Verified<'a> {
             target,
             passed: problems.is_empty(),
             checks: checks.into(),
+            warnings,
             signed_by: Vec::new(),
             signers: String::new(),
         }
@@ -161,6 +165,9 @@ impl<'a> Verified<'a> {
         let archive = self.archive.display();
         let digest = self.content_digest.as_deref().unwrap_or_default();
         text.push_str(&self.signers);
+        for warning in &self.warnings {
+            text.push_str(&format!("\n{}: {}\n", paint.yellow(&format!("warning[{}]", warning.code)), warning.message));
+        }
         text.push_str(&match self.passed {
             true => format!("\n{archive} is sound for {}: {digest}\n", self.target),
             false => format!("\n{archive} is not to be used\n"),
@@ -169,19 +176,22 @@ impl<'a> Verified<'a> {
     }
 }
 
-/// Everything that is wrong with the archive, as far as it could be looked at, and its identity if it has one.
-fn problems(bytes: &[u8], options: &ReadOptions, target: Target) -> (Vec<PackageError>, Option<String>) {
+/// Everything that is wrong with the archive, as far as it could be looked at, its identity if it has one, and what is to
+/// be known of it.
+fn problems(bytes: &[u8], options: &ReadOptions, target: Target) -> (Vec<PackageError>, Option<String>, Vec<Warning>) {
     let any_target = ReadOptions { limits: options.limits.clone(), ..ReadOptions::default() };
     let package = match cloacina_packager::read_with(bytes, &any_target) {
         Ok(package) => package,
-        Err(problem) => return (vec![problem], None),
+        Err(problem) => return (vec![problem], None, Vec::new()),
     };
     let digest = Some(package.content_digest().to_string());
-    match package.target() == target {
-        true => (package.problems(options), digest),
+    let warnings = cloacina_packager::warnings(package.descriptor()).iter().map(Warning::of_package).collect();
+    let problems = match package.target() == target {
+        true => package.problems(options),
         // The library of another place in the archive is judged by reading it again for that target.
-        false => (cloacina_packager::read_with(bytes, options).err().into_iter().collect(), digest),
-    }
+        false => cloacina_packager::read_with(bytes, options).err().into_iter().collect(),
+    };
+    (problems, digest, warnings)
 }
 
 impl Check {

@@ -349,8 +349,10 @@ async fn start(database: &Database, isolation: &IsolationArgs, output: &Output) 
 }
 
 async fn start_idle(database: &Database) -> Result<Engine, Error> {
+    // What it loads to look at it runs where commands run packages by default; what each engine does is its own to say.
+    let builder = isolate(builder(database)?, &IsolationArgs::default());
     // Nobody is to ask an engine for anything that is about to end.
-    Ok(builder(database)?.idle().socket(false).start().await?)
+    Ok(builder.idle().socket(false).start().await?)
 }
 
 fn builder(database: &Database) -> Result<Builder, Error> {

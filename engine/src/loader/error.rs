@@ -119,7 +119,11 @@ impl Error {
             }
             Self::Differs { .. } => vec!["build the archive again from the library".to_owned()],
             Self::PanicAborts => {
-                vec!["remove `panic = \"abort\"` from the profile that the package is built with".to_owned()]
+                vec![
+                    "remove `panic = \"abort\"` from the profile that the package is built with".to_owned(),
+                    "or let it run in processes of its own: `--isolation process`, which is the default of the command line"
+                        .to_owned(),
+                ]
             }
             Self::Init { .. } => vec!["the package's log says why, if it said anything".to_owned()],
             Self::OtherTarget(source) => source.hints(),
