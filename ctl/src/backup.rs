@@ -15,7 +15,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, size};
-use crate::run::Interrupts;
+use crate::run::{Interrupt, Interrupts};
 use crate::runs::runtime;
 
 const PROGRESS: &str = "  {spinner} {msg} {elapsed}";
@@ -70,7 +70,10 @@ fn copy(records: Records, file: &Path, output: &Output) -> Result<Backup, Error>
                     Ok(made) => return Ok(made?),
                     Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
                 },
-                () = interrupts.next() => is_stopped.store(true, Ordering::Relaxed),
+                // A copy is of use whether or not somebody reads that it was made.
+                why = interrupts.next() => {
+                    is_stopped.fetch_or(why == Interrupt::Asked, Ordering::Relaxed);
+                }
             }
         }
     })

@@ -6,10 +6,12 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cloacina::RunId;
 use cloacina_workflow::payload::Inexact;
 
 use crate::config::Config;
 use crate::exit;
+use crate::run::Interrupt;
 
 /// The one error of the program.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,9 @@ pub(crate) enum Error {
     /// Ctrl-C before the run had ended.
     #[error("interrupted before the run {run} had ended")]
     Interrupted { run: String, resume: Option<String> },
+    /// Nobody reads stdout any more.
+    #[error("nobody reads the output any more, and the run {run} had not ended")]
+    Unread { run: String, resume: Option<String> },
     /// The run took longer than it may.
     #[error("the run {run} had not ended after {seconds} s")]
     TimedOut { run: String, seconds: u64, resume: Option<String> },
@@ -158,6 +163,15 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// That a command which waited for a run was to end before it.
+    pub(crate) fn interrupted(why: Interrupt, run: RunId, resume: Option<String>) -> Self {
+        let run = run.to_string();
+        match why {
+            Interrupt::Asked => Self::Interrupted { run, resume },
+            Interrupt::Unread => Self::Unread { run, resume },
+        }
+    }
+
     /// The file at that path is refused for what is in it. What says nothing about the file stays as it is.
     pub(crate) fn of_file<E: Into<Self>>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
@@ -183,6 +197,7 @@ impl Error {
             Error::Io { .. } => "CTL0010",
             Error::BadRunId { .. } => "CTL0011",
             Error::Interrupted { .. } => "CTL0012",
+            Error::Unread { .. } => "CTL0053",
             Error::TimedOut { .. } => "CTL0013",
             Error::BadConfig { .. } => "CTL0014",
             Error::NoDatabase => "CTL0015",
@@ -274,10 +289,12 @@ impl Error {
                 };
                 vec![there, format!("`--inline '{name}*'` also means packages that are registered later")]
             }
-            Error::Interrupted { resume, .. } | Error::TimedOut { resume, .. } => match resume {
-                Some(command) => vec![format!("go on with: {command}")],
-                None => one("with --database FILE, a run that was stopped can go on later"),
-            },
+            Error::Interrupted { resume, .. } | Error::Unread { resume, .. } | Error::TimedOut { resume, .. } => {
+                match resume {
+                    Some(command) => vec![format!("go on with: {command}")],
+                    None => one("with --database FILE, a run that was stopped can go on later"),
+                }
+            }
             Error::BenchInterrupted => Vec::new(),
             Error::NothingToMeasure { .. } => {
                 one("tests/fixtures/noop of a checkout is the package that is measured; without --package it is built")

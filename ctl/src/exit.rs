@@ -14,6 +14,8 @@ pub(crate) const PACKAGE: u8 = 3;
 pub(crate) const ENGINE: u8 = 4;
 /// Interrupted from the keyboard.
 pub(crate) const INTERRUPTED: u8 = 130;
+/// Nobody reads the output any more: what a shell says of a program that the signal for it has ended.
+pub(crate) const UNREAD: u8 = 141;
 
 /// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
 #[rustfmt::skip]
@@ -59,6 +61,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::OwnedElsewhere { .. } | Error::Examine { .. } => ENGINE,
         Error::TimedOut { .. } => FAILED,
         Error::Interrupted { .. } | Error::BenchInterrupted | Error::BackupInterrupted { .. } => INTERRUPTED,
+        Error::Unread { .. } => UNREAD,
         Error::Measure { .. } | Error::MeasuredRun { .. } => ENGINE,
         Error::OfFile(_) | Error::Package(_) | Error::Build(_) | Error::Sign(_) => PACKAGE,
         Error::Registry(error) => engine_code(error.code()),

@@ -18,6 +18,7 @@ mod log;
 mod output;
 mod package;
 mod prune;
+mod reader;
 mod retention;
 mod run;
 mod runs;

@@ -23,6 +23,7 @@ mod isolation;
 mod mischief;
 mod packages;
 mod parity;
+mod reader;
 mod readme;
 mod restart;
 mod secret;

@@ -67,7 +67,7 @@ fn wait(ended: oneshot::Receiver<()>, stop: &watch::Sender<bool>, output: &Outpu
             tokio::select! {
                 // Without a sender it has ended, too.
                 _ = &mut ended => return Ok(()),
-                () = interrupts.next() => {}
+                _ = interrupts.next() => {}
                 Some(()) = terminated.recv() => {}
                 Some(()) = hung_up.recv() => {}
             }

@@ -36,7 +36,8 @@ Exit codes:
   2    the command line or its input is wrong
   3    the package could not be built or read
   4    the database or the engine had trouble
-  130  interrupted";
+  130  interrupted
+  141  nobody reads the output any more";
 
 /// Builds, inspects, verifies and runs packages of workflows, and shows what their runs do.
 #[derive(Debug, Parser)]

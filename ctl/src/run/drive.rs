@@ -10,7 +10,7 @@ use std::time::Duration;
 use cloacina::{Activation, Context, Engine, Level, Notices, Retention, RunHandle, RunId, RunReport, Upload, Value};
 
 use super::display::Display;
-use super::interrupt::Interrupts;
+use super::interrupt::{Interrupt, Interrupts};
 use crate::cli::RunArgs;
 use crate::error::Error;
 use crate::isolation::{isolate, refuse_unknown};
@@ -45,8 +45,8 @@ pub(super) enum Begin {
 enum Stop {
     /// The run has ended.
     Ended(Box<RunReport>),
-    /// Ctrl-C.
-    Interrupted,
+    /// Ctrl-C, or nobody reads the output any more.
+    Interrupted(Interrupt),
     /// The run took too long.
     TimedOut,
 }
@@ -112,7 +112,7 @@ async fn conclude(
     let resume = resume(id);
     match stop {
         Stop::Ended(report) => Ok(*report),
-        Stop::Interrupted => Err(Error::Interrupted { run: id.to_string(), resume }),
+        Stop::Interrupted(why) => Err(Error::interrupted(why, id, resume)),
         Stop::TimedOut => Err(Error::TimedOut { run: id.to_string(), seconds: timeout.unwrap_or_default(), resume }),
     }
 }
@@ -162,7 +162,7 @@ async fn watch(
         tokio::select! {
             // Tasks that never stop talking must not keep anyone from stopping them.
             biased;
-            () = &mut interrupted => return Ok(Stop::Interrupted),
+            why = &mut interrupted => return Ok(Stop::Interrupted(why)),
             _ = &mut timed_out => return Ok(Stop::TimedOut),
             Some(notice) = notices.next() => display.show(&notice),
             report = &mut ended => break report?,
@@ -187,7 +187,7 @@ async fn shut_down(engine: &Engine, stop: &Stop, output: &Output, interrupts: &m
     }
     tokio::select! {
         result = engine.shutdown_within(GRACE) => Ok(result?),
-        () = interrupts.next() => Ok(()),
+        _ = interrupts.next() => Ok(()),
     }
 }
 

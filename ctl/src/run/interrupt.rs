@@ -1,9 +1,11 @@
-//! Ctrl-C, from the moment at which a run begins to the end of the program.
+//! What ends a command before its time, from the moment at which a run begins to the end of the program: Ctrl-C, or that
+//! nobody reads its output any more.
 //!
 //! Listening starts with [`Interrupts::listen`] and never pauses: one that comes while nobody waits is kept for the
 //! next who does. So the first Ctrl-C always stops in order, and the second at once.
 
 use crate::error::Error;
+use crate::reader::Reader;
 
 #[cfg(unix)]
 type Listener = tokio::signal::unix::Signal;
@@ -14,6 +16,17 @@ type Listener = tokio::signal::windows::CtrlC;
 #[derive(Debug)]
 pub(crate) struct Interrupts {
     listener: Listener,
+    /// Until it has gone.
+    reader: Option<Reader>,
+}
+
+/// Why a command is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// Somebody asked for it.
+    Asked,
+    /// Nobody reads stdout any more. Told once.
+    Unread,
 }
 
 impl Interrupts {
@@ -24,14 +37,27 @@ impl Interrupts {
         #[cfg(windows)]
         let listener = tokio::signal::windows::ctrl_c();
         let listener = listener.map_err(|source| Error::Io { action: "listen for", path: "Ctrl-C".into(), source })?;
-        Ok(Self { listener })
+        Ok(Self { listener, reader: Some(Reader::watch()) })
     }
 
     /// Waits for the next one.
-    pub(crate) async fn next(&mut self) {
-        if self.listener.recv().await.is_none() {
-            // No more of them can come.
-            std::future::pending::<()>().await;
+    pub(crate) async fn next(&mut self) -> Interrupt {
+        let Self { listener, reader } = self;
+        let gone = async {
+            match reader.as_mut() {
+                Some(reader) => reader.gone().await,
+                None => std::future::pending().await,
+            }
+        };
+        let interrupt = tokio::select! {
+            biased;
+            // Without one no more of them can come.
+            Some(()) = listener.recv() => Interrupt::Asked,
+            () = gone => Interrupt::Unread,
+        };
+        if interrupt == Interrupt::Unread {
+            self.reader = None;
         }
+        interrupt
     }
 }

@@ -18,7 +18,7 @@ mod start;
 pub(crate) use self::{
     drive::watch_run,
     input::{read_object as read_input, read_value_of},
-    interrupt::Interrupts,
+    interrupt::{Interrupt, Interrupts},
     secret::add as add_secrets,
     start::run,
 };

@@ -89,7 +89,7 @@ pub(super) async fn in_time(
     tokio::pin!(ended);
     tokio::select! {
         report = &mut ended => report,
-        () = interrupts.next() => Err(Error::Interrupted { run: id.to_string(), resume: Some(resume) }),
+        why = interrupts.next() => Err(Error::interrupted(why, id, Some(resume))),
         () = over(timeout_seconds.map(Duration::from_secs)) => {
             let seconds = timeout_seconds.unwrap_or_default();
             Err(Error::TimedOut { run: id.to_string(), seconds, resume: Some(resume) })

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::reader::Reader;
 
 /// How many looks at the log of a run that has ended must find nothing new. Together they take longer than an engine
 /// keeps lines before it stores them.
@@ -64,8 +65,7 @@ pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -
         tail: arguments.tail.map(|tail| tail as usize),
     };
     if arguments.follow {
-        follow(&mut records, id, &mut filter, width, output)?;
-        return Ok(exit::SUCCESS);
+        return follow(&mut records, id, &mut filter, width, output);
     }
     let mut lines = Vec::new();
     while let Some(more) = next(&mut records, id, &mut filter)? {
@@ -76,14 +76,14 @@ pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -
     Ok(exit::SUCCESS)
 }
 
-/// Shows lines until the run has ended.
+/// Shows lines until the run has ended, or nobody reads them.
 fn follow(
     records: &mut Records,
     id: RunId,
     filter: &mut LogFilter,
     width: usize,
     output: &Output,
-) -> Result<(), Error> {
+) -> Result<u8, Error> {
     if !records.state(id)?.is_terminal() && records.engine()?.is_none() {
         output.note("no engine drives this database: the run goes on when one is started on it");
     }
@@ -92,9 +92,15 @@ fn follow(
         runtime.map_err(|source| Error::Io { action: "start a timer for", path: "the run".into(), source })?;
     runtime.block_on(async {
         let mut ticks = tokio::time::interval(PERIOD);
+        let mut reader = Reader::watch();
         let mut n_quiet = 0;
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                biased;
+                // As a program that is killed by the signal for it.
+                () = reader.gone() => return Ok(exit::UNREAD),
+                _ = ticks.tick() => {}
+            }
             let has_ended = records.state(id)?.is_terminal();
             n_quiet += 1;
             while let Some(lines) = next(records, id, filter)? {
@@ -105,7 +111,7 @@ fn follow(
             }
             // Without an engine nobody can add lines any more.
             if has_ended && (n_quiet >= QUIET_LOOKS || records.engine()?.is_none()) {
-                return Ok(());
+                return Ok(exit::SUCCESS);
             }
         }
     })

@@ -11,6 +11,8 @@ use crate::cli::RunsWaitArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
+use crate::reader::Reader;
+use crate::run::Interrupt;
 
 /// How often the database is looked at. Another process drives the run, and a person waits.
 pub(super) const PERIOD: Duration = Duration::from_millis(100);
@@ -60,8 +62,16 @@ pub(super) fn until_ended(
                 }
             }
         };
+        let mut reader = Reader::watch();
+        let ended = async {
+            tokio::select! {
+                biased;
+                () = reader.gone() => Err(Error::interrupted(Interrupt::Unread, id, Some(resume.clone()))),
+                report = ended => report,
+            }
+        };
         let Some(seconds) = timeout_seconds else { return ended.await };
         let in_time = tokio::time::timeout(Duration::from_secs(seconds), ended).await;
-        in_time.unwrap_or(Err(Error::TimedOut { run: id.to_string(), seconds, resume: Some(resume) }))
+        in_time.unwrap_or_else(|_| Err(Error::TimedOut { run: id.to_string(), seconds, resume: Some(resume.clone()) }))
     })
 }

@@ -6,7 +6,7 @@ use std::{error::Error as StdError, fmt, io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error as EngineError, registry};
+use crate::{Error as EngineError, RegistryError};
 
 /// The code of a refusal for want of room.
 const CROWDED: &str = "SOC0007";
@@ -140,7 +140,7 @@ impl Refusal {
     }
 
     /// The same of an error of the registry.
-    pub(super) fn of_registry(error: &registry::Error) -> Self {
+    pub(super) fn of_registry(error: &RegistryError) -> Self {
         Self::of(error.code(), error, error.hints())
     }
 

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::spool::{CHUNK_BYTES, Spool, SpoolError};
-use crate::registry;
+use crate::RegistryError;
 
 /// How long a frame, or each chunk of a long one, may take from its first byte to its last, and an answer to be taken. Both
 /// ends are on one machine; who is slower than this hangs.
@@ -30,7 +30,7 @@ pub(super) enum Problem {
     /// Too much is on its way.
     Crowded,
     /// What came could not be kept.
-    Disk(registry::Error),
+    Disk(RegistryError),
 }
 
 impl From<SpoolError> for Problem {

@@ -17,7 +17,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use crate::registry;
+use crate::RegistryError;
 
 /// The most that is added at once.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
@@ -47,7 +47,7 @@ pub(super) struct Spooled {
 pub(super) enum SpoolError {
     /// Others send too much.
     Full,
-    Disk(registry::Error),
+    Disk(RegistryError),
 }
 
 impl Spool {
@@ -61,7 +61,7 @@ impl Spool {
         let folder = self.folder.clone();
         let opened = blocking(move || match unnamed(&folder) {
             Ok(file) => Ok(Spooled { file, folder, n_bytes: 0, held: None }),
-            Err(source) => Err(registry::Error::Disk { action: "keep what a client sends in", path: folder, source }),
+            Err(source) => Err(RegistryError::Disk { action: "keep what a client sends in", path: folder, source }),
         });
         opened.await.map_err(SpoolError::Disk)
     }
@@ -96,7 +96,7 @@ impl Spooled {
     }
 
     /// All that came.
-    pub(super) async fn read(mut self) -> Result<Vec<u8>, registry::Error> {
+    pub(super) async fn read(mut self) -> Result<Vec<u8>, RegistryError> {
         let read = blocking(move || {
             let mut bytes = Vec::with_capacity(usize::try_from(self.n_bytes).unwrap_or(0));
             match self.file.rewind().and_then(|()| self.file.read_to_end(&mut bytes)) {
@@ -107,17 +107,17 @@ impl Spooled {
         read.await
     }
 
-    fn failed(&self, action: &'static str, source: io::Error) -> registry::Error {
-        registry::Error::Disk { action, path: self.folder.clone(), source }
+    fn failed(&self, action: &'static str, source: io::Error) -> RegistryError {
+        RegistryError::Disk { action, path: self.folder.clone(), source }
     }
 }
 
 /// Does that where it may wait for the disk.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, registry::Error> + Send + 'static,
-) -> Result<T, registry::Error> {
+    work: impl FnOnce() -> Result<T, RegistryError> + Send + 'static,
+) -> Result<T, RegistryError> {
     // Without its runtime the connection ends too.
-    spawn_blocking(work).await.unwrap_or(Err(registry::Error::Closed))
+    spawn_blocking(work).await.unwrap_or(Err(RegistryError::Closed))
 }
 
 /// A file for this user alone that is gone when it is closed.
