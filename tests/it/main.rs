@@ -21,6 +21,7 @@ mod hostile;
 mod inline;
 mod isolation;
 mod mischief;
+mod output;
 mod packages;
 mod parity;
 mod reader;

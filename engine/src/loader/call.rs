@@ -8,7 +8,7 @@
 //! while a sink runs.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -84,10 +84,12 @@ pub(crate) trait CallSink: Send + Sync {
     }
 }
 
-/// Takes out of texts what must not be told.
+/// What must not be told of whoever made a call.
 pub(crate) trait Hide: Send + Sync {
-    /// The text without it.
-    fn hide(&self, text: &str) -> String;
+    /// How many secrets there are. They only become more.
+    fn n_secrets(&self) -> usize;
+    /// Adds them, in every way in which they are written.
+    fn collect(&self, texts: &mut BTreeSet<String>);
 }
 
 /// What a call used up, as far as it is known.

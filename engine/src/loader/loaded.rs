@@ -290,14 +290,15 @@ impl Loaded {
             Anomalies::count(&self.calls.anomalies.stray_reports);
             return;
         }
-        let LogLine { level, target, message, fields } = &self.hidden.hide(line);
         let package = &self.descriptor.package;
-        match level {
-            Level::Error => tracing::error!(package, module = target, fields, "{message}"),
-            Level::Warn => tracing::warn!(package, module = target, fields, "{message}"),
-            Level::Info => tracing::info!(package, module = target, fields, "{message}"),
-            Level::Debug => tracing::debug!(package, module = target, fields, "{message}"),
-            Level::Trace => tracing::trace!(package, module = target, fields, "{message}"),
+        for LogLine { level, target, message, fields } in &self.hidden.lines(line) {
+            match level {
+                Level::Error => tracing::error!(package, module = target, fields, "{message}"),
+                Level::Warn => tracing::warn!(package, module = target, fields, "{message}"),
+                Level::Info => tracing::info!(package, module = target, fields, "{message}"),
+                Level::Debug => tracing::debug!(package, module = target, fields, "{message}"),
+                Level::Trace => tracing::trace!(package, module = target, fields, "{message}"),
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::{
 
 use super::{
     call::{CallHost, Completion, HostLink},
+    flush,
     remote::Remote,
     table::{ABI_MINOR, Bytes, FEATURE_FETCH, HostV1, PackageV1, STATUS_OK, STATUS_REFUSED, Start},
 };
@@ -208,7 +209,7 @@ impl Package {
         let (sender, cancelled) = watch::channel(false);
         lock(&self.calls).insert(call_id, sender);
         let completion = Completion::new(self.link.clone(), call_id, forget_call);
-        let host = Arc::new(CallHost { link: self.link.clone(), call_id, cancelled: cancelled.clone() });
+        let host = Arc::new(CallHost::new(self.link.clone(), call_id, cancelled.clone()));
         let (blocking, function) = (function.blocking, function.function);
         let link = self.link.clone();
         let prepare = move || {
@@ -221,17 +222,19 @@ impl Package {
             let runtime = handle.clone();
             handle.spawn_blocking(move || {
                 let block_on = |future: crate::TaskFuture<'_>| runtime.block_on(future);
-                completion.complete(match prepare() {
+                let end = match prepare() {
                     Ok(attempt) => attempt.run_blocking(block_on, until_true(cancelled)),
                     Err(error) => AttemptEnd::unmeasured(error),
-                });
+                };
+                flush::complete(completion, end);
             });
         } else {
             handle.spawn(async move {
-                completion.complete(match prepare() {
+                let end = match prepare() {
                     Ok(attempt) => attempt.run(until_true(cancelled)).await,
                     Err(error) => AttemptEnd::unmeasured(error),
-                });
+                };
+                flush::complete(completion, end);
             });
         }
         Some(())
