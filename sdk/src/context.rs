@@ -58,8 +58,10 @@ pub struct TaskInfo {
     pub task: String,
     /// Counts from 1.
     pub attempt: u32,
-    /// The same for every engine that ever runs this attempt; hand it to services that deduplicate.
+    /// The same for all attempts at this task of this run; see [`Context::idempotency_key`].
     pub idempotency_key: String,
+    /// Another one for each attempt; see [`Context::attempt_key`].
+    pub attempt_key: String,
     /// When the attempt runs out of time.
     pub deadline: Option<Timestamp>,
     /// W3C `traceparent` of the attempt, empty when the run is not traced.
@@ -174,10 +176,20 @@ impl<V> Context<V> {
         self.task.as_ref().map_or(1, |task| task.attempt)
     }
 
-    /// A key that is the same whenever this attempt is run again after a crash; empty in a unit test.
+    /// A key that is the same for all attempts at this task of this run: after a failure, an interruption, a lost process
+    /// or a takeover by another engine. Hand it to a service that refuses or repeats what it has done for a key already,
+    /// and what this task asks for is done once. A callback has a key of its own, and so has each run that is derived
+    /// from this one. Empty in a unit test.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         self.task.as_ref().map_or("", |task| &task.idempotency_key)
+    }
+
+    /// A key that is another one for each attempt, and the same if an engine runs that attempt once more after a crash.
+    /// For what is done for every attempt; what must be done once goes by [`Context::idempotency_key`]. Empty in a unit test.
+    #[must_use]
+    pub fn attempt_key(&self) -> &str {
+        self.task.as_ref().map_or("", |task| &task.attempt_key)
     }
 
     /// When the attempt runs out of time, if it ever does.
@@ -648,7 +660,8 @@ mod tests {
         context.log(Level::Info, "goes nowhere");
         context.heartbeat(5000, "");
         assert!(!context.is_cancelled());
-        assert_eq!((context.attempt(), context.idempotency_key(), context.deadline()), (1, "", None));
+        assert_eq!((context.attempt(), context.idempotency_key(), context.attempt_key()), (1, "", ""));
+        assert_eq!(context.deadline(), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod expiry;
 mod file;
 mod fuzz;
 mod hostile;
+mod idempotency;
 mod inline;
 mod isolation;
 mod mischief;

@@ -42,7 +42,7 @@ pub(crate) mod tests;
 #[cfg(any(feature = "testing", feature = "measuring"))]
 pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
-    call::{Anomalies, Call, CallId, CallResult, CallSink, Hide, LogLine, Refused, Usage},
+    call::{Anomalies, Call, CallId, CallResult, CallSink, Hide, LogLine, Refused, Usage, attempt_key},
     error::with_causes,
     fetch::{Answer, AnswerText, Question, Unanswered},
     file::TrustedFile,

@@ -31,7 +31,7 @@ use crate::{
         view::View,
     },
     id::RunId,
-    loader::{Hide, Usage},
+    loader::{Hide, Usage, attempt_key},
     store::LogQueue,
 };
 
@@ -127,14 +127,15 @@ impl Attempt {
         info.task = self.plan.task(self.key.task).id.as_ref().to_owned();
         info.attempt = self.key.attempt;
         info.idempotency_key = self.idempotency_key();
+        info.attempt_key = attempt_key(&info.idempotency_key, self.key.attempt);
         info.deadline = self.deadline;
         info
     }
 
-    /// The same whenever this attempt is started again.
+    /// The same for all attempts at the task in this run, whoever makes them. A callback has its own.
     pub(crate) fn idempotency_key(&self) -> String {
         let callback = if self.key.role == Role::Callback { "/callback" } else { "" };
-        format!("{}/{}/{}{callback}", self.key.run, self.plan.task(self.key.task).id, self.key.attempt)
+        format!("{}/{}{callback}", self.key.run, self.plan.task(self.key.task).id)
     }
 }
 

@@ -6,8 +6,9 @@
 
 use std::{
     collections::HashMap,
+    mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind},
-    slice,
+    ptr, slice,
     sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError},
     thread,
     time::Duration,
@@ -119,17 +120,25 @@ unsafe extern "C" fn start(start: *const Start) -> i32 {
     }
     // SAFETY: not null, and the first field of every start is its size.
     let size = unsafe { start.cast::<u32>().read() };
-    if (size as usize) < size_of::<Start>() {
-        return STATUS_REFUSED;
-    }
-    // SAFETY: the struct is as large as what is read.
-    let start = unsafe { start.read() };
+    let known = match size as usize {
+        size if size < Start::SIZE_MIN => return STATUS_REFUSED,
+        // A host of version 1.1 has nothing behind that.
+        size if size < size_of::<Start>() => Start::SIZE_MIN,
+        _ => size_of::<Start>(),
+    };
+    let mut whole = MaybeUninit::<Start>::zeroed();
+    // SAFETY: what is read is inside of the host's struct by its own size, what is written inside of ours.
+    unsafe { ptr::copy_nonoverlapping(start.cast::<u8>(), whole.as_mut_ptr().cast::<u8>(), known) };
+    // SAFETY: integers and pointers, for which zeros are a value too.
+    let start = unsafe { whole.assume_init() };
     // SAFETY: the host lends the bytes for the time of this call.
     let context = unsafe { start.context.borrow() };
     // SAFETY: as above.
     let trace_parent = unsafe { start.trace_parent.borrow() };
     // SAFETY: as above.
     let idempotency_key = unsafe { start.idempotency_key.borrow() };
+    // SAFETY: as above.
+    let attempt_key = unsafe { start.attempt_key.borrow() };
     let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     status_of(|| {
         let package = current()?;
@@ -141,6 +150,10 @@ unsafe extern "C" fn start(start: *const Start) -> i32 {
             task: function.id.to_string(),
             attempt: start.attempt,
             idempotency_key: text(idempotency_key),
+            attempt_key: match text(attempt_key) {
+                key if key.is_empty() => format!("{}/{}", text(idempotency_key), start.attempt),
+                key => key,
+            },
             deadline: (start.deadline_unix_ms > 0)
                 .then(|| Timestamp::from_unix_micros(start.deadline_unix_ms.saturating_mul(1000))),
             trace_parent: text(trace_parent),

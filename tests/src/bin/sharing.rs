@@ -29,7 +29,7 @@ static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 const LOOK: Duration = Duration::from_millis(5);
 
 fn note(context: &Context<Value>, what: &str) -> Result<(), TaskError> {
-    let key = context.task().map(|info| info.idempotency_key.clone()).unwrap_or_default();
+    let key = context.attempt_key().to_owned();
     let line = format!("{} {key} {what}\n", std::process::id());
     let path = folder().join("ledger");
     let mut ledger: File = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
