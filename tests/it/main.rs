@@ -29,6 +29,8 @@ mod reader;
 mod readme;
 mod restart;
 mod secret;
+mod server_crash;
+mod server_settings;
 mod sharing;
 mod spent;
 mod steer;

@@ -12,10 +12,11 @@ use diesel::{
 
 use super::{
     Connection, Error, Kind,
-    connection::{self, Access, Place},
+    connection::Place,
     database::Database,
     file::File,
     lock, migrate, owner,
+    reader::Reader,
     row::{micros, run_id, timestamp},
     run::{COLUMNS, Columns, RunRow, from_columns},
     schema::{event, owner as owner_table, run},
@@ -39,10 +40,9 @@ pub(crate) struct RunSearch {
 }
 
 /// A connection for looking at a database.
+#[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) connection: Connection,
-    /// After the connection, which must be closed first.
-    pub(super) place: Place,
+    pub(super) reader: Reader,
 }
 
 impl View {
@@ -64,22 +64,32 @@ impl View {
             }
             Database::Postgres(server) => Place::Server(server.clone()),
         };
-        let mut connection = connection::open(&place, Access::Read)?;
-        migrate::check(&mut connection, database)?;
-        Ok(Self { connection, place })
+        let mut reader = Reader::new(place);
+        reader.read("looking at the schema", |connection| Ok(migrate::check(connection, database)))??;
+        Ok(Self { reader })
+    }
+
+    /// Runs a query, again and on another connection if a server is lost meanwhile.
+    pub(crate) fn read<T>(
+        &mut self,
+        doing: &'static str,
+        query: impl FnMut(&mut Connection) -> QueryResult<T>,
+    ) -> Result<T, Error> {
+        self.reader.read(doing, query)
     }
 
     /// Whether an engine drives the database now, and in which process where that is known.
-    pub(crate) fn engine_find(&mut self) -> QueryResult<Option<Option<u32>>> {
-        match &self.place {
-            Place::File(file) => Ok(lock::owner_find(file)),
-            Place::Server(_) => Ok((owner::owner_count_alive(&mut self.connection)? > 0).then_some(None)),
+    pub(crate) fn engine_find(&mut self) -> Result<Option<Option<u32>>, Error> {
+        if let Place::File(file) = &self.reader.place {
+            return Ok(lock::owner_find(file));
         }
+        let n_alive = self.read("looking for an engine", owner::owner_count_alive)?;
+        Ok((n_alive > 0).then_some(None))
     }
 
     /// Whether the database is a file, which has one engine.
     pub(crate) fn is_file(&self) -> bool {
-        matches!(self.place, Place::File(_))
+        matches!(self.reader.place, Place::File(_))
     }
 }
 
