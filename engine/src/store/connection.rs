@@ -73,11 +73,13 @@ fn open_file(file: &File, access: Access) -> Result<SqliteConnection, Error> {
         Access::Read | Access::Write { .. } => SqliteConnection::establish(text),
     };
     let mut connection = established.map_err(|source| Error::Open { database: file.shown(), source })?;
-    let is_marked = program::identify(&mut connection, file)?;
     let failed = |source| Error::from_diesel("opening the database", source);
+    // First of all: the connection that closes the file last holds it alone for a moment.
+    connection.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_WAIT_MS}")).map_err(failed)?;
+    let is_marked = program::identify(&mut connection, file)?;
     let pragmas = match access {
         Access::Write { synced, .. } => file_settings() + if synced { "" } else { "PRAGMA synchronous = OFF;" },
-        Access::Read => format!("PRAGMA busy_timeout = {BUSY_WAIT_MS}; PRAGMA query_only = ON;"),
+        Access::Read => "PRAGMA query_only = ON;".to_owned(),
     };
     connection.batch_execute(&pragmas).map_err(failed)?;
     if !is_marked && matches!(access, Access::Write { .. }) {
