@@ -104,11 +104,24 @@ fn agree(first: &Descriptor, second: &Descriptor) -> Result<(), Error> {
     };
     for ((member, one), (_, other)) in facts(first).into_iter().zip(facts(second)) {
         if one != other {
-            let first = (one, first.sort_key().to_owned());
-            return Err(Error::Disagree { member, first, second: (other, second.sort_key().to_owned()) });
+            let [first_name, second_name] = told_apart(first, second);
+            return Err(Error::Disagree { member, first: (one, first_name), second: (other, second_name) });
         }
     }
     Ok(())
+}
+
+/// The names of two modules: those of their workflows, or the longest that there are where those are alike.
+fn told_apart(first: &Descriptor, second: &Descriptor) -> [String; 2] {
+    let is_alike = first.sort_key() == second.sort_key();
+    [first, second].map(|descriptor| {
+        let (workflow, package) = (descriptor.sort_key(), &descriptor.package);
+        let tenant = descriptor.tenant.as_ref().map(|tenant| format!("{tenant}::")).unwrap_or_default();
+        match is_alike {
+            true => format!("{tenant}{package}::{workflow}@{}", descriptor.version),
+            false => workflow.to_owned(),
+        }
+    })
 }
 
 /// The descriptor with all its indices moved up; a hand-written index may be anything, so overflow is an error.
@@ -178,6 +191,12 @@ mod tests {
         }
         let error = Descriptor::from_section(&[good, record(&module("beta", "2.0.0"))].concat()).unwrap_err();
         assert_eq!(error.to_string(), r#"the workflows disagree on version: "1.0.0" in alpha, "2.0.0" in beta"#);
+        let alike = [record(&module("alpha", "1.0.0")), record(&module("alpha", "2.0.0"))].concat();
+        let error = Descriptor::from_section(&alike).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"the workflows disagree on version: "1.0.0" in p::alpha@1.0.0, "2.0.0" in p::alpha@2.0.0"#
+        );
     }
 
     #[test]
