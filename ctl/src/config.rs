@@ -21,6 +21,8 @@ const FILE: &str = "cloacina.toml";
 pub(crate) struct Config {
     /// `NO_COLOR` is set to anything: <https://no-color.org>.
     pub(crate) no_color: bool,
+    /// The terminal cannot do more than print lines: `TERM` is `dumb`, or nobody says what it is.
+    pub(crate) is_dumb: bool,
     /// The cargo to run; `CARGO` where cargo itself started this program.
     pub(crate) cargo: PathBuf,
     /// `CLOACINA_KEY_PASSWORD`: that of the secret key that is made or used.
@@ -58,6 +60,7 @@ impl Config {
         let folder = |name: &str| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
         Self {
             no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            is_dumb: variable("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb"),
             cargo: variable("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
             key_password: variable("CLOACINA_KEY_PASSWORD")
                 .map(|value| value.to_string_lossy().into_owned())

@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
-use cloacina::Retention;
+use cloacina::{Records, Retention};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::output::Output;
 use crate::retention::retention;
 
 /// The default database, below the user's data folder.
@@ -61,6 +62,35 @@ impl Database {
         ["postgres://", "postgresql://"].iter().any(|scheme| self.url.starts_with(scheme))
     }
 
+    /// What the database holds. None, and a note how to begin, if there is no such database yet: there is nothing in it.
+    pub(crate) fn records(&self, output: &Output) -> Result<Option<Records>, Error> {
+        let records = Records::find(&self.url)?;
+        if records.is_none() {
+            let option = self.option();
+            output.note(&format!(
+                "there is no database {} yet; `cloacina-ctl demo{option}` or `cloacina-ctl run PACKAGE{option}` makes it",
+                self.shown()
+            ));
+        }
+        Ok(records)
+    }
+
+    /// What the database holds, for one who looks for a run in it.
+    pub(crate) fn records_needed(&self) -> Result<Records, Error> {
+        Records::find(&self.url)?.ok_or_else(|| Error::NoDatabaseYet { database: self.shown() })
+    }
+
+    /// The database's name without a password.
+    pub(crate) fn shown(&self) -> String {
+        cloacina::database_shown(&self.url).to_string()
+    }
+
+    /// The folder in which an engine keeps what is not in the database; none where the engine decides.
+    pub(crate) fn data_dir(&self) -> Option<&Path> {
+        // The folder of the default database is there for nothing else.
+        Path::new(&self.url).parent().filter(|_| self.origin == Origin::Default)
+    }
+
     /// `--database URL` for a command in a hint, where it is needed; without the password, which is the reader's to fill in.
     pub(crate) fn option(&self) -> String {
         match self.origin {
@@ -79,6 +109,7 @@ mod tests {
     fn config() -> Config {
         Config {
             no_color: false,
+            is_dumb: false,
             key_password: None,
             cargo: "cargo".into(),
             path: Vec::new(),

@@ -13,6 +13,9 @@ use crate::config::Config;
 use crate::exit;
 use crate::run::Interrupt;
 
+/// How many names a hint lists.
+const NAMES_MAX: usize = 20;
+
 /// The one error of the program.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -76,6 +79,9 @@ pub(crate) enum Error {
     /// No run has such an id.
     #[error("no run has an id that begins with `{text}`")]
     UnknownRunPrefix { text: String },
+    /// There are no runs, as there is no database yet.
+    #[error("there is no database {database} yet, and so there are no runs")]
+    NoDatabaseYet { database: String },
     /// There is no newest run.
     #[error("the database has no runs")]
     NoRuns,
@@ -145,9 +151,6 @@ pub(crate) enum Error {
     /// Another engine drives the run, on a server where it cannot be asked.
     #[error("run {run} belongs to the {}", owner_text(.owner))]
     OwnedElsewhere { run: String, owner: cloacina::RunOwner, wait: String },
-    /// The database has a living engine, which could run it.
-    #[error("{refusal}")]
-    HasEngine { refusal: Box<cloacina::Error>, commands: Vec<String> },
     /// The database is on a server, which has its own tools.
     #[error("the database {database} is on a server, which makes its backups itself")]
     ServerBackup { database: String, file: PathBuf },
@@ -203,7 +206,7 @@ impl Error {
             Error::NoDatabase => "CTL0015",
             Error::BadSetting { .. } => "CTL0026",
             Error::AmbiguousRun { .. } => "CTL0016",
-            Error::UnknownRunPrefix { .. } | Error::NoRuns => "CTL0017",
+            Error::UnknownRunPrefix { .. } | Error::NoRuns | Error::NoDatabaseYet { .. } => "CTL0017",
             Error::BadMoment { .. } => "CTL0018",
             Error::UnknownTask { .. } => "CTL0019",
             Error::UnknownKey { .. } => "CTL0020",
@@ -223,7 +226,6 @@ impl Error {
             Error::OwnedElsewhere { .. } => "CTL0027",
             Error::ServerBackup { .. } => "CTL0058",
             Error::BackupInterrupted { .. } => "CTL0059",
-            Error::HasEngine { refusal, .. } => refusal.code(),
             Error::OfFile(OfFile { error, .. }) => error.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
@@ -275,11 +277,23 @@ impl Error {
             Error::NoDatabase => one("name one with --database FILE, or set HOME"),
             Error::AmbiguousRun { candidates, .. } => candidates.clone(),
             Error::UnknownRunPrefix { .. } => one("`cloacina-ctl runs list` lists the runs of the database"),
-            Error::NoRuns => one("--database names another one"),
+            Error::NoRuns => {
+                one("`cloacina-ctl demo` or `cloacina-ctl run PACKAGE` makes one; --database names another database")
+            }
+            Error::NoDatabaseYet { .. } => {
+                one("`cloacina-ctl demo` or `cloacina-ctl run PACKAGE` makes it; --database names another one")
+            }
             Error::BadMoment { .. } => one("a moment looks like this: 2026-01-31T12:00:00Z; a time like this: 24h"),
             Error::UnknownTask { available, .. } | Error::UnknownKey { available, .. } => match available.as_slice() {
                 [] => one("it has none"),
-                several => vec![format!("it has: {}", several.join(", "))],
+                several => {
+                    let shown = several.get(..NAMES_MAX).unwrap_or(several);
+                    let more = match several.len() - shown.len() {
+                        0 => String::new(),
+                        n_more => format!(" and {n_more} more"),
+                    };
+                    vec![format!("it has: {}{more}", shown.join(", "))]
+                }
             },
             Error::WorkflowNotThere { .. } => one("`cloacina-ctl workflow list --all` lists those that it knows"),
             Error::NothingInline { name, available } => {
@@ -292,7 +306,7 @@ impl Error {
             Error::Interrupted { resume, .. } | Error::Unread { resume, .. } | Error::TimedOut { resume, .. } => {
                 match resume {
                     Some(command) => vec![format!("go on with: {command}")],
-                    None => one("with --database FILE, a run that was stopped can go on later"),
+                    None => one("without --ephemeral, a run that was stopped can go on later"),
                 }
             }
             Error::BenchInterrupted => Vec::new(),
@@ -318,10 +332,6 @@ impl Error {
                 one("this program starts itself again: it must still be where it was started from")
             }
             Error::Sign(error) => error.hints(),
-            Error::HasEngine { refusal, commands } => {
-                let let_it = format!("let that engine run it: {}", commands.join(" && "));
-                [let_it].into_iter().chain(refusal.hints()).collect()
-            }
             Error::ServerBackup { database, file } => dump_hints(database, file),
             Error::BackupInterrupted { .. } => Vec::new(),
             Error::OwnedElsewhere { wait, .. } => vec![

@@ -19,8 +19,9 @@ pub(crate) const UNREAD: u8 = 141;
 
 /// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
 #[rustfmt::skip]
-const NAMED_WRONGLY: [&str; 16] = [
-    "RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018", "RUN0019", "RUN0020",
+const NAMED_WRONGLY: [&str; 17] = [
+    "RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018", "RUN0019",
+    "RUN0020", "RUN0021",
     "SIG0013", "SIG0014", "SIG0015", "SIG0016", "SIG0017",
 ];
 
@@ -44,6 +45,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::AmbiguousRun { .. }
         | Error::UnknownRunPrefix { .. }
         | Error::NoRuns
+        | Error::NoDatabaseYet { .. }
         | Error::BadMoment { .. }
         | Error::UnknownTask { .. }
         | Error::UnknownKey { .. }
@@ -67,7 +69,6 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::Registry(error) => engine_code(error.code()),
         Error::Socket(error) => engine_code(error.code()),
         Error::Engine(error) => engine_code(error.code()),
-        Error::HasEngine { refusal, .. } => engine_code(refusal.code()),
     }
 }
 

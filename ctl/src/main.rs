@@ -22,6 +22,7 @@ mod reader;
 mod retention;
 mod run;
 mod runs;
+mod table;
 mod trust;
 mod usage;
 mod workflow;

@@ -1,8 +1,9 @@
 //! The only place that prints.
 //!
 //! stdout is for data: what was asked for, as text or as one JSON document. stderr is for everything else: progress,
-//! notes, warnings, errors. On a terminal, progress is drawn in lines that change ([`Live`]); otherwise it is plain
-//! lines. Color never carries meaning alone. A reader that went away (a closed pipe) is no error.
+//! notes, warnings, errors. On a terminal, progress is drawn in lines that change ([`Live`]), and tables are made to fit;
+//! otherwise, and on a terminal that cannot move its cursor, progress is plain lines, and nothing is cut. Color never
+//! carries meaning alone. A reader that went away (a closed pipe) is no error.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use clap::builder::StyledStr;
 use clap::builder::styling::{AnsiColor, Style};
-use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use cloacina::Timestamp;
+use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -20,9 +21,12 @@ use serde_json::{Map, Value};
 use crate::cli::{ColorWhen, Format, GlobalOptions};
 use crate::config::Config;
 use crate::error::Error;
+use crate::table;
 
 /// Where the pages of the error codes are.
 const PAGES: &str = "docs/errors";
+/// A terminal with so many columns has room for everything.
+const WIDE: usize = 140;
 /// How often a spinner turns; often enough to look alive.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -39,19 +43,22 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(options: &GlobalOptions, config: &Config) -> Self {
-        let paint = |terminal: bool| Paint {
+        let paint = |terminal: Option<Term>| Paint {
             on: match options.color {
                 ColorWhen::Always => true,
                 ColorWhen::Never => false,
-                ColorWhen::Auto => terminal && !config.no_color,
+                ColorWhen::Auto => terminal.is_some() && !config.no_color && !config.is_dumb,
             },
+            size: terminal
+                .and_then(|terminal| terminal.size_checked())
+                .map(|(rows, columns)| (rows.into(), columns.into())),
         };
-        let live = io::stderr().is_terminal() && !options.quiet;
+        let live = io::stderr().is_terminal() && !options.quiet && !config.is_dumb;
         Self {
             format: options.output,
             quiet: options.quiet,
-            stdout: paint(io::stdout().is_terminal()),
-            stderr: paint(io::stderr().is_terminal()),
+            stdout: paint(io::stdout().is_terminal().then(Term::stdout)),
+            stderr: paint(io::stderr().is_terminal().then(Term::stderr)),
             bars: MultiProgress::with_draw_target(match live {
                 true => ProgressDrawTarget::stderr(),
                 false => ProgressDrawTarget::hidden(),
@@ -69,6 +76,11 @@ impl Output {
     /// The colors of stderr.
     pub(crate) fn paint_notes(&self) -> Paint {
         self.stderr
+    }
+
+    /// How many cells a line of a help text may have; none where nobody knows.
+    pub(crate) fn help_width(&self) -> Option<usize> {
+        self.stdout.size.map(|(_, columns)| columns)
     }
 
     /// Whether stdout gets colors.
@@ -327,13 +339,55 @@ impl Drop for Live {
     }
 }
 
-/// Colors, or none.
+/// How text looks on a stream: with colors or without, and within the size of a terminal if it is one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint {
     on: bool,
+    /// Rows and columns.
+    size: Option<(usize, usize)>,
 }
 
 impl Paint {
+    /// Rows as columns, each line with `indent` in front.
+    pub(crate) fn columns(self, rows: impl IntoIterator<Item = Vec<String>>, indent: &str) -> String {
+        table::columns(rows, indent, self.size.map(|(_, columns)| columns))
+    }
+
+    /// A moment: to the microsecond, and where there is little room to the minute.
+    pub(crate) fn moment(self, at: Timestamp) -> String {
+        let text = at.to_string();
+        match self.is_narrow() {
+            true => text.get(..16).map(|minute| minute.replace('T', " ")).unwrap_or(text),
+            false => text,
+        }
+    }
+
+    /// A moment among others of about the same day: where there is little room, its time alone.
+    pub(crate) fn time(self, at: Timestamp) -> String {
+        let text = at.to_string();
+        match self.is_narrow() {
+            true => text.get(11..23).map(str::to_owned).unwrap_or(text),
+            false => text,
+        }
+    }
+
+    fn is_narrow(self) -> bool {
+        self.size.is_some_and(|(_, columns)| columns < WIDE)
+    }
+
+    /// The beginning of a line that changes, which must not be broken; `n_taken` cells of it are for something else.
+    pub(crate) fn fitting(self, line: &str, n_taken: usize) -> String {
+        match self.size {
+            Some((_, columns)) => table::cut(line, columns.saturating_sub(n_taken)),
+            None => line.to_owned(),
+        }
+    }
+
+    /// How many lines can be seen at once; none where nobody knows.
+    pub(crate) fn n_rows(self) -> Option<usize> {
+        self.size.map(|(rows, _)| rows)
+    }
+
     pub(crate) fn bold(self, text: &str) -> String {
         self.with(Style::new().bold(), text)
     }
@@ -369,16 +423,6 @@ impl Paint {
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
     style.progress_chars("=> ")
-}
-
-/// Rows as columns without frames, each line with `indent` in front.
-pub(crate) fn columns(rows: impl IntoIterator<Item = Vec<String>>, indent: &str) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).add_rows(rows);
-    table.column_iter_mut().for_each(|column| {
-        column.set_padding((0, 2));
-    });
-    table.lines().map(|line| format!("{indent}{}\n", line.trim_end())).collect()
 }
 
 /// A number of bytes, for people.

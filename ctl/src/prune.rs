@@ -3,7 +3,7 @@
 //! To show it the database is only looked at. To remove it this program is an engine that starts no task, for as long
 //! as it takes: on PostgreSQL beside any other, on a SQLite file only where no engine lives.
 
-use cloacina::{PruneCount, PrunePlan, Pruned, Records, Timestamp};
+use cloacina::{PruneCount, PrunePlan, Pruned, Timestamp};
 use serde::Serialize;
 
 use crate::cli::PruneArgs;
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns};
+use crate::output::{Output, Paint};
 use crate::runs::with_idle_engine;
 
 const PROGRESS: &str = "  {spinner} {msg} {elapsed}";
@@ -45,9 +45,12 @@ struct Removed {
 pub(crate) fn prune(arguments: &PruneArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let policy = database.retention.clone();
-    let mut records = Records::open(&database.url)?;
-    if arguments.dry_run {
-        let planned = Planned::new(records.prune_plan(&policy, Timestamp::now())?);
+    let records = database.records(output)?;
+    if arguments.dry_run || records.is_none() {
+        let planned = match records {
+            Some(mut records) => Planned::new(records.prune_plan(&policy, Timestamp::now())?),
+            None => Planned { due: Vec::new(), excess_runs: 0, log_lines: 0 },
+        };
         output.answer(&planned, |paint| planned.text(paint))?;
         return Ok(exit::SUCCESS);
     }
@@ -74,7 +77,7 @@ impl Planned {
         Self { due: due.collect(), excess_runs: n_excess, log_lines: n_lines }
     }
 
-    fn text(&self, _: Paint) -> String {
+    fn text(&self, paint: Paint) -> String {
         if self.due.is_empty() && self.excess_runs == 0 && self.log_lines == 0 {
             return "nothing to remove\n".to_owned();
         }
@@ -87,7 +90,8 @@ impl Planned {
         if self.excess_runs > 0 {
             rows.push(row("run", self.excess_runs, "finished", "beyond retention.runs_max"));
         }
-        let mut text = if rows.is_empty() { String::new() } else { columns([header].into_iter().chain(rows), "") };
+        let mut text =
+            if rows.is_empty() { String::new() } else { paint.columns([header].into_iter().chain(rows), "") };
         text.push_str(&format!("{} lines of logs\n", self.log_lines));
         text
     }

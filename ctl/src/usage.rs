@@ -120,14 +120,20 @@ fn cell(known: Option<String>, n_known: u64, n_calls: u64) -> String {
     }
 }
 
-/// A time in one unit.
+/// A time in the one or two units in which people say it.
 pub(crate) fn short(time: Duration) -> String {
-    let micros = time.as_micros();
-    match micros {
-        0..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
-        10_000..1_000_000 => format!("{} ms", micros / 1_000),
-        1_000_000..600_000_000 => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
-        _ => format!("{} min", micros / 60_000_000),
+    let (micros, seconds) = (time.as_micros(), time.as_secs());
+    let two = |large: u64, unit: &str, small: u64, rest: &str| match small {
+        0 => format!("{large} {unit}"),
+        small => format!("{large} {unit} {small} {rest}"),
+    };
+    match seconds {
+        0 if micros < 10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        0 => format!("{} ms", micros / 1_000),
+        1..60 => format!("{seconds}.{} s", time.subsec_millis() / 100),
+        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3_600..172_800 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
     }
 }
 
@@ -148,8 +154,19 @@ mod tests {
     }
 
     #[test]
-    fn times_have_one_unit() {
-        for (micros, expected) in [(0, "0.0 ms"), (1_240, "1.2 ms"), (1_250_000, "1.2 s"), (7_200_000_000, "120 min")] {
+    fn times_are_said_as_people_say_them() {
+        for (micros, expected) in [
+            (0, "0.0 ms"),
+            (1_240, "1.2 ms"),
+            (100_900, "100 ms"),
+            (1_250_000, "1.2 s"),
+            (59_999_999, "59.9 s"),
+            (90_000_000, "1 min 30 s"),
+            (426_900_000, "7 min 6 s"),
+            (7_200_000_000, "2 h"),
+            (90_061_000_000, "25 h 1 min"),
+            (200_000_000_000, "2 d 7 h"),
+        ] {
             assert_eq!(short(Duration::from_micros(micros)), expected);
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     limit::TextRefused,
     registry,
     runtime::{PlanError, PrunedPart, Unresolved},
-    store::Error as StoreError,
+    store::{Error as StoreError, PackageState},
 };
 
 /// Why the engine could not do what it was asked.
@@ -34,6 +34,14 @@ pub enum Error {
         name: String,
         /// The full names of those that fit.
         candidates: Vec<String>,
+    },
+    /// The workflow is registered, and no version of it is active.
+    #[error("no version of the workflow {name:?} is active: {}", listed(versions))]
+    NotActive {
+        /// The name that was asked for.
+        name: String,
+        /// The versions of its package as `tenant::package@version`, and where each stands.
+        versions: Vec<(String, PackageState)>,
     },
     /// The engine has shut down, or is about to.
     #[error("the engine has shut down")]
@@ -120,14 +128,6 @@ pub enum Error {
     #[error("the engine had to let go of run {id}")]
     RunLost {
         /// The run.
-        id: RunId,
-        /// What the store said.
-        source: Arc<StoreError>,
-    },
-    /// The store failed to create the run, or it is not known whether it did.
-    #[error("{}", if source.is_in_doubt() { format!("it is not known whether run {id} was created") } else { format!("run {id} was not created") })]
-    NotCreated {
-        /// The run that was to be.
         id: RunId,
         /// What the store said.
         source: Arc<StoreError>,
@@ -261,8 +261,8 @@ impl Error {
             Self::NotDriven { .. } => "RUN0016",
             Self::BuiltIn { .. } => "RUN0017",
             Self::TaskWaits { .. } => "RUN0019",
+            Self::NotActive { .. } => "RUN0021",
             Self::Pruned { .. } => "RUN0018",
-            Self::NotCreated { .. } => "RUN0021",
             Self::Registry(source) => source.code(),
         }
     }
@@ -278,6 +278,10 @@ impl Error {
                 vec![format!("did you mean {}?", suggestions.join(" or "))]
             }
             Self::AmbiguousWorkflow { candidates, .. } => vec![format!("use one of {}", candidates.join(", "))],
+            Self::NotActive { versions, .. } => {
+                let newest = versions.last().map(|(version, _)| version.as_str()).unwrap_or_default();
+                vec![format!("let new runs take a version again: cloacina-ctl package activate {newest}")]
+            }
             Self::ShutDown => vec!["the run goes on when an engine is started on this database again".to_owned()],
             Self::Text(refused) => vec![refused.hint()],
             Self::UnknownRun { .. } => vec!["the id may belong to another database".to_owned()],
@@ -286,12 +290,6 @@ impl Error {
                 hints.push("the run goes on when an engine is started on this database again".to_owned());
                 hints
             }
-            Self::NotCreated { id, source } if source.is_in_doubt() => {
-                vec![format!(
-                    "`runs show {id}` says so when the database can be reached; a run that is submitted again with the same submission key is not created twice"
-                )]
-            }
-            Self::NotCreated { source, .. } => source.hints(),
             Self::Descriptor { .. } => {
                 vec!["build the program with cloacina and its macros in one version".to_owned()]
             }
@@ -334,4 +332,16 @@ impl Error {
     pub(crate) fn plan(name: &str, error: &PlanError) -> Self {
         Self::Graph { name: name.to_owned(), reason: error.to_string() }
     }
+}
+
+/// At most as many versions of a package as anybody reads.
+const VERSIONS_MAX: usize = 5;
+
+fn listed(versions: &[(String, PackageState)]) -> String {
+    let mut listed: Vec<String> =
+        versions.iter().take(VERSIONS_MAX).map(|(version, state)| format!("{version} is {}", state.as_str())).collect();
+    if versions.len() > VERSIONS_MAX {
+        listed.push(format!("and {} more", versions.len() - VERSIONS_MAX));
+    }
+    listed.join(", ")
 }

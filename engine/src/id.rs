@@ -11,6 +11,9 @@ use uuid::{NoContext, Uuid};
 /// The tenant of whatever names none.
 pub const TENANT_DEFAULT: &str = "public";
 
+/// The beginning of an id that holds its milliseconds, such as `0198a4c1-7c1e`.
+const SHORT_CHARS_MIN: usize = 13;
+
 /// The id of one run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(Uuid);
@@ -49,6 +52,19 @@ impl RunId {
             digits.chars().chain(padding).collect::<String>().parse().ok()
         };
         end('0').zip(end('f'))
+    }
+
+    /// The beginning of the id by which it can be told from those others, of which the nearest on both sides suffice. It is
+    /// long enough not to mean an id that is made in a later millisecond, too.
+    pub(crate) fn short(&self, others: &[Self]) -> String {
+        let mut text = self.to_string();
+        let common = others.iter().map(|other| {
+            let other = other.to_string();
+            text.bytes().zip(other.bytes()).take_while(|(one, two)| one == two).count()
+        });
+        let length = common.max().map_or(0, |common| common + 1).max(SHORT_CHARS_MIN);
+        text.truncate(length);
+        text
     }
 
     /// No id that is made at that moment or later is smaller.

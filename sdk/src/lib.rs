@@ -49,7 +49,6 @@ mod error;
 mod exact;
 mod log;
 mod logging;
-mod redact;
 mod source;
 mod task;
 mod timestamp;

@@ -78,6 +78,8 @@ fn follow(name: &str, prepare: impl FnOnce(&Path, &trycmd::TestCases)) {
     cases.register_bin("cloacina-ctl", program());
     cases.register_bin("cargo", std::path::PathBuf::from(std::env!("CARGO")));
     // The guide's crate shares what the packages of the other tests were built from.
+    // A user of its own, who has no database yet.
+    cases.env("XDG_DATA_HOME", folder.path().join("data").display().to_string());
     cases.env("CARGO_TARGET_DIR", build_folder().display().to_string()).timeout(PATIENCE);
     cases.case(&guide);
     cases.run();
@@ -87,12 +89,22 @@ fn follow(name: &str, prepare: impl FnOnce(&Path, &trycmd::TestCases)) {
 fn the_first_command_of_the_readme_runs_the_main_job() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let command = readme.lines().find_map(|line| line.strip_prefix("$ ")).unwrap();
-    let output = Command::new("sh").args(["-c", command]).current_dir(root()).output().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let shell = |command: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(root()).env("XDG_DATA_HOME", data.path()).output().unwrap()
+    };
+    let output = shell(command);
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command}\n{stdout}\n{stderr}");
     for text in ["completed public::simple_demo::data_processing", "\"total_processed\": 950"] {
         assert!(stdout.contains(text), "{text} is missing:\n{stdout}\n{stderr}");
     }
+    // The run that a newcomer has just seen is there to be looked at.
+    let (before, _) = command.split_once(" run examples").unwrap();
+    let output = shell(&format!("{before} runs list"));
+    let listed = String::from_utf8_lossy(&output.stdout);
+    assert!(listed.contains("simple_demo::data_processing  completed  3/3"), "{listed}");
 }
 
 #[test]

@@ -138,7 +138,7 @@ async fn nothing_of_a_hostile_archive_is_executed_or_kept() {
     assert!(distinct.len() >= 16, "{codes:#?}");
     assert!(!mark.exists(), "code of a refused package ran");
     assert!(test.engine.registry().list().is_empty());
-    let packages = test.folder.path().join("packages");
+    let packages = test.folder.path().join(".cloacina/packages");
     assert!(!packages.exists() || packages.read_dir().unwrap().next().is_none(), "something is left on the disk");
     // The same library in an archive of good form is loaded, so the trap would have sprung.
     test.engine.registry().register_workflow(good).await.unwrap();

@@ -368,7 +368,7 @@ async fn who_starts_processes_without_end_is_killed_with_all_of_them() {
 async fn where_a_package_wrote_is_gone_with_its_process() {
     let test = engine(|builder| builder.sandbox(Sandbox::Server, false)).await;
     assert_eq!(test.run("fatal::tries", json!({})).await.state, RunState::Completed);
-    let scratch = test.folder.path().join("scratch");
+    let scratch = test.folder.path().join(".cloacina/scratch");
     let written = || {
         let files = folders(&scratch).into_iter().flat_map(|own| folders(&own)).map(|folder| folder.join("inside"));
         files.filter(|file| file.exists()).count()
@@ -401,7 +401,7 @@ async fn an_engine_that_is_killed_leaves_nothing_for_long() {
     engine.wait().unwrap();
     until(|| !is_locked()).await;
     // Where it wrote is removed by the next engine, beside one that lives.
-    let scratch = folder.join("scratch");
+    let scratch = folder.join(".cloacina/scratch");
     let living = folders(&scratch);
     let mut engine = killed("server", "fills");
     let written = || {
@@ -413,7 +413,8 @@ async fn an_engine_that_is_killed_leaves_nothing_for_long() {
     engine.kill().unwrap();
     engine.wait().unwrap();
     assert!(left[0].exists());
-    let next = TestEngine::start_with(|builder| builder.data_dir(folder).package_host(host_program())).await;
+    let next =
+        TestEngine::start_with(|builder| builder.data_dir(folder.join(".cloacina")).package_host(host_program())).await;
     until(|| !left[0].exists()).await;
     assert!(folders(&scratch).iter().all(|folder| living.contains(folder)) && living.iter().all(|own| own.exists()));
     drop(next);

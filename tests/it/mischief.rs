@@ -104,7 +104,7 @@ async fn a_package_that_aborts_on_panic_is_refused() {
     assert!(error.code().starts_with("LIB"), "{} {error}", error.code());
     assert!(format!("{error}").contains("abort") || format!("{error:?}").contains("Abort"), "{error:?}");
     assert!(test.engine.registry().list().is_empty());
-    let packages = test.folder.path().join("packages");
+    let packages = test.folder.path().join(".cloacina/packages");
     assert!(!packages.exists() || packages.read_dir().unwrap().next().is_none(), "nothing of it may stay on the disk");
 }
 

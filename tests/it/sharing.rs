@@ -21,7 +21,7 @@ const LEASE_MS: &str = "5000";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An engine in a process of its own.
-pub(crate) struct Process {
+struct Process {
     child: Child,
     input: ChildStdin,
     lines: Receiver<String>,
@@ -31,12 +31,8 @@ pub(crate) struct Process {
 
 impl Process {
     fn start(database: &ServerSchema, folder: &TempDir) -> Self {
-        Self::start_at(database.url(), folder)
-    }
-
-    pub(crate) fn start_at(url: &str, folder: &TempDir) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sharing"))
-            .args([url, folder.path().to_str().unwrap(), LEASE_MS])
+            .args([database.url(), folder.path().to_str().unwrap(), LEASE_MS])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -53,7 +49,7 @@ impl Process {
     }
 
     /// The rest of the first line that begins so.
-    pub(crate) fn wait_for(&mut self, beginning: &str) -> String {
+    fn wait_for(&mut self, beginning: &str) -> String {
         loop {
             if let Some(place) = self.heard.iter().position(|line| line.starts_with(beginning)) {
                 return self.heard.remove(place)[beginning.len()..].trim().to_owned();
@@ -65,13 +61,8 @@ impl Process {
         }
     }
 
-    /// Tells it what to do. One that has died hears nothing.
-    pub(crate) fn say(&mut self, line: &str) {
-        writeln!(self.input, "{line}").ok();
-    }
-
-    pub(crate) fn submit(&mut self, workflow: &str) -> RunId {
-        self.say(&format!("submit {workflow}"));
+    fn submit(&mut self, workflow: &str) -> RunId {
+        writeln!(self.input, "submit {workflow}").unwrap();
         self.wait_for("submitted").parse().unwrap()
     }
 
@@ -79,7 +70,7 @@ impl Process {
         self.child.id()
     }
 
-    pub(crate) fn signal(&self, name: &str) {
+    fn signal(&self, name: &str) {
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status().unwrap();
         assert!(sent.success());
     }
@@ -116,7 +107,7 @@ fn wait_for_note(folder: &TempDir, process: u32, run: RunId, task: &str, what: &
 }
 
 /// Looks again and again, as nobody tells when a file or a row changes.
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let mut left = PATIENCE.as_millis() / 10;
     while !is_so() {
         assert!(left > 0, "in vain: {what}");

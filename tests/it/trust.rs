@@ -314,7 +314,7 @@ impl Clock for Ahead {
 
 /// The one file of a library below the folder of packages.
 pub(crate) fn library_of(folder: &Path) -> PathBuf {
-    let package = fs::read_dir(folder.join("packages")).unwrap().next().unwrap().unwrap().path();
+    let package = fs::read_dir(folder.join(".cloacina/packages")).unwrap().next().unwrap().unwrap().path();
     package.join("libbilling.so")
 }
 
@@ -345,7 +345,7 @@ async fn a_library_that_was_swapped_on_the_disk_is_not_loaded() {
     engine.shutdown().await.unwrap();
 
     // One that is not there is unpacked again.
-    fs::remove_dir_all(folder.path().join("packages")).unwrap();
+    fs::remove_dir_all(folder.path().join(".cloacina/packages")).unwrap();
     let engine = start(&database, folder.path()).await;
     assert_eq!(run(&engine).await, "completed");
     engine.shutdown().await.unwrap();

@@ -25,7 +25,7 @@ use super::ratio::median;
 use super::report::tenths;
 use crate::error::Error;
 use crate::isolation::PACKAGE_HOST;
-use crate::output::{Output, Paint, columns};
+use crate::output::{Output, Paint};
 
 /// What it is called where only a part of everything is measured.
 pub(super) const WHAT: &str = "a call in a process of its own";
@@ -56,7 +56,7 @@ impl Calls {
             vec!["process".to_owned(), number(self.process_us)],
             vec!["added".to_owned(), number(self.added_us)],
         ];
-        columns(rows, "")
+        paint.columns(rows, "")
     }
 }
 

@@ -26,7 +26,7 @@ use super::measure::{Bench, GRACE, of};
 use super::ratio::median;
 use super::report::tenths;
 use crate::error::Error;
-use crate::output::{Output, Paint, columns, size};
+use crate::output::{Output, Paint, size};
 
 /// What it is called where only a part of everything is measured.
 pub(super) const WHAT: &str = "registering a package";
@@ -63,7 +63,7 @@ impl Registering {
         let title = format!("{WHAT} of {}", size(self.archive_bytes as u64));
         let rows = [vec![paint.bold(&title), paint.bold("median")], row("limit", self.limit_us)].into_iter();
         let rows = rows.chain(self.limit_parts.iter().map(part)).chain([row("registered", self.registered_us)]);
-        columns(rows.chain(self.parts.iter().map(part)), "")
+        paint.columns(rows.chain(self.parts.iter().map(part)), "")
     }
 }
 

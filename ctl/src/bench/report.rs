@@ -11,7 +11,7 @@ use super::endurance::Endurance;
 use super::process::Calls;
 use super::ratio::{Goal, Ratios, goals};
 use super::registering::Registering;
-use crate::output::{Paint, columns, size};
+use crate::output::{Paint, size};
 
 /// Counts up when a field changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -158,7 +158,7 @@ impl Report {
             };
             vec![key, ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")), goal_text, verdict]
         });
-        columns([head].into_iter().chain(rows), "")
+        paint.columns([head].into_iter().chain(rows), "")
     }
 
     fn cell_table(&self, paint: Paint) -> String {
@@ -188,7 +188,7 @@ impl Report {
                 number(cell.commits),
             ]
         });
-        columns([titles.map(|title| paint.bold(title)).to_vec()].into_iter().chain(rows), "")
+        paint.columns([titles.map(|title| paint.bold(title)).to_vec()].into_iter().chain(rows), "")
     }
 
     fn endurance_table(&self, paint: Paint) -> String {
@@ -204,7 +204,7 @@ impl Report {
             ]
         });
         let head = ["database", "endurance", "ratio"].map(|title| paint.bold(title)).to_vec();
-        columns([head].into_iter().chain(rows), "")
+        paint.columns([head].into_iter().chain(rows), "")
     }
 }
 

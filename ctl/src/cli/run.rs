@@ -6,6 +6,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, builder::TypedValueParser};
 use cloacina_workflow::Level;
 
+use super::actor::ActorArgs;
+use super::database::DatabaseArgs;
 use super::isolation::IsolationArgs;
 use super::package::CargoArgs;
 use super::secret::SecretArgs;
@@ -14,8 +16,11 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// Run a workflow of a package.
 ///
-/// Builds the package if it is a crate, registers it, runs the workflow, shows how it goes and what came out. Progress, logs and warnings go to stderr, the result to stdout. The exit code is 0 if the run completed, 1 if it
-/// failed.
+/// Builds the package if it is a crate, registers it, runs the workflow, shows how it goes and what came out. Progress, logs and warnings go to stderr, the result to stdout. The exit code is 0 if the run completed, 1 if it failed.
+///
+/// The run is kept in the database, where `runs list` shows it, unless --ephemeral. It runs the version that is named here, and no other run does: new runs of the package get what they got before, unless --activate. Only the first version of a package in a database is active at once. Where the database has other content under the same version, the digits of the digest tell them apart, as in 1.2.0+3fa2b1c0.
+///
+/// Where no engine drives the database, the program is its engine until the run has ended, and goes on with the other unfinished runs meanwhile; beside a living engine it asks that one and watches.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -24,11 +29,13 @@ Examples:
   cloacina-ctl run my_package.cloacina --workflow greeting --input @input.json
   echo '{\"name\": \"Ada\"}' | cloacina-ctl run my_package.cloacina --input -
   cloacina-ctl run my_package.cloacina --output json | jq .context
-  cloacina-ctl run my_package.cloacina --database runs.db")]
+  cloacina-ctl run my_package.cloacina --ephemeral
+  cloacina-ctl run my_package.cloacina --database runs.db --activate
+  cloacina-ctl run --resume latest")]
 pub(crate) struct RunArgs {
-    /// An archive, or the folder of a crate, which is built first.
-    #[arg(default_value = ".")]
-    pub(crate) path: PathBuf,
+    /// An archive, or the folder of a crate, which is built first; by default the working folder, and with --resume what the
+    /// database has.
+    pub(crate) path: Option<PathBuf>,
     /// The workflow to run; needed if the package has several.
     #[arg(long, value_name = "NAME")]
     pub(crate) workflow: Option<String>,
@@ -37,11 +44,15 @@ pub(crate) struct RunArgs {
     pub(crate) input: Option<String>,
     #[command(flatten)]
     pub(crate) secret: SecretArgs,
-    /// The SQLite file to keep the run in; by default a temporary one.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) database: Option<PathBuf>,
-    /// Go on with a run of that database that was interrupted, instead of starting one.
-    #[arg(long, value_name = "RUN", requires = "database", conflicts_with_all = ["input", "secret", "workflow"])]
+    /// Keep the run in a temporary database, which is removed at the end.
+    #[arg(long, conflicts_with_all = ["database", "resume", "activate"])]
+    pub(crate) ephemeral: bool,
+    /// Let new runs of the package get this version from now on.
+    #[arg(long)]
+    pub(crate) activate: bool,
+    /// Go on with a run of the database that was interrupted, instead of starting one: its id, the beginning of its id, or
+    /// `latest`.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["input", "secret", "workflow"])]
     pub(crate) resume: Option<String>,
     /// The least important lines of the tasks' logs to show.
     #[arg(
@@ -58,4 +69,8 @@ pub(crate) struct RunArgs {
     pub(crate) isolation: IsolationArgs,
     #[command(flatten)]
     pub(crate) cargo: CargoArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
 }

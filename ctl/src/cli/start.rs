@@ -17,6 +17,9 @@ use crate::exit;
 use crate::isolation::PACKAGE_HOST;
 use crate::output::Output;
 
+/// Help texts are broken between words after so many columns, or where the terminal ends.
+pub(super) const HELP_COLUMNS_MAX: usize = 100;
+
 /// Runs the program.
 pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     // The hidden role reads no configuration: what a process of a package is to do comes from the engine.
@@ -26,7 +29,8 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     let config = Config::from_env();
     let early = Output::new(&early_options(&arguments), &config);
     let choice = if early.paints() { ColorChoice::Always } else { ColorChoice::Never };
-    let parsed = Cli::command().color(choice).try_get_matches_from(arguments);
+    let width = early.help_width().map_or(HELP_COLUMNS_MAX, |width| width.min(HELP_COLUMNS_MAX));
+    let parsed = Cli::command().color(choice).term_width(width).try_get_matches_from(arguments);
     let (output, result) = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => {
             let output = Output::new(&cli.global, &config);

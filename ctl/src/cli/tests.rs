@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::{ColorChoice, Command, CommandFactory};
 
 use super::command::Cli;
+use super::start::HELP_COLUMNS_MAX;
 
 const REWRITE: &str = "UPDATE_EXPECT";
 
@@ -46,7 +47,7 @@ fn reference() -> String {
     let mut text =
         "# The command line\n\nWritten from the help texts of `cloacina-ctl`. Each command takes `--help`.\n"
             .to_owned();
-    let mut cli = Cli::command().color(ColorChoice::Never).disable_help_subcommand(true);
+    let mut cli = Cli::command().color(ColorChoice::Never).term_width(HELP_COLUMNS_MAX).disable_help_subcommand(true);
     cli.build();
     section(&mut cli, &mut text);
     text

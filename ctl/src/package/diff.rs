@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use cloacina::Records;
+use cloacina::{Records, RegistryError};
 use cloacina_packager::{Limits, ReadOptions};
 use cloacina_workflow::descriptor::{Descriptor, Task, Workflow};
 use serde::Serialize;
@@ -101,7 +101,8 @@ impl Side {
             return Ok(Self::new(descriptor, package.content_digest().to_string()));
         }
         let database = Database::choose(arguments.database.database.as_deref(), config)?;
-        let record = Records::open(&database.url)?.package(text)?;
+        let unknown = || RegistryError::UnknownPackage { name: text.to_owned(), known: Vec::new() };
+        let record = Records::find(&database.url)?.ok_or_else(unknown)?.package(text)?;
         Ok(Self::new(record.descriptor.as_ref().clone(), record.digest.to_string()))
     }
 
@@ -202,12 +203,8 @@ impl TaskDifference {
 
 impl Attribute {
     fn line(&self, indent: &str) -> String {
-        let shown = |value: &Value| match value {
-            Value::Null => "default".to_owned(),
-            Value::String(text) => text.clone(),
-            value => value.to_string(),
-        };
-        format!("{indent}~ {}: {} -> {}\n", self.name, shown(&self.old), shown(&self.new))
+        let lines = leaves(&self.name, &self.old, &self.new).into_iter();
+        lines.map(|(name, old, new)| format!("{indent}~ {name}: {old} -> {new}\n")).collect()
     }
 }
 
@@ -270,4 +267,64 @@ fn attributes(old: &Map<String, Value>, new: &Map<String, Value>, apart: &[&str]
         .filter(|key| old.get(*key) != new.get(*key))
         .map(|key| Attribute { name: key.clone(), old: value(old, key), new: value(new, key) })
         .collect()
+}
+
+/// The values that differ within two values, each with its path below `name`.
+fn leaves(name: &str, old: &Value, new: &Value) -> Vec<(String, String, String)> {
+    let empty = Map::new();
+    let parts = match (old, new) {
+        (Value::Object(old), Value::Object(new)) => Some((old, new)),
+        (Value::Null, Value::Object(new)) => Some((&empty, new)),
+        (Value::Object(old), Value::Null) => Some((old, &empty)),
+        _ => None,
+    };
+    let Some((old, new)) = parts else { return vec![(name.to_owned(), shown(old), shown(new))] };
+    let differing = attributes(old, new, &[]).into_iter();
+    differing.flat_map(|part| leaves(&format!("{name}.{}", part.name), &part.old, &part.new)).collect()
+}
+
+/// A value in words; what is absent has its default.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "default".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) if values.is_empty() => "none".to_owned(),
+        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(", "),
+        Value::Object(values) => {
+            let parts = values.iter().map(|(name, value)| match value {
+                Value::Array(_) | Value::Object(_) => format!("{name}({})", shown(value)),
+                value => format!("{name} {}", shown(value)),
+            });
+            parts.collect::<Vec<_>>().join(", ")
+        }
+        Value::Number(number) => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_differs_is_told_value_by_value() {
+        let told =
+            |old: Value, new: Value| Attribute { name: "retry".to_owned(), old, new }.line("").trim_end().to_owned();
+        for (old, new, expected) in [
+            (json!(null), json!(5), "~ retry: default -> 5"),
+            (json!({"attempts": 1, "delay_ms": 9}), json!({"attempts": 2, "delay_ms": 9}), "~ retry.attempts: 1 -> 2"),
+            (json!({"attempts": 1}), json!(null), "~ retry.attempts: 1 -> default"),
+            (json!(["a"]), json!(["a", "b"]), "~ retry: a -> a, b"),
+            (
+                json!({"all": [{"task_success": "a"}]}),
+                json!({"any": [{"task_success": "a"}]}),
+                "~ retry.all: task_success a -> default\n~ retry.any: default -> task_success a",
+            ),
+        ] {
+            assert_eq!(told(old, new), expected);
+        }
+    }
 }

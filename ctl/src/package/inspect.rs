@@ -13,7 +13,7 @@ use super::{describe, place};
 use crate::cli::InspectArgs;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, Warning, columns, size};
+use crate::output::{Output, Paint, Warning, size};
 
 /// Everything that is known of an archive.
 #[derive(Debug, Serialize)]
@@ -104,11 +104,11 @@ impl<'a> Inspected<'a> {
         };
         let facts = facts.into_iter().chain([("needs libraries", needed), ("needs glibc", glibc)]);
         let facts = facts.filter(|(_, value)| !value.is_empty());
-        let mut text = columns(facts.map(|(name, value)| vec![name.to_owned(), value]), "");
+        let mut text = paint.columns(facts.map(|(name, value)| vec![name.to_owned(), value]), "");
 
         text.push_str(&format!("\n{}\n", paint.bold("files")));
         let files = self.files.iter().map(|file| vec![file.path.to_owned(), size(file.size), file.digest.clone()]);
-        text.push_str(&columns(files, "  "));
+        text.push_str(&paint.columns(files, "  "));
 
         text.push_str(&format!("\n{}\n", paint.bold("targets")));
         let targets = self.manifest.targets.iter();
@@ -120,7 +120,7 @@ impl<'a> Inspected<'a> {
             }
             row
         });
-        text.push_str(&columns(targets, "  "));
+        text.push_str(&paint.columns(targets, "  "));
 
         for workflow in &self.descriptor.workflows {
             let tenant = package.tenant.as_ref().map(|tenant| format!("{tenant}::")).unwrap_or_default();
@@ -163,6 +163,6 @@ fn workflow_text(workflow: &Workflow, package: &str, paint: Paint) -> String {
         let attributes = describe::task(task, workflow).join(", ");
         vec![task.id.clone(), task.dependencies.join(", "), attributes, task.description.clone().unwrap_or_default()]
     });
-    text.push_str(&columns([header].into_iter().chain(tasks), "  "));
+    text.push_str(&paint.columns([header].into_iter().chain(tasks), "  "));
     text
 }

@@ -2,7 +2,7 @@
 //!
 //! The database is only looked at, beside a living engine or without one.
 
-use cloacina::{PackageRecord, Records};
+use cloacina::PackageRecord;
 use serde::Serialize;
 
 use super::living::{EngineView, Living};
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns};
+use crate::output::{Output, Paint};
 
 #[derive(Debug, Serialize)]
 struct Listed {
@@ -27,9 +27,13 @@ pub(crate) fn list(arguments: &PackageListArgs, output: &Output, config: &Config
         arguments.name.as_ref().is_none_or(|name| record.name == *name)
             && arguments.tenant.as_ref().is_none_or(|tenant| record.tenant == *tenant)
     };
-    let mut view = Records::open(&database.url)?;
-    let mut records: Vec<_> = view.packages()?.into_iter().filter(is_meant).collect();
-    let mut living = Living::ask(&database, &mut view, output)?;
+    let (mut records, mut living) = match database.records(output)? {
+        Some(mut view) => {
+            let records: Vec<_> = view.packages()?.into_iter().filter(is_meant).collect();
+            (records, Living::ask(&database, &mut view, output)?)
+        }
+        None => (Vec::new(), Living::none()),
+    };
     // Versions of one package one after the other, in the order in which they were registered.
     records.sort_by_key(|record| (record.tenant.clone(), record.name.clone()));
     let packages = records.iter().map(|record| VersionView::new(record, &mut living)).collect();
@@ -47,6 +51,6 @@ impl Listed {
         // Only a living engine knows where anything runs.
         let more = self.engine.is_asked().then(|| "runs".to_owned());
         let rows = self.packages.iter().map(|version| version.row(paint));
-        columns([header.into_iter().chain(more).collect()].into_iter().chain(rows), "")
+        paint.columns([header.into_iter().chain(more).collect()].into_iter().chain(rows), "")
     }
 }

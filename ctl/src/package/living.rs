@@ -58,6 +58,11 @@ struct HostView {
 }
 
 impl Living {
+    /// That of a database which is not there.
+    pub(super) fn none() -> Self {
+        Self { engine: EngineView { alive: false, pid: None, asked: false }, packages: HashMap::new() }
+    }
+
     /// Asks the living engine, if there is one.
     pub(super) fn ask(database: &Database, records: &mut Records, output: &Output) -> Result<Self, Error> {
         let alive = records.engine()?;

@@ -43,7 +43,7 @@ pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Confi
             let needs = needs(&archive);
             let signatures = read_beside(file)?;
             let signatures = signatures.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
-            let command = PackageCommand::Register { tenant, activate, signatures };
+            let command = PackageCommand::Register { tenant, activate, signatures, is_build: false };
             let package = engine.perform_package(command, archive, &by).await;
             let package = package.map_err(Error::of_file(file))?;
             let registered = Registered {

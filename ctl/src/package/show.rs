@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns};
+use crate::output::{Output, Paint};
 
 #[derive(Debug, Serialize)]
 struct Shown {
@@ -25,7 +25,9 @@ struct Shown {
 /// Shows a version.
 pub(crate) fn show(arguments: &PackageShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.version.database.database.as_deref(), config)?;
-    let mut records = Records::open(&database.url)?;
+    let name = &arguments.version.package;
+    let unknown = || RegistryError::UnknownPackage { name: name.clone(), known: Vec::new() };
+    let mut records = Records::find(&database.url)?.ok_or_else(unknown)?;
     let found = records.package(&arguments.version.package);
     let events = records.package_events(&arguments.version.package)?;
     let mut living = Living::ask(&database, &mut records, output)?;
@@ -47,7 +49,7 @@ impl Shown {
         };
         let header = ["at", "version", "what happened", "by", ""].map(str::to_owned).to_vec();
         text.push('\n');
-        text.push_str(&columns([header].into_iter().chain(self.events.iter().map(EventView::row)), ""));
+        text.push_str(&paint.columns([header].into_iter().chain(self.events.iter().map(|event| event.row(paint))), ""));
         text
     }
 }

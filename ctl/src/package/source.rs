@@ -37,12 +37,6 @@ impl Source {
         Ok(Self { archive, package, signatures: read_beside(path)? })
     }
 
-    /// Name and version, for people.
-    pub(crate) fn name(&self) -> String {
-        let package = &self.package.manifest().package;
-        format!("{} {}", package.name, package.version)
-    }
-
     /// The name that is this workflow's alone.
     pub(crate) fn full_name(&self, workflow: &Workflow) -> String {
         let package = &self.package.manifest().package;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use cloacina::{PackageUsage, Records, Timestamp, UsageFilter};
+use cloacina::{PackageUsage, Timestamp, UsageFilter};
 use serde::Serialize;
 
 use crate::cli::PackageUsageArgs;
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns};
+use crate::output::{Output, Paint};
 use crate::runs::moment;
 use crate::usage::{HEADINGS, HOST_HEADINGS, HostUsageView, UsageView};
 
@@ -71,7 +71,10 @@ pub(crate) fn usage(arguments: &PackageUsageArgs, output: &Output, config: &Conf
         created_before: until,
     };
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
-    let used = Records::open(&database.url)?.package_usage(&filter)?;
+    let used = match database.records(output)? {
+        Some(mut records) => records.package_usage(&filter)?,
+        None => Vec::new(),
+    };
     let listed = Listed { since, until, packages: used.into_iter().map(Package::new).collect() };
     output.answer(&listed, |paint| listed.text(arguments.package.is_some(), paint))?;
     let n_pruned: u64 = listed.packages.iter().map(|package| package.runs_without_history).sum();
@@ -87,18 +90,19 @@ impl Listed {
             return format!("no runs of packages since {}\n", self.since);
         }
         let header = ["package", "version", "runs"].into_iter().chain(HEADINGS).map(str::to_owned).collect::<Vec<_>>();
-        let mut text = columns([header].into_iter().chain(self.packages.iter().map(|package| package.row(paint))), "");
+        let mut text =
+            paint.columns([header].into_iter().chain(self.packages.iter().map(|package| package.row(paint))), "");
         let header = ["package", "version"].into_iter().chain(HOST_HEADINGS).map(str::to_owned).collect::<Vec<_>>();
         let rows: Vec<_> = self.packages.iter().filter_map(|package| package.process_row(paint)).collect();
         if !rows.is_empty() {
             text.push('\n');
-            text.push_str(&columns([header].into_iter().chain(rows), ""));
+            text.push_str(&paint.columns([header].into_iter().chain(rows), ""));
         }
         for package in self.packages.iter().filter(|_| has_tasks) {
             let header = ["workflow", "task"].into_iter().chain(HEADINGS).map(str::to_owned).collect();
             let rows = package.tasks.iter().map(Task::row);
             text.push_str(&format!("\n{}\n", package.label()));
-            text.push_str(&columns([header].into_iter().chain(rows), "  "));
+            text.push_str(&paint.columns([header].into_iter().chain(rows), "  "));
         }
         text
     }

@@ -105,7 +105,7 @@ impl VersionView {
             self.version.clone(),
             self.state(paint),
             self.new_runs(),
-            self.registered_at.to_string(),
+            paint.moment(self.registered_at),
             self.registered_by.clone(),
             digest,
         ]
@@ -166,9 +166,9 @@ impl EventView {
         }
     }
 
-    pub(super) fn row(&self) -> Vec<String> {
+    pub(super) fn row(&self, paint: Paint) -> Vec<String> {
         let share = self.share.map(|share| format!("{share} % of new runs"));
         let more: Vec<String> = share.into_iter().chain(self.reason.clone()).collect();
-        vec![self.at.to_string(), self.version.clone(), self.event.to_owned(), self.by.clone(), more.join(", ")]
+        vec![paint.moment(self.at), self.version.clone(), self.event.to_owned(), self.by.clone(), more.join(", ")]
     }
 }

@@ -2,15 +2,23 @@
 //!
 //! Task logs are lines in both cases. Only the notices of the one run are shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cloacina::{Level, Notice, NoticeKind, RunId, RunReport, TaskState, Timestamp};
 
 use crate::output::{Live, Output, Paint};
 use crate::runs::between;
+use crate::table::printable;
 
-/// With more tasks than that, a terminal shows only those that run.
+/// With more tasks than that, or than the terminal has lines for, it shows only those that run.
 const LINES_MAX: usize = 24;
+/// How many tasks are named that are being stopped.
+const NAMES_MAX: usize = 5;
+/// Lines of the terminal that are not for tasks: the command, the run and the bar.
+const OTHER_LINES: usize = 4;
+/// Cells of a line that are not its text: the spinner and the time of a task that runs, or the indent of another.
+const RUNNING_CELLS: usize = 14;
+const STILL_CELLS: usize = 3;
 
 const RUNNING: &str = "  {spinner} {msg} {elapsed}";
 const STILL: &str = "  {msg}";
@@ -26,6 +34,7 @@ pub(super) struct Display<'a> {
     n_tasks: usize,
     n_ended: usize,
     started: BTreeMap<String, Timestamp>,
+    running: BTreeSet<String>,
     lines: BTreeMap<String, Live>,
     total: Option<Live>,
     finished: bool,
@@ -45,14 +54,16 @@ impl<'a> Display<'a> {
             n_tasks,
             n_ended: 0,
             started: BTreeMap::new(),
+            running: BTreeSet::new(),
             lines: BTreeMap::new(),
             total: None,
             finished: report.state.is_terminal(),
         };
-        if output.is_live() && n_tasks <= LINES_MAX {
+        let n_rows = display.paint.n_rows().map_or(LINES_MAX, |rows| rows.saturating_sub(OTHER_LINES));
+        if output.is_live() && n_tasks <= LINES_MAX.min(n_rows) {
             for task in &report.tasks {
                 let line = output.live(STILL);
-                line.set(format!("{:width$}  {}", task.id, display.paint.dim("waiting")));
+                line.set(display.fitting(&task.id, &display.paint.dim("waiting")));
                 display.lines.insert(task.id.clone(), line);
             }
         } else if output.is_live() {
@@ -83,7 +94,7 @@ impl<'a> Display<'a> {
                 self.end(task, self.ending(TaskState::Completed, &self.time_of(task, notice.at)));
             }
             NoticeKind::Failed { error } => {
-                let why = format!("{}: {error}", self.time_of(task, notice.at));
+                let why = printable(&format!("{}: {error}", self.time_of(task, notice.at)));
                 self.plain(notice, &format!("failed {task}{why}"));
                 self.end(task, self.ending(TaskState::Failed, &why));
             }
@@ -105,9 +116,10 @@ impl<'a> Display<'a> {
                 let why =
                     format!("failed{}, again in {}: {error}", self.time_of(task, notice.at), between(notice.at, *at));
                 self.plain(notice, &format!("{task} {why}"));
+                self.running.remove(task);
                 if let Some(line) = self.lines.get(task) {
                     line.restart(STILL);
-                    line.set(format!("{task:0$}  {1}", self.width, self.paint.yellow(&why)));
+                    line.set(self.fitting(task, &self.paint.yellow(&why)));
                 }
             }
             NoticeKind::CallbackEnded { error: Some(error) } => {
@@ -126,12 +138,13 @@ impl<'a> Display<'a> {
             }
             NoticeKind::Log { level, message, fields, .. } if level.number() <= self.log_level.number() => {
                 let fields = if matches!(fields.as_str(), "" | "{}") { "" } else { fields.as_str() };
-                self.line(notice.at, format!("{} {task}: {message} {fields}", self.level(*level)).trim_end());
+                let text = printable(&format!("{task}: {message} {fields}"));
+                self.line(notice.at, &format!("{} {text}", self.level(*level)));
             }
             NoticeKind::Heartbeat { permille, note } => {
                 if let Some(line) = self.lines.get(task) {
                     let percent = permille / 10;
-                    line.set(format!("{task:0$}  {percent} % {note}", self.width));
+                    line.set(self.fitting(task, &format!("{percent} % {}", printable(note))));
                 }
             }
             NoticeKind::RunFinished { .. } => self.finished = true,
@@ -140,8 +153,25 @@ impl<'a> Display<'a> {
         }
     }
 
+    /// The tasks that run, by name if they are not too many.
+    pub(super) fn running(&self) -> String {
+        let names: Vec<&str> = self.running.iter().take(NAMES_MAX).map(String::as_str).collect();
+        match self.running.len() - names.len() {
+            _ if names.is_empty() => "tasks".to_owned(),
+            0 => names.join(", "),
+            n_more => format!("{} and {n_more} more tasks", names.join(", ")),
+        }
+    }
+
     /// Leaves the lines as they are at the end.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(mut self) {
+        for (task, line) in &self.lines {
+            if self.running.contains(task) {
+                line.restart(STILL);
+                line.freeze(self.fitting(task, &self.paint.yellow("stopped, another attempt follows")));
+            }
+        }
+        self.lines.clear();
         if self.n_ended < self.n_tasks && !self.output.is_live() {
             self.output.note(&format!("{} of {} tasks ended", self.n_ended, self.n_tasks));
         }
@@ -149,25 +179,34 @@ impl<'a> Display<'a> {
 
     fn start(&mut self, task: &str, notice: &Notice) {
         self.started.insert(task.to_owned(), notice.at);
+        self.running.insert(task.to_owned());
         let attempt = if notice.attempt > 1 { format!(" (attempt {})", notice.attempt) } else { String::new() };
         self.plain(notice, &format!("started {task}{attempt}"));
         if self.output.is_live() {
+            let text = self.fitting(task, &format!("running{attempt}"));
             let line = self.lines.entry(task.to_owned()).or_insert_with(|| self.output.live(RUNNING));
             line.restart(RUNNING);
-            line.set(format!("{task:0$}  running{attempt}", self.width));
+            line.set(text);
         }
     }
 
     /// A task is over: its line stands still, or leaves where there are too many.
     fn end(&mut self, task: &str, ending: String) {
         self.n_ended += 1;
+        self.running.remove(task);
         if let Some(total) = &self.total {
             total.set_position(self.n_ended as u64, self.n_tasks as u64);
             self.lines.remove(task);
         } else if let Some(line) = self.lines.get(task) {
             line.restart(STILL);
-            line.freeze(format!("{task:0$}  {ending}", self.width));
+            line.freeze(self.fitting(task, &ending));
         }
+    }
+
+    /// The line of a task, which must not be broken.
+    fn fitting(&self, task: &str, text: &str) -> String {
+        let n_taken = if self.running.contains(task) { RUNNING_CELLS } else { STILL_CELLS };
+        self.paint.fitting(&format!("{task:0$}  {text}", self.width), n_taken)
     }
 
     fn ending(&self, state: TaskState, why: &str) -> String {

@@ -3,42 +3,60 @@
 //! However it ends, the engine is shut down in order: attempts may finish, and what they did is stored. Only a second
 //! Ctrl-C does not wait for that.
 
+use std::cell::Cell;
 use std::future::pending;
-use std::path::Path;
 use std::time::Duration;
 
-use cloacina::{Activation, Context, Engine, Level, Notices, Retention, RunHandle, RunId, RunReport, Upload, Value};
+use cloacina::{
+    Activation, Client, Command, Context, Engine, Level, Notices, PackageCommand, RunHandle, RunId, RunReport,
+    RunRequest, Upload, Value, What,
+};
+use serde_json::Map;
 
 use super::display::Display;
 use super::interrupt::{Interrupt, Interrupts};
 use crate::cli::RunArgs;
+use crate::database::Database;
 use crate::error::Error;
-use crate::isolation::{isolate, refuse_unknown};
+use crate::isolation::{isolate, note_living, refuse_unknown};
 use crate::log;
 use crate::output::Output;
-use crate::package::{Source, place};
-use crate::runs::{Patience, start_patiently};
+use crate::package::Source;
+use crate::runs::{Follow, Patience, builder, follow, start_patiently};
 
 /// How long attempts may finish after Ctrl-C or the end of the time.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait for the notice of an end that is known already.
 const LAST_NOTICE: Duration = Duration::from_millis(200);
 
+/// The code of an error: another engine has the database.
+const LOCKED: &str = "STO0001";
+
 /// What to do.
 pub(super) struct Job<'a> {
-    pub(super) source: &'a Source,
+    /// What is registered first; a run that goes on needs nothing but the database.
+    pub(super) source: Option<&'a Source>,
     pub(super) begin: Begin,
     pub(super) arguments: &'a RunArgs,
-    pub(super) retention: Retention,
+    pub(super) database: &'a Database,
+    /// Who asks.
+    pub(super) by: &'a str,
     pub(super) output: &'a Output,
 }
 
 /// How a run begins.
 pub(super) enum Begin {
     /// A new run of the workflow of that full name.
-    Start { workflow: String, context: Context<Value> },
+    Start { workflow: String, input: Map<String, Value> },
     /// A run that is in the database.
     Resume(RunId),
+}
+
+/// A run that is watched, and what shows it.
+struct Watched<'a> {
+    handle: RunHandle,
+    notices: Notices,
+    display: Display<'a>,
 }
 
 /// Why watching a run ended.
@@ -51,24 +69,68 @@ enum Stop {
     TimedOut,
 }
 
-/// Does the job.
+/// Does the job: beside the living engine of the database, or as its engine.
 pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
-    let Job { source, begin, arguments, retention, output } = job;
     let mut interrupts = Interrupts::listen()?;
-    let temporary = place::temporary_folder()?;
-    let database = match &arguments.database {
-        Some(file) => file.clone(),
-        None => temporary.path().join("run.db"),
+    log::show(job.output);
+    let mut patience = Patience::new(job.output);
+    let start = async || {
+        let builder = builder(job.database)?.log_level(job.arguments.log_level);
+        isolate(builder, &job.arguments.isolation).start().await.map_err(Error::from)
     };
-    let address = database.to_string_lossy();
-    let builder = || Engine::builder().database(&*address).log_level(arguments.log_level).retention(retention.clone());
-    log::show(output);
-    let start = async || isolate(builder(), &arguments.isolation).start().await;
-    let started = start_patiently(&address, &mut Patience::new(output), start).await;
-    let engine = started.map_err(|error| refused(error, source, &begin, arguments))?;
-    let result = execute(&engine, source, begin, arguments, output, &mut interrupts).await;
-    let resume = |id| arguments.database.as_deref().map(|database| go_on(&arguments.path, database, id));
+    let engine = loop {
+        if let Some(client) = Client::connect(&job.database.url).await? {
+            return beside(client, job).await;
+        }
+        match start_patiently(&job.database.url, &mut patience, start).await {
+            Ok(engine) => break engine,
+            // An engine began in this moment that stays, and it can be asked.
+            Err(error) if error.code() == LOCKED && Client::connect(&job.database.url).await?.is_some() => {}
+            Err(error) => return Err(error),
+        }
+    };
+    let Job { source, begin, arguments, database, by, output } = job;
+    let result = execute(&engine, (source, by), begin, arguments, output, &mut interrupts).await;
+    let resume = |id| (!arguments.ephemeral).then(|| go_on(database, id));
     conclude(&engine, result, (arguments.timeout, &resume), output, &mut interrupts).await
+}
+
+/// Has the living engine do it, and watches.
+async fn beside(mut client: Client, job: Job<'_>) -> Result<RunReport, Error> {
+    let Job { source, begin, arguments, database, by, output } = job;
+    note_living(&client, &arguments.isolation, output);
+    if let Some(source) = source {
+        let signatures = source.signatures.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
+        let activate = arguments.activate.then_some(true);
+        let command = PackageCommand::Register { tenant: None, activate, signatures, is_build: true };
+        let answer = client.perform_package(command, &source.archive, by).await?;
+        let label = format!("{}::{}@{}", answer.tenant, answer.name, answer.version);
+        let is_new = answer.is_new == Some(true);
+        output.note(&told(&label, &answer.digest, (is_new, answer.share.is_some()), arguments.activate));
+    }
+    let id = match begin {
+        Begin::Start { workflow, input } => {
+            let version = source.map(|source| source.package.content_digest().to_string());
+            let what = What::Workflow(workflow);
+            client.perform(Command::Create { what, input, at: None, key: None, version }, by).await?.id
+        }
+        Begin::Resume(id) => id,
+    };
+    let begin = Some((Command::Execute { run: id }, by));
+    let resume = go_on(database, id);
+    let job = Follow { id, task: None, begin, timeout: arguments.timeout, resume, n_shown: &Cell::new(0) };
+    follow(client, job, output).await
+}
+
+/// What registering a package came to, and which new runs get it.
+fn told(label: &str, digest: &str, (is_new, is_active): (bool, bool), is_asked: bool) -> String {
+    let registered = if is_new { "registered" } else { "was registered before:" };
+    let new_runs = match (is_active, is_new && !is_asked) {
+        (true, true) => "; as the first version it is active, and other new runs get it too",
+        (true, false) => "; it is active, so other new runs get it too",
+        (false, _) => " for this run; other new runs get what they got before (--activate changes that)",
+    };
+    format!("{registered} {label} ({digest}){new_runs}")
 }
 
 /// Watches a run of an engine that is there for nothing else, and shuts the engine down. The seconds are how long the
@@ -85,8 +147,7 @@ pub(crate) async fn watch_run(
         let notices = engine.subscribe();
         let (handle, log_level) = begin.await?;
         let display = Display::new(&handle.report().await?, log_level, output);
-        let stop = watch(&handle, notices, display, timeout.map(Duration::from_secs), &mut interrupts).await?;
-        Ok((handle.id(), stop))
+        watch(Watched { handle, notices, display }, timeout.map(Duration::from_secs), &mut interrupts).await
     };
     let result = watched.await;
     conclude(engine, result, (timeout, &|_| Some(resume.clone())), output, &mut interrupts).await
@@ -95,12 +156,12 @@ pub(crate) async fn watch_run(
 /// Shuts the engine down, and says how the run ended.
 async fn conclude(
     engine: &Engine,
-    result: Result<(RunId, Stop), Error>,
+    result: Result<(Watched<'_>, Stop), Error>,
     (timeout, resume): (Option<u64>, &dyn Fn(RunId) -> Option<String>),
     output: &Output,
     interrupts: &mut Interrupts,
 ) -> Result<RunReport, Error> {
-    let (id, stop) = match result {
+    let (watched, stop) = match result {
         Ok(stopped) => stopped,
         Err(error) => {
             // The first error is the one to tell.
@@ -108,7 +169,8 @@ async fn conclude(
             return Err(error);
         }
     };
-    shut_down(engine, &stop, output, interrupts).await?;
+    let id = watched.handle.id();
+    shut_down(engine, watched, &stop, output, interrupts).await?;
     let resume = resume(id);
     match stop {
         Stop::Ended(report) => Ok(*report),
@@ -117,38 +179,50 @@ async fn conclude(
     }
 }
 
-async fn execute(
+async fn execute<'a>(
     engine: &Engine,
-    source: &Source,
+    (source, by): (Option<&Source>, &str),
     begin: Begin,
     arguments: &RunArgs,
-    output: &Output,
+    output: &'a Output,
     interrupts: &mut Interrupts,
-) -> Result<(RunId, Stop), Error> {
+) -> Result<(Watched<'a>, Stop), Error> {
     let notices = engine.subscribe();
-    let (activation, signatures) = (Activation::Now, source.signatures.clone());
-    let upload = Upload { activation, signatures, ..Upload::new(source.archive.clone()) };
-    let registered = engine.registry().register(upload).await?;
-    output.note(&format!("registered {} ({})", source.name(), registered.digest));
+    let mut version = None;
+    if let Some(source) = source {
+        let activation = if arguments.activate { Activation::Now } else { Activation::IfFirst };
+        let (actor, signatures) = (by.to_owned(), source.signatures.clone());
+        let upload = Upload { activation, signatures, actor, is_build: true, ..Upload::new(source.archive.clone()) };
+        let done = engine.registry().register(upload).await?;
+        let label = format!("{}::{}@{}", done.tenant, done.package, done.version);
+        let digest = done.digest.to_string();
+        output.note(&told(&label, &digest, (done.is_new, done.activated), arguments.activate));
+        version = Some(digest);
+    }
     refuse_unknown(engine, &arguments.isolation)?;
     let handle = match begin {
-        Begin::Start { workflow, context } => engine.scheduler().schedule_workflow(&workflow, context).await?,
-        Begin::Resume(id) => engine.run(id).await?,
+        Begin::Start { workflow, input } => {
+            let input = Context::from_object(Value::Object(input)).unwrap_or_default();
+            let request = RunRequest::new(workflow, input).by(by);
+            engine.scheduler().submit(version.into_iter().fold(request, RunRequest::version)).await?
+        }
+        Begin::Resume(id) => {
+            engine.perform(Command::Execute { run: id }, by).await?;
+            engine.run(id).await?
+        }
     };
     let display = Display::new(&handle.report().await?, arguments.log_level, output);
     let limit = arguments.timeout.map(Duration::from_secs);
-    let stop = watch(&handle, notices, display, limit, interrupts).await?;
-    Ok((handle.id(), stop))
+    watch(Watched { handle, notices, display }, limit, interrupts).await
 }
 
 /// Shows what happens until the run has ended, or nobody wants to wait any longer.
-async fn watch(
-    handle: &RunHandle,
-    mut notices: Notices,
-    mut display: Display<'_>,
+async fn watch<'a>(
+    mut watched: Watched<'a>,
     limit: Option<Duration>,
     interrupts: &mut Interrupts,
-) -> Result<Stop, Error> {
+) -> Result<(Watched<'a>, Stop), Error> {
+    let Watched { handle, notices, display } = &mut watched;
     let ended = handle.wait();
     let interrupted = interrupts.next();
     let timed_out = async {
@@ -157,68 +231,57 @@ async fn watch(
             None => pending().await,
         }
     };
-    tokio::pin!(ended, interrupted, timed_out);
-    let report = loop {
+    let mut ended = Box::pin(ended);
+    tokio::pin!(interrupted, timed_out);
+    let stop = loop {
         tokio::select! {
             // Tasks that never stop talking must not keep anyone from stopping them.
             biased;
-            why = &mut interrupted => return Ok(Stop::Interrupted(why)),
-            _ = &mut timed_out => return Ok(Stop::TimedOut),
+            why = &mut interrupted => break Stop::Interrupted(why),
+            _ = &mut timed_out => break Stop::TimedOut,
             Some(notice) = notices.next() => display.show(&notice),
-            report = &mut ended => break report?,
+            report = &mut ended => break Stop::Ended(Box::new(report?)),
         }
     };
+    drop(ended);
     // The last notices may still be on their way.
-    while !display.is_finished() {
+    while matches!(stop, Stop::Ended(_)) && !display.is_finished() {
         match tokio::time::timeout(LAST_NOTICE, notices.next()).await {
             Ok(Some(notice)) => display.show(&notice),
             Ok(None) | Err(_) => break,
         }
     }
-    display.finish();
-    Ok(Stop::Ended(Box::new(report)))
+    Ok((watched, stop))
 }
 
-/// Lets attempts finish; a second Ctrl-C does not.
-async fn shut_down(engine: &Engine, stop: &Stop, output: &Output, interrupts: &mut Interrupts) -> Result<(), Error> {
+/// Lets attempts finish, and shows what becomes of them; a second Ctrl-C does not.
+async fn shut_down(
+    engine: &Engine,
+    watched: Watched<'_>,
+    stop: &Stop,
+    output: &Output,
+    interrupts: &mut Interrupts,
+) -> Result<(), Error> {
+    let Watched { mut notices, mut display, .. } = watched;
     if !matches!(stop, Stop::Ended(_)) {
         let seconds = GRACE.as_secs();
-        output.note(&format!("stopping: tasks may finish for {seconds} s; Ctrl-C again stops at once"));
+        let tasks = display.running();
+        output.note(&format!("stopping: {tasks} may finish for {seconds} s; Ctrl-C again stops at once"));
     }
-    tokio::select! {
-        result = engine.shutdown_within(GRACE) => Ok(result?),
-        _ = interrupts.next() => Ok(()),
-    }
-}
-
-/// Why there is no engine. Where another one has the database, that one can run it, and the commands for that are told.
-fn refused(error: Error, source: &Source, begin: &Begin, arguments: &RunArgs) -> Error {
-    let Some(database) = arguments.database.as_deref().filter(|_| error.code() == "STO0001") else {
-        return error;
-    };
-    let Error::Engine(refusal) = error else { return error };
-    let (path, database) = (arguments.path.as_path(), database.display());
-    let mut commands = Vec::new();
-    let run = match begin {
-        Begin::Start { workflow, .. } => {
-            let mut archive = path.to_owned();
-            if path.is_dir() {
-                commands.push(format!("cloacina-ctl package build {}", path.display()));
-                archive.push(format!("{}.cloacina", source.package.manifest().package.name));
-            }
-            let register = format!("cloacina-ctl package register {} --activate", archive.display());
-            let input = if arguments.input.is_some() { " --input INPUT" } else { "" };
-            commands.push(format!("{register} --database {database}"));
-            commands.push(format!("cloacina-ctl runs create --workflow {workflow}{input} --database {database}"));
-            "latest".to_owned()
+    let mut ended = Box::pin(engine.shutdown_within(GRACE));
+    let ended = loop {
+        tokio::select! {
+            biased;
+            _ = interrupts.next() => break Ok(()),
+            result = &mut ended => break result,
+            Some(notice) = notices.next() => display.show(&notice),
         }
-        Begin::Resume(id) => id.to_string(),
     };
-    commands.push(format!("cloacina-ctl runs execute {run} --database {database}"));
-    Error::HasEngine { refusal: Box::new(refusal), commands }
+    display.finish();
+    Ok(ended?)
 }
 
 /// The command that goes on with a run.
-fn go_on(path: &Path, database: &Path, id: RunId) -> String {
-    format!("cloacina-ctl run {} --database {} --resume {id}", path.display(), database.display())
+fn go_on(database: &Database, id: RunId) -> String {
+    format!("cloacina-ctl run --resume {id}{}", database.option())
 }

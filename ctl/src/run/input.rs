@@ -5,7 +5,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use cloacina_workflow::{Context, Value, payload::check_exact};
+use cloacina_workflow::{Value, payload::check_exact};
 use serde_json::Map;
 
 use super::secret;
@@ -13,11 +13,11 @@ use crate::cli::SecretArgs;
 use crate::error::Error;
 use crate::package::place;
 
-/// Reads the input; without one, it is empty.
-pub(super) fn read(argument: Option<&str>, secrets: &SecretArgs) -> Result<Context<Value>, Error> {
+/// Reads the input with its secrets; without any, it is empty.
+pub(super) fn read(argument: Option<&str>, secrets: &SecretArgs) -> Result<Map<String, Value>, Error> {
     let mut values = read_object(argument)?;
     secret::add(secrets, &mut values)?;
-    Ok(Context::from_object(Value::Object(values)).unwrap_or_default())
+    Ok(values)
 }
 
 /// Reads the input as it is.
@@ -74,9 +74,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_becomes_the_context() {
-        let context = read(Some(r#"{"a": 1, "b": [2]}"#), &SecretArgs::default()).unwrap();
-        assert_eq!(context.keys().collect::<Vec<_>>(), ["a", "b"]);
+    fn an_object_becomes_the_input() {
+        let input = read(Some(r#"{"a": 1, "b": [2]}"#), &SecretArgs::default()).unwrap();
+        assert_eq!(input.keys().collect::<Vec<_>>(), ["a", "b"]);
         assert!(read(None, &SecretArgs::default()).unwrap().is_empty());
     }
 

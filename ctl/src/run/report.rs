@@ -4,7 +4,6 @@
 //! run is an answer and no error.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use cloacina::{RunReport, RunState, Timestamp, Value};
 use serde::Serialize;
@@ -12,7 +11,6 @@ use serde_json::Map;
 
 use crate::exit;
 use crate::output::Paint;
-use crate::package::Source;
 use crate::runs::{Task, exit_code, span, task_table};
 
 /// A run that has ended.
@@ -20,10 +18,11 @@ use crate::runs::{Task, exit_code, span, task_table};
 pub(super) struct Finished<'a> {
     run: String,
     workflow: &'a str,
-    content_digest: String,
+    content_digest: Option<String>,
     state: &'static str,
+    /// Where it is kept; absent if it is kept nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
-    database: Option<&'a Path>,
+    database: Option<String>,
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
@@ -36,13 +35,13 @@ pub(super) struct Finished<'a> {
 }
 
 impl<'a> Finished<'a> {
-    pub(super) fn new(report: &'a RunReport, source: &Source, database: Option<&'a Path>) -> Self {
+    pub(super) fn new(report: &'a RunReport, database: Option<String>) -> Self {
         let keys = report.context.keys();
         let values = keys.filter_map(|key| Some((key.to_owned(), report.context.get(key)?.clone())));
         Self {
             run: report.id.to_string(),
             workflow: &report.workflow,
-            content_digest: source.package.content_digest().to_string(),
+            content_digest: report.digest.map(|digest| digest.to_string()),
             state: report.state.as_str(),
             database,
             created_at: report.created_at,

@@ -9,12 +9,13 @@ use serde::Serialize;
 use super::engine::with_engine;
 use super::find::find_all;
 use super::moment;
+use super::view::brief_name;
 use crate::cli::ChosenArgs;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns};
+use crate::output::{Output, Paint};
 
 /// Runs that one command asks something of at most; more than that is left to a second one.
 const RUNS_MAX: usize = 10_000;
@@ -57,6 +58,8 @@ struct Row {
     error: Option<Refusal>,
     #[serde(skip)]
     id: RunId,
+    #[serde(skip)]
+    short_id: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,12 +78,13 @@ pub(super) fn bulk(
     config: &Config,
 ) -> Result<u8, Error> {
     let database = Database::choose(chosen.database.database.as_deref(), config)?;
-    let mut records = Records::open(&database.url)?;
     let mut found = match chosen.runs.is_empty() {
-        true => fitting(bulk, chosen, &mut records)?,
-        false => find_all(&mut records, &chosen.runs)?,
+        true => match database.records(output)? {
+            Some(mut records) => fitting(bulk, chosen, &mut records)?,
+            None => Vec::new(),
+        },
+        false => find_all(&mut database.records_needed()?, &chosen.runs)?,
     };
-    drop(records);
     let more = found.len() > RUNS_MAX;
     found.truncate(RUNS_MAX);
     // The oldest first, as they have waited longest.
@@ -136,6 +140,7 @@ impl Row {
             new_run: None,
             error: None,
             id: status.id,
+            short_id: run.short_id,
         }
     }
 
@@ -167,7 +172,8 @@ impl Row {
             (None, Some(error)) => format!("{}: {}", error.code, error.message),
             (None, None) => String::new(),
         };
-        vec![self.run.clone(), self.workflow.clone(), self.state.to_owned(), result, more]
+        let name = brief_name(&self.workflow).to_owned();
+        vec![self.short_id.clone(), name, self.state.to_owned(), result, more]
     }
 }
 
@@ -177,6 +183,6 @@ impl Answers {
             return "no runs\n".to_owned();
         }
         let header = ["run", "workflow", "was", self.request, ""].map(str::to_owned).to_vec();
-        columns([header].into_iter().chain(self.runs.iter().map(|row| row.text(paint))), "")
+        paint.columns([header].into_iter().chain(self.runs.iter().map(|row| row.text(paint))), "")
     }
 }

@@ -8,11 +8,12 @@ use serde_json::Map;
 
 use super::bulk::{Bulk, bulk};
 use super::engine::with_engine;
-use super::find::Found;
-use super::view::Shown;
+use super::find::{Found, find_task};
+use super::view::show_run;
 use crate::actor;
 use crate::cli::{ActorArgs, ChosenArgs, RunArg, RunsForkArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs};
 use crate::config::Config;
+use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
@@ -53,11 +54,17 @@ pub(crate) fn dismiss(arguments: &RunsPlainArgs, output: &Output, config: &Confi
 
 /// Lets tasks that wait for their next attempt have it now.
 pub(crate) fn retry(arguments: &RunsRetryArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let mut task = arguments.task.clone();
+    if let (Some(run), Some(named)) = (arguments.chosen.one(), &arguments.task) {
+        let argument = RunArg { run: run.to_owned(), database: arguments.chosen.database.clone() };
+        let Found { mut records, id, .. } = Found::open(&argument, config)?;
+        task = Some(find_task(&records.report(id)?, named)?);
+    }
     let asked = Bulk {
         verb: "retry",
         states: &[RunState::Running, RunState::Paused],
         not_dismissed: false,
-        command: &|run| Command::Retry { run, task: arguments.task.clone() },
+        command: &|run| Command::Retry { run, task: task.clone() },
     };
     on_runs(&asked, &arguments.chosen, &arguments.actor, output, config)
 }
@@ -78,8 +85,15 @@ pub(crate) fn rerun(arguments: &RunsRerunArgs, output: &Output, config: &Config)
 /// Runs a run again from one of its tasks, in a new one.
 pub(crate) fn fork(arguments: &RunsForkArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let input = other_input(arguments.input.as_deref())?;
-    let (from, version) = (arguments.from.clone(), arguments.version.package_version.clone());
-    on_run(&arguments.run, &arguments.actor, output, config, |run| Command::Fork { run, from, input, version })
+    let version = arguments.version.package_version.clone();
+    let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
+    let from = match (find_task(&records.report(id)?, &arguments.from), &version) {
+        // Another version may have other tasks, and the engine knows them.
+        (Err(_), Some(_)) => arguments.from.clone(),
+        (found, _) => found?,
+    };
+    drop(records);
+    on_found(&database, &arguments.actor, output, config, Command::Fork { run: id, from, input, version })
 }
 
 /// Asks something of the one run that is named, or of all that are chosen.
@@ -109,13 +123,22 @@ fn on_run(
 ) -> Result<u8, Error> {
     let Found { database, records, id } = Found::open(argument, config)?;
     drop(records);
+    on_found(&database, actor, output, config, command(id))
+}
+
+fn on_found(
+    database: &Database,
+    actor: &ActorArgs,
+    output: &Output,
+    config: &Config,
+    command: Command,
+) -> Result<u8, Error> {
     let by = actor::name(actor, config);
-    let (report, is_driven) = with_engine(&database, output, async |engine| {
-        let report = engine.perform(command(id), &by).await?;
+    let (report, is_driven) = with_engine(database, output, async |engine| {
+        let report = engine.perform(command, &by).await?;
         Ok((report, engine.is_living()))
     })?;
-    let shown = Shown::new(&report);
-    output.answer(&shown, |paint| shown.text(paint))?;
+    show_run(&report, database, output)?;
     if !report.state.is_terminal() {
         let verb = if is_driven { "watch" } else { "execute" };
         output.note(&format!("{verb} it with: cloacina-ctl runs {verb} {}{}", report.id, database.option()));

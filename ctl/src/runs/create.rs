@@ -4,7 +4,7 @@ use cloacina::{Command, Timestamp, What};
 
 use super::engine::with_engine;
 use super::moment;
-use super::view::Shown;
+use super::view::show_run;
 use crate::actor;
 use crate::cli::RunsCreateArgs;
 use crate::config::Config;
@@ -24,11 +24,11 @@ pub(crate) fn create(arguments: &RunsCreateArgs, output: &Output, config: &Confi
     };
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let at = begin(arguments, Timestamp::now())?;
-    let command = Command::Create { what, input, at: at.map(Timestamp::unix_micros), key: arguments.key.clone() };
+    let command =
+        Command::Create { what, input, at: at.map(Timestamp::unix_micros), key: arguments.key.clone(), version: None };
     let by = actor::name(&arguments.actor, config);
     let report = with_engine(&database, output, async |engine| engine.perform(command, &by).await)?;
-    let shown = Shown::new(&report);
-    output.answer(&shown, |paint| shown.text(paint))?;
+    show_run(&report, &database, output)?;
     let (id, option) = (report.id, database.option());
     output.note(&match at {
         None => format!("execute it with: cloacina-ctl runs execute {id}{option}"),

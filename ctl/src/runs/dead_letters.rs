@@ -2,16 +2,17 @@
 //!
 //! A list and no state of its own: `runs dismiss` takes a run off it, `runs rerun --failed` makes a new one of it.
 
-use cloacina::{Records, RunFilter, RunState, RunStatus, Timestamp};
+use cloacina::{RunFilter, RunState, RunStatus, RunSummary, Timestamp};
 use serde::Serialize;
 
 use super::moment::ago;
+use super::view::brief_name;
 use crate::cli::RunsDeadLettersArgs;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, columns};
+use crate::output::{Output, Paint};
 
 /// As many as anybody reads.
 const RUNS_MAX: usize = 10_000;
@@ -27,35 +28,40 @@ struct Row {
     workflow: String,
     created_at: Timestamp,
     finished_at: Option<Timestamp>,
+    #[serde(skip)]
+    short_id: String,
 }
 
 /// Lists the failed runs that nobody dismissed.
 pub(crate) fn dead_letters(arguments: &RunsDeadLettersArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let filter = RunFilter { states: vec![RunState::Failed], not_dismissed: true, ..RunFilter::default() };
-    let runs = Records::open(&database.url)?.runs(&filter, RUNS_MAX)?;
-    let listed = Listed { runs: runs.into_iter().map(|run| Row::new(run.status)).collect() };
-    output.answer(&listed, |_| listed.text(Timestamp::now()))?;
+    let runs = match database.records(output)? {
+        Some(mut records) => records.runs(&filter, RUNS_MAX)?,
+        None => Vec::new(),
+    };
+    let listed = Listed { runs: runs.into_iter().map(Row::new).collect() };
+    output.answer(&listed, |paint| listed.text(Timestamp::now(), paint))?;
     Ok(exit::SUCCESS)
 }
 
 impl Row {
-    fn new(run: RunStatus) -> Self {
-        let RunStatus { id, workflow, created_at, finished_at, .. } = run;
-        Self { run: id.to_string(), workflow, created_at, finished_at }
+    fn new(run: RunSummary) -> Self {
+        let RunStatus { id, workflow, created_at, finished_at, .. } = run.status;
+        Self { run: id.to_string(), workflow, created_at, finished_at, short_id: run.short_id }
     }
 }
 
 impl Listed {
-    fn text(&self, now: Timestamp) -> String {
+    fn text(&self, now: Timestamp, paint: Paint) -> String {
         if self.runs.is_empty() {
             return "no dead letters\n".to_owned();
         }
         let header = ["run", "workflow", "failed"].map(str::to_owned).to_vec();
         let rows = self.runs.iter().map(|run| {
             let failed = run.finished_at.map(|at| ago(at, now)).unwrap_or_default();
-            vec![run.run.clone(), run.workflow.clone(), failed]
+            vec![run.short_id.clone(), brief_name(&run.workflow).to_owned(), failed]
         });
-        columns([header].into_iter().chain(rows), "")
+        paint.columns([header].into_iter().chain(rows), "")
     }
 }

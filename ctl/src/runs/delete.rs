@@ -9,12 +9,13 @@ use serde::Serialize;
 use super::engine::with_engine;
 use super::find::find_all;
 use super::moment;
+use super::view::brief_name;
 use crate::cli::RunsDeleteArgs;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, columns};
+use crate::output::{Output, Paint};
 
 /// Runs that one command deletes at most.
 const RUNS_MAX: usize = 1_000_000;
@@ -36,20 +37,24 @@ struct Row {
     created_at: Timestamp,
     #[serde(skip)]
     id: RunId,
+    #[serde(skip)]
+    short_id: String,
 }
 
 /// Deletes runs.
 pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
-    let mut records = Records::open(&database.url)?;
-    let found = if arguments.runs.is_empty() {
-        fitting(arguments, &mut records)?
-    } else {
-        find_all(&mut records, &arguments.runs)?
+    let records = match arguments.runs.is_empty() {
+        true => database.records(output)?,
+        false => Some(database.records_needed()?),
+    };
+    let found = match records {
+        Some(mut records) if arguments.runs.is_empty() => fitting(arguments, &mut records)?,
+        Some(mut records) => find_all(&mut records, &arguments.runs)?,
+        None => Vec::new(),
     };
     let is_kept = |run: &RunSummary| arguments.runs.is_empty() && !run.status.state.is_terminal();
     let (kept, chosen): (Vec<RunSummary>, Vec<RunSummary>) = found.into_iter().partition(is_kept);
-    drop(records);
     let rows = |runs: Vec<RunSummary>| runs.into_iter().map(Row::new).collect::<Vec<_>>();
     let deleted = Deleted { dry_run: arguments.dry_run, runs: rows(chosen), not_ended: rows(kept) };
     let ids: Vec<RunId> = deleted.runs.iter().map(|row| row.id).collect();
@@ -57,7 +62,7 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
         let live = output.live("  {spinner} {msg} {elapsed}");
         with_engine(&database, output, async |engine| engine.delete(&ids, |text| live.set(text)).await)?;
     }
-    output.answer(&deleted, |_| deleted.text())?;
+    output.answer(&deleted, |paint| deleted.text(paint))?;
     if let [row, ..] = deleted.not_ended.as_slice() {
         let kept = match deleted.not_ended.len() {
             1 => "1 run has not ended and stays; cancel it first".to_owned(),
@@ -94,17 +99,19 @@ impl Row {
             state: status.state.as_str(),
             created_at: status.created_at,
             id: status.id,
+            short_id: run.short_id,
         }
     }
 }
 
 impl Deleted {
-    fn text(&self) -> String {
+    fn text(&self, paint: Paint) -> String {
         if self.runs.is_empty() {
             return "no runs\n".to_owned();
         }
         let header = [if self.dry_run { "would be deleted" } else { "deleted" }, "workflow", "state"];
-        let rows = self.runs.iter().map(|row| vec![row.run.clone(), row.workflow.clone(), row.state.to_owned()]);
-        columns([header.map(str::to_owned).to_vec()].into_iter().chain(rows), "")
+        let name = |row: &Row| brief_name(&row.workflow).to_owned();
+        let rows = self.runs.iter().map(|row| vec![row.short_id.clone(), name(row), row.state.to_owned()]);
+        paint.columns([header.map(str::to_owned).to_vec()].into_iter().chain(rows), "")
     }
 }

@@ -355,9 +355,11 @@ async fn start_idle(database: &Database) -> Result<Engine, Error> {
     Ok(builder.idle().socket(false).start().await?)
 }
 
-fn builder(database: &Database) -> Result<Builder, Error> {
+/// An engine on that database.
+pub(crate) fn builder(database: &Database) -> Result<Builder, Error> {
     database.prepare()?;
-    Ok(Engine::builder().database(&database.url).retention(database.retention.clone()))
+    let builder = Engine::builder().database(&database.url).retention(database.retention.clone());
+    Ok(database.data_dir().into_iter().fold(builder, Builder::data_dir))
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Error> {

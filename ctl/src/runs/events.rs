@@ -3,15 +3,12 @@
 use cloacina::{RunEvent, Timestamp, Value};
 use serde::Serialize;
 
-use super::find::Found;
+use super::find::{Found, find_task};
 use crate::cli::RunsEventsArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns};
-
-/// How much of an event's details a line shows.
-const DETAILS_CHARS_MAX: usize = 100;
+use crate::output::{Output, Paint};
 
 #[derive(Debug, Serialize)]
 struct History {
@@ -42,15 +39,12 @@ struct Event {
 /// Shows the history of a run.
 pub(crate) fn events(arguments: &RunsEventsArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
-    if let Some(task) = &arguments.task {
-        let report = records.report(id)?;
-        if report.task(task).is_none() {
-            let available = report.tasks.into_iter().map(|task| task.id).collect();
-            return Err(Error::UnknownTask { run: id.to_string(), task: task.clone(), available });
-        }
-    }
+    let task = match &arguments.task {
+        Some(task) => Some(find_task(&records.report(id)?, task)?),
+        None => None,
+    };
     let events = records.events(id)?.into_iter();
-    let wanted = events.filter(|event| arguments.task.is_none() || event.task == arguments.task);
+    let wanted = events.filter(|event| task.is_none() || event.task == task);
     let history = History { run: id.to_string(), events: wanted.map(Event::new).collect() };
     output.answer(&history, |paint| history.text(paint))?;
     Ok(exit::SUCCESS)
@@ -68,7 +62,7 @@ impl Event {
         let attempt = self.attempt.filter(|attempt| *attempt > 0).map(|attempt| format!("#{attempt}"));
         vec![
             self.sequence.to_string(),
-            paint.dim(&self.at.to_string()),
+            paint.dim(&paint.time(self.at)),
             self.kind.to_owned(),
             self.task.clone().unwrap_or_default(),
             attempt.unwrap_or_default(),
@@ -80,33 +74,15 @@ impl Event {
 impl History {
     fn text(&self, paint: Paint) -> String {
         let header = ["", "at", "event", "task", "attempt", "details"].map(str::to_owned).to_vec();
-        columns([header].into_iter().chain(self.events.iter().map(|event| event.row(paint))), "")
+        paint.columns([header].into_iter().chain(self.events.iter().map(|event| event.row(paint))), "")
     }
 }
 
-/// The details in one line that is not too long.
+/// The details in one line; a terminal breaks it to fit. Nothing is cut.
 fn line(details: &Value) -> String {
-    if details.is_null() {
-        return String::new();
-    }
-    let text = details.to_string();
-    match text.char_indices().nth(DETAILS_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn details_are_cut_between_characters() {
-        assert_eq!(line(&Value::Null), "");
-        assert_eq!(line(&json!({ "a": 1 })), r#"{"a":1}"#);
-        let long = line(&json!("ä".repeat(200)));
-        assert_eq!((long.chars().count(), long.ends_with('…')), (DETAILS_CHARS_MAX + 1, true));
+    match details {
+        Value::Null => String::new(),
+        Value::Object(details) if details.is_empty() => String::new(),
+        details => details.to_string(),
     }
 }

@@ -7,8 +7,8 @@ use cloacina::{Command, RunId, RunState, TaskState};
 
 use super::bulk::{Bulk, bulk};
 use super::engine::{Drive, drive, drive_task, with_engine};
-use super::find::Found;
-use super::view::{Shown, exit_code};
+use super::find::{Found, find_task};
+use super::view::{exit_code, show_run};
 use crate::actor;
 use crate::cli::{DriveArgs, RunArg, RunsExecuteArgs, RunsResumeArgs, RunsStartArgs};
 use crate::config::Config;
@@ -52,8 +52,10 @@ fn one_task(
     output: &Output,
     config: &Config,
 ) -> Result<u8, Error> {
-    let Found { database, records, id } = Found::open(argument, config)?;
+    let Found { database, mut records, id } = Found::open(argument, config)?;
+    let task = find_task(&records.report(id)?, task)?;
     drop(records);
+    let task = task.as_str();
     let by = actor::name(&arguments.actor, config);
     let command = Command::RunTask { run: id, task: task.to_owned() };
     let report = if arguments.no_wait {
@@ -69,8 +71,7 @@ fn one_task(
         };
         drive_task(job, task, output)?
     };
-    let shown = Shown::new(&report);
-    output.answer(&shown, |paint| shown.text(paint))?;
+    show_run(&report, &database, output)?;
     if !report.state.is_terminal() {
         output.note(&format!("the rest waits: cloacina-ctl runs execute {id}{}", database.option()));
     }
@@ -105,7 +106,6 @@ fn run(
         let code = exit_code(report.state);
         (report, code)
     };
-    let shown = Shown::new(&report);
-    output.answer(&shown, |paint| shown.text(paint))?;
+    show_run(&report, &database, output)?;
     Ok(code)
 }

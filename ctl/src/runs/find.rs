@@ -1,6 +1,6 @@
 //! From what stands on the command line to the run, or the runs, that it means.
 
-use cloacina::{Records, RunFilter, RunId, RunSummary};
+use cloacina::{Records, RunFilter, RunId, RunReport, RunSummary};
 
 use crate::cli::RunArg;
 use crate::config::Config;
@@ -23,7 +23,7 @@ impl Found {
     /// Opens the database and looks for the run.
     pub(super) fn open(argument: &RunArg, config: &Config) -> Result<Self, Error> {
         let database = Database::choose(argument.database.database.as_deref(), config)?;
-        let mut records = Records::open(&database.url)?;
+        let mut records = database.records_needed()?;
         let id = find(&mut records, &argument.run)?;
         Ok(Self { database, records, id })
     }
@@ -41,8 +41,35 @@ pub(super) fn find_all(records: &mut Records, texts: &[String]) -> Result<Vec<Ru
     Ok(found)
 }
 
+/// The id of the task of a run that a text means: the id itself, or a name that ends with it, as far as
+/// `tenant::package::workflow::task`.
+pub(super) fn find_task(report: &RunReport, text: &str) -> Result<String, Error> {
+    if report.tasks.is_empty() {
+        // Retention has removed what is known of its tasks, and the engine says so.
+        return Ok(text.to_owned());
+    }
+    task_of(&report.id.to_string(), &report.workflow, report.tasks.iter().map(|task| task.id.as_str()), text)
+}
+
+/// The same, of a run with these tasks.
+pub(super) fn task_of<'a>(
+    run: &str,
+    workflow: &str,
+    ids: impl Iterator<Item = &'a str> + Clone,
+    text: &str,
+) -> Result<String, Error> {
+    let is_workflow = |name: &str| workflow == name || workflow.ends_with(&format!("::{name}"));
+    let last = text.rsplit_once("::").filter(|(before, _)| is_workflow(before)).map(|(_, last)| last);
+    let found = ids.clone().find(|id| *id == text).or_else(|| ids.clone().find(|id| Some(*id) == last));
+    found.map(str::to_owned).ok_or_else(|| Error::UnknownTask {
+        run: run.to_owned(),
+        task: text.to_owned(),
+        available: ids.map(str::to_owned).collect(),
+    })
+}
+
 /// The one run whose id begins so, or the newest.
-pub(super) fn find(records: &mut Records, text: &str) -> Result<RunId, Error> {
+pub(crate) fn find(records: &mut Records, text: &str) -> Result<RunId, Error> {
     let all = RunFilter::default();
     if text == LATEST {
         let newest = records.runs(&all, 1)?;

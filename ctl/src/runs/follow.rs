@@ -9,33 +9,35 @@ use std::time::Duration;
 use cloacina::{Client, Command, Followed, RunEvent, RunId, RunReport};
 
 use super::engine::{reach, runtime};
+use super::view::PANICKED;
 use super::why::note_withheld;
 use crate::database::Database;
 use crate::error::Error;
 use crate::output::Output;
 use crate::run::Interrupts;
+use crate::table::printable;
 
 /// The events with which a task has ended.
 const TASK_ENDS: [&str; 4] = ["task_completed", "task_failed", "task_skipped", "task_cancelled"];
 
 /// What is followed, and until when.
-pub(super) struct Follow<'a> {
-    pub(super) id: RunId,
+pub(crate) struct Follow<'a> {
+    pub(crate) id: RunId,
     /// Only until this task has ended.
-    pub(super) task: Option<&'a str>,
+    pub(crate) task: Option<&'a str>,
     /// What is asked once the run is being followed, on behalf of whom: an engine that lives for this run alone may be gone
     /// right after it.
-    pub(super) begin: Option<(Command, &'a str)>,
+    pub(crate) begin: Option<(Command, &'a str)>,
     /// How many seconds it may take.
-    pub(super) timeout: Option<u64>,
+    pub(crate) timeout: Option<u64>,
     /// The command that goes on with it.
-    pub(super) resume: String,
+    pub(crate) resume: String,
     /// How many events were shown.
-    pub(super) n_shown: &'a Cell<usize>,
+    pub(crate) n_shown: &'a Cell<usize>,
 }
 
 /// Shows what happens to the run and returns how it ended.
-pub(super) async fn follow(client: Client, job: Follow<'_>, output: &Output) -> Result<RunReport, Error> {
+pub(crate) async fn follow(client: Client, job: Follow<'_>, output: &Output) -> Result<RunReport, Error> {
     let Follow { id, task, begin, timeout, resume, n_shown } = job;
     let show = |event: &RunEvent| {
         output.note(&line(event, output));
@@ -147,8 +149,16 @@ pub(super) fn line(event: &RunEvent, output: &Output) -> String {
     let attempt = event.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!(" (attempt {attempt})"));
     let detail = |name: &str| event.details.get(name).and_then(|text| text.as_str());
     let message = detail("message").map(|message| format!(": {message}")).unwrap_or_default();
+    let inner = event.details.get("details").filter(|_| detail("kind") == Some(PANICKED));
+    let place = inner.and_then(|inner| inner.get("location")?.as_str()).map(|place| format!(", at {place}"));
     let by = detail("by").map(|by| format!(" by {by}")).unwrap_or_default();
-    format!("{time} {}{task}{}{by}{message}", event.kind, attempt.unwrap_or_default())
+    let why = match (event.kind, detail("dependency")) {
+        ("task_skipped", Some(dependency)) => format!(" because of {dependency}"),
+        ("task_skipped", None) => " by its rule".to_owned(),
+        _ => String::new(),
+    };
+    let told = printable(&format!("{message}{}", place.unwrap_or_default()));
+    format!("{time} {}{task}{}{by}{why}{told}", event.kind, attempt.unwrap_or_default())
 }
 
 /// Waits for that time; without one, for ever.

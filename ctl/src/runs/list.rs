@@ -3,17 +3,17 @@
 //! What is listed is what is stored, whether or not an engine lives; one row more than asked for is read, to tell whether
 //! there are more.
 
-use cloacina::{Records, RunFilter, RunState, RunSummary, Timestamp};
+use cloacina::{RunFilter, RunState, RunSummary, Timestamp};
 use serde::Serialize;
 
 use super::moment;
-use super::view::{paint_state, span};
+use super::view::{brief_name, paint_state, span};
 use crate::cli::RunsListArgs;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns};
+use crate::output::{Output, Paint};
 
 #[derive(Debug, Serialize)]
 struct Listed {
@@ -33,12 +33,16 @@ struct Row {
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
+    /// Whether an engine drives it now; null once it has ended.
+    driven: Option<bool>,
     /// Who asked for it, if somebody was named.
     created_by: Option<String>,
     /// Who took it off the list of dead letters.
     dismissed_by: Option<String>,
     #[serde(skip)]
     at: RunState,
+    #[serde(skip)]
+    short_id: String,
 }
 
 /// Lists runs.
@@ -57,11 +61,18 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
     };
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let limit = arguments.limit as usize;
-    let mut runs = Records::open(&database.url)?.runs(&filter, limit + 1)?;
+    let mut runs = match database.records(output)? {
+        Some(mut records) => records.runs(&filter, limit + 1)?,
+        None => Vec::new(),
+    };
     let more = runs.len() > limit;
     runs.truncate(limit);
     let listed = Listed { runs: runs.into_iter().map(Row::new).collect(), more };
     output.answer(&listed, |paint| listed.text(now, paint))?;
+    if listed.runs.iter().any(Row::is_stalled) {
+        let option = database.option();
+        output.note(&format!("to go on with a run that has no engine: cloacina-ctl runs execute RUN{option}"));
+    }
     if listed.more {
         output.note(&format!("only the newest {limit} are listed; --limit N lists more"));
     }
@@ -70,7 +81,8 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
 
 impl Row {
     fn new(run: RunSummary) -> Self {
-        let RunSummary { status, tenant, n_tasks, n_completed, created_by, dismissed_by, .. } = run;
+        let RunSummary { status, tenant, n_tasks, n_completed, short_id, is_driven, created_by, dismissed_by, .. } =
+            run;
         Self {
             run: status.id.to_string(),
             workflow: status.workflow,
@@ -81,10 +93,17 @@ impl Row {
             created_at: status.created_at,
             started_at: status.started_at,
             finished_at: status.finished_at,
+            driven: (!status.state.is_terminal()).then_some(is_driven),
             created_by,
             dismissed_by,
             at: status.state,
+            short_id,
         }
+    }
+
+    /// Whether it goes on only once there is an engine again.
+    fn is_stalled(&self) -> bool {
+        self.at == RunState::Running && self.driven == Some(false)
     }
 }
 
@@ -93,17 +112,17 @@ impl Listed {
         if self.runs.is_empty() {
             return "no runs\n".to_owned();
         }
-        let header = ["run", "workflow", "state", "tasks", "created", "time"].map(str::to_owned).to_vec();
+        let header = ["run", "workflow", "state", "tasks", "age", "time"].map(str::to_owned).to_vec();
         let rows = self.runs.iter().map(|run| {
             vec![
-                run.run.clone(),
-                run.workflow.clone(),
+                run.short_id.clone(),
+                brief_name(&run.workflow).to_owned(),
                 paint_state(run.at, paint),
                 format!("{}/{}", run.completed_tasks, run.total_tasks),
-                moment::ago(run.created_at, now),
-                span(run.started_at, run.finished_at),
+                moment::age(run.created_at, now),
+                if run.is_stalled() { "no engine".to_owned() } else { span(run.started_at, run.finished_at) },
             ]
         });
-        columns([header].into_iter().chain(rows), "")
+        paint.columns([header].into_iter().chain(rows), "")
     }
 }

@@ -6,7 +6,7 @@
 use cloacina::{Level, LogFilter, LogRecord, Records, RunId, Timestamp, Value};
 use serde::Serialize;
 
-use super::find::Found;
+use super::find::{Found, find_task};
 use super::moment;
 use super::wait::PERIOD;
 use crate::cli::RunsLogsArgs;
@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
 use crate::reader::Reader;
+use crate::table::printable;
 
 /// How many looks at the log of a run that has ended must find nothing new. Together they take longer than an engine
 /// keeps lines before it stores them.
@@ -51,13 +52,11 @@ pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -
     let now = Timestamp::now();
     let since = arguments.since.as_deref().map(|text| moment::parse("--since", text, now)).transpose()?;
     let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
-    let names: Vec<String> = records.report(id)?.tasks.into_iter().map(|task| task.id).collect();
-    if let Some(task) = arguments.task.as_ref().filter(|task| !names.contains(task)) {
-        return Err(Error::UnknownTask { run: id.to_string(), task: task.clone(), available: names });
-    }
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(TASK.len());
+    let report = records.report(id)?;
+    let task = arguments.task.as_deref().map(|task| find_task(&report, task)).transpose()?;
+    let width = report.tasks.iter().map(|task| task.id.chars().count()).max().unwrap_or(0).max(TASK.len());
     let mut filter = LogFilter {
-        task: arguments.task.clone(),
+        task,
         attempt: arguments.attempt,
         level: arguments.level,
         since,
@@ -147,8 +146,8 @@ impl Line {
         };
         let task = format!("{:width$}  {:<7}", self.task, self.attempt);
         let fields = if self.fields.is_null() { String::new() } else { format!("  {}", self.fields) };
-        let message = shown(&self.message);
-        format!("{}  {level}  {task}  {message}{}\n", paint.dim(&self.at.to_string()), paint.dim(&shown(&fields)))
+        let message = printable(&self.message);
+        format!("{}  {level}  {task}  {message}{}\n", paint.dim(&self.at.to_string()), paint.dim(&printable(&fields)))
     }
 }
 
@@ -159,29 +158,5 @@ impl Listed {
         }
         let header = format!("{:27}  level  {TASK:width$}  attempt  line\n", "at");
         [header].into_iter().chain(self.lines.iter().map(|line| line.text(width, paint))).collect()
-    }
-}
-
-/// A text as a terminal may have it: what a task wrote must not move the cursor. Further lines are indented.
-fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.trim_end().chars() {
-        match character {
-            '\n' => shown.push_str("\n    "),
-            '\t' => shown.push(character),
-            _ if character.is_control() => shown.extend(character.escape_default()),
-            _ => shown.push(character),
-        }
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_task_wrote_cannot_steer_the_terminal() {
-        assert_eq!(shown("a\tb\u{1b}[2J\nc\r\n"), "a\tb\\u{1b}[2J\n    c");
     }
 }

@@ -39,15 +39,20 @@ fn bad(option: &'static str, text: &str, reason: &str) -> Error {
     Error::BadMoment { option, text: text.to_owned(), reason: reason.to_owned() }
 }
 
-/// How long ago that was, in one unit.
-pub(super) fn ago(moment: Timestamp, now: Timestamp) -> String {
+/// How long ago that was, in one unit, as `--since` takes it.
+pub(super) fn age(moment: Timestamp, now: Timestamp) -> String {
     let seconds = now.unix_seconds().saturating_sub(moment.unix_seconds());
     match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3_600 => format!("{} min ago", seconds / 60),
-        3_600..86_400 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} d ago", seconds / 86_400),
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
     }
+}
+
+/// The same in a sentence.
+pub(super) fn ago(moment: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", age(moment, now))
 }
 
 #[cfg(test)]
@@ -84,9 +89,9 @@ mod tests {
     #[test]
     fn times_ago_are_short() {
         let at = |seconds: u64| Timestamp::from_unix_micros(seconds * 1_000_000);
-        for (seconds, expected) in [(0, "0 s ago"), (61, "1 min ago"), (7_200, "2 h ago"), (90_000, "1 d ago")] {
+        for (seconds, expected) in [(0, "0s ago"), (61, "1m ago"), (7_200, "2h ago"), (90_000, "1d ago")] {
             assert_eq!(ago(at(0), at(seconds)), expected);
         }
-        assert_eq!(ago(at(9), at(3)), "0 s ago");
+        assert_eq!(ago(at(9), at(3)), "0s ago");
     }
 }

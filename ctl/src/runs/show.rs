@@ -2,7 +2,7 @@
 
 use super::engine::living_report;
 use super::find::Found;
-use super::view::Shown;
+use super::view::show_run;
 use crate::cli::RunsShowArgs;
 use crate::config::Config;
 use crate::error::Error;
@@ -16,8 +16,7 @@ pub(crate) fn show(arguments: &RunsShowArgs, output: &Output, config: &Config) -
         Some((report, _)) => report,
         None => records.report(id)?,
     };
-    let shown = Shown::new(&report);
-    output.answer(&shown, |paint| shown.text(paint))?;
+    show_run(&report, &database, output)?;
     if let Some(part) = report.pruned {
         output.note(&format!("its {} was removed by retention at {}", part.as_str(), part.at()));
     }

@@ -5,13 +5,13 @@
 use cloacina::{RunUsage, Timestamp, UsedCall, UsedTask};
 use serde::Serialize;
 
-use super::find::Found;
+use super::find::{Found, task_of};
 use super::view::span;
 use crate::cli::RunsUsageArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns, size};
+use crate::output::{Output, Paint, size};
 use crate::usage::{HEADINGS, UsageView, short};
 
 #[derive(Debug, Serialize)]
@@ -52,12 +52,10 @@ pub(crate) fn usage(arguments: &RunsUsageArgs, output: &Output, config: &Config)
     let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
     let mut usage = records.usage(id)?;
     if let Some(task) = &arguments.task {
-        let available = usage.tasks.iter().map(|used| used.task.clone()).collect();
-        usage.tasks.retain(|used| used.task == *task);
-        let [used] = usage.tasks.as_slice() else {
-            return Err(Error::UnknownTask { run: id.to_string(), task: task.clone(), available });
-        };
-        usage.total = used.total;
+        let ids = usage.tasks.iter().map(|used| used.task.as_str());
+        let task = task_of(&id.to_string(), &usage.workflow, ids, task)?;
+        usage.tasks.retain(|used| used.task == task);
+        usage.total = usage.tasks.first().map_or(usage.total, |used| used.total);
     }
     let shown = Shown::new(usage);
     output.answer(&shown, |paint| shown.text(arguments.attempts, paint))?;
@@ -92,7 +90,7 @@ impl Shown {
         if self.tasks.len() > 1 {
             rows.push(std::iter::once(paint.bold("together")).chain(self.total.cells()).collect());
         }
-        columns(rows, "")
+        paint.columns(rows, "")
     }
 }
 

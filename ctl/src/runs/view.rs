@@ -4,16 +4,31 @@
 //! commands that wait for it: a failed run is an answer and no error.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use cloacina::{RunReport, RunState, Skipped, TaskReport, TaskState, Timestamp, Value};
+use cloacina::{Records, RunReport, RunState, Skipped, TENANT_DEFAULT, TaskReport, TaskState, Timestamp, Value};
 use serde::Serialize;
 
+use crate::database::Database;
+use crate::error::Error;
 use crate::exit;
-use crate::output::{Paint, columns};
+use crate::output::{Output, Paint};
+use crate::usage::short;
+
+/// The kind of the error of a task that panicked.
+pub(super) const PANICKED: &str = "panicked";
+
+/// Shows a run; what no engine drives is said to be so.
+pub(super) fn show_run(report: &RunReport, database: &Database, output: &Output) -> Result<(), Error> {
+    let is_driven = !report.state.is_terminal()
+        && Records::find(&database.url)?.map_or(Ok(false), |mut records| records.is_driven(report.id))?;
+    let shown = Shown::new(report, is_driven);
+    output.answer(&shown, |paint| shown.text(paint))
+}
 
 /// A run with its tasks.
 #[derive(Debug, Serialize)]
-pub(super) struct Shown<'a> {
+struct Shown<'a> {
     run: String,
     workflow: &'a str,
     content_digest: Option<String>,
@@ -23,6 +38,8 @@ pub(super) struct Shown<'a> {
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
+    /// Whether an engine drives it now; null once it has ended.
+    driven: Option<bool>,
     tasks: Vec<Task<'a>>,
     #[serde(skip)]
     at: RunState,
@@ -38,6 +55,10 @@ pub(crate) struct Task<'a> {
     finished_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
+    /// Why it was skipped: `upstream_failed` or `rule_not_met`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<&'static str>,
+    /// The dependency that kept it from running.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped_because_of: Option<&'a str>,
     set: &'a BTreeMap<String, Value>,
@@ -54,8 +75,17 @@ struct Failure {
     retryable: bool,
 }
 
+impl Failure {
+    /// What went wrong, and where in its source the task panicked.
+    fn text(&self) -> String {
+        let place = self.details.get("location").and_then(Value::as_str).filter(|_| self.kind == PANICKED);
+        let place = place.map(|place| format!(", at {place}")).unwrap_or_default();
+        format!("{}: {}{place}", self.kind, self.message)
+    }
+}
+
 impl<'a> Shown<'a> {
-    pub(super) fn new(report: &'a RunReport) -> Self {
+    fn new(report: &'a RunReport, is_driven: bool) -> Self {
         Self {
             run: report.id.to_string(),
             workflow: &report.workflow,
@@ -66,25 +96,28 @@ impl<'a> Shown<'a> {
             created_at: report.created_at,
             started_at: report.started_at,
             finished_at: report.finished_at,
+            driven: (!report.state.is_terminal()).then_some(is_driven),
             tasks: report.tasks.iter().map(Task::new).collect(),
             at: report.state,
         }
     }
 
-    pub(super) fn text(&self, paint: Paint) -> String {
+    fn text(&self, paint: Paint) -> String {
         let moment = |moment: Option<Timestamp>| moment.map(|at| at.to_string()).unwrap_or_default();
+        let is_stalled = self.at == RunState::Running && self.driven == Some(false);
+        let engine = if is_stalled { ", and no engine drives it" } else { "" };
         let facts = [
             ("run", self.run.clone()),
             ("workflow", self.workflow.to_owned()),
-            ("state", paint_state(self.at, paint)),
-            ("tasks", format!("{}/{} completed", self.completed_tasks, self.total_tasks)),
+            ("state", format!("{}{engine}", paint_state(self.at, paint))),
+            ("tasks", progress(&self.tasks, self.completed_tasks)),
             ("created", self.created_at.to_string()),
             ("started", moment(self.started_at)),
             ("finished", moment(self.finished_at)),
             ("time", span(self.started_at, self.finished_at)),
         ];
         let facts = facts.into_iter().filter(|(_, fact)| !fact.is_empty());
-        let mut text = columns(facts.map(|(name, fact)| vec![name.to_owned(), fact]), "");
+        let mut text = paint.columns(facts.map(|(name, fact)| vec![name.to_owned(), fact]), "");
         text.push('\n');
         text.push_str(&task_table(&self.tasks, paint));
         text
@@ -104,6 +137,10 @@ impl<'a> Task<'a> {
                 let (kind, message) = (record.kind, record.message);
                 Failure { kind, message, details: record.details, retryable: record.retryable }
             }),
+            skipped: task.skipped.as_ref().map(|skipped| match skipped {
+                Skipped::UpstreamFailed { .. } => "upstream_failed",
+                _ => "rule_not_met",
+            }),
             skipped_because_of: match &task.skipped {
                 Some(Skipped::UpstreamFailed { dependency }) => Some(dependency),
                 _ => None,
@@ -116,8 +153,9 @@ impl<'a> Task<'a> {
 
     fn row(&self, paint: Paint) -> Vec<String> {
         let why = match (&self.error, self.skipped_because_of) {
-            (Some(error), _) => format!("{}: {}", error.kind, error.message),
+            (Some(error), _) => error.text(),
             (None, Some(dependency)) => format!("because of {dependency}"),
+            (None, None) if self.skipped.is_some() => "by its rule".to_owned(),
             (None, None) => String::new(),
         };
         let state = match self.at {
@@ -139,7 +177,7 @@ impl<'a> Task<'a> {
 /// The tasks of a run as columns.
 pub(crate) fn task_table(tasks: &[Task<'_>], paint: Paint) -> String {
     let header = ["task", "state", "attempt", "time", ""].map(str::to_owned).to_vec();
-    columns([header].into_iter().chain(tasks.iter().map(|task| task.row(paint))), "  ")
+    paint.columns([header].into_iter().chain(tasks.iter().map(|task| task.row(paint))), "  ")
 }
 
 /// The exit code of who waited for a run: one that went as its author allows, optional tasks aside, is a success.
@@ -171,25 +209,22 @@ pub(crate) fn span(start: Option<Timestamp>, end: Option<Timestamp>) -> String {
 
 /// The time from one moment to another.
 pub(crate) fn between(start: Timestamp, end: Timestamp) -> String {
-    let micros = end.unix_micros().saturating_sub(start.unix_micros());
-    match micros {
-        0..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
-        10_000..1_000_000 => format!("{} ms", micros / 1_000),
-        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
-    }
+    short(Duration::from_micros(end.unix_micros().saturating_sub(start.unix_micros())))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The name of a workflow as it is shown where there is little room; it is understood everywhere.
+pub(super) fn brief_name(workflow: &str) -> &str {
+    workflow.strip_prefix(TENANT_DEFAULT).and_then(|name| name.strip_prefix("::")).unwrap_or(workflow)
+}
 
-    #[test]
-    fn times_are_short() {
-        let at = Timestamp::from_unix_micros;
-        for (micros, expected) in
-            [(0, "0.0 ms"), (1_240, "1.2 ms"), (100_900, "100 ms"), (1_250_000, "1.2 s"), (90_000_000, "90.0 s")]
-        {
-            assert_eq!(between(at(5), at(5 + micros)), expected);
+/// How many tasks completed, and what became of the others that have ended.
+fn progress(tasks: &[Task<'_>], n_completed: usize) -> String {
+    let mut text = format!("{n_completed}/{} completed", tasks.len());
+    for state in [TaskState::Failed, TaskState::Skipped, TaskState::Cancelled] {
+        let n_tasks = tasks.iter().filter(|task| task.at == state).count();
+        if n_tasks > 0 {
+            text.push_str(&format!(", {n_tasks} {}", state.as_str()));
         }
     }
+    text
 }

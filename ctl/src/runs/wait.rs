@@ -6,7 +6,7 @@ use cloacina::{Records, RunId, RunReport};
 
 use super::find::Found;
 use super::follow::wait_beside;
-use super::view::{Shown, exit_code};
+use super::view::{exit_code, show_run};
 use crate::cli::RunsWaitArgs;
 use crate::config::Config;
 use crate::error::Error;
@@ -22,13 +22,11 @@ pub(crate) fn wait(arguments: &RunsWaitArgs, output: &Output, config: &Config) -
     let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
     let resume = format!("cloacina-ctl runs wait {id}{}", database.option());
     if let Some(report) = wait_beside(&database, id, (arguments.timeout, resume.clone()))? {
-        let shown = Shown::new(&report);
-        output.answer(&shown, |paint| shown.text(paint))?;
+        show_run(&report, &database, output)?;
         return Ok(exit_code(report.state));
     }
     let report = until_ended(&mut records, id, arguments.timeout, resume, output, |_| Ok(()))?;
-    let shown = Shown::new(&report);
-    output.answer(&shown, |paint| shown.text(paint))?;
+    show_run(&report, &database, output)?;
     Ok(exit_code(report.state))
 }
 
@@ -42,8 +40,8 @@ pub(super) fn until_ended(
     mut look: impl FnMut(&mut Records) -> Result<(), Error>,
 ) -> Result<RunReport, Error> {
     let report = records.report(id)?;
-    if !report.state.is_terminal() && records.engine()?.is_none() {
-        output.note("no engine drives this database: the run goes on when one is started on it");
+    if !report.state.is_terminal() && !records.is_driven(id)? {
+        output.note("no engine drives the run: it goes on when one is started on its database");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime =

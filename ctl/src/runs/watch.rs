@@ -6,7 +6,7 @@ use cloacina::{Records, RunId};
 
 use super::find::Found;
 use super::follow::{beside, line};
-use super::view::{Shown, exit_code};
+use super::view::{exit_code, show_run};
 use super::wait::until_ended;
 use crate::cli::RunsWatchArgs;
 use crate::config::Config;
@@ -19,15 +19,13 @@ pub(crate) fn watch(arguments: &RunsWatchArgs, output: &Output, config: &Config)
     let resume = format!("cloacina-ctl runs watch {id}{}", database.option());
     let n_shown = Cell::new(0);
     if let Some(report) = beside(&database, id, (arguments.timeout, resume.clone()), &n_shown, output)? {
-        let shown = Shown::new(&report);
-        output.answer(&shown, |paint| shown.text(paint))?;
+        show_run(&report, &database, output)?;
         return Ok(exit_code(report.state));
     }
     let mut shown = n_shown.get();
     let look = |records: &mut Records| show_new(records, id, &mut shown, output);
     let report = until_ended(&mut records, id, arguments.timeout, resume, output, look)?;
-    let shown = Shown::new(&report);
-    output.answer(&shown, |paint| shown.text(paint))?;
+    show_run(&report, &database, output)?;
     Ok(exit_code(report.state))
 }
 

@@ -13,7 +13,7 @@ use crate::cli::RunsWhyArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns};
+use crate::output::{Output, Paint};
 
 #[derive(Debug, Serialize)]
 struct Why<'a> {
@@ -22,7 +22,7 @@ struct Why<'a> {
     state: &'static str,
     /// The process of the engine that drives the database; null where none does.
     engine: Option<Engine>,
-    waiting: Vec<Waiting<'a>>,
+    waiting: Vec<Waiting>,
 }
 
 #[derive(Debug, Serialize)]
@@ -30,9 +30,10 @@ struct Engine {
     pid: Option<u32>,
 }
 
+/// A task that waits, and for what.
 #[derive(Debug, Serialize)]
-struct Waiting<'a> {
-    task: &'a str,
+pub(crate) struct Waiting {
+    task: String,
     state: &'static str,
     gates: Vec<Shown>,
 }
@@ -81,24 +82,34 @@ pub(super) fn note_withheld(report: &RunReport, output: &Output) {
 }
 
 fn explain(report: &RunReport, engine: Option<Engine>) -> Why<'_> {
-    let open = report.tasks.iter().filter(|task| !task.state.is_terminal());
-    let waiting = open.map(|task| Waiting::new(task, engine.is_some())).filter(|waiting| !waiting.gates.is_empty());
     Why {
         run: report.id.to_string(),
         workflow: &report.workflow,
         state: report.state.as_str(),
-        waiting: waiting.collect(),
+        waiting: Waiting::of(report, engine.is_some()),
         engine,
     }
 }
 
-impl<'a> Waiting<'a> {
-    fn new(task: &'a TaskReport, has_engine: bool) -> Self {
+impl Waiting {
+    /// The tasks of a run that wait.
+    pub(crate) fn of(report: &RunReport, has_engine: bool) -> Vec<Self> {
+        let open = report.tasks.iter().filter(|task| !task.state.is_terminal());
+        open.map(|task| Self::new(task, has_engine)).filter(|waiting| !waiting.gates.is_empty()).collect()
+    }
+
+    /// The task and what it waits for, in one line.
+    pub(crate) fn text(&self) -> String {
+        let gates: Vec<&str> = self.gates.iter().map(|gate| gate.text.as_str()).collect();
+        format!("{} waits: {}", self.task, gates.join("; "))
+    }
+
+    fn new(task: &TaskReport, has_engine: bool) -> Self {
         let mut gates: Vec<Shown> = task.gates.iter().map(Shown::new).collect();
         if !has_engine {
             gates.push(Shown::plain("no_engine", "no engine drives this database"));
         }
-        Self { task: &task.id, state: task.state.as_str(), gates }
+        Self { task: task.id.clone(), state: task.state.as_str(), gates }
     }
 }
 
@@ -190,11 +201,11 @@ impl Why<'_> {
         let header = ["task", "state", "waits because"].map(str::to_owned).to_vec();
         let rows = self.waiting.iter().flat_map(|waiting| {
             waiting.gates.iter().enumerate().map(|(index, gate)| {
-                let (task, state) = if index == 0 { (waiting.task, waiting.state) } else { ("", "") };
+                let (task, state) = if index == 0 { (waiting.task.as_str(), waiting.state) } else { ("", "") };
                 vec![task.to_owned(), state.to_owned(), gate.text.clone()]
             })
         });
-        text.push_str(&columns([header].into_iter().chain(rows), "  "));
+        text.push_str(&paint.columns([header].into_iter().chain(rows), "  "));
         text
     }
 }

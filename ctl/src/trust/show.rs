@@ -1,7 +1,5 @@
 //! `trust show`: the keys of a tenant, how many signatures it requires, and how that came about.
 
-use cloacina::Records;
-
 use super::view::TrustView;
 use crate::cli::TrustShowArgs;
 use crate::config::Config;
@@ -16,13 +14,15 @@ const EVENTS_MAX: u32 = 1000;
 /// Shows whom a tenant trusts.
 pub(crate) fn show(arguments: &TrustShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
-    let mut records = Records::open(&database.url)?;
-    let trust = records.trust(&arguments.tenant.tenant)?;
-    let events = match arguments.events {
-        true => Some(records.trust_events(&arguments.tenant.tenant, EVENTS_MAX)?),
-        false => None,
+    let tenant = &arguments.tenant.tenant;
+    let view = match database.records(output)? {
+        Some(mut records) => {
+            let trust = records.trust(tenant)?;
+            let events = arguments.events.then(|| records.trust_events(tenant, EVENTS_MAX)).transpose()?;
+            TrustView::new(trust, events)
+        }
+        None => TrustView::none(tenant, arguments.events),
     };
-    let view = TrustView::new(trust, events);
     output.answer(&view, |paint| view.text(paint))?;
     if view.requires_nothing() {
         output.note(&format!(

@@ -5,7 +5,7 @@
 use cloacina::{Timestamp, Trust, TrustEvent, TrustKey};
 use serde::Serialize;
 
-use crate::output::{Paint, columns};
+use crate::output::Paint;
 
 /// Whom a tenant trusts.
 #[derive(Debug, Serialize)]
@@ -62,6 +62,12 @@ impl TrustView {
         Self { tenant: trust.tenant, required: trust.required, is_default: trust.is_default, keys, events }
     }
 
+    /// That of a database which is not there.
+    pub(super) fn none(tenant: &str, has_events: bool) -> Self {
+        let events = has_events.then(Vec::new);
+        Self { tenant: tenant.to_owned(), required: 0, is_default: true, keys: Vec::new(), events }
+    }
+
     pub(super) fn requires_nothing(&self) -> bool {
         self.required == 0
     }
@@ -78,7 +84,7 @@ impl TrustView {
             text.push_str("no keys\n");
         } else {
             let header = ["key", "id", "state", "may sign", "until", "added by"].map(str::to_owned).to_vec();
-            text.push_str(&columns([header].into_iter().chain(keys.iter().map(KeyView::row)), ""));
+            text.push_str(&paint.columns([header].into_iter().chain(keys.iter().map(KeyView::row)), ""));
         }
         for key in keys {
             let Some(RevokedView { at, by, reason }) = &key.revoked else { continue };

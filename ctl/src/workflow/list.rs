@@ -1,6 +1,6 @@
 //! `workflow list`: every workflow of a database, with the version that new runs get.
 
-use cloacina::{PackageState, Records, WorkflowRecord};
+use cloacina::{PackageState, WorkflowRecord};
 use serde::Serialize;
 
 use crate::cli::WorkflowListArgs;
@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint, columns};
+use crate::output::{Output, Paint};
 
 #[derive(Debug, Serialize)]
 struct Listed {
@@ -31,7 +31,7 @@ struct Row {
 /// Lists workflows.
 pub(crate) fn list(arguments: &WorkflowListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
-    let known = Records::open(&database.url)?.workflows()?.into_iter();
+    let known = database.records(output)?.map_or(Ok(Vec::new()), |mut records| records.workflows())?.into_iter();
     let mut rows: Vec<Row> = known
         .filter(|workflow| arguments.tenant.as_ref().is_none_or(|tenant| workflow.tenant == *tenant))
         .filter(|workflow| arguments.all || is_current(workflow))
@@ -86,6 +86,6 @@ impl Listed {
             let version = row.version.clone().unwrap_or_default();
             vec![row.name.clone(), version, state, row.tasks.to_string(), description.to_owned()]
         });
-        columns([header].into_iter().chain(rows), "")
+        paint.columns([header].into_iter().chain(rows), "")
     }
 }

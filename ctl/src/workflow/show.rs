@@ -1,6 +1,6 @@
 //! `workflow show`: one workflow and its tasks.
 
-use cloacina::{Records, WorkflowRecord};
+use cloacina::WorkflowRecord;
 use cloacina_workflow::descriptor;
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, columns};
+use crate::output::{Output, Paint};
 
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
@@ -27,7 +27,7 @@ struct Shown<'a> {
 /// Shows a workflow.
 pub(crate) fn show(arguments: &WorkflowShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
-    let known = Records::open(&database.url)?.workflows()?;
+    let known = database.records(output)?.map_or(Ok(Vec::new()), |mut records| records.workflows())?;
     let found = choose(&known, &arguments.name)?;
     let shown = Shown {
         name: &found.name,
@@ -38,7 +38,7 @@ pub(crate) fn show(arguments: &WorkflowShowArgs, output: &Output, config: &Confi
         state: state(found),
         workflow: &found.descriptor,
     };
-    output.answer(&shown, |_| shown.text())?;
+    output.answer(&shown, |paint| shown.text(paint))?;
     Ok(exit::SUCCESS)
 }
 
@@ -63,7 +63,7 @@ fn choose<'a>(known: &'a [WorkflowRecord], name: &str) -> Result<&'a WorkflowRec
 }
 
 impl Shown<'_> {
-    fn text(&self) -> String {
+    fn text(&self, paint: Paint) -> String {
         let facts = [
             ("workflow", Some(self.name.to_owned())),
             ("version", self.version.map(str::to_owned)),
@@ -72,7 +72,7 @@ impl Shown<'_> {
             ("description", self.workflow.description.clone()),
         ];
         let facts = facts.into_iter().filter_map(|(name, fact)| Some(vec![name.to_owned(), fact?]));
-        let mut text = columns(facts, "");
+        let mut text = paint.columns(facts, "");
         text.push('\n');
         let header = ["task", "depends on", "retries", "timeout", "description"].map(str::to_owned).to_vec();
         let rows = self.workflow.tasks.iter().map(|task| {
@@ -84,7 +84,7 @@ impl Shown<'_> {
                 task.description.clone().unwrap_or_default(),
             ]
         });
-        text.push_str(&columns([header].into_iter().chain(rows), "  "));
+        text.push_str(&paint.columns([header].into_iter().chain(rows), "  "));
         text
     }
 }

@@ -69,6 +69,9 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// The folder of unpacked libraries in the data folder.
 const PACKAGES: &str = "packages";
 
+/// The data folder beside a database, unless another is named.
+const DATA: &str = ".cloacina";
+
 /// The folder below it in which packages may write that may write nowhere else.
 const SCRATCH: &str = "scratch";
 
@@ -330,8 +333,8 @@ impl Builder {
         self
     }
 
-    /// The folder for what is not in the database. Unless told otherwise it is the folder of the database file, or the
-    /// current one if the database is on a server.
+    /// The folder for what is not in the database, such as unpacked libraries. Unless told otherwise it is `.cloacina` in the
+    /// folder of the database file, or in the current one if the database is on a server.
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
         self
@@ -501,7 +504,7 @@ impl Builder {
             sabotage,
         } = self;
         let database = Database::parse(&database)?;
-        let data_dir = data_dir.unwrap_or_else(|| database.folder().unwrap_or(Path::new(".")).to_owned());
+        let data_dir = data_dir.unwrap_or_else(|| database.folder().unwrap_or(Path::new(".")).join(DATA));
         let board = Board::new();
         let n_task_threads = thread::available_parallelism().map_or(1, Into::into);
         let catalog = Arc::new(Catalog::default());
@@ -578,13 +581,17 @@ impl Scheduler {
     /// # Errors
     /// As [`Self::schedule_workflow`].
     pub async fn submit(&self, request: RunRequest) -> Result<RunHandle, Error> {
-        let RunRequest { workflow: name, input, begin, key, by } = request;
+        let RunRequest { workflow: name, input, begin, key, by, version } = request;
         limit::SELECTOR.check(&name)?;
         key.as_deref().map_or(Ok(()), |key| limit::SUBMISSION_KEY.check(key))?;
         by.as_deref().map_or(Ok(()), |by| limit::ACTOR.check(by))?;
+        version.as_deref().map_or(Ok(()), |version| limit::SELECTOR.check(version))?;
         let id = RunId::new(self.shared.clock.now());
-        // What has one key gets one version, whatever else is asked for with it.
-        let workflow = self.shared.resolve(&name, &key.clone().unwrap_or_else(|| id.to_string())).await?;
+        let workflow = match &version {
+            Some(version) => self.shared.resolve_version(&name, version).await?,
+            // What has one key gets one version, whatever else is asked for with it.
+            None => self.shared.resolve(&name, &key.clone().unwrap_or_else(|| id.to_string())).await?,
+        };
         let input = input_values(&input).map_err(Error::Input)?;
         let begin = match begin {
             Beginning::Now => Begin::Now,
@@ -614,34 +621,6 @@ impl Scheduler {
 }
 
 impl Shared {
-    /// The workflow that a new run with that key gets under that name.
-    async fn resolve(&self, name: &str, key: &str) -> Result<Workflow, Error> {
-        if let Some(workflow) = self.offered(name, key) {
-            return Ok(workflow);
-        }
-        // The quarantine of its package may be over since, or another engine has registered it.
-        self.registry.look_again().await?;
-        if let Some(workflow) = self.offered(name, key) {
-            return Ok(workflow);
-        }
-        let chosen = self.catalog.offered(name).map(|offered| offered.choose(key));
-        let refusal = chosen.as_ref().ok().and_then(|chosen| self.registry.refusal_of(&chosen.version.key));
-        match (refusal, chosen) {
-            (Some(refusal), _) => Err(refusal.into()),
-            (None, Ok(workflow)) => Ok(workflow),
-            // A workflow may be unknown only because its package cannot be used.
-            (None, Err(unresolved)) => {
-                Err(self.registry.problem(name).map_or_else(|| Error::unresolved(name, unresolved), Error::Registry))
-            }
-        }
-    }
-
-    /// The workflow that a new run with that key gets, if the name finds one that is not quarantined.
-    fn offered(&self, name: &str, key: &str) -> Option<Workflow> {
-        let chosen = self.catalog.offered(name).ok()?.choose(key);
-        (!self.catalog.is_quarantined(chosen.version.id)).then_some(chosen)
-    }
-
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }

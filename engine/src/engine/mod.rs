@@ -14,6 +14,7 @@ mod packages;
 mod prune;
 mod records;
 mod request;
+mod resolve;
 mod run_handle;
 mod select;
 mod usage;

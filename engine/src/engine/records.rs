@@ -3,7 +3,12 @@
 //! It works beside a living engine and without one. What is shown is what was durable when each call began; only what
 //! an engine keeps in memory, such as who holds the slots, is not there.
 
-use std::{collections::HashMap, fmt, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    path::Path,
+    sync::Arc,
+};
 
 use cloacina_packager::Digest;
 use cloacina_workflow::{Timestamp, descriptor};
@@ -25,6 +30,7 @@ use crate::{
 /// A database as one who looks sees it.
 pub struct Records {
     view: View,
+    database: Database,
 }
 
 /// Which runs are looked for; an absent part excludes none.
@@ -56,8 +62,12 @@ pub struct RunSummary {
     pub tenant: String,
     /// How many tasks it has.
     pub n_tasks: usize,
-    /// How many of them completed.
+    /// How many of them completed, in it or in the run from which it was derived.
     pub n_completed: usize,
+    /// The beginning of its id that is enough to name it in this database.
+    pub short_id: String,
+    /// Whether an engine drives it now; never one that has ended.
+    pub is_driven: bool,
     /// Who asked for it, if somebody was named.
     pub created_by: Option<String>,
     /// Who took it off the list of dead letters.
@@ -106,7 +116,8 @@ impl Records {
     /// If there is no such database, or another version of this program wrote it.
     pub fn open(database: &str) -> Result<Self, Error> {
         let database = Database::parse(database)?;
-        Ok(Self { view: View::open(&database)? })
+        let view = View::open(&database)?;
+        Ok(Self { view, database })
     }
 
     /// Writes a SQLite database, as it is at this moment, to a new file, which is checked before it gets its name; beside a
@@ -119,12 +130,24 @@ impl Records {
         Ok(self.view.backup(to, told)?)
     }
 
+    /// As [`Self::open`]; none if there is no such database yet, or nothing of Cloacina in it.
+    ///
+    /// # Errors
+    /// If it is something else, or another version of this program wrote it.
+    pub fn find(database: &str) -> Result<Option<Self>, Error> {
+        match Self::open(database) {
+            Err(Error::Store(store::Error::Absent { .. })) => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
     /// Whether an engine drives the database now, and in which process as far as that is known.
     ///
     /// # Errors
     /// What the store says.
     pub fn engine(&mut self) -> Result<Option<Option<u32>>, Error> {
-        Ok(self.view.engine_find()?)
+        let found = self.view.engine_find();
+        Ok(found.map_err(|source| store::Error::from_diesel("looking for an engine", source))?)
     }
 
     /// The engine that a run belongs to; none if it belongs to nobody who has not ended.
@@ -166,8 +189,27 @@ impl Records {
         let rows = self.read("looking for runs", |connection| store::run_search(connection, &search))?;
         let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
         let completed = self.read("counting tasks", |connection| store::run_count_completed(connection, &ids))?;
-        let summaries = rows.into_iter().map(|row| summary(row, &tasks, &completed));
+        let near = self.read("comparing ids", |connection| store::run_list_neighbors(connection, &ids))?;
+        let driven = self.driven(rows.iter().filter(|row| !row.state.is_terminal()).map(|row| row.id).collect())?;
+        let summaries = rows.into_iter().map(|row| {
+            let short_id = row.id.short(near.get(&row.id).map_or(&[], Vec::as_slice));
+            let is_driven = driven.contains(&row.id);
+            summary(row, &tasks, &completed, short_id, is_driven)
+        });
         Ok(summaries.collect())
+    }
+
+    /// Whether an engine drives that run now. One that has ended is driven by none.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRun`], or what the store says.
+    pub fn is_driven(&mut self, id: RunId) -> Result<bool, Error> {
+        Ok(!self.state(id)?.is_terminal() && !self.driven(vec![id])?.is_empty())
+    }
+
+    fn driven(&mut self, ids: Vec<RunId>) -> Result<HashSet<RunId>, Error> {
+        let found = self.view.run_list_driven(&ids);
+        Ok(found.map_err(|source| store::Error::from_diesel("looking for engines", source))??)
     }
 
     /// A run and all its tasks as they are stored. The gates of a task leave out those of a living engine.
@@ -302,9 +344,9 @@ impl Records {
     pub(super) fn read<T>(
         &mut self,
         doing: &'static str,
-        query: impl FnMut(&mut Connection) -> QueryResult<Result<T, store::Error>>,
+        query: impl FnOnce(&mut Connection) -> QueryResult<Result<T, store::Error>>,
     ) -> Result<T, Error> {
-        Ok(self.view.read(doing, query)??)
+        Ok(query(&mut self.view.connection).map_err(|source| store::Error::from_diesel(doing, source))??)
     }
 }
 
@@ -318,12 +360,18 @@ impl RunFilter {
 
 type Known = HashMap<WorkflowId, (String, String, usize)>;
 
-fn summary(row: RunRow, workflows: &Known, completed: &HashMap<RunId, i64>) -> RunSummary {
+fn summary(
+    row: RunRow,
+    workflows: &Known,
+    completed: &HashMap<RunId, i64>,
+    short_id: String,
+    is_driven: bool,
+) -> RunSummary {
     let (workflow, tenant, n_tasks) = workflows.get(&row.workflow).cloned().unwrap_or_default();
     let RunRow { id, workflow: _, state, created_at, started_at, finished_at, created_by, dismissed_by, .. } = row;
     let n_completed = completed.get(&id).and_then(|count| usize::try_from(*count).ok()).unwrap_or_default();
     let status = RunStatus { id, workflow, state, created_at, started_at, finished_at };
-    RunSummary { status, tenant, n_tasks, n_completed, created_by, dismissed_by }
+    RunSummary { status, tenant, n_tasks, n_completed, short_id, is_driven, created_by, dismissed_by }
 }
 
 fn parse(row: &WorkflowRow) -> Result<descriptor::Workflow, Error> {
@@ -335,6 +383,6 @@ fn parse(row: &WorkflowRow) -> Result<descriptor::Workflow, Error> {
 
 impl fmt::Debug for Records {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Records").field("view", &self.view).finish_non_exhaustive()
+        formatter.debug_struct("Records").field("database", &self.database).finish_non_exhaustive()
     }
 }

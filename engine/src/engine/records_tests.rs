@@ -6,7 +6,10 @@
 use cloacina_workflow::Context;
 use serde_json::json;
 
-use crate::{Engine, Error, Records, RunFilter, RunId, RunRequest, RunState, StoreError, TaskError, Value, task};
+use crate::{
+    Engine, Error, Records, RunFilter, RunId, RunRequest, RunState, StoreError, TaskError, Value,
+    store::testing::TestDatabase, task,
+};
 
 #[crate::workflow(name = "count", description = "Counts")]
 mod count {
@@ -24,6 +27,39 @@ mod count {
             return Err(TaskError::ValidationFailed { message: "told to".to_owned() });
         }
         Ok(())
+    }
+}
+
+#[crate::workflow(name = "branch", description = "Fails, or has its rule")]
+mod branch {
+    use super::*;
+
+    #[task(id = "first")]
+    async fn first(_: &mut Context<Value>) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    #[task(id = "ruled", trigger_rules = none(context_value("skip", exists)))]
+    async fn ruled(_: &mut Context<Value>) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    #[task(id = "last", dependencies = ["first"])]
+    async fn last(context: &mut Context<Value>) -> Result<(), TaskError> {
+        if context.contains_key("fail") {
+            return Err(TaskError::ValidationFailed { message: "told to".to_owned() });
+        }
+        Ok(())
+    }
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct Still;
+
+impl crate::Clock for Still {
+    fn now(&self) -> cloacina_workflow::Timestamp {
+        cloacina_workflow::Timestamp::from_unix_micros(1_700_000_000_000_000)
     }
 }
 
@@ -58,6 +94,91 @@ fn what_an_engine_did_can_be_looked_at_beside_it_and_after_it() {
     let workflows = records.workflows().unwrap();
     assert_eq!(workflows.len(), 1);
     assert_eq!((workflows[0].name.as_str(), workflows[0].descriptor.tasks.len()), ("public::cloacina::count", 2));
+}
+
+#[test]
+fn what_was_taken_over_from_another_run_is_counted_as_where_it_is_shown() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
+        let (address, folder) = (&database.address, tempfile::tempdir().unwrap());
+        let builder = Engine::builder().database(address).data_dir(folder.path());
+        let engine = block_on(builder.workflow(branch::workflow()).start()).unwrap();
+        let input = |text| Context::from_object(text).unwrap();
+        let failed = block_on(engine.scheduler().schedule_workflow("branch", input(json!({ "fail": true })))).unwrap();
+        block_on(failed.wait()).unwrap();
+        let good = block_on(failed.rerun_failed(Some(input(json!({}))), "ada")).unwrap();
+        block_on(good.wait()).unwrap();
+        let again = block_on(good.fork("last", None, "ada")).unwrap();
+        block_on(again.wait()).unwrap();
+        // With this input the rule of what would be taken over does not hold.
+        let other = block_on(good.fork("last", Some(input(json!({ "skip": true }))), "ada")).unwrap();
+        block_on(other.wait()).unwrap();
+        let held = block_on(engine.scheduler().submit(RunRequest::new("branch", Context::new()).held())).unwrap();
+        block_on(engine.shutdown()).unwrap();
+
+        let mut records = Records::open(address).unwrap();
+        let listed = records.runs(&RunFilter::default(), 10).unwrap();
+        let counted: Vec<_> = listed.iter().map(|run| (run.status.id, run.n_completed, run.n_tasks)).collect();
+        let shown = [&held, &other, &again, &good, &failed].map(|run| {
+            let report = records.report(run.id()).unwrap();
+            (run.id(), report.n_completed(), report.tasks.len())
+        });
+        assert_eq!(counted, shown);
+        assert_eq!(counted.iter().map(|run| run.1).collect::<Vec<_>>(), [0, 2, 3, 3, 2]);
+    }
+}
+
+#[test]
+fn short_ids_name_one_run_in_the_whole_database() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
+        let (address, folder) = (&database.address, tempfile::tempdir().unwrap());
+        let builder = Engine::builder().database(address).data_dir(folder.path());
+        // With a clock that stands still all ids begin alike.
+        let clock = std::sync::Arc::new(Still);
+        let engine =
+            block_on(builder.clock(clock).workflow(count::workflow()).workflow(branch::workflow()).start()).unwrap();
+        for workflow in ["count", "branch"].repeat(8) {
+            let run = block_on(engine.scheduler().schedule_workflow(workflow, Context::new())).unwrap();
+            block_on(run.wait()).unwrap();
+        }
+        block_on(engine.shutdown()).unwrap();
+        let mut records = Records::open(address).unwrap();
+        for workflow in [None, Some("count".to_owned())] {
+            let filter = RunFilter { workflow, ..RunFilter::default() };
+            for run in records.runs(&filter, 5).unwrap() {
+                assert!(run.short_id.len() > 13 && run.short_id.len() < 24, "{}", run.short_id);
+                let ids = RunId::range_of(&run.short_id);
+                let found = records.runs(&RunFilter { ids, ..RunFilter::default() }, 2).unwrap();
+                assert_eq!(found.iter().map(|found| found.status.id).collect::<Vec<_>>(), [run.status.id]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_is_driven_as_long_as_its_engine_lives() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
+        let (address, folder) = (&database.address, tempfile::tempdir().unwrap());
+        let start = || {
+            let builder = Engine::builder().database(address).data_dir(folder.path());
+            block_on(builder.workflow(count::workflow()).idle().start()).unwrap()
+        };
+        let engine = start();
+        let run = block_on(engine.scheduler().schedule_workflow("count", Context::new())).unwrap().id();
+        let mut records = Records::open(address).unwrap();
+        let mut seen = || {
+            let listed = records.runs(&RunFilter::default(), 1).unwrap()[0].is_driven;
+            assert_eq!(records.is_driven(run).unwrap(), listed);
+            listed
+        };
+        assert!(seen());
+        block_on(engine.shutdown()).unwrap();
+        assert!(!seen());
+        let engine = start();
+        assert!(seen());
+        block_on(block_on(engine.run(run)).unwrap().cancel("ada")).unwrap();
+        assert!(!seen(), "it has ended");
+        block_on(engine.shutdown()).unwrap();
+    }
 }
 
 #[test]
@@ -121,7 +242,8 @@ fn looking_makes_no_database() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.db");
     let error = Records::open(path.to_str().unwrap()).unwrap_err();
-    assert!(matches!(error, Error::Store(StoreError::Open { .. })), "{error}");
+    assert!(matches!(error, Error::Store(StoreError::Absent { .. })), "{error}");
+    assert!(Records::find(path.to_str().unwrap()).unwrap().is_none());
     assert!(!path.exists());
     std::fs::write(&path, "").unwrap();
     let error = Records::open(path.to_str().unwrap()).unwrap_err();

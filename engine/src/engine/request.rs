@@ -17,6 +17,7 @@ pub struct RunRequest {
     pub(super) begin: Beginning,
     pub(super) key: Option<String>,
     pub(super) by: Option<String>,
+    pub(super) version: Option<String>,
 }
 
 /// When a run begins.
@@ -31,7 +32,7 @@ pub(super) enum Beginning {
 impl RunRequest {
     /// A run that begins at once.
     pub fn new(workflow: impl Into<String>, input: Context<Value>) -> Self {
-        Self { workflow: workflow.into(), input, begin: Beginning::Now, key: None, by: None }
+        Self { workflow: workflow.into(), input, begin: Beginning::Now, key: None, by: None, version: None }
     }
 
     /// A value of its input that must not be told: it is left out of logs, errors and reports of the run. See
@@ -67,6 +68,13 @@ impl RunRequest {
     /// Whoever submits the same workflow with the same key again gets the run that is there, whatever its input is.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// It runs that version of its package, whatever other new runs get: the version, or the first digits of its digest after
+    /// `sha256:`.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
         self
     }
 

@@ -12,11 +12,15 @@ use crate::{
     Engine, Error, Gate, Records, RunHandle, RunRequest, RunState, TaskState, Upload,
     clock::{Clock, SystemClock},
     loader::tests::library::compile_described,
-    store,
+    store::{self, testing::TestDatabase},
 };
 
 /// The archive of `package.c`, with a workflow for each of the things that it does.
 fn archive(package: &str) -> Vec<u8> {
+    archive_of(package, "1.0.0", "the first build")
+}
+
+fn archive_of(package: &str, version: &str, description: &str) -> Vec<u8> {
     let task = |id: &str, index: u32, more: Value| {
         let mut task = json!({ "id": id, "index": index });
         task.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -24,7 +28,8 @@ fn archive(package: &str) -> Vec<u8> {
     };
     let alone = |name: &str, index: u32| json!({ "name": name, "tasks": [task("only", index, json!({}))] });
     let described = json!({
-        "format": 1, "abi": "1.0", "package": package, "version": "1.0.0", "workflows": [
+        "format": 1, "abi": "1.0", "package": package, "version": version,
+        "description": description, "workflows": [
             { "name": "echo", "tasks": [
                 task("first", 0, json!({ "blocking": true })), task("second", 1, json!({ "dependencies": ["first"] }))
             ] },
@@ -194,6 +199,50 @@ fn runs_of_a_quarantined_package_wait_at_its_gate_until_that_is_over() {
         assert!(SystemClock.now() >= soon);
         second.shutdown().await.unwrap();
     });
+}
+
+#[test]
+fn a_run_of_a_named_version_is_pinned_to_it_and_changes_nothing_for_others() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
+        let folder = tempfile::tempdir().unwrap();
+        block_on(async {
+            let builder = Engine::builder().database(&database.address).data_dir(folder.path());
+            let engine = builder.start().await.unwrap();
+            let register = async |archive: Vec<u8>| {
+                engine.registry().register(Upload { is_build: true, ..Upload::new(archive) }).await.unwrap()
+            };
+            let first = register(archive("pins")).await;
+            let second = register(archive_of("pins", "2.0.0", "the second version")).await;
+            // Content of its own under a version that is taken.
+            let build = register(archive_of("pins", "2.0.0", "another build")).await;
+            let again = register(archive_of("pins", "2.0.0", "another build")).await;
+            assert_eq!([first.activated, second.activated, build.activated], [true, false, false]);
+            assert_eq!(build.version, format!("2.0.0+{}", &build.digest.hex()[..8]));
+            assert_eq!((again.version, again.is_new), (build.version.clone(), false));
+            let run = async |version: Option<String>| {
+                let request = RunRequest::new("pins::echo", Context::new());
+                let request = version.into_iter().fold(request, RunRequest::version);
+                engine.scheduler().submit(request).await.unwrap().wait().await.unwrap().digest.unwrap()
+            };
+            assert_eq!(run(Some(second.digest.to_string())).await, second.digest);
+            assert_eq!(run(Some("2.0.0".to_owned())).await, second.digest);
+            assert_eq!(run(Some(build.version.clone())).await, build.digest);
+            assert_eq!(run(None).await, first.digest);
+            let request = RunRequest::new("pins::echo", Context::new()).version("3.0.0");
+            assert_eq!(engine.scheduler().submit(request).await.unwrap_err().code(), "REG0004");
+            let request = RunRequest::new("nothing", Context::new()).version("2.0.0");
+            assert_eq!(engine.scheduler().submit(request).await.unwrap_err().code(), "RUN0001");
+            let conflict = Upload::new(archive_of("pins", "2.0.0", "a third build"));
+            assert_eq!(engine.registry().register(conflict).await.unwrap_err().code(), "REG0001");
+
+            engine.registry().retire("pins@1.0.0", "ann").await.unwrap();
+            let error = engine.scheduler().schedule_workflow("pins::echo", Context::new()).await.unwrap_err();
+            assert_eq!(error.code(), "RUN0021");
+            let told = error.to_string();
+            assert!(told.contains("public::pins@1.0.0 is retired, public::pins@2.0.0 is registered"), "{told}");
+            engine.shutdown().await.unwrap();
+        });
+    }
 }
 
 #[test]

@@ -22,7 +22,6 @@ mod frame;
 mod identity;
 mod incident;
 mod keeper;
-mod lines;
 mod look;
 mod needs;
 mod outbox;

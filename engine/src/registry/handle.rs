@@ -390,6 +390,24 @@ impl Registry {
         Ok(workflow.ok_or_else(missing)?.id)
     }
 
+    /// Every version of every workflow that the name fits, with the name and the state of its package's version, in the order
+    /// of full names. A full name means no other workflow.
+    pub(crate) fn versions_of(&self, workflow: &str) -> Vec<(WorkflowKey, String, PackageState)> {
+        let state = self.shared.lock();
+        let ending = format!("::{workflow}");
+        let all =
+            state.packages.iter().flat_map(|package| package.workflows.iter().map(move |one| (package, &one.key)));
+        let mut fitting: Vec<_> = all
+            .filter(|(_, key)| key.full_name() == workflow || key.full_name().ends_with(&ending))
+            .map(|(package, key)| (key.clone(), package.label(), package.row.state))
+            .collect();
+        if fitting.iter().any(|(key, ..)| key.full_name() == workflow) {
+            fitting.retain(|(key, ..)| key.full_name() == workflow);
+        }
+        fitting.sort_by_cached_key(|(key, ..)| key.full_name());
+        fitting
+    }
+
     /// Why nothing of the package of a workflow is started, if so: it is quarantined, or this engine cannot use it.
     pub(crate) fn refusal_of(&self, key: &WorkflowKey) -> Option<Error> {
         let state = self.shared.lock();

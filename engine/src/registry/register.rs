@@ -20,6 +20,7 @@ use super::{
     Error, Package, Registered, Upload,
     handle::Shared,
     package::{label, workflow_key},
+    selector::DIGITS_MIN,
     state::State,
     trust::{keys_of, signatures_of},
 };
@@ -34,7 +35,7 @@ use crate::{
 };
 
 pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Error> {
-    let Upload { archive, signatures: sent, tenant, actor, activation } = upload;
+    let Upload { archive, signatures: sent, tenant, actor, activation, is_build } = upload;
     let sent = shared.with_known_signatures(&archive, sent)?;
     let signatures = signatures_of(&sent)?;
     if let Some(tenant) = &tenant {
@@ -51,7 +52,10 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let (trust, now) = (shared.trust(&tenant)?, shared.options.clock.now());
     let policy = trust.policy();
     let (verified, vouchers) = policy.verify(&archive, read, &signatures, now)?;
-    let row = row(shared, verified.get(), tenant, actor)?;
+    let mut row = row(shared, verified.get(), tenant, actor)?;
+    if is_build {
+        row.version = free_version(&shared.lock(), &row);
+    }
     refuse_conflict(&shared.lock(), &row)?;
     let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
     let library = library(shared, &row, verified.get());
@@ -132,6 +136,21 @@ fn refuse_conflict(state: &State, row: &PackageRow) -> Result<(), Error> {
     match state.packages.iter().find(same) {
         Some(known) if known.row.digest != row.digest => Err(conflict(row, known.row.digest)),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// The version under which a build can be registered: its own, unless other content has that.
+fn free_version(state: &State, row: &PackageRow) -> String {
+    if let Some(known) = state.find(row) {
+        return known.row.version.clone();
+    }
+    match refuse_conflict(state, row) {
+        Ok(()) => row.version.clone(),
+        Err(_) => {
+            // In a semantic version one `+` may stand, and dots after it.
+            let separator = if row.version.contains('+') { '.' } else { '+' };
+            format!("{}{separator}{}", row.version, &row.digest.hex()[..DIGITS_MIN])
+        }
     }
 }
 

@@ -26,6 +26,10 @@ pub struct Upload {
     pub actor: String,
     /// Whether new runs get it.
     pub activation: Activation,
+    /// Whether it is a build among others of the same version, as somebody makes who is writing the package. Where the tenant
+    /// has other content under that version, it is registered with the first digits of its digest after the version, as in
+    /// `1.2.0+3fa2b1c0`; otherwise that would be refused.
+    pub is_build: bool,
 }
 
 /// Who uploads when nobody is named: the program that the engine is part of.
@@ -40,6 +44,7 @@ impl Upload {
             tenant: None,
             actor: ACTOR_DEFAULT.to_owned(),
             activation: Activation::default(),
+            is_build: false,
         }
     }
 }

@@ -44,8 +44,7 @@ use crate::{
     },
     id::{RunId, WorkflowId},
     store::{
-        self, Commit, Committer, Error as StoreError, EventRow, Kind, NewRun, Outcome, RunRow, RunUpdate, Store,
-        event_list,
+        self, Commit, Committer, Error as StoreError, EventRow, NewRun, Outcome, RunRow, RunUpdate, Store, event_list,
     },
 };
 
@@ -376,8 +375,8 @@ impl Driver {
             }
             Outcome::Failed(error) => {
                 if let Some(answer) = answer {
-                    let failed = Error::NotCreated { id: run, source: error.clone() };
-                    answer.refuse(NotSubmitted::Failed(failed), Error::RunLost { id: run, source: error.clone() });
+                    let lost = || Error::RunLost { id: run, source: error.clone() };
+                    answer.refuse(NotSubmitted::Failed(lost()), lost());
                 }
                 if !is_current {
                     return;
@@ -530,13 +529,12 @@ impl Driver {
     pub(super) fn read_histories(&self, rows: Vec<RunRow>, version: Arc<Version>, runner: Option<Arc<dyn TaskRunner>>) {
         let events = self.surroundings.events.clone();
         let (epoch, ids) = (self.epoch, rows.iter().map(|row| row.id).collect());
-        let read = move |connection: &mut store::Connection| -> diesel::QueryResult<Result<Vec<_>, StoreError>> {
-            let load = |row: &RunRow| Ok(event_list(connection, row.id)?.map(|events| (row.clone(), events)));
-            rows.iter().map(load).collect()
-        };
-        let queued = self.store.read_detached("reading histories", read, move |runs| {
+        let queued = self.store.read_detached(move |connection| {
+            let load = |row: RunRow| Ok(event_list(connection, row.id)?.map(|events| (row, events)));
+            let runs: diesel::QueryResult<Vec<_>> = rows.into_iter().map(load).collect();
+            let runs = runs.map_err(|error| StoreError::from_diesel("reading histories", error));
+            let runs = runs.and_then(|runs| runs.into_iter().collect());
             // Without a driver nobody waits for the histories.
-            let runs = runs.and_then(|runs| runs);
             events.send(Event::Loaded { epoch, version, runner, ids, runs }).ok();
         });
         if let Err(error) = queued {
@@ -735,14 +733,19 @@ impl ActiveRun {
         let run = self.record.id;
         let mut rows = vec![history::derived_row(1, now, &derived)];
         rows.append(&mut commit.events);
-        rows.extend(derived.reused);
+        for row in derived.reused {
+            let task = row.task.and_then(|task| usize::try_from(task).ok());
+            history::replay_row(&mut self.record, row.clone()).map_err(|error| format!("run {run}: {error}"))?;
+            // With another input the rules may have decided otherwise; a result of no use is no part of the history.
+            let reused = task.and_then(|task| self.record.run.tasks().get(task));
+            if reused.is_some_and(|task| task.state == task::State::Completed) {
+                rows.push(row);
+            }
+        }
         for (row, sequence) in rows.iter_mut().zip(1..) {
             row.sequence = sequence;
         }
         self.next_sequence = rows.last().map_or(1, |row| row.sequence + 1);
-        for row in rows.iter().filter(|row| row.kind == Kind::TaskReused) {
-            history::replay_row(&mut self.record, row.clone()).map_err(|error| format!("run {run}: {error}"))?;
-        }
         commit.events = rows;
         let state = self.record.run.state();
         if state.is_terminal() {

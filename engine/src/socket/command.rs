@@ -27,6 +27,9 @@ pub enum Command {
         /// Whoever creates a run of the same workflow with the same key again gets the same run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
+        /// The version of its package that it runs, as [`crate::RunRequest::version`] takes it; without one, what new runs get.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
     },
     /// Show it.
     Report {

@@ -22,6 +22,9 @@ pub enum PackageCommand {
         /// The text of detached signatures.
         #[serde(default)]
         signatures: Vec<String>,
+        /// Whether it is a build among others, as [`crate::Upload::is_build`] says.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_build: bool,
     },
     /// Let new runs take a version.
     Activate {
@@ -99,14 +102,14 @@ impl Engine {
         let (registry, by) = (self.registry(), by.to_owned());
         registry.look_again().await?;
         let info = match command {
-            PackageCommand::Register { tenant, activate, signatures } => {
+            PackageCommand::Register { tenant, activate, signatures, is_build } => {
                 let activation = match activate {
                     None => Activation::IfFirst,
                     Some(true) => Activation::Now,
                     Some(false) => Activation::Later,
                 };
                 let signatures = signatures.into_iter().map(String::into_bytes).collect();
-                let upload = Upload { signatures, tenant, actor: by, activation, ..Upload::new(archive) };
+                let upload = Upload { signatures, tenant, actor: by, activation, is_build, ..Upload::new(archive) };
                 let registered = registry.register(upload).await?;
                 let warnings = registered.warnings.iter();
                 let warnings = warnings.map(|warning| (warning.code().to_owned(), warning.to_string())).collect();

@@ -23,7 +23,7 @@ impl Engine {
     /// As the methods of [`RunHandle`](crate::RunHandle) and [`Scheduler`](crate::Scheduler) say.
     pub async fn perform(&self, command: Command, by: &str) -> Result<RunReport, Error> {
         let handle = match command {
-            Command::Create { what, input, at, key } => {
+            Command::Create { what, input, at, key, version } => {
                 let input = context(input);
                 let request = match what {
                     What::Workflow(name) => RunRequest::new(name, input),
@@ -34,6 +34,7 @@ impl Engine {
                     None => request.held(),
                 };
                 let request = key.into_iter().fold(request, RunRequest::key);
+                let request = version.into_iter().fold(request, RunRequest::version);
                 self.scheduler().submit(request.by(by)).await?
             }
             Command::Report { run } => self.run(run).await?,

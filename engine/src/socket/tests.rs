@@ -30,7 +30,7 @@ fn database(folder: &Path) -> String {
 
 fn create(n_tasks: usize) -> Command {
     let what = What::BuiltIn { name: "nightly".to_owned(), tasks: n_tasks };
-    Command::Create { what, input: Map::new(), at: None, key: None }
+    Command::Create { what, input: Map::new(), at: None, key: None, version: None }
 }
 
 /// Has a run created by a client of good will.
@@ -168,7 +168,8 @@ fn an_input_may_be_as_large_as_without_a_socket() {
         let large = json!("x".repeat(20 << 20));
         let input: Map<_, _> = [("large".to_owned(), large.clone())].into_iter().collect();
         let what = What::BuiltIn { name: "nightly".to_owned(), tasks: 1 };
-        let report = client.perform(Command::Create { what, input, at: None, key: None }, "ada").await.unwrap();
+        let report =
+            client.perform(Command::Create { what, input, at: None, key: None, version: None }, "ada").await.unwrap();
         assert_eq!(report.context.get("large"), Some(&large));
         engine.shutdown().await.unwrap();
     });

@@ -35,7 +35,6 @@ mod library;
 mod lock;
 mod log;
 mod log_queue;
-mod mark;
 mod migrate;
 mod owner;
 mod package;
@@ -57,8 +56,6 @@ mod view;
 mod workflow;
 mod writer;
 
-#[cfg(test)]
-mod crash_tests;
 #[cfg(test)]
 mod delete_tests;
 #[cfg(test)]
@@ -114,7 +111,7 @@ pub(crate) use self::{
         trust_newest_change, trust_required_get, trust_required_set_in_txn,
     },
     usage::{UsageEnd, UsageSearch, UsageSum, usage_count_runs, usage_list, usage_sum},
-    view::{OwnerRow, RunSearch, View, owner_of_run, run_count_completed, run_search},
+    view::{OwnerRow, RunSearch, View, owner_of_run, run_count_completed, run_list_neighbors, run_search},
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list, workflow_list_of},
     writer::Answers,
 };

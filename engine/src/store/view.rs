@@ -2,21 +2,21 @@
 //!
 //! A view takes no lock, starts no thread and changes nothing. Its queries see what was durable when each began.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cloacina_workflow::Timestamp;
 use diesel::{
-    AggregateExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, dsl::count,
-    result::ConnectionError,
+    AggregateExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl,
+    dsl::{count, sql},
+    sql_types::{Binary, Nullable},
 };
 
 use super::{
     Connection, Error, Kind,
-    connection::Place,
+    connection::{self, Access, Place},
     database::Database,
     file::File,
     lock, migrate, owner,
-    reader::Reader,
     row::{micros, run_id, timestamp},
     run::{COLUMNS, Columns, RunRow, from_columns},
     schema::{event, owner as owner_table, run},
@@ -40,56 +40,61 @@ pub(crate) struct RunSearch {
 }
 
 /// A connection for looking at a database.
-#[derive(Debug)]
 pub(crate) struct View {
-    pub(super) reader: Reader,
+    pub(crate) connection: Connection,
+    /// After the connection, which must be closed first.
+    pub(super) place: Place,
 }
 
 impl View {
     /// Opens a database for looking at it.
     ///
     /// # Errors
-    /// [`Error::Open`] if there is none; [`Error::NewerSchema`] and [`Error::Migrate`] if another version wrote it.
+    /// [`Error::Absent`] if there is none; [`Error::NewerSchema`] and [`Error::Migrate`] if another version wrote it.
     pub(crate) fn open(database: &Database) -> Result<Self, Error> {
         let place = match database {
             Database::Sqlite(path) => {
                 let file = File::open(path)?.ok_or_else(|| {
                     // Opening it would make one.
                     let reason = if path.exists() { "the file is empty" } else { "there is no such file" };
-                    let source = ConnectionError::BadConnection(reason.to_owned());
-                    Error::Open { database: database.name(), source }
+                    Error::Absent { database: database.name(), reason }
                 })?;
                 file.check_names()?;
                 Place::File(file)
             }
             Database::Postgres(server) => Place::Server(server.clone()),
         };
-        let mut reader = Reader::new(place);
-        reader.read("looking at the schema", |connection| Ok(migrate::check(connection, database)))??;
-        Ok(Self { reader })
-    }
-
-    /// Runs a query, again and on another connection if a server is lost meanwhile.
-    pub(crate) fn read<T>(
-        &mut self,
-        doing: &'static str,
-        query: impl FnMut(&mut Connection) -> QueryResult<T>,
-    ) -> Result<T, Error> {
-        self.reader.read(doing, query)
+        let mut connection = connection::open(&place, Access::Read)?;
+        migrate::check(&mut connection, database)?;
+        Ok(Self { connection, place })
     }
 
     /// Whether an engine drives the database now, and in which process where that is known.
-    pub(crate) fn engine_find(&mut self) -> Result<Option<Option<u32>>, Error> {
-        if let Place::File(file) = &self.reader.place {
-            return Ok(lock::owner_find(file));
+    pub(crate) fn engine_find(&mut self) -> QueryResult<Option<Option<u32>>> {
+        match &self.place {
+            Place::File(file) => Ok(lock::owner_find(file)),
+            Place::Server(_) => Ok((!owner::owner_list_alive(&mut self.connection)?.is_empty()).then_some(None)),
         }
-        let n_alive = self.read("looking for an engine", owner::owner_count_alive)?;
-        Ok((n_alive > 0).then_some(None))
+    }
+
+    /// Those of the runs that belong to an engine that lives.
+    pub(crate) fn run_list_driven(&mut self, runs: &[RunId]) -> QueryResult<Result<HashSet<RunId>, Error>> {
+        if let Place::File(file) = &self.place {
+            let is_driven = !runs.is_empty() && lock::owner_find(file).is_some();
+            return Ok(Ok(runs.iter().copied().filter(|_| is_driven).collect()));
+        }
+        let alive = owner::owner_list_alive(&mut self.connection)?;
+        let rows: Vec<Vec<u8>> = run::table
+            .filter(run::id.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
+            .filter(run::owner_epoch.eq_any(alive))
+            .select(run::id)
+            .load(&mut self.connection)?;
+        Ok(rows.iter().map(|id| run_id(id)).collect())
     }
 
     /// Whether the database is a file, which has one engine.
     pub(crate) fn is_file(&self) -> bool {
-        matches!(self.reader.place, Place::File(_))
+        matches!(self.place, Place::File(_))
     }
 }
 
@@ -146,16 +151,38 @@ pub(crate) fn run_search(connection: &mut Connection, search: &RunSearch) -> Que
     Ok(rows.into_iter().map(from_columns).collect())
 }
 
-/// How many tasks of each run completed; runs without any are absent.
+/// How many tasks of each run completed, in it or in the run from which it was derived; runs without any are absent.
 pub(crate) fn run_count_completed(
     connection: &mut Connection,
     runs: &[RunId],
 ) -> QueryResult<Result<HashMap<RunId, i64>, Error>> {
     let rows: Vec<(Vec<u8>, i64)> = event::table
         .filter(event::run.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
-        .filter(event::kind.eq(Kind::TaskCompleted.as_str()))
+        .filter(event::kind.eq_any([Kind::TaskCompleted, Kind::TaskReused].map(Kind::as_str)))
         .group_by(event::run)
         .select((event::run, count(event::task).aggregate_distinct()))
         .load(connection)?;
     Ok(rows.into_iter().map(|(run, n_completed)| Ok((run_id(&run)?, n_completed))).collect())
+}
+
+/// The ids right before and right after that of each run, in the order of ids.
+pub(crate) fn run_list_neighbors(
+    connection: &mut Connection,
+    runs: &[RunId],
+) -> QueryResult<Result<HashMap<RunId, Vec<RunId>>, Error>> {
+    let nearest = |comparison: &str, order: &str| {
+        sql::<Nullable<Binary>>(&format!(
+            "(SELECT other.id FROM run AS other WHERE other.id {comparison} run.id ORDER BY other.id {order} LIMIT 1)"
+        ))
+    };
+    type Neighbors = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+    let rows: Vec<Neighbors> = run::table
+        .filter(run::id.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
+        .select((run::id, nearest("<", "DESC"), nearest(">", "ASC")))
+        .load(connection)?;
+    let neighbors = rows.into_iter().map(|(id, before, after)| {
+        let near = before.iter().chain(&after).map(|id| run_id(id)).collect::<Result<_, _>>()?;
+        Ok((run_id(&id)?, near))
+    });
+    Ok(neighbors.collect())
 }

@@ -21,7 +21,6 @@
 mod call;
 pub(crate) mod clock;
 mod export;
-mod flush;
 mod remote;
 mod table;
 

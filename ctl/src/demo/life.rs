@@ -1,0 +1,71 @@
+//! The life of a run of the built-in workflow.
+//!
+//! Each status is what an engine said at that step: the run is created and started by engines that start no task, and
+//! then run by another one, as if three processes had done it.
+
+use cloacina::{Command, RunState, What};
+use serde::Serialize;
+use serde_json::Map;
+
+use crate::cli::IsolationArgs;
+use crate::database::Database;
+use crate::error::Error;
+use crate::output::Output;
+use crate::runs::{Drive, drive, with_engine};
+
+/// The name of the demonstration's run.
+const NAME: &str = "demo";
+
+/// What a run went through.
+#[derive(Debug, Serialize)]
+pub(super) struct Life {
+    run: String,
+    tasks: u32,
+    created: &'static str,
+    started: &'static str,
+    ended: &'static str,
+    completed_tasks: usize,
+    #[serde(skip)]
+    pub(super) state: RunState,
+}
+
+impl Life {
+    /// Lets a run of so many tasks live.
+    pub(super) fn live(n_tasks: u32, database: &Database, by: &str, output: &Output) -> Result<Self, Error> {
+        let what = What::BuiltIn { name: NAME.to_owned(), tasks: n_tasks as usize };
+        let create = Command::Create { what, input: Map::new(), at: None, key: None, version: None };
+        let created = with_engine(database, output, async |engine| engine.perform(create, by).await)?;
+        let id = created.id;
+        let started =
+            with_engine(database, output, async |engine| engine.perform(Command::Start { run: id }, by).await)?;
+        let job = Drive {
+            database,
+            id,
+            command: Command::Execute { run: id },
+            actor: by,
+            timeout: None,
+            isolation: &IsolationArgs::default(),
+        };
+        let report = drive(job, &output.silent())?;
+        Ok(Self {
+            run: id.to_string(),
+            tasks: n_tasks,
+            created: created.state.as_str(),
+            started: started.state.as_str(),
+            ended: report.state.as_str(),
+            completed_tasks: report.n_completed(),
+            state: report.state,
+        })
+    }
+
+    pub(super) fn text(&self) -> String {
+        let Self { run, tasks, created, started, ended, completed_tasks, state } = self;
+        let processed = if state.is_terminal() { "All tasks processed" } else { "Not all tasks were processed" };
+        format!(
+            "1. Creating run with {tasks} tasks...\n   Run ID: {run}\n   Status: {created}\n\
+             2. Starting run...\n   Status: {started}\n\
+             3. Processing tasks...\n   {processed}\n\
+             4. Completing run...\n   Final status: {ended}\n   Completed tasks: {completed_tasks}/{tasks}\n"
+        )
+    }
+}
