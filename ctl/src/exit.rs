@@ -21,7 +21,7 @@ pub(crate) const UNREAD: u8 = 141;
 #[rustfmt::skip]
 const NAMED_WRONGLY: [&str; 17] = [
     "RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018", "RUN0019",
-    "RUN0020", "RUN0021",
+    "RUN0020", "RUN0022",
     "SIG0013", "SIG0014", "SIG0015", "SIG0016", "SIG0017",
 ];
 

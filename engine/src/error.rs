@@ -132,6 +132,14 @@ pub enum Error {
         /// What the store said.
         source: Arc<StoreError>,
     },
+    /// The store failed to create the run, or it is not known whether it did.
+    #[error("{}", if source.is_in_doubt() { format!("it is not known whether run {id} was created") } else { format!("run {id} was not created") })]
+    NotCreated {
+        /// The run that was to be.
+        id: RunId,
+        /// What the store said.
+        source: Arc<StoreError>,
+    },
     /// A workflow that is compiled into the program cannot be read, because macro and engine do not fit together.
     #[error("the description of workflow {name:?} cannot be read")]
     Descriptor {
@@ -261,8 +269,9 @@ impl Error {
             Self::NotDriven { .. } => "RUN0016",
             Self::BuiltIn { .. } => "RUN0017",
             Self::TaskWaits { .. } => "RUN0019",
-            Self::NotActive { .. } => "RUN0021",
+            Self::NotActive { .. } => "RUN0022",
             Self::Pruned { .. } => "RUN0018",
+            Self::NotCreated { .. } => "RUN0021",
             Self::Registry(source) => source.code(),
         }
     }
@@ -290,6 +299,12 @@ impl Error {
                 hints.push("the run goes on when an engine is started on this database again".to_owned());
                 hints
             }
+            Self::NotCreated { id, source } if source.is_in_doubt() => {
+                vec![format!(
+                    "`runs show {id}` says so when the database can be reached; a run that is submitted again with the same submission key is not created twice"
+                )]
+            }
+            Self::NotCreated { source, .. } => source.hints(),
             Self::Descriptor { .. } => {
                 vec!["build the program with cloacina and its macros in one version".to_owned()]
             }

@@ -161,7 +161,9 @@ typedef struct {
      * "partial": true, some values are left out, and "hidden": true, from is left out. */
     clcn_bytes context;
     clcn_bytes trace_parent;   /* W3C traceparent, or empty */
-    clcn_bytes idempotency_key;/* the same for every try to run this attempt */
+    clcn_bytes idempotency_key;/* the same for all attempts at this task of this run: what you ask of a service under this
+                                  key is done once, if the service refuses a key that it knows. A callback has its own. */
+    clcn_bytes attempt_key;    /* since 1.2: another one for each attempt */
 } clcn_start;
 
 /* The header of a record in the section "cloacina"; json_len bytes of JSON follow. Each record starts at a multiple of

@@ -18,6 +18,7 @@ pub mod v1 {
         abi::clock::thread_cpu,
         attempt::{Attempt, AttemptEnd},
         context::{Host, TaskInfo},
+        redact::{REDACTED, Redaction, Redactor, SECRET_BYTES_MIN, collect, collect_text},
         source::Source,
         task::{Function, StaticWorkflow, TaskFuture, Workflow},
     };

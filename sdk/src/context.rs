@@ -6,7 +6,6 @@
 //! so that a task function can be called in a unit test like any other function.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
@@ -18,11 +17,9 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     ContextError, Level, Timestamp,
     payload::{Delta, SECRET_MARK, View, check_depths},
+    redact::{Redactor, SECRET_BYTES_MIN, collect_text},
     source::{Grown, Source},
 };
-
-/// Shorter texts are in every other word.
-const SECRET_BYTES_MIN: usize = 4;
 
 /// What a task sees and changes.
 ///
@@ -46,8 +43,9 @@ pub struct Context<V = Value> {
     written: BTreeMap<Arc<str>, V>,
     removed: BTreeSet<Arc<str>>,
     secret: BTreeSet<Arc<str>>,
-    /// What is kept out of this task's own log lines.
-    hidden: Vec<String>,
+    /// The secrets that the host has not taken, in every way in which they are written, and what finds them.
+    untaken: BTreeSet<String>,
+    redactor: Redactor,
     task: Option<Arc<TaskInfo>>,
     host: Option<Arc<dyn Host>>,
 }
@@ -60,8 +58,10 @@ pub struct TaskInfo {
     pub task: String,
     /// Counts from 1.
     pub attempt: u32,
-    /// The same for every engine that ever runs this attempt; hand it to services that deduplicate.
+    /// The same for all attempts at this task of this run; see [`Context::idempotency_key`].
     pub idempotency_key: String,
+    /// Another one for each attempt; see [`Context::attempt_key`].
+    pub attempt_key: String,
     /// When the attempt runs out of time.
     pub deadline: Option<Timestamp>,
     /// W3C `traceparent` of the attempt, empty when the run is not traced.
@@ -76,8 +76,8 @@ pub trait Host: fmt::Debug + Send + Sync {
     fn heartbeat(&self, permille: u32, note: &str);
     /// Whether the attempt was asked to stop.
     fn is_cancelled(&self) -> bool;
-    /// Takes a text that must not be told of the run from when this returns.
-    fn secret(&self, text: &str);
+    /// Takes a text that must not be told of the run from when this returns. False if the host does not hide it.
+    fn secret(&self, text: &str) -> bool;
 }
 
 /// What one upstream task produced, also where a later writer hid it; see [`Context::from_task`].
@@ -107,7 +107,8 @@ impl<V> Context<V> {
             written: BTreeMap::new(),
             removed: BTreeSet::new(),
             secret: BTreeSet::new(),
-            hidden: Vec::new(),
+            untaken: BTreeSet::new(),
+            redactor: Redactor::default(),
             task: None,
             host: None,
         }
@@ -175,10 +176,20 @@ impl<V> Context<V> {
         self.task.as_ref().map_or(1, |task| task.attempt)
     }
 
-    /// A key that is the same whenever this attempt is run again after a crash; empty in a unit test.
+    /// A key that is the same for all attempts at this task of this run: after a failure, an interruption, a lost process
+    /// or a takeover by another engine. Hand it to a service that refuses or repeats what it has done for a key already,
+    /// and what this task asks for is done once. A callback has a key of its own, and so has each run that is derived
+    /// from this one. Empty in a unit test.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         self.task.as_ref().map_or("", |task| &task.idempotency_key)
+    }
+
+    /// A key that is another one for each attempt, and the same if an engine runs that attempt once more after a crash.
+    /// For what is done for every attempt; what must be done once goes by [`Context::idempotency_key`]. Empty in a unit test.
+    #[must_use]
+    pub fn attempt_key(&self) -> &str {
+        self.task.as_ref().map_or("", |task| &task.attempt_key)
     }
 
     /// When the attempt runs out of time, if it ever does.
@@ -190,14 +201,14 @@ impl<V> Context<V> {
     /// Writes a line to the log of this attempt. `tracing` events of the same thread get there too.
     pub fn log(&self, level: Level, message: &str) {
         if let Some(host) = &self.host {
-            host.log(level, self.task.as_ref().map_or("", |task| &task.task), &self.hide(message), "");
+            host.log(level, self.task.as_ref().map_or("", |task| &task.task), &self.redactor.redact(message), "");
         }
     }
 
     /// Shows that the task is alive and how far it is, in thousandths; more than 1,000 counts as 1,000.
     pub fn heartbeat(&self, permille: u32, note: &str) {
         if let Some(host) = &self.host {
-            host.heartbeat(permille.min(1000), &self.hide(note));
+            host.heartbeat(permille.min(1000), &self.redactor.redact(note));
         }
     }
 
@@ -216,14 +227,6 @@ impl<V> Context<V> {
         // A key that this task itself inserted was never there for others, but saying so twice does no harm.
         self.removed.insert(key.into());
         true
-    }
-
-    /// The text without the secrets that this task has made.
-    fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.hidden.iter().fold(Cow::Borrowed(text), |text, secret| match text.contains(secret.as_str()) {
-            true => Cow::Owned(text.replace(secret.as_str(), "***")),
-            false => text,
-        })
     }
 
     fn write(&mut self, key: &str, value: V) {
@@ -290,17 +293,18 @@ impl<V: Serialize> Context<V> {
         Ok(())
     }
 
-    /// Lets the texts of a value be hidden from now on, here and by whoever runs the task.
+    /// Lets the texts of a value be hidden from now on: by the host, which knows of other secrets that may overlap with
+    /// these, or else here.
     fn tell_secret(&mut self, key: &str, value: &V) -> Result<(), ContextError> {
         let value = serde_json::to_value(value).map_err(|error| wrong_type(key, &error))?;
         let mut texts = Vec::new();
         collect_texts(value, &mut texts);
         for text in texts.into_iter().filter(|text| text.len() >= SECRET_BYTES_MIN) {
-            if let Some(host) = &self.host {
-                host.secret(&text);
+            if self.host.as_ref().is_some_and(|host| !host.secret(&text)) {
+                collect_text(&text, &mut self.untaken);
             }
-            self.hidden.push(text);
         }
+        self.redactor = Redactor::new(self.untaken.iter().map(String::as_str));
         Ok(())
     }
 
@@ -558,8 +562,9 @@ mod tests {
             false
         }
 
-        fn secret(&self, text: &str) {
+        fn secret(&self, text: &str) -> bool {
             self.0.lock().unwrap().push(format!("secret {text}"));
+            text == "ada lovelace"
         }
     }
 
@@ -577,7 +582,8 @@ mod tests {
         assert_eq!(told, ["secret abcdefgh", "secret 90210", "secret ada lovelace"]);
         context.log(Level::Info, "token=abcdefgh, abc of ada lovelace");
         context.heartbeat(1, "90210");
-        assert_eq!(*heard.0.lock().unwrap(), ["token=***, abc of ***", "***"]);
+        // What the host hides goes to it as it is, or what overlaps with it could not be found.
+        assert_eq!(*heard.0.lock().unwrap(), ["token=***, abc of ada lovelace", "***"]);
         context.remove("short");
         context.remove("pair");
         let marked = r#"{"set":{"cloacina.secret.pin":true,"cloacina.secret.token":true,"pin":90210,"token":"abcdefgh"},"unset":["pair","short"]}"#;
@@ -654,7 +660,8 @@ mod tests {
         context.log(Level::Info, "goes nowhere");
         context.heartbeat(5000, "");
         assert!(!context.is_cancelled());
-        assert_eq!((context.attempt(), context.idempotency_key(), context.deadline()), (1, "", None));
+        assert_eq!((context.attempt(), context.idempotency_key(), context.attempt_key()), (1, "", ""));
+        assert_eq!(context.deadline(), None);
     }
 
     #[test]

@@ -49,6 +49,7 @@ mod error;
 mod exact;
 mod log;
 mod logging;
+mod redact;
 mod source;
 mod task;
 mod timestamp;

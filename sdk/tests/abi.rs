@@ -90,7 +90,8 @@ fn observe(context: &mut Context<Value>) -> Result<(), TaskError> {
     context.log(cloacina_workflow::Level::Warn, "from the context");
     context.heartbeat(500, "half");
     let task = context.task().ok_or_else(|| TaskError::permanent("no identity"))?;
-    let seen = json!([task.task, task.attempt, task.idempotency_key, task.trace_parent, context.deadline()]);
+    let keys = [context.idempotency_key(), context.attempt_key()];
+    let seen = json!([task.task, task.attempt, keys, task.trace_parent, context.deadline()]);
     context.insert("seen", seen)?;
     Ok(())
 }
@@ -232,8 +233,13 @@ impl Session {
     }
 
     fn start(&self, call_id: u64, task: u32, context: &[u8]) -> i32 {
+        self.start_of_size(size_of::<Start>(), (call_id, task), context)
+    }
+
+    /// As a host starts a call whose version has no more than that.
+    fn start_of_size(&self, size: usize, (call_id, task): (u64, u32), context: &[u8]) -> i32 {
         let start = Start {
-            size: size_of::<Start>() as u32,
+            size: size as u32,
             task,
             call_id,
             deadline_unix_ms: 1_000,
@@ -242,6 +248,7 @@ impl Session {
             context: Bytes::lend(context),
             trace_parent: Bytes::lend(b"trace"),
             idempotency_key: Bytes::lend(b"key"),
+            attempt_key: Bytes::lend(b"key of attempt"),
         };
         // SAFETY: a complete struct whose bytes outlive the call.
         unsafe { self.package.start.unwrap()(&raw const start) }
@@ -335,7 +342,19 @@ fn logs_and_heartbeats_carry_the_number_of_their_call() {
     assert_eq!(said[1], line(2, "from the context", ""));
     assert_eq!(said[2], Said::Heartbeat { call: 9, permille: 500, note: "half".to_owned() });
     let Said::Complete { output, .. } = &said[3] else { panic!("{said:?}") };
-    assert_eq!(output, r#"{"set":{"seen":["observe",3,"key","trace","1970-01-01T00:00:01.000000Z"]},"unset":[]}"#);
+    assert_eq!(
+        output,
+        r#"{"set":{"seen":["observe",3,["key","key of attempt"],"trace","1970-01-01T00:00:01.000000Z"]},"unset":[]}"#
+    );
+}
+
+#[test]
+fn a_host_of_an_older_version_starts_calls_without_what_came_later() {
+    let session = Session::open();
+    assert_eq!(session.start_of_size(Start::SIZE_MIN, (10, 5), b"{}"), STATUS_OK);
+    let (_, _, output, ..) = session.completion();
+    assert!(output.contains(r#"["key","key/3"]"#), "what is behind its struct is not read: {output}");
+    assert_eq!(session.start_of_size(Start::SIZE_MIN - 1, (11, 5), b"{}"), STATUS_REFUSED);
 }
 
 #[test]
@@ -408,6 +427,7 @@ fn what_does_not_fit_is_refused_and_never_completed() {
         context: Bytes::EMPTY,
         trace_parent: Bytes::EMPTY,
         idempotency_key: Bytes::EMPTY,
+        attempt_key: Bytes::EMPTY,
     };
     // SAFETY: a readable struct that claims to be smaller.
     assert_eq!(unsafe { session.package.start.unwrap()(&raw const small) }, STATUS_REFUSED);
@@ -502,7 +522,8 @@ fn the_header_and_the_rust_structs_have_one_layout() {
         encoding,
         context,
         trace_parent,
-        idempotency_key
+        idempotency_key,
+        attempt_key
     );
     layout!(MetadataHeader, "clcn_metadata", magic, format, json_len);
     layout!(PackageV1, "clcn_package_v1", size, abi_minor, metadata, init, start, cancel, shutdown, features);

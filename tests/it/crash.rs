@@ -21,7 +21,7 @@ fn check_finds_nothing(arguments: &[&str]) {
     let (result, is_success, said) = crash(arguments);
     assert!(is_success, "{said}");
     assert!(result["acknowledged"].as_u64().unwrap() > 0, "{said}");
-    for account in ["lost", "reexecuted", "stuck"] {
+    for account in ["lost", "reexecuted", "overcharged", "stuck"] {
         assert_eq!(result[account], 0, "{said}");
     }
 }

@@ -21,7 +21,7 @@ const LEASE_MS: &str = "5000";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An engine in a process of its own.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     input: ChildStdin,
     lines: Receiver<String>,
@@ -31,8 +31,12 @@ struct Process {
 
 impl Process {
     fn start(database: &ServerSchema, folder: &TempDir) -> Self {
+        Self::start_at(database.url(), folder)
+    }
+
+    pub(crate) fn start_at(url: &str, folder: &TempDir) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sharing"))
-            .args([database.url(), folder.path().to_str().unwrap(), LEASE_MS])
+            .args([url, folder.path().to_str().unwrap(), LEASE_MS])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -49,7 +53,7 @@ impl Process {
     }
 
     /// The rest of the first line that begins so.
-    fn wait_for(&mut self, beginning: &str) -> String {
+    pub(crate) fn wait_for(&mut self, beginning: &str) -> String {
         loop {
             if let Some(place) = self.heard.iter().position(|line| line.starts_with(beginning)) {
                 return self.heard.remove(place)[beginning.len()..].trim().to_owned();
@@ -61,8 +65,13 @@ impl Process {
         }
     }
 
-    fn submit(&mut self, workflow: &str) -> RunId {
-        writeln!(self.input, "submit {workflow}").unwrap();
+    /// Tells it what to do. One that has died hears nothing.
+    pub(crate) fn say(&mut self, line: &str) {
+        writeln!(self.input, "{line}").ok();
+    }
+
+    pub(crate) fn submit(&mut self, workflow: &str) -> RunId {
+        self.say(&format!("submit {workflow}"));
         self.wait_for("submitted").parse().unwrap()
     }
 
@@ -70,7 +79,7 @@ impl Process {
         self.child.id()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status().unwrap();
         assert!(sent.success());
     }
@@ -107,7 +116,7 @@ fn wait_for_note(folder: &TempDir, process: u32, run: RunId, task: &str, what: &
 }
 
 /// Looks again and again, as nobody tells when a file or a row changes.
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let mut left = PATIENCE.as_millis() / 10;
     while !is_so() {
         assert!(left > 0, "in vain: {what}");

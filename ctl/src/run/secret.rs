@@ -52,7 +52,8 @@ fn secret(argument: &str) -> Result<(&str, String), Error> {
         }
         (None, None) => source.to_owned(),
     };
-    match value.len() {
+    // A task may print it without the blanks around it.
+    match value.trim().len() {
         n_bytes if n_bytes < SECRET_BYTES_MIN => {
             Err(bad(key, "so short a value cannot be found in what tasks write; it needs 4 letters"))
         }
@@ -98,6 +99,7 @@ mod tests {
             ("hunter2", "the secret KEY cannot be used: it looks like this"),
             ("=hunter2", "the secret KEY cannot be used: it looks like this"),
             ("pin=hu2", "the secret pin cannot be used: so short"),
+            ("pin=hu2  \r\n", "the secret pin cannot be used: so short"),
             ("pin=env:CLOACINA_HUNTER2", "the secret pin cannot be used: there is no such variable"),
             ("open=hunter2", "the secret open cannot be used: the input has another value"),
         ] {

@@ -30,7 +30,6 @@ use crate::{
 /// A database as one who looks sees it.
 pub struct Records {
     view: View,
-    database: Database,
 }
 
 /// Which runs are looked for; an absent part excludes none.
@@ -116,8 +115,7 @@ impl Records {
     /// If there is no such database, or another version of this program wrote it.
     pub fn open(database: &str) -> Result<Self, Error> {
         let database = Database::parse(database)?;
-        let view = View::open(&database)?;
-        Ok(Self { view, database })
+        Ok(Self { view: View::open(&database)? })
     }
 
     /// Writes a SQLite database, as it is at this moment, to a new file, which is checked before it gets its name; beside a
@@ -146,8 +144,7 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn engine(&mut self) -> Result<Option<Option<u32>>, Error> {
-        let found = self.view.engine_find();
-        Ok(found.map_err(|source| store::Error::from_diesel("looking for an engine", source))?)
+        Ok(self.view.engine_find()?)
     }
 
     /// The engine that a run belongs to; none if it belongs to nobody who has not ended.
@@ -208,8 +205,7 @@ impl Records {
     }
 
     fn driven(&mut self, ids: Vec<RunId>) -> Result<HashSet<RunId>, Error> {
-        let found = self.view.run_list_driven(&ids);
-        Ok(found.map_err(|source| store::Error::from_diesel("looking for engines", source))??)
+        Ok(self.view.run_list_driven(&ids)?)
     }
 
     /// A run and all its tasks as they are stored. The gates of a task leave out those of a living engine.
@@ -344,9 +340,9 @@ impl Records {
     pub(super) fn read<T>(
         &mut self,
         doing: &'static str,
-        query: impl FnOnce(&mut Connection) -> QueryResult<Result<T, store::Error>>,
+        query: impl FnMut(&mut Connection) -> QueryResult<Result<T, store::Error>>,
     ) -> Result<T, Error> {
-        Ok(query(&mut self.view.connection).map_err(|source| store::Error::from_diesel(doing, source))??)
+        Ok(self.view.read(doing, query)??)
     }
 }
 
@@ -383,6 +379,6 @@ fn parse(row: &WorkflowRow) -> Result<descriptor::Workflow, Error> {
 
 impl fmt::Debug for Records {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Records").field("database", &self.database).finish_non_exhaustive()
+        formatter.debug_struct("Records").field("view", &self.view).finish_non_exhaustive()
     }
 }

@@ -34,6 +34,34 @@ mod blab {
     }
 }
 
+/// The longest message that is one line of a log.
+const LINE_BYTES: usize = 16 << 10;
+
+/// Texts in which a secret stands across each place where something could be cut.
+fn across(border: usize) -> impl Iterator<Item = String> {
+    (border - 40..border + 2)
+        .step_by(3)
+        .map(|n_before| format!("{}{SECRET}{}", "x".repeat(n_before), "ä".repeat(LINE_BYTES)))
+}
+
+#[crate::workflow(name = "long", description = "Tells much")]
+mod long {
+    use super::*;
+
+    #[task(id = "tell")]
+    async fn tell(context: &mut Context<Value>) -> Result<(), TaskError> {
+        for text in across(LINE_BYTES) {
+            context.log(Level::Info, &text);
+        }
+        for text in across(256) {
+            context.heartbeat(1, &text);
+        }
+        let kind = across(256).next().unwrap_or_default();
+        let message = across(64 << 10).next().unwrap_or_default();
+        Err(TaskError::Custom { kind, message, details: json!(null), retryable: false })
+    }
+}
+
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
@@ -93,5 +121,52 @@ fn secrets_of_the_input_are_told_nowhere() {
         let engine = start().await.unwrap();
         is_silent("the next engine", &format!("{:?}", engine.run(run.id()).await.unwrap().report().await.unwrap()));
         engine.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn no_limit_parts_a_secret_or_loses_a_part_of_a_line() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs.db").to_str().unwrap().to_owned();
+        let engine = Engine::builder().database(&path).workflow(long::workflow()).start().await.unwrap();
+        let mut notices = engine.subscribe();
+        let request = RunRequest::new("long", Context::new()).secret("password", json!(SECRET));
+        let run = engine.scheduler().submit(request).await.unwrap();
+        let report = run.wait().await.unwrap();
+        let error = report.task("tell").unwrap().error.clone().unwrap();
+        assert_eq!(error.kind(), format!("{}***{}…", "x".repeat(216), "ä".repeat(18)));
+        let kept = ((64 << 10)..(64 << 10) + '…'.len_utf8() + 1).contains(&error.message().len());
+        assert!(kept && error.message().ends_with("ä…"), "{}", error.message().len());
+        is_silent("an error", &error.message());
+        let expected: Vec<String> = across(LINE_BYTES).map(|text| text.replace(SECRET, "***")).collect();
+        let joined = |parts: Vec<(String, bool)>| {
+            let mut lines: Vec<String> = Vec::new();
+            for (part, is_continued) in parts {
+                assert!(part.len() <= LINE_BYTES);
+                match lines.last_mut().filter(|_| is_continued) {
+                    Some(line) => line.push_str(&part),
+                    None => lines.push(part),
+                }
+            }
+            lines
+        };
+        engine.shutdown().await.unwrap();
+        let (mut told, mut n_notes) = (Vec::new(), 0);
+        while let Some(notice) = notices.next().await {
+            match notice.kind {
+                NoticeKind::Log { message, fields, .. } => told.push((message, fields == r#"{"continued":true}"#)),
+                NoticeKind::Heartbeat { note, .. } => {
+                    n_notes += 1;
+                    assert!(note.len() <= 256 + '…'.len_utf8());
+                    is_silent("a note", &note);
+                }
+                _ => {}
+            }
+        }
+        assert!(n_notes > 10 && joined(told) == expected);
+        let stored = Records::open(&path).unwrap().logs(run.id(), &LogFilter::default()).unwrap();
+        let stored = stored.into_iter().map(|line| (line.message, line.fields == json!({"continued": true}))).collect();
+        assert_eq!(joined(stored), expected);
     });
 }

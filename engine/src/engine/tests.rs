@@ -237,7 +237,7 @@ fn a_run_of_a_named_version_is_pinned_to_it_and_changes_nothing_for_others() {
 
             engine.registry().retire("pins@1.0.0", "ann").await.unwrap();
             let error = engine.scheduler().schedule_workflow("pins::echo", Context::new()).await.unwrap_err();
-            assert_eq!(error.code(), "RUN0021");
+            assert_eq!(error.code(), "RUN0022");
             let told = error.to_string();
             assert!(told.contains("public::pins@1.0.0 is retired, public::pins@2.0.0 is registered"), "{told}");
             engine.shutdown().await.unwrap();

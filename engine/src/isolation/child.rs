@@ -20,6 +20,7 @@ use std::{
 };
 
 use cloacina_workflow::{
+    __private::v1::Redactor,
     Level,
     abi::{FETCH_ABSENT, FETCH_FOUND, FETCH_TOO_LARGE},
 };
@@ -35,6 +36,7 @@ use super::{
     identity::Identity,
     incident::Generation,
     keeper::{self, Alarm, Keeper},
+    lines::Settled,
     look,
     outbox::{Outbox, Posted},
     role::{SECRETS_MAX, refused},
@@ -46,7 +48,7 @@ use super::{
     watcher::Output,
 };
 use crate::loader::{
-    Answer, Call, CallId, CallResult, CallSink, CpuClock, Hidden, LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX,
+    Answer, Call, CallId, CallResult, CallSink, CpuClock, Hidden, LINE_SENT_MAX, LogLine, NAME_SENT_MAX,
     OUTPUT_BYTES_MAX, Question, Reaped, SECRET_BYTES_MAX, Sent, Unanswered, Usage, fields, judge, text,
 };
 
@@ -235,6 +237,11 @@ impl Child {
     ) -> Result<(), NotTaken> {
         let secrets = sink.secrets();
         {
+            // What was written until now is not this call's, and from here on it is not one other call's any more.
+            let mut outputs = self.outputs();
+            if self.n_open() <= 1 {
+                self.settle(&mut outputs, Settled::GoesOn);
+            }
             let mut calls = self.lock();
             if calls.is_over {
                 return Err(NotTaken::Over(sink));
@@ -411,15 +418,29 @@ impl Child {
         }
     }
 
-    /// Reads what the process has written; at its end also a line that has no end.
-    pub(super) fn read_outputs(&self, is_over: bool) {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        for output in &mut *outputs {
-            output.read(self);
-            if is_over {
-                output.end(self);
-            }
-        }
+    /// Reads what the process has written until now.
+    pub(super) fn read_outputs(&self) {
+        self.outputs().iter_mut().for_each(|output| output.read(self));
+    }
+
+    /// Reads what the process has written until its end.
+    pub(super) fn end_outputs(&self) {
+        self.settle(&mut self.outputs(), Settled::Ended);
+    }
+
+    /// Reads what was written until now, and ends a line that has not ended: it belongs to the call that is alone now, or
+    /// to the package. Whoever changes which calls are open does this before, and holds the outputs meanwhile.
+    fn settle(&self, outputs: &mut [Output; 2], settled: Settled) {
+        outputs.iter_mut().for_each(|output| output.settle(self, settled));
+    }
+
+    fn outputs(&self) -> MutexGuard<'_, [Output; 2]> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What finds that which must not be told of the calls that it got.
+    pub(super) fn redactor(&self) -> Arc<Redactor> {
+        self.hidden.redactor()
     }
 
     pub(super) fn pidfd(&self) -> &OwnedFd {
@@ -584,10 +605,6 @@ impl Child {
         let id = CallId::of_number(frame.call);
         match frame.kind {
             Kind::Complete => {
-                if self.n_open() == 1 {
-                    // What the call wrote before its end belongs to it.
-                    self.read_outputs(false);
-                }
                 let [output, error_code, error_message] = frame.parts;
                 let sent = Sent {
                     status: frame.a.cast_signed(),
@@ -615,7 +632,7 @@ impl Child {
             }
             Kind::Log => self.log(id, frame)?,
             Kind::Heartbeat => match self.sink(id) {
-                Some(sink) => sink.heartbeat(id, frame.a.min(1000), text(frame.parts[0], NAME_BYTES_MAX)),
+                Some(sink) => sink.heartbeat(id, frame.a.min(1000), text(frame.parts[0], NAME_SENT_MAX)),
                 None => self.stray("heartbeats")?,
             },
             Kind::Secret => self.take_secret(id, frame)?,
@@ -636,8 +653,8 @@ impl Child {
     pub(super) fn log(&self, id: CallId, frame: &Frame<'_>) -> Result<(), String> {
         let line = LogLine {
             level: Level::from_number(frame.a),
-            target: text(frame.parts[0], NAME_BYTES_MAX),
-            message: text(frame.parts[1], MESSAGE_BYTES_MAX),
+            target: text(frame.parts[0], NAME_SENT_MAX),
+            message: text(frame.parts[1], LINE_SENT_MAX),
             fields: fields(frame.parts[2]),
         };
         match self.sink(id) {
@@ -704,14 +721,15 @@ impl Child {
 
     /// Writes a line that belongs to no call to the engine's own log.
     pub(super) fn log_of_package(&self, line: &LogLine) {
-        let LogLine { level, target, message, fields } = self.hidden.hide(line);
         let (package, pid) = (&*self.package, self.pid);
-        match level {
-            Level::Error => tracing::error!(package, pid, module = target, fields, "{message}"),
-            Level::Warn => tracing::warn!(package, pid, module = target, fields, "{message}"),
-            Level::Info => tracing::info!(package, pid, module = target, fields, "{message}"),
-            Level::Debug => tracing::debug!(package, pid, module = target, fields, "{message}"),
-            Level::Trace => tracing::trace!(package, pid, module = target, fields, "{message}"),
+        for LogLine { level, target, message, fields } in &self.hidden.lines(line) {
+            match level {
+                Level::Error => tracing::error!(package, pid, module = target, fields, "{message}"),
+                Level::Warn => tracing::warn!(package, pid, module = target, fields, "{message}"),
+                Level::Info => tracing::info!(package, pid, module = target, fields, "{message}"),
+                Level::Debug => tracing::debug!(package, pid, module = target, fields, "{message}"),
+                Level::Trace => tracing::trace!(package, pid, module = target, fields, "{message}"),
+            }
         }
     }
 
@@ -730,9 +748,13 @@ impl Child {
         self.lock().open.get(&id).map(|open| Arc::clone(&open.sink))
     }
 
-    /// Ends a call. What the system says of one that was alone is preferred to what the package says of it.
+    /// Ends a call. What it wrote before its end belongs to it if it was alone. What the system says of one that was alone
+    /// is preferred to what the package says of it.
     fn take_open(&self, id: CallId, said: Option<Duration>) -> Option<(Arc<dyn CallSink>, usize)> {
         let (open, alone, n_open) = {
+            let mut outputs = self.outputs();
+            let settled = if self.n_open() == 1 { Settled::Ended } else { Settled::GoesOn };
+            self.settle(&mut outputs, settled);
             let mut calls = self.lock();
             let open = calls.open.remove(&id)?;
             (open, calls.alone.take_if(|alone| alone.id == id), calls.open.len())

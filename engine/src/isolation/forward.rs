@@ -20,7 +20,7 @@ use tracing::{
 };
 
 use super::{outbox::Outbox, role::log_frame};
-use crate::loader::{LogLine, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, fields, text};
+use crate::loader::{LINE_SENT_MAX, LogLine, NAME_SENT_MAX, fields, text};
 
 /// Sends every event of this process to the engine from now on.
 pub(super) fn install(outbox: &Arc<Outbox>) {
@@ -61,8 +61,8 @@ impl Subscriber for Forwarder {
         let target = said.module.as_deref().unwrap_or_else(|| metadata.target()).to_owned();
         let line = LogLine {
             level,
-            target: text(target.as_bytes(), NAME_BYTES_MAX),
-            message: text(said.message.as_bytes(), MESSAGE_BYTES_MAX),
+            target: text(target.as_bytes(), NAME_SENT_MAX),
+            message: text(said.message.as_bytes(), LINE_SENT_MAX),
             fields: match said.given.clone().or_else(|| said.others()) {
                 Some(json) => fields(json.as_bytes()),
                 None => String::new(),

@@ -7,7 +7,9 @@
 //! bytes: a context is JSON as it is stored. Whatever the bytes are, taking a frame apart answers with a frame, with
 //! how many bytes are missing, or with what is wrong; it never panics and allocates nothing.
 
-use crate::loader::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX};
+use crate::loader::{
+    FIELDS_BYTES_MAX, LINE_SENT_MAX, MESSAGE_SENT_MAX, NAME_SENT_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX,
+};
 
 /// How many bytes come before the parts.
 pub(crate) const HEADER_BYTES: usize = 48;
@@ -15,11 +17,8 @@ pub(crate) const HEADER_BYTES: usize = 48;
 pub(super) const SETUP_BYTES_MAX: usize = 32 << 20;
 /// The longest answer to a setup.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-/// Text is cut before it is made printable, which makes three bytes of one that is no text; then comes an ellipsis.
-const NAME_SENT_MAX: usize = 3 * NAME_BYTES_MAX + 3;
-const MESSAGE_SENT_MAX: usize = 3 * MESSAGE_BYTES_MAX + 3;
-/// As a JSON string a character may take six bytes.
-const FIELDS_SENT_MAX: usize = 6 * MESSAGE_SENT_MAX + 16;
+/// As a JSON string a byte may take six, and one that is no text three.
+const FIELDS_SENT_MAX: usize = 6 * FIELDS_BYTES_MAX + 16;
 
 /// What a frame is about. Numbers are never used again for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +111,7 @@ impl Kind {
         (Self::Refused, 67, Direction::Up, [0; 3]),
         // A host cuts what is too long; one that does not is not ours.
         (Self::Complete, 68, Direction::Up, [OUTPUT_BYTES_MAX + 1, NAME_SENT_MAX, MESSAGE_SENT_MAX]),
-        (Self::Log, 69, Direction::Up, [NAME_SENT_MAX, MESSAGE_SENT_MAX, FIELDS_SENT_MAX]),
+        (Self::Log, 69, Direction::Up, [NAME_SENT_MAX, LINE_SENT_MAX, FIELDS_SENT_MAX]),
         (Self::Heartbeat, 70, Direction::Up, [NAME_SENT_MAX, 0, 0]),
         (Self::Dropped, 71, Direction::Up, [0; 3]),
         (Self::Secret, 72, Direction::Up, [SECRET_BYTES_MAX, 0, 0]),
@@ -226,7 +225,7 @@ mod tests {
         check(&start, "a frame of the kind Start, which only the other side may send");
         let mut long = Frame::new(Kind::Heartbeat, 1).header();
         long[28..32].copy_from_slice(&u32::MAX.to_le_bytes());
-        check(&long, "a frame of the kind Heartbeat whose part 0 has 4294967295 bytes, 771 are allowed");
+        check(&long, "a frame of the kind Heartbeat whose part 0 has 4294967295 bytes, 16384 are allowed");
     }
 
     proptest! {

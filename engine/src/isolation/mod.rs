@@ -22,6 +22,7 @@ mod frame;
 mod identity;
 mod incident;
 mod keeper;
+mod lines;
 mod look;
 mod needs;
 mod outbox;

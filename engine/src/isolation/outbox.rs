@@ -26,11 +26,12 @@ use super::{
     identity::Identity,
     stream::wait_for,
 };
+use crate::loader::LINE_SENT_MAX;
 
 /// How often a thread that writes takes along what others have queued before it hands that over.
 const ROUNDS_MAX: usize = 8;
-/// Log lines that wait beyond this are left out.
-const LOG_BYTES_MAX: usize = 256 << 10;
+/// Log lines that wait beyond this are left out: as much as the log of an attempt holds.
+const LOG_BYTES_MAX: usize = LINE_SENT_MAX + (256 << 10);
 /// Who may wait does so while more than this is queued.
 const ROOM_BYTES: usize = 128 << 20;
 /// For so long. The other side reads whenever it can, so one that takes nothing for this long hangs.

@@ -441,8 +441,10 @@ struct HostSink {
 impl HostSink {
     fn complete_with(&self, sent: &Sent<'_>) {
         self.host.lock().remove(&self.number);
-        let message = text(sent.error_message, loader::MESSAGE_BYTES_MAX - 4);
-        let kind = text(sent.error_code, loader::NAME_BYTES_MAX - 4);
+        // What the call has printed is its own, also a line that it has not ended.
+        loader::flush_stdout();
+        let message = text(sent.error_message, loader::MESSAGE_SENT_MAX);
+        let kind = text(sent.error_code, loader::NAME_SENT_MAX);
         // What is too large to cross is cut to one byte more than is allowed, so that it is judged as what it is.
         let output = &sent.output[..sent.output.len().min(loader::OUTPUT_BYTES_MAX + 1)];
         // Large ends of many calls at once wait for each other here, and not in the queue.

@@ -1,7 +1,11 @@
 //! Watches one package host: what it writes to its standard output and error becomes log lines, and its end is noted.
 //!
 //! One thread per process, asleep while the package is silent. A line belongs to the attempt that is alone in the
-//! process; with none or several under way it is the package's, in the engine's own log.
+//! process; with none or several under way it is the package's, in the engine's own log. Whenever that changes, what has
+//! been written until then is read, and a line that has not ended ends there.
+//!
+//! The secrets of all calls that the process got are taken out of what it writes as a whole, and lines are made after
+//! that: no line ends in the middle of a secret or of a character, and what is too long for one is continued in the next.
 
 use std::{os::fd::OwnedFd, sync::Arc};
 
@@ -9,14 +13,18 @@ use cloacina_workflow::Level;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
-    io::{Errno, read},
+    io::{Errno, ioctl_fionread, read},
 };
 
-use super::{child::Child, session};
-use crate::loader::{LogLine, reap, text};
+use super::{
+    child::Child,
+    lines::{Lines, Settled},
+    session,
+};
+use crate::loader::{CONTINUED, LogLine, reap};
 
-/// The longest line; a longer one is broken into several.
-const LINE_BYTES_MAX: usize = 8 << 10;
+/// What is read at once.
+const BUFFER_BYTES: usize = 8 << 10;
 
 /// One of the two outputs of a process.
 #[derive(Debug)]
@@ -24,15 +32,14 @@ pub(super) struct Output {
     pipe: Option<Arc<OwnedFd>>,
     level: Level,
     target: &'static str,
-    /// The beginning of a line that has not ended.
-    begun: Vec<u8>,
+    lines: Lines,
 }
 
 /// Watches until the process has ended, and then tells the child so.
 pub(super) fn watch(child: &Arc<Child>, pipes: [Option<Arc<OwnedFd>>; 2]) {
     let mut pipes = pipes;
     while !wait(child, &mut pipes) {}
-    child.read_outputs(true);
+    child.end_outputs();
     // What the process has left behind goes with it. Until it is reaped, its number is nobody else's.
     let n_left = session::sweep(child.pid);
     if n_left > 0 {
@@ -68,7 +75,7 @@ fn wait(child: &Arc<Child>, pipes: &mut [Option<Arc<OwnedFd>>; 2]) -> bool {
     // Nothing more comes from a pipe that is closed, and it would be ready for ever.
     closed.into_iter().for_each(|place| pipes[place] = None);
     if !has_ended {
-        child.read_outputs(false);
+        child.read_outputs();
     }
     has_ended
 }
@@ -82,45 +89,50 @@ pub(super) fn prepare(pipe: Option<OwnedFd>) -> Option<Arc<OwnedFd>> {
 
 impl Output {
     pub(super) fn new(pipe: Option<Arc<OwnedFd>>, level: Level, target: &'static str) -> Self {
-        Self { pipe, level, target, begun: Vec::new() }
+        Self { pipe, level, target, lines: Lines::default() }
     }
 
-    /// Reads what is there.
+    /// Reads what has been written until now; what is written meanwhile can wait.
     pub(super) fn read(&mut self, child: &Child) {
-        let mut buffer = [0; LINE_BYTES_MAX];
-        loop {
-            let Some(pipe) = &self.pipe else { return };
-            match read(&**pipe, &mut buffer) {
-                Ok(0) => self.pipe = None,
-                Ok(n_read) => self.take(child, &buffer[..n_read]),
+        let Some(pipe) = self.pipe.clone() else { return };
+        let mut n_left = ioctl_fionread(&*pipe).map_or(0, |n_bytes| usize::try_from(n_bytes).unwrap_or(0));
+        let mut buffer = [0; BUFFER_BYTES];
+        while n_left > 0 {
+            let n_wanted = n_left.min(BUFFER_BYTES);
+            match read(&*pipe, &mut buffer[..n_wanted]) {
+                Ok(0) | Err(Errno::AGAIN) => return,
+                Ok(n_read) => {
+                    n_left -= n_read;
+                    self.take(child, &buffer[..n_read]);
+                }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return,
-                Err(_) => self.pipe = None,
+                Err(_) => {
+                    self.pipe = None;
+                    return;
+                }
             }
         }
+    }
+
+    /// Reads what has been written until now, and ends the line that has begun.
+    pub(super) fn settle(&mut self, child: &Child, settled: Settled) {
+        self.read(child);
+        let Self { level, target, lines, .. } = self;
+        lines.settle(settled, |line, is_continued| tell(child, (*level, target), line, is_continued));
     }
 
     fn take(&mut self, child: &Child, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.begun.extend_from_slice(piece);
-            if self.begun.ends_with(b"\n") || self.begun.len() >= LINE_BYTES_MAX {
-                self.end(child);
-            }
-        }
+        let Self { level, target, lines, .. } = self;
+        lines.push(bytes, child.redactor(), |line, is_continued| tell(child, (*level, target), line, is_continued));
     }
+}
 
-    /// Ends the line that has begun.
-    pub(super) fn end(&mut self, child: &Child) {
-        let line = std::mem::take(&mut self.begun);
-        let line = line.trim_ascii_end();
-        if line.is_empty() {
-            return;
-        }
-        let (target, message) = (self.target.to_owned(), text(line, LINE_BYTES_MAX));
-        let line = LogLine { level: self.level, target, message, fields: String::new() };
-        match child.only_sink() {
-            Some((id, sink)) => sink.log(id, line),
-            None => child.log_of_package(&line),
-        }
+/// Tells a line of whoever is alone in the process, or of the package.
+fn tell(child: &Child, (level, target): (Level, &str), line: &str, is_continued: bool) {
+    let fields = if is_continued { CONTINUED } else { "" }.to_owned();
+    let line = LogLine { level, target: target.to_owned(), message: line.to_owned(), fields };
+    match child.only_sink() {
+        Some((id, sink)) => sink.log(id, line),
+        None => child.log_of_package(&line),
     }
 }

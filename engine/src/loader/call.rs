@@ -8,7 +8,7 @@
 //! while a sink runs.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -40,10 +40,22 @@ pub(crate) struct Call {
     pub(crate) is_whole: bool,
     /// Milliseconds since the epoch; 0 for none.
     pub(crate) deadline_unix_ms: u64,
-    /// The same for all attempts of one task of one run.
+    /// The same for all attempts at one task of one run.
     pub(crate) idempotency_key: String,
     /// W3C trace context, empty for none.
     pub(crate) trace_parent: String,
+}
+
+impl Call {
+    /// Another key for each attempt.
+    pub(crate) fn attempt_key(&self) -> String {
+        attempt_key(&self.idempotency_key, self.attempt)
+    }
+}
+
+/// The key of an attempt at what has that key for all attempts.
+pub(crate) fn attempt_key(idempotency_key: &str, attempt: u32) -> String {
+    format!("{idempotency_key}/{attempt}")
 }
 
 /// The number of a call: unique in the process, never used twice.
@@ -84,10 +96,12 @@ pub(crate) trait CallSink: Send + Sync {
     }
 }
 
-/// Takes out of texts what must not be told.
+/// What must not be told of whoever made a call.
 pub(crate) trait Hide: Send + Sync {
-    /// The text without it.
-    fn hide(&self, text: &str) -> String;
+    /// How many secrets there are. They only become more.
+    fn n_secrets(&self) -> usize;
+    /// Adds them, in every way in which they are written.
+    fn collect(&self, texts: &mut BTreeSet<String>);
 }
 
 /// What a call used up, as far as it is known.

@@ -26,7 +26,7 @@ use super::{
     fetch::Question,
     inside,
     loaded::Loaded,
-    output::{self, Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, SECRET_BYTES_MAX, SECRET_PIECES_BYTES_MAX, Sent},
+    output::{self, Bad, LINE_SENT_MAX, NAME_SENT_MAX, SECRET_PIECES_BYTES_MAX, Sent},
 };
 
 /// The table for the library with that number.
@@ -100,8 +100,8 @@ unsafe extern "C" fn log(ctx: *mut c_void, call_id: u64, level: u32, target: Byt
         };
         let line = LogLine {
             level: Level::from_number(level),
-            target: output::text(target, NAME_BYTES_MAX),
-            message: output::text(message, MESSAGE_BYTES_MAX),
+            target: output::text(target, NAME_SENT_MAX),
+            message: output::text(message, LINE_SENT_MAX),
             fields: output::fields(fields),
         };
         match calls.find(call_id) {
@@ -117,9 +117,7 @@ unsafe extern "C" fn heartbeat(ctx: *mut c_void, call_id: u64, permille: u32, no
         // SAFETY: the package lends the bytes until we return.
         let note = unsafe { note.borrow() };
         match (calls.find(call_id), note) {
-            (Some((id, sink)), Some(note)) => {
-                sink.heartbeat(id, permille.min(1000), output::text(note, NAME_BYTES_MAX))
-            }
+            (Some((id, sink)), Some(note)) => sink.heartbeat(id, permille.min(1000), output::text(note, NAME_SENT_MAX)),
             _ => {
                 Anomalies::count(&calls.anomalies.stray_reports);
             }
@@ -141,8 +139,11 @@ unsafe extern "C" fn secret(ctx: *mut c_void, call_id: u64, text: Bytes) {
             Anomalies::count(&calls.anomalies.stray_reports);
             return;
         };
-        let text = output::beginning(text, SECRET_PIECES_BYTES_MAX);
-        output::pieces(&text, SECRET_BYTES_MAX).for_each(|piece| sink.secret(id, piece.to_owned()));
+        // The sign that a text was cut is no part of it.
+        let cut = text.len() > SECRET_PIECES_BYTES_MAX;
+        let text = output::text(text, SECRET_PIECES_BYTES_MAX);
+        let text = if cut { text.strip_suffix('…').unwrap_or(&text) } else { &text };
+        output::secret_pieces(text).for_each(|piece| sink.secret(id, piece.to_owned()));
         library.keep_secrets(&*sink);
     });
 }

@@ -142,6 +142,7 @@ impl Library {
         }
         self.loaded.keep_secrets(&*sink);
         calls.insert(id, self.lease, sink);
+        let attempt_key = call.attempt_key();
         let start = Start {
             size: size_of_u32::<Start>(),
             task: call.function,
@@ -152,6 +153,7 @@ impl Library {
             context: Bytes::lend(payload),
             trace_parent: Bytes::lend(call.trace_parent.as_bytes()),
             idempotency_key: Bytes::lend(call.idempotency_key.as_bytes()),
+            attempt_key: Bytes::lend(attempt_key.as_bytes()),
         };
         let inside = works_inside.then(|| Inside::begin(id));
         // SAFETY: the function is that of a mapped library, after its `init`; what it borrows lives until it returns.
@@ -290,14 +292,15 @@ impl Loaded {
             Anomalies::count(&self.calls.anomalies.stray_reports);
             return;
         }
-        let LogLine { level, target, message, fields } = &self.hidden.hide(line);
         let package = &self.descriptor.package;
-        match level {
-            Level::Error => tracing::error!(package, module = target, fields, "{message}"),
-            Level::Warn => tracing::warn!(package, module = target, fields, "{message}"),
-            Level::Info => tracing::info!(package, module = target, fields, "{message}"),
-            Level::Debug => tracing::debug!(package, module = target, fields, "{message}"),
-            Level::Trace => tracing::trace!(package, module = target, fields, "{message}"),
+        for LogLine { level, target, message, fields } in &self.hidden.lines(line) {
+            match level {
+                Level::Error => tracing::error!(package, module = target, fields, "{message}"),
+                Level::Warn => tracing::warn!(package, module = target, fields, "{message}"),
+                Level::Info => tracing::info!(package, module = target, fields, "{message}"),
+                Level::Debug => tracing::debug!(package, module = target, fields, "{message}"),
+                Level::Trace => tracing::trace!(package, module = target, fields, "{message}"),
+            }
         }
     }
 

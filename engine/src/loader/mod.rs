@@ -42,7 +42,7 @@ pub(crate) mod tests;
 #[cfg(any(feature = "testing", feature = "measuring"))]
 pub(crate) use self::library::map_for_good;
 pub(crate) use self::{
-    call::{Anomalies, Call, CallId, CallResult, CallSink, Hide, LogLine, Refused, Usage},
+    call::{Anomalies, Call, CallId, CallResult, CallSink, Hide, LogLine, Refused, Usage, attempt_key},
     error::with_causes,
     fetch::{Answer, AnswerText, Question, Unanswered},
     file::TrustedFile,
@@ -50,8 +50,12 @@ pub(crate) use self::{
     hidden::Hidden,
     lazy::{LazyLibrary, Ready},
     loaded::{InitConfig, Library, open},
-    output::{Bad, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX, Sent, fields, judge, text},
-    process::{CpuClock, Reaped, close_others, exit_at_once, reap},
+    output::{
+        Bad, CONTINUED, FIELDS_BYTES_MAX, LINE_BYTES_MAX, LINE_SENT_MAX, MESSAGE_BYTES_MAX, MESSAGE_SENT_MAX,
+        NAME_BYTES_MAX, NAME_SENT_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX, Sent, cut, fields, judge, pieces, redacted,
+        text,
+    },
+    process::{CpuClock, Reaped, close_others, exit_at_once, flush_stdout, reap},
     refused::{note_refused_calls, refused_calls},
 };
 pub use self::{

@@ -4,7 +4,7 @@
 //! range, an object at the top, bounded in size and depth. What does not pass becomes an error of the call, with a
 //! code, so that garbage fails one attempt and nothing else. Pure: no pointers, no locks.
 
-use std::{collections::BTreeMap, fmt, str, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, str, sync::Arc, time::Duration};
 
 use serde::{
     Deserializer,
@@ -13,6 +13,7 @@ use serde::{
 use serde_json::{Value, json, value::RawValue};
 
 use cloacina_workflow::{
+    __private::v1::Redactor,
     ErrorRecord, TaskError,
     abi::{self, Status},
     payload::{Delta, check_depths, check_exact},
@@ -23,10 +24,26 @@ use super::call::{CallResult, Output};
 /// The largest output of one call. A context is read and written whole by the store, so larger data belongs into
 /// files or services that the context points to.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 << 20;
-/// The longest message of an error or a log line; longer ones are cut, because each is stored with its attempt.
+/// The longest message of an error; a longer one is cut, because it is stored with its attempt.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// The longest message of a line of a log; a longer one becomes several lines.
+pub(crate) const LINE_BYTES_MAX: usize = 16 << 10;
 /// The longest kind of an error, target of a log line, or note of a heartbeat.
 pub(crate) const NAME_BYTES_MAX: usize = 256;
+
+/// What crosses before secrets are taken out is longer than what is kept: a cut must not part a secret, and what is kept
+/// is cut after they were taken out. So much crosses of a name; ...
+pub(crate) const NAME_SENT_MAX: usize = 16 << 10;
+/// ... of the message of an error; ...
+pub(crate) const MESSAGE_SENT_MAX: usize = 1 << 20;
+/// ... and of the message of a log line: as much as the log of an attempt holds.
+pub(crate) const LINE_SENT_MAX: usize = 4 << 20;
+/// Fields that are longer are not kept.
+pub(crate) const FIELDS_BYTES_MAX: usize = 64 << 10;
+/// The fields of a line that continues the one before it.
+pub(crate) const CONTINUED: &str = r#"{"continued":true}"#;
+/// Stands at the end of a text that was cut.
+const CUT: char = '…';
 
 /// The longest secret that is looked for as a whole; longer ones are looked for piece by piece.
 pub(crate) const SECRET_BYTES_MAX: usize = 16 << 10;
@@ -118,44 +135,73 @@ pub(crate) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
     }
 }
 
-/// Text of a package, made printable: invalid UTF-8 replaced, cut at a character.
-pub(crate) fn text(bytes: &[u8], bytes_max: usize) -> String {
-    let mut text = beginning(bytes, bytes_max);
-    if bytes.len() > bytes_max {
-        text.push('…');
+/// Text of a package as it crosses, made printable: invalid UTF-8 replaced, and if it is too long, cut at a character
+/// with a sign that there is more. Secrets are still in it.
+pub(crate) fn text(bytes: &[u8], sent_max: usize) -> String {
+    // Of what is no text a byte becomes three, never fewer than one.
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(sent_max.saturating_add(4))]);
+    if text.len() <= sent_max {
+        return text.into_owned();
     }
-    text
+    let end = text.floor_char_boundary(sent_max.saturating_sub(CUT.len_utf8()));
+    format!("{}{CUT}", &text[..end])
 }
 
-/// The same without a sign that there is more.
-pub(super) fn beginning(bytes: &[u8], bytes_max: usize) -> String {
-    let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(bytes_max)]).into_owned();
-    // The cut may have split a character, which then shows as one replacement mark.
-    if bytes.len() > bytes_max && text.ends_with(char::REPLACEMENT_CHARACTER) {
-        text.pop();
+/// A text that crossed, without secrets. If it was cut on its way, what may be the beginning of a secret goes too.
+pub(crate) fn redacted<'a>(redactor: &Redactor, text: &'a str, sent_max: usize) -> Cow<'a, str> {
+    // A character has at most four bytes.
+    let is_long = text.len() + CUT.len_utf8() >= sent_max;
+    match text.strip_suffix(CUT).filter(|_| is_long) {
+        Some(beginning) => Cow::Owned(format!("{}{CUT}", redactor.redact_beginning(beginning))),
+        None => redactor.redact(text),
     }
-    text
 }
 
-/// A text in pieces of at most that many bytes.
-pub(super) fn pieces(text: &str, bytes_max: usize) -> impl Iterator<Item = &str> {
-    let mut rest = text;
+/// A text without secrets, cut to what is kept of it.
+pub(crate) fn cut(text: &str, kept_max: usize) -> Cow<'_, str> {
+    if text.len() <= kept_max {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{}{CUT}", &text[..text.floor_char_boundary(kept_max)]))
+}
+
+/// A text in pieces of at most that many bytes; an empty one is one piece.
+pub(crate) fn pieces(text: &str, bytes_max: usize) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
     std::iter::from_fn(move || {
-        let (piece, after) = rest.split_at(rest.floor_char_boundary(bytes_max));
-        rest = after;
-        (!piece.is_empty()).then_some(piece)
+        let (piece, after) = rest?.split_at(rest?.floor_char_boundary(bytes_max));
+        rest = (!after.is_empty()).then_some(after);
+        Some(piece)
     })
 }
 
-/// A JSON object as text, empty for none; what is no object is kept as text under `raw`.
+/// A secret in pieces that are looked for by themselves, none of them short: the last one overlaps with the one before.
+pub(super) fn secret_pieces(secret: &str) -> impl Iterator<Item = &str> {
+    let last = secret.ceil_char_boundary(secret.len().saturating_sub(SECRET_BYTES_MAX));
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let begin = at;
+        at = secret.floor_char_boundary(begin + SECRET_BYTES_MAX);
+        match begin {
+            begin if begin >= secret.len() => None,
+            _ if at >= secret.len() => Some(&secret[begin.min(last)..]),
+            begin => Some(&secret[begin..at]),
+        }
+    })
+}
+
+/// A JSON object as text, empty for none; what is no object is kept as text under `raw`, of what is too long the length.
 pub(crate) fn fields(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return String::new();
     }
-    let object = (bytes.len() <= MESSAGE_BYTES_MAX).then(|| checked_object(bytes).ok()).flatten();
-    match object {
-        Some(object) => object.to_owned(),
-        None => json!({ "raw": text(bytes, MESSAGE_BYTES_MAX) }).to_string(),
+    if bytes.len() > FIELDS_BYTES_MAX {
+        // Half of an object would be none.
+        return json!({ "cut_bytes": bytes.len() }).to_string();
+    }
+    match checked_object(bytes) {
+        Ok(object) => object.to_owned(),
+        Err(_) => json!({ "raw": String::from_utf8_lossy(bytes) }).to_string(),
     }
 }
 
@@ -165,11 +211,11 @@ pub(super) fn is_object_or_empty(bytes: &[u8]) -> bool {
 }
 
 fn error(sent: &Sent<'_>, default_kind: &str, retryable: bool, retry_after: Option<Duration>) -> TaskError {
-    let kind = match text(sent.error_code, NAME_BYTES_MAX) {
+    let kind = match text(sent.error_code, NAME_SENT_MAX) {
         kind if kind.trim().is_empty() => default_kind.to_owned(),
         kind => kind,
     };
-    let message = match text(sent.error_message, MESSAGE_BYTES_MAX) {
+    let message = match text(sent.error_message, MESSAGE_SENT_MAX) {
         message if message.trim().is_empty() => "the package gave no message".to_owned(),
         message => message,
     };

@@ -172,7 +172,8 @@ impl Probe {
 
     /// Calls `start`; returns what it answered. Runs the task inside, if the package does so.
     pub fn start(&self, call: ProbeCall<'_>) -> i32 {
-        let (mut context, mut key) = (call.context.to_vec(), b"conformance/1".to_vec());
+        let (mut context, mut key) = (call.context.to_vec(), b"conformance".to_vec());
+        let mut attempt_key = b"conformance/1".to_vec();
         let is_short = call.size == StructSize::Shorter;
         let known = Start {
             size: size_of_struct::<Start>(call.size),
@@ -185,17 +186,19 @@ impl Probe {
             context: Bytes::lend(&context),
             trace_parent: Bytes::EMPTY,
             idempotency_key: Bytes::lend(&key),
+            attempt_key: Bytes::lend(&attempt_key),
         };
         let mut start = Box::new(Longer { known, later: [u64::MAX; 8] });
         // SAFETY: the function is that of a mapped library after its `init`; what it borrows lives until it returns.
         let status = unsafe { (self.functions.start)(&raw const start.known) };
         context.fill(SCRIBBLE);
         key.fill(SCRIBBLE);
+        attempt_key.fill(SCRIBBLE);
         let scribbled = u32::from_ne_bytes([SCRIBBLE; 4]);
         start.known.call_id = u64::from_ne_bytes([SCRIBBLE; 8]);
         (start.known.task, start.known.attempt) = (scribbled, scribbled);
         // What is written to memory that is freed at once would be left out otherwise.
-        std::hint::black_box((&start, &context, &key));
+        std::hint::black_box((&start, &context, &key, &attempt_key));
         EAR.hear(Heard::Answered { call: call.call, status });
         status
     }

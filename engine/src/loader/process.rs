@@ -1,5 +1,6 @@
 //! What a process needs of the system that has no checked interface: waiting for a child together with what it used
-//! up, closing descriptors that it was given without being asked, and ending without code of others.
+//! up, closing descriptors that it was given without being asked, ending without code of others, and flushing what C code
+//! has printed.
 
 use std::{
     io, os::fd::AsRawFd, os::fd::BorrowedFd, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration,
@@ -92,4 +93,32 @@ pub(crate) fn close_others(keep: BorrowedFd<'_>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How often a lock is tried that somebody has who prints at this moment.
+const TRIES_MAX: u32 = 100;
+
+unsafe extern "C" {
+    static stdout: *mut libc::FILE;
+    fn ftrylockfile(stream: *mut libc::FILE) -> libc::c_int;
+    fn funlockfile(stream: *mut libc::FILE);
+    fn fflush_unlocked(stream: *mut libc::FILE) -> libc::c_int;
+}
+
+/// Lets go out what C code of this process has printed, unless somebody keeps the lock of the standard output.
+pub(crate) fn flush_stdout() {
+    // SAFETY: the C library sets it before `main`.
+    let stream = unsafe { stdout };
+    for _ in 0..TRIES_MAX {
+        // SAFETY: the C library's own stream.
+        if unsafe { ftrylockfile(stream) } != 0 {
+            std::thread::yield_now();
+            continue;
+        }
+        // SAFETY: as above, and it is locked. What cannot be written is the package's own business.
+        unsafe { fflush_unlocked(stream) };
+        // SAFETY: as above, and it is unlocked once.
+        unsafe { funlockfile(stream) };
+        return;
+    }
 }

@@ -375,8 +375,8 @@ impl Driver {
             }
             Outcome::Failed(error) => {
                 if let Some(answer) = answer {
-                    let lost = || Error::RunLost { id: run, source: error.clone() };
-                    answer.refuse(NotSubmitted::Failed(lost()), lost());
+                    let failed = Error::NotCreated { id: run, source: error.clone() };
+                    answer.refuse(NotSubmitted::Failed(failed), Error::RunLost { id: run, source: error.clone() });
                 }
                 if !is_current {
                     return;
@@ -529,12 +529,13 @@ impl Driver {
     pub(super) fn read_histories(&self, rows: Vec<RunRow>, version: Arc<Version>, runner: Option<Arc<dyn TaskRunner>>) {
         let events = self.surroundings.events.clone();
         let (epoch, ids) = (self.epoch, rows.iter().map(|row| row.id).collect());
-        let queued = self.store.read_detached(move |connection| {
-            let load = |row: RunRow| Ok(event_list(connection, row.id)?.map(|events| (row, events)));
-            let runs: diesel::QueryResult<Vec<_>> = rows.into_iter().map(load).collect();
-            let runs = runs.map_err(|error| StoreError::from_diesel("reading histories", error));
-            let runs = runs.and_then(|runs| runs.into_iter().collect());
+        let read = move |connection: &mut store::Connection| -> diesel::QueryResult<Result<Vec<_>, StoreError>> {
+            let load = |row: &RunRow| Ok(event_list(connection, row.id)?.map(|events| (row.clone(), events)));
+            rows.iter().map(load).collect()
+        };
+        let queued = self.store.read_detached("reading histories", read, move |runs| {
             // Without a driver nobody waits for the histories.
+            let runs = runs.and_then(|runs| runs);
             events.send(Event::Loaded { epoch, version, runner, ids, runs }).ok();
         });
         if let Err(error) = queued {

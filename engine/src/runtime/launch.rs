@@ -294,12 +294,12 @@ struct Begun {
 /// once it knows its workflows.
 fn begin(store: &Store, lease: Duration, is_shared: bool) -> Result<Begun, Error> {
     let (epoch, taken, workflows) = store.write_blocking("taking over runs", move |connection| {
+        let workflows = store::workflow_list(connection)?;
         let epoch = store::epoch_begin_in_txn(connection, lease, None)?;
         let taken = match is_shared {
             true => Ok(TakenOver::default()),
             false => store::run_take_over(connection, epoch, &mut |_| true)?,
         };
-        let workflows = store::workflow_list(connection)?;
         Ok((epoch, taken, workflows))
     })?;
     Ok(Begun { epoch, taken: taken?, workflows: workflows? })

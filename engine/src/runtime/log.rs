@@ -3,7 +3,8 @@
 //! - Writing a line never waits: a line that is too much is counted and left out, and the log says how many are
 //!   missing at the place where they are missing.
 //! - Every line passes through [`AttemptLog::put`], whoever wrote it: there the run's secrets are taken out, and then it
-//!   is cut to its limits, so that no cut leaves half of a secret.
+//!   is cut to its limits, so that no cut leaves half of a secret. A message that is too long becomes several lines, which
+//!   joined are the message; those after the first say in their fields that they continue it.
 //! - Lines keep the order in which they were written.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cloacina_workflow::{Level, Timestamp};
 
 use super::{runner::AttemptKey, secret::Secrets};
-use crate::store::{Full, LogQueue, LogRow};
+use crate::{
+    loader::{CONTINUED, LINE_BYTES_MAX, LINE_SENT_MAX, pieces},
+    store::{Full, LogQueue, LogRow},
+};
 
-/// Bytes of a message, and of the fields, that are stored.
-const TEXT_BYTES_MAX: usize = 16 << 10;
-
-/// Bytes of a target that are stored.
-const TARGET_BYTES_MAX: usize = 256;
+/// Bytes of the fields that are stored.
+const FIELDS_BYTES_MAX: usize = 16 << 10;
 
 /// Lines of one attempt that are stored. Who writes more has a file in mind and not a log.
 const LINES_MAX: usize = 10_000;
@@ -52,18 +53,31 @@ impl AttemptLog {
         Self { key, queue, level, secrets, written: Mutex::default() }
     }
 
-    /// Takes a line. `fields` is a JSON object as text, or empty.
-    pub(super) fn put(&self, at: Timestamp, level: Level, target: &str, message: &str, fields: &str) {
-        if level > self.level {
-            return;
-        }
-        let (target, message, fields) =
-            (self.secrets.hide(target), self.secrets.hide(message), self.secrets.hide_fields(fields));
-        let line = line(self.key, at, level, (&target, &message, &fields));
+    /// Takes a line. `fields` is a JSON object as text, or empty. `also` gets each part of the line as it is stored,
+    /// if it would be: target, message and fields.
+    pub(super) fn put(
+        &self,
+        at: Timestamp,
+        level: Level,
+        (target, message, fields): (&str, &str, &str),
+        mut also: impl FnMut(&str, &str, &str),
+    ) {
+        let target = self.secrets.hide_name(target);
+        let (message, fields) = (self.secrets.hide_sent(message, LINE_SENT_MAX), self.secrets.hide_fields(fields));
         let mut written = self.lock();
-        let n_bytes = written.n_bytes + line.n_bytes();
+        for (idx, message) in pieces(&message, LINE_BYTES_MAX).enumerate() {
+            let fields = if idx == 0 { &*fields } else { CONTINUED };
+            also(&target, message, fields);
+            if level <= self.level {
+                self.put_line(&mut written, line(self.key, at, level, (&target, message, fields)));
+            }
+        }
+    }
+
+    fn put_line(&self, written: &mut Written, line: LogRow) {
+        let (at, n_bytes) = (line.at, written.n_bytes + line.n_bytes());
         let fits = written.n_lines < LINES_MAX && n_bytes <= BYTES_MAX;
-        let stored = if fits { self.queue_after_gap(&mut written, line) } else { Err(Full) };
+        let stored = if fits { self.queue_after_gap(written, line) } else { Err(Full) };
         match stored {
             Ok(()) => {
                 written.n_lines += 1;
@@ -113,11 +127,11 @@ fn line(key: AttemptKey, at: Timestamp, level: Level, (target, message, fields):
     LogRow {
         fields: match fields.len() {
             // Half of an object would be none.
-            n_bytes if n_bytes > TEXT_BYTES_MAX => format!(r#"{{"cut_bytes":{n_bytes}}}"#),
+            n_bytes if n_bytes > FIELDS_BYTES_MAX => format!(r#"{{"cut_bytes":{n_bytes}}}"#),
             _ => clean(fields),
         },
-        target: cut(target, TARGET_BYTES_MAX),
-        message: cut(message, TEXT_BYTES_MAX),
+        target: clean(target),
+        message: clean(message),
         level,
         ..gap(key, at, 0)
     }
@@ -136,15 +150,6 @@ fn gap(key: AttemptKey, at: Timestamp, n_dropped: i64) -> LogRow {
         fields: String::new(),
         n_dropped,
     }
-}
-
-/// The beginning of a text that is too long, and how much of it is missing.
-fn cut(text: &str, bytes_max: usize) -> String {
-    if text.len() <= bytes_max {
-        return clean(text);
-    }
-    let end = text.floor_char_boundary(bytes_max);
-    format!("{}… ({} bytes cut)", clean(&text[..end]), text.len() - end)
 }
 
 /// PostgreSQL has no way to store a zero.
@@ -168,10 +173,7 @@ mod tests {
     fn lines_are_cut_to_their_limits() {
         let (target, message, fields) = stored("t", "a\0b", "{}");
         assert_eq!((target.as_str(), message.as_str(), fields.as_str()), ("t", "a\u{fffd}b", ""));
-        let (target, message, fields) =
-            stored(&"t".repeat(300), &"ä".repeat(TEXT_BYTES_MAX), &format!(r#"{{"a":"{}"}}"#, "b".repeat(20_000)));
-        assert!(target.ends_with("t… (44 bytes cut)"), "{target}");
-        assert!(message.ends_with("ä… (16384 bytes cut)"));
+        let (_, _, fields) = stored("t", "m", &format!(r#"{{"a":"{}"}}"#, "b".repeat(20_000)));
         assert_eq!(fields, r#"{"cut_bytes":20008}"#);
     }
 }

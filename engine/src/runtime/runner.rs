@@ -20,7 +20,7 @@ use super::{
     history,
     log::AttemptLog,
     notice::{Board, Notice, NoticeKind},
-    secret::Secrets,
+    secret::{Room, Secrets},
     stop::Stop,
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
         view::View,
     },
     id::RunId,
-    loader::{Hide, Usage},
+    loader::{Hide, Usage, attempt_key},
     store::LogQueue,
 };
 
@@ -127,14 +127,15 @@ impl Attempt {
         info.task = self.plan.task(self.key.task).id.as_ref().to_owned();
         info.attempt = self.key.attempt;
         info.idempotency_key = self.idempotency_key();
+        info.attempt_key = attempt_key(&info.idempotency_key, self.key.attempt);
         info.deadline = self.deadline;
         info
     }
 
-    /// The same whenever this attempt is started again.
+    /// The same for all attempts at the task in this run, whoever makes them. A callback has its own.
     pub(crate) fn idempotency_key(&self) -> String {
         let callback = if self.key.role == Role::Callback { "/callback" } else { "" };
-        format!("{}/{}/{}{callback}", self.key.run, self.plan.task(self.key.task).id, self.key.attempt)
+        format!("{}/{}{callback}", self.key.run, self.plan.task(self.key.task).id)
     }
 }
 
@@ -248,25 +249,31 @@ impl AttemptHost {
 
 impl Host for AttemptHost {
     fn log(&self, level: Level, target: &str, message: &str, fields: &str) {
-        self.log.put(self.surroundings.clock.now(), level, target, message, fields);
-        if self.surroundings.board.is_watched() {
-            let (target, message) = (self.secrets.hide(target).into_owned(), self.secrets.hide(message).into_owned());
-            let fields = self.secrets.hide_fields(fields).into_owned();
-            self.put(NoticeKind::Log { level, target, message, fields });
+        let is_watched = self.surroundings.board.is_watched();
+        if level > self.surroundings.log_level && !is_watched {
+            return;
         }
+        self.log.put(self.surroundings.clock.now(), level, (target, message, fields), |target, message, fields| {
+            if is_watched {
+                let [target, message, fields] = [target, message, fields].map(str::to_owned);
+                self.put(NoticeKind::Log { level, target, message, fields });
+            }
+        });
     }
 
     fn heartbeat(&self, permille: u32, note: &str) {
         if self.surroundings.board.is_watched() {
-            self.put(NoticeKind::Heartbeat { permille, note: self.secrets.hide(note).into_owned() });
+            self.put(NoticeKind::Heartbeat { permille, note: self.secrets.hide_name(note) });
         }
     }
 
-    fn secret(&self, text: &str) {
-        if !self.secrets.tell(text) {
+    fn secret(&self, text: &str) -> bool {
+        let room = self.secrets.tell(text);
+        if room == Room::NoLonger {
             let (task, run) = (&*self.task, self.key.run);
             tracing::warn!(run.id = %run, task.name = task, "a task names so many secrets that some are told until it has completed");
         }
+        room == Room::Enough
     }
 
     fn is_cancelled(&self) -> bool {

@@ -7,9 +7,8 @@
 //! lines, errors, notes, names in them) passes [`Secrets::hide`] before it is stored or told; what a report or a
 //! history shows passes [`Secrets::hide_json`] when it is read.
 //!
-//! A value is found where it stands as it is, or as JSON or Rust's `{:?}` writes it, and each long line of it by
-//! itself. What a task has encoded, cut or hashed is not found, nor are texts of less than four bytes. The database
-//! holds inputs and contexts as they are.
+//! How a value is found is the sdk's to say, which has the one implementation. Whatever has a limit is cut after that. The
+//! database holds inputs and contexts as they are.
 
 use std::{
     borrow::Cow,
@@ -17,11 +16,12 @@ use std::{
     ops::Bound::{Included, Unbounded},
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
 use cloacina_workflow::{
+    __private::v1::{self as sdk, REDACTED, Redactor, collect, collect_text},
     ErrorRecord, TaskError,
     payload::{Delta, SECRET_MARK},
 };
@@ -29,7 +29,7 @@ use serde_json::Value as Json;
 
 use crate::{
     core::context::{Key, Value},
-    loader::Hide,
+    loader::{Hide, MESSAGE_BYTES_MAX, MESSAGE_SENT_MAX, NAME_BYTES_MAX, NAME_SENT_MAX, cut, redacted},
     store::{EventRow, Kind},
 };
 
@@ -37,13 +37,7 @@ use crate::{
 pub const SECRET_KEYS: &str = "cloacina.secrets";
 
 /// Shorter texts are in every other word.
-pub const SECRET_BYTES_MIN: usize = 4;
-
-/// Shorter lines of a longer secret say too little to be looked for by themselves.
-const LINE_BYTES_MIN: usize = 8;
-
-/// What stands in the place of a secret.
-const HIDDEN: &str = "***";
+pub const SECRET_BYTES_MIN: usize = sdk::SECRET_BYTES_MIN;
 
 /// As many texts are kept that the tasks of a run name while they run; each secret is usually one, seldom more than three.
 const EARLY_MAX: usize = 1_024;
@@ -52,26 +46,35 @@ const EARLY_MAX: usize = 1_024;
 const EARLY_BYTES_MAX: usize = 256 << 10;
 
 /// What must not be told of one run.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Secrets {
     keys: BTreeSet<String>,
-    /// Longer ones first, so that none is found inside another.
-    texts: Vec<String>,
+    texts: BTreeSet<String>,
     early: Arc<Early>,
+    /// What finds all of them, with how many early ones it was made; made when it is needed.
+    redactor: RwLock<Option<(usize, Arc<Redactor>)>>,
+}
+
+/// Whether there is room for a secret that a task names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Enough,
+    /// The first one for which there is none.
+    NoLonger,
+    None,
 }
 
 /// What the tasks of one run have named while they ran; it is shared by all versions of the run's secrets.
 #[derive(Default)]
 struct Early {
-    /// Mostly there is nothing, and nobody has to wait to see that.
-    is_any: AtomicBool,
+    /// How many there are. Mostly there is nothing, and nobody has to wait to see that.
+    n_told: AtomicUsize,
     told: RwLock<Told>,
 }
 
 #[derive(Default)]
 struct Told {
-    /// Longer ones first.
-    texts: Vec<String>,
+    texts: BTreeSet<String>,
     n_bytes: usize,
     is_full: bool,
 }
@@ -86,9 +89,7 @@ impl Secrets {
             let value = input.get(key.as_str()).and_then(|raw| serde_json::from_str::<Json>(raw.get()).ok());
             value.iter().for_each(|value| collect(value, &mut texts));
         }
-        let mut secrets = Self { keys: marked.into_iter().collect(), ..Self::default() };
-        secrets.add(texts);
-        Arc::new(secrets)
+        Arc::new(Self { keys: marked.into_iter().collect(), texts, ..Self::default() })
     }
 
     /// The same with those that a task made: what it marks, and what it wrote under keys that are marked. Nothing if
@@ -109,10 +110,9 @@ impl Secrets {
         if marks.is_empty() && texts.is_empty() {
             return None;
         }
-        let mut secrets = self.clone();
-        secrets.keys.extend(marks.into_iter().map(str::to_owned));
-        secrets.add(texts);
-        Some(Arc::new(secrets))
+        let keys = self.keys.iter().cloned().chain(marks.into_iter().map(str::to_owned)).collect();
+        texts.extend(self.texts.iter().cloned());
+        Some(Arc::new(Self { keys, texts, early: Arc::clone(&self.early), redactor: RwLock::default() }))
     }
 
     /// The same with those in a row of the run's history.
@@ -140,32 +140,39 @@ impl Secrets {
         rows.iter().fold(input, Self::with_row)
     }
 
-    /// Hides a text that a task has made, from now on and in all versions of these. False for the first one that is too
-    /// much.
-    pub(crate) fn tell(&self, text: &str) -> bool {
+    /// Hides a text that a task has made, from now on and in all versions of these, if there is room for it.
+    pub(crate) fn tell(&self, text: &str) -> Room {
         let mut texts = BTreeSet::new();
-        collect(&Json::String(text.to_owned()), &mut texts);
+        collect_text(text, &mut texts);
         let mut told = self.early.told.write().unwrap_or_else(PoisonError::into_inner);
         texts.retain(|text| !told.texts.contains(text));
         let n_bytes = told.n_bytes + texts.iter().map(String::len).sum::<usize>();
         if told.texts.len() + texts.len() > EARLY_MAX || n_bytes > EARLY_BYTES_MAX {
-            return std::mem::replace(&mut told.is_full, true);
+            return if std::mem::replace(&mut told.is_full, true) { Room::None } else { Room::NoLonger };
         }
         told.n_bytes = n_bytes;
         told.texts.extend(texts);
-        told.texts.sort_by(by_length);
-        self.early.is_any.store(!told.texts.is_empty(), Ordering::Release);
-        true
+        self.early.n_told.store(told.texts.len(), Ordering::Release);
+        Room::Enough
     }
 
-    fn has_early(&self) -> bool {
-        self.early.is_any.load(Ordering::Acquire)
+    fn n_early(&self) -> usize {
+        self.early.n_told.load(Ordering::Acquire)
     }
 
-    fn add(&mut self, texts: BTreeSet<String>) {
-        self.texts.extend(texts);
-        self.texts.sort_by(by_length);
-        self.texts.dedup();
+    /// What finds all of them.
+    fn redactor(&self) -> Arc<Redactor> {
+        let n_early = self.n_early();
+        let is_known = |(n_known, redactor): &(usize, Arc<Redactor>)| (*n_known == n_early).then(|| redactor.clone());
+        let known = self.redactor.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(is_known);
+        known.unwrap_or_else(|| {
+            let mut texts = BTreeSet::new();
+            self.collect(&mut texts);
+            let redactor = Arc::new(Redactor::new(texts.iter().map(String::as_str)));
+            // If more were told meanwhile, it is made once more.
+            *self.redactor.write().unwrap_or_else(PoisonError::into_inner) = Some((n_early, Arc::clone(&redactor)));
+            redactor
+        })
     }
 
     /// Those of the input in the row of a run's creation.
@@ -176,7 +183,7 @@ impl Secrets {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty() && !self.has_early()
+        self.keys.is_empty() && self.n_early() == 0
     }
 
     /// Whether the whole value under that key is secret.
@@ -186,18 +193,22 @@ impl Secrets {
 
     /// What is shown in the place of a whole value.
     pub(crate) fn hidden() -> Json {
-        Json::String(HIDDEN.to_owned())
+        Json::String(REDACTED.to_owned())
     }
 
     /// The text without them.
     pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if !self.has_early() {
-            return without(text, &self.texts);
-        }
-        let told = self.early.told.read().unwrap_or_else(PoisonError::into_inner);
-        let mut texts: Vec<&String> = self.texts.iter().chain(&told.texts).collect();
-        texts.sort_by(|one, other| by_length(one, other));
-        without(text, texts)
+        self.hide_sent(text, usize::MAX)
+    }
+
+    /// A text without them that was cut on its way if it had more bytes than that.
+    pub(crate) fn hide_sent<'a>(&self, text: &'a str, sent_max: usize) -> Cow<'a, str> {
+        if self.is_empty() { Cow::Borrowed(text) } else { redacted(&self.redactor(), text, sent_max) }
+    }
+
+    /// A name (a kind, a target, a note) without them, cut to its limit.
+    pub(crate) fn hide_name(&self, name: &str) -> String {
+        cut(&self.hide_sent(name, NAME_SENT_MAX), NAME_BYTES_MAX).into_owned()
     }
 
     /// JSON without them: whole values under their keys, wherever those are, and texts anywhere.
@@ -247,69 +258,33 @@ impl Secrets {
         }
     }
 
-    /// An error without them.
+    /// An error without them, cut to its limits.
     pub(crate) fn hide_error(&self, error: TaskError) -> TaskError {
-        if self.is_empty() {
+        if self.is_empty() && error.kind().len() <= NAME_BYTES_MAX && error.message().len() <= MESSAGE_BYTES_MAX {
             return error;
         }
         let ErrorRecord { kind, message, mut details, retryable, retry_after } = error.to_record();
         self.hide_json(&mut details);
-        let (kind, message) = (self.hide(&kind).into_owned(), self.hide(&message).into_owned());
-        TaskError::from_record(ErrorRecord { kind, message, details, retryable, retry_after })
+        let message = cut(&self.hide_sent(&message, MESSAGE_SENT_MAX), MESSAGE_BYTES_MAX).into_owned();
+        TaskError::from_record(ErrorRecord { kind: self.hide_name(&kind), message, details, retryable, retry_after })
     }
 }
 
 impl Hide for Secrets {
-    fn hide(&self, text: &str) -> String {
-        Self::hide(self, text).into_owned()
+    fn n_secrets(&self) -> usize {
+        self.texts.len() + self.n_early()
     }
-}
 
-/// Longer ones first.
-fn by_length(one: &String, other: &String) -> std::cmp::Ordering {
-    other.len().cmp(&one.len()).then_with(|| one.cmp(other))
-}
-
-/// The text without those, each replaced in turn.
-fn without<'a, 'b>(text: &'a str, secrets: impl IntoIterator<Item = &'b String>) -> Cow<'a, str> {
-    let mut hidden = Cow::Borrowed(text);
-    for secret in secrets {
-        if hidden.contains(secret.as_str()) {
-            hidden = Cow::Owned(hidden.replace(secret.as_str(), HIDDEN));
-        }
+    fn collect(&self, texts: &mut BTreeSet<String>) {
+        texts.extend(self.texts.iter().cloned());
+        texts.extend(self.early.told.read().unwrap_or_else(PoisonError::into_inner).texts.iter().cloned());
     }
-    hidden
 }
 
 /// The input of a derived run marks what the one before it marked, as far as it still has those keys.
 pub(crate) fn carry_over(before: &BTreeMap<Key, Value>, input: &mut BTreeMap<Key, Value>) {
     if let (Some(marks), false) = (before.get(SECRET_KEYS), input.contains_key(SECRET_KEYS)) {
         input.insert(SECRET_KEYS.into(), marks.clone());
-    }
-}
-
-/// The texts of a value, in every way in which it is usually written.
-fn collect(value: &Json, texts: &mut BTreeSet<String>) {
-    let mut add = |text: String| {
-        if text.len() >= SECRET_BYTES_MIN {
-            texts.insert(text);
-        }
-    };
-    match value {
-        Json::Null | Json::Bool(_) => {}
-        Json::Number(number) => add(number.to_string()),
-        Json::String(text) => {
-            let quoted = [serde_json::to_string(text).unwrap_or_default(), format!("{text:?}")];
-            let inside = quoted.iter().filter_map(|quoted| quoted.strip_prefix('"')?.strip_suffix('"'));
-            inside.for_each(|inside| add(inside.to_owned()));
-            text.lines()
-                .map(str::trim)
-                .filter(|line| line.len() >= LINE_BYTES_MIN)
-                .for_each(|line| add(line.to_owned()));
-            add(text.clone());
-        }
-        Json::Array(items) => items.iter().for_each(|item| collect(item, texts)),
-        Json::Object(members) => members.values().for_each(|member| collect(member, texts)),
     }
 }
 
@@ -374,7 +349,8 @@ mod tests {
         let before = secrets(&json!({"password": "abcdefgh", SECRET_KEYS: ["password"]}));
         let after = before.with(&serde_json::from_value(json!({"set": {"password": "hunter2!"}})).unwrap()).unwrap();
         let nothing = Arc::<Secrets>::default();
-        assert!(after.tell("Xabcdefgh \"quoted\"") && nothing.tell("abc") && nothing.is_empty());
+        assert_eq!([after.tell("Xabcdefgh \"quoted\""), nothing.tell("abc")], [Room::Enough; 2]);
+        assert!(nothing.is_empty());
         for secrets in [&before, &after] {
             // Longer ones first, whoever named them.
             assert_eq!(
@@ -382,7 +358,7 @@ mod tests {
                 r#"*** {"a":"***"} ***"#
             );
         }
-        assert!(nothing.tell("abcdefgh") && !nothing.is_empty());
+        assert!(nothing.tell("abcdefgh") == Room::Enough && !nothing.is_empty());
         assert_eq!(
             (nothing.hide("abcdefgh"), nothing.hide_fields(r#"{"a":"abcdefgh"}"#)),
             ("***".into(), r#"{"a":"***"}"#.into())
@@ -393,12 +369,13 @@ mod tests {
     fn no_task_fills_the_memory_with_secrets() {
         let secrets = Secrets::default();
         let long = "long".repeat(EARLY_BYTES_MAX / 4);
-        assert!(secrets.tell(&long[4..]) && !secrets.tell("abcdefgh") && secrets.tell("said once"));
+        let rooms = [&long[4..], "abcdefgh", "said once"].map(|text| secrets.tell(text));
+        assert_eq!(rooms, [Room::Enough, Room::NoLonger, Room::None]);
         let secrets = Secrets::default();
-        let n_told = (0..).take_while(|number| secrets.tell(&format!("secret {number}"))).count();
+        let n_told = (0..).take_while(|number| secrets.tell(&format!("secret {number}")) == Room::Enough).count();
         assert_eq!((n_told, secrets.hide("secret 7").into_owned()), (EARLY_MAX, "***".to_owned()));
         // What is known needs no room.
-        assert!(secrets.tell("secret 7"));
+        assert_eq!(secrets.tell("secret 7"), Room::Enough);
         let told = secrets.early.told.read().unwrap();
         assert!(told.texts.len() <= EARLY_MAX && told.n_bytes <= EARLY_BYTES_MAX);
     }
@@ -417,6 +394,34 @@ mod tests {
         assert!(
             matches!(hidden, TaskError::Custom { details, retryable: true, .. } if details == json!({"token": "***", "code": 403}))
         );
+    }
+
+    #[test]
+    fn no_limit_tells_a_part_of_a_secret() {
+        let secret = "correct-horse-battery-staple";
+        let secrets = secrets(&json!({"token": secret, SECRET_KEYS: ["token"]}));
+        let nothing = Secrets::default();
+        for n_before in (0..NAME_BYTES_MAX + 8).chain(NAME_SENT_MAX - 40..NAME_SENT_MAX + 2) {
+            let text = format!("{}{secret} and more", "x".repeat(n_before));
+            let sent = crate::loader::text(text.as_bytes(), NAME_SENT_MAX);
+            let name = secrets.hide_name(&sent);
+            assert!(name.len() <= NAME_BYTES_MAX + 3 && !name.contains("cor"), "{n_before}: {name}");
+        }
+        let sent_max = MESSAGE_SENT_MAX;
+        for n_before in (MESSAGE_BYTES_MAX - 30..MESSAGE_BYTES_MAX + 2).chain(sent_max - 40..sent_max + 2) {
+            // What is hidden is shorter, so that the end comes into what is kept.
+            let n_hidden = n_before.saturating_sub(MESSAGE_BYTES_MAX - 30) / secret.len();
+            let hidden = secret.repeat(n_hidden);
+            let beginning = format!("{}{hidden}", "x".repeat(n_before - hidden.len()));
+            let text = format!("{beginning}{secret} and more");
+            let sent = crate::loader::text(text.as_bytes(), sent_max);
+            let message = secrets.hide_error(TaskError::permanent(sent.clone())).message();
+            assert!(message.len() <= MESSAGE_BYTES_MAX + 3 && !message.contains("cor"), "{n_before}");
+            let message = nothing.hide_error(TaskError::permanent(sent)).message();
+            assert!(message.len() <= MESSAGE_BYTES_MAX + 3 && message.ends_with('…'));
+        }
+        // No character is parted.
+        assert_eq!(nothing.hide_name(&"ä€".repeat(200)), format!("{}…", "ä€".repeat(51)));
     }
 
     #[test]

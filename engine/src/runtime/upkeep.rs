@@ -108,9 +108,7 @@ impl Driver {
             return self.prune_step(now);
         }
         let events = self.surroundings.events.clone();
-        let counted = self.store.read_detached(move |connection| {
-            let counted = store::run_count_finished(connection);
-            let counted = counted.map_err(|error| StoreError::from_diesel("counting runs", error));
+        let counted = self.store.read_detached("counting runs", store::run_count_finished, move |counted| {
             // Without a driver nobody wants to know.
             events.send(Event::FinishedCounted(counted)).ok();
         });

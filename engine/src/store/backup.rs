@@ -22,7 +22,7 @@ use diesel::{
 };
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::{Connection, Database, Error, View, connection::Place, migrate, schema::run};
+use super::{Connection, Database, Error, View, connection::Place, migrate, reader::Reader, schema::run};
 
 /// How often the progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -62,7 +62,8 @@ impl View {
     /// database is not a file; else what the database says.
     pub(crate) fn backup(self, to: &Path, mut told: impl FnMut(BackupProgress) -> bool) -> Result<Backup, Error> {
         let failed = |source: io::Error| Error::Backup { path: to.to_owned(), source };
-        let Self { connection: Connection::Sqlite(mut connection), place: Place::File(file) } = self else {
+        let Reader { connection: Some(Connection::Sqlite(mut connection)), place: Place::File(file), .. } = self.reader
+        else {
             return Err(failed(io::Error::new(io::ErrorKind::Unsupported, "the database is on a server")));
         };
         let to = absolute(to).map_err(failed)?;

@@ -321,16 +321,67 @@ mod tests {
     use crate::store::{
         Connection, LEASE_DEFAULT, Options, Store,
         connection::{self, Access},
+        log, mark, owner,
         testing::TestDatabase,
     };
 
+    /// Above this a server compiles a plan, if it may.
+    const JIT_ABOVE_COST: f64 = 100_000.0;
+
+    /// Tables that grow with every run.
+    const LARGE: [&str; 5] = ["run", "event", "log", "package_event", "trust_event"];
+
+    const FILL: &str = "INSERT INTO workflow VALUES (decode(md5('w'), 'hex'), 't', 'p', 'n', '', '', ''); \
+        INSERT INTO run (id, workflow, state, owner_epoch, created_at) \
+        SELECT decode(md5(i::text), 'hex'), decode(md5('w'), 'hex'), 'running', 1, 0 FROM generate_series(1, 20000) AS i; \
+        INSERT INTO event (run, sequence, kind, at) SELECT id, 0, 'run_created', 0 FROM run; \
+        INSERT INTO log (run, task, attempt, at, level, target, message, fields, n_dropped) \
+        SELECT id, 0, 1, 0, 1, '', '', '', 0 FROM run; \
+        INSERT INTO package_event (tenant, name, version, digest, kind, at, actor) \
+        SELECT 't', 'n', '1', sha256('a'), 'activated', 0, 'a' FROM generate_series(1, 20000); \
+        INSERT INTO trust_event (tenant, kind, at, actor, detail) \
+        SELECT 't', 'key_added', 0, 'a', '' FROM generate_series(1, 20000)";
+
     /// A plan is kept while tables grow, so one that suits small tables only would be slower with every run.
     #[test]
-    fn plans_that_are_made_while_tables_are_empty_look_rows_up_by_key() {
+    fn hot_statements_look_rows_up_by_key_and_are_not_compiled_at_a_servers_defaults() {
         let database = TestDatabase::postgres();
         Store::open(Options::new(database.database.clone(), Box::new(|_| {}))).unwrap().close();
-        let opened = connection::open(&database.place(), Access::Write { lease: LEASE_DEFAULT, synced: true });
-        let Connection::Postgres(mut connection) = opened.unwrap() else { panic!("it is a server") };
+        let mut opened =
+            connection::open(&database.place(), Access::Write { lease: LEASE_DEFAULT, synced: true }).unwrap();
+        let mut mark = mark::Mark::new();
+        let statements = statements();
+        let vacuum = "VACUUM ANALYZE run, event, log, owner, commit_mark, package_event, trust_event";
+        for (tables, change) in [("new", "SELECT 1"), ("empty", vacuum), ("filled", FILL), ("known", vacuum)] {
+            opened.batch_execute(change).unwrap();
+            opened.batch_execute("DEALLOCATE ALL").unwrap();
+            mark.prepare(&mut opened).unwrap();
+            for (statement, types) in &statements {
+                opened.batch_execute(&format!("PREPARE it ({types}) AS {statement}; {}", mark.begin(true))).unwrap();
+                let none = types.split(',').map(|_| "'{}'").collect::<Vec<_>>().join(", ");
+                let plan = explain(&mut opened, &format!("EXECUTE it ({none})"));
+                opened.batch_execute("ROLLBACK; DEALLOCATE it").unwrap();
+                check(tables, statement, &plan);
+                let reads_runs = statement.starts_with("SELECT id") || statement.starts_with("UPDATE run");
+                assert!(!reads_runs || plan.contains("run_pkey"), "{tables}: {statement}\n{plan}");
+            }
+            check(tables, "the mark", &explain(&mut opened, "EXECUTE put_mark(1)"));
+            // It is planned anew each time, so only how it reads what is large matters.
+            let renewal = owner::renewal(1, LEASE_DEFAULT);
+            let plan = explain(&mut opened, &renewal);
+            if tables == "known" {
+                check(tables, &renewal, &plan);
+            }
+            assert!(cost(&plan) < JIT_ABOVE_COST && !plan.contains("JIT"), "{tables}: {renewal}\n{plan}");
+        }
+    }
+
+    fn text(query: &impl QueryFragment<Pg>) -> String {
+        let text = debug_query::<Pg, _>(query).to_string();
+        text.split_once(" -- binds").unwrap().0.to_owned()
+    }
+
+    fn statements() -> Vec<(String, &'static str)> {
         let update = UpdateRuns {
             ids: Vec::new(),
             epochs: Vec::new(),
@@ -338,17 +389,58 @@ mod tests {
             started_at: Vec::new(),
             finished_at: Vec::new(),
         };
-        let statements = [
-            (debug_query::<Pg, _>(&CheckEpochs { runs: Vec::new() }).to_string(), "bytea[]"),
-            (debug_query::<Pg, _>(&update).to_string(), "bytea[], bigint[], text[], bigint[], bigint[]"),
-        ];
-        for (text, types) in statements {
-            let (statement, _) = text.split_once(" -- binds").unwrap();
-            connection.batch_execute(&format!("DEALLOCATE ALL; PREPARE it ({types}) AS {statement}")).unwrap();
-            let none = types.split(',').map(|_| "'{}'").collect::<Vec<_>>().join(", ");
-            let plan: Vec<String> = sql::<Text>(&format!("EXPLAIN EXECUTE it ({none})")).load(&mut connection).unwrap();
-            let plan = plan.join("\n");
-            assert!(plan.contains("run_pkey") && !plan.contains("Seq Scan"), "{statement}\n{plan}");
-        }
+        let runs = InsertRuns {
+            ids: Vec::new(),
+            workflows: Vec::new(),
+            states: Vec::new(),
+            epochs: Vec::new(),
+            created_at: Vec::new(),
+            started_at: Vec::new(),
+            keys: Vec::new(),
+            by: Vec::new(),
+        };
+        let events = InsertEvents {
+            runs: Vec::new(),
+            sequences: Vec::new(),
+            kinds: Vec::new(),
+            tasks: Vec::new(),
+            attempts: Vec::new(),
+            at: Vec::new(),
+            started_at: Vec::new(),
+            payloads: Vec::new(),
+            cpu_us: Vec::new(),
+            peak_bytes: Vec::new(),
+        };
+        vec![
+            (text(&LockOwners { epochs: Vec::new() }), "bigint[]"),
+            (text(&CheckEpochs { runs: Vec::new() }), "bytea[]"),
+            (text(&update), "bytea[], bigint[], text[], bigint[], bigint[]"),
+            (text(&runs), "bytea[], bytea[], text[], bigint[], bigint[], bigint[], text[], text[]"),
+            (
+                text(&events),
+                "bytea[], bigint[], text[], integer[], integer[], bigint[], bigint[], bytea[], bigint[], bigint[]",
+            ),
+            (
+                text(&log::insertion_of_nothing()),
+                "bytea[], integer[], integer[], bigint[], integer[], text[], text[], text[], bigint[]",
+            ),
+        ]
+    }
+
+    fn explain(connection: &mut Connection, statement: &str) -> String {
+        let Connection::Postgres(connection) = connection else { panic!("it is a server") };
+        let plan: Vec<String> = sql::<Text>(&format!("EXPLAIN {statement}")).load(connection).unwrap();
+        plan.join("\n")
+    }
+
+    fn cost(plan: &str) -> f64 {
+        let costs = plan.split("..").skip(1).filter_map(|rest| rest.split(' ').next()?.parse::<f64>().ok());
+        costs.fold(0.0, f64::max)
+    }
+
+    fn check(tables: &str, statement: &str, plan: &str) {
+        let is_whole = |table: &&str| plan.contains(&format!("Seq Scan on {table} ")) || plan.contains("Hash Join");
+        assert!(!LARGE.iter().any(is_whole), "{tables}: {statement}\n{plan}");
+        assert!(cost(plan) < JIT_ABOVE_COST && !plan.contains("JIT"), "{tables}: {statement}\n{plan}");
     }
 }

@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use diesel::{
-    Connection as _, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
+    Connection as _, ConnectionError, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection,
+    connection::SimpleConnection,
     sql_query,
+    sql_types::{Bool, Text},
 };
 
 use super::{
@@ -63,14 +65,6 @@ pub(super) fn open(place: &Place, access: Access) -> Result<Connection, Error> {
     }
 }
 
-/// Whether the connection still works. A file is never further away than it was.
-pub(super) fn is_alive(connection: &mut Connection) -> bool {
-    match connection {
-        Connection::Sqlite(_) => true,
-        Connection::Postgres(connection) => sql_query("SELECT 1").execute(connection).is_ok(),
-    }
-}
-
 fn open_file(file: &File, access: Access) -> Result<SqliteConnection, Error> {
     // An absolute path is never taken for a URI: characters such as `?` in it are a part of the name.
     let text = file.path().to_str().ok_or_else(|| Error::Address { url: file.shown() })?;
@@ -79,11 +73,13 @@ fn open_file(file: &File, access: Access) -> Result<SqliteConnection, Error> {
         Access::Read | Access::Write { .. } => SqliteConnection::establish(text),
     };
     let mut connection = established.map_err(|source| Error::Open { database: file.shown(), source })?;
-    let is_marked = program::identify(&mut connection, file)?;
     let failed = |source| Error::from_diesel("opening the database", source);
+    // First of all: the connection that closes the file last holds it alone for a moment.
+    connection.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_WAIT_MS}")).map_err(failed)?;
+    let is_marked = program::identify(&mut connection, file)?;
     let pragmas = match access {
         Access::Write { synced, .. } => file_settings() + if synced { "" } else { "PRAGMA synchronous = OFF;" },
-        Access::Read => format!("PRAGMA busy_timeout = {BUSY_WAIT_MS}; PRAGMA query_only = ON;"),
+        Access::Read => "PRAGMA query_only = ON;".to_owned(),
     };
     connection.batch_execute(&pragmas).map_err(failed)?;
     if !is_marked && matches!(access, Access::Write { .. }) {
@@ -125,29 +121,96 @@ fn open_server(server: &Server, access: Access) -> Result<PgConnection, Error> {
         let source = ConnectionError::BadConnection(server.scrub(&error.to_string()));
         Error::Open { database: Database::Postgres(server.clone()).name(), source }
     })?;
-    // A server may have been told to acknowledge before the disk has it; that is not what a store promises. What it
-    // says is sorted by its words, so these must not depend on the server's language where that can be chosen.
     let settings = match access {
         Access::Write { lease, synced } => {
             server_settings(lease) + if synced { "" } else { "SET synchronous_commit = off;" }
         }
-        Access::Read => "SET client_min_messages = warning; SET default_transaction_read_only = on;".to_owned(),
+        Access::Read => set(&[("default_transaction_read_only", "on")]),
     };
     connection.batch_execute(&settings).map_err(|source| Error::from_diesel("opening the database", source))?;
+    if matches!(access, Access::Write { .. }) {
+        check_writable(server, &mut connection)?;
+    }
     Ok(connection)
 }
 
-/// Plans are made once, when tables may still be empty, and kept while these grow: reading a table of runs from end to
-/// end for each group would be right then, and very wrong later. The writer looks rows up by key and nothing else.
-const BY_KEY: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
-     SET enable_hashjoin = off; SET enable_mergejoin = off;";
+/// What a connection needs, whatever is set for the server, the database or the user.
+///
+/// - What the server says is sorted by its words, so these must be in English where that can be chosen.
+/// - A server may have been told to acknowledge before the disk has it; that is not what a store promises.
+/// - The store bounds by itself how long it waits, and holds connections while nothing is to be done.
+/// - Statements of the store are short: compiling one takes longer than executing it.
+const SETTINGS: &[(&str, &str)] = &[
+    ("client_min_messages", "warning"),
+    ("synchronous_commit", "on"),
+    ("statement_timeout", "0"),
+    ("transaction_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_deferrable", "off"),
+    ("standard_conforming_strings", "on"),
+    ("jit", "off"),
+];
 
-/// The statements that make a connection to a server the writer's.
+/// The statements that make a connection to a server the writer's. Plans are made once and kept, as most statements
+/// come again and again.
 pub(crate) fn server_settings(lease: Duration) -> String {
+    let lease_ms = lease.as_millis().to_string();
+    set(&[("idle_in_transaction_session_timeout", &lease_ms), ("plan_cache_mode", "force_generic_plan")])
+}
+
+/// Statements that set what every connection needs and these, as far as the version of the server knows them.
+fn set(more: &[(&str, &str)]) -> String {
+    let lock_ms = BUSY_WAIT_MS.to_string();
+    let lock = [("lock_timeout", lock_ms.as_str())];
+    let settings = SETTINGS.iter().chain(&lock).chain(more);
+    let values: Vec<String> = settings.map(|(name, value)| format!("('{name}', '{value}')")).collect();
     format!(
-        "SET client_min_messages = warning; SET synchronous_commit = on; SET lock_timeout = {BUSY_WAIT_MS}; \
-         {BY_KEY} SET idle_in_transaction_session_timeout = {}; \
-         SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;",
-        lease.as_millis()
+        "SELECT set_config(name, value, false) FROM (VALUES {}) AS needed (name, value) \
+         WHERE current_setting(name, true) IS NOT NULL; \
+         SELECT set_config('lc_messages', 'C', false) WHERE current_setting('is_superuser') = 'on';",
+        values.join(", ")
     )
+}
+
+/// Refuses a database in which the store could not write everything that it is given.
+fn check_writable(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        is_read_only: bool,
+        #[diesel(sql_type = Bool)]
+        is_standby: bool,
+        #[diesel(sql_type = Text)]
+        encoding: String,
+        #[diesel(sql_type = Bool)]
+        has_schema: bool,
+    }
+    let query = "SELECT current_setting('transaction_read_only')::bool AS is_read_only, \
+                 pg_is_in_recovery() AS is_standby, current_setting('server_encoding') AS encoding, \
+                 current_schema() IS NOT NULL AS has_schema";
+    let row: Row =
+        sql_query(query).get_result(connection).map_err(|source| Error::from_diesel("opening the database", source))?;
+    let database = || Database::Postgres(server.clone()).name();
+    let unsuitable = |reason: String, remedy| Err(Error::Unsuitable { database: database(), reason, remedy });
+    match row {
+        Row { is_standby: true, .. } => {
+            Err(Error::ReadOnly { reason: "the server is a standby that follows another server".to_owned() })
+        }
+        Row { is_read_only: true, .. } => {
+            let reason = "`default_transaction_read_only` is on for the server, the database or the user";
+            Err(Error::ReadOnly { reason: reason.to_owned() })
+        }
+        Row { has_schema: false, .. } => unsuitable(
+            "none of the schemas in its `search_path` exists".to_owned(),
+            "create the schema that `search_path` names for the user and the database, or correct `search_path`",
+        ),
+        // The server keeps the bytes of a database in SQL_ASCII as they are.
+        Row { encoding, .. } if !["UTF8", "SQL_ASCII"].contains(&encoding.as_str()) => unsuitable(
+            format!("its encoding is {encoding}, in which not every text can be stored"),
+            "use a database that was created with `ENCODING 'UTF8'`",
+        ),
+        Row { .. } => Ok(()),
+    }
 }

@@ -5,7 +5,8 @@
 
 use diesel::{
     MultiConnection, PgConnection, QueryResult, SqliteConnection,
-    connection::{AnsiTransactionManager, TransactionManager},
+    connection::{AnsiTransactionManager, SimpleConnection, TransactionManager},
+    result::Error as DieselError,
 };
 
 /// A connection to a SQLite file or to a PostgreSQL server.
@@ -15,26 +16,47 @@ pub(crate) enum AnyConnection {
     Postgres(PgConnection),
 }
 
+/// Why a transaction of the writer was not committed, as far as that is known.
+pub(super) struct Failed {
+    pub(super) source: DieselError,
+    /// Whether it was the COMMIT that failed. If its answer was lost, the transaction may be committed all the same.
+    pub(super) at_commit: bool,
+}
+
 impl AnyConnection {
     /// Runs a change in a transaction that may write from its beginning: SQLite would otherwise refuse to let a
-    /// reader become a writer while another program writes.
-    pub(super) fn write_transaction<T>(&mut self, change: impl FnOnce(&mut Self) -> QueryResult<T>) -> QueryResult<T> {
-        match self {
-            Self::Sqlite(connection) => AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?,
-            Self::Postgres(connection) => AnsiTransactionManager::begin_transaction(connection)?,
-        }
-        match change(self) {
-            Ok(value) => {
-                Self::commit_transaction(self)?;
-                Ok(value)
-            }
-            Err(error) => {
-                // What went wrong first tells more. A connection that cannot roll back says so at the next beginning.
-                if let Err(error) = Self::rollback_transaction(self) {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "a transaction was not rolled back");
-                }
-                Err(error)
-            }
+    /// reader become a writer while another program writes. `begin` has the statements that begin it on a server.
+    pub(super) fn write_transaction<T>(
+        &mut self,
+        begin: impl FnOnce() -> String,
+        change: impl FnOnce(&mut Self) -> QueryResult<T>,
+    ) -> Result<T, Failed> {
+        let begun = match self {
+            Self::Sqlite(connection) => AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE"),
+            Self::Postgres(connection) => begin_on_server(connection, &begin()),
+        };
+        match begun.and_then(|()| change(self).inspect_err(|_| self.roll_back())) {
+            Ok(value) => match Self::commit_transaction(self) {
+                Ok(()) => Ok(value),
+                Err(source) => Err(Failed { source, at_commit: true }),
+            },
+            Err(source) => Err(Failed { source, at_commit: false }),
         }
     }
+
+    fn roll_back(&mut self) {
+        // What went wrong first tells more. A connection that cannot roll back says so at the next beginning.
+        if let Err(error) = Self::rollback_transaction(self) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a transaction was not rolled back");
+        }
+    }
+}
+
+/// A failure after BEGIN leaves a transaction that diesel does not know of.
+fn begin_on_server(connection: &mut PgConnection, begin: &str) -> QueryResult<()> {
+    AnsiTransactionManager::begin_transaction_sql(connection, begin).inspect_err(|_| {
+        if let Err(error) = connection.batch_execute("ROLLBACK") {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a transaction was not rolled back");
+        }
+    })
 }

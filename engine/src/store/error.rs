@@ -6,6 +6,8 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 
+use super::reconnect::Patience;
+
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -112,6 +114,30 @@ pub enum Error {
         /// What the client library said.
         source: DieselError,
     },
+    /// The connection was lost while a commit was on its way, and the server could not be asked what became of it.
+    #[error("the connection to the database was lost while {doing}, and it is not known whether the change was made")]
+    InDoubt {
+        /// What the store was doing.
+        doing: &'static str,
+        /// Why it could not be asked.
+        source: Box<Error>,
+    },
+    /// The server, the database or the user may only read.
+    #[error("the database is read-only: {reason}")]
+    ReadOnly {
+        /// Why, or what the server said.
+        reason: String,
+    },
+    /// The server has the database set up in a way that the store cannot work with.
+    #[error("cannot use the database {database}: {reason}")]
+    Unsuitable {
+        /// The database, without a password.
+        database: String,
+        /// What does not suit.
+        reason: String,
+        /// What to change.
+        remedy: &'static str,
+    },
     /// There is no room for what must be written, or the disk fails.
     #[error("the disk refused a write while {doing}")]
     Disk {
@@ -135,7 +161,7 @@ pub enum Error {
         source: DieselError,
     },
     /// A change failed, alone or because the database could not be written at all.
-    #[error("{doing} failed")]
+    #[error("{}", changed(doing, source))]
     Change {
         /// What the store was doing.
         doing: &'static str,
@@ -182,6 +208,9 @@ impl Error {
             Self::Backup { .. } => "STO0016",
             Self::Removed { .. } => "STO0017",
             Self::Foreign { .. } => "STO0018",
+            Self::InDoubt { .. } => "STO0019",
+            Self::ReadOnly { .. } => "STO0020",
+            Self::Unsuitable { .. } => "STO0021",
         }
     }
 
@@ -196,6 +225,10 @@ impl Error {
                 "one engine at a time drives a SQLite file: wait until the other has ended, stop it, or use another database".to_owned()
             }
             Self::LockFile { .. } => "the folder of the database must be writable".to_owned(),
+            Self::Open { source, .. } if says(&source.to_string(), FULL) => {
+                "an engine needs up to three connections: end other programs that use the server, or raise `max_connections` or the limit of the user or database"
+                    .to_owned()
+            }
             Self::Open { database, .. } if database.starts_with("postgres") => {
                 "the server must be running, and the user and the database must exist: `psql <address>` tells more"
                     .to_owned()
@@ -229,6 +262,13 @@ impl Error {
             Self::Unavailable { .. } => {
                 "see that the server runs, then start the engine again; nothing acknowledged is lost".to_owned()
             }
+            Self::InDoubt { .. } => {
+                "see that the server runs, and look whether the change was made before you make it again".to_owned()
+            }
+            Self::ReadOnly { .. } => {
+                "use the address of a server and a user that may write: `SHOW transaction_read_only` must say `off`".to_owned()
+            }
+            Self::Unsuitable { remedy, .. } => (*remedy).to_owned(),
             Self::Disk { .. } => {
                 "make room on the disk, or the file and its folder writable; then go on: nothing acknowledged is lost"
                     .to_owned()
@@ -244,18 +284,61 @@ impl Error {
 
     /// Whether everybody else would have got it in the same way: the database cannot be written by anyone now.
     pub(crate) fn is_nobodys_fault(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Unavailable { .. } | Self::Removed { .. })
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::Unavailable { .. }
+                | Self::InDoubt { .. }
+                | Self::ReadOnly { .. }
+                | Self::Removed { .. }
+        )
+    }
+
+    /// Whether what failed may have been done all the same.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::InDoubt { .. } => true,
+            Self::Change { source, .. } => source.is_in_doubt(),
+            _ => false,
+        }
+    }
+
+    /// How long it is worth trying the same again on a server.
+    pub(super) fn patience(&self) -> Patience {
+        match self {
+            Self::Busy { .. } | Self::Unavailable { .. } => Patience::Full,
+            Self::Open { source, .. } => match source.to_string() {
+                message if says(&message, SOON) || says(&message, FULL) || says(&message, GONE) => Patience::Full,
+                message if says(&message, REFUSED) => Patience::Brief,
+                _ => Patience::None,
+            },
+            _ => Patience::None,
+        }
+    }
+
+    /// The same, told by who had a connection before: then there is a server, and it is lost.
+    pub(super) fn into_lost(self) -> Self {
+        match self {
+            Self::Open { source, .. } => {
+                let said = Box::new(source.to_string());
+                let source = DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, said);
+                Self::Unavailable { doing: "opening it again", source }
+            }
+            error => error,
+        }
     }
 
     /// Sorts what diesel reports. It gives away the codes of neither database, so the words decide.
     pub(crate) fn from_diesel(doing: &'static str, source: DieselError) -> Self {
         let Some((kind, message)) = said(&source) else { return Self::Query { doing, source } };
-        let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
+        let says = |parts| says(message, parts);
         if matches!(kind, DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand) || says(GONE) {
             Self::Unavailable { doing, source }
         } else if matches!(kind, DatabaseErrorKind::SerializationFailure) || says(BUSY) {
             Self::Busy { doing, source }
-        } else if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) || says(DISK) {
+        } else if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) {
+            Self::ReadOnly { reason: message.to_owned() }
+        } else if says(DISK) {
             Self::Disk { doing, source }
         } else if says(DAMAGED) {
             Self::Corrupt { reason: message.to_owned() }
@@ -274,9 +357,16 @@ const GONE: &[&str] = &[
     "could not send data to server",
     "the database system is",
     "SSL connection has been closed",
+    "SSL SYSCALL error",
 ];
+/// The server will take connections soon.
+const SOON: &[&str] = &["canceling statement due to", "Connection reset by peer"];
+/// The server has no connection left, for now.
+const FULL: &[&str] = &["too many clients", "connection slots are reserved", "too many connections for"];
+/// There is no server, or it is being started again.
+const REFUSED: &[&str] = &["Connection refused", "No such file or directory"];
 /// Somebody else is in the way.
-const BUSY: &[&str] = &["is locked", "lock timeout", "deadlock detected"];
+const BUSY: &[&str] = &["is locked", "canceling statement due to", "deadlock detected"];
 const DISK: &[&str] =
     &["disk is full", "disk I/O error", "readonly", "No space left on device", "could not extend file"];
 const DAMAGED: &[&str] = &["malformed", "not a database", "invalid page in block", "could not read block"];
@@ -290,6 +380,14 @@ fn said(error: &DieselError) -> Option<(&DatabaseErrorKind, &str)> {
         DieselError::BrokenTransactionManager => Some((&DatabaseErrorKind::ClosedConnection, "")),
         _ => None,
     }
+}
+
+fn says(message: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| message.contains(part))
+}
+
+fn changed(doing: &str, source: &Error) -> String {
+    if source.is_in_doubt() { format!("it is not known whether {doing} was done") } else { format!("{doing} failed") }
 }
 
 fn owner(pid: Option<u32>) -> String {

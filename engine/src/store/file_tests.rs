@@ -145,7 +145,7 @@ fn looking_at_a_database_leaves_the_locks_of_its_engine_alone() {
     let n_before = locks();
     assert!(n_before > 0);
     let mut view = View::open(&fixture.database.database).unwrap();
-    let Connection::Sqlite(connection) = &mut view.connection else { unreachable!() };
+    let Some(Connection::Sqlite(connection)) = &mut view.reader.connection else { unreachable!() };
     let mode: Mode = sql_query("PRAGMA journal_mode").get_result(connection).unwrap();
     assert_eq!(mode.journal_mode, "wal");
     drop(view);
@@ -167,7 +167,7 @@ fn a_store_that_was_closed_is_in_its_one_file() {
         fixture.commit(vec![fixture.create(run)]);
         // The readers and the writer have something to do until the end.
         for _ in 0..4 {
-            fixture.store.read_detached(move |connection| drop(run_get(connection, run))).unwrap();
+            fixture.store.read_detached("test", move |connection| run_get(connection, run), drop).unwrap();
         }
         let Database::Sqlite(path) = &fixture.database.database else { unreachable!() };
         let path = path.clone();
@@ -178,7 +178,7 @@ fn a_store_that_was_closed_is_in_its_one_file() {
         let copy = path.with_file_name("copy.db");
         fs::copy(&path, &copy).unwrap();
         let mut view = View::open(&Database::Sqlite(copy)).unwrap();
-        assert!(run_get(&mut view.connection, run).unwrap().unwrap().is_some());
+        assert!(view.read("test", |view| run_get(view, run)).unwrap().unwrap().is_some());
         drop(view);
         fixture = fixture.reopen();
         fixture.epoch = fixture.begin();

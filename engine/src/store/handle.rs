@@ -25,8 +25,10 @@ use super::{
     file::File,
     lock::Lock,
     log_queue::LogQueue,
+    mark::{Mark, mark_remove_old},
     migrate,
     reader::Readers,
+    reconnect::retrying,
     writer::{Command, Job, Writer},
 };
 
@@ -95,16 +97,25 @@ impl Store {
             }
             Database::Postgres(server) => (Place::Server(server.clone()), None),
         };
-        let mut connection = connection::open(&place, options.access())?;
-        migrate::run(&mut connection, &database)?;
+        let mark = Mark::new();
+        let mut was_open = false;
+        let connection = retrying(&place, || {
+            let opened = connection::open(&place, options.access());
+            let mut connection = if was_open { opened.map_err(Error::into_lost)? } else { opened? };
+            was_open = true;
+            migrate::run(&mut connection, &database)?;
+            let begun = mark_remove_old(&mut connection).and_then(|()| mark.prepare(&mut connection));
+            begun.map_err(|source| Error::from_diesel("opening the database", source))?;
+            Ok(connection)
+        })?;
         let name = database.name();
         let epoch = Arc::new(AtomicI64::new(0));
         let (commands, queue) = mpsc::channel();
         let logs = LogQueue::new(commands.clone());
         let n_transactions = Arc::new(AtomicU64::new(0));
         let reading = place.again();
-        let writer =
-            Writer::new(options, (place, connection), (Arc::clone(&epoch), Arc::clone(&n_transactions)), logs.clone());
+        let counters = (Arc::clone(&epoch), Arc::clone(&n_transactions));
+        let writer = Writer::new(options, (place, connection, mark), counters, logs.clone());
         let spawned = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.serve(&queue));
         let writer = spawned.map_err(|source| Error::Thread { name: NAME, source })?;
         let (readers, reader_threads) = match Readers::start(&reading) {
@@ -189,31 +200,42 @@ impl Store {
         self.queue_job(doing, change, Box::new(then))
     }
 
-    /// Runs a query on a connection that can only read.
+    /// Runs a query on a connection that can only read. The query may be run again on another connection if a server is
+    /// lost meanwhile.
     pub(crate) async fn read<T, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> QueryResult<T> + Send + 'static,
+        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
     {
-        let readers = self.with_open(|open| open.readers.clone())?;
-        readers.read(doing, query).await
+        let (answer, result) = oneshot::channel();
+        // Whoever asked may have stopped waiting; then there is nobody to tell.
+        self.read_detached(doing, query, move |read| drop(answer.send(read)))?;
+        result.await.map_err(|_| Error::Closed)?
     }
 
     /// As [`Self::read`], for threads that may block.
     pub(crate) fn read_blocking<T, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> QueryResult<T> + Send + 'static,
+        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
     {
         let (answer, result) = mpsc::channel();
         // Nobody stops waiting.
-        self.read_detached(move |connection| drop(answer.send(query(connection))))?;
-        result.recv().map_err(|_| Error::Closed)?.map_err(|source| Error::from_diesel(doing, source))
+        self.read_detached(doing, query, move |read| drop(answer.send(read)))?;
+        result.recv().map_err(|_| Error::Closed)?
     }
 
-    /// Hands a job to the readers and does not wait for it; the job tells whoever must know.
-    pub(crate) fn read_detached(&self, job: impl FnOnce(&mut Connection) + Send + 'static) -> Result<(), Error> {
-        self.with_open(|open| open.readers.clone())?.queue(Box::new(job))
+    /// As [`Self::read`], without waiting: what came of it is told on the reader's thread, which must not be blocked.
+    pub(crate) fn read_detached<T, F>(
+        &self,
+        doing: &'static str,
+        query: F,
+        then: impl FnOnce(Result<T, Error>) + Send + 'static,
+    ) -> Result<(), Error>
+    where
+        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        self.with_open(|open| open.readers.clone())?.queue(Box::new(move |reader| then(reader.read(doing, query))))
     }
 
     /// Lets the writer finish what is queued, ends all threads and gives back the lock. Every [`Committer`] must be

@@ -19,6 +19,9 @@ use super::{
     owner::{PERIODS_OF_LEASE, Renewal, owner_renew},
 };
 
+/// So many times in a period a renewal is tried that has failed.
+const TRIES_OF_PERIOD: u32 = 10;
+
 /// Where signs go. Must not block.
 pub(crate) type Signs = Box<dyn FnMut(Sign) + Send>;
 
@@ -39,8 +42,9 @@ pub(super) struct Lease {
     epoch: Arc<AtomicI64>,
     duration: Duration,
     signs: Signs,
-    /// When it was last tried.
-    renewed: Instant,
+    /// When it was last tried, and whether that failed.
+    tried: Instant,
+    has_failed: bool,
     /// The newest change of packages and trust that was seen.
     newest_change: i64,
 }
@@ -48,28 +52,34 @@ pub(super) struct Lease {
 impl Lease {
     #[expect(clippy::disallowed_methods, reason = "a lease runs in real time, whatever clock the engine is given")]
     pub(super) fn new(epoch: Arc<AtomicI64>, duration: Duration, signs: Signs) -> Self {
-        Self { epoch, duration, signs, renewed: Instant::now(), newest_change: 0 }
+        Self { epoch, duration, signs, tried: Instant::now(), has_failed: false, newest_change: 0 }
     }
 
-    /// The time until it should be renewed; none on a file.
+    /// The time until it should be renewed; none on a file. What failed is tried again long before the next period.
     pub(super) fn due_in(&self, connection: &Connection) -> Option<Duration> {
         let period = self.duration / PERIODS_OF_LEASE;
-        matches!(connection, Connection::Postgres(_)).then(|| period.saturating_sub(self.renewed.elapsed()))
+        let wait = if self.has_failed { period / TRIES_OF_PERIOD } else { period };
+        matches!(connection, Connection::Postgres(_)).then(|| wait.saturating_sub(self.tried.elapsed()))
     }
 
-    /// Renews it if it is time.
+    /// Whether it should be renewed now.
+    pub(super) fn is_due(&self, connection: &Connection) -> bool {
+        self.due_in(connection).is_some_and(|due| due.is_zero())
+    }
+
+    /// Renews it.
     #[expect(clippy::disallowed_methods, reason = "a lease runs in real time, whatever clock the engine is given")]
-    pub(super) fn renew_if_due(&mut self, connection: &mut Connection) -> QueryResult<()> {
-        if self.due_in(connection).is_none_or(|due| !due.is_zero()) {
-            return Ok(());
-        }
-        self.renewed = Instant::now();
+    pub(super) fn renew(&mut self, connection: &mut Connection) -> QueryResult<()> {
+        self.tried = Instant::now();
         let epoch = self.epoch.load(Ordering::Relaxed);
         let Connection::Postgres(connection) = connection else { return Ok(()) };
         if epoch == 0 {
+            self.has_failed = false;
             return Ok(());
         }
-        let Renewal { is_owner, ended, newest_change } = owner_renew(connection, epoch, self.duration)?;
+        let renewed = owner_renew(connection, epoch, self.duration);
+        self.has_failed = renewed.is_err();
+        let Renewal { is_owner, ended, newest_change } = renewed?;
         if !is_owner {
             // The driver sees to another one. If it has by now, that one is kept.
             self.epoch.compare_exchange(epoch, 0, Ordering::Relaxed, Ordering::Relaxed).ok();

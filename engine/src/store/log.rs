@@ -148,6 +148,22 @@ struct InsertLines<'a> {
     n_dropped: Vec<i64>,
 }
 
+/// The statement that writes lines to a server, without lines.
+#[cfg(test)]
+pub(super) fn insertion_of_nothing() -> impl QueryFragment<Pg> {
+    InsertLines {
+        runs: Vec::new(),
+        tasks: Vec::new(),
+        attempts: Vec::new(),
+        at: Vec::new(),
+        levels: Vec::new(),
+        targets: Vec::new(),
+        messages: Vec::new(),
+        fields: Vec::new(),
+        n_dropped: Vec::new(),
+    }
+}
+
 impl QueryId for InsertLine<'_> {
     type QueryId = InsertLine<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;

@@ -71,7 +71,7 @@ fn lines_ride_along_with_commits(fixture: Fixture) {
     assert_eq!(names(&fixture.commit(vec![completed(run, fixture.epoch, 1, 0)])), ["Committed"]);
     // Asked on a connection of its own, without making the writer do anything.
     let mut view = super::View::open(&fixture.database.database).unwrap();
-    assert_eq!(log_list(&mut view.connection, &all(run)).unwrap().unwrap().len(), 1);
+    assert_eq!(view.read("test", |view| log_list(view, &all(run))).unwrap().unwrap().len(), 1);
 }
 
 fn the_last_lines_are_stored_when_the_store_is_closed(fixture: Fixture) {
@@ -83,7 +83,7 @@ fn the_last_lines_are_stored_when_the_store_is_closed(fixture: Fixture) {
     fixture.store.close();
     assert_eq!(logs.push(line(run, 1, "too late")), Err(Full));
     let mut view = super::View::open(&fixture.database.database).unwrap();
-    assert_eq!(log_list(&mut view.connection, &all(run)).unwrap().unwrap().len(), 1_000);
+    assert_eq!(view.read("test", |view| log_list(view, &all(run))).unwrap().unwrap().len(), 1_000);
 }
 
 fn lines_are_found_by_what_they_are(fixture: Fixture) {

@@ -3,7 +3,7 @@
 //! Engines that start together on one server take turns, under a lock of that server.
 
 use diesel::{
-    ConnectionError, QueryDsl, RunQueryDsl,
+    ConnectionError, PgConnection, QueryDsl, RunQueryDsl,
     connection::SimpleConnection,
     migration::{Migration, MigrationSource},
     pg::Pg,
@@ -30,14 +30,29 @@ pub(super) fn run(connection: &mut Connection, database: &Database) -> Result<()
     match connection {
         Connection::Sqlite(connection) => apply(connection, SQLITE, database),
         Connection::Postgres(connection) => {
+            if is_current(connection) {
+                return Ok(());
+            }
             let locked = |source| Error::from_diesel("waiting to change the schema", source);
             connection.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).map_err(locked)?;
-            let applied = apply(connection, POSTGRES, database);
+            let applied = apply(connection, POSTGRES, database).map_err(|error| {
+                // What a migration says does not tell whether it was the connection.
+                let alive = connection.batch_execute("SELECT 1");
+                alive.err().map_or(error, |source| Error::from_diesel("changing the schema", source))
+            });
             // A connection that is lost has given back the lock by itself.
             let unlocked = connection.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})")).map_err(locked);
             applied.and(unlocked)
         }
     }
+}
+
+/// Whether nothing is missing, so that nobody needs to wait for a turn.
+fn is_current(connection: &mut PgConnection) -> bool {
+    let applied = schema::migration::table.select(schema::migration::version).load(connection);
+    let applied: Vec<String> = applied.unwrap_or_default();
+    let known = known_versions::<Pg>(&POSTGRES).unwrap_or_default();
+    !known.is_empty() && applied.len() == known.len() && known.iter().all(|version| applied.contains(version))
 }
 
 /// Takes back that migration and all later ones, and applies them again.

@@ -35,6 +35,7 @@ mod library;
 mod lock;
 mod log;
 mod log_queue;
+mod mark;
 mod migrate;
 mod owner;
 mod package;
@@ -56,6 +57,8 @@ mod view;
 mod workflow;
 mod writer;
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod delete_tests;
 #[cfg(test)]

@@ -10,17 +10,17 @@
 use std::time::Duration;
 
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, QueryableByName,
-    RunQueryDsl,
+    BoolExpressionMethods, ExpressionMethods, PgConnection, QueryDsl, QueryResult, QueryableByName, RunQueryDsl,
     dsl::sql,
+    result::Error as DieselError,
     sql_query,
-    sql_types::{Array, BigInt, Nullable},
+    sql_types::{Array, BigInt, Nullable, Text},
 };
 
 use super::{
     Connection,
     process::Process,
-    schema::{owner, run, setting},
+    schema::{owner, run},
 };
 
 /// The epoch that was given out last.
@@ -58,13 +58,13 @@ pub(crate) fn epoch_begin_in_txn(
     lease: Duration,
     instead_of: Option<i64>,
 ) -> QueryResult<i64> {
-    let epoch = lock_epoch(connection)?.unwrap_or(0) + 1;
-    let value = epoch.to_string();
-    diesel::update(setting::table.find(EPOCH)).set(setting::value.eq(&value)).execute(connection)?;
+    // Others wait from here to the end of the transaction, so everything else comes first.
+    adopt_strangers(connection)?;
     if let Some(before) = instead_of {
         epoch_end_in_txn(connection, before, false)?;
     }
     let now = now(connection)?;
+    let epoch = next_epoch(connection)?;
     let lease_until = match connection {
         Connection::Sqlite(_) => None,
         Connection::Postgres(_) => Some(now + micros(lease)),
@@ -81,7 +81,6 @@ pub(crate) fn epoch_begin_in_txn(
             owner::process_began.eq(began),
         ))
         .execute(connection)?;
-    adopt_strangers(connection)?;
     Ok(epoch)
 }
 
@@ -106,17 +105,21 @@ pub(super) fn owner_renew(connection: &mut PgConnection, epoch: i64, lease: Dura
         #[diesel(sql_type = BigInt)]
         newest_change: i64,
     }
+    let Row { n_renewed, ended, newest_change } = sql_query(renewal(epoch, lease)).get_result(connection)?;
+    Ok(Renewal { is_owner: n_renewed == 1, ended, newest_change })
+}
+
+/// The query of [`owner_renew`].
+pub(super) fn renewal(epoch: i64, lease: Duration) -> String {
     let lease = micros(lease);
-    let query = format!(
+    format!(
         "WITH mine AS (UPDATE owner SET lease_until = {NOW} + {lease} WHERE epoch = {epoch} AND ended IS NULL \
          RETURNING epoch) SELECT (SELECT count(*) FROM mine) AS n_renewed, \
          coalesce(array_agg(epoch), ARRAY[]::bigint[]) AS ended, \
          (SELECT coalesce(max(id), 0) FROM package_event) \
          + (SELECT coalesce(max(id), 0) FROM trust_event WHERE kind <> 'vouched') AS newest_change FROM owner \
          WHERE epoch <> {epoch} AND (ended IS NOT NULL OR lease_until < {NOW})"
-    );
-    let Row { n_renewed, ended, newest_change } = sql_query(query).get_result(connection)?;
-    Ok(Renewal { is_owner: n_renewed == 1, ended, newest_change })
+    )
 }
 
 /// Marks every other engine that is there no more as ended, for good, and returns those that have ended. Nobody else
@@ -197,26 +200,32 @@ fn adopt_strangers(connection: &mut Connection) -> QueryResult<()> {
         .load(connection)?;
     for epoch in strangers {
         let row = (owner::epoch.eq(epoch), owner::lease_until.eq(0), owner::ended.eq(CLOSED));
-        diesel::insert_into(owner::table).values(row).execute(connection)?;
+        let insert = diesel::insert_into(owner::table).values(row);
+        // Others who begin at the same time do the same.
+        match connection {
+            Connection::Sqlite(connection) => insert.on_conflict_do_nothing().execute(connection)?,
+            Connection::Postgres(connection) => insert.on_conflict_do_nothing().execute(connection)?,
+        };
     }
     Ok(())
 }
 
-/// The last epoch, if there has been one. Until the transaction ends nobody else can begin an epoch.
-fn lock_epoch(connection: &mut Connection) -> QueryResult<Option<i64>> {
-    let row = (setting::name.eq(EPOCH), setting::value.eq("0"));
-    let insert = diesel::insert_into(setting::table).values(row);
-    let value: Option<String> = match connection {
-        Connection::Sqlite(connection) => {
-            insert.on_conflict_do_nothing().execute(connection)?;
-            setting::table.find(EPOCH).select(setting::value).first(connection).optional()?
-        }
-        Connection::Postgres(connection) => {
-            insert.on_conflict_do_nothing().execute(connection)?;
-            setting::table.find(EPOCH).select(setting::value).for_update().first(connection).optional()?
-        }
+/// An epoch that nobody has had. Until the transaction ends nobody else can begin one.
+fn next_epoch(connection: &mut Connection) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        value: String,
+    }
+    let next = format!(
+        "INSERT INTO setting (name, value) VALUES ('{EPOCH}', '1') ON CONFLICT (name) \
+         DO UPDATE SET value = CAST(CAST(setting.value AS BIGINT) + 1 AS TEXT) RETURNING value"
+    );
+    let Row { value } = match connection {
+        Connection::Sqlite(connection) => sql_query(next).get_result(connection)?,
+        Connection::Postgres(connection) => sql_query(next).get_result(connection)?,
     };
-    Ok(value.and_then(|value| value.parse().ok()))
+    value.parse().map_err(|error| DieselError::DeserializationError(Box::new(error)))
 }
 
 /// How an owner ended, as the column has it.
@@ -224,7 +233,7 @@ const CLOSED: &str = "closed";
 const DEAD: &str = "dead";
 
 /// The server's time in microseconds.
-const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 fn now(connection: &mut Connection) -> QueryResult<i64> {
     let now = match connection {

@@ -1,51 +1,53 @@
-//! What happens when a server is lost: how often it is tried again, and how a commit is found out about whose answer
-//! never came.
-//!
-//! PostgreSQL remembers for each transaction whether it was committed. Its number is asked for at the beginning, so
-//! that the question can be put on another connection.
+//! How often the store tries again what a server could not do: the pauses, their end, and which errors are worth it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use diesel::{QueryResult, RunQueryDsl, dsl::sql, sql_types};
-
-use super::Connection;
+use super::{Error, connection::Place};
 
 /// Pauses between tries. Together they outlast the restart of a server, and are well below what a person waits for.
-const PAUSES_MS: [u64; 7] = [0, 50, 200, 500, 1000, 2000, 4000];
+const PAUSES_MS: [u64; 8] = [0, 50, 200, 500, 1000, 2000, 4000, 4000];
 
-/// The tries that are left.
+/// So many pauses, about two seconds together, where nothing but a refused connection says that there is a server: one
+/// that is being started again takes no longer, and a wrong address is told soon.
+const N_BRIEF_PAUSES: usize = 5;
+
+/// No try begins later than this after the first one failed. A try may take long by itself, as it waits for locks.
+const TRIES_END: Duration = Duration::from_secs(15);
+
+/// The tries of something that failed.
 pub(super) struct Reconnect {
-    pauses: std::array::IntoIter<u64, { PAUSES_MS.len() }>,
+    n_pauses: usize,
+    begun: Instant,
 }
 
 /// The time until the next try.
 pub(super) struct Pause(Duration);
 
-/// The number of a transaction on a server.
-pub(super) struct Transaction {
-    id: i64,
-}
-
-/// What became of a transaction.
+/// How long what failed is worth another try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Committed,
-    RolledBack,
-    /// The server has not noticed yet that its client is gone.
-    Open,
+pub(super) enum Patience {
+    None,
+    /// There may be no server at all.
+    Brief,
+    Full,
 }
 
-impl Default for Reconnect {
-    fn default() -> Self {
-        Self { pauses: PAUSES_MS.into_iter() }
+impl Reconnect {
+    #[expect(clippy::disallowed_methods, reason = "a server is lost in real time, whatever clock the engine is given")]
+    pub(super) fn new() -> Self {
+        Self { n_pauses: 0, begun: Instant::now() }
     }
-}
 
-impl Iterator for Reconnect {
-    type Item = Pause;
-
-    fn next(&mut self) -> Option<Pause> {
-        self.pauses.next().map(|millis| Pause(Duration::from_millis(millis)))
+    /// The time to wait before another try, if that error is worth one.
+    pub(super) fn pause(&mut self, error: &Error) -> Option<Pause> {
+        let n_max = match error.patience() {
+            Patience::None => 0,
+            Patience::Brief => N_BRIEF_PAUSES,
+            Patience::Full => PAUSES_MS.len(),
+        };
+        let pause = Duration::from_millis(*PAUSES_MS[..n_max].get(self.n_pauses)?);
+        self.n_pauses += 1;
+        (self.begun.elapsed() + pause < TRIES_END).then_some(Pause(pause))
     }
 }
 
@@ -56,27 +58,17 @@ impl Pause {
     }
 }
 
-impl Transaction {
-    /// The open transaction; none on a file, which cannot be lost.
-    pub(super) fn remember(connection: &mut Connection) -> QueryResult<Option<Self>> {
-        match connection {
-            Connection::Sqlite(_) => Ok(None),
-            Connection::Postgres(connection) => {
-                let id = diesel::select(sql::<sql_types::BigInt>("pg_current_xact_id()::text::bigint"));
-                Ok(Some(Self { id: id.get_result(connection)? }))
-            }
-        }
-    }
-
-    pub(super) fn fate(&self, connection: &mut Connection) -> QueryResult<Fate> {
-        let Connection::Postgres(connection) = connection else { return Ok(Fate::RolledBack) };
-        let status = format!("pg_xact_status('{}'::xid8)", self.id);
-        let status: Option<String> =
-            diesel::select(sql::<sql_types::Nullable<sql_types::Text>>(&status)).get_result(connection)?;
-        Ok(match status.as_deref() {
-            Some("committed") => Fate::Committed,
-            Some("in progress") => Fate::Open,
-            _ => Fate::RolledBack,
-        })
+/// Does something on a server until it succeeds, fails for good, or has failed for too long. What is tried must change
+/// nothing, or be the same when it is done twice. On a file it is tried once.
+pub(super) fn retrying<T>(place: &Place, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let mut reconnect = Reconnect::new();
+    loop {
+        let error = match attempt() {
+            Err(error) if matches!(place, Place::Server(_)) => error,
+            done => return done,
+        };
+        let Some(pause) = reconnect.pause(&error) else { return Err(error) };
+        tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be used now; trying again");
+        pause.wait();
     }
 }

@@ -10,9 +10,9 @@ use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, dsl::sql, s
 use super::{
     Connection, Database, Error, Kind, LEASE_DEFAULT, Options, Outcome, Store,
     connection::{self, Access},
+    mark::{Fate, Mark},
     owner::{Renewal, owner_renew},
     process::Process,
-    reconnect::{Fate, Transaction},
     testing::TestDatabase,
     tests::{Fixture, begin, completed, names, now, take_over},
 };
@@ -245,15 +245,47 @@ fn a_reader_that_lost_its_connection_gets_another() {
 #[test]
 fn what_became_of_a_transaction_can_be_asked_elsewhere() {
     let database = TestDatabase::postgres();
+    Store::open(Options::new(database.database.clone(), Box::new(|_| {}))).unwrap().close();
     let open = || connection::open(&database.place(), Access::Write { lease: LEASE_DEFAULT, synced: true }).unwrap();
     let (mut one, mut other) = (open(), open());
-    for (end, expected) in [("COMMIT", Fate::Committed), ("ROLLBACK", Fate::RolledBack)] {
-        one.batch_execute("BEGIN").unwrap();
-        let transaction = Transaction::remember(&mut one).unwrap().unwrap();
-        assert_eq!(transaction.fate(&mut other).unwrap(), Fate::Open);
+    let mut mark = Mark::new();
+    mark.prepare(&mut one).unwrap();
+    other.batch_execute("SET lock_timeout = 1").unwrap();
+    for (end, expected) in [("ROLLBACK", Fate::RolledBack), ("COMMIT", Fate::Committed), ("ROLLBACK", Fate::RolledBack)]
+    {
+        one.batch_execute(&mark.begin(true)).unwrap();
+        let error = Error::from_diesel("test", mark.fate(&mut other).unwrap_err());
+        assert!(matches!(error, Error::Busy { .. }), "it has not ended: {error:?}");
         one.batch_execute(end).unwrap();
-        assert_eq!(transaction.fate(&mut other).unwrap(), expected);
+        assert_eq!(mark.fate(&mut other).unwrap(), expected);
     }
+    mark.remove(&mut one).unwrap();
+    one.batch_execute(&mark.begin(false)).unwrap();
+    one.batch_execute("COMMIT").unwrap();
+    assert_eq!(mark.fate(&mut other).unwrap(), Fate::Committed, "a row that was removed is made again");
+}
+
+#[test]
+fn rows_of_writers_that_are_gone_are_removed() {
+    let database = TestDatabase::postgres();
+    let open = || Store::open(Options::new(database.database.clone(), Box::new(|_| {}))).unwrap();
+    let writers = |store: &Store| -> i64 {
+        let count = |connection: &mut Connection| {
+            let Connection::Postgres(connection) = connection else { unreachable!() };
+            diesel::select(sql::<sql_types::BigInt>("(SELECT count(*) FROM commit_mark)")).get_result(connection)
+        };
+        store.write_blocking("test", count).unwrap()
+    };
+    let (first, second) = (open(), open());
+    assert_eq!((writers(&first), writers(&second)), (1, 2));
+    first.close();
+    assert_eq!(writers(&second), 1);
+    database.execute("INSERT INTO commit_mark SELECT decode(md5('gone'), 'hex'), 7, 0");
+    assert_eq!(writers(&second), 2);
+    let third = open();
+    assert_eq!(writers(&third), 2);
+    second.close();
+    third.close();
 }
 
 #[test]

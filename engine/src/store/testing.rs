@@ -48,6 +48,12 @@ impl TestDatabase {
         Self { database, address, schema: Some(Schema { server, name }), _folder: tempfile::tempdir().unwrap() }
     }
 
+    /// A whole server that belongs to the test, as it is.
+    pub(crate) fn at(address: &str) -> Self {
+        let database = Database::parse(address).unwrap();
+        Self { database, address: address.to_owned(), schema: None, _folder: tempfile::tempdir().unwrap() }
+    }
+
     /// What connections beside a store are opened to.
     pub(super) fn place(&self) -> Place {
         match &self.database {

@@ -22,7 +22,7 @@ use crate::{
 /// A store on a database of its own, with the outcomes that it tells.
 pub(super) struct Fixture {
     pub(super) store: Store,
-    outcomes: Receiver<Vec<Outcome>>,
+    pub(super) outcomes: Receiver<Vec<Outcome>>,
     pub(super) workflow: WorkflowId,
     pub(super) epoch: i64,
     pub(super) database: TestDatabase,

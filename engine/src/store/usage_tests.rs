@@ -17,6 +17,7 @@ use diesel::{
 
 use super::{
     Commit, Connection, EventRow, Kind, RunUpdate, UsageSearch, UsageSum,
+    connection::{self, Access},
     testing::TestDatabase,
     tests::{Fixture, names, now, on_both},
     usage::UsageRuns,
@@ -217,8 +218,9 @@ struct Step {
 fn a_question_about_a_time_looks_at_the_runs_of_that_time_alone() {
     let fixture = Fixture::new(TestDatabase::sqlite());
     let search = UsageSearch { created_from: Some(now()), created_before: Some(now()), ..of(&[fixture.workflow]) };
-    let mut view = super::View::open(&fixture.database.database).unwrap();
-    let Connection::Sqlite(sqlite) = &mut view.connection else { unreachable!() };
+    let place = fixture.database.place();
+    let mut view = connection::open(&place, Access::Read).unwrap();
+    let Connection::Sqlite(sqlite) = &mut view else { unreachable!() };
     let asked = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&asked);
     sqlite.set_instrumentation(move |event: InstrumentationEvent<'_>| {
@@ -226,10 +228,10 @@ fn a_question_about_a_time_looks_at_the_runs_of_that_time_alone() {
             told.lock().unwrap().push(query.to_string());
         }
     });
-    usage_sum(&mut view.connection, &search).unwrap().unwrap();
+    usage_sum(&mut view, &search).unwrap().unwrap();
     let query = asked.lock().unwrap().pop().unwrap();
     let (query, _) = query.split_once("--").unwrap();
-    let steps: Vec<Step> = match &mut view.connection {
+    let steps: Vec<Step> = match &mut view {
         Connection::Sqlite(sqlite) => sql_query(format!("EXPLAIN QUERY PLAN {query}")).load(sqlite).unwrap(),
         Connection::Postgres(_) => unreachable!(),
     };

@@ -13,10 +13,11 @@ use diesel::{
 
 use super::{
     Connection, Error, Kind,
-    connection::{self, Access, Place},
+    connection::Place,
     database::Database,
     file::File,
     lock, migrate, owner,
+    reader::Reader,
     row::{micros, run_id, timestamp},
     run::{COLUMNS, Columns, RunRow, from_columns},
     schema::{event, owner as owner_table, run},
@@ -40,10 +41,9 @@ pub(crate) struct RunSearch {
 }
 
 /// A connection for looking at a database.
+#[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) connection: Connection,
-    /// After the connection, which must be closed first.
-    pub(super) place: Place,
+    pub(super) reader: Reader,
 }
 
 impl View {
@@ -64,37 +64,49 @@ impl View {
             }
             Database::Postgres(server) => Place::Server(server.clone()),
         };
-        let mut connection = connection::open(&place, Access::Read)?;
-        migrate::check(&mut connection, database)?;
-        Ok(Self { connection, place })
+        let mut reader = Reader::new(place);
+        reader.read("looking at the schema", |connection| Ok(migrate::check(connection, database)))??;
+        Ok(Self { reader })
+    }
+
+    /// Runs a query, again and on another connection if a server is lost meanwhile.
+    pub(crate) fn read<T>(
+        &mut self,
+        doing: &'static str,
+        query: impl FnMut(&mut Connection) -> QueryResult<T>,
+    ) -> Result<T, Error> {
+        self.reader.read(doing, query)
     }
 
     /// Whether an engine drives the database now, and in which process where that is known.
-    pub(crate) fn engine_find(&mut self) -> QueryResult<Option<Option<u32>>> {
-        match &self.place {
-            Place::File(file) => Ok(lock::owner_find(file)),
-            Place::Server(_) => Ok((!owner::owner_list_alive(&mut self.connection)?.is_empty()).then_some(None)),
+    pub(crate) fn engine_find(&mut self) -> Result<Option<Option<u32>>, Error> {
+        if let Place::File(file) = &self.reader.place {
+            return Ok(lock::owner_find(file));
         }
+        let alive = self.read("looking for an engine", owner::owner_list_alive)?;
+        Ok((!alive.is_empty()).then_some(None))
     }
 
     /// Those of the runs that belong to an engine that lives.
-    pub(crate) fn run_list_driven(&mut self, runs: &[RunId]) -> QueryResult<Result<HashSet<RunId>, Error>> {
-        if let Place::File(file) = &self.place {
+    pub(crate) fn run_list_driven(&mut self, runs: &[RunId]) -> Result<HashSet<RunId>, Error> {
+        if let Place::File(file) = &self.reader.place {
             let is_driven = !runs.is_empty() && lock::owner_find(file).is_some();
-            return Ok(Ok(runs.iter().copied().filter(|_| is_driven).collect()));
+            return Ok(runs.iter().copied().filter(|_| is_driven).collect());
         }
-        let alive = owner::owner_list_alive(&mut self.connection)?;
-        let rows: Vec<Vec<u8>> = run::table
-            .filter(run::id.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
-            .filter(run::owner_epoch.eq_any(alive))
-            .select(run::id)
-            .load(&mut self.connection)?;
-        Ok(rows.iter().map(|id| run_id(id)).collect())
+        let rows: Vec<Vec<u8>> = self.read("looking for engines", |connection| {
+            let alive = owner::owner_list_alive(connection)?;
+            run::table
+                .filter(run::id.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
+                .filter(run::owner_epoch.eq_any(alive))
+                .select(run::id)
+                .load(connection)
+        })?;
+        rows.iter().map(|id| run_id(id)).collect()
     }
 
     /// Whether the database is a file, which has one engine.
     pub(crate) fn is_file(&self) -> bool {
-        matches!(self.place, Place::File(_))
+        matches!(self.reader.place, Place::File(_))
     }
 }
 

@@ -7,8 +7,8 @@
 //! Log lines have a queue of their own. They ride along with the next group, a bounded number at a time; only if there
 //! is none for a while they are written alone. So they cost commits next to nothing and an idle writer nothing.
 //!
-//! A connection that is lost is opened again, a bounded number of times. Whether a group that was being committed then
-//! is on the disk is asked and never guessed.
+//! A connection that is lost is opened again, a bounded number of times. Whether a group whose COMMIT was not answered is
+//! on the disk is asked and never guessed; if it cannot be asked, the group is *in doubt* and everyone is told that.
 
 use std::{
     collections::HashSet,
@@ -28,11 +28,13 @@ use super::{
     Connection, Error,
     commit::{self, Commit, Outcome},
     connection::{self, Access, Place},
+    dialect::Failed,
     file::Presence,
     handle::Options,
     lease::Lease,
     log_queue::LogQueue,
-    reconnect::{Fate, Reconnect, Transaction},
+    mark::{Fate, Mark},
+    reconnect::Reconnect,
     sabotage::{self, Sabotage},
 };
 use crate::id::RunId;
@@ -67,6 +69,9 @@ pub(super) trait Job: Send {
 
 pub(super) struct Writer {
     connection: Connection,
+    /// Whether the connection is known to be lost, so that it must be opened again.
+    is_lost: bool,
+    mark: Mark,
     /// After the connection, which must be closed first.
     place: Place,
     /// Of a file.
@@ -102,7 +107,7 @@ enum Work {
 impl Writer {
     pub(super) fn new(
         options: Options,
-        (place, connection): (Place, Connection),
+        (place, connection, mark): (Place, Connection, Mark),
         (epoch, n_transactions): (Arc<AtomicI64>, Arc<AtomicU64>),
         logs: LogQueue,
     ) -> Self {
@@ -114,6 +119,8 @@ impl Writer {
         let Options { answers, signs, lease, sabotage, .. } = options;
         Self {
             connection,
+            is_lost: false,
+            mark,
             place,
             presence,
             access,
@@ -152,6 +159,9 @@ impl Writer {
             self.logs_wait = Some(Duration::ZERO);
             self.write(Vec::new());
         }
+        if let Err(error) = self.mark.remove(&mut self.connection) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the row of this writer is left behind");
+        }
         connection::empty_log(&mut self.connection);
     }
 
@@ -175,6 +185,7 @@ impl Writer {
             if self.is_crashed {
                 return;
             }
+            self.write_busy_again(&mut units);
             self.tell(units);
         }
         if self.logs_wait.is_none() {
@@ -225,13 +236,27 @@ impl Writer {
         n_rows.max(units.len() - n_before)
     }
 
+    /// Renews the lease if it is time: on a new connection at once if the old one is lost, as the lease may not last for
+    /// another period.
     fn renew_if_due(&mut self) {
-        let Err(error) = self.lease.renew_if_due(&mut self.connection) else { return };
-        // The next commit opens a connection again, or the next renewal does.
-        tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not renewed");
-        if let Ok(connection) = connection::open(&self.place, self.access) {
-            self.connection = connection;
+        if !self.lease.is_due(&self.connection) {
+            return;
         }
+        let warn = |error: &Error| tracing::warn!(error = error as &dyn std::error::Error, "the lease was not renewed");
+        if !self.is_lost
+            && let Err(error) = self.renew()
+        {
+            warn(&error);
+            self.is_lost = matches!(error, Error::Unavailable { .. });
+        }
+        if let Err(error) = self.reopen_if_lost() {
+            warn(&error);
+        }
+    }
+
+    fn renew(&mut self) -> Result<(), Error> {
+        let renewed = self.lease.renew(&mut self.connection);
+        renewed.map_err(|source| Error::from_diesel("renewing the lease", source))
     }
 
     /// Writes the units, or finds those that cannot be written.
@@ -253,64 +278,112 @@ impl Writer {
         self.write_halving(second);
     }
 
-    /// Writes the group, on a new connection if the old one is lost.
-    fn write_connected(&mut self, units: &mut [Unit]) -> Result<(), Error> {
-        let mut transaction = None;
-        let mut error = match self.write_group(units, &mut transaction) {
-            Err(error @ Error::Unavailable { .. }) => error,
-            written => return written,
-        };
-        for pause in Reconnect::default() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be reached; trying again");
-            pause.wait();
-            match connection::open(&self.place, self.access) {
-                Ok(connection) => self.connection = connection,
-                Err(_) => continue,
-            }
-            let written = match transaction.as_ref().map(|transaction| transaction.fate(&mut self.connection)) {
-                Some(Ok(Fate::Committed)) => return Ok(()),
-                Some(Ok(Fate::Open)) => continue,
-                Some(Err(source)) => Err(Error::from_diesel("asking for a lost commit", source)),
-                None | Some(Ok(Fate::RolledBack)) => self.write_group(units, &mut transaction),
-            };
-            match written {
-                Err(again @ Error::Unavailable { .. }) => error = again,
-                written => return written,
+    /// Writes jobs again that waited in vain for somebody else's lock. Each is alone then, so nobody waits with it.
+    fn write_busy_again(&mut self, units: &mut [Unit]) {
+        if !self.is_server() || units.len() == 1 {
+            return;
+        }
+        for unit in units {
+            let is_busy = matches!(&unit.outcome, Outcome::Failed(error) if matches!(**error, Error::Busy { .. }));
+            if is_busy && matches!(unit.work, Work::Job(_)) {
+                self.write_halving(std::slice::from_mut(unit));
             }
         }
-        Err(error)
     }
 
-    fn write_group(&mut self, units: &mut [Unit], transaction: &mut Option<Transaction>) -> Result<(), Error> {
-        let (stopped, unfenced) = (&self.stopped, self.sabotage.unfenced);
-        *transaction = None;
-        self.presence.as_mut().map_or(Ok(()), Presence::check_file)?;
-        let written = self.connection.write_transaction(|connection| {
-            *transaction = Transaction::remember(connection)?;
-            let mut rest = units;
-            while let Some(first) = rest.first_mut() {
-                if let Work::Job(job) = &mut first.work {
-                    first.outcome = write_job(job.as_mut(), connection)?;
-                    rest = &mut rest[1..];
-                    continue;
+    /// Writes the group, again if that failed for a reason that passes, and on a new connection if the old one is lost.
+    fn write_connected(&mut self, units: &mut [Unit]) -> Result<(), Error> {
+        let mut reconnect = Reconnect::new();
+        // Whether the server may have committed the group although its answer was lost.
+        let mut is_in_doubt = false;
+        loop {
+            let error = match self.write_once(units, &mut is_in_doubt) {
+                Err(error) if self.is_server() => error,
+                written => return written,
+            };
+            self.is_lost |= matches!(error, Error::Unavailable { .. });
+            let Some(pause) = reconnect.pause(&error) else {
+                return Err(match is_in_doubt {
+                    true => Error::InDoubt { doing: "committing", source: Box::new(error) },
+                    false => error,
+                });
+            };
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written; trying again");
+            pause.wait();
+            // Whoever waits for long must not lose the lease by that.
+            self.renew_if_due();
+        }
+    }
+
+    fn write_once(&mut self, units: &mut [Unit], is_in_doubt: &mut bool) -> Result<(), Error> {
+        self.reopen_if_lost()?;
+        if *is_in_doubt {
+            let fate = self.mark.fate(&mut self.connection);
+            match fate.map_err(|source| Error::from_diesel("asking for a lost commit", source))? {
+                Fate::Committed => {
+                    self.n_transactions.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
                 }
-                let n_commits = rest.iter().take_while(|unit| matches!(unit.work, Work::Commit(_))).count();
-                let (commits, after) = rest.split_at_mut(n_commits);
-                if unfenced {
-                    unfence_all(commits, connection)?;
-                }
-                write_commits(commits, stopped, connection)?;
-                if unfenced {
-                    commits.iter_mut().for_each(|unit| unit.outcome = Outcome::Committed);
-                }
-                rest = after;
+                Fate::RolledBack => *is_in_doubt = false,
             }
-            Ok(())
-        });
-        written.map_err(|error: DieselError| Error::from_diesel("committing", error))?;
-        self.n_transactions.fetch_add(1, Ordering::Relaxed);
+        }
+        self.presence.as_mut().map_or(Ok(()), Presence::check_file)?;
+        self.write_group(units).map_err(|Failed { source, at_commit }| {
+            let error = Error::from_diesel("committing", source);
+            *is_in_doubt = at_commit && matches!(error, Error::Unavailable { .. });
+            error
+        })?;
         // What was written to a file that has gone meanwhile must not be acknowledged.
         self.presence.as_mut().map_or(Ok(()), Presence::check_all)
+    }
+
+    /// Opens the connection again if it is known to be lost, and renews the lease first of all.
+    fn reopen_if_lost(&mut self) -> Result<(), Error> {
+        if self.is_lost {
+            let mut connection = connection::open(&self.place, self.access).map_err(Error::into_lost)?;
+            let prepared = self.mark.prepare(&mut connection);
+            prepared.map_err(|source| Error::from_diesel("opening the database", source))?;
+            self.connection = connection;
+            self.is_lost = false;
+            self.renew()?;
+        }
+        Ok(())
+    }
+
+    fn is_server(&self) -> bool {
+        matches!(self.connection, Connection::Postgres(_))
+    }
+
+    fn write_group(&mut self, units: &mut [Unit]) -> Result<(), Failed> {
+        let (stopped, unfenced, mark) = (&self.stopped, self.sabotage.unfenced, &mut self.mark);
+        let is_alone = units.len() == 1;
+        let has_commits = units.iter().any(|unit| matches!(unit.work, Work::Commit(_)));
+        self.connection.write_transaction(
+            || mark.begin(has_commits),
+            |connection| {
+                let mut rest = units;
+                while let Some(first) = rest.first_mut() {
+                    if let Work::Job(job) = &mut first.work {
+                        first.outcome = write_job(job.as_mut(), connection, is_alone)?;
+                        rest = &mut rest[1..];
+                        continue;
+                    }
+                    let n_commits = rest.iter().take_while(|unit| matches!(unit.work, Work::Commit(_))).count();
+                    let (commits, after) = rest.split_at_mut(n_commits);
+                    if unfenced {
+                        unfence_all(commits, connection)?;
+                    }
+                    write_commits(commits, stopped, connection)?;
+                    if unfenced {
+                        commits.iter_mut().for_each(|unit| unit.outcome = Outcome::Committed);
+                    }
+                    rest = after;
+                }
+                Ok(())
+            },
+        )?;
+        self.n_transactions.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn tell(&mut self, units: Vec<Unit>) {
@@ -369,12 +442,13 @@ fn write_commits(units: &mut [Unit], stopped: &HashSet<(RunId, i64)>, connection
 }
 
 /// A job has a savepoint of its own, so its failure leaves the rest of the group alone.
-fn write_job(job: &mut dyn Job, connection: &mut Connection) -> QueryResult<Outcome> {
+fn write_job(job: &mut dyn Job, connection: &mut Connection, is_alone: bool) -> QueryResult<Outcome> {
     match connection.transaction(|connection| job.write(connection)) {
         Ok(()) => Ok(Outcome::Committed),
         Err(error @ (DieselError::BrokenTransactionManager | DieselError::RollbackErrorOnCommit { .. })) => Err(error),
         Err(error) => match Error::from_diesel("writing", error) {
             Error::Unavailable { source, .. } => Err(source),
+            Error::Busy { source, .. } if is_alone => Err(source),
             error => Ok(Outcome::Failed(Arc::new(error))),
         },
     }

@@ -7,6 +7,8 @@
 mod frame;
 #[cfg(any(test, feature = "measuring"))]
 mod measure;
+#[cfg(any(test, feature = "testing"))]
+mod private_server;
 #[cfg(any(feature = "testing", feature = "measuring"))]
 mod probe;
 #[cfg(feature = "testing")]
@@ -18,7 +20,9 @@ pub use self::frame::check_frames;
 pub use self::measure::{
     Load, MeasureError, Measured, Scratch, measure_raw, measure_store, n_transactions, release_memory, sqlite_version,
 };
+#[cfg(any(test, feature = "testing"))]
+pub use self::private_server::{Held, PrivateServer};
 #[cfg(any(feature = "testing", feature = "measuring"))]
 pub use self::probe::{Probe, ProbeError};
 #[cfg(feature = "testing")]
-pub use self::server::{ServerSchema, server_processes};
+pub use self::server::{ServerDatabase, ServerSchema, server_processes};

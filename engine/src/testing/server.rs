@@ -1,4 +1,4 @@
-//! A schema of its own on a PostgreSQL server, for tests that need a server and for the crash harness.
+//! A schema or a database of its own on a PostgreSQL server, for tests that need a server and for the crash harness.
 
 use diesel::{
     Connection as _, PgConnection, QueryableByName, RunQueryDsl,
@@ -43,6 +43,67 @@ impl ServerSchema {
     pub fn execute(&self, statements: &str) -> Result<(), ProbeError> {
         let mut connection = PgConnection::establish(&self.server)?;
         Ok(connection.batch_execute(&format!("SET search_path = {}; {statements}", self.name))?)
+    }
+}
+
+/// A database with a user of its own, who may nothing but use it; both are gone when it is dropped.
+#[derive(Debug)]
+pub struct ServerDatabase {
+    server: String,
+    name: String,
+    url: String,
+}
+
+impl ServerDatabase {
+    /// Makes a database on the server at that address. `options` are those of `CREATE DATABASE`.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn create(server: &str, options: &str) -> Result<Self, ProbeError> {
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        let mut connection = PgConnection::establish(server)?;
+        connection.batch_execute(&format!("CREATE ROLE {name} LOGIN"))?;
+        connection.batch_execute(&format!("CREATE DATABASE {name} OWNER {name} TEMPLATE template0 {options}"))?;
+        let (before, query) = server.split_once('?').unwrap_or((server, ""));
+        let host = before.rsplit_once('/').map_or(before, |(host, _)| host);
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host).trim_start_matches("postgres://");
+        let url = format!("postgres://{name}@{host}/{name}?{query}");
+        Ok(Self { server: server.to_owned(), name, url })
+    }
+
+    /// The address of the database, for its user.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs statements outside of the database as the one who made it; `{name}` stands for the name of the database and of
+    /// its user.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn execute(&self, statements: &str) -> Result<(), ProbeError> {
+        let mut connection = PgConnection::establish(&self.server)?;
+        for statement in statements.replace("{name}", &self.name).split(';').filter(|text| !text.trim().is_empty()) {
+            connection.batch_execute(statement)?;
+        }
+        Ok(())
+    }
+
+    /// Ends every connection to the database, as a firewall or an administrator does.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn end_connections(&self) -> Result<(), ProbeError> {
+        self.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
+    }
+}
+
+impl Drop for ServerDatabase {
+    fn drop(&mut self) {
+        if self.execute("DROP DATABASE {name} WITH (FORCE); DROP ROLE {name}").is_err() {
+            tracing::warn!(database = self.name, "a database is left on the server");
+        }
     }
 }
 

@@ -24,8 +24,8 @@ pub mod fulfil_order {
         Ok(context.insert("shelf", json!("B-17"))?)
     }
 
-    /// Takes the money. The key is the same whenever this attempt is started again, so a payment service that is told
-    /// the key takes the money once.
+    /// Takes the money. The key is the same for all attempts at this task of this run, so a payment service that refuses
+    /// a key which it knows takes the money once.
     #[task(dependencies = [reserve], retry_attempts = 3, timeout_ms = 10_000)]
     pub async fn charge(context: &mut Context<Value>) -> Result<(), TaskError> {
         let order: u64 = context.get_as("order")?;

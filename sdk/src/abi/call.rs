@@ -5,7 +5,10 @@
 use std::{
     ffi::c_void,
     fmt,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -22,6 +25,13 @@ use crate::{Level, TaskError, attempt::AttemptEnd, context::Host};
 
 /// The level that counts when the host names none.
 const LEVEL_DEFAULT: u32 = Level::Info as u32;
+
+/// A host looks for longer secrets in pieces of that length.
+const SECRET_PIECE_BYTES: usize = 16 << 10;
+/// A host need not look for what is longer.
+const SECRET_BYTES_MAX: usize = 256 << 10;
+/// A host need not take more pieces of secrets of one call.
+const SECRETS_MAX: usize = 256;
 
 /// The host, for as long as it may be called. Every call holds the read lock, so that closing the link waits for
 /// the calls under way and nothing reaches a host that has shut the package down.
@@ -153,9 +163,17 @@ impl fmt::Debug for HostLink {
 /// What the context of one call talks to.
 #[derive(Debug)]
 pub(super) struct CallHost {
-    pub(super) link: Arc<HostLink>,
-    pub(super) call_id: u64,
-    pub(super) cancelled: watch::Receiver<bool>,
+    link: Arc<HostLink>,
+    call_id: u64,
+    cancelled: watch::Receiver<bool>,
+    /// How many pieces of secrets the host was told.
+    n_secrets: AtomicUsize,
+}
+
+impl CallHost {
+    pub(super) fn new(link: Arc<HostLink>, call_id: u64, cancelled: watch::Receiver<bool>) -> Self {
+        Self { link, call_id, cancelled, n_secrets: AtomicUsize::new(0) }
+    }
 }
 
 impl Host for CallHost {
@@ -169,8 +187,11 @@ impl Host for CallHost {
         self.link.heartbeat(self.call_id, permille, note);
     }
 
-    fn secret(&self, text: &str) {
+    fn secret(&self, text: &str) -> bool {
         self.link.secret(self.call_id, text);
+        let n_pieces = text.len().div_ceil(SECRET_PIECE_BYTES);
+        let n_secrets = self.n_secrets.fetch_add(n_pieces, Ordering::Relaxed) + n_pieces;
+        n_secrets <= SECRETS_MAX && text.len() <= SECRET_BYTES_MAX
     }
 
     fn is_cancelled(&self) -> bool {

@@ -6,8 +6,9 @@
 
 use std::{
     collections::HashMap,
+    mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind},
-    slice,
+    ptr, slice,
     sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError},
     thread,
     time::Duration,
@@ -21,6 +22,7 @@ use tokio::{
 
 use super::{
     call::{CallHost, Completion, HostLink},
+    flush,
     remote::Remote,
     table::{ABI_MINOR, Bytes, FEATURE_FETCH, HostV1, PackageV1, STATUS_OK, STATUS_REFUSED, Start},
 };
@@ -118,17 +120,25 @@ unsafe extern "C" fn start(start: *const Start) -> i32 {
     }
     // SAFETY: not null, and the first field of every start is its size.
     let size = unsafe { start.cast::<u32>().read() };
-    if (size as usize) < size_of::<Start>() {
-        return STATUS_REFUSED;
-    }
-    // SAFETY: the struct is as large as what is read.
-    let start = unsafe { start.read() };
+    let known = match size as usize {
+        size if size < Start::SIZE_MIN => return STATUS_REFUSED,
+        // A host of version 1.1 has nothing behind that.
+        size if size < size_of::<Start>() => Start::SIZE_MIN,
+        _ => size_of::<Start>(),
+    };
+    let mut whole = MaybeUninit::<Start>::zeroed();
+    // SAFETY: what is read is inside of the host's struct by its own size, what is written inside of ours.
+    unsafe { ptr::copy_nonoverlapping(start.cast::<u8>(), whole.as_mut_ptr().cast::<u8>(), known) };
+    // SAFETY: integers and pointers, for which zeros are a value too.
+    let start = unsafe { whole.assume_init() };
     // SAFETY: the host lends the bytes for the time of this call.
     let context = unsafe { start.context.borrow() };
     // SAFETY: as above.
     let trace_parent = unsafe { start.trace_parent.borrow() };
     // SAFETY: as above.
     let idempotency_key = unsafe { start.idempotency_key.borrow() };
+    // SAFETY: as above.
+    let attempt_key = unsafe { start.attempt_key.borrow() };
     let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     status_of(|| {
         let package = current()?;
@@ -140,6 +150,10 @@ unsafe extern "C" fn start(start: *const Start) -> i32 {
             task: function.id.to_string(),
             attempt: start.attempt,
             idempotency_key: text(idempotency_key),
+            attempt_key: match text(attempt_key) {
+                key if key.is_empty() => format!("{}/{}", text(idempotency_key), start.attempt),
+                key => key,
+            },
             deadline: (start.deadline_unix_ms > 0)
                 .then(|| Timestamp::from_unix_micros(start.deadline_unix_ms.saturating_mul(1000))),
             trace_parent: text(trace_parent),
@@ -208,7 +222,7 @@ impl Package {
         let (sender, cancelled) = watch::channel(false);
         lock(&self.calls).insert(call_id, sender);
         let completion = Completion::new(self.link.clone(), call_id, forget_call);
-        let host = Arc::new(CallHost { link: self.link.clone(), call_id, cancelled: cancelled.clone() });
+        let host = Arc::new(CallHost::new(self.link.clone(), call_id, cancelled.clone()));
         let (blocking, function) = (function.blocking, function.function);
         let link = self.link.clone();
         let prepare = move || {
@@ -221,17 +235,19 @@ impl Package {
             let runtime = handle.clone();
             handle.spawn_blocking(move || {
                 let block_on = |future: crate::TaskFuture<'_>| runtime.block_on(future);
-                completion.complete(match prepare() {
+                let end = match prepare() {
                     Ok(attempt) => attempt.run_blocking(block_on, until_true(cancelled)),
                     Err(error) => AttemptEnd::unmeasured(error),
-                });
+                };
+                flush::complete(completion, end);
             });
         } else {
             handle.spawn(async move {
-                completion.complete(match prepare() {
+                let end = match prepare() {
                     Ok(attempt) => attempt.run(until_true(cancelled)).await,
                     Err(error) => AttemptEnd::unmeasured(error),
-                });
+                };
+                flush::complete(completion, end);
             });
         }
         Some(())

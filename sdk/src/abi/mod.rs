@@ -21,6 +21,7 @@
 mod call;
 pub(crate) mod clock;
 mod export;
+mod flush;
 mod remote;
 mod table;
 

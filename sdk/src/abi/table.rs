@@ -221,8 +221,15 @@ pub struct Start {
     pub context: Bytes,
     /// W3C `traceparent`, or empty.
     pub trace_parent: Bytes,
-    /// The same for every try to run this attempt.
+    /// The same for all attempts at this task of this run, whichever engine makes them; a callback has its own.
     pub idempotency_key: Bytes,
+    /// Since 1.2: another one for each attempt.
+    pub attempt_key: Bytes,
+}
+
+impl Start {
+    /// How large the struct was in version 1.0, which is the least that a host may send.
+    pub const SIZE_MIN: usize = std::mem::offset_of!(Self, attempt_key);
 }
 
 /// `clcn_metadata`: the header of a record in the section `cloacina`; `json_len` bytes of JSON follow.
@@ -275,7 +282,7 @@ const _: () = {
     assert!(size_of::<Bytes>() == 16);
     assert!(size_of::<CallResult>() == 80 && CallResult::SIZE_MIN == 64);
     assert!(size_of::<HostV1>() == 72);
-    assert!(size_of::<Start>() == 80);
+    assert!(size_of::<Start>() == 96 && Start::SIZE_MIN == 80);
     assert!(size_of::<MetadataHeader>() == 16);
     assert!(size_of::<PackageV1>() == 64 && PackageV1::SIZE_MIN == 56);
     assert!(align_of::<Start>() == 8 && align_of::<PackageV1>() == 8);

@@ -5,6 +5,7 @@
 //! | input | answer |
 //! |---|---|
 //! | `submit WORKFLOW` | `submitted RUN`, once that is durable; later `ended RUN STATE` or `lost RUN CODE` to its handle |
+//! | | `refused CODE: REASON` if the run was not created, or may not have been |
 //! | | `finished RUN STATE` when a run ends here, whoever submitted it |
 //!
 //! Each attempt notes `PROCESS RUN/TASK/ATTEMPT begun` in the file `ledger` of the folder before it does anything, and the
@@ -29,7 +30,7 @@ static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 const LOOK: Duration = Duration::from_millis(5);
 
 fn note(context: &Context<Value>, what: &str) -> Result<(), TaskError> {
-    let key = context.task().map(|info| info.idempotency_key.clone()).unwrap_or_default();
+    let key = context.attempt_key().to_owned();
     let line = format!("{} {key} {what}\n", std::process::id());
     let path = folder().join("ledger");
     let mut ledger: File = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
@@ -150,7 +151,13 @@ async fn start(database: &str, folder: &str, lease: Duration) -> Result<(Engine,
 }
 
 async fn submit(engine: &Engine, workflow: &str, telling: &mut JoinSet<()>) -> Result<(), Failure> {
-    let run = engine.scheduler().schedule_workflow(workflow, Context::new()).await?;
+    let run = match engine.scheduler().schedule_workflow(workflow, Context::new()).await {
+        Ok(run) => run,
+        Err(error) => {
+            say(&format!("refused {}: {error}", error.code()));
+            return Ok(());
+        }
+    };
     say(&format!("submitted {}", run.id()));
     telling.spawn(async move {
         match run.wait().await {

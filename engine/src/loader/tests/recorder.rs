@@ -78,7 +78,7 @@ pub(crate) fn call(function: u32, payload: &str) -> Call {
         payload: payload.as_bytes().to_vec(),
         is_whole: true,
         deadline_unix_ms: 0,
-        idempotency_key: "run/task/1".to_owned(),
+        idempotency_key: "run/task".to_owned(),
         trace_parent: String::new(),
     }
 }

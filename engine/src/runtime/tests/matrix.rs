@@ -7,7 +7,10 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Mutex, PoisonError},
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{LazyLock, Mutex, PoisonError},
+    thread,
 };
 
 use cloacina_workflow::{
@@ -22,21 +25,52 @@ use crate::{
     store::{Sabotage, testing::TestDatabase},
 };
 
-/// Attempts that were begun, by their idempotency keys, in all tests.
+/// Attempts that were begun, by their keys, in all tests.
 static BEGUN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// What the service has charged for, by key, and how often it was asked.
+static CHARGED: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
+/// A service that charges once for each key, and refuses one that it knows.
+static SERVICE: LazyLock<SocketAddr> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = BufReader::new(connection.unwrap());
+            let mut key = String::new();
+            // Who is stopped in the middle of the question has not asked.
+            if connection.read_line(&mut key).is_ok_and(|_| key.ends_with('\n')) {
+                *CHARGED.lock().unwrap_or_else(PoisonError::into_inner).entry(key.trim().to_owned()).or_default() += 1;
+                connection.get_mut().write_all(b"done\n").ok();
+            }
+        }
+    });
+    address
+});
 
 /// No workflow here has as many commits as that.
 const COMMITS_MAX: u64 = 100;
 
 fn begin(context: &crate::Context<crate::Value>) {
-    BEGUN.lock().unwrap_or_else(PoisonError::into_inner).push(context.idempotency_key().to_owned());
+    BEGUN.lock().unwrap_or_else(PoisonError::into_inner).push(context.attempt_key().to_owned());
+    let mut service = TcpStream::connect(*SERVICE).unwrap();
+    writeln!(service, "{}", context.idempotency_key()).unwrap();
+    BufReader::new(service).read_line(&mut String::new()).unwrap();
+}
+
+/// For what in a run the service has charged, and how often it was asked for that.
+fn charged(run: RunId) -> BTreeMap<String, usize> {
+    let beginning = format!("{run}/");
+    let charged = CHARGED.lock().unwrap_or_else(PoisonError::into_inner);
+    charged.iter().filter_map(|(key, n)| Some((key.strip_prefix(&beginning)?.to_owned(), *n))).collect()
 }
 
 /// How often that task of a run was begun so far.
 fn n_begun(run: RunId, task: &str) -> usize {
     let beginning = format!("{run}/{task}/");
     let begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
-    begun.iter().filter(|key| key.starts_with(&beginning) && !key.ends_with("/callback")).count()
+    begun.iter().filter(|key| key.starts_with(&beginning) && !key.contains("/callback/")).count()
 }
 
 /// Writes its id under its id.
@@ -307,6 +341,11 @@ async fn recover(
         assert_eq!(n_begun(run, &task), n_before, "{task} of {run} had ended and was begun again: {what}");
     }
     for (run, events) in &after {
+        let charged = charged(*run);
+        // However often a task was begun, it has asked under one key, and its callback and a fork under others.
+        let of_task =
+            |key: &String| report.tasks.iter().any(|task| *key == task.id || *key == format!("{}/callback", task.id));
+        assert!(charged.keys().all(of_task), "{charged:?} in {what}");
         for task in &report.tasks {
             let count = |kind| {
                 let of = events.iter().filter(|event| event.task.as_ref() == Some(&task.id));

@@ -21,7 +21,7 @@ const THIRD: Function = Function::AsyncTask(|context| {
             1 => Err(TaskError::transient("first")),
             2 => panic!("second"),
             _ => {
-                context.insert("third", json!(context.idempotency_key()))?;
+                context.insert("third", json!([context.idempotency_key(), context.attempt_key()]))?;
                 Ok(())
             }
         }
@@ -48,6 +48,8 @@ fn failed_attempts_are_retried_as_declared() {
         assert_eq!((report.state, report.tasks[0].attempt), (RunState::Completed, 3));
         assert_eq!((report.tasks[0].outcome, &report.tasks[0].error), (Some(AttemptOutcome::Ok), &None));
         assert_eq!(report.context.get("after_saw"), Some(&json!(["third"])));
+        let keys = json!([format!("{}/third", run.id()), format!("{}/third/3", run.id())]);
+        assert_eq!(report.context.get("third"), Some(&keys));
         let ended: Vec<_> = run.events().await.unwrap();
         let reasons: Vec<_> = ended.iter().filter(|event| event.kind == "attempt_failed").collect();
         assert_eq!(reasons.iter().map(|event| event.attempt.unwrap()).collect::<Vec<_>>(), [1, 2]);

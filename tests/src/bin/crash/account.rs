@@ -6,6 +6,7 @@
 //!   sees that happen. Such a run is not lost; how many there are is said beside the result.
 //! - *reexecuted*: an attempt that was begun twice, or one that was begun though an earlier attempt of its task had been
 //!   acknowledged as completed.
+//! - *overcharged*: a charge, after the first one, for a task of a run: a service that charges once for each key got another.
 //! - *stuck*: a run that was acknowledged and that no worker could bring to its end.
 
 use std::{
@@ -58,7 +59,12 @@ impl Acknowledged {
     }
 
     /// Compares and prints the result.
-    pub(crate) fn judge(&self, kills: u64, n_unsynced: u64, ledger: &str) -> Result<ExitCode, Failure> {
+    pub(crate) fn judge(
+        &self,
+        kills: u64,
+        n_unsynced: u64,
+        (ledger, charges): (&str, &[String]),
+    ) -> Result<ExitCode, Failure> {
         let (mut entries, mut attempts) = (HashSet::new(), HashSet::new());
         let mut reexecuted = 0;
         for line in ledger.lines() {
@@ -73,6 +79,12 @@ impl Acknowledged {
             let after = self.completed.get(&task).is_some_and(|(_, completed)| attempt > *completed);
             reexecuted += u64::from(again || after);
             entries.insert((task, process));
+        }
+        let charged: HashSet<_> = charges.iter().map(|key| key.split('.').take(2).collect::<Vec<_>>()).collect();
+        let overcharged = charges.len() - charged.len();
+        let is_paid = |(run, task): &(String, String)| charged.contains(&vec![run.as_str(), task.as_str()]);
+        if !self.completed.keys().all(is_paid) {
+            return Err("a task completed and was not charged for".into());
         }
         let n_forgotten =
             self.completed.iter().filter(|(task, (by, _))| !entries.contains(&((*task).clone(), *by))).count();
@@ -89,8 +101,13 @@ impl Acknowledged {
         let acknowledged = self.n_submitted();
         println!(
             "{}",
-            json!({ "kills": kills, "acknowledged": acknowledged, "lost": lost, "reexecuted": reexecuted, "stuck": stuck })
+            json!({ "kills": kills, "acknowledged": acknowledged, "lost": lost, "reexecuted": reexecuted,
+                "overcharged": overcharged, "stuck": stuck })
         );
-        Ok(if lost == 0 && reexecuted == 0 && stuck == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if lost == 0 && reexecuted == 0 && overcharged == 0 && stuck == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }

@@ -1,0 +1,101 @@
+//! Ends a call after what its package has printed is out, so that the host can tell what the call printed.
+//!
+//! Rust keeps a line that has not ended in a buffer of this library. Whoever holds the lock of that buffer must not keep
+//! calls from ending: a thread that sleeps otherwise ends a call whose flush takes too long, and until that flush has
+//! returned nothing is flushed. At most one thread waits for the lock.
+
+use std::{
+    io::{self, Write},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use super::call::Completion;
+use crate::attempt::AttemptEnd;
+
+/// How long a call waits for the lock. Whoever prints holds it for microseconds.
+const WAIT: Duration = Duration::from_millis(100);
+
+static FLUSH: Flush = Flush { state: Mutex::new(State::new()), changed: Condvar::new() };
+
+struct Flush {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// The call whose flush is under way.
+    waiting: Option<(Completion, AttemptEnd)>,
+    /// Whether a flush is under way, maybe of a call that was ended without it.
+    is_flushing: bool,
+    /// Which flush that is.
+    number: u64,
+    has_thread: bool,
+    is_asleep: bool,
+}
+
+impl State {
+    const fn new() -> Self {
+        Self { waiting: None, is_flushing: false, number: 0, has_thread: false, is_asleep: false }
+    }
+}
+
+/// Ends a call, after a flush if that is possible now.
+pub(super) fn complete(completion: Completion, end: AttemptEnd) {
+    let mut state = lock();
+    if state.is_flushing || !has_thread(&mut state) {
+        drop(state);
+        return completion.complete(end);
+    }
+    state.is_flushing = true;
+    state.number += 1;
+    state.waiting = Some((completion, end));
+    if state.is_asleep {
+        FLUSH.changed.notify_one();
+    }
+    drop(state);
+    // A closed output is the package's own business.
+    io::stdout().flush().ok();
+    let mut state = lock();
+    state.is_flushing = false;
+    let waiting = state.waiting.take();
+    drop(state);
+    if let Some((completion, end)) = waiting {
+        completion.complete(end);
+    }
+}
+
+/// Whether there is the thread that ends calls whose flush takes too long; made when it is first needed.
+fn has_thread(state: &mut State) -> bool {
+    if !state.has_thread {
+        state.has_thread = thread::Builder::new().name("cloacina-flush".to_owned()).spawn(watch).is_ok();
+    }
+    state.has_thread
+}
+
+fn watch() {
+    let mut state = lock();
+    loop {
+        if state.waiting.is_none() {
+            state.is_asleep = true;
+            state = FLUSH.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.is_asleep = false;
+            continue;
+        }
+        let number = state.number;
+        state = FLUSH.changed.wait_timeout(state, WAIT).unwrap_or_else(PoisonError::into_inner).0;
+        if state.number == number
+            && let Some((completion, end)) = state.waiting.take()
+        {
+            drop(state);
+            completion.complete(end);
+            state = lock();
+        }
+    }
+}
+
+fn lock() -> MutexGuard<'static, State> {
+    // Nothing panics while it is held.
+    FLUSH.state.lock().unwrap_or_else(PoisonError::into_inner)
+}
