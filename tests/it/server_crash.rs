@@ -1,8 +1,23 @@
 //! Engines in processes of their own on a server that really crashes, and what is left of what they acknowledged.
 
-use cloacina::{Records, RunId, testing::PrivateServer};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
-use crate::sharing::{Process, wait_until};
+use cloacina::{
+    Records, RunFilter, RunId, RunState,
+    testing::{PrivateServer, server_processes},
+};
+use tempfile::TempDir;
+
+use crate::{
+    disk,
+    sharing::{Process, ledger, wait_until},
+};
+
+/// What a client of the server is called that belongs to an engine.
+const ENGINE: &str = "cloacina";
 
 /// Waits until an engine waits for a lock on the server.
 fn wait_for_lock(server: &PrivateServer) {
@@ -37,4 +52,76 @@ fn a_submission_that_a_crash_took_away_is_not_taken_for_a_strangers_commit() {
     let run: RunId = engine.wait_for("submitted").parse().unwrap();
     assert!(exists(&url, run), "{run} was acknowledged and is not there");
     assert_eq!(engine.wait_for(&format!("ended {run}")), "completed");
+}
+
+/// Three engines, and kills of every kind in turn.
+#[test]
+fn nothing_acknowledged_is_missing_after_mixed_kills() {
+    const N_KILLS: usize = 12;
+    let _disk = disk();
+    // The machine goes on, so nothing needs to be waited for to survive.
+    let (mut server, folder) = (PrivateServer::start(&["fsync=off"]).unwrap(), tempfile::tempdir().unwrap());
+    fs::write(folder.path().join("go"), "").unwrap();
+    let url = server.url();
+    let mut engines: Vec<Process> = (0..3).map(|_| Process::start_at(&url, &folder)).collect();
+    let mut acknowledged = BTreeSet::new();
+    for kill in 0..N_KILLS {
+        for engine in &mut engines {
+            (0..4).for_each(|_| engine.say("submit chain"));
+        }
+        match kill % 4 {
+            0 => {
+                // It may have ended since.
+                let victim = server_processes(&url, ENGINE).unwrap().into_iter().nth(kill % 3);
+                victim.map(|pid| server.kill_process(pid).ok());
+            }
+            1 => server.crash().unwrap(),
+            2 => server.stop_at_once().unwrap(),
+            _ => {
+                let place = kill % engines.len();
+                let killed = std::mem::replace(&mut engines[place], Process::start_at(&url, &folder));
+                acknowledged.extend(killed.end());
+                (0..4).for_each(|_| engines[place].say("submit chain"));
+            }
+        }
+        server.wait_until_ready().unwrap();
+        for engine in &mut engines {
+            // Whatever came of it is said, so the next kill falls into something else.
+            (0..4).for_each(|_| acknowledged.extend(engine.acknowledgement()));
+        }
+    }
+    let ended = |run: &RunId| {
+        let state = Records::open(&url).and_then(|mut records| records.report(*run)).map(|report| report.state);
+        state.is_ok_and(RunState::is_terminal)
+    };
+    assert!(acknowledged.len() > N_KILLS, "{}", acknowledged.len());
+    for run in &acknowledged {
+        wait_until(&format!("the end of {run}"), || ended(run));
+    }
+    audit(&url, &folder, &acknowledged);
+}
+
+/// Everything that was acknowledged is there, and whatever completed has a history without holes that its effects agree with.
+fn audit(url: &str, folder: &TempDir, acknowledged: &BTreeSet<RunId>) {
+    let mut records = Records::open(url).unwrap();
+    let listed = records.runs(&RunFilter::default(), 10_000).unwrap();
+    let listed: BTreeMap<RunId, RunState> = listed.into_iter().map(|run| (run.status.id, run.status.state)).collect();
+    let missing: Vec<_> = acknowledged.iter().filter(|run| !listed.contains_key(run)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let done: BTreeSet<(String, String, u32)> = ledger(folder)
+        .into_iter()
+        .filter(|(.., what)| what == "done")
+        .map(|(_, run, task, attempt, _)| (run, task, attempt))
+        .collect();
+    for (run, _) in listed.iter().filter(|(_, state)| **state == RunState::Completed) {
+        let events = records.events(*run).unwrap();
+        let of_kind = |kind: &str| events.iter().filter(|event| event.kind == kind).collect::<Vec<_>>();
+        let completed: Vec<_> = of_kind("task_completed").iter().map(|event| event.task.clone().unwrap()).collect();
+        assert_eq!(completed, ["first", "held", "last"], "{run}: {events:?}");
+        assert_eq!((of_kind("run_created").len(), of_kind("run_finished").len()), (1, 1), "{run}: {events:?}");
+        for event in of_kind("task_completed") {
+            let entry = (run.to_string(), event.task.clone().unwrap(), event.attempt.unwrap());
+            assert!(done.contains(&entry), "{entry:?} is not in the ledger");
+        }
+    }
 }

@@ -4,7 +4,10 @@
 //! workload goes through it: submit, run, read, steer; then again after every connection was idle and after each was ended
 //! by somebody else.
 
-use cloacina::{Context, Engine, Records, RunFilter, RunRequest, RunState, TaskError, Value, testing::ServerDatabase};
+use cloacina::{
+    Context, Engine, Records, RunFilter, RunRequest, RunState, TaskError, Value,
+    testing::{PrivateServer, ServerDatabase},
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -183,4 +186,35 @@ fn a_database_that_becomes_read_only_can_be_looked_at() {
         assert_eq!(start(&url, &folder).await.err().unwrap().code(), "STO0020");
     });
     assert_eq!(Records::open(&url).unwrap().runs(&RunFilter::default(), 10).unwrap().len(), 3);
+}
+
+/// 40 at once, each with a connection that writes and up to two that read, on a server that takes 100.
+#[test]
+fn many_commands_at_once_wait_for_each_other() {
+    const N_COMMANDS: usize = 40;
+    let server = PrivateServer::start(&[]).unwrap();
+    let url = server.url();
+    let folders: Vec<TempDir> = (0..N_COMMANDS).map(|_| tempfile::tempdir().unwrap()).collect();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async { start(&url, &folders[0]).await.unwrap().shutdown().await.unwrap() });
+    let results: Vec<Result<_, String>> = std::thread::scope(|scope| {
+        let create = |folder| {
+            let url = &url;
+            move || {
+                Runtime::new().unwrap().block_on(async {
+                    let engine = start(url, folder).await.map_err(|error| format!("{error:?}"))?;
+                    let request = RunRequest::new("telling", Context::new()).held();
+                    let run = engine.scheduler().submit(request).await.map_err(|error| format!("{error:?}"));
+                    engine.shutdown().await.map_err(|error| format!("{error:?}"))?;
+                    run.map(|run| run.id())
+                })
+            }
+        };
+        let threads: Vec<_> = folders.iter().map(|folder| scope.spawn(create(folder))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let failed: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    assert!(failed.is_empty(), "{} of {N_COMMANDS} failed: {failed:?}", failed.len());
+    let listed = Records::open(&url).unwrap().runs(&RunFilter::default(), 100).unwrap();
+    assert_eq!(listed.len(), N_COMMANDS);
 }

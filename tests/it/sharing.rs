@@ -70,6 +70,30 @@ impl Process {
         writeln!(self.input, "{line}").ok();
     }
 
+    /// The next run that it acknowledges, unless it says that it did not create one.
+    pub(crate) fn acknowledgement(&mut self) -> Option<RunId> {
+        loop {
+            let place =
+                self.heard.iter().position(|line| line.starts_with("submitted ") || line.starts_with("refused "));
+            if let Some(place) = place {
+                return self.heard.remove(place).strip_prefix("submitted ")?.parse().ok();
+            }
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.heard.push(line),
+                Err(error) => panic!("{error}: process {} neither submits nor refuses: {:?}", self.id(), self.heard),
+            }
+        }
+    }
+
+    /// Kills it, and returns what it had acknowledged.
+    pub(crate) fn end(mut self) -> Vec<RunId> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.extend(self.lines.iter());
+        heard.iter().filter_map(|line| line.strip_prefix("submitted ")?.parse().ok()).collect()
+    }
+
     pub(crate) fn submit(&mut self, workflow: &str) -> RunId {
         self.say(&format!("submit {workflow}"));
         self.wait_for("submitted").parse().unwrap()
@@ -94,7 +118,7 @@ impl Drop for Process {
 }
 
 /// What the tasks noted: process, run, task, attempt, what.
-fn ledger(folder: &TempDir) -> Vec<(u32, String, String, u32, String)> {
+pub(crate) fn ledger(folder: &TempDir) -> Vec<(u32, String, String, u32, String)> {
     let text = fs::read_to_string(folder.path().join("ledger")).unwrap_or_default();
     let whole = text.lines().filter_map(|line| {
         let mut words = line.split(' ');
