@@ -234,9 +234,16 @@ impl Merge {
         if let ([view], []) = (views.as_slice(), deltas.as_slice()) {
             return View::clone(view);
         }
-        let mut views = views.into_iter();
-        let first = views.next().cloned().unwrap_or_default();
-        let mut joined = views.fold(first, |joined, view| joined.union(view, Write::join));
+        // By pairs, so that of many views each is looked through a few times only.
+        let mut views: Vec<View> = views.into_iter().cloned().collect();
+        while views.len() > 1 {
+            let pairs = views.chunks(2).map(|pair| match pair {
+                [one, other] => one.union(other, Write::join),
+                _ => pair[0].clone(),
+            });
+            views = pairs.collect();
+        }
+        let mut joined = views.pop().unwrap_or_default();
         // In the order of the workflow, so that nearly every write goes on top of those before.
         deltas.sort_by_key(|(rank, _)| *rank);
         for (rank, delta) in deltas {
