@@ -28,6 +28,7 @@ mod parity;
 mod reader;
 mod readme;
 mod restart;
+mod sandbox;
 mod secret;
 mod server_crash;
 mod server_settings;

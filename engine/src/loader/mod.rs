@@ -55,7 +55,7 @@ pub(crate) use self::{
         NAME_BYTES_MAX, NAME_SENT_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX, Sent, cut, fields, judge, pieces, redacted,
         text,
     },
-    process::{CpuClock, Reaped, close_others, exit_at_once, flush_stdout, reap},
+    process::{CpuClock, Reaped, close_others, exit_at_once, flush_stdout, peer_process, reap},
     refused::{note_refused_calls, refused_calls},
 };
 pub use self::{

@@ -1,9 +1,13 @@
 //! What a process needs of the system that has no checked interface: waiting for a child together with what it used
-//! up, closing descriptors that it was given without being asked, ending without code of others, and flushing what C code
-//! has printed.
+//! up, closing descriptors that it was given without being asked, ending without code of others, flushing what C code has
+//! printed, and the process at the other end of a socket.
 
 use std::{
-    io, os::fd::AsRawFd, os::fd::BorrowedFd, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration,
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::unix::process::ExitStatusExt,
+    process::ExitStatus,
+    time::Duration,
 };
 
 /// What is left of a process that has ended.
@@ -121,4 +125,19 @@ pub(crate) fn flush_stdout() {
         unsafe { funlockfile(stream) };
         return;
     }
+}
+
+/// The process that connected a Unix socket, as it was then: its number may be another's by now. Older systems do not say.
+pub(crate) fn peer_process(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut process: libc::c_int = -1;
+    let mut n_bytes = libc::socklen_t::try_from(size_of_val(&process)).map_err(io::Error::other)?;
+    let place = (&raw mut process).cast();
+    // SAFETY: both pointers are to places of this frame, and the second says how large the first is.
+    let found =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERPIDFD, place, &raw mut n_bytes) };
+    if found != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the system has made the descriptor for the caller, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(process) })
 }

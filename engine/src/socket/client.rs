@@ -13,11 +13,11 @@ use tokio::{net::UnixStream, time::timeout};
 
 use super::{
     command::Command,
-    connection::is_allowed,
     error::Error,
     frame::{self, Problem},
     live::LivePackage,
     package::{PackageAnswer, PackageCommand},
+    peer::is_allowed,
     spool::CHUNK_BYTES,
     wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
 };

@@ -20,6 +20,7 @@ use super::{
     error::{Error, Refusal},
     frame::{self, Problem},
     package::PackageCommand,
+    peer::{Peer, Stranger},
     report::Report,
     spool::{self, CHUNK_BYTES, SpoolError, Spooled},
     table::{Seat, Stage},
@@ -80,10 +81,15 @@ async fn drain(reader: &mut OwnedReadHalf) {
 }
 
 async fn talk(stream: UnixStream, seat: &Seat, shared: &Weak<Shared>) -> Result<(), Problem> {
-    let peer = stream.peer_cred().map_err(Problem::Gone)?.uid();
-    if !is_allowed(peer) {
-        return Err(Problem::Bad(format!("it belongs to the user {peer}")));
-    }
+    let peer = match Peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(Stranger::Unknown(error)) => return Err(Problem::Gone(error)),
+        Err(Stranger::User(uid)) => return Err(Problem::Bad(format!("it belongs to the user {uid}"))),
+        Err(Stranger::Confined(reason)) => {
+            turn_away(stream, &Error::Confined { reason: reason.clone() }).await;
+            return Err(Problem::Bad(reason));
+        }
+    };
     let (mut reader, mut writer) = stream.into_split();
     let hello = frame::read(&mut reader, HELLO_BYTES_MAX, None);
     let hello: Hello = match timeout(HELLO_WAIT, hello).await.unwrap_or_else(|_| Err(frame::late())) {
@@ -134,7 +140,7 @@ async fn talk(stream: UnixStream, seat: &Seat, shared: &Weak<Shared>) -> Result<
             }
             request => {
                 set(seat, Stage::Busy, &mut writer).await?;
-                let reply = perform(request, upload.take(), seat, shared).await;
+                let reply = perform(request, upload.take(), &peer, seat, shared).await;
                 drop(permit);
                 answer(&mut writer, reply).await?;
             }
@@ -154,17 +160,18 @@ async fn set(seat: &Seat, stage: Stage, writer: &mut OwnedWriteHalf) -> Result<b
 async fn perform(
     request: Message,
     upload: Option<Spooled>,
+    peer: &Peer,
     seat: &Seat,
     shared: &Weak<Shared>,
 ) -> Result<Reply, EngineError> {
     let engine = Engine { shared: alive(shared)? };
     match request {
         Message::Do { order, by } => {
-            let report = engine.perform(order, &by).await?;
+            let report = engine.perform(order, &peer.actor(by)).await?;
             Ok(Reply::Report { report: Box::new(Report::new(report)) })
         }
         Message::Trust { tenant, change, by } => {
-            Ok(Reply::Trust { changed: engine.change_trust(&tenant, change, &by).await? })
+            Ok(Reply::Trust { changed: engine.change_trust(&tenant, change, &peer.actor(by)).await? })
         }
         Message::Package { order, by } => {
             // The one command that looks at an archive.
@@ -176,7 +183,7 @@ async fn perform(
                     (upload.read().await?, permit)
                 }
             };
-            let answer = engine.perform_package(order, archive, &by).await?;
+            let answer = engine.perform_package(order, archive, &peer.actor(by)).await?;
             Ok(Reply::Package { answer: Box::new(answer) })
         }
         // Each process is looked up in the system's tables.
@@ -352,9 +359,4 @@ async fn spoke(reader: &mut (impl AsyncRead + Unpin)) -> Problem {
         Ok(_) => Problem::Bad("it spoke out of turn".to_owned()),
         Err(error) => Problem::Gone(error),
     }
-}
-
-/// The same user may, and root.
-pub(super) fn is_allowed(uid: u32) -> bool {
-    uid == 0 || uid == rustix::process::geteuid().as_raw()
 }

@@ -61,6 +61,12 @@ pub enum Error {
         /// How many there may be.
         max: usize,
     },
+    /// Whoever asks is a process that a sandbox keeps in, such as that of a package.
+    #[error("the engine takes nothing from a process that a sandbox keeps in: {reason}")]
+    Confined {
+        /// How that shows.
+        reason: String,
+    },
     /// The engine said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -103,6 +109,7 @@ impl Error {
             Self::Lost { .. } => "SOC0004",
             Self::Stranger { .. } => "SOC0005",
             Self::Crowded { .. } => CROWDED,
+            Self::Confined { .. } => "SOC0006",
             Self::Refused(refusal) => &refusal.code,
         }
     }
@@ -126,6 +133,9 @@ impl Error {
             Self::Stranger { .. } => "run this as the user of the engine, or as root",
             Self::Crowded { .. } => {
                 "try again in a moment; end programs that keep connections open and ask for nothing"
+            }
+            Self::Confined { .. } => {
+                "run this outside of packages, and of services that are kept in more tightly than the engine"
             }
             Self::Refused(refusal) => return refusal.hints.clone(),
         };

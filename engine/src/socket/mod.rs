@@ -9,6 +9,7 @@
 //! - **Same answers.** What can be asked is a [`Command`], and [`Engine::perform`](crate::Engine::perform) does it,
 //!   whether it comes from this process or through the socket.
 //! - **Only for its user.** The socket has mode 0600, and both sides look who the other is: the same user, or root.
+//! - **Never for packages.** They run as the same user; the engine refuses whatever a sandbox keeps in.
 //! - **Only by the owner.** Whoever holds the lock of the file removes a stale socket, binds it, and removes it before
 //!   the lock is given back. Where it is stands in the lock file.
 //! - **Bounded.** Frames, connections and waits have limits; a client that is hostile, slow or dead costs its own
@@ -22,6 +23,7 @@ mod error;
 mod frame;
 mod live;
 mod package;
+mod peer;
 mod perform;
 mod place;
 mod report;

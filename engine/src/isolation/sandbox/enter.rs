@@ -16,13 +16,15 @@ use super::{
     calls::{self, Refusal},
     files,
     limits::{self, Limits},
+    privileges,
 };
 
 /// How tightly packages are kept in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Sandbox {
-    /// Limits, no way to gain privileges, and none to leave processes behind. For packages of one's own.
+    /// Limits, no way to gain privileges, none to leave processes behind, and none to signal or trace others than these.
+    /// For packages of one's own.
     #[default]
     Dev,
     /// Also: files, network and environment only as the package says that it needs them, and no other programs.
@@ -123,9 +125,15 @@ fn put_up(sandbox: Sandbox, limits: &Limits, grants: &Grants, refusal: Refusal) 
     confinement.note("limits", plain(limits::apply(limits)));
     confinement.note("no_new_privs", plain(set_no_new_privs(true)));
     match sandbox {
-        Sandbox::Dev => confinement.note("seccomp", calls::keep_session(refusal)),
+        Sandbox::Dev => {
+            let scoped = files::keep_off();
+            let is_scoped = scoped.as_ref().is_ok_and(String::is_empty);
+            confinement.note("landlock", scoped);
+            confinement.note("seccomp", calls::keep_off(is_scoped, refusal));
+        }
         Sandbox::Server => {
             confinement.note("landlock", files::restrict(grants));
+            confinement.note("capabilities", plain(privileges::drop(grants)));
             confinement.note("seccomp", calls::restrict(grants, refusal));
         }
     }

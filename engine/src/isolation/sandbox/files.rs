@@ -54,8 +54,35 @@ pub(super) fn restrict(grants: &Grants) -> Result<String, String> {
     }
 }
 
+/// Keeps this thread, and all that it starts, from signalling, tracing and looking into processes other than these. Files
+/// and network are left as they are.
+pub(super) fn keep_off() -> Result<String, String> {
+    match keep_self_off() {
+        Ok(()) => Ok(String::new()),
+        // Tracing alone: any domain does that. Moving files between folders must be named, or it would be forbidden.
+        Err(_) => match keep_tracing_off() {
+            Ok(RulesetStatus::NotEnforced) => Err("the kernel has none".to_owned()),
+            Ok(_) => Ok(" (in part, for want of a newer kernel)".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+fn keep_self_off() -> Result<(), RulesetError> {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::Signal)?;
+    ruleset.create()?.restrict_self().map(drop)
+}
+
+fn keep_tracing_off() -> Result<RulesetStatus, RulesetError> {
+    let moving = AccessFs::Refer;
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(moving)?;
+    Ok(ruleset.create()?.add_rules(path_beneath_rules(["/"], moving))?.restrict_self()?.ruleset)
+}
+
 fn restrict_self(grants: &Grants) -> Result<RulesetStatus, RulesetError> {
     let (read, all) = (AccessFs::from_read(NEWEST), AccessFs::from_all(NEWEST));
+    // Whoever can make a device in its folder has the whole disk.
+    let write = all & !(AccessFs::MakeChar | AccessFs::MakeBlock);
     let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(all)?;
     if !grants.net {
         ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST))?;
@@ -66,7 +93,7 @@ fn restrict_self(grants: &Grants) -> Result<RulesetStatus, RulesetError> {
         .scope(Scope::from_all(NEWEST))?
         .create()?
         .add_rules(path_beneath_rules(readable, read))?
-        .add_rules(path_beneath_rules(writable, all))?
+        .add_rules(path_beneath_rules(writable, write))?
         .restrict_self()?;
     Ok(restricted.ruleset)
 }
