@@ -16,7 +16,11 @@ pub(crate) const PACKAGE_HOST: &str = "package-host";
 
 /// Has the engine run packages where the arguments say.
 pub(crate) fn isolate(builder: Builder, arguments: &IsolationArgs) -> Builder {
-    let limits = HostLimits { memory_mib: Some(arguments.package_memory), ..HostLimits::default() };
+    let limits = HostLimits {
+        memory_mib: Some(arguments.package_memory),
+        scratch_mib: Some(arguments.package_scratch),
+        ..HostLimits::default()
+    };
     let builder = builder.package_host(HostProgram::this(PACKAGE_HOST)).host_limits(limits);
     let builder = builder
         .sandbox(sandbox(arguments.sandbox), arguments.require_sandbox)

@@ -4,6 +4,7 @@
 
 mod aborting;
 mod bench;
+mod bounds;
 mod broken_host;
 mod c_package;
 mod cmd;

@@ -25,6 +25,15 @@ pub(crate) struct IsolationArgs {
         help_heading = "Isolation"
     )]
     pub(crate) package_memory: u64,
+    /// With `--sandbox server`: MiB of files that one process of a package may have in the folder in which it may write.
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Isolation"
+    )]
+    pub(crate) package_scratch: u64,
     /// How tightly packages in processes of their own are kept in.
     #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = "Isolation")]
     pub(crate) sandbox: Tightness,
@@ -61,6 +70,7 @@ impl Default for IsolationArgs {
             inline: Vec::new(),
             inline_signer: Vec::new(),
             package_memory: 4096,
+            package_scratch: 1024,
             sandbox: Tightness::default(),
             allow_need: Vec::new(),
             require_sandbox: false,

@@ -152,6 +152,7 @@ impl Hosts {
             stop_grace,
             keeper: Keeper::new(),
             harms,
+            strain: Arc::default(),
             tally,
             owner: None,
         })

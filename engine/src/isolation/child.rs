@@ -31,6 +31,7 @@ use rustix::{
 
 use super::{
     Confinement, Limits, Sandbox,
+    bounds::Bounds,
     death::{Death, Killed},
     frame::{Frame, Kind},
     identity::Identity,
@@ -117,6 +118,7 @@ pub(crate) struct Child {
     generation: AtomicU64,
     pub(super) outbox: Arc<Outbox>,
     pub(super) limits: Limits,
+    pub(super) bounds: Bounds,
     sandbox: Sandbox,
     pidfd: OwnedFd,
     cpu: Option<CpuClock>,
@@ -183,6 +185,7 @@ impl Child {
             generation: AtomicU64::new(generation.0),
             outbox,
             limits: setup.limits,
+            bounds: Bounds::new(setup.limits, scratch.as_ref().map(Folder::path)),
             sandbox: setup.sandbox,
             pidfd,
             cpu: CpuClock::of(pid),

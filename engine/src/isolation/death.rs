@@ -39,6 +39,14 @@ pub(crate) enum Killed {
     Memory { held_mib: u64, max_mib: u64 },
     #[error("it had started {n_processes} processes, of {max} that it may have at once")]
     Processes { n_processes: u64, max: u64 },
+    #[error("it had {n_threads} threads, with those of processes that it started, of {max} that it may have at once")]
+    Threads { n_threads: u64, max: u64 },
+    #[error("it held {held_mib} MiB of files in its scratch folder, where it may have {max_mib} MiB")]
+    Scratch { held_mib: u64, max_mib: u64 },
+    #[error("it had more than {max} files in its scratch folder")]
+    Files { max: u64 },
+    #[error("it, or a process that it started, {how}")]
+    Hidden { how: &'static str },
     #[error("it was not needed any more")]
     Dismissed,
 }
@@ -81,6 +89,20 @@ impl Death {
         if self.killed.is_none() && signal == Some(SIGKILL) { Cause::Outside } else { Cause::Package }
     }
 
+    /// Whether the process had taken so much that others may have had too little.
+    pub(super) fn is_greed(&self) -> bool {
+        matches!(
+            self.killed,
+            Some(
+                Killed::Memory { .. }
+                    | Killed::Threads { .. }
+                    | Killed::Processes { .. }
+                    | Killed::Scratch { .. }
+                    | Killed::Files { .. }
+            )
+        )
+    }
+
     /// The name of the signal that ended it.
     pub(super) fn signal(&self) -> Option<String> {
         self.reaped.and_then(|reaped| reaped.status.signal()).map(signal_name)
@@ -99,8 +121,12 @@ impl Death {
         if self.n_left > 0 {
             details["processes_killed"] = self.n_left.into();
         }
-        if let Some(Killed::Processes { max, .. }) = self.killed {
-            details["process_limit"] = max.into();
+        match self.killed {
+            Some(Killed::Processes { max, .. }) => details["process_limit"] = max.into(),
+            Some(Killed::Threads { max, .. }) => details["thread_limit"] = max.into(),
+            Some(Killed::Scratch { max_mib, .. }) => details["scratch_limit_mib"] = max_mib.into(),
+            Some(Killed::Files { max }) => details["scratch_limit_files"] = max.into(),
+            _ => {}
         }
         if let Some(mib) = self.memory_mib {
             details["memory_limit_mib"] = mib.into();

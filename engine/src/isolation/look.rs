@@ -3,20 +3,22 @@
 //! `RLIMIT_DATA` counts private memory, of one process: not what is shared (`MAP_SHARED`, `memfd`), nor what other
 //! processes hold that the package has started. So while calls are under way somebody looks, ten times a second, and
 //! whoever is beyond a limit is killed with the limit as the reason. A look costs some microseconds, and some
-//! milliseconds where it has to find other processes, which is why it does that more seldom. Nobody looks at the idle.
+//! milliseconds where it has to find other processes, which is why it does that more seldom. At the idle somebody looks
+//! once a second, for as long as they are kept: threads of a package do not need a call to work.
 //! The same look finds a process that will never answer: it is stopped, or has closed its connection.
 
 use std::{
     fs,
-    os::linux::fs::MetadataExt,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use super::{Limits, child::Child, death::Killed, keeper::Keeper, session, stat::Stat};
+use super::{child::Child, death::Killed, holds::kib_of, keeper::Keeper, stat::Stat};
 
 /// What a package can add in that time is what it can be beyond its limit: some tens of MiB.
 const EVERY: Duration = Duration::from_millis(100);
+/// The same for a process without calls.
+const EVERY_IDLE: Duration = Duration::from_secs(1);
 /// Of so many looks one also finds the processes that were started.
 const FAR_LOOK: u32 = 5;
 /// After so long a process that is stopped is ended. Debuggers stop processes in another way.
@@ -35,13 +37,13 @@ struct Seen {
 /// Looks at a child for as long as it works; once it is idle, until this is asked for again.
 pub(super) fn begin(keeper: &Arc<Keeper>, child: &Arc<Child>) {
     if child.begin_look() {
-        arm(keeper, child, Seen::default());
+        arm(keeper, child, EVERY, Seen::default());
     }
 }
 
-fn arm(keeper: &Arc<Keeper>, child: &Arc<Child>, seen: Seen) {
+fn arm(keeper: &Arc<Keeper>, child: &Arc<Child>, wait: Duration, seen: Seen) {
     let (looked_at, later) = (Arc::downgrade(child), Arc::downgrade(keeper));
-    child.keep_look(keeper.after(EVERY, move || look(&later, &looked_at, seen)));
+    child.keep_look(keeper.after(wait, move || look(&later, &looked_at, seen)));
 }
 
 fn look(keeper: &Weak<Keeper>, child: &Weak<Child>, mut seen: Seen) {
@@ -50,13 +52,12 @@ fn look(keeper: &Weak<Keeper>, child: &Weak<Child>, mut seen: Seen) {
     seen.n_looks = seen.n_looks.wrapping_add(1);
     let is_far = seen.n_looks.is_multiple_of(FAR_LOOK);
     let why = seen.broken(&child, is_far);
-    if let Some(why) = why.or_else(|| beyond(child.pid, &child.limits, child.may_start() && is_far)) {
+    if let Some(why) = why.or_else(|| child.bounds.beyond(child.pid, child.may_start(), is_far)) {
         child.kill(why);
         return;
     }
-    if child.goes_on_looking() {
-        arm(&keeper, &child, seen);
-    }
+    let wait = if child.goes_on_looking() { EVERY } else { EVERY_IDLE };
+    arm(&keeper, &child, wait, seen);
 }
 
 impl Seen {
@@ -76,60 +77,8 @@ impl Seen {
     }
 }
 
-/// The limit that a process is beyond, with what it has started.
-fn beyond(pid: u32, limits: &Limits, is_far: bool) -> Option<Killed> {
-    let others = if is_far { session::members(pid) } else { Vec::new() };
-    if let Some(max) = limits.processes
-        && others.len() as u64 > max
-    {
-        return Some(Killed::Processes { n_processes: others.len() as u64, max });
-    }
-    let max_mib = limits.memory_mib?;
-    let held = |bytes: fn(u32) -> Option<u64>| {
-        let all = others.iter().copied().chain([pid]);
-        all.filter_map(bytes).fold(0_u64, u64::saturating_add) >> 20
-    };
-    // Processes share pages, which the quick count takes for each one's own.
-    if held(resident_bytes) <= max_mib {
-        return None;
-    }
-    let held_mib = if others.is_empty() { held(resident_bytes) } else { held(proportional_bytes) };
-    (held_mib > max_mib).then_some(Killed::Memory { held_mib, max_mib })
-}
-
 /// The most memory that a process has held at once since it became the program that it is, if it lives.
 pub(super) fn peak_bytes(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     Some(kib_of(&status, "VmHWM:")? << 10)
-}
-
-/// Memory that a process holds besides its files: its own, and what it may share.
-fn resident_bytes(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let shared = kib_of(&status, "RssShmem:")?;
-    Some((kib_of(&status, "RssAnon:")? << 10) + (shared << 10).max(unnamed_bytes(pid)))
-}
-
-/// As [`resident_bytes`], but of pages that several processes hold each counts its part. Takes longer.
-fn proportional_bytes(pid: u32) -> Option<u64> {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let shared = kib_of(&rollup, "Pss_Shmem:")?;
-    Some((kib_of(&rollup, "Pss_Anon:")? << 10) + (shared << 10).max(unnamed_bytes(pid)))
-}
-
-/// What files in memory hold that have no name, whether they are mapped or not.
-fn unnamed_bytes(pid: u32) -> u64 {
-    let Ok(folder) = fs::read_dir(format!("/proc/{pid}/fd")) else { return 0 };
-    let bytes = folder.filter_map(|entry| {
-        let path = entry.ok()?.path();
-        let is_unnamed = fs::read_link(&path).ok()?.to_str()?.starts_with("/memfd:");
-        // The system counts in blocks of 512 bytes, of which a hole has none.
-        is_unnamed.then(|| Some(fs::metadata(&path).ok()?.st_blocks() * 512)).flatten()
-    });
-    bytes.sum()
-}
-
-fn kib_of(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
 }

@@ -10,6 +10,7 @@
 //! thread that others need, and nothing that a package host sends is believed without a look. It never decides what the
 //! end of a call means for a run.
 
+mod bounds;
 mod child;
 mod choice;
 mod code;
@@ -19,6 +20,7 @@ mod death;
 mod error;
 mod forward;
 mod frame;
+mod holds;
 mod identity;
 mod incident;
 mod keeper;
@@ -36,6 +38,7 @@ mod setup;
 mod signed;
 mod start;
 mod stat;
+mod strain;
 mod stream;
 mod tally;
 mod watcher;

@@ -12,7 +12,7 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, io,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -40,6 +40,7 @@ use super::{
     scratch::{Folder, Scratch},
     setup::Setup,
     start::{self, Started},
+    strain::Strain,
     tally::{Owner, Tally},
 };
 use crate::loader::{self, Call, CallId, CallResult, CallSink, LazyLibrary};
@@ -61,6 +62,8 @@ pub(crate) struct HostOptions {
     pub(crate) keeper: Arc<Keeper>,
     /// Who is told of packages that crash on and on.
     pub(crate) harms: UnboundedSender<Harm>,
+    /// What packages have in common and may use up.
+    pub(crate) strain: Arc<Strain>,
     /// Where what processes use up is counted.
     pub(crate) tally: Arc<Tally>,
     /// Whose processes they are; what those of nobody use up is not counted.
@@ -114,6 +117,10 @@ const LOOK_AT_MEMORY: u64 = 256;
 /// Incidents without a call that ended in order between them, from which on a package is reported.
 const INCIDENTS_MAX: u32 = 3;
 
+/// After so long a process is tried again that others have left no room for, and so often.
+const STRAINED_WAIT: Duration = Duration::from_millis(250);
+const STRAINED_MAX: u32 = 40;
+
 /// The processes of one library.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -144,6 +151,9 @@ struct State {
     /// In which its processes ended.
     incidents: Incidents,
     idle: Option<Alarm>,
+    /// Tries in a row to start a process that others have left no room for, and the next one.
+    n_strained: u32,
+    strained: Option<Alarm>,
     is_used: bool,
     /// Why the last process was refused, if the next will be too.
     refusal: Option<Error>,
@@ -345,7 +355,7 @@ impl Shared {
         let shared = Arc::clone(self);
         let starter = thread::Builder::new().name("clcn-start".to_owned()).spawn(move || {
             let (started, generation) = shared.start_child();
-            let failed = {
+            let mut failed = {
                 let mut state = shared.lock();
                 state.n_starting -= 1;
                 match &started {
@@ -355,7 +365,12 @@ impl Shared {
             };
             if let Err(error) = started {
                 tracing::warn!(package = &*shared.package, code = error.code(), "{error}");
-                if let Error::Crashed { is_outside, .. } = &error {
+                if shared.is_strained(&error) {
+                    match shared.wait_for_others(failed) {
+                        None => return,
+                        Some(calls) => failed = calls,
+                    }
+                } else if let Error::Crashed { is_outside, .. } = &error {
                     let cause = if *is_outside { Cause::Outside } else { Cause::Package };
                     shared.count_crash(ProcessEnd { generation, cause, n_open: 0 }, &error);
                 }
@@ -449,6 +464,9 @@ impl Shared {
         let mut state = self.lock();
         let is_refused = state.fed.is_empty() && state.leaving.is_empty();
         state.refusal = started.as_ref().err().filter(|_| is_refused).and_then(Error::lasting);
+        if started.is_ok() {
+            state.n_strained = 0;
+        }
         drop(state);
         (started, generation)
     }
@@ -501,6 +519,36 @@ impl Shared {
             return Err(Error::Start { program: options.program.program().clone(), source });
         }
         Ok(())
+    }
+
+    /// Whether there is no process because others have used up what it takes.
+    fn is_strained(&self, error: &Error) -> bool {
+        match error {
+            Error::Start { source, .. } => source.kind() == io::ErrorKind::WouldBlock,
+            Error::Crashed { .. } => self.options.strain.is_anothers(self.library.digest()),
+            _ => false,
+        }
+    }
+
+    /// Keeps calls that found no process because of others, and tries again soon. Gives them back if that goes on for long.
+    fn wait_for_others(self: &Arc<Self>, calls: VecDeque<Waiting>) -> Option<VecDeque<Waiting>> {
+        let mut state = self.lock();
+        state.n_strained += 1;
+        if state.n_strained > STRAINED_MAX || state.is_closed {
+            state.n_strained = 0;
+            return Some(calls);
+        }
+        calls.into_iter().rev().for_each(|call| state.waiting.push_front(call));
+        let shared = Arc::downgrade(self);
+        let alarm = self.options.keeper.after(STRAINED_WAIT, move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.dispatch();
+            }
+        });
+        let before = state.strained.replace(alarm);
+        drop(state);
+        drop(before);
+        None
     }
 
     /// Reports the package if it crashes on and on. What began with another process is not counted again.
@@ -583,13 +631,21 @@ impl Bereaved for Shared {
             }
         }
         let n_open = open.len();
-        if is_crash {
+        let library = self.library.digest();
+        if death.is_greed() {
+            self.options.strain.note(library);
+        }
+        let is_strained = is_crash && death.killed.is_none() && self.options.strain.is_anothers(library);
+        if is_crash && !is_strained {
             self.count_crash(ProcessEnd { generation: child.generation(), cause: death.cause(), n_open }, &death);
+        }
+        if is_crash {
             let cpu_ms = death.reaped.map(|reaped| reaped.cpu.as_millis() as u64);
             tracing::warn!(package = &*self.package, pid = child.pid, n_open, cpu_ms, "{death}");
         }
         for OpenCall { id, sink, is_overdue, .. } in open {
-            let is_to_blame = is_overdue || (is_crash && n_open == 1 && death.killed != Some(Killed::Overdue));
+            let is_alone = is_crash && n_open == 1 && !is_strained;
+            let is_to_blame = is_overdue || (is_alone && death.killed != Some(Killed::Overdue));
             let result = match is_to_blame {
                 true => CallResult::Failed { error: death.clone().into_error(), retry_after: None },
                 false => CallResult::Lost { reason: death.to_string() },

@@ -13,7 +13,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal, setsid},
 };
 
-use super::stat::Stat;
+use super::{bounds, stat::Stat};
 
 /// How often those are looked for that were started while others were killed.
 const ROUNDS_MAX: u32 = 1000;
@@ -27,7 +27,8 @@ pub(super) fn lead() -> io::Result<()> {
 
 /// The processes of a session that run, without its leader.
 pub(super) fn members(leader: u32) -> Vec<u32> {
-    let Ok(folders) = fs::read_dir("/proc") else { return Vec::new() };
+    // What it shows of other name spaces has other numbers there.
+    let Some(folders) = fs::read_dir("/proc").ok().filter(|_| bounds::is_proc_ours()) else { return Vec::new() };
     let pids = folders.filter_map(|folder| folder.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|pid| *pid != leader && is_member(*pid, leader)).collect()
 }

@@ -89,6 +89,13 @@ pub(super) fn start(
     look::begin(keeper, &child);
     let mut frames = FrameReader::of_engine(ours);
     let answer: Result<Confinement, Error> = shake_hands(&child, &mut frames, setup, program);
+    let answer = answer.and_then(|mut confinement| {
+        child.bounds.note(&mut confinement);
+        match setup.requires_sandbox && !confinement.missing.is_empty() {
+            true => Err(Error::refused(NotReady::unconfined(&confinement))),
+            false => Ok(confinement),
+        }
+    });
     if answer.is_err() {
         child.kill(Killed::Dismissed);
     }

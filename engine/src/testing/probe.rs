@@ -97,6 +97,7 @@ impl Probe {
             keeper: Keeper::new(),
             // A package that crashes ends the measurement; nobody quarantines it.
             harms: unbounded_channel().0,
+            strain: Arc::default(),
             tally: Tally::new(Arc::new(SystemClock)),
             owner: None,
         };

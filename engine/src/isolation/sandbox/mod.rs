@@ -17,6 +17,7 @@ mod privileges;
 pub(super) use self::{
     calls::refused,
     enter::{Grants, enter, enter_noting},
+    limits::share_of_threads,
 };
 pub use self::{
     enter::{Confinement, Sandbox},

@@ -1,0 +1,175 @@
+//! Limits on what a package uses up, each tried by one that looks for a way around it; and that what one exhausts is not
+//! another's fault.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+    process::Command,
+};
+
+use cloacina::{HostLimits, RunState, Sandbox};
+use cloacina_tests::{
+    engine::{TestEngine, in_time},
+    library, root,
+};
+use serde_json::json;
+
+use crate::isolation::host_program;
+
+/// MiB of memory; more than the tests themselves have.
+const MEMORY_MIB: u64 = 256;
+
+fn greedy(folder: &Path, name: &str) -> Vec<u8> {
+    let code = fs::read_to_string(root().join("tests/fixtures/greedy.c")).unwrap();
+    let source = format!("#define _GNU_SOURCE\n#define PACKAGE {name:?}\n{code}");
+    library::pack(&library::compile(folder, name, &source))
+}
+
+async fn engine(sandbox: Sandbox) -> TestEngine {
+    let limits =
+        HostLimits { memory_mib: Some(MEMORY_MIB), threads: Some(100), scratch_mib: Some(32), ..HostLimits::default() };
+    let test = TestEngine::start_with(|builder| {
+        builder.package_host(host_program()).host_limits(limits).sandbox(sandbox, false)
+    })
+    .await;
+    for name in ["greedy", "neighbor"] {
+        test.register(&greedy(test.folder.path(), name)).await;
+    }
+    test
+}
+
+/// How a workflow of the package ends.
+async fn ends(test: &TestEngine, workflow: &str) -> String {
+    let report = test.run(&format!("greedy::{workflow}"), json!({})).await;
+    assert_eq!(report.state, RunState::Failed, "{workflow}: {report:?}");
+    let error = report.task("t").unwrap().error.clone().unwrap();
+    // Neither the neighbor nor the package itself is any the worse for it.
+    for fine in ["neighbor::fine", "greedy::fine"] {
+        assert_eq!(test.run(fine, json!({})).await.state, RunState::Completed, "{workflow}");
+    }
+    error.to_string()
+}
+
+#[tokio::test]
+async fn whatever_holds_memory_counts_against_its_limit() {
+    for sandbox in [Sandbox::Dev, Sandbox::Server] {
+        let test = engine(sandbox).await;
+        for workflow in ["mapped", "dropped"] {
+            let error = ends(&test, workflow).await;
+            assert!(error.contains("at its memory limit of 256 MiB"), "{workflow}: {error}");
+        }
+        let error = ends(&test, "in_flight").await;
+        assert!(error.contains("in messages that nobody reads"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn threads_have_a_limit() {
+    for sandbox in [Sandbox::Dev, Sandbox::Server] {
+        let error = ends(&engine(sandbox).await, "threads").await;
+        assert!(error.contains("threads") && error.contains("of 100 that it may have at once"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_scratch_folder_has_a_limit() {
+    let test = engine(Sandbox::Server).await;
+    for workflow in ["files", "unnamed", "closed"] {
+        let error = ends(&test, workflow).await;
+        assert!(error.contains("in its scratch folder, where it may have 32 MiB"), "{workflow}: {error}");
+    }
+    let error = ends(&test, "nested").await;
+    assert!(error.contains("has folders in folders without end"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_package_does_between_its_calls_counts_too() {
+    let test = engine(Sandbox::Server).await;
+    assert_eq!(test.run("greedy::later", json!({})).await.state, RunState::Completed);
+    let hosts = || test.engine.registry().get("greedy").unwrap().hosts.len();
+    assert_eq!(hosts(), 1);
+    in_time(async {
+        while hosts() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(test.run("greedy::fine", json!({})).await.state, RunState::Completed);
+}
+
+#[tokio::test]
+async fn what_watches_a_package_is_shown() {
+    for (sandbox, files) in [(Sandbox::Dev, ""), (Sandbox::Server, ", 32 MiB of files")] {
+        let test = engine(sandbox).await;
+        let confinement = test.engine.registry().get("greedy").unwrap().hosts[0].confinement.clone();
+        let watch = format!("watch (256 MiB of memory, 100 threads, 256 processes{files})");
+        assert!(confinement.in_force.contains(&watch), "{confinement}");
+    }
+}
+
+/// Runs a workflow with the command line, as a user who is not root if this one is.
+fn run_as_nobody(folder: &Path, workflow: &str, before: &[&str]) -> String {
+    let program = folder.join("cloacina-ctl");
+    if !program.exists() && fs::hard_link(crate::cmd::program(), &program).is_err() {
+        fs::copy(crate::cmd::program(), &program).unwrap();
+    }
+    let mut words: Vec<&str> = before.to_vec();
+    let (program, database) = (program.display().to_string(), format!("{workflow}.db"));
+    words.push(&program);
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).args(["run", "greedy.cloacina", "--workflow", workflow, "--database", &database]);
+    command.args(["--sandbox", "server", "--package-memory", "256", "--require-sandbox"]).current_dir(folder);
+    if before.first() != Some(&"unshare") && is_root() {
+        // One that nobody else has: threads are counted for each user.
+        let user = 100_000 + std::process::id();
+        command.uid(user).gid(user);
+    }
+    let output = command.output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn is_root() -> bool {
+    fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t0"))
+}
+
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+    fs::write(folder.path().join("greedy.cloacina"), greedy(folder.path(), "greedy")).unwrap();
+    folder
+}
+
+#[test]
+fn an_engine_that_is_not_root_sees_what_its_packages_hold() {
+    let folder = open_folder();
+    for (workflow, expected) in [
+        ("mapped", "maps a file in memory (memfd) that it has closed"),
+        ("dropped", "at its memory limit of 256 MiB"),
+        ("in_flight", "in messages that nobody reads"),
+        ("fine", "completed"),
+    ] {
+        let said = run_as_nobody(folder.path(), workflow, &[]);
+        assert!(said.contains(expected), "{workflow}: {said}");
+    }
+}
+
+#[test]
+fn a_package_leaves_others_a_part_of_what_its_user_may_have() {
+    let folder = open_folder();
+    // The engine has room for itself, and one package gets half of what there is.
+    let limited = ["prlimit", "--nproc=400"];
+    let said = run_as_nobody(folder.path(), "threads", &limited);
+    assert!(!is_root() || said.contains("of 200 that it may have at once"), "{said}");
+    let said = run_as_nobody(folder.path(), "needs_threads", &limited);
+    assert!(!is_root() || said.contains("completed"), "{said}");
+}
+
+#[test]
+fn an_engine_that_sees_other_processes_than_its_own_says_so() {
+    // A name space of processes whose `/proc` is still that of the one outside; others than root need one of users too.
+    let user: &[&str] = if is_root() { &[] } else { &["--user", "--map-root-user"] };
+    let folder = open_folder();
+    let said = run_as_nobody(folder.path(), "fine", &[&["unshare", "--pid", "--fork"], user].concat());
+    assert!(said.contains("ISO0006") && said.contains("`/proc` does not show the processes of this engine"), "{said}");
+}
