@@ -52,7 +52,7 @@ async fn limits(database: TestDatabase) {
     for key in beyond(SUBMISSION_KEY.bytes_max).iter().map(String::as_str).chain([""]) {
         assert_eq!(code(submit(key, "ada").await), "RUN0020", "{key:?}");
         let what = What::Workflow(workflow.clone());
-        let command = Command::Create { what, input: Map::new(), at: None, key: Some(key.to_owned()) };
+        let command = Command::Create { what, input: Map::new(), at: None, key: Some(key.to_owned()), version: None };
         assert_eq!(code(engine.perform(command, "ada").await), "RUN0020", "{key:?}");
     }
     for by in beyond(ACTOR.bytes_max) {
@@ -87,7 +87,7 @@ async fn limits(database: TestDatabase) {
     }
     for name in beyond(SELECTOR.bytes_max) {
         let what = What::Workflow(name.clone());
-        let create = Command::Create { what, input: Map::new(), at: None, key: None };
+        let create = Command::Create { what, input: Map::new(), at: None, key: None, version: None };
         let retire = PackageCommand::Retire { package: name.clone() };
         for refused in [
             code(engine.perform(create, "ada").await),
