@@ -22,7 +22,7 @@ use crate::isolation::{isolate, note_living, refuse_unknown};
 use crate::log;
 use crate::output::Output;
 use crate::package::Source;
-use crate::runs::{Follow, Patience, builder, follow, start_patiently};
+use crate::runs::{Follow, Patience, builder, follow, note_withheld, start_patiently};
 
 /// How long attempts may finish after Ctrl-C or the end of the time.
 const GRACE: Duration = Duration::from_secs(10);
@@ -207,7 +207,7 @@ async fn execute<'a>(
             engine.scheduler().submit(version.into_iter().fold(request, RunRequest::version)).await?
         }
         Begin::Resume(id) => {
-            engine.perform(Command::Execute { run: id }, by).await?;
+            note_withheld(&engine.perform(Command::Execute { run: id }, by).await?, output);
             engine.run(id).await?
         }
     };

@@ -47,5 +47,5 @@ pub(crate) use self::{
     view::{Task, between, exit_code, span, task_table},
     wait::wait,
     watch::watch,
-    why::{Waiting, why},
+    why::{Waiting, note_withheld, why},
 };

@@ -72,7 +72,7 @@ pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> 
 }
 
 /// Tells whoever waits for a run that nothing of it starts, if its package keeps it from that.
-pub(super) fn note_withheld(report: &RunReport, output: &Output) {
+pub(crate) fn note_withheld(report: &RunReport, output: &Output) {
     let is_withheld =
         |gate: &&Gate| matches!(gate, Gate::Quarantined { .. } | Gate::Withheld { .. } | Gate::PackageMissing { .. });
     let mut open = report.tasks.iter().filter(|task| !task.state.is_terminal());
