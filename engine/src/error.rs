@@ -105,6 +105,12 @@ pub enum Error {
         /// The run.
         id: RunId,
     },
+    /// No engine drives the run, and this one cannot: it lacks the code, or has just begun to look for runs.
+    #[error("no engine drives run {id} now, this one included")]
+    Undriven {
+        /// The run.
+        id: RunId,
+    },
     /// Retention has removed what that would need.
     #[error("the {} of run {id} was removed by retention at {}, so the run cannot be {}", part.as_str(), part.at(), request.done())]
     Pruned {
@@ -124,8 +130,8 @@ pub enum Error {
         /// The run.
         id: RunId,
     },
-    /// The store failed to record what happened to the run; the run goes on from there at the next start.
-    #[error("the engine had to let go of run {id}")]
+    /// The store refused to record what happened to the run, or its history could not be read. The engine tries on.
+    #[error("the engine cannot go on with run {id} now")]
     RunLost {
         /// The run.
         id: RunId,
@@ -267,6 +273,7 @@ impl Error {
             Self::UnknownTask { .. } => "RUN0014",
             Self::CodeMissing { .. } => "RUN0015",
             Self::NotDriven { .. } => "RUN0016",
+            Self::Undriven { .. } => "RUN0023",
             Self::BuiltIn { .. } => "RUN0017",
             Self::TaskWaits { .. } => "RUN0019",
             Self::NotActive { .. } => "RUN0022",
@@ -296,7 +303,10 @@ impl Error {
             Self::UnknownRun { .. } => vec!["the id may belong to another database".to_owned()],
             Self::RunLost { source, .. } => {
                 let mut hints = source.hints();
-                hints.push("the run goes on when an engine is started on this database again".to_owned());
+                hints.push(
+                    "a run that exists goes on by itself when the database is back, at the latest with the next engine"
+                        .to_owned(),
+                );
                 hints
             }
             Self::NotCreated { id, source } if source.is_in_doubt() => {
@@ -324,6 +334,10 @@ impl Error {
                 vec!["register the package, or the workflow that is compiled into the program, first".to_owned()]
             }
             Self::NotDriven { .. } => vec!["ask the engine that drives it".to_owned()],
+            Self::Undriven { .. } => vec![
+                "register its package, or start the program that its workflow is compiled into: that engine takes it over"
+                    .to_owned(),
+            ],
             Self::TaskWaits { .. } => vec!["run what it waits for first, or let the whole run go on".to_owned()],
             Self::BuiltIn { .. } => vec!["`nightly` or `nightly_2` would do".to_owned()],
             Self::Pruned { .. } => vec![

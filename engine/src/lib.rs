@@ -39,7 +39,7 @@ pub use cloacina_workflow::{
 
 /// For tests; an engine without the feature `testing` has no use for it.
 #[doc(hidden)]
-pub use self::store::Sabotage;
+pub use self::store::{DiskFull, Sabotage};
 pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},

@@ -3,6 +3,7 @@
 use super::engine::living_report;
 use super::find::Found;
 use super::view::show_run;
+use super::why::note_withheld;
 use crate::cli::RunsShowArgs;
 use crate::config::Config;
 use crate::error::Error;
@@ -17,6 +18,7 @@ pub(crate) fn show(arguments: &RunsShowArgs, output: &Output, config: &Config) -
         None => records.report(id)?,
     };
     show_run(&report, &database, output)?;
+    note_withheld(&report, output);
     if let Some(part) = report.pruned {
         output.note(&format!("its {} was removed by retention at {}", part.as_str(), part.at()));
     }

@@ -71,10 +71,19 @@ pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> 
     Ok(exit::SUCCESS)
 }
 
-/// Tells whoever waits for a run that nothing of it starts, if its package keeps it from that.
+/// Tells whoever looks at a run or waits for it that nothing of it starts, if its package or the database keeps it from
+/// that.
 pub(crate) fn note_withheld(report: &RunReport, output: &Output) {
-    let is_withheld =
-        |gate: &&Gate| matches!(gate, Gate::Quarantined { .. } | Gate::Withheld { .. } | Gate::PackageMissing { .. });
+    let is_withheld = |gate: &&Gate| {
+        matches!(
+            gate,
+            Gate::Quarantined { .. }
+                | Gate::Withheld { .. }
+                | Gate::PackageMissing { .. }
+                | Gate::StoreRefused { .. }
+                | Gate::HistoryUnread { .. }
+        )
+    };
     let mut open = report.tasks.iter().filter(|task| !task.state.is_terminal());
     if let Some(gate) = open.find_map(|task| task.gates.iter().find(is_withheld)) {
         output.note(&format!("the run waits: {}", Shown::new(gate).text));
@@ -151,6 +160,16 @@ impl Shown {
             Gate::PackageMissing { workflow } => {
                 Self::plain("package_missing", &format!("the code of {workflow} is not there"))
             }
+            Gate::StoreRefused { reason, until } => Self::plain(
+                "store_refused",
+                &format!(
+                    "the database did not take what happened to the run; it is tried again at {until}, because {reason}"
+                ),
+            ),
+            Gate::HistoryUnread { reason, until } => Self::plain(
+                "history_unread",
+                &format!("the history of the run could not be read; it is read again at {until}, because {reason}"),
+            ),
             Gate::Owner { pid, host, lease_until, is_dead } => {
                 let unknown = || "unknown".to_owned();
                 let pid = pid.map_or_else(unknown, |pid| pid.to_string());

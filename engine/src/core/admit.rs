@@ -66,6 +66,12 @@ impl Admission {
         self.n_running = self.n_running.saturating_sub(1);
     }
 
+    /// Those who wait for a slot.
+    #[cfg(debug_assertions)]
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = (RunId, u32, Role)> {
+        self.candidates.iter().map(|candidate| (candidate.run, candidate.task, candidate.role))
+    }
+
     pub(crate) fn n_running(&self) -> usize {
         self.n_running
     }

@@ -262,6 +262,12 @@ impl Run {
         self.closing.as_ref()
     }
 
+    /// Whether its package must not be used now.
+    #[cfg(debug_assertions)]
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.quarantine.is_some()
+    }
+
     pub(crate) fn tasks(&self) -> &[Task] {
         &self.tasks
     }

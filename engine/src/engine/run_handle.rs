@@ -58,8 +58,9 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`Error::ShutDown`] if the engine stops before; the run goes on with the next start. [`Error::NotDriven`] if
-    /// another engine drives the run, [`Error::Registry`] if this one cannot use its package and leaves it to others.
-    /// [`Error::RunLost`] if the store fails.
+    /// another engine drives the run, [`Error::Registry`] if this one cannot use its package and leaves it to others,
+    /// [`Error::Undriven`] if no engine drives it.
+    /// [`Error::RunLost`] if the store has failed for a while; the engine tries on, and so may the caller.
     pub async fn wait(&self) -> Result<RunReport, Error> {
         let Some(mut phase) = self.phase().await? else {
             let report = self.report().await?;
@@ -101,9 +102,12 @@ impl RunHandle {
                     Some(problem) => Gate::Withheld { reason: problem.advice() },
                     None => Gate::PackageMissing { workflow: report.workflow.clone() },
                 };
-                for task in report.tasks.iter_mut().filter(|task| !task.state.is_terminal()) {
-                    task.gates.insert(0, missing.clone());
-                }
+                report.close(&missing);
+                Ok(report)
+            }
+            Inspected::Waiting(gate) => {
+                let mut report = self.stored_report(&shared).await?;
+                report.close(&gate);
                 Ok(report)
             }
         }
@@ -155,8 +159,9 @@ impl RunHandle {
     /// Where the run's end is told; nowhere if this engine does not drive it.
     pub(super) async fn phase(&self) -> Result<Option<watch::Receiver<Phase>>, Error> {
         match &self.phase {
-            Some(phase) => Ok(Some(phase.clone())),
-            None => self.watch().await,
+            // Once this engine has let it go, it may have got it back since.
+            Some(phase) if !matches!(*phase.borrow(), Phase::Fenced | Phase::Lost(_)) => Ok(Some(phase.clone())),
+            Some(_) | None => self.watch().await,
         }
     }
 
@@ -218,8 +223,11 @@ impl RunHandle {
         let read = shared.store().read("looking for an owner", move |connection| store::owner_of_run(connection, id));
         let has_owner = read.await?.is_some_and(|owner| !owner.is_overdue);
         let workflow = self.stored_workflow(shared).await?;
-        let refusal = shared.registry().refusal_of(&workflow.key).filter(|_| !has_owner);
-        Ok(refusal.map_or(Error::NotDriven { id }, Error::Registry))
+        if has_owner {
+            return Ok(Error::NotDriven { id });
+        }
+        let refusal = shared.registry().refusal_of(&workflow.key);
+        Ok(refusal.map_or(Error::Undriven { id }, Error::Registry))
     }
 
     /// The workflow that the run is pinned to.

@@ -44,6 +44,10 @@ pub(super) struct ActiveRun {
     pub(super) phase: watch::Sender<Phase>,
     /// When its time is over, if that is being waited for.
     pub(super) limit: Option<Timestamp>,
+    /// Commits of it that the store has not answered.
+    pub(super) n_pending: usize,
+    /// Higher each time that commits which the store refused are handed over again.
+    pub(super) term: u32,
 }
 
 /// A gate in the run, or the one outside of it.

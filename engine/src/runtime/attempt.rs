@@ -204,8 +204,8 @@ impl Driver {
         let row = history::fenced_row(active.next_sequence, key.task, key.attempt, at, completed);
         active.next_sequence += 1;
         let Some(epoch) = self.epoch else { return };
-        let commit = Commit { run: key.run, epoch, create: None, events: vec![row], update: None };
-        self.queue(commit, super::driver::Pending::nothing(key.run, at));
+        let commit = Commit { run: key.run, epoch, term: active.term, create: None, events: vec![row], update: None };
+        self.queue(commit, super::driver::Pending::nothing(key.run, epoch, at));
     }
 
     /// Asks an attempt to stop, and gives it a while to do so.
@@ -217,6 +217,14 @@ impl Driver {
         }
         self.timers.set(grace, Timer::AttemptGrace(key));
         underway.stop.ask();
+    }
+
+    /// Asks all attempts of a run to stop that is driven no longer.
+    pub(super) fn stop_attempts(&mut self, run: RunId, now: Timestamp) {
+        let keys: Vec<AttemptKey> = self.underway.keys().filter(|key| key.run == run).copied().collect();
+        for key in keys {
+            self.ask_to_stop(key, now);
+        }
     }
 
     /// An attempt has used up its time.

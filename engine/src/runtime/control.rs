@@ -62,7 +62,7 @@ impl Driver {
             return;
         }
         if self.dormant.contains_key(&run) && self.stopping == Stopping::No {
-            self.wake_for((action, by, answer), run);
+            self.wake_for((action, by, answer), run, now);
             return;
         }
         match self.decide_control(run, &action, &by, now) {
@@ -120,6 +120,9 @@ impl Driver {
             Timer::ShutdownDeadline => return self.abandon(now),
             Timer::EpochDue { before } => return self.begin_epoch(now, before),
             Timer::Upkeep => return self.keep_up(now),
+            Timer::CommitsDue { run } => return self.commit_again(run, now),
+            Timer::HistoriesDue => return self.read_again(now),
+            Timer::TakeoverDue => return self.take_over_again(),
             Timer::AttemptDeadline(key) => return self.overdue(key, now),
             Timer::AttemptGrace(key) => return self.give_up(key, now),
             Timer::TaskDue { run, task } => (run, decide::Event::Due { task }),

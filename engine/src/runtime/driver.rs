@@ -26,8 +26,9 @@ use super::{
     history::{self, AttemptFacts},
     notice::{Notice, NoticeKind},
     ownership::Takeover,
-    runner::{AttemptKey, Surroundings, TaskRunner},
+    runner::{AttemptKey, Surroundings},
     secret::Secrets,
+    stall::Stall,
     timer::{Timer, Timers},
     upkeep::Upkeep,
 };
@@ -43,17 +44,12 @@ use crate::{
         task,
     },
     id::{RunId, WorkflowId},
-    store::{
-        self, Commit, Committer, Error as StoreError, EventRow, NewRun, Outcome, RunRow, RunUpdate, Store, event_list,
-    },
+    store::{self, Commit, Committer, Error as StoreError, NewRun, Outcome, RunUpdate, Store},
 };
 
 /// Events that are decided before their transitions are handed on. Enough to fill a group, few enough not to keep
 /// the first of them waiting.
 const BATCH_MAX: usize = 1024;
-
-/// Runs whose histories are read in one go after a restart.
-const LOAD_MAX: usize = 256;
 
 /// The owner of all runs in memory.
 pub(super) struct Driver {
@@ -64,6 +60,8 @@ pub(super) struct Driver {
     pub(super) epoch: Option<i64>,
     /// Whether other engines may live on the same database.
     pub(super) is_shared: bool,
+    /// Whether it starts nothing, and is there to do what is asked of single runs.
+    pub(super) is_idle: bool,
     /// How long this engine counts as alive after it was last heard of.
     pub(super) lease: Duration,
     pub(super) takeover: Takeover,
@@ -87,30 +85,42 @@ pub(super) struct Driver {
     pub(super) commits: Vec<Commit>,
     /// What follows from each commit that the store has not answered, in order.
     pub(super) pending: VecDeque<Pending>,
+    /// Runs of which the store refused commits, which are kept.
+    pub(super) stalls: HashMap<RunId, Stall>,
     pub(super) upkeep: Upkeep,
     pub(super) stopping: Stopping,
+    /// Runs that seem to stand still, and since when.
+    #[cfg(debug_assertions)]
+    pub(super) suspects: HashMap<RunId, Timestamp>,
     /// Whether the history lacks something that happened, so that the next engine must assume the worst.
     pub(super) is_incomplete: bool,
 }
 
 /// What is to be done when a commit is durable.
+#[derive(Debug)]
 pub(super) struct Pending {
     pub(super) run: RunId,
     /// The epoch under which it was decided.
-    epoch: i64,
-    answer: Option<Answer>,
+    pub(super) epoch: i64,
+    pub(super) answer: Option<Answer>,
     decision: Decision,
     at: Timestamp,
 }
 
 impl Pending {
     /// Nothing follows but that the order is kept.
-    pub(super) fn nothing(run: RunId, at: Timestamp) -> Self {
-        Self { run, epoch: 0, answer: None, decision: Decision::default(), at }
+    pub(super) fn nothing(run: RunId, epoch: i64, at: Timestamp) -> Self {
+        Self { run, epoch, answer: None, decision: Decision::default(), at }
+    }
+
+    /// How many slots are held for attempts that are to start when it is durable.
+    pub(super) fn n_slots(&self) -> usize {
+        self.decision.effects.iter().filter(|effect| matches!(effect, Effect::Perform { .. })).count()
     }
 }
 
 /// Who waits for a commit.
+#[derive(Debug)]
 pub(super) enum Answer {
     Submitted(oneshot::Sender<Result<watch::Receiver<Phase>, NotSubmitted>>),
     Controlled(oneshot::Sender<Result<(), Error>>),
@@ -130,9 +140,9 @@ impl Driver {
     /// Serves until the engine has stopped.
     pub(super) fn run(mut self, queue: &Receiver<Event>) -> Stopped {
         loop {
-            let first = match self.timers.earliest() {
-                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at) => queue.recv_timeout(until(self.now(), at)),
+            let first = match queue.try_recv() {
+                Ok(event) => Ok(event),
+                Err(_) => self.sleep(queue),
             };
             let now = self.now();
             match first {
@@ -158,36 +168,53 @@ impl Driver {
         self.close()
     }
 
+    /// Waits for the next event, or until the earliest timer is due.
+    fn sleep(&mut self, queue: &Receiver<Event>) -> Result<Event, RecvTimeoutError> {
+        #[cfg(debug_assertions)]
+        self.check_that_nothing_stands_still(self.now());
+        match self.timers.earliest() {
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => queue.recv_timeout(until(self.now(), at)),
+        }
+    }
+
     fn now(&self) -> Timestamp {
         self.surroundings.clock.now()
     }
 
-    fn handle(&mut self, event: Event, now: Timestamp) {
+    pub(super) fn handle(&mut self, event: Event, now: Timestamp) {
         match event {
             Event::Submit(submission) => self.submit(*submission, now),
             Event::Ended(ended) => self.end(*ended),
+            Event::Control { run, action, by, answer } if !self.has(run) && self.is_finding_runs() => {
+                self.defer(Event::Control { run, action, by, answer });
+            }
+            Event::Control { run, action, by, answer } if self.is_idle && !self.has(run) => {
+                self.claim(run, (action, by, answer));
+            }
             Event::Control { run, action, by, answer } => self.control(run, action, by, answer, now),
+            Event::Claimed { run, claimed, asked } => self.claimed(run, claimed, *asked, now),
             Event::Committed(outcomes) => {
                 for outcome in outcomes {
                     self.committed(outcome, now);
                 }
             }
             Event::WorkflowAdded(workflow) => {
-                self.load(&workflow);
+                self.load(&workflow, now);
                 self.workflow_added();
             }
             Event::Quarantine { workflows, quarantine } => self.quarantine(workflows, quarantine.as_ref(), now),
             Event::Seek { answer } => self.seek(answer),
             Event::Orphaned { epochs } => self.orphaned(&epochs),
-            Event::TakenOver { epoch, taken } => self.taken_over(epoch, taken),
+            Event::TakenOver { epoch, taken } => self.taken_over(epoch, taken, now),
             Event::EpochEnded { epoch } => self.epoch_ended(epoch, now),
             Event::EpochBegun { before, begun } => self.epoch_begun(before, begun, now),
             // Of runs that were taken over from this engine, and perhaps are its own again.
             Event::Loaded { epoch, .. } if epoch != self.epoch => {}
-            Event::Loaded { version, runner, ids, runs, .. } => match runs {
-                Ok(runs) => self.loaded(&version, runner.as_ref(), runs, now),
-                Err(error) => self.stay_dormant(&ids, error),
-            },
+            Event::Loaded { version, runner, runs, .. } => self.loaded(&version, runner.as_ref(), runs, now),
+            Event::Watch { run, answer } if !self.has(run) && self.is_finding_runs() => {
+                self.defer(Event::Watch { run, answer });
+            }
             Event::Watch { run, answer } => {
                 let phase = self.runs.get(&run).map(|active| &active.phase);
                 let phase = phase.or_else(|| self.dormant.get(&run).map(|dormant| &dormant.phase));
@@ -202,10 +229,15 @@ impl Driver {
         }
     }
 
+    /// Whether the run is this engine's, as far as it knows.
+    fn has(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run) || self.dormant.contains_key(&run)
+    }
+
     pub(super) fn submit(&mut self, submission: Submission, now: Timestamp) {
         let Some(epoch) = self.epoch.filter(|_| self.stopping == Stopping::No) else {
             match self.stopping {
-                Stopping::No => self.hold_back(submission),
+                Stopping::No => self.defer(Event::Submit(Box::new(submission))),
                 // Whoever asked may have stopped waiting.
                 _ => drop(submission.answer.send(Err(NotSubmitted::Failed(Error::ShutDown)))),
             }
@@ -225,8 +257,10 @@ impl Driver {
             next_sequence: 1,
             phase: watch::Sender::new(Phase::Active),
             limit: None,
+            n_pending: 0,
+            term: 0,
         };
-        self.close_gate(&mut active, now);
+        self.close_gate(&mut active.record, now);
         let begun = match begin {
             Begin::Now => decide(&mut active.record.run, decide::Event::Start { by: None }, now),
             Begin::At(until) => decide(&mut active.record.run, decide::Event::Delay { until }, now),
@@ -316,6 +350,9 @@ impl Driver {
     }
 
     pub(super) fn queue(&mut self, commit: Commit, pending: Pending) {
+        if let Some(active) = self.runs.get_mut(&pending.run) {
+            active.n_pending += 1;
+        }
         self.commits.push(commit);
         self.pending.push_back(pending);
     }
@@ -333,64 +370,57 @@ impl Driver {
 
     /// Does what was to be done once the oldest commit is durable.
     fn committed(&mut self, outcome: Outcome, now: Timestamp) {
-        let Some(Pending { run, epoch, answer, decision, at }) = self.pending.pop_front() else {
+        let Some(pending) = self.pending.pop_front() else {
             tracing::error!("the store answered a commit that was not made");
             return;
         };
+        let (run, epoch) = (pending.run, pending.epoch);
         // What was decided under an epoch that has ended concerns nobody here any more but those who wait for it.
-        let is_current = epoch == 0 || self.epoch == Some(epoch);
-        if !(is_current && matches!(outcome, Outcome::Committed)) {
-            let starts = decision.effects.iter().filter(|effect| matches!(effect, Effect::Perform { .. }));
-            starts.for_each(|_| self.admission.release());
+        let is_current = self.epoch == Some(epoch);
+        if let Some(active) = self.runs.get_mut(&run).filter(|_| is_current) {
+            active.n_pending = active.n_pending.saturating_sub(1);
         }
         match outcome {
             Outcome::Committed => {
-                if let Some(answer) = answer {
+                if let Some(answer) = pending.answer {
                     answer.done(self.runs.get(&run).filter(|_| is_current));
                 }
                 if is_current {
-                    self.announce(run, &decision.transitions, at);
-                    self.perform(run, &decision.effects, now);
-                    self.put_back(run);
+                    self.announce(run, &pending.decision.transitions, pending.at);
+                    self.perform(run, &pending.decision.effects, now);
+                    self.unstall(run);
+                    self.put_back(run, now);
                 }
             }
             Outcome::Duplicate => {
-                if let Some(answer) = answer {
-                    answer.refuse(NotSubmitted::KeyTaken, Error::Fenced { id: run });
-                }
-                if is_current {
-                    self.lose(run, Phase::Fenced);
+                let is_new = matches!(pending.answer, Some(Answer::Submitted(_)));
+                self.discard(pending, || (NotSubmitted::KeyTaken, Error::Fenced { id: run }));
+                if is_new {
+                    self.lose(run, Phase::Fenced, now);
+                } else if is_current {
+                    // The database has more of the run than the engine thought.
+                    self.reread(run, now);
                 }
             }
             Outcome::Fenced => {
-                if let Some(answer) = answer {
-                    answer.refuse(NotSubmitted::EpochEnded, Error::Fenced { id: run });
-                }
+                self.discard(pending, || (NotSubmitted::EpochEnded, Error::Fenced { id: run }));
                 if self.is_shared {
                     self.epoch_ended(epoch, now);
                 } else if is_current {
                     tracing::error!(run.id = %run, "the database says that another engine owns the run");
-                    self.lose(run, Phase::Fenced);
+                    self.lose(run, Phase::Fenced, now);
                 }
             }
-            Outcome::Failed(error) => {
-                if let Some(answer) = answer {
-                    let failed = Error::NotCreated { id: run, source: error.clone() };
-                    answer.refuse(NotSubmitted::Failed(failed), Error::RunLost { id: run, source: error.clone() });
-                }
-                if !is_current {
-                    return;
-                }
-                if self.is_shared && error.is_nobodys_fault() {
-                    self.renounce(epoch, &error, now);
-                    return;
-                }
-                if self.runs.contains_key(&run) {
-                    tracing::error!(run.id = %run, %error, "the store failed, the run stops until the next start");
-                }
-                self.is_incomplete = true;
-                self.lose(run, Phase::Lost(error));
-            }
+            Outcome::Failed(error, commit) => self.refused(pending, commit, &error, now),
+        }
+    }
+
+    /// Forgets what was to follow from a commit that is not in the database.
+    pub(super) fn discard(&mut self, pending: Pending, why: impl FnOnce() -> (NotSubmitted, Error)) {
+        (0..pending.n_slots()).for_each(|_| self.admission.release());
+        if let Some(answer) = pending.answer {
+            let (submission, error) = why();
+            answer.refuse(submission, error);
         }
     }
 
@@ -505,94 +535,12 @@ impl Driver {
         }
     }
 
-    /// Reads the histories of those who waited for that workflow.
-    pub(super) fn load(&mut self, workflow: &Workflow) {
-        if self.stopping != Stopping::No {
-            return;
-        }
-        let versions = &self.versions;
-        let mut rows = Vec::new();
-        for dormant in self.dormant.values_mut().filter(|dormant| !dormant.is_loading) {
-            let version = versions.get(&dormant.row.workflow);
-            if version.is_some_and(|version| workflow.version.continues(version)) {
-                dormant.is_loading = true;
-                rows.push(dormant.row.clone());
-            }
-        }
-        rows.sort_by_key(|row| row.id);
-        for rows in rows.chunks(LOAD_MAX) {
-            self.read_histories(rows.to_vec(), workflow.version.clone(), Some(workflow.runner.clone()));
-        }
-    }
-
-    /// Reads histories in the background; [`Self::loaded`] goes on with them.
-    pub(super) fn read_histories(&self, rows: Vec<RunRow>, version: Arc<Version>, runner: Option<Arc<dyn TaskRunner>>) {
-        let events = self.surroundings.events.clone();
-        let (epoch, ids) = (self.epoch, rows.iter().map(|row| row.id).collect());
-        let read = move |connection: &mut store::Connection| -> diesel::QueryResult<Result<Vec<_>, StoreError>> {
-            let load = |row: &RunRow| Ok(event_list(connection, row.id)?.map(|events| (row.clone(), events)));
-            rows.iter().map(load).collect()
-        };
-        let queued = self.store.read_detached("reading histories", read, move |runs| {
-            // Without a driver nobody waits for the histories.
-            let runs = runs.and_then(|runs| runs);
-            events.send(Event::Loaded { epoch, version, runner, ids, runs }).ok();
-        });
-        if let Err(error) = queued {
-            tracing::error!(%error, "histories cannot be read");
-        }
-    }
-
-    /// Goes on with runs from where their histories end.
-    fn loaded(
-        &mut self,
-        version: &Arc<Version>,
-        runner: Option<&Arc<dyn TaskRunner>>,
-        runs: Vec<(RunRow, Vec<EventRow>)>,
-        now: Timestamp,
-    ) {
-        if self.stopping != Stopping::No {
-            return;
-        }
-        for (row, events) in runs {
-            let Some(dormant) = self.dormant.remove(&row.id) else { continue };
-            let Dormant { phase, asked, inspectors, closed_in_order, .. } = dormant;
-            let (record, next_sequence) = match history::load(version.clone(), &row, events) {
-                Ok(loaded) => loaded,
-                Err(error) => {
-                    tracing::error!(run.id = %row.id, %error, "the run cannot go on");
-                    phase.send_replace(Phase::Lost(Arc::new(error)));
-                    for answer in inspectors {
-                        self.inspect(row.id, answer);
-                    }
-                    continue;
-                }
-            };
-            let runner = runner.cloned();
-            let mut active = ActiveRun { record, runner, next_sequence, phase, limit: None };
-            self.close_gate(&mut active, now);
-            match replay::recover(&mut active.record.run, closed_in_order, now) {
-                Ok(decision) => {
-                    self.runs.insert(row.id, active);
-                    self.enact(row.id, decision, now, None);
-                    for (action, by, answer) in asked {
-                        self.control(row.id, action, by, answer, now);
-                    }
-                    self.put_back(row.id);
-                }
-                Err(refused) => tracing::error!(run.id = %row.id, %refused, "the run cannot go on"),
-            }
-            for answer in inspectors {
-                self.inspect(row.id, answer);
-            }
-        }
-    }
-
     fn stop(&mut self, grace: Duration, now: Timestamp) {
         if self.stopping == Stopping::Abandoned {
             return;
         }
         self.stopping = Stopping::Draining;
+        self.refuse_deferred(now);
         if grace.is_zero() {
             self.abandon(now);
         } else {
@@ -624,15 +572,15 @@ impl Driver {
                 }
             }
         }
+        self.try_a_last_time(now);
     }
 
-    fn lose(&mut self, run: RunId, phase: Phase) {
+    /// Drives a run no longer. What its attempts still send is discarded.
+    pub(super) fn lose(&mut self, run: RunId, phase: Phase, now: Timestamp) {
+        self.drop_stall(run);
         if let Some(active) = self.runs.remove(&run) {
             active.phase.send_replace(phase);
-            // What they still send is discarded.
-            for (_, underway) in self.underway.iter().filter(|(key, _)| key.run == run) {
-                underway.stop.ask();
-            }
+            self.stop_attempts(run, now);
         }
     }
 
@@ -647,6 +595,7 @@ impl Driver {
         self.surroundings.is_stopping.store(true, Ordering::Relaxed);
         self.commits.clear();
         self.pending.clear();
+        self.stalls.clear();
         self.runs.clear();
     }
 
@@ -656,7 +605,8 @@ impl Driver {
             Stopping::Draining => self.admission.n_running() == 0,
             Stopping::Abandoned => true,
         };
-        nothing_runs && self.pending.is_empty() && self.commits.is_empty() && !self.takeover.is_underway()
+        let is_stored = self.pending.is_empty() && self.commits.is_empty() && self.stalls.is_empty();
+        nothing_runs && is_stored && !self.takeover.is_underway()
     }
 
     /// Notes that everything is recorded, and closes the store.
@@ -687,7 +637,7 @@ impl Answer {
         }
     }
 
-    fn refuse(self, submission: NotSubmitted, error: Error) {
+    pub(super) fn refuse(self, submission: NotSubmitted, error: Error) {
         match self {
             Self::Submitted(answer) => drop(answer.send(Err(submission))),
             Self::Controlled(answer) => drop(answer.send(Err(error))),
@@ -726,7 +676,7 @@ impl ActiveRun {
                 _ => {}
             }
         }
-        Commit { run: self.record.id, epoch, create: None, events, update }
+        Commit { run: self.record.id, epoch, term: self.term, create: None, events, update }
     }
 
     /// Gives a run that has just begun what completed in the run from which it is derived.

@@ -11,7 +11,9 @@ use tokio::sync::{oneshot, watch};
 use super::{
     active::{Picture, RunRecord},
     catalog::{Version, Workflow},
+    dormant::Asked,
     prune::Step,
+    report::Gate,
     runner::{Ended, TaskRunner},
 };
 use crate::{
@@ -46,8 +48,8 @@ pub(crate) enum Event {
         version: Arc<Version>,
         /// Absent if the code is not there, and something is to be done without it.
         runner: Option<Arc<dyn TaskRunner>>,
-        ids: Vec<RunId>,
-        runs: Result<Vec<(RunRow, Vec<EventRow>)>, StoreError>,
+        /// One that cannot be read keeps no other from being driven.
+        runs: Vec<(RunRow, Result<Vec<EventRow>, Arc<StoreError>>)>,
     },
     /// Somebody wants to wait for a run; `None` if it is not one that this engine drives.
     Watch { run: RunId, answer: oneshot::Sender<Option<watch::Receiver<Phase>>> },
@@ -59,6 +61,8 @@ pub(crate) enum Event {
     Orphaned { epochs: Vec<i64> },
     /// Runs that were taken over.
     TakenOver { epoch: i64, taken: Result<TakenOver, StoreError> },
+    /// The run about which an engine that runs nothing was asked; nothing if it has an owner that lives.
+    Claimed { run: RunId, claimed: Result<TakenOver, StoreError>, asked: Box<Asked> },
     /// Another engine has ended this epoch.
     EpochEnded { epoch: i64 },
     /// There is an epoch in the place of one that has ended.
@@ -80,6 +84,8 @@ pub(crate) enum Inspected {
     Live(Picture),
     /// The run waits for its code.
     Dormant,
+    /// It drives the run, and waits for the store.
+    Waiting(Gate),
     /// Whatever there is stands in the store.
     Elsewhere,
 }
@@ -165,7 +171,7 @@ pub(crate) enum Phase {
     Active,
     /// It has, durably.
     Ended(Arc<RunRecord>),
-    /// The engine had to let go of it; it goes on with the next start.
+    /// The store keeps the engine from going on with it, for longer than anyone should wait unknowing.
     Lost(Arc<StoreError>),
     /// Another engine has taken it over.
     Fenced,

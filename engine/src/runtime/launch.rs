@@ -239,8 +239,11 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         // Without a driver nobody owns anything.
         signs_to.send(event).ok();
     });
+    // An engine that starts nothing takes no run over but those that it is asked about.
+    let is_idle = slots == 0;
     let store = Store::open(store::Options { database, answers, signs, lease, sabotage })?;
-    let opened = begin(&store, lease, is_shared).and_then(|begun| Ok((begun, task_runtime(n_task_threads, slots)?)));
+    let opened =
+        begin(&store, lease, is_shared || is_idle).and_then(|begun| Ok((begun, task_runtime(n_task_threads, slots)?)));
     let (Begun { epoch, taken, workflows }, tasks) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -255,13 +258,14 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
     let (logs, is_stopping) = (store.logs(), AtomicBool::new(false));
     let mut timers = Timers::default();
     // An engine that runs nothing is there for a moment only, and leaves the past alone.
-    let upkeep = Upkeep::new((slots > 0).then_some(retention), &mut timers, clock.now());
+    let upkeep = Upkeep::new((!is_idle).then_some(retention), &mut timers, clock.now());
     let driver = Driver {
         surroundings: Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping, twice }),
         store,
         committer: Some(committer),
         epoch: Some(epoch),
         is_shared,
+        is_idle,
         lease,
         takeover: Takeover::default(),
         catalog,
@@ -276,8 +280,11 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         n_abandoned: 0,
         commits: Vec::new(),
         pending: VecDeque::new(),
+        stalls: HashMap::new(),
         upkeep,
         stopping: Stopping::No,
+        #[cfg(debug_assertions)]
+        suspects: HashMap::new(),
         is_incomplete: false,
     };
     Ok((driver, tasks))
@@ -291,12 +298,12 @@ struct Begun {
 }
 
 /// Begins an epoch. The engine of a file takes over every unfinished run; one of several takes over what it can run,
-/// once it knows its workflows.
-fn begin(store: &Store, lease: Duration, is_shared: bool) -> Result<Begun, Error> {
+/// once it knows its workflows, and one that runs nothing leaves them where they are.
+fn begin(store: &Store, lease: Duration, takes_nothing: bool) -> Result<Begun, Error> {
     let (epoch, taken, workflows) = store.write_blocking("taking over runs", move |connection| {
         let workflows = store::workflow_list(connection)?;
         let epoch = store::epoch_begin_in_txn(connection, lease, None)?;
-        let taken = match is_shared {
+        let taken = match takes_nothing {
             true => Ok(TakenOver::default()),
             false => store::run_take_over(connection, epoch, &mut |_| true)?,
         };

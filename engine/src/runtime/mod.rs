@@ -11,6 +11,8 @@
 //!   decisions, hands their transitions to the store, and performs their effects when the store says that they are
 //!   durable. Nothing else starts an attempt or ends a run.
 //! - **Idle is idle.** Without events and due timers the driver is blocked on its queue.
+//! - **Nothing stands still.** Whatever the engine owns has a next event or a timer: what the store refuses is handed
+//!   over again, what cannot be read is read again, with pauses that get longer and are bounded.
 //! - **User code never runs here.** Attempts run on threads of their own, and come back as one event each.
 //!
 //! Shutting down: nothing new is admitted; attempts may finish until the deadline and are committed; what still runs
@@ -33,13 +35,17 @@ mod packaged;
 mod prune;
 mod pruned;
 mod quarantine;
+mod reading;
 mod report;
 mod runner;
 mod secret;
 mod sight;
+mod stall;
 mod stop;
 mod timer;
 mod upkeep;
+#[cfg(debug_assertions)]
+mod watchdog;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,10 @@
 
 use cloacina_workflow::Timestamp;
 
-use super::{active::ActiveRun, driver::Driver};
+use super::{
+    active::{ActiveRun, RunRecord},
+    driver::Driver,
+};
 use crate::{
     core::decide::{self, Quarantine, decide},
     id::{RunId, WorkflowId},
@@ -32,11 +35,11 @@ impl Driver {
     }
 
     /// Closes the gate of a run that has just come into memory, if its package must not be used.
-    pub(super) fn close_gate(&self, active: &mut ActiveRun, now: Timestamp) {
-        let Some(quarantine) = self.quarantines.get(&active.record.version.id) else { return };
-        let closed = decide(&mut active.record.run, decide::Event::Quarantine(Some(quarantine.clone())), now);
+    pub(super) fn close_gate(&self, record: &mut RunRecord, now: Timestamp) {
+        let Some(quarantine) = self.quarantines.get(&record.version.id) else { return };
+        let closed = decide(&mut record.run, decide::Event::Quarantine(Some(quarantine.clone())), now);
         if let Err(refused) = closed {
-            tracing::error!(run.id = %active.record.id, %refused, "the gate of a package cannot be closed");
+            tracing::error!(run.id = %record.id, %refused, "the gate of a package cannot be closed");
         }
     }
 }

@@ -253,6 +253,20 @@ pub enum Gate {
         /// The full name of the workflow.
         workflow: String,
     },
+    /// The store refuses what happened to the run, so nothing follows from it. The engine tries again.
+    StoreRefused {
+        /// What the store said.
+        reason: String,
+        /// When the engine tries again.
+        until: Timestamp,
+    },
+    /// The history of the run cannot be read. The engine tries again.
+    HistoryUnread {
+        /// What the store said.
+        reason: String,
+        /// When the engine tries again.
+        until: Timestamp,
+    },
     /// On a server: the engine that the run belongs to, which alone can start its tasks. The other gates are those that
     /// stand in the database.
     Owner {
@@ -320,6 +334,13 @@ impl RunReport {
     #[must_use]
     pub fn task(&self, id: &str) -> Option<&TaskReport> {
         self.tasks.iter().find(|task| task.id == id)
+    }
+
+    /// Says of each task that has not ended that it waits there before all else.
+    pub(crate) fn close(&mut self, gate: &Gate) {
+        for task in self.tasks.iter_mut().filter(|task| !task.state.is_terminal()) {
+            task.gates.insert(0, gate.clone());
+        }
     }
 
     pub(crate) fn new(picture: Picture) -> Result<Self, StoreError> {

@@ -26,6 +26,12 @@ pub(super) enum Timer {
     Upkeep,
     /// The run has used up its time.
     RunLimit { run: RunId },
+    /// It is time to hand the run's commits over again that the store refused.
+    CommitsDue { run: RunId },
+    /// It is time to read histories again that could not be read.
+    HistoriesDue,
+    /// It is time to take over runs again, after that failed.
+    TakeoverDue,
 }
 
 /// The timers that are set.
@@ -47,13 +53,21 @@ impl Timers {
     /// Takes back all that are about a run.
     pub(super) fn unset_runs(&mut self) {
         self.due.retain(|(_, timer)| match timer {
-            Timer::ShutdownDeadline | Timer::EpochDue { .. } | Timer::Upkeep => true,
+            Timer::ShutdownDeadline | Timer::EpochDue { .. } | Timer::Upkeep | Timer::TakeoverDue => true,
             Timer::AttemptDeadline(_)
             | Timer::AttemptGrace(_)
             | Timer::TaskDue { .. }
             | Timer::RunDue { .. }
-            | Timer::RunLimit { .. } => false,
+            | Timer::RunLimit { .. }
+            | Timer::CommitsDue { .. }
+            | Timer::HistoriesDue => false,
         });
+    }
+
+    /// Whether one for that is set.
+    #[cfg(debug_assertions)]
+    pub(super) fn has(&self, timer: Timer) -> bool {
+        self.due.iter().any(|(_, set)| *set == timer)
     }
 
     /// When the earliest timer is due.

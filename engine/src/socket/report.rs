@@ -91,6 +91,8 @@ enum GateAt {
     Quarantined { reason: String, until: Option<u64> },
     Withheld { reason: String },
     PackageMissing { workflow: String },
+    StoreRefused { reason: String, until: u64 },
+    HistoryUnread { reason: String, until: u64 },
     Owner { pid: Option<u32>, host: Option<String>, lease_until: Option<u64>, is_dead: bool },
 }
 
@@ -210,6 +212,8 @@ impl GateAt {
             }
             Gate::Withheld { reason } => Self::Withheld { reason },
             Gate::PackageMissing { workflow } => Self::PackageMissing { workflow },
+            Gate::StoreRefused { reason, until } => Self::StoreRefused { reason, until: until.unix_micros() },
+            Gate::HistoryUnread { reason, until } => Self::HistoryUnread { reason, until: until.unix_micros() },
             Gate::Owner { pid, host, lease_until, is_dead } => {
                 Self::Owner { pid, host, lease_until: lease_until.map(Timestamp::unix_micros), is_dead }
             }
@@ -240,6 +244,12 @@ impl GateAt {
             }
             Self::Withheld { reason } => Gate::Withheld { reason },
             Self::PackageMissing { workflow } => Gate::PackageMissing { workflow },
+            Self::StoreRefused { reason, until } => {
+                Gate::StoreRefused { reason, until: Timestamp::from_unix_micros(until) }
+            }
+            Self::HistoryUnread { reason, until } => {
+                Gate::HistoryUnread { reason, until: Timestamp::from_unix_micros(until) }
+            }
             Self::Owner { pid, host, lease_until, is_dead } => {
                 Gate::Owner { pid, host, lease_until: lease_until.map(Timestamp::from_unix_micros), is_dead }
             }

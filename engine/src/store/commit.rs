@@ -20,6 +20,8 @@ pub(crate) struct Commit {
     pub(crate) run: RunId,
     /// The fencing number under which the decision was made.
     pub(crate) epoch: i64,
+    /// Higher each time that commits of the run which the store refused are handed over again.
+    pub(crate) term: u32,
     /// Set for the first commit of a run.
     pub(crate) create: Option<NewRun>,
     /// In sequence. If one of them ends an attempt, that one comes first.
@@ -50,7 +52,7 @@ pub(crate) struct RunUpdate {
 }
 
 /// How a commit ended.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Outcome {
     /// It is on the disk.
     Committed,
@@ -58,8 +60,8 @@ pub(crate) enum Outcome {
     Fenced,
     /// The attempt has an end already, or the key of a new run is taken; nothing was written.
     Duplicate,
-    /// The database refused it; nothing was written.
-    Failed(Arc<Error>),
+    /// The database refused it; nothing was written. It is given back to be handed over again.
+    Failed(Arc<Error>, Option<Box<Commit>>),
 }
 
 impl Commit {

@@ -270,8 +270,7 @@ impl Error {
             }
             Self::Unsuitable { remedy, .. } => (*remedy).to_owned(),
             Self::Disk { .. } => {
-                "make room on the disk, or the file and its folder writable; then go on: nothing acknowledged is lost"
-                    .to_owned()
+                "make room on the disk, or the file and its folder writable: nothing acknowledged is lost".to_owned()
             }
             Self::Corrupt { .. } => "restore the database from a backup".to_owned(),
             Self::Change { source, .. } => return source.hints(),

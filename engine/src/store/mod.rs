@@ -8,7 +8,8 @@
 //! - **Atomic**: a [`Commit`] is written whole or not at all, and its outcome is told only after the sync.
 //! - **Fenced**: a commit for a run that another epoch owns changes nothing and is told so by name.
 //! - **Once**: an attempt has one end; a second one changes nothing.
-//! - **Stopped**: after a commit of a run failed, later commits of that run are refused, so no history has a hole.
+//! - **Stopped**: after a commit of a run failed, later commits of that run are refused, so no history has a hole. All
+//!   of them are given back; whoever hands them over again does so under a higher term, from the first one on.
 //! - **Owned**: on a server several engines share a database. Each has an epoch with a lease; once that is over,
 //!   another takes the runs over, and whatever the first still commits is fenced. The writer keeps the lease and gives
 //!   a [`Sign`] when it is lost, or when somebody else's is.
@@ -106,7 +107,8 @@ pub(crate) use self::{
         run_list_oldest,
     },
     run::{
-        Orphan, RunRow, TakenOver, run_by_key, run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over,
+        Orphan, RunRow, TakenOver, run_by_key, run_claim, run_dismiss_in_txn, run_get, run_list, run_list_failed,
+        run_list_own, run_take_over,
     },
     trust::{
         RevokedRow, TrustEventRow, TrustKeyRow, trust_event_insert_in_txn, trust_event_list, trust_key_delete_in_txn,
@@ -126,7 +128,7 @@ pub use self::{
     package_change::PackageRefusal,
     package_event::{PackageEvent, PackageEventKind},
     package_state::{PackageAct, PackageState},
-    sabotage::Sabotage,
+    sabotage::{DiskFull, Sabotage},
     trust::TrustEventKind,
 };
 #[cfg(any(test, feature = "measuring"))]

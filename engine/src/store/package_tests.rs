@@ -350,7 +350,7 @@ fn a_package_that_runs_need_stays(fixture: Fixture) {
     let needed = PackageChanged::Refused(PackageRefusal::Needed { runs: vec![run] });
     assert_eq!(fixture.remove(&row), needed);
     let finish = RunUpdate { state: State::Completed, started_at: None, finished_at: Some(now()) };
-    let end = Commit { run, epoch: fixture.epoch, create: None, events: Vec::new(), update: Some(finish) };
+    let end = Commit { run, epoch: fixture.epoch, term: 0, create: None, events: Vec::new(), update: Some(finish) };
     fixture.commit(vec![end]);
     assert_eq!(fixture.remove(&row), PackageChanged::Done);
 }

@@ -3,7 +3,7 @@
 //! A run belongs to the epoch that stands in its row. Only taking over changes that, and only once that epoch has ended.
 //! States are changed by commits alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
@@ -12,7 +12,7 @@ use super::{
     Connection, Error, owner,
     row::{micros, run_id, state, timestamp, workflow_id},
     schema::run,
-    workflow::{WorkflowRow, workflow_list_some},
+    workflow::{WorkflowRow, workflow_get, workflow_list_some},
 };
 use crate::{
     core::run::State,
@@ -55,6 +55,14 @@ pub(crate) struct TakenOver {
     pub(crate) workflows: Vec<WorkflowRow>,
     /// The epochs that had ended.
     pub(crate) ended: Vec<i64>,
+}
+
+impl TakenOver {
+    /// The same with those.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.runs.extend(other.runs);
+        self.workflows.extend(other.workflows);
+    }
 }
 
 pub(super) type Columns =
@@ -123,21 +131,70 @@ pub(crate) fn run_take_over(
     }
     let orphaned = || run::table.filter(run::finished_at.is_null()).filter(run::owner_epoch.eq_any(epochs.clone()));
     let rows: Vec<(i64, Columns)> = orphaned().order(run::id).select((run::owner_epoch, COLUMNS)).load(connection)?;
-    let ids: BTreeSet<Vec<u8>> = rows.iter().map(|(_, columns)| columns.1.clone()).collect();
+    // What is not understood here stays where it is, for others: whatever is taken must be driven.
+    let (mut runs, mut damaged) = (Vec::new(), Vec::new());
+    for (epoch, columns) in rows {
+        let id = columns.0.clone();
+        match readable(columns) {
+            Some(row) => runs.push((epoch, row)),
+            None => damaged.push(id),
+        }
+    }
+    let ids: BTreeSet<Vec<u8>> = runs.iter().map(|(_, row)| row.workflow.as_bytes().to_vec()).collect();
     let workflows = match workflow_list_some(connection, ids)? {
         Ok(workflows) => workflows.into_iter().filter(is_wanted).collect::<Vec<_>>(),
         Err(error) => return Ok(Err(error)),
     };
-    let wanted: Vec<Vec<u8>> = workflows.iter().map(|row| row.id.as_bytes().to_vec()).collect();
-    diesel::update(orphaned().filter(run::workflow.eq_any(wanted.clone())))
-        .set(run::owner_epoch.eq(epoch))
-        .execute(connection)?;
+    let wanted: HashSet<WorkflowId> = workflows.iter().map(|row| row.id).collect();
+    let names: Vec<Vec<u8>> = wanted.iter().map(|id| id.as_bytes().to_vec()).collect();
+    let taken = orphaned().filter(run::workflow.eq_any(names)).filter(run::id.ne_all(damaged));
+    diesel::update(taken).set(run::owner_epoch.eq(epoch)).execute(connection)?;
     owner::owner_remove_idle(connection, &epochs)?;
     let in_order = |epoch| ended.iter().any(|owner| owner.epoch == epoch && owner.closed_in_order);
-    let taken = rows.into_iter().filter(|(_, columns)| wanted.contains(&columns.1));
-    let runs =
-        taken.map(|(epoch, columns)| Ok(Orphan { row: from_columns(columns)?, closed_in_order: in_order(epoch) }));
-    Ok(runs.collect::<Result<_, _>>().map(|runs| TakenOver { runs, workflows, ended: epochs }))
+    let taken = runs.into_iter().filter(|(_, row)| wanted.contains(&row.workflow));
+    let runs = taken.map(|(epoch, row)| Orphan { row, closed_in_order: in_order(epoch) }).collect();
+    Ok(Ok(TakenOver { runs, workflows, ended: epochs }))
+}
+
+/// Makes that epoch the owner of one unfinished run whose engine is there no more; of none otherwise. Must be called in a
+/// transaction of the writer.
+pub(crate) fn run_claim(connection: &mut Connection, epoch: i64, id: RunId) -> QueryResult<Result<TakenOver, Error>> {
+    let ended = owner::owner_end_in_txn(connection, epoch)?;
+    let one = || run::table.filter(run::id.eq(id.as_bytes().to_vec())).filter(run::finished_at.is_null());
+    let row: Option<(i64, Columns)> = one().select((run::owner_epoch, COLUMNS)).first(connection).optional()?;
+    let Some((before, columns)) = row else { return Ok(Ok(TakenOver::default())) };
+    let Some(owner) = ended.iter().find(|owner| owner.epoch == before) else { return Ok(Ok(TakenOver::default())) };
+    let row = match from_columns(columns) {
+        Ok(row) => row,
+        Err(error) => return Ok(Err(error)),
+    };
+    let workflow = match workflow_get(connection, row.workflow)? {
+        Ok(workflow) => workflow,
+        Err(error) => return Ok(Err(error)),
+    };
+    diesel::update(one()).set(run::owner_epoch.eq(epoch)).execute(connection)?;
+    owner::owner_remove_idle(connection, &[before])?;
+    let runs = vec![Orphan { row, closed_in_order: owner.closed_in_order }];
+    Ok(Ok(TakenOver { runs, workflows: vec![workflow], ended: Vec::new() }))
+}
+
+/// The run, unless its row makes no sense.
+fn readable(columns: Columns) -> Option<RunRow> {
+    let read = from_columns(columns);
+    read.inspect_err(|error| tracing::error!(%error, "a run cannot be taken over, as its row is damaged")).ok()
+}
+
+/// The unfinished runs of that epoch, as if they had been taken over. Nobody knows what may have been running.
+pub(crate) fn run_list_own(connection: &mut Connection, epoch: i64) -> QueryResult<Result<TakenOver, Error>> {
+    let own = run::table.filter(run::finished_at.is_null()).filter(run::owner_epoch.eq(epoch));
+    let rows: Vec<Columns> = own.order(run::id).select(COLUMNS).load(connection)?;
+    let ids: BTreeSet<Vec<u8>> = rows.iter().map(|columns| columns.1.clone()).collect();
+    let workflows = match workflow_list_some(connection, ids)? {
+        Ok(workflows) => workflows,
+        Err(error) => return Ok(Err(error)),
+    };
+    let runs = rows.into_iter().filter_map(readable).map(|row| Orphan { row, closed_in_order: false });
+    Ok(Ok(TakenOver { runs: runs.collect(), workflows, ended: Vec::new() }))
 }
 
 /// The newest runs that failed and that nobody dismissed, newest first.

@@ -3,7 +3,10 @@
 //! Nothing here is used outside of tests: what would use it is there with the feature `testing` only. What is broken
 //! stays broken for as long as the engine lives.
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
+use diesel::{
+    ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl,
+    result::{DatabaseErrorKind, Error as DieselError},
+};
 
 use super::{
     Connection,
@@ -22,6 +25,42 @@ pub struct Sabotage {
     pub unsynced: bool,
     /// The end of each attempt is delivered twice.
     pub twice: bool,
+    /// The disk is full for a while.
+    pub disk_full: DiskFull,
+}
+
+/// A disk that refuses some transactions. It heals by itself, unlike everything else here.
+#[derive(Clone, Debug, Default)]
+pub struct DiskFull {
+    /// Once so many commits are on the disk; the next one is refused first.
+    after: u64,
+    /// How many transactions with commits are refused then.
+    n_times: u64,
+    /// Commits that are on the disk.
+    n_committed: u64,
+}
+
+impl DiskFull {
+    /// Refuses the commit after so many, so many times.
+    #[must_use]
+    pub fn new(after: u64, n_times: u64) -> Self {
+        Self { after, n_times, n_committed: 0 }
+    }
+
+    /// Takes note of a commit that is on the disk.
+    pub(super) fn note_committed(&mut self) {
+        self.n_committed += 1;
+    }
+
+    /// Refuses a transaction with so many commits, if it is to be.
+    pub(super) fn refuse_if_due(&mut self, n_commits: usize) -> QueryResult<()> {
+        if self.n_times == 0 || self.n_committed + n_commits as u64 <= self.after {
+            return Ok(());
+        }
+        self.n_times -= 1;
+        let said = Box::new("database or disk is full".to_owned());
+        Err(DieselError::DatabaseError(DatabaseErrorKind::Unknown, said))
+    }
 }
 
 /// Lets a commit pass that would be fenced.

@@ -1,6 +1,6 @@
 //! Databases for tests: a file in a folder of its own, or a schema of its own on the server that `./test` provides.
 
-use diesel::{Connection as _, PgConnection, connection::SimpleConnection};
+use diesel::{Connection as _, PgConnection, SqliteConnection, connection::SimpleConnection};
 use tempfile::TempDir;
 
 use super::{Database, connection::Place, file::File};
@@ -62,9 +62,12 @@ impl TestDatabase {
         }
     }
 
-    /// Runs statements from outside of any store; on a server only.
+    /// Runs statements from outside of any store.
     pub(crate) fn execute(&self, statements: &str) {
-        let Some(Schema { server, name }) = &self.schema else { return };
+        let Some(Schema { server, name }) = &self.schema else {
+            let mut connection = SqliteConnection::establish(&self.address).unwrap();
+            return connection.batch_execute(&format!("PRAGMA busy_timeout = 60000; {statements}")).unwrap();
+        };
         let mut connection = PgConnection::establish(server).unwrap();
         connection.batch_execute(&format!("SET search_path = {name}; {statements}")).unwrap();
     }

@@ -111,7 +111,7 @@ impl Fixture {
             by: None,
         };
         let events = vec![event(0, Kind::RunCreated, None)];
-        Commit { run, epoch: self.epoch, create: Some(new), events, update: None }
+        Commit { run, epoch: self.epoch, term: 0, create: Some(new), events, update: None }
     }
 
     pub(super) fn history(&self, run: RunId) -> Vec<(i64, Kind)> {
@@ -162,12 +162,12 @@ fn event(sequence: i64, kind: Kind, task: Option<i32>) -> EventRow {
 
 pub(super) fn completed(run: RunId, epoch: i64, sequence: i64, task: i32) -> Commit {
     let events = vec![event(sequence, Kind::TaskCompleted, Some(task))];
-    Commit { run, epoch, create: None, events, update: None }
+    Commit { run, epoch, term: 0, create: None, events, update: None }
 }
 
 pub(super) fn names(outcomes: &[Outcome]) -> Vec<String> {
     let name = |outcome: &Outcome| match outcome {
-        Outcome::Failed(error) => error.code().to_owned(),
+        Outcome::Failed(error, _) => error.code().to_owned(),
         other => format!("{other:?}"),
     };
     outcomes.iter().map(name).collect()
@@ -379,7 +379,7 @@ fn every_name_of_a_state_or_kind_is_allowed_by_the_schema(fixture: Fixture) {
     fixture.commit(vec![fixture.create(run)]);
     for (kind, sequence) in Kind::ALL.into_iter().zip(1..) {
         let events = vec![event(sequence, kind, Some(i32::try_from(sequence).unwrap()))];
-        let commit = Commit { run, epoch: fixture.epoch, create: None, events, update: None };
+        let commit = Commit { run, epoch: fixture.epoch, term: 0, create: None, events, update: None };
         assert_eq!(names(&fixture.commit(vec![commit])), ["Committed"], "{kind:?}");
         assert_eq!(kind.as_str().parse(), Ok(kind));
     }
@@ -399,7 +399,7 @@ fn times_that_are_absent_stay_as_they_were(fixture: Fixture) {
     let run = RunId::new(now());
     let update = |state, started_at, finished_at| {
         let update = Some(RunUpdate { state, started_at, finished_at });
-        Commit { run, epoch: fixture.epoch, create: None, events: Vec::new(), update }
+        Commit { run, epoch: fixture.epoch, term: 0, create: None, events: Vec::new(), update }
     };
     // The last three in one group, where the last state counts and no time is lost.
     fixture.commit(vec![fixture.create(run)]);

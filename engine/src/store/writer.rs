@@ -11,7 +11,7 @@
 //! on the disk is asked and never guessed; if it cannot be asked, the group is *in doubt* and everyone is told that.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fmt,
     sync::{
         Arc,
@@ -89,9 +89,14 @@ pub(super) struct Writer {
     logs_wait: Option<Duration>,
     /// Told when the queue of log lines is empty.
     logs_awaited: Vec<oneshot::Sender<()>>,
-    /// Runs of which a commit failed, by epoch; kept until the end, as the core's picture of them is ahead of the file.
-    stopped: HashSet<(RunId, i64)>,
+    stopped: Terms,
+    /// The last attempt to write failed in a way that a connection to a file may remember.
+    is_suspect: bool,
 }
+
+/// Runs of which a commit failed, by epoch, each with its term: commits up to that term are refused, as they follow
+/// from one that is not in the database.
+type Terms = HashMap<(RunId, i64), u32>;
 
 /// One thing to write and how it went.
 struct Unit {
@@ -133,7 +138,8 @@ impl Writer {
             logs,
             logs_wait: None,
             logs_awaited: Vec::new(),
-            stopped: HashSet::new(),
+            stopped: Terms::new(),
+            is_suspect: false,
         }
     }
 
@@ -254,6 +260,17 @@ impl Writer {
         }
     }
 
+    /// A connection to a file that was opened while the disk refused writes may be one that can only read for ever.
+    fn reopen_if_suspect(&mut self) {
+        if !self.is_suspect || self.is_server() {
+            return;
+        }
+        match connection::open(&self.place, self.access) {
+            Ok(connection) => (self.connection, self.is_suspect) = (connection, false),
+            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the file cannot be opened"),
+        }
+    }
+
     fn renew(&mut self) -> Result<(), Error> {
         let renewed = self.lease.renew(&mut self.connection);
         renewed.map_err(|source| Error::from_diesel("renewing the lease", source))
@@ -264,12 +281,14 @@ impl Writer {
         let Err(error) = self.write_connected(units) else { return };
         if units.len() == 1 || error.is_nobodys_fault() {
             // A database that cannot be written is no unit's fault: trying each alone would only wait longer.
+            self.is_suspect = matches!(error, Error::Disk { .. });
             let error = Arc::new(error);
             for unit in units {
                 if let Work::Commit(commit) = &unit.work {
-                    self.stopped.insert((commit.run, commit.epoch));
+                    let term = self.stopped.entry((commit.run, commit.epoch)).or_default();
+                    *term = commit.term.max(*term);
                 }
-                unit.outcome = Outcome::Failed(error.clone());
+                unit.outcome = Outcome::Failed(error.clone(), None);
             }
             return;
         }
@@ -284,7 +303,7 @@ impl Writer {
             return;
         }
         for unit in units {
-            let is_busy = matches!(&unit.outcome, Outcome::Failed(error) if matches!(**error, Error::Busy { .. }));
+            let is_busy = matches!(&unit.outcome, Outcome::Failed(error, _) if matches!(**error, Error::Busy { .. }));
             if is_busy && matches!(unit.work, Work::Job(_)) {
                 self.write_halving(std::slice::from_mut(unit));
             }
@@ -293,6 +312,7 @@ impl Writer {
 
     /// Writes the group, again if that failed for a reason that passes, and on a new connection if the old one is lost.
     fn write_connected(&mut self, units: &mut [Unit]) -> Result<(), Error> {
+        self.reopen_if_suspect();
         let mut reconnect = Reconnect::new();
         // Whether the server may have committed the group although its answer was lost.
         let mut is_in_doubt = false;
@@ -391,7 +411,18 @@ impl Writer {
         let mut jobs = Vec::new();
         for unit in units {
             match unit.work {
-                Work::Commit(_) => outcomes.push(unit.outcome),
+                Work::Commit(commit) => {
+                    if matches!(unit.outcome, Outcome::Committed) {
+                        self.sabotage.disk_full.note_committed();
+                        if !self.stopped.is_empty() {
+                            self.stopped.remove(&(commit.run, commit.epoch));
+                        }
+                    }
+                    outcomes.push(match unit.outcome {
+                        Outcome::Failed(error, _) => Outcome::Failed(error, Some(Box::new(commit))),
+                        outcome => outcome,
+                    });
+                }
                 Work::Job(job) => jobs.push((job, unit.outcome)),
             }
         }
@@ -400,7 +431,7 @@ impl Writer {
         }
         for (mut job, outcome) in jobs {
             job.finish(match outcome {
-                Outcome::Failed(error) => Err(error),
+                Outcome::Failed(error, _) => Err(error),
                 Outcome::Committed | Outcome::Fenced | Outcome::Duplicate => Ok(()),
             });
         }
@@ -417,13 +448,15 @@ fn unfence_all(units: &mut [Unit], connection: &mut Connection) -> QueryResult<(
 }
 
 /// Writes neighbours that are all commits.
-fn write_commits(units: &mut [Unit], stopped: &HashSet<(RunId, i64)>, connection: &mut Connection) -> QueryResult<()> {
+fn write_commits(units: &mut [Unit], stopped: &Terms, connection: &mut Connection) -> QueryResult<()> {
     let mut commits = Vec::with_capacity(units.len());
     let mut outcomes = Vec::with_capacity(units.len());
     for Unit { work, outcome } in units {
         match work {
-            Work::Commit(commit) if stopped.contains(&(commit.run, commit.epoch)) => {
-                *outcome = Outcome::Failed(Arc::new(Error::Stopped));
+            Work::Commit(commit)
+                if stopped.get(&(commit.run, commit.epoch)).is_some_and(|term| commit.term <= *term) =>
+            {
+                *outcome = Outcome::Failed(Arc::new(Error::Stopped), None);
             }
             Work::Commit(commit) => {
                 commits.push(&*commit);
@@ -449,7 +482,7 @@ fn write_job(job: &mut dyn Job, connection: &mut Connection, is_alone: bool) -> 
         Err(error) => match Error::from_diesel("writing", error) {
             Error::Unavailable { source, .. } => Err(source),
             Error::Busy { source, .. } if is_alone => Err(source),
-            error => Ok(Outcome::Failed(Arc::new(error))),
+            error => Ok(Outcome::Failed(Arc::new(error), None)),
         },
     }
 }

@@ -4,6 +4,9 @@
 //! on the disk, what comes later is not, and whether anybody was told depends on where the group ended. The next engine
 //! goes on with what is there, and gets each completion twice. The number of commits is found by trying, so a commit
 //! that is added to the engine is covered at once. On both databases.
+//!
+//! The same with a disk that is full at each commit, for a while: there the same engine goes on, and no attempt of any
+//! task is repeated.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -22,7 +25,7 @@ use serde_json::json;
 use super::fixture::{Shape, nothing, runtime, workflow};
 use crate::{
     Engine, Error, Records, RunEvent, RunHandle, RunId, RunReport, RunRequest, RunState, TaskState,
-    store::{Sabotage, testing::TestDatabase},
+    store::{DiskFull, Sabotage, testing::TestDatabase},
 };
 
 /// Attempts that were begun, by their keys, in all tests.
@@ -183,6 +186,12 @@ macro_rules! matrix {
         mod sqlite {
             $(#[test] fn $name() { super::check(super::TestDatabase::sqlite(), super::$shape, super::Script::$script); })*
         }
+        mod sqlite_on_a_full_disk {
+            $(#[test] fn $name() { super::check_full(super::TestDatabase::sqlite(), super::$shape, super::Script::$script); })*
+        }
+        mod postgres_on_a_full_disk {
+            $(#[test] fn $name() { super::check_full(super::TestDatabase::postgres(), super::$shape, super::Script::$script); })*
+        }
         mod postgres {
             $(#[test] fn $name() { super::check(super::TestDatabase::postgres(), super::$shape, super::Script::$script); })*
         }
@@ -303,6 +312,45 @@ fn check(database: TestDatabase, shape: fn() -> Shape, script: Script) {
                 return;
             }
             recover(&database, shape, script, &older, &expected).await;
+        }
+        panic!("more commits than the test looks at");
+    });
+}
+
+/// So many transactions are refused by a disk that is full: with some of them only a half of the group is.
+const REFUSED: u64 = 2;
+
+fn check_full(database: TestDatabase, shape: fn() -> Shape, script: Script) {
+    runtime().block_on(async {
+        let engine = start(&database, shape(), Sabotage::default()).await;
+        let expected = outcome(&drive(&engine, script, &HashSet::new()).await.unwrap());
+        engine.shutdown().await.unwrap();
+        for n_commits in 0..COMMITS_MAX {
+            let older: HashSet<RunId> = histories(&database, &HashSet::new()).into_keys().collect();
+            let disk_full = DiskFull::new(n_commits, REFUSED);
+            let engine = start(&database, shape(), Sabotage { disk_full, ..Sabotage::default() }).await;
+            let report = loop {
+                match drive(&engine, script, &older).await {
+                    Ok(report) => break report,
+                    // Nothing of a submission is there that was refused, and it may be made again.
+                    Err(Error::NotCreated { source, .. }) => assert_eq!(source.code(), "STO0008"),
+                    Err(error) => panic!("after {n_commits} commits: {error}"),
+                }
+            };
+            assert_eq!(outcome(&report), expected, "after {n_commits} commits");
+            engine.shutdown().await.unwrap();
+            let after = histories(&database, &older);
+            let mut n_written = 0;
+            for (run, events) in &after {
+                n_written += events.len() as u64;
+                let repeated = events.iter().find(|event| event.kind == "attempt_interrupted");
+                assert!(repeated.is_none(), "{run} after {n_commits} commits: {events:#?}");
+                assert!(events.iter().map(|event| event.sequence).eq(0..events.len() as i64), "a hole: {events:#?}");
+            }
+            // There are fewer commits than rows.
+            if n_commits > n_written {
+                return;
+            }
         }
         panic!("more commits than the test looks at");
     });

@@ -8,3 +8,4 @@ mod matrix;
 mod policy;
 mod restart;
 mod run;
+mod trouble;

@@ -74,7 +74,7 @@ impl Load {
         let create =
             NewRun { workflow, state: run::State::Running, created_at: at, started_at: Some(at), key: None, by: None };
         let events = vec![row(0, Kind::RunCreated, Some("{}")), row(1, Kind::RunStarted, None)];
-        let mut commits = vec![Commit { run, epoch, create: Some(create), events, update: None }];
+        let mut commits = vec![Commit { run, epoch, term: 0, create: Some(create), events, update: None }];
         for (task, sequence) in (0..self.tasks).zip(2..) {
             let mut completed = row(sequence, Kind::TaskCompleted, None);
             (completed.task, completed.attempt) = (i32::try_from(task).ok(), Some(1));
@@ -85,7 +85,7 @@ impl Load {
                 events.push(row(sequence + 1, Kind::RunFinished, Some(r#"{"state":"completed"}"#)));
                 update = Some(RunUpdate { state, started_at: Some(at), finished_at: Some(at) });
             }
-            commits.push(Commit { run, epoch, create: None, events, update });
+            commits.push(Commit { run, epoch, term: 0, create: None, events, update });
         }
         commits
     }
