@@ -9,7 +9,6 @@ use std::thread;
 
 use cloacina::testing::{Scratch, sqlite_version};
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use super::cell::Backend;
@@ -60,16 +59,12 @@ fn wait(ended: oneshot::Receiver<()>, stop: &watch::Sender<bool>, output: &Outpu
     let runtime = Builder::new_current_thread().enable_all().build().map_err(threads)?;
     runtime.block_on(async {
         let mut interrupts = Interrupts::listen()?;
-        let mut terminated = signal(SignalKind::terminate()).map_err(threads)?;
-        let mut hung_up = signal(SignalKind::hangup()).map_err(threads)?;
         tokio::pin!(ended);
         loop {
             tokio::select! {
                 // Without a sender it has ended, too.
                 _ = &mut ended => return Ok(()),
                 _ = interrupts.next() => {}
-                Some(()) = terminated.recv() => {}
-                Some(()) = hung_up.recv() => {}
             }
             stop.send_replace(true);
             output.note("stopping: databases and the private server are removed first");

@@ -1,7 +1,7 @@
 //! One run from an empty engine to its report: start, register, schedule, watch, shut down.
 //!
 //! However it ends, the engine is shut down in order: attempts may finish, and what they did is stored. Only a second
-//! Ctrl-C does not wait for that.
+//! signal to stop does not wait for that.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -24,7 +24,7 @@ use crate::output::Output;
 use crate::package::Source;
 use crate::runs::{Follow, Patience, builder, follow, note_withheld, start_patiently};
 
-/// How long attempts may finish after Ctrl-C or the end of the time.
+/// How long attempts may finish after a signal to stop or the end of the time.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait for the notice of an end that is known already.
 const LAST_NOTICE: Duration = Duration::from_millis(200);
@@ -63,7 +63,7 @@ struct Watched<'a> {
 enum Stop {
     /// The run has ended.
     Ended(Box<RunReport>),
-    /// Ctrl-C, or nobody reads the output any more.
+    /// A signal to stop, or nobody reads the output any more.
     Interrupted(Interrupt),
     /// The run took too long.
     TimedOut,
@@ -140,17 +140,16 @@ pub(crate) async fn watch_run(
     begin: impl Future<Output = Result<(RunHandle, Level), Error>>,
     timeout: Option<u64>,
     resume: String,
-    output: &Output,
+    (output, interrupts): (&Output, &mut Interrupts),
 ) -> Result<RunReport, Error> {
-    let mut interrupts = Interrupts::listen()?;
     let watched = async {
         let notices = engine.subscribe();
         let (handle, log_level) = begin.await?;
         let display = Display::new(&handle.report().await?, log_level, output);
-        watch(Watched { handle, notices, display }, timeout.map(Duration::from_secs), &mut interrupts).await
+        watch(Watched { handle, notices, display }, timeout.map(Duration::from_secs), interrupts).await
     };
     let result = watched.await;
-    conclude(engine, result, (timeout, &|_| Some(resume.clone())), output, &mut interrupts).await
+    conclude(engine, result, (timeout, &|_| Some(resume.clone())), output, interrupts).await
 }
 
 /// Shuts the engine down, and says how the run ended.
@@ -165,7 +164,7 @@ async fn conclude(
         Ok(stopped) => stopped,
         Err(error) => {
             // The first error is the one to tell.
-            engine.shutdown_within(GRACE).await.ok();
+            stop(engine, false, output, interrupts).await.ok();
             return Err(error);
         }
     };
@@ -254,7 +253,24 @@ async fn watch<'a>(
     Ok((watched, stop))
 }
 
-/// Lets attempts finish, and shows what becomes of them; a second Ctrl-C does not.
+/// Lets attempts finish that nobody watches; a second signal to stop does not. Says so if the engine is stopped early.
+pub(crate) async fn stop(
+    engine: &Engine,
+    is_early: bool,
+    output: &Output,
+    interrupts: &mut Interrupts,
+) -> Result<(), Error> {
+    if is_early {
+        let seconds = GRACE.as_secs();
+        output.note(&format!("stopping: tasks may finish for {seconds} s; Ctrl-C again stops at once"));
+    }
+    tokio::select! {
+        result = engine.shutdown_within(GRACE) => Ok(result?),
+        _ = interrupts.next() => Ok(()),
+    }
+}
+
+/// Lets attempts finish, and shows what becomes of them; a second signal to stop does not.
 async fn shut_down(
     engine: &Engine,
     watched: Watched<'_>,

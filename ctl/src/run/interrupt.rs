@@ -1,21 +1,29 @@
-//! What ends a command before its time, from the moment at which a run begins to the end of the program: Ctrl-C, or that
-//! nobody reads its output any more.
+//! What ends a command before its time, from the moment at which a run begins to the end of the program: Ctrl-C, what
+//! service managers, containers and closing terminals send, or that nobody reads its output any more.
 //!
 //! Listening starts with [`Interrupts::listen`] and never pauses: one that comes while nobody waits is kept for the
-//! next who does. So the first Ctrl-C always stops in order, and the second at once.
+//! next who does. So the first always stops in order, and the second at once. A hang-up that whoever started the
+//! program has it ignore, as `nohup` does, stays ignored.
 
 use crate::error::Error;
 use crate::reader::Reader;
 
 #[cfg(unix)]
-type Listener = tokio::signal::unix::Signal;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 #[cfg(windows)]
-type Listener = tokio::signal::windows::CtrlC;
+use tokio::signal::windows::{CtrlC, ctrl_c};
 
-/// The interrupts that come from now on.
+/// The requests to stop that come from now on.
 #[derive(Debug)]
 pub(crate) struct Interrupts {
-    listener: Listener,
+    #[cfg(unix)]
+    keyboard: Signal,
+    #[cfg(unix)]
+    terminated: Signal,
+    #[cfg(unix)]
+    hung_up: Option<Signal>,
+    #[cfg(windows)]
+    keyboard: CtrlC,
     /// Until it has gone.
     reader: Option<Reader>,
 }
@@ -32,27 +40,52 @@ pub(crate) enum Interrupt {
 impl Interrupts {
     /// Listens from now on; must be called inside a runtime.
     pub(crate) fn listen() -> Result<Self, Error> {
+        let failed = |source| Error::Io { action: "listen for", path: "signals".into(), source };
         #[cfg(unix)]
-        let listener = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+        let listening = || {
+            let hung_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
+            let (keyboard, terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            Ok(Self { keyboard, terminated, hung_up, reader: Some(Reader::watch()) })
+        };
         #[cfg(windows)]
-        let listener = tokio::signal::windows::ctrl_c();
-        let listener = listener.map_err(|source| Error::Io { action: "listen for", path: "Ctrl-C".into(), source })?;
-        Ok(Self { listener, reader: Some(Reader::watch()) })
+        let listening = || Ok(Self { keyboard: ctrl_c()?, reader: Some(Reader::watch()) });
+        listening().map_err(failed)
     }
 
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) -> Interrupt {
-        let Self { listener, reader } = self;
         let gone = async {
-            match reader.as_mut() {
+            match self.reader.as_mut() {
                 Some(reader) => reader.gone().await,
                 None => std::future::pending().await,
             }
         };
+        #[cfg(unix)]
+        let signals = async {
+            let hung_up = async {
+                match &mut self.hung_up {
+                    Some(signal) => signal.recv().await,
+                    None => None,
+                }
+            };
+            tokio::select! {
+                Some(()) = self.keyboard.recv() => {}
+                Some(()) = self.terminated.recv() => {}
+                Some(()) = hung_up => {}
+                // No more of them can come.
+                else => std::future::pending::<()>().await,
+            }
+        };
+        #[cfg(windows)]
+        let signals = async {
+            if self.keyboard.recv().await.is_none() {
+                // No more of them can come.
+                std::future::pending::<()>().await;
+            }
+        };
         let interrupt = tokio::select! {
             biased;
-            // Without one no more of them can come.
-            Some(()) = listener.recv() => Interrupt::Asked,
+            () = signals => Interrupt::Asked,
             () = gone => Interrupt::Unread,
         };
         if interrupt == Interrupt::Unread {
@@ -60,4 +93,13 @@ impl Interrupts {
         }
         interrupt
     }
+}
+
+/// Whether the program was started with the signal ignored, as far as the system tells.
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & 1 << (SignalKind::hangup().as_raw_value() - 1) != 0
 }

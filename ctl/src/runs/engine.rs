@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::isolation::{isolate, note_living, refuse_unknown};
 use crate::log;
 use crate::output::Output;
-use crate::run::watch_run;
+use crate::run::{Interrupts, stop, watch_run};
 
 /// An engine that starts no task has none to wait for.
 const NO_GRACE: Duration = Duration::ZERO;
@@ -226,9 +226,6 @@ pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(Ru
     })
 }
 
-/// How long other tasks may finish when the one that was to run has ended, as in `run`.
-const TASK_GRACE: Duration = Duration::from_secs(10);
-
 /// Says whose the run is, if it is another engine's.
 fn named(error: Error, run: Option<RunId>, database: &Database) -> Error {
     let Error::Engine(cloacina::Error::NotDriven { .. }) = &error else { return error };
@@ -259,6 +256,8 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
     let Drive { database, id, command, actor, timeout, isolation } = job;
     let runtime = runtime()?;
     let report = runtime.block_on(async {
+        // From its start on the engine may run tasks, so that it must not be ended out of order.
+        let mut interrupts = Interrupts::listen()?;
         let mut patience = Patience::new(output);
         let start = async || start(database, isolation, output).await;
         let engine = match living_or(database, &mut patience, start).await? {
@@ -276,7 +275,8 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
             note_withheld(&engine.perform(command, actor).await?, output);
             Ok((engine.run(id).await?, Level::Info))
         };
-        watch_run(&engine, begin, timeout, resume, output).await.map_err(|error| named(error, Some(id), database))
+        let watched = watch_run(&engine, begin, timeout, resume, (output, &mut interrupts)).await;
+        watched.map_err(|error| named(error, Some(id), database))
     });
     // Tasks that do not heed their cancellation keep threads; the process does not wait for them.
     runtime.shutdown_background();
@@ -289,6 +289,8 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
     let runtime = runtime()?;
     let resume = format!("cloacina-ctl runs execute {id} --task {task}{}", database.option());
     let report = runtime.block_on(async {
+        // From its start on the engine may run tasks, so that it must not be ended out of order.
+        let mut interrupts = Interrupts::listen()?;
         let mut patience = Patience::new(output);
         let start = async || start(database, isolation, output).await;
         let engine = match living_or(database, &mut patience, start).await? {
@@ -310,8 +312,9 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
             note_withheld(&engine.perform(command, actor).await?, output);
             run_task(&engine, id, task).await
         };
-        let ran = in_time(begin, id, timeout, resume).await;
-        let stopped = engine.shutdown_within(TASK_GRACE).await;
+        let ran = in_time(begin, id, timeout, resume, &mut interrupts).await;
+        let is_early = matches!(ran, Err(Error::Interrupted { .. } | Error::TimedOut { .. }));
+        let stopped = stop(&engine, is_early, output, &mut interrupts).await;
         let report = ran.map_err(|error| named(error, Some(id), database))?;
         stopped?;
         Ok(report)

@@ -44,7 +44,8 @@ pub(crate) async fn follow(client: Client, job: Follow<'_>, output: &Output) -> 
         n_shown.set(n_shown.get() + 1);
     };
     let begun = |report: &RunReport| note_withheld(report, output);
-    in_time(follow_to_the_end(client, (id, task), begin, &begun, &show), id, timeout, resume).await
+    let ended = follow_to_the_end(client, (id, task), begin, &begun, &show);
+    in_time(ended, id, timeout, resume, &mut Interrupts::listen()?).await
 }
 
 async fn follow_to_the_end(
@@ -55,23 +56,39 @@ async fn follow_to_the_end(
     show: &dyn Fn(&RunEvent),
 ) -> Result<RunReport, Error> {
     client.follow(id).await?;
+    // Why what was to be asked could not be, as the engine is about to end.
+    let mut unasked = None;
     loop {
         let followed = client.next().await?;
         // Whatever is told first says that the engine tells of the run's end, too.
         let asked = match begin.take() {
             Some((command, actor)) => {
-                let report = client.again().await?.perform(command, actor).await?;
-                begun(&report);
-                Some(report)
+                let asked = async { Ok(client.again().await?.perform(command, actor).await?) };
+                match asked.await {
+                    Ok(report) => {
+                        begun(&report);
+                        Some(report)
+                    }
+                    Err(error) if is_ending(&error) => {
+                        unasked = Some(error);
+                        None
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             None => None,
         };
         match (followed, asked) {
             (Followed::Ended(_), Some(report)) => return Ok(report),
             (Followed::Ended(report), None) => return Ok(*report),
+            // Its end may still come; if it does not, the engine says so.
+            (Followed::Event(event), None) if task.is_none() && unasked.is_some() => show(&event),
             (Followed::Event(event), _) => {
                 show(&event);
                 if task.is_some() && event.task.as_deref() == task && TASK_ENDS.contains(&event.kind) {
+                    if let Some(error) = unasked {
+                        return Err(error);
+                    }
                     // This connection is taken up by what follows.
                     return Ok(client.again().await?.perform(Command::Report { run: id }, "").await?);
                 }
@@ -80,14 +97,19 @@ async fn follow_to_the_end(
     }
 }
 
+/// Whether the engine that was asked is about to end, or has removed its socket.
+fn is_ending(error: &Error) -> bool {
+    error.is_of_an_ending_engine() || error.code() == "SOC0001"
+}
+
 /// Waits for that unless it takes too long or somebody interrupts; `resume` is the command that goes on with it.
 pub(super) async fn in_time(
     ended: impl Future<Output = Result<RunReport, Error>>,
     id: RunId,
     timeout_seconds: Option<u64>,
     resume: String,
+    interrupts: &mut Interrupts,
 ) -> Result<RunReport, Error> {
-    let mut interrupts = Interrupts::listen()?;
     tokio::pin!(ended);
     tokio::select! {
         report = &mut ended => report,
@@ -109,7 +131,7 @@ pub(super) fn wait_beside(
     runtime()?.block_on(async {
         let Some(mut client) = Client::connect(&database.url).await? else { return Ok(None) };
         let ended = async { Ok(client.wait(id).await?) };
-        unless_alone(in_time(ended, id, timeout, resume).await)
+        unless_alone(in_time(ended, id, timeout, resume, &mut Interrupts::listen()?).await)
     })
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{again::Old, handle::alive, run_handle::RunHandle};
 use crate::{
-    Error,
+    Error, Records,
     core::{
         context::{Key, Value as RawValue},
         graph::Graph,
@@ -177,12 +177,22 @@ impl RunHandle {
         limit::ACTOR.check(by)?;
         let shared = alive(&self.shared)?;
         let (answer, answered) = oneshot::channel();
-        shared.engine.send(Event::Control { run: self.id(), action, by: by.into(), answer })?;
-        match answered.await.map_err(|_| Error::ShutDown)? {
+        let sent = shared.engine.send(Event::Control { run: self.id(), action, by: by.into(), answer });
+        let answered = match sent {
+            Ok(()) => answered.await.unwrap_or(Err(Error::ShutDown)),
+            Err(error) => Err(error),
+        };
+        match answered {
             // Most likely it has ended, and then that is the answer.
             Err(Error::NotDriven { .. }) => {
                 let state = self.stored(&shared).await?.0.state;
                 Err(if state.is_terminal() { self.illegal(request, state) } else { self.not_driven(&shared).await? })
+            }
+            // The engine may have stopped because the run has ended.
+            Err(Error::ShutDown) => {
+                let state = Records::of(shared.store().database()).and_then(|mut records| records.state(self.id()));
+                let ended = state.ok().filter(|state| state.is_terminal());
+                Err(ended.map_or(Error::ShutDown, |state| self.illegal(request, state)))
             }
             answer => answer,
         }

@@ -114,8 +114,11 @@ impl Records {
     /// # Errors
     /// If there is no such database, or another version of this program wrote it.
     pub fn open(database: &str) -> Result<Self, Error> {
-        let database = Database::parse(database)?;
-        Ok(Self { view: View::open(&database)? })
+        Self::of(&Database::parse(database)?)
+    }
+
+    pub(crate) fn of(database: &Database) -> Result<Self, Error> {
+        Ok(Self { view: View::open(database)? })
     }
 
     /// Writes a SQLite database, as it is at this moment, to a new file, which is checked before it gets its name; beside a

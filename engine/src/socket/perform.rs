@@ -8,10 +8,11 @@ use serde_json::Map;
 
 use super::command::{Command, What};
 use crate::{
-    Engine, Error, RunHandle, RunRequest,
+    Engine, Error, Records, RunHandle, RunRequest,
     core::run,
     id::RunId,
     runtime::RunReport,
+    store::Error as StoreError,
     trust::{TrustChange, TrustChanged},
 };
 
@@ -100,12 +101,23 @@ impl Engine {
             }
             Command::Delete { run } => {
                 let handle = self.run(run).await?;
-                let report = handle.report().await?;
+                let report = self.answer(&handle).await?;
                 handle.delete().await?;
                 return Ok(report);
             }
         };
-        handle.report().await
+        self.answer(&handle).await
+    }
+
+    /// How the run stands. What was asked of it is durable, and that may be all that the engine was there for: if it has
+    /// stopped since, what it stored is read.
+    pub(super) async fn answer(&self, handle: &RunHandle) -> Result<RunReport, Error> {
+        match handle.report().await {
+            Err(Error::ShutDown | Error::Store(StoreError::Closed)) => {
+                Records::of(self.shared.store().database())?.report(handle.id())
+            }
+            report => report,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::{connection, place, table::Table};
 use crate::engine::Shared;
 
 /// How long the last answers may take when the engine has ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// How long nobody is let in after the system refused a connection and there was nobody to make room, for want of
 /// descriptors most likely.

@@ -18,7 +18,7 @@ use super::{
     Client, Command, Error, What,
     wire::{Hello, MESSAGE_BYTES_MAX, PROTOCOL},
 };
-use crate::{Engine, RunState, StoreError};
+use crate::{Engine, RunState, StoreError, store::testing::TestDatabase};
 
 async fn engine(folder: &Path) -> Engine {
     Engine::builder().database(database(folder)).start().await.unwrap()
@@ -197,4 +197,20 @@ fn an_input_that_cannot_be_kept_as_it_is_written_is_refused() {
         is_served(folder.path()).await;
         engine.shutdown().await.unwrap();
     });
+}
+
+#[tokio::test]
+async fn what_was_done_is_answered_from_the_store_when_the_engine_has_stopped_since() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::builder().database(&database.address).data_dir(folder.path()).start().await.unwrap();
+        let run = engine.perform(create(1), "ann").await.unwrap().id;
+        let handle = engine.run(run).await.unwrap();
+        handle.cancel("ann").await.unwrap();
+        engine.shutdown().await.unwrap();
+        let answer = engine.answer(&handle).await.unwrap();
+        assert_eq!((answer.id, answer.state), (run, RunState::Cancelled));
+        // Whoever asks again is told what is the matter with the run, and not with the engine.
+        assert_eq!(handle.cancel("ann").await.unwrap_err().code(), "RUN0012");
+    }
 }

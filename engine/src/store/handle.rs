@@ -62,6 +62,7 @@ pub(crate) struct Store {
 
 struct Shared {
     open: Mutex<Option<Open>>,
+    database: Database,
     /// The database as it is shown.
     name: String,
     /// The epoch whose lease the writer keeps.
@@ -126,12 +127,19 @@ impl Store {
             }
         };
         let open = Open { commands, writer, readers, reader_threads, lock };
-        Ok(Self { shared: Arc::new(Shared { open: Mutex::new(Some(open)), name, epoch, logs, n_transactions }) })
+        Ok(Self {
+            shared: Arc::new(Shared { open: Mutex::new(Some(open)), database, name, epoch, logs, n_transactions }),
+        })
     }
 
     /// The database as it is shown: without a password.
     pub(crate) fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// The database, which can be looked at when the store has been closed, too.
+    pub(crate) fn database(&self) -> &Database {
+        &self.shared.database
     }
 
     /// Tells other processes where this engine's socket is; nothing on a server, whose engines have none.
