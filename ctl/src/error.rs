@@ -151,6 +151,12 @@ pub(crate) enum Error {
     /// Another engine drives the run, on a server where it cannot be asked.
     #[error("run {run} belongs to the {}", owner_text(.owner))]
     OwnedElsewhere { run: String, owner: cloacina::RunOwner, wait: String },
+    /// A run was to be run without waiting for it, and no engine is there that would.
+    #[error("nothing was done: the run {run} has begun, and no engine drives it")]
+    NothingRuns { run: String, execute: String },
+    /// The database has a living engine, which could run it.
+    #[error("{refusal}")]
+    HasEngine { refusal: Box<cloacina::Error>, commands: Vec<String> },
     /// The database is on a server, which has its own tools.
     #[error("the database {database} is on a server, which makes its backups itself")]
     ServerBackup { database: String, file: PathBuf },
@@ -226,6 +232,8 @@ impl Error {
             Error::OwnedElsewhere { .. } => "CTL0027",
             Error::ServerBackup { .. } => "CTL0058",
             Error::BackupInterrupted { .. } => "CTL0059",
+            Error::NothingRuns { .. } => "CTL0060",
+            Error::HasEngine { refusal, .. } => refusal.code(),
             Error::OfFile(OfFile { error, .. }) => error.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
@@ -334,6 +342,12 @@ impl Error {
             Error::Sign(error) => error.hints(),
             Error::ServerBackup { database, file } => dump_hints(database, file),
             Error::BackupInterrupted { .. } => Vec::new(),
+            Error::NothingRuns { execute, .. } => {
+                vec![
+                    format!("run it with: {execute}"),
+                    "an engine that is started on the database runs it, too".to_owned(),
+                ]
+            }
             Error::OwnedElsewhere { wait, .. } => vec![
                 format!("wait for it with: {wait}"),
                 "stop that engine, or let its lease run out, and the command takes the run over".to_owned(),

@@ -60,7 +60,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::NothingToMeasure { .. }
         | Error::ServerBackup { .. }
         | Error::Io { .. } => USAGE,
-        Error::OwnedElsewhere { .. } | Error::Examine { .. } => ENGINE,
+        Error::OwnedElsewhere { .. } | Error::NothingRuns { .. } | Error::Examine { .. } => ENGINE,
         Error::TimedOut { .. } => FAILED,
         Error::Interrupted { .. } | Error::BenchInterrupted | Error::BackupInterrupted { .. } => INTERRUPTED,
         Error::Unread { .. } => UNREAD,

@@ -59,8 +59,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with the package and a database.
 pub(crate) struct Place {
-    folder: TempDir,
-    database: String,
+    pub(crate) folder: TempDir,
+    pub(crate) database: String,
 }
 
 /// A process whose engine drives the database.
@@ -129,13 +129,28 @@ impl Place {
 
     /// Starts a command and waits until it says that.
     pub(crate) fn spawn(&self, arguments: &[&str], line: &str) -> Engine {
-        let mut child = self.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::listen(self.command(arguments), line)
+    }
+
+    /// The same with a command that is ready.
+    pub(crate) fn listen(command: Command, line: &str) -> Engine {
+        let engine = Self::watched(command);
+        engine.hear(line);
+        engine
+    }
+
+    /// Waits until the first task of a run is running, as nobody tells.
+    pub(crate) fn until_running(&self, run: &str) {
+        while self.json(&["runs", "show", run])["tasks"][0]["state"] != "running" {}
+    }
+
+    /// The same without waiting for anything.
+    pub(crate) fn watched(mut command: Command) -> Engine {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (say, lines) = mpsc::channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).all(|line| say.send(line).is_ok()));
-        let engine = Engine { child, lines };
-        engine.hear(line);
-        engine
+        Engine { child, lines }
     }
 }
 
@@ -161,6 +176,12 @@ impl Engine {
         self.child.wait().unwrap();
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn end(mut self) -> Option<i32> {
         while self.lines.recv_timeout(PATIENCE).is_ok() {}
@@ -169,13 +190,13 @@ impl Engine {
 }
 
 /// The state of a run and of its tasks.
-fn states(report: &Value) -> String {
+pub(crate) fn states(report: &Value) -> String {
     let tasks = report["tasks"].as_array().unwrap().iter();
     let tasks: Vec<&str> = tasks.map(|task| task["state"].as_str().unwrap()).collect();
     format!("{}: {}", report["state"].as_str().unwrap(), tasks.join(" "))
 }
 
-fn id(report: &Value) -> &str {
+pub(crate) fn id(report: &Value) -> &str {
     report["run"].as_str().unwrap()
 }
 

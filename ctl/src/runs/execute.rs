@@ -3,7 +3,7 @@
 //! The three differ in what they ask for: `start` and `resume` refuse a run that does not wait for them, `execute` takes
 //! a run as it is.
 
-use cloacina::{Command, RunId, RunState, TaskState};
+use cloacina::{Command, Records, RunId, RunState, TaskState};
 
 use super::bulk::{Bulk, bulk};
 use super::engine::{Drive, drive, drive_task, with_engine};
@@ -86,14 +86,26 @@ fn run(
     config: &Config,
     command: impl FnOnce(RunId) -> Command,
 ) -> Result<u8, Error> {
-    let Found { database, records, id } = Found::open(argument, config)?;
-    // The engine has connections of its own.
-    drop(records);
+    let Found { database, mut records, id } = Found::open(argument, config)?;
     let by = actor::name(&arguments.actor, config);
     let command = command(id);
     let (report, code) = if arguments.no_wait {
-        (with_engine(&database, output, async |engine| engine.perform(command, &by).await)?, exit::SUCCESS)
+        let before = records.state(id)?;
+        let (report, is_driven) = with_engine(&database, output, async |engine| {
+            let report = engine.perform(command, &by).await?;
+            Ok((report, engine.is_living()))
+        })?;
+        if !report.state.is_terminal() && !is_driven && !has_owner(&mut records, id)? {
+            let execute = format!("cloacina-ctl runs execute {id}{}", database.option());
+            if report.state == before {
+                return Err(Error::NothingRuns { run: id.to_string(), execute });
+            }
+            output.note(&format!("no engine drives the run; run it with: {execute}"));
+        }
+        (report, exit::SUCCESS)
     } else {
+        // The engine has connections of its own.
+        drop(records);
         let job = Drive {
             database: &database,
             id,
@@ -108,4 +120,9 @@ fn run(
     };
     show_run(&report, &database, output)?;
     Ok(code)
+}
+
+/// Whether a living engine has the run, on a server where it cannot be asked.
+fn has_owner(records: &mut Records, id: RunId) -> Result<bool, Error> {
+    Ok(records.engine()?.is_some() && records.owner(id)?.is_some_and(|owner| !owner.is_overdue))
 }
