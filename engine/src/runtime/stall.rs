@@ -77,7 +77,8 @@ impl Trouble {
 
     /// Whether those who wait are to be told: it takes long, or does not pass by itself.
     pub(super) fn is_to_be_told(&self, now: Timestamp) -> bool {
-        now >= after(self.since, PATIENCE) || matches!(*self.error, StoreError::Corrupt { .. })
+        now >= after(self.since, PATIENCE)
+            || matches!(*self.error, StoreError::Corrupt { .. } | StoreError::Removed { .. })
     }
 
     pub(super) fn error(&self) -> &Arc<StoreError> {
