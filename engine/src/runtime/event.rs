@@ -49,7 +49,7 @@ pub(crate) enum Event {
         /// Absent if the code is not there, and something is to be done without it.
         runner: Option<Arc<dyn TaskRunner>>,
         /// One that cannot be read keeps no other from being driven.
-        runs: Vec<(RunRow, Result<Vec<EventRow>, Arc<StoreError>>)>,
+        runs: Vec<HistoryRead>,
     },
     /// Somebody wants to wait for a run; `None` if it is not one that this engine drives.
     Watch { run: RunId, answer: oneshot::Sender<Option<watch::Receiver<Phase>>> },
@@ -76,6 +76,9 @@ pub(crate) enum Event {
     /// The store's writer has ended, which it does not do by itself.
     WriterGone,
 }
+
+/// A run and its history, or why that cannot be read.
+pub(crate) type HistoryRead = (RunRow, Result<Vec<EventRow>, Arc<StoreError>>);
 
 /// What the driver has of a run.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use super::{
     catalog::{Version, Workflow},
     dormant::Dormant,
     driver::{Driver, Stopping},
-    event::{Event, Phase},
+    event::{Event, HistoryRead, Phase},
     history,
     runner::TaskRunner,
     stall::{Trouble, be_active},
@@ -24,7 +24,7 @@ use crate::{
     Error,
     core::replay,
     id::RunId,
-    store::{self, Error as StoreError, EventRow, RunRow, event_list},
+    store::{self, Error as StoreError, RunRow, event_list},
 };
 
 /// Runs whose histories are read in one go after a restart.
@@ -105,7 +105,7 @@ impl Driver {
         &mut self,
         version: &Arc<Version>,
         runner: Option<&Arc<dyn TaskRunner>>,
-        runs: Vec<(RunRow, Result<Vec<EventRow>, Arc<StoreError>>)>,
+        runs: Vec<HistoryRead>,
         now: Timestamp,
     ) {
         if self.stopping != Stopping::No {

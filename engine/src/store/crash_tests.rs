@@ -108,7 +108,7 @@ fn what_cannot_be_found_out_is_neither_success_nor_failure() {
     wait_for_event(&server, pid, "SyncRep");
     server.crash().unwrap();
     let outcomes = fixture.outcomes.recv().unwrap();
-    let [Outcome::Failed(error)] = &outcomes[..] else { panic!("{outcomes:?}") };
+    let [Outcome::Failed(error, _)] = &outcomes[..] else { panic!("{outcomes:?}") };
     assert!(matches!(**error, Error::InDoubt { .. }), "{error:?}");
     // What begins after that is certain to have failed.
     let error = fixture.store.write_blocking("the test", job).unwrap_err();

@@ -376,6 +376,7 @@ impl Writer {
 
     fn write_group(&mut self, units: &mut [Unit]) -> Result<(), Failed> {
         let (stopped, unfenced, mark) = (&self.stopped, self.sabotage.unfenced, &mut self.mark);
+        let disk_full = &mut self.sabotage.disk_full;
         let is_alone = units.len() == 1;
         let has_commits = units.iter().any(|unit| matches!(unit.work, Work::Commit(_)));
         self.connection.write_transaction(
@@ -394,6 +395,7 @@ impl Writer {
                         unfence_all(commits, connection)?;
                     }
                     write_commits(commits, stopped, connection)?;
+                    disk_full.refuse_if_due(commits.len())?;
                     if unfenced {
                         commits.iter_mut().for_each(|unit| unit.outcome = Outcome::Committed);
                     }
