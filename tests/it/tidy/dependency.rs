@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const PUBLIC: &[&str] = &["cloacina", "cloacina-packager", "cloacina-workflow"];
 
 /// What ends up in every user's library, with nothing added lightly.
-const SDK_NEEDS: &[&str] = &["cloacina-macros", "humantime", "serde", "serde_json", "tokio", "tracing-core"];
+const SDK_NEEDS: &[&str] = &["cloacina-macros", "humantime", "log", "serde", "serde_json", "tokio", "tracing-core"];
 
 /// Crates that others must not reach: who must not, at any distance, and what.
 const OUT_OF_REACH: &[(&[&str], &[&str])] = &[
