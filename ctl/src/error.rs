@@ -154,9 +154,6 @@ pub(crate) enum Error {
     /// A run was to be run without waiting for it, and no engine is there that would.
     #[error("nothing was done: the run {run} has begun, and no engine drives it")]
     NothingRuns { run: String, execute: String },
-    /// The database has a living engine, which could run it.
-    #[error("{refusal}")]
-    HasEngine { refusal: Box<cloacina::Error>, commands: Vec<String> },
     /// The database is on a server, which has its own tools.
     #[error("the database {database} is on a server, which makes its backups itself")]
     ServerBackup { database: String, file: PathBuf },
@@ -233,7 +230,6 @@ impl Error {
             Error::ServerBackup { .. } => "CTL0058",
             Error::BackupInterrupted { .. } => "CTL0059",
             Error::NothingRuns { .. } => "CTL0060",
-            Error::HasEngine { refusal, .. } => refusal.code(),
             Error::OfFile(OfFile { error, .. }) => error.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
