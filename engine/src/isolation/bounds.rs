@@ -1,5 +1,6 @@
 //! The limits that the engine itself holds a package to, because the system does not: a look says which one a process is
-//! beyond, with all that it has started.
+//! beyond, with all that it has started. What looks at other processes trusts `/proc` only where that shows this engine's
+//! own. Nothing here ends a process.
 
 use std::{
     collections::BTreeMap,

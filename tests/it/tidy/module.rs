@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // They put the others together.
     ("engine", ANYTHING),
-    ("socket", &["trust", "engine", "runtime", "store", "core", "id", "error"]),
+    ("socket", &["trust", "engine", "runtime", "store", "loader", "core", "id", "error"]),
     ("error", ANYTHING),
     ("lib", ANYTHING),
     ("testing", ANYTHING),
