@@ -152,10 +152,7 @@ impl<'a> Checker<'a> {
                 None
             }
         };
-        let has_rules = workflow.tasks.iter().any(|task| task.trigger_rules.is_some());
-        let places = workflow.tasks.iter().enumerate().map(|(place, task)| (task.id.as_str(), place)).collect();
-        let ancestors = graph.filter(|_| has_rules).map(|graph| graph.all_ancestors());
-        let upstream = Upstream { places, ancestors };
+        let upstream = Upstream::new(workflow, graph.as_ref());
         for (place, task) in workflow.tasks.iter().enumerate() {
             self.task = Some(&task.id);
             self.name("the task id", &task.id);
@@ -245,15 +242,50 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What is upstream of which task, as far as the graph is valid.
+/// What is upstream of which task, as far as the graph is valid and rules look there.
 struct Upstream<'a> {
     places: BTreeMap<&'a str, usize>,
+    /// Each task that a rule looks at as its own dependency, which most do: the rule's task and the other one.
+    direct: BTreeSet<(usize, usize)>,
     ancestors: Option<Ancestors>,
 }
 
-impl Upstream<'_> {
+impl<'a> Upstream<'a> {
+    fn new(workflow: &'a Workflow, graph: Option<&Graph>) -> Self {
+        let places: BTreeMap<&str, usize> =
+            workflow.tasks.iter().enumerate().map(|(place, task)| (task.id.as_str(), place)).collect();
+        let (mut direct, mut wanted) = (BTreeSet::new(), BTreeSet::new());
+        for (place, task) in workflow.tasks.iter().enumerate() {
+            let Some(rule) = &task.trigger_rules else { continue };
+            let dependencies: BTreeSet<&str> = task.dependencies.iter().map(String::as_str).collect();
+            let mut names = Vec::new();
+            references(rule, &mut names);
+            for (name, other) in names.into_iter().filter_map(|name| Some((name, *places.get(name)?))) {
+                if dependencies.contains(name) {
+                    direct.insert((place, other));
+                } else {
+                    wanted.insert(other);
+                }
+            }
+        }
+        let ancestors = graph.map(|graph| graph.ancestors_among(&wanted));
+        Self { places, direct, ancestors }
+    }
+
     /// True also where the graph could not be built: its own mistakes come first.
     fn contains(&self, task: usize, ancestor: usize) -> bool {
-        self.ancestors.as_ref().is_none_or(|ancestors| ancestors.contains(task, ancestor))
+        let is_above = |ancestors: &Ancestors| ancestors.contains(task, ancestor);
+        self.direct.contains(&(task, ancestor)) || self.ancestors.as_ref().is_none_or(is_above)
+    }
+}
+
+/// The tasks that a rule names.
+fn references<'a>(rule: &'a Rule, names: &mut Vec<&'a str>) {
+    match rule {
+        Rule::Always | Rule::ContextValue { .. } => {}
+        Rule::All(rules) | Rule::Any(rules) | Rule::None(rules) => {
+            rules.iter().for_each(|nested| references(nested, names));
+        }
+        Rule::TaskSuccess(name) | Rule::TaskFailed(name) | Rule::TaskSkipped(name) => names.push(name),
     }
 }

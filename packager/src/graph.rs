@@ -119,22 +119,24 @@ impl Graph {
         found
     }
 
-    /// The ancestors of every task at once.
-    pub(crate) fn all_ancestors(&self) -> Ancestors {
-        const BITS: usize = u64::BITS as usize;
-        let n_words = self.n_tasks().div_ceil(BITS);
-        let mut sets = vec![vec![0u64; n_words]; self.n_tasks()];
+    /// For every task at once, which of the wanted tasks are among its ancestors. Costs with the number of the wanted, and
+    /// not with the square of the number of tasks.
+    pub(crate) fn ancestors_among(&self, wanted: &BTreeSet<usize>) -> Ancestors {
+        let columns: BTreeMap<usize, usize> = wanted.iter().copied().zip(0..).collect();
+        let mut sets = vec![vec![0u64; columns.len().div_ceil(BITS)]; self.n_tasks()];
         for &task in &self.order {
             let mut own = std::mem::take(&mut sets[task]);
             for parent in self.parents(task) {
-                own[parent / BITS] |= 1 << (parent % BITS);
+                if let Some(column) = columns.get(&parent) {
+                    own[column / BITS] |= 1 << (column % BITS);
+                }
                 for (word, inherited) in own.iter_mut().zip(&sets[parent]) {
                     *word |= inherited;
                 }
             }
             sets[task] = own;
         }
-        Ancestors(sets)
+        Ancestors { columns, sets }
     }
 
     /// The number of tasks on the longest way from a root to this task; roots are at level 0.
@@ -162,14 +164,19 @@ impl Graph {
     }
 }
 
-/// For each task, one bit for each task that is upstream of it.
+const BITS: usize = u64::BITS as usize;
+
+/// For each task, one bit for each wanted task that is upstream of it.
 #[derive(Debug)]
-pub(crate) struct Ancestors(Vec<Vec<u64>>);
+pub(crate) struct Ancestors {
+    columns: BTreeMap<usize, usize>,
+    sets: Vec<Vec<u64>>,
+}
 
 impl Ancestors {
     pub(crate) fn contains(&self, task: usize, ancestor: usize) -> bool {
-        let (word, bit) = (ancestor / u64::BITS as usize, ancestor % u64::BITS as usize);
-        self.0[task][word] >> bit & 1 == 1
+        let column = self.columns.get(&ancestor);
+        column.is_some_and(|column| self.sets[task][column / BITS] >> (column % BITS) & 1 == 1)
     }
 }
 

@@ -129,8 +129,8 @@ fn a_huge_workflow_is_checked_in_time_and_a_larger_one_refused() {
             serde_json::json!({"format": 1, "abi": "1.0", "package": "p", "version": "1.0.0", "workflows": [workflow]});
         Descriptor::parse(&json.to_string()).unwrap()
     };
-    assert_eq!(check(&tasks(10_000)), Ok(()));
-    let mistakes = check(&tasks(10_001)).unwrap_err();
+    assert_eq!(check(&tasks(50_000)), Ok(()));
+    let mistakes = check(&tasks(50_001)).unwrap_err();
     assert_eq!(mistakes[0].code(), "DSC0007");
 }
 
