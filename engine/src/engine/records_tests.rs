@@ -173,8 +173,8 @@ fn a_run_is_driven_as_long_as_its_engine_lives() {
         assert!(seen());
         block_on(engine.shutdown()).unwrap();
         assert!(!seen());
+        // An idle engine takes over no more than the run that it is asked about.
         let engine = start();
-        assert!(seen());
         block_on(block_on(engine.run(run)).unwrap().cancel("ada")).unwrap();
         assert!(!seen(), "it has ended");
         block_on(engine.shutdown()).unwrap();
