@@ -22,6 +22,9 @@ pub(crate) enum Error {
     /// The arguments are not understood.
     #[error("{message}")]
     CommandLine { message: String, tips: Vec<String>, usage: String },
+    /// No error has that code.
+    #[error("there is no error with the code `{code}`")]
+    UnknownCode { code: String, near: Vec<String> },
     /// A package cannot have that name.
     #[error("a package cannot be called `{name}`: {reason}")]
     BadPackageName { name: String, reason: &'static str, suggestion: Option<String> },
@@ -191,6 +194,7 @@ impl Error {
     pub(crate) fn code(&self) -> &str {
         match self {
             Error::CommandLine { .. } => "CTL0001",
+            Error::UnknownCode { .. } => "CTL0061",
             Error::BadPackageName { .. } => "CTL0002",
             Error::FolderNotEmpty { .. } => "CTL0003",
             Error::NoSdk { .. } => "CTL0004",
@@ -244,6 +248,10 @@ impl Error {
         let one = |hint: &str| vec![hint.to_owned()];
         match self {
             Error::CommandLine { tips, .. } => tips.clone(),
+            Error::UnknownCode { near, .. } => {
+                let known = (!near.is_empty()).then(|| format!("there are {}", near.get(..NAMES_MAX).unwrap_or(near).join(", ")));
+                known.into_iter().chain(["`cloacina-ctl explain` lists every code".to_owned()]).collect()
+            }
             Error::BadPackageName { suggestion, .. } => {
                 suggestion.iter().map(|name| format!("`{name}` would do")).collect()
             }

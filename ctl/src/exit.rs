@@ -29,6 +29,7 @@ const NAMED_WRONGLY: [&str; 17] = [
 pub(crate) fn code(error: &Error) -> u8 {
     match error {
         Error::CommandLine { .. }
+        | Error::UnknownCode { .. }
         | Error::BadPackageName { .. }
         | Error::FolderNotEmpty { .. }
         | Error::NoSdk { .. }

@@ -23,8 +23,6 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::table;
 
-/// Where the pages of the error codes are.
-const PAGES: &str = "docs/errors";
 /// A terminal with so many columns has room for everything.
 const WIDE: usize = 140;
 /// How often a spinner turns; often enough to look alive.
@@ -274,12 +272,13 @@ pub(crate) struct Problem {
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
-    page: String,
+    /// The command that explains the error.
+    explain: String,
 }
 
 impl Problem {
     pub(crate) fn new(code: &str, message: String, causes: Vec<String>, hints: Vec<String>) -> Self {
-        Self { page: format!("{PAGES}/{code}.md"), code: code.to_owned(), message, causes, hints }
+        Self { explain: format!("cloacina-ctl explain {code}"), code: code.to_owned(), message, causes, hints }
     }
 
     pub(crate) fn of_package(error: &cloacina_packager::Error) -> Self {
@@ -291,7 +290,7 @@ impl Problem {
         let mut lines = vec![format!("{}: {}", paint.red(&format!("error[{}]", self.code)), self.message)];
         lines.extend(self.causes.iter().map(|cause| format!("  {} {cause}", paint.dim("caused by:"))));
         lines.extend(self.hints.iter().map(|hint| format!("  {} {hint}", paint.cyan("hint:"))));
-        lines.push(format!("  {}", paint.dim(&format!("see {}", self.page))));
+        lines.push(format!("  {}", paint.dim(&format!("more: {}", self.explain))));
         let lines = lines.iter().flat_map(|line| line.lines()).map(|line| format!("{indent}{line}\n"));
         lines.collect()
     }

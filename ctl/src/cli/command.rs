@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::backup::BackupArgs;
 use super::bench::BenchArgs;
 use super::demo::DemoArgs;
+use super::explain::{CompletionsArgs, ExplainArgs};
 use super::key::KeyCommand;
 use super::package::PackageCommand;
 use super::prune::PruneArgs;
@@ -102,6 +103,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     Prune(PruneArgs),
     Backup(BackupArgs),
+    Explain(ExplainArgs),
+    Completions(CompletionsArgs),
     /// Look at the workflows of a database.
     #[command(subcommand)]
     Workflow(WorkflowCommand),

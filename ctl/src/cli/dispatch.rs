@@ -9,7 +9,7 @@ use super::workflow::WorkflowCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
-use crate::{backup, bench, demo, key, package, prune, run, runs, trust, workflow};
+use crate::{backup, bench, completions, demo, explain, key, package, prune, run, runs, trust, workflow};
 
 /// Does what was asked for, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -76,6 +76,8 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
         Command::Demo(arguments) => demo::demo(&arguments, output, config),
         Command::Bench(arguments) => bench::bench(&arguments, output, config),
         Command::Backup(arguments) => backup::backup(&arguments, output, config),
+        Command::Explain(arguments) => explain::explain(&arguments, output),
+        Command::Completions(arguments) => completions::completions(&arguments, output),
         Command::Prune(arguments) => prune::prune(&arguments, output, config),
         Command::Workflow(command) => match command {
             WorkflowCommand::List(arguments) => workflow::list(&arguments, output, config),

@@ -14,6 +14,7 @@ mod command;
 mod database;
 mod demo;
 mod dispatch;
+mod explain;
 mod isolation;
 mod key;
 mod package;
@@ -32,8 +33,9 @@ pub(crate) use self::{
     backup::BackupArgs,
     bench::BenchArgs,
     chosen::ChosenArgs,
-    command::{ColorWhen, Format, GlobalOptions},
+    command::{Cli, ColorWhen, Format, GlobalOptions},
     demo::DemoArgs,
+    explain::{CompletionsArgs, ExplainArgs},
     isolation::{IsolationArgs, Tightness, Where},
     key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},
     package::{

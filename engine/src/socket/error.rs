@@ -127,7 +127,7 @@ impl Error {
             Self::Unreachable { .. } => "see whether the process in the lock file beside the database is well",
             Self::Version { .. } => "use the program that the engine was started with, or restart the engine",
             Self::Message { .. } => {
-                "what was sent may be too large, or say what could not be kept: docs/errors/SOC0003.md tells which"
+                "what was sent may be too large, or say what could not be kept: `cloacina-ctl explain SOC0003` tells which"
             }
             Self::Lost { .. } => "show the run to see whether it was done; a request is durable before it is answered",
             Self::Stranger { .. } => "run this as the user of the engine, or as root",

@@ -251,7 +251,7 @@ impl Error {
             }
             Self::Backup { .. } => "the folder of the backup must be writable, and have room for the database".to_owned(),
             Self::Removed { .. } => {
-                "put the file back under its name and go on, or stop the engine; until it is stopped, docs/errors/STO0017.md can save what it wrote".to_owned()
+                "put the file back under its name and go on, or stop the engine; until it is stopped, `cloacina-ctl explain STO0017` tells how to save what it wrote".to_owned()
             }
             Self::Foreign { .. } => "give the path of a new file: nothing was written to this one".to_owned(),
             Self::OtherName { .. } => {

@@ -1,0 +1,30 @@
+//! `cloacina-ctl explain` and `cloacina-ctl completions`: their arguments.
+
+use clap::Args;
+
+/// Explain an error: its cause, what to check and what to do.
+///
+/// Without a code every code is listed with its title.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl explain PKG0004
+  cloacina-ctl explain")]
+pub(crate) struct ExplainArgs {
+    /// The code of the error, as it stands in its message.
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}
+
+/// Write the script with which a shell completes commands and options.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl completions bash > ~/.local/share/bash-completion/completions/cloacina-ctl
+  cloacina-ctl completions zsh > \"${fpath[1]}/_cloacina-ctl\"
+  cloacina-ctl completions fish > ~/.config/fish/completions/cloacina-ctl.fish")]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
