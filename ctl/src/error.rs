@@ -249,7 +249,8 @@ impl Error {
         match self {
             Error::CommandLine { tips, .. } => tips.clone(),
             Error::UnknownCode { near, .. } => {
-                let known = (!near.is_empty()).then(|| format!("there are {}", near.get(..NAMES_MAX).unwrap_or(near).join(", ")));
+                let known = (!near.is_empty())
+                    .then(|| format!("there are {}", near.get(..NAMES_MAX).unwrap_or(near).join(", ")));
                 known.into_iter().chain(["`cloacina-ctl explain` lists every code".to_owned()]).collect()
             }
             Error::BadPackageName { suggestion, .. } => {

@@ -27,12 +27,14 @@ struct Listed {
 pub(crate) fn explain(arguments: &ExplainArgs, output: &Output) -> Result<u8, Error> {
     let Some(asked) = &arguments.code else {
         let codes: Vec<Listed> = PAGES.iter().map(|(code, page)| Listed { code, title: title(page) }).collect();
-        output.answer(&codes, |_| codes.iter().map(|listed| format!("{}  {}\n", listed.code, listed.title)).collect())?;
+        output
+            .answer(&codes, |_| codes.iter().map(|listed| format!("{}  {}\n", listed.code, listed.title)).collect())?;
         return Ok(exit::SUCCESS);
     };
     let code = code(asked);
     let Some((code, page)) = PAGES.iter().find(|(known, _)| *known == code) else {
-        let near = PAGES.iter().map(|(known, _)| *known).filter(|known| code.len() >= 3 && known.starts_with(&code[..3]));
+        let near =
+            PAGES.iter().map(|(known, _)| *known).filter(|known| code.len() >= 3 && known.starts_with(&code[..3]));
         return Err(Error::UnknownCode { code: asked.clone(), near: near.map(str::to_owned).collect() });
     };
     output.answer(&Explained { code, title: title(page), page }, |_| (*page).to_owned())?;
