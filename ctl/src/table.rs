@@ -15,6 +15,8 @@ const GAP: usize = 2;
 const BROKEN_MIN: usize = 10;
 /// A longer word is broken as soon as there is too little room, such as a digest; a shorter one only if nothing else helps.
 const WHOLE_MAX: usize = 40;
+/// A cell is filled up with blanks to at most so many, so that one long cell does not make every row as long.
+const FILLED_MAX: usize = 200;
 /// After these a long word may be broken.
 const BREAKS: [char; 9] = [':', '/', '-', '_', '.', ',', ';', '=', '|'];
 
@@ -30,13 +32,27 @@ pub(crate) fn columns(rows: impl IntoIterator<Item = Vec<String>>, indent: &str,
             for ((cell, lines), width) in row.iter().zip(&cells).zip(&widths) {
                 let part = lines.get(number).map_or("", String::as_str);
                 line.push_str(&cell.styled(part));
-                line.extend(std::iter::repeat_n(' ', width.saturating_sub(measure_text_width(part)) + GAP));
+                line.extend(std::iter::repeat_n(
+                    ' ',
+                    (*width).min(FILLED_MAX).saturating_sub(measure_text_width(part)) + GAP,
+                ));
             }
             text.push_str(line.trim_end());
             text.push('\n');
         }
     }
     text
+}
+
+/// The first names of a list, and how many more there are; `--output json` has all.
+pub(crate) fn few(names: &[String]) -> String {
+    const SHOWN_MAX: usize = 20;
+    match names.split_at_checked(SHOWN_MAX) {
+        Some((first, rest)) if !rest.is_empty() => {
+            format!("{} and {} more (--output json has all)", first.join(", "), rest.len())
+        }
+        _ => names.join(", "),
+    }
 }
 
 /// A text as a terminal may have it: what somebody else wrote must not move the cursor. Further lines are indented.
@@ -207,6 +223,16 @@ mod tests {
         assert_eq!(console::strip_ansi_codes(&text), "task  state  time\na     ok     1 s\n");
         let rows = [rows[0].clone(), row(&["a", "\u{1b}[1;32mok\u{1b}[0m", "1 s"])];
         assert_eq!(columns(rows, "", None), "task  state  time\na     \u{1b}[1;32mok\u{1b}[0m     1 s\n");
+    }
+
+    #[test]
+    fn what_a_table_costs_goes_with_what_is_in_it() {
+        let names: Vec<String> = (0..10_000).map(|number| format!("task_{number}")).collect();
+        assert!(few(&names).ends_with("task_19 and 9980 more (--output json has all)"));
+        assert_eq!(few(&names[..3]), "task_0, task_1, task_2");
+        let rows = names.iter().map(|name| vec![name.clone(), String::new(), "x".to_owned()]);
+        let long = vec!["last".to_owned(), names.join(", "), "y".to_owned()];
+        assert!(columns(rows.chain([long]), "", None).len() < 10_000 * 300);
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn a_quick_run_answers_every_ratio_with_a_server_of_its_own() {
     assert_eq!(answer["missing"], Value::Array(Vec::new()));
     assert_eq!(answer["endurance"], serde_json::json!({}));
     let cells = answer["cells"].as_array().expect("a list");
-    assert_eq!(cells.len(), 2 * 8 + 4);
+    assert_eq!(cells.len(), 2 * 8 + 6);
     for cell in cells {
         for field in ["tasks_per_second", "p50_us", "p99_us", "cpu_us_per_task", "peak_memory_bytes", "commits"] {
             assert!(cell[field].as_f64().is_some_and(|figure| figure > 0.0), "{field}: {cell}");

@@ -44,7 +44,7 @@ fn a_command_that_waits_for_a_run_ends_with_its_reader() {
     for arguments in
         [&["runs", "watch", "latest"][..], &["runs", "wait", "latest"], &["runs", "logs", "latest", "--follow"]]
     {
-        let mut child = begin(&place, arguments, Some("no engine drives this database"));
+        let mut child = begin(&place, arguments, Some("no engine drives"));
         drop(child.stdout.take());
         assert_eq!(child.wait().unwrap().code(), CODE, "{arguments:?}");
     }

@@ -14,6 +14,7 @@ use crate::cli::InspectArgs;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint, Warning, size};
+use crate::table::few;
 
 /// Everything that is known of an archive.
 #[derive(Debug, Serialize)]
@@ -161,7 +162,7 @@ fn workflow_text(workflow: &Workflow, package: &str, paint: Paint) -> String {
     let header = ["task", "depends on", "attributes", "description"].map(str::to_owned).to_vec();
     let tasks = workflow.tasks.iter().map(|task| {
         let attributes = describe::task(task, workflow).join(", ");
-        vec![task.id.clone(), task.dependencies.join(", "), attributes, task.description.clone().unwrap_or_default()]
+        vec![task.id.clone(), few(&task.dependencies), attributes, task.description.clone().unwrap_or_default()]
     });
     text.push_str(&paint.columns([header].into_iter().chain(tasks), "  "));
     text

@@ -11,6 +11,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::table::few;
 
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
@@ -78,7 +79,7 @@ impl Shown<'_> {
         let rows = self.workflow.tasks.iter().map(|task| {
             vec![
                 task.id.clone(),
-                task.dependencies.join(", "),
+                few(&task.dependencies),
                 task.retry.attempts.to_string(),
                 task.timeout_ms.map(|timeout| format!("{timeout} ms")).unwrap_or_default(),
                 task.description.clone().unwrap_or_default(),

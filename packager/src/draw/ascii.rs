@@ -20,18 +20,36 @@ use std::collections::BTreeSet;
 
 use crate::graph::Graph;
 
-/// Draws the graph as text.
+/// The widest drawing of lines. Every row has room for all lanes, so beyond that the text would grow with the square of
+/// the graph, and no terminal could show it.
+const LANES_WIDTH_MAX: usize = 400;
+/// How many dependencies are written behind a name.
+const PARENTS_MAX: usize = 20;
+
+/// Draws the graph as text. A graph with too many lines side by side is written without them.
 pub fn ascii(graph: &Graph) -> String {
     let mut order: Vec<usize> = graph.order().to_vec();
     order.sort_by_key(|&task| graph.level(task));
+    let rows = drawn(graph, &order).unwrap_or_else(|| order.iter().map(|task| ("*".to_owned(), Some(*task))).collect());
+    render(graph, rows)
+}
+
+/// The rows with their lanes; none where they would be too wide.
+fn drawn(graph: &Graph, order: &[usize]) -> Option<Vec<(String, Option<usize>)>> {
     let mut lanes = Lanes::default();
     let mut rows: Vec<(String, Option<usize>)> = Vec::new();
-    for &task in &order {
+    for &task in order {
+        if graph.children(task).len() > LANES_WIDTH_MAX {
+            return None;
+        }
         let column = lanes.take(task);
         rows.push((lanes.task_row(column), Some(task)));
         rows.extend(lanes.open(graph, task, column).into_iter().map(|row| (row, None)));
+        if rows.last().is_some_and(|(row, _)| row.len() > LANES_WIDTH_MAX) {
+            return None;
+        }
     }
-    render(graph, rows)
+    Some(rows)
 }
 
 /// Puts levels before the lanes, and names and dependencies behind them.
@@ -46,7 +64,7 @@ fn render(graph: &Graph, rows: Vec<(String, Option<usize>)>) -> String {
             None => format!("{:level_width$}  {row}", ""),
             Some(task) => {
                 let parents: Vec<_> = graph.parents(task).into_iter().map(|parent| graph.id(parent)).collect();
-                let parents = if parents.is_empty() { String::new() } else { format!("  <- {}", parents.join(", ")) };
+                let parents = if parents.is_empty() { String::new() } else { format!("  <- {}", few(&parents)) };
                 let (level, id) = (graph.level(task), graph.id(task));
                 format!("{level:level_width$}  {row:lanes_width$}  {id:name_width$}{parents}")
             }
@@ -55,6 +73,14 @@ fn render(graph: &Graph, rows: Vec<(String, Option<usize>)>) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The first names, and how many more there are.
+fn few(names: &[&str]) -> String {
+    match names.split_at_checked(PARENTS_MAX) {
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
+        _ => names.join(", "),
+    }
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -132,3 +132,16 @@ fn the_svg_is_well_formed() {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 }
+
+#[test]
+fn a_drawing_costs_by_the_size_of_its_graph() {
+    let names: Vec<String> = (0..5_000).map(|number| format!("t{number}")).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut tasks: Vec<(&str, &[&str])> = vec![("first", &[])];
+    tasks.extend(all.iter().map(|name| (*name, &["first"][..])));
+    tasks.push(("last", &all));
+    let text = draw::ascii(&graph("wide", &tasks));
+    assert!(text.len() < 5_002 * 100, "{} bytes", text.len());
+    let last = text.lines().last().unwrap();
+    assert!(last.contains("last   <- t0, t1, t2") && last.ends_with("t19 and 4980 more"), "{last}");
+}
