@@ -46,7 +46,7 @@ static int32_t start(const clcn_start *call) {
 }
 const clcn_package_v1 *cloacina_package_v1(void) {
     static const clcn_package_v1 table = { sizeof table, 0, {(const uint8_t *)&clcn_record, sizeof clcn_record},
-                                           init, start, 0, 0 };
+                                           init, start, 0, 0, 0 };
     return &table;
 }
 "#;

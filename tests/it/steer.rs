@@ -266,7 +266,7 @@ fn what_a_living_engine_refuses_reads_as_if_there_were_none() {
     for (arguments, code) in [
         (&["runs", "resume", "latest"][..], "RUN0012"),
         (&["runs", "retry", "latest", "--task", "second"], "RUN0013"),
-        (&["runs", "retry", "latest", "--task", "nothing"], "RUN0014"),
+        (&["runs", "retry", "latest", "--task", "nothing"], "CTL0019"),
         (&["runs", "fork", "latest", "--from", "wait"], "RUN0012"),
         (&["runs", "rerun", "latest", "--failed"], "RUN0012"),
         (&["runs", "dismiss", "latest"], "RUN0012"),
@@ -286,7 +286,7 @@ fn tasks_of_a_run_are_run_one_by_one() {
     assert_eq!(states(&place.json(&["runs", "execute", "latest", "--task", "task_2"])), "paused: ready completed");
     let refused = place.code(&["runs", "execute", "latest", "--task", "task_2"]);
     assert_eq!(refused, (Some(2), "RUN0013".to_owned()));
-    assert_eq!(place.code(&["runs", "execute", "latest", "--task", "task_3"]).1, "RUN0014");
+    assert_eq!(place.code(&["runs", "execute", "latest", "--task", "task_3"]).1, "CTL0019");
     assert_eq!(
         states(&place.json(&["runs", "execute", "latest", "--task", "task_1"])),
         "completed: completed completed"

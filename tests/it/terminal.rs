@@ -246,7 +246,9 @@ fn every_table_is_aligned_in_color_and_fits_the_terminal() {
             check_table(&show(folder, size, &arguments), heading, n_rows_min);
         }
         let listed = show(folder, size, &["runs", "list", "--output", "json"]).text();
-        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        // A note may follow, which a terminal shows on the same screen.
+        let mut documents = serde_json::Deserializer::from_str(&listed).into_iter::<serde_json::Value>();
+        let listed = documents.next().unwrap().unwrap();
         let failed = listed["runs"].as_array().unwrap().iter().find(|run| run["workflow"] == "public::many::few");
         let run = failed.unwrap()["run"].as_str().unwrap().to_owned();
         for (verb, heading, n_rows_min) in [("show", "task", 4), ("events", "at", 5), ("usage", "task", 2)] {
@@ -295,11 +297,9 @@ fn a_run_is_displayed_in_lines_that_no_terminal_breaks() {
             }
             let shown = run_in(folder, size, LINES, &[], &arguments);
             check_table(&shown, "task  ", 2);
-            assert!(
-                shown.text().contains("somebody has been there") || shown.text().contains("has been"),
-                "{}",
-                shown.text()
-            );
+            // The last cell of a row is broken between words, and nothing stands beside its further lines.
+            let words = shown.text().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("somebody has been there"), "{}", shown.text());
         }
     }
 }
@@ -317,9 +317,8 @@ fn an_interrupt_says_what_is_stopping_and_repeats_nothing() {
         crate::cmd::interrupt(&running.child);
         let shown = running.end(LINES, size.1);
         for (text, n_times) in [
-            ("run 0", 1),
+            (" of public::patient::waiting", 1),
             ("wait: waiting", 1),
-            ("wait  stopped", 1),
             ("stopping: wait may finish for 10 s", 1),
             ("error[CTL0012]", 1),
         ] {

@@ -312,9 +312,9 @@ impl Clock for Ahead {
     }
 }
 
-/// The one file of a library below the folder of packages.
-pub(crate) fn library_of(folder: &Path) -> PathBuf {
-    let package = fs::read_dir(folder.join(".cloacina/packages")).unwrap().next().unwrap().unwrap().path();
+/// The one file of a library in an engine's data folder.
+pub(crate) fn library_of(data: &Path) -> PathBuf {
+    let package = fs::read_dir(data.join("packages")).unwrap().next().unwrap().unwrap().path();
     package.join("libbilling.so")
 }
 
@@ -345,7 +345,7 @@ async fn a_library_that_was_swapped_on_the_disk_is_not_loaded() {
     engine.shutdown().await.unwrap();
 
     // One that is not there is unpacked again.
-    fs::remove_dir_all(folder.path().join(".cloacina/packages")).unwrap();
+    fs::remove_dir_all(folder.path().join("packages")).unwrap();
     let engine = start(&database, folder.path()).await;
     assert_eq!(run(&engine).await, "completed");
     engine.shutdown().await.unwrap();
@@ -396,7 +396,7 @@ async fn what_is_not_trusted_any_more_is_not_loaded_whatever_its_state_says() {
 fn a_process_of_its_own_gets_no_library_that_was_swapped() {
     let shell = Shell::new();
     assert_eq!(shell.refusal(), "taken");
-    swap(&library_of(shell.material.folder.path()));
+    swap(&library_of(&shell.material.folder.path().join(".cloacina")));
     shell.does("runs create --workflow invoices");
     let mut execution = shell.command("runs execute latest").stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(execution.stderr.take().unwrap()).lines().map(Result::unwrap);
