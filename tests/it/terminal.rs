@@ -181,7 +181,10 @@ fn check_table(shown: &Shown, heading: &str, n_rows_min: usize) {
     let text = lines.join("\n");
     let first = lines.iter().position(|line| line.trim_start().starts_with(heading));
     let first = first.unwrap_or_else(|| panic!("no table begins with {heading:?}:\n{text}"));
-    let head = starts(&lines[first]);
+    let mut head = starts(&lines[first]);
+    // A first column may have no heading, such as one of numbers.
+    let begins = lines.get(first + 1).and_then(|line| starts(line).first().copied());
+    head.splice(0..0, begins.filter(|begins| *begins < head[0]));
     let rows: Vec<&String> = lines[first + 1..].iter().take_while(|line| !line.is_empty()).collect();
     let rows: Vec<&&String> =
         rows.iter().take_while(|line| starts(line).first().is_some_and(|start| *start >= head[0])).collect();
