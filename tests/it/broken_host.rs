@@ -77,7 +77,7 @@ static int32_t start(const clcn_start *call) {
     switch (task) {
     case 1: for (int fd = 0; fd < 3; fd++) close(fd); break;
     case 2: case 9: case 15: case 16: for (int fd = 0; fd < 1024; fd++) close(fd); break;
-    case 12: kill(getpid(), SIGSTOP); break;
+    case 12: raise(SIGSTOP); break;
     case 17: syscall(SYS_exit, 0); break;
     case 18: while (access(GATE, F_OK) != 0) nanosleep(&(struct timespec){ 0, 5000000 }, 0); break;
     case 19: abort_now: *(volatile int *)8 = 1; goto abort_now;
