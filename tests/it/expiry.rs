@@ -138,7 +138,9 @@ async fn second_task_waits(run: &RunHandle, code: &str) {
             let (only, then) = (report.task("only").unwrap(), report.task("then").unwrap());
             assert!(!report.state.is_terminal() && then.state != TaskState::Running, "{report:?}");
             if only.state == TaskState::Completed && then.state == TaskState::Ready {
-                assert!(matches!(&then.gates[..], [Gate::Quarantined { reason, .. }] if reason.starts_with(code)));
+                let is_there =
+                    matches!(&then.gates[..], [Gate::Quarantined { reason, .. }] if reason.starts_with(code));
+                assert!(is_there, "{:?}", then.gates);
                 return;
             }
             tokio::task::yield_now().await;

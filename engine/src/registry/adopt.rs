@@ -82,6 +82,12 @@ impl Shared {
             let is_kept = snapshot.archives.contains(&package.row.archive_digest);
             self.compare(known, package, is_kept, &mut changes);
         }
+        // The gate of a package is closed before anybody can see that it is in quarantine.
+        let is_gate = |change: &Change| matches!(change, Change::Quarantined(package, ..) if before.iter().any(|known| known.is_of(&package.row)));
+        let (gates, mut changes): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(is_gate);
+        for gate in gates {
+            self.tell(gate);
+        }
         let is_gone = |known: &&Arc<Package>| !packages.iter().any(|package| package.is_of(&known.row));
         let gone: Vec<Arc<Package>> = before.iter().filter(is_gone).cloned().collect();
         let is_left = |gone: &Arc<Package>| packages.iter().any(|package| package.row.digest == gone.row.digest);
