@@ -218,17 +218,6 @@ impl<V> Context<V> {
         self.host.as_ref().is_some_and(|host| host.is_cancelled())
     }
 
-    /// Removes the key; whether it was there.
-    pub fn remove(&mut self, key: &str) -> bool {
-        if !self.contains_key(key) {
-            return false;
-        }
-        self.written.remove(key);
-        // A key that this task itself inserted was never there for others, but saying so twice does no harm.
-        self.removed.insert(key.into());
-        true
-    }
-
     fn write(&mut self, key: &str, value: V) {
         let key: Arc<str> = key.into();
         self.removed.remove(&key);
@@ -252,7 +241,52 @@ impl<V> Context<V> {
     }
 }
 
+impl<V: Clone> Context<V> {
+    /// A copy that goes its own way: what is written to it reaches no other task, and it logs nothing. Values that were
+    /// there before the task are shared, not copied.
+    ///
+    /// ```
+    /// use cloacina_workflow::{Context, Value};
+    /// use serde_json::json;
+    ///
+    /// let mut context: Context<Value> = Context::new();
+    /// context.insert("records", json!(1))?;
+    /// let before = context.clone_data();
+    /// context.update("records", json!(2))?;
+    /// assert_eq!(before.get("records"), Some(&json!(1)));
+    /// # Ok::<(), cloacina_workflow::ContextError>(())
+    /// ```
+    #[must_use]
+    pub fn clone_data(&self) -> Self {
+        Self {
+            written: self.written.clone(),
+            removed: self.removed.clone(),
+            secret: self.secret.clone(),
+            ..Self::over(self.source.clone())
+        }
+    }
+}
+
 impl<V: Serialize> Context<V> {
+    /// All values as the text of one JSON object, secrets included. Decodes none.
+    ///
+    /// # Errors
+    /// [`ContextError::WrongType`] for a value that serde cannot write.
+    ///
+    /// ```
+    /// use cloacina_workflow::{Context, Value};
+    /// use serde_json::json;
+    ///
+    /// let context: Context<Value> = Context::from_object(json!({"b": 1, "a": [true]})).unwrap();
+    /// assert_eq!(context.to_json()?, r#"{"a":[true],"b":1}"#);
+    /// # Ok::<(), cloacina_workflow::ContextError>(())
+    /// ```
+    pub fn to_json(&self) -> Result<String, ContextError> {
+        let raw = self.keys().filter_map(|key| Some((key, self.raw(key)?)));
+        let members = raw.map(|(key, raw)| Ok((key, raw?))).collect::<Result<BTreeMap<_, _>, ContextError>>()?;
+        serde_json::to_string(&members).map_err(|error| wrong_type("", &error))
+    }
+
     /// Adds a value under a new key.
     ///
     /// # Errors
@@ -381,11 +415,48 @@ impl<V: DeserializeOwned> Context<V> {
         if self.removed.contains(key) { None } else { self.decode("", key) }
     }
 
+    /// Removes the key and returns the value that it had.
+    ///
+    /// # Panics
+    /// As [`Context::get`]; nothing was changed then.
+    pub fn remove(&mut self, key: &str) -> Option<V> {
+        let old = match self.written.remove(key) {
+            None if self.removed.contains(key) => None,
+            None => self.decode_anew("", key),
+            written => written,
+        }?;
+        // A key that this task itself inserted was never there for others, but saying so twice does no harm.
+        self.removed.insert(key.into());
+        Some(old)
+    }
+
+    /// All keys with their values, in order. Decodes each value that was not read before; [`Context::keys`] decodes none.
+    ///
+    /// # Panics
+    /// As [`Context::get`].
+    ///
+    /// ```
+    /// use cloacina_workflow::{Context, Value};
+    /// use serde_json::json;
+    ///
+    /// let context: Context<Value> = Context::from_object(json!({"b": 1, "a": [true]})).unwrap();
+    /// assert_eq!(context.data().into_iter().collect::<Vec<_>>(), [("a", &json!([true])), ("b", &json!(1))]);
+    /// ```
+    #[must_use]
+    pub fn data(&self) -> BTreeMap<&str, &V> {
+        self.keys().filter_map(|key| Some((key, self.get(key)?))).collect()
+    }
+
     /// What a task wrote, or whoever wrote last if no task is named.
     fn decode(&self, task: &str, key: &str) -> Option<&V> {
         if let Some(known) = self.decoded.find(task, key) {
             return Some(known);
         }
+        Some(self.decoded.insert(task, key, self.decode_anew(task, key)?))
+    }
+
+    /// The same, also where it was decoded before.
+    fn decode_anew(&self, task: &str, key: &str) -> Option<V> {
         let mut decoded = None;
         let mut take = |raw: &RawValue| {
             let value = serde_json::from_str(raw.get());
@@ -395,7 +466,7 @@ impl<V: DeserializeOwned> Context<V> {
             "" => self.source.read(key, &mut take),
             task => self.source.read_from(task, key, &mut take),
         };
-        Some(self.decoded.insert(task, key, decoded?))
+        decoded
     }
 }
 
@@ -539,8 +610,8 @@ mod tests {
         assert_eq!(context.get("b"), Some(&json!([2])), "reading is no change");
         context.update("a", json!(10)).unwrap();
         context.insert("d", json!({"x": 1})).unwrap();
-        assert!(context.remove("c"));
-        assert!(!context.remove("c"));
+        assert_eq!(context.remove("c"), Some(json!(3)));
+        assert_eq!(context.remove("c"), None);
         assert_eq!(delta(&context), r#"{"set":{"a":10,"d":{"x":1}},"unset":["c"]}"#);
         context.set("c", json!(4));
         assert_eq!(delta(&context), r#"{"set":{"a":10,"c":4,"d":{"x":1}},"unset":[]}"#);
@@ -588,6 +659,32 @@ mod tests {
         context.remove("pair");
         let marked = r#"{"set":{"cloacina.secret.pin":true,"cloacina.secret.token":true,"pin":90210,"token":"abcdefgh"},"unset":["pair","short"]}"#;
         assert_eq!(delta(&context), marked);
+    }
+
+    #[test]
+    fn what_is_removed_is_returned_whether_or_not_it_was_read_or_written_before() {
+        let mut context = view(r#"{"values":{"read":[1],"unread":{"x":2},"changed":3}}"#);
+        assert_eq!(context.get("read"), Some(&json!([1])));
+        context.set("changed", json!(4));
+        context.set("new", json!(5));
+        let removed = ["read", "unread", "changed", "new", "missing"].map(|key| context.remove(key));
+        assert_eq!(removed, [Some(json!([1])), Some(json!({"x": 2})), Some(json!(4)), Some(json!(5)), None]);
+        assert!(context.is_empty() && context.data().is_empty());
+        assert_eq!(delta(&context), r#"{"set":{},"unset":["changed","new","read","unread"]}"#);
+    }
+
+    #[test]
+    fn all_values_are_seen_at_once_as_references_as_a_copy_and_as_text() {
+        let mut context = view(r#"{"values":{"a":1,"b":[2.50],"c":3}}"#);
+        context.set("a", json!("own"));
+        context.remove("c");
+        let copy = context.clone_data();
+        context.set("later", json!(null));
+        assert_eq!(copy.data(), [("a", &json!("own")), ("b", &json!([2.5]))].into());
+        assert_eq!(copy.to_json().unwrap(), r#"{"a":"own","b":[2.50]}"#, "a value is written as it came");
+        assert_eq!(context.to_json().unwrap(), r#"{"a":"own","b":[2.50],"later":null}"#);
+        let empty: Context = Context::new();
+        assert_eq!((empty.data().len(), empty.to_json().unwrap()), (0, "{}".to_owned()));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Timestamp {
 /// The last microsecond of the year 9999, the end of what RFC 3339 can write.
 const UNIX_MICROS_MAX: u64 = 253_402_300_799_999_999;
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Timestamp {
     /// The present moment by the system's clock.
     #[must_use]
@@ -68,6 +70,22 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
+#[cfg(feature = "chrono")]
+impl<Tz: chrono::TimeZone> From<chrono::DateTime<Tz>> for Timestamp {
+    /// A time before 1970 becomes 1970-01-01T00:00:00Z. What is finer than a microsecond is cut off.
+    fn from(time: chrono::DateTime<Tz>) -> Self {
+        Self::from_unix_micros(u64::try_from(time.timestamp_micros()).unwrap_or(0))
+    }
+}
+
+#[cfg(feature = "chrono")]
+impl From<Timestamp> for chrono::DateTime<chrono::Utc> {
+    fn from(timestamp: Timestamp) -> Self {
+        let micros = i64::try_from(timestamp.unix_micros).unwrap_or(i64::MAX);
+        Self::from_timestamp_micros(micros).expect("invariant: a timestamp is at most the end of the year 9999")
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", humantime::format_rfc3339_micros((*self).into()))
@@ -96,10 +114,15 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, NotATimestamp> {
         let (local, east) = split_offset(text)?;
         let failed = |reason: &dyn fmt::Display| NotATimestamp { reason: reason.to_string() };
+        // Only this day may be the last of 1969 there and in 1970 here; the parser begins with 1970.
+        let (local, too_late) = match local.strip_prefix("1969-12-31") {
+            Some(time) if matches!(east, Offset::West(_)) => (format!("1970-01-01{time}"), DAY),
+            Some(_) | None => (local, Duration::ZERO),
+        };
         let local = humantime::parse_rfc3339_weak(&cut_fraction(&local)).map_err(|error| failed(&error))?;
         let moved = match east {
             Offset::East(offset) => local.checked_sub(offset),
-            Offset::West(offset) => local.checked_add(offset),
+            Offset::West(offset) => local.checked_add(offset).and_then(|moved| moved.checked_sub(too_late)),
         };
         let moment =
             moved.filter(|moment| *moment >= UNIX_EPOCH).ok_or_else(|| failed(&"it is before the year 1970"))?;
@@ -181,6 +204,8 @@ mod tests {
             ("2026-01-31T12:00:00-00:00", "2026-01-31T12:00:00.000000Z"),
             ("2024-02-28T20:00:00.1234567890123-08:00", "2024-02-29T04:00:00.123456Z"),
             ("1970-01-01T00:00:00-01:00", "1970-01-01T01:00:00.000000Z"),
+            ("1969-12-31T23:30:00.5-01:00", "1970-01-01T00:30:00.500000Z"),
+            ("1969-12-31 16:00:00-08:00", "1970-01-01T00:00:00.000000Z"),
         ] {
             assert_eq!(text.parse::<Timestamp>().map(|moment| moment.to_string()), Ok(expected.to_owned()), "{text}");
         }
@@ -196,10 +221,29 @@ mod tests {
             "2026-02-30T12:00:00+02:00",
             "2026-01-31T12:00:00+ü:00",
             "1970-01-01T00:59:59+01:00",
+            "1969-12-31T22:59:59-01:00",
+            "1969-12-31T23:30:00Z",
+            "1969-12-31T23:30:00+01:00",
+            "1969-12-30T23:30:00-23:59",
             "12:00:00+02:00",
         ] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
+    }
+
+    #[cfg(feature = "chrono")]
+    #[test]
+    fn a_moment_of_chrono_is_the_same_moment() {
+        use chrono::{DateTime, FixedOffset, Utc};
+
+        let there: DateTime<FixedOffset> = "2026-01-31T12:00:00.123456789+02:00".parse().unwrap();
+        let moment = Timestamp::from(there);
+        assert_eq!(moment.to_string(), "2026-01-31T10:00:00.123456Z");
+        assert_eq!(DateTime::<Utc>::from(moment).timestamp_micros(), there.timestamp_micros());
+        assert_eq!(Timestamp::from(DateTime::<Utc>::MIN_UTC).unix_micros(), 0);
+        let last = Timestamp::from(DateTime::<Utc>::MAX_UTC);
+        assert_eq!(last, Timestamp::from_unix_micros(u64::MAX));
+        assert_eq!(Timestamp::from(DateTime::<Utc>::from(last)), last);
     }
 
     #[test]

@@ -23,8 +23,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// What an example may need of ours: what a user would.
 const PUBLIC: &[&str] = &["cloacina", "cloacina-packager", "cloacina-workflow"];
 
-/// What ends up in every user's library, with nothing added lightly.
-const SDK_NEEDS: &[&str] = &["cloacina-macros", "humantime", "log", "serde", "serde_json", "tokio", "tracing-core"];
+/// What ends up in every user's library, with nothing added lightly; chrono only where its feature is asked for.
+const SDK_NEEDS: &[&str] =
+    &["chrono", "cloacina-macros", "humantime", "log", "serde", "serde_json", "tokio", "tracing-core"];
 
 /// Crates that others must not reach: who must not, at any distance, and what.
 const OUT_OF_REACH: &[(&[&str], &[&str])] = &[
