@@ -3,7 +3,8 @@
 //! ```text
 //! rule      = always | group | condition
 //! group     = all(rule, …) | any(rule, …) | none(rule, …)
-//! condition = task_success(task) | task_failed(task) | task_skipped(task) | context_value("key", operator, literal)
+//! condition = task_success(task) | task_failed(task) | task_skipped(task) | task_upstream_failed(task)
+//!           | context_value("key", operator, literal)
 //! ```
 //! Only the form is judged here; whether a named task exists and is a dependency is the business of `graph.rs`.
 
@@ -21,9 +22,18 @@ use crate::{
 const DEPTH_MAX: usize = 16;
 
 const GROUPS: &[&str] = &["all", "any", "none"];
-const TASK_CONDITIONS: &[&str] = &["task_success", "task_failed", "task_skipped"];
-const NAMES: &[&str] =
-    &["always", "all", "any", "none", "task_success", "task_failed", "task_skipped", "context_value"];
+const TASK_CONDITIONS: &[&str] = &["task_success", "task_failed", "task_skipped", "task_upstream_failed"];
+const NAMES: &[&str] = &[
+    "always",
+    "all",
+    "any",
+    "none",
+    "task_success",
+    "task_failed",
+    "task_skipped",
+    "task_upstream_failed",
+    "context_value",
+];
 
 /// Operators that compare order, for which only numbers and strings have one.
 const ORDERING: &[&str] = &["greater_than", "greater_or_equal", "less_than", "less_or_equal"];
@@ -50,7 +60,7 @@ pub(crate) enum Rule {
     Always,
     /// `all`, `any` or `none` over at least one rule.
     Group(&'static str, Vec<Rule>),
-    /// `task_success`, `task_failed` or `task_skipped`.
+    /// `task_success`, `task_failed`, `task_skipped` or `task_upstream_failed`.
     Task(&'static str, Reference),
     Context {
         key: String,

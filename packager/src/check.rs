@@ -214,17 +214,18 @@ impl<'a> Checker<'a> {
                     self.rule(part, task, upstream, depth + 1);
                 }
             }
-            Rule::TaskSuccess(named) | Rule::TaskFailed(named) | Rule::TaskSkipped(named) => {
-                match upstream.places.get(named.as_str()) {
-                    Some(place) if upstream.contains(task, *place) => {}
-                    Some(_) => self.add(MistakeKind::RuleNotUpstream { named: named.clone() }),
-                    None => {
-                        let others = upstream.places.keys().copied().filter(|_| self.mistakes.len() < SUGGESTED_MAX);
-                        let similar = similar(named, others);
-                        self.add(MistakeKind::UnknownTaskInRule { named: named.clone(), similar });
-                    }
+            Rule::TaskSuccess(named)
+            | Rule::TaskFailed(named)
+            | Rule::TaskSkipped(named)
+            | Rule::TaskUpstreamFailed(named) => match upstream.places.get(named.as_str()) {
+                Some(place) if upstream.contains(task, *place) => {}
+                Some(_) => self.add(MistakeKind::RuleNotUpstream { named: named.clone() }),
+                None => {
+                    let others = upstream.places.keys().copied().filter(|_| self.mistakes.len() < SUGGESTED_MAX);
+                    let similar = similar(named, others);
+                    self.add(MistakeKind::UnknownTaskInRule { named: named.clone(), similar });
                 }
-            }
+            },
             Rule::ContextValue { key, op, value } => {
                 if key.is_empty() {
                     self.add(MistakeKind::MalformedRule { reason: "the key of a `context_value` is empty" });
@@ -286,6 +287,8 @@ fn references<'a>(rule: &'a Rule, names: &mut Vec<&'a str>) {
         Rule::All(rules) | Rule::Any(rules) | Rule::None(rules) => {
             rules.iter().for_each(|nested| references(nested, names));
         }
-        Rule::TaskSuccess(name) | Rule::TaskFailed(name) | Rule::TaskSkipped(name) => names.push(name),
+        Rule::TaskSuccess(name) | Rule::TaskFailed(name) | Rule::TaskSkipped(name) | Rule::TaskUpstreamFailed(name) => {
+            names.push(name)
+        }
     }
 }

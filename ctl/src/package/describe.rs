@@ -93,6 +93,7 @@ fn rule(trigger: &Rule) -> String {
         Rule::TaskSuccess(task) => format!("task_success({task})"),
         Rule::TaskFailed(task) => format!("task_failed({task})"),
         Rule::TaskSkipped(task) => format!("task_skipped({task})"),
+        Rule::TaskUpstreamFailed(task) => format!("task_upstream_failed({task})"),
         Rule::ContextValue { key, op, value } => match value {
             Some(value) => format!("{key} {} {value}", operator(*op)),
             None => format!("{key} {}", operator(*op)),

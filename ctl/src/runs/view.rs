@@ -55,7 +55,7 @@ pub(crate) struct Task<'a> {
     finished_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
-    /// Why it was skipped: `upstream_failed` or `rule_not_met`.
+    /// Why it was skipped: `upstream_failed`, `upstream_skipped` or `rule_not_met`.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<&'static str>,
     /// The dependency that kept it from running.
@@ -137,14 +137,8 @@ impl<'a> Task<'a> {
                 let (kind, message) = (record.kind, record.message);
                 Failure { kind, message, details: record.details, retryable: record.retryable }
             }),
-            skipped: task.skipped.as_ref().map(|skipped| match skipped {
-                Skipped::UpstreamFailed { .. } => "upstream_failed",
-                _ => "rule_not_met",
-            }),
-            skipped_because_of: match &task.skipped {
-                Some(Skipped::UpstreamFailed { dependency }) => Some(dependency),
-                _ => None,
-            },
+            skipped: task.skipped.as_ref().map(Skipped::as_str),
+            skipped_because_of: task.skipped.as_ref().and_then(Skipped::dependency),
             set: &task.set,
             unset: &task.unset,
             at: task.state,

@@ -16,7 +16,7 @@ use super::{
     explain,
     plan::{Function, Plan},
     retry::Failure,
-    rule::{Facts, SkipReason, Upstream, Verdict},
+    rule::{Facts, SkipReason, Standing, Upstream, Verdict},
     run, task,
     view::View,
 };
@@ -206,6 +206,24 @@ pub(crate) fn decide(run: &mut Run, event: Event, now: Timestamp) -> Result<Deci
     Ok(decision)
 }
 
+impl Task {
+    /// What trigger rules see of the task.
+    fn standing(&self) -> Standing {
+        let after_failure = matches!(self.skip_reason, Some(SkipReason::UpstreamFailed { .. }));
+        match self.state {
+            // Nothing is asked in a run that is being cancelled.
+            task::State::Pending
+            | task::State::Ready
+            | task::State::Running
+            | task::State::Waiting
+            | task::State::Cancelled => Standing::Open,
+            task::State::Completed => Standing::Completed,
+            task::State::Failed => Standing::Failed,
+            task::State::Skipped => Standing::Skipped { after_failure },
+        }
+    }
+}
+
 impl Run {
     pub(crate) fn new(plan: Arc<Plan>, input: &BTreeMap<Key, Value>) -> Self {
         let tasks = (0..).take(plan.n_tasks()).map(|task| Task {
@@ -222,7 +240,7 @@ impl Run {
             is_released: false,
             upstream: Upstream {
                 open: u32::try_from(plan.graph.parents(task).len()).unwrap_or(u32::MAX),
-                unsuccessful: None,
+                ..Upstream::default()
             },
         });
         let mut merge = Merge::new(&plan.graph, input);
@@ -600,12 +618,15 @@ impl Run {
             if self.closing.is_some() {
                 continue;
             }
-            let completed = self.tasks[task as usize].state == task::State::Completed;
+            let standing = self.tasks[task as usize].standing();
             for child in plan.graph.children(task) {
                 let upstream = &mut self.tasks[*child as usize].upstream;
                 upstream.open -= 1;
-                if !completed {
+                if standing != Standing::Completed {
                     upstream.unsuccessful.get_or_insert(task);
+                }
+                if standing.is_after_failure() {
+                    upstream.failed.get_or_insert(task);
                 }
                 if upstream.open == 0 && self.judge(*child, now, decision)? {
                     terminal.push_back(*child);
@@ -624,8 +645,8 @@ impl Run {
             self.merge.open(&plan.graph, task);
         }
         let states = &self.tasks;
-        let state = |other: u32| states[other as usize].state;
-        let facts = Facts { state: &state, view: self.merge.view(task) };
+        let standing = |other: u32| states[other as usize].standing();
+        let facts = Facts::new(&standing, self.merge.view(task));
         match rule.judge(states[task as usize].upstream, &facts) {
             Verdict::Wait => Ok(false),
             Verdict::Run => {

@@ -32,6 +32,10 @@ pub(crate) enum Condition {
         task: u32,
         state: task::State,
     },
+    /// That task failed, or was skipped because of a failure before it.
+    UpstreamFailed {
+        task: u32,
+    },
     /// A value compares so.
     Value {
         key: Key,
@@ -47,6 +51,21 @@ pub(crate) struct Upstream {
     pub(crate) open: u32,
     /// The first, in the order of events, that did not complete.
     pub(crate) unsuccessful: Option<u32>,
+    /// The first of these that failed or was skipped because of a failure.
+    pub(crate) failed: Option<u32>,
+}
+
+/// How a task stands, as far as rules go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may still end in any way.
+    Open,
+    Completed,
+    Failed,
+    Skipped {
+        /// Whether a failure before it is why.
+        after_failure: bool,
+    },
 }
 
 /// What a rule says.
@@ -61,23 +80,58 @@ pub(crate) enum Verdict {
 /// Why a task does not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SkipReason {
-    /// That dependency failed or was itself skipped.
+    /// That dependency failed or was skipped for this very reason. Without failures the task might have run.
     UpstreamFailed { dependency: u32 },
-    /// The task's trigger rule did not hold.
+    /// That dependency was skipped, and no failure is why.
+    UpstreamSkipped { dependency: u32 },
+    /// The task's trigger rule did not hold, and would not have held without failures either.
     RuleNotMet,
 }
 
 /// What a condition may look at.
+#[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
-    pub(crate) state: &'a dyn Fn(u32) -> task::State,
-    /// What the task would see.
-    pub(crate) view: Option<&'a View>,
+    standing: &'a dyn Fn(u32) -> Standing,
+    /// What the task would see; none while that is not known.
+    view: Option<&'a View>,
+    /// Whether to take all that failed, or was skipped because of a failure, as completed.
+    without_failures: bool,
+}
+
+impl Standing {
+    /// What `task_upstream_failed` asks for.
+    pub(crate) fn is_after_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Skipped { after_failure: true })
+    }
+
+    fn is(self, state: task::State) -> bool {
+        match self {
+            Self::Open => false,
+            Self::Completed => state == task::State::Completed,
+            Self::Failed => state == task::State::Failed,
+            Self::Skipped { .. } => state == task::State::Skipped,
+        }
+    }
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn new(standing: &'a dyn Fn(u32) -> Standing, view: Option<&'a View>) -> Self {
+        Self { standing, view, without_failures: false }
+    }
+
+    fn standing(&self, task: u32) -> Standing {
+        match (self.standing)(task) {
+            standing if self.without_failures && standing.is_after_failure() => Standing::Completed,
+            standing => standing,
+        }
+    }
 }
 
 impl SkipReason {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::UpstreamFailed { .. } => "upstream_failed",
+            Self::UpstreamSkipped { .. } => "upstream_skipped",
             Self::RuleNotMet => "rule_not_met",
         }
     }
@@ -93,14 +147,20 @@ impl Rule {
     }
 
     pub(crate) fn judge(&self, upstream: Upstream, facts: &Facts<'_>) -> Verdict {
+        if upstream.open > 0 {
+            return Verdict::Wait;
+        }
         match self {
-            _ if upstream.open > 0 => Verdict::Wait,
-            Self::AllCompleted => match upstream.unsuccessful {
-                None => Verdict::Run,
-                Some(dependency) => Verdict::Skip(SkipReason::UpstreamFailed { dependency }),
+            Self::AllCompleted => match (upstream.failed, upstream.unsuccessful) {
+                (Some(dependency), _) => Verdict::Skip(SkipReason::UpstreamFailed { dependency }),
+                (None, Some(dependency)) => Verdict::Skip(SkipReason::UpstreamSkipped { dependency }),
+                (None, None) => Verdict::Run,
             },
-            Self::When(condition) if condition.holds(facts) => Verdict::Run,
-            Self::When(_) => Verdict::Skip(SkipReason::RuleNotMet),
+            Self::When(condition) => match condition.truth(facts) {
+                None => Verdict::Wait,
+                Some(true) => Verdict::Run,
+                Some(false) => Verdict::Skip(condition.reason(upstream, facts)),
+            },
         }
     }
 }
@@ -108,25 +168,61 @@ impl Rule {
 impl Condition {
     fn needs_context(&self) -> bool {
         match self {
-            Self::Always | Self::Ended { .. } => false,
+            Self::Always | Self::Ended { .. } | Self::UpstreamFailed { .. } => false,
             Self::All(parts) | Self::Any(parts) | Self::None(parts) => parts.iter().any(Self::needs_context),
             Self::Value { .. } => true,
         }
     }
 
-    fn holds(&self, facts: &Facts<'_>) -> bool {
+    /// Whether the condition holds; nothing as long as what is still open can decide that.
+    fn truth(&self, facts: &Facts<'_>) -> Option<bool> {
         match self {
-            Self::Always => true,
-            Self::All(parts) => parts.iter().all(|part| part.holds(facts)),
-            Self::Any(parts) => parts.iter().any(|part| part.holds(facts)),
-            Self::None(parts) => !parts.iter().any(|part| part.holds(facts)),
-            Self::Ended { task, state } => (facts.state)(*task) == *state,
+            Self::Always => Some(true),
+            Self::All(parts) => Self::is_among(parts, false, facts).map(|found| !found),
+            Self::Any(parts) => Self::is_among(parts, true, facts),
+            Self::None(parts) => Self::is_among(parts, true, facts).map(|found| !found),
+            Self::Ended { task, state } => match facts.standing(*task) {
+                Standing::Open => None,
+                standing => Some(standing.is(*state)),
+            },
+            Self::UpstreamFailed { task } => match facts.standing(*task) {
+                Standing::Open => None,
+                standing => Some(standing.is_after_failure()),
+            },
             Self::Value { key, op, value } => {
-                let found = facts.view.and_then(|view| view.get(key)).and_then(|write| write.value());
+                let found = facts.view?.get(key).and_then(|write| write.value());
                 // Whatever came into a context was valid JSON; damage would count as absent.
                 let found = found.and_then(|raw| serde_json::from_str::<Json>(raw.get()).ok());
-                compare(found.as_ref(), *op, value.as_ref())
+                // What failed could have written it.
+                let is_known = found.is_some() || !facts.without_failures;
+                is_known.then(|| compare(found.as_ref(), *op, value.as_ref()))
             }
+        }
+    }
+
+    /// Whether one of the conditions is as `wanted`; nothing as long as that is open.
+    fn is_among(parts: &[Self], wanted: bool, facts: &Facts<'_>) -> Option<bool> {
+        let mut is_open = false;
+        for part in parts {
+            match part.truth(facts) {
+                Some(truth) if truth == wanted => return Some(true),
+                Some(_) => {}
+                None => is_open = true,
+            }
+        }
+        if is_open { None } else { Some(false) }
+    }
+
+    /// Why a task does not run whose condition does not hold: because of a failure, if it might have held without any.
+    fn reason(&self, upstream: Upstream, facts: &Facts<'_>) -> SkipReason {
+        let (mut tasks, mut keys) = (Vec::new(), Vec::new());
+        self.inputs(&mut tasks, &mut keys);
+        let named = || tasks.into_iter().find(|task| facts.standing(*task).is_after_failure());
+        match upstream.failed.or_else(named) {
+            Some(dependency) if self.truth(&Facts { without_failures: true, ..*facts }) != Some(false) => {
+                SkipReason::UpstreamFailed { dependency }
+            }
+            Some(_) | None => SkipReason::RuleNotMet,
         }
     }
 
@@ -137,7 +233,7 @@ impl Condition {
             Self::All(parts) | Self::Any(parts) | Self::None(parts) => {
                 parts.iter().for_each(|part| part.inputs(tasks, keys));
             }
-            Self::Ended { task, .. } => tasks.push(*task),
+            Self::Ended { task, .. } | Self::UpstreamFailed { task } => tasks.push(*task),
             Self::Value { key, .. } => keys.push(key),
         }
     }
@@ -250,6 +346,9 @@ impl fmt::Display for Text<'_> {
                 };
                 return write!(formatter, "{word}({:?})", (self.name)(*task));
             }
+            Condition::UpstreamFailed { task } => {
+                return write!(formatter, "task_upstream_failed({:?})", (self.name)(*task));
+            }
             Condition::Value { key, op, value } => {
                 let op = serde_json::to_value(op).unwrap_or_default();
                 write!(formatter, "context_value({key:?}, {}", op.as_str().unwrap_or_default())?;
@@ -274,32 +373,43 @@ mod tests {
 
     use super::*;
 
-    fn state(task: u32) -> task::State {
-        [task::State::Completed, task::State::Failed, task::State::Skipped][task as usize]
+    const SKIPPED: Standing = Standing::Skipped { after_failure: false };
+    const AFTER_FAILURE: Standing = Standing::Skipped { after_failure: true };
+
+    fn standing(task: u32) -> Standing {
+        [Standing::Completed, Standing::Failed, SKIPPED, AFTER_FAILURE][task as usize]
     }
 
     #[test]
-    fn the_default_rule_waits_for_all_and_skips_after_a_failure() {
-        let facts = Facts { state: &state, view: None };
-        let verdict = |open, unsuccessful| Rule::AllCompleted.judge(Upstream { open, unsuccessful }, &facts);
-        assert_eq!(verdict(0, None), Verdict::Run);
-        assert_eq!(verdict(1, None), Verdict::Wait);
-        assert_eq!(verdict(1, Some(3)), Verdict::Wait);
-        assert_eq!(verdict(0, Some(3)), Verdict::Skip(SkipReason::UpstreamFailed { dependency: 3 }));
+    fn the_default_rule_waits_for_all_and_skips_after_a_failure_or_a_skip() {
+        let facts = Facts::new(&standing, None);
+        let verdict =
+            |open, unsuccessful, failed| Rule::AllCompleted.judge(Upstream { open, unsuccessful, failed }, &facts);
+        assert_eq!(verdict(0, None, None), Verdict::Run);
+        assert_eq!(verdict(1, None, None), Verdict::Wait);
+        assert_eq!(verdict(1, Some(3), None), Verdict::Wait);
+        assert_eq!(verdict(0, Some(3), None), Verdict::Skip(SkipReason::UpstreamSkipped { dependency: 3 }));
+        assert_eq!(verdict(0, Some(3), Some(4)), Verdict::Skip(SkipReason::UpstreamFailed { dependency: 4 }));
     }
 
     #[test]
     fn conditions_combine_the_ends_of_tasks() {
-        use Condition::{All, Always, Any, Ended, None};
-        let facts = Facts { state: &state, view: Option::None };
+        use Condition::{All, Always, Any, Ended, None, UpstreamFailed};
+        let facts = Facts::new(&standing, Option::None);
         let ended = |task, state| Ended { task, state };
-        let (succeeded, failed) = (task::State::Completed, task::State::Failed);
+        let (succeeded, failed, skipped) = (task::State::Completed, task::State::Failed, task::State::Skipped);
         for (condition, expected, text) in [
             (Always, true, "always"),
             (ended(0, succeeded), true, "task_success(\"t0\")"),
             (ended(1, succeeded), false, "task_success(\"t1\")"),
             (ended(1, failed), true, "task_failed(\"t1\")"),
-            (ended(2, task::State::Skipped), true, "task_skipped(\"t2\")"),
+            (ended(3, failed), false, "task_failed(\"t3\")"),
+            (ended(2, skipped), true, "task_skipped(\"t2\")"),
+            (ended(3, skipped), true, "task_skipped(\"t3\")"),
+            (UpstreamFailed { task: 0 }, false, "task_upstream_failed(\"t0\")"),
+            (UpstreamFailed { task: 1 }, true, "task_upstream_failed(\"t1\")"),
+            (UpstreamFailed { task: 2 }, false, "task_upstream_failed(\"t2\")"),
+            (UpstreamFailed { task: 3 }, true, "task_upstream_failed(\"t3\")"),
             (All(vec![ended(0, succeeded), ended(1, failed)]), true, "all(task_success(\"t0\"), task_failed(\"t1\"))"),
             (
                 All(vec![ended(0, succeeded), ended(1, succeeded)]),
@@ -311,10 +421,34 @@ mod tests {
             (None(vec![ended(0, failed)]), true, "none(task_failed(\"t0\"))"),
             (None(vec![ended(0, failed), ended(1, failed)]), false, "none(task_failed(\"t0\"), task_failed(\"t1\"))"),
         ] {
-            assert_eq!(condition.text(&|task| ["t0", "t1", "t2"][task as usize]).to_string(), text);
-            let verdict = Rule::When(condition).judge(Upstream { open: 0, unsuccessful: Some(1) }, &facts);
-            let skip = Verdict::Skip(SkipReason::RuleNotMet);
-            assert_eq!(verdict, if expected { Verdict::Run } else { skip }, "{text}");
+            assert_eq!(condition.text(&|task| ["t0", "t1", "t2", "t3"][task as usize]).to_string(), text);
+            let upstream = Upstream { open: 0, unsuccessful: Some(1), failed: Option::None };
+            let runs = Rule::When(condition).judge(upstream, &facts) == Verdict::Run;
+            assert_eq!(runs, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_could_have_held_without_failures_is_not_met_because_of_one() {
+        use Condition::{All, Any, Ended, None, UpstreamFailed};
+        let ended = |task, state| Ended { task, state };
+        let (succeeded, failed) = (task::State::Completed, task::State::Failed);
+        let because_of = |dependency| SkipReason::UpstreamFailed { dependency };
+        for (condition, expected) in [
+            (ended(1, succeeded), because_of(1)),
+            (ended(3, succeeded), because_of(3)),
+            (ended(2, succeeded), SkipReason::RuleNotMet),
+            (ended(0, failed), SkipReason::RuleNotMet),
+            // Had the first not failed, the second would have been skipped all the same.
+            (All(vec![ended(1, succeeded), ended(2, succeeded)]), SkipReason::RuleNotMet),
+            (Any(vec![ended(3, succeeded), ended(2, succeeded)]), because_of(3)),
+            (All(vec![ended(1, failed), ended(0, failed)]), SkipReason::RuleNotMet),
+            (None(vec![UpstreamFailed { task: 0 }, UpstreamFailed { task: 3 }]), because_of(3)),
+        ] {
+            let facts = Facts::new(&standing, Option::None);
+            let text = format!("{condition:?}");
+            let verdict = Rule::When(condition).judge(Upstream::default(), &facts);
+            assert_eq!(verdict, Verdict::Skip(expected), "{text}");
         }
     }
 

@@ -284,10 +284,11 @@ pub(crate) fn plan(workflow: &descriptor::Workflow) -> Result<Plan, PlanError> {
 
 /// The rule with numbers instead of names.
 fn condition(rule: &descriptor::Rule, task: &str, numbers: &HashMap<&str, u32>) -> Result<Condition, PlanError> {
-    let ended = |id: &String, state| match numbers.get(id.as_str()) {
-        Some(number) => Ok(Condition::Ended { task: *number, state }),
-        None => Err(PlanError::UnknownDependency { task: task.to_owned(), dependency: id.clone() }),
+    let number = |id: &String| {
+        let unknown = || PlanError::UnknownDependency { task: task.to_owned(), dependency: id.clone() };
+        numbers.get(id.as_str()).copied().ok_or_else(unknown)
     };
+    let ended = |id: &String, state| Ok::<_, PlanError>(Condition::Ended { task: number(id)?, state });
     let parts = |parts: &[descriptor::Rule]| -> Result<Vec<Condition>, PlanError> {
         parts.iter().map(|part| condition(part, task, numbers)).collect()
     };
@@ -299,6 +300,7 @@ fn condition(rule: &descriptor::Rule, task: &str, numbers: &HashMap<&str, u32>) 
         descriptor::Rule::TaskSuccess(id) => ended(id, task::State::Completed)?,
         descriptor::Rule::TaskFailed(id) => ended(id, task::State::Failed)?,
         descriptor::Rule::TaskSkipped(id) => ended(id, task::State::Skipped)?,
+        descriptor::Rule::TaskUpstreamFailed(id) => Condition::UpstreamFailed { task: number(id)? },
         descriptor::Rule::ContextValue { key, op, value } => {
             Condition::Value { key: key.as_str().into(), op: *op, value: value.clone() }
         }

@@ -505,9 +505,10 @@ impl Driver {
                 Transition::TaskCancelled { task, attempt, .. } => {
                     (Some((*task, attempt.unwrap_or(0))), NoticeKind::Cancelled)
                 }
-                Transition::TaskSkipped { task, reason: SkipReason::UpstreamFailed { dependency } } => {
-                    (Some((*task, 0)), NoticeKind::Skipped { because_of: name(*dependency) })
-                }
+                Transition::TaskSkipped {
+                    task,
+                    reason: SkipReason::UpstreamFailed { dependency } | SkipReason::UpstreamSkipped { dependency },
+                } => (Some((*task, 0)), NoticeKind::Skipped { because_of: name(*dependency) }),
                 Transition::TaskSkipped { task, reason: SkipReason::RuleNotMet } => {
                     (Some((*task, 0)), NoticeKind::RuledOut)
                 }

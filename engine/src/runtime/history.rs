@@ -15,7 +15,7 @@
 //! | `task_cancelled` | `{"abandoned": false}`, with the error as above if an attempt was under way |
 //! | `attempt_fenced` | `{"result": "completed"}`: an end that came too late to count |
 //! | `callback_completed`, `callback_failed` | `{"callback": "on_failure", "error": null}` |
-//! | `task_skipped` | `{"reason": "upstream_failed", "dependency": "id"}` or `{"reason": "rule_not_met"}` |
+//! | `task_skipped` | `{"reason": "upstream_failed" or "upstream_skipped", "dependency": "id"}` or `{"reason": "rule_not_met"}` |
 //! | `context_conflict` | `{"key", "winner": "id", "loser": "id"}` |
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -191,7 +191,7 @@ fn described(plan: &Plan, transition: &Transition) -> (Kind, Option<About>, Opti
         }
         Transition::TaskSkipped { task, reason } => {
             let payload = match reason {
-                SkipReason::UpstreamFailed { dependency } => {
+                SkipReason::UpstreamFailed { dependency } | SkipReason::UpstreamSkipped { dependency } => {
                     json!({ "reason": reason.as_str(), "dependency": name(*dependency) })
                 }
                 SkipReason::RuleNotMet => json!({ "reason": reason.as_str() }),

@@ -83,8 +83,36 @@ fn untouched(id: &str) -> TaskReport {
 }
 
 fn skipped(details: &Json) -> Skipped {
-    match details["dependency"].as_str() {
-        Some(dependency) => Skipped::UpstreamFailed { dependency: dependency.to_owned() },
-        None => Skipped::RuleNotMet,
+    match (details["dependency"].as_str().map(str::to_owned), details["reason"].as_str()) {
+        (Some(dependency), Some("upstream_skipped")) => Skipped::UpstreamSkipped { dependency },
+        // Older histories have no other reason for a skip that follows from a skip.
+        (Some(dependency), _) => Skipped::UpstreamFailed { dependency },
+        (None, _) => Skipped::RuleNotMet,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_skip_is_read_as_it_was_stored_also_by_older_versions() {
+        let dependency = || "a".to_owned();
+        for (details, expected) in [
+            (
+                json!({"reason": "upstream_failed", "dependency": "a"}),
+                Skipped::UpstreamFailed { dependency: dependency() },
+            ),
+            (
+                json!({"reason": "upstream_skipped", "dependency": "a"}),
+                Skipped::UpstreamSkipped { dependency: dependency() },
+            ),
+            (json!({"reason": "rule_not_met"}), Skipped::RuleNotMet),
+            (json!(null), Skipped::RuleNotMet),
+        ] {
+            assert_eq!(skipped(&details), expected);
+        }
     }
 }

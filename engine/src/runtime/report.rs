@@ -107,13 +107,39 @@ pub struct TaskReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Skipped {
-    /// That dependency failed or was itself skipped.
+    /// That dependency failed, or was skipped for this very reason. Without failures the task might have run.
     UpstreamFailed {
         /// The dependency.
         dependency: String,
     },
-    /// Its trigger rule did not hold.
+    /// That dependency was skipped, and no failure is why.
+    UpstreamSkipped {
+        /// The dependency.
+        dependency: String,
+    },
+    /// Its trigger rule did not hold, and would not have held without failures either.
     RuleNotMet,
+}
+
+impl Skipped {
+    /// The name that is stored and shown.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::UpstreamFailed { .. } => "upstream_failed",
+            Self::UpstreamSkipped { .. } => "upstream_skipped",
+            Self::RuleNotMet => "rule_not_met",
+        }
+    }
+
+    /// The dependency that is why.
+    #[must_use]
+    pub fn dependency(&self) -> Option<&str> {
+        match self {
+            Self::UpstreamFailed { dependency } | Self::UpstreamSkipped { dependency } => Some(dependency),
+            Self::RuleNotMet => None,
+        }
+    }
 }
 
 /// How an attempt ended.
@@ -386,6 +412,9 @@ impl RunReport {
                 skipped: task.skip_reason.map(|reason| match reason {
                     SkipReason::UpstreamFailed { dependency } => {
                         Skipped::UpstreamFailed { dependency: name(dependency) }
+                    }
+                    SkipReason::UpstreamSkipped { dependency } => {
+                        Skipped::UpstreamSkipped { dependency: name(dependency) }
                     }
                     SkipReason::RuleNotMet => Skipped::RuleNotMet,
                 }),

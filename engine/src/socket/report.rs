@@ -74,6 +74,7 @@ struct Failure {
 #[serde(rename_all = "snake_case")]
 enum SkippedFor {
     UpstreamFailed { dependency: String },
+    UpstreamSkipped { dependency: String },
     RuleNotMet,
 }
 
@@ -155,6 +156,7 @@ impl Task {
             }),
             skipped: task.skipped.map(|skipped| match skipped {
                 Skipped::UpstreamFailed { dependency } => SkippedFor::UpstreamFailed { dependency },
+                Skipped::UpstreamSkipped { dependency } => SkippedFor::UpstreamSkipped { dependency },
                 Skipped::RuleNotMet => SkippedFor::RuleNotMet,
             }),
             outcome: task.outcome.map(|outcome| outcome.as_str().to_owned()),
@@ -179,6 +181,7 @@ impl Task {
             }),
             skipped: self.skipped.map(|skipped| match skipped {
                 SkippedFor::UpstreamFailed { dependency } => Skipped::UpstreamFailed { dependency },
+                SkippedFor::UpstreamSkipped { dependency } => Skipped::UpstreamSkipped { dependency },
                 SkippedFor::RuleNotMet => Skipped::RuleNotMet,
             }),
             outcome: self.outcome.map(|name| outcome(&name)).transpose()?,

@@ -50,7 +50,7 @@ pub mod load {
         on_failure = alarm,
         trigger_rules = all(
             task_success(extract),
-            any(task_failed(check), task_skipped("check")),
+            any(task_failed(check), task_skipped("check"), task_upstream_failed(check)),
             none(context_value("rows", equals, 0), context_value("state", exists)),
             context_value("ratio", greater_or_equal, -0.5),
         )
@@ -113,7 +113,11 @@ fn main() {
     assert_eq!((publish.at_most_once, publish.on_success, publish.on_failure), (true, Some(4), Some(3)));
     let rule = Rule::All(vec![
         Rule::TaskSuccess("extract-rows".to_owned()),
-        Rule::Any(vec![Rule::TaskFailed("check".to_owned()), Rule::TaskSkipped("check".to_owned())]),
+        Rule::Any(vec![
+            Rule::TaskFailed("check".to_owned()),
+            Rule::TaskSkipped("check".to_owned()),
+            Rule::TaskUpstreamFailed("check".to_owned()),
+        ]),
         Rule::None(vec![
             Rule::ContextValue { key: "rows".to_owned(), op: Operator::Equals, value: Some(Value::from(0)) },
             Rule::ContextValue { key: "state".to_owned(), op: Operator::Exists, value: None },

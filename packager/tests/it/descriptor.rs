@@ -38,6 +38,7 @@ fn each_mistake_has_its_code() {
         (&with(r#""timeout_ms":0"#), "DSC0007"),
         (&with(r#""trigger_rules":{"task_success":"z"}"#), "DSC0010"),
         (&with(r#""trigger_rules":{"any":[{"task_failed":"b"}]}"#), "DSC0011"),
+        (&with(r#""trigger_rules":{"task_upstream_failed":"b"}"#), "DSC0011"),
         (&with(r#""trigger_rules":{"all":[]}"#), "DSC0012"),
         (&with(r#""trigger_rules":{"context_value":{"key":"k","op":"equals"}}"#), "DSC0012"),
         (&with(r#""trigger_rules":{"context_value":{"key":"k","op":"exists","value":1}}"#), "DSC0012"),

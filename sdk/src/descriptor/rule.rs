@@ -21,6 +21,8 @@ pub enum Rule {
     TaskFailed(String),
     /// That task was skipped.
     TaskSkipped(String),
+    /// That task failed, or was skipped because a task before it failed.
+    TaskUpstreamFailed(String),
     /// A value of the context compares so.
     ContextValue {
         /// The key.

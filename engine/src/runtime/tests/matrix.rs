@@ -157,6 +157,11 @@ fn rules() -> Shape {
     let rules = rules.task("if_good_fails", &["good"], NOTES).with(|task| {
         task.trigger_rules = Some(Rule::TaskFailed("good".to_owned()));
     });
+    let rules = rules.task("after_bad", &["bad"], NOTES).task("after_skip", &["if_good_fails"], NOTES);
+    let rules = rules.task("alarm", &["after_bad", "after_skip"], NOTES).with(|task| {
+        let failed = |task: &str| Rule::TaskUpstreamFailed(task.to_owned());
+        task.trigger_rules = Some(Rule::All(vec![failed("after_bad"), Rule::None(vec![failed("after_skip")])]));
+    });
     rules.task("always", &["if_bad", "if_good_fails"], NOTES).with(|task| task.trigger_rules = Some(Rule::Always))
 }
 

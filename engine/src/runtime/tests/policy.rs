@@ -1,6 +1,7 @@
 //! Retries, time limits, trigger rules and callbacks in a whole engine on a real file.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicU32, AtomicUsize, Ordering},
     time::Duration,
 };
@@ -251,15 +252,30 @@ fn trigger_rules_decide_what_runs() {
             );
         })
         .task("no_flag", &["good"], NAME)
-        .with(|task| rule(task, Rule::ContextValue { key: "none".to_owned(), op: Operator::Exists, value: None }));
+        .with(|task| rule(task, Rule::ContextValue { key: "none".to_owned(), op: Operator::Exists, value: None }))
+        .task("after_bad", &["bad"], NAME)
+        .task("alarm", &["after_bad"], NAME)
+        .with(|task| rule(task, Rule::TaskUpstreamFailed("after_bad".to_owned())))
+        .task("after_no_flag", &["no_flag"], NAME)
+        .task("calm", &["after_no_flag"], NAME)
+        .with(|task| rule(task, Rule::None(vec![Rule::TaskUpstreamFailed("after_no_flag".to_owned())])));
     runtime().block_on(async {
         let engine = engine(&folder, vec![shape]).await;
         let run = engine.scheduler().schedule_workflow("rules", input(json!({"n": 5}))).await.unwrap();
         let report = run.wait().await.unwrap();
         let ran: Vec<_> = report.tasks.iter().filter(|task| task.state == TaskState::Completed).collect();
         let ran: Vec<_> = ran.iter().map(|task| task.id.as_str()).collect();
-        assert_eq!(ran, ["good", "always", "cleanup", "after_not", "flag"]);
-        assert_eq!(report.task("not").unwrap().skipped, Some(Skipped::RuleNotMet));
+        assert_eq!(ran, ["good", "always", "cleanup", "after_not", "flag", "alarm", "calm"]);
+        let skipped = |task| report.task(task).unwrap().skipped.clone().unwrap();
+        let failed = Skipped::UpstreamFailed { dependency: "bad".to_owned() };
+        assert_eq!([skipped("not"), skipped("after_bad")], [failed.clone(), failed]);
+        assert_eq!(skipped("no_flag"), Skipped::RuleNotMet);
+        assert_eq!(skipped("after_no_flag"), Skipped::UpstreamSkipped { dependency: "no_flag".to_owned() });
+        let reasons = run.events().await.unwrap().into_iter().filter(|event| event.kind == "task_skipped");
+        let reasons = reasons.map(|event| (event.task.unwrap(), event.details)).collect::<BTreeMap<_, _>>();
+        assert_eq!(reasons["not"], json!({"reason": "upstream_failed", "dependency": "bad"}));
+        assert_eq!(reasons["no_flag"], json!({"reason": "rule_not_met"}));
+        assert_eq!(reasons["after_no_flag"], json!({"reason": "upstream_skipped", "dependency": "no_flag"}));
         assert_eq!(report.state, RunState::PartiallyCompleted);
         let stored = engine.run(run.id()).await.unwrap().report().await.unwrap();
         assert_eq!(format!("{:?}", stored.tasks), format!("{:?}", report.tasks));
