@@ -23,6 +23,7 @@ mod idempotency;
 mod inline;
 mod isolation;
 mod mischief;
+mod new_package;
 mod output;
 mod packages;
 mod parity;

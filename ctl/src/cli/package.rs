@@ -12,6 +12,9 @@ use super::database::DatabaseArgs;
 use super::isolation::Tightness;
 use super::key::RingArgs;
 
+/// The heading of the options that say where the crate cloacina-workflow comes from.
+const SDK: &str = "The sdk";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PackageCommand {
     New(NewArgs),
@@ -45,7 +48,9 @@ pub(crate) enum PackageCommand {
 Examples:
   cloacina-ctl package new my_package
   cloacina-ctl package new my_package --path crates/my_package
-  cloacina-ctl package new my_package --sdk ~/src/cloacina/sdk")]
+  cloacina-ctl package new my_package --sdk ~/src/cloacina/sdk
+  cloacina-ctl package new my_package --sdk-git https://git.example.org/cloacina --sdk-tag v0.1.0
+  cloacina-ctl package new my_package --sdk-version 0.1 --sdk-registry example")]
 pub(crate) struct NewArgs {
     /// The package's name: lower-case letters, digits, `_` and `-`.
     pub(crate) name: String,
@@ -53,8 +58,29 @@ pub(crate) struct NewArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) path: Option<PathBuf>,
     /// The folder of the crate cloacina-workflow; by default that of the checkout that built this program.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = SDK)]
     pub(crate) sdk: Option<PathBuf>,
+    /// The address of a git repository that has the crate cloacina-workflow.
+    #[arg(
+        long,
+        value_name = "URL",
+        help_heading = SDK,
+        value_parser = git_address,
+        conflicts_with_all = ["sdk", "sdk_version"]
+    )]
+    pub(crate) sdk_git: Option<String>,
+    /// The commit of that repository; by default the newest of its main branch.
+    #[arg(long, value_name = "REV", help_heading = SDK, requires = "sdk_git", conflicts_with = "sdk_tag")]
+    pub(crate) sdk_rev: Option<String>,
+    /// The tag of that repository.
+    #[arg(long, value_name = "TAG", help_heading = SDK, requires = "sdk_git")]
+    pub(crate) sdk_tag: Option<String>,
+    /// The version of the crate cloacina-workflow in a registry, as Cargo.toml takes it: 0.1, or =0.1.0.
+    #[arg(long, value_name = "VERSION", help_heading = SDK, value_parser = version, conflicts_with = "sdk")]
+    pub(crate) sdk_version: Option<String>,
+    /// The registry, by its name in cargo's settings; without one it is cargo's default, where another project has that name.
+    #[arg(long, value_name = "NAME", help_heading = SDK, requires = "sdk_version")]
+    pub(crate) sdk_registry: Option<String>,
 }
 
 /// Build a crate and pack it into an archive, PACKAGE.cloacina.
@@ -460,4 +486,16 @@ pub(crate) struct DiffArgs {
     pub(crate) new: String,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+}
+
+/// cargo takes nothing but URLs, and not the short form with a colon that git itself knows.
+fn git_address(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some((scheme, rest)) if !scheme.is_empty() && !rest.is_empty() => Ok(text.to_owned()),
+        Some(_) | None => Err("it looks like https://host/owner/repository, ssh://git@host/owner/repository".to_owned()),
+    }
+}
+
+fn version(text: &str) -> Result<String, String> {
+    semver::VersionReq::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

@@ -3,6 +3,7 @@
 //! The files are made beside the folder and moved there when all of them are right: either the whole crate is there,
 //! or nothing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +16,7 @@ use crate::cli::NewArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
-use crate::output::{Output, Paint};
+use crate::output::{Output, Paint, Warning};
 
 const CARGO_TOML: &str = include_str!("../../template/Cargo.toml.in");
 const WORKSPACE: &str = include_str!("../../template/workspace.in");
@@ -26,12 +27,16 @@ const FILES: [(&str, &str); 3] = [
     ("src/lib.rs", include_str!("../../template/lib.rs.in")),
 ];
 
+/// The dependency on the sdk, by the keys that Cargo.toml has for it: a `path`, a `git` address with a `rev` or a `tag`,
+/// or a `version` with the `registry` that has it.
+type Sdk = BTreeMap<&'static str, String>;
+
 /// What was made.
 #[derive(Debug, Serialize)]
 struct Made {
     package: String,
     path: PathBuf,
-    sdk: PathBuf,
+    sdk: Sdk,
     /// Whether the crate had to be kept apart from a workspace around it.
     own_workspace: bool,
     files: Vec<&'static str>,
@@ -43,7 +48,14 @@ pub(crate) fn new(arguments: &NewArgs, output: &Output, config: &Config) -> Resu
     let path = arguments.path.clone().unwrap_or_else(|| PathBuf::from(&arguments.name));
     refuse_used(&path)?;
     let target = place::absolute(&path)?;
-    let sdk = find_sdk(arguments.sdk.as_deref(), &target)?;
+    let sdk = sdk(arguments, &target)?;
+    if sdk.contains_key("version") && !sdk.contains_key("registry") {
+        let message =
+            "the crate `cloacina-workflow` in cargo's default registry is another project's: --sdk-registry names \
+                       the registry that has this one"
+                .to_owned();
+        output.warning(&Warning { code: "WRN0008", message });
+    }
 
     let parent = place::folder(&target);
     fs::create_dir_all(parent).map_err(io("make the folder", parent))?;
@@ -65,6 +77,7 @@ impl Made {
         for file in &self.files {
             text.push_str(&format!("  {file}\n"));
         }
+        text.push_str(&format!("Cargo.toml depends on cloacina-workflow = {}\n", inline_table(&self.sdk)));
         if self.own_workspace {
             text.push_str("It is a workspace of its own, apart from the one around it.\n");
         }
@@ -89,7 +102,20 @@ fn refuse_used(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The sdk as it stands in the dependency: relative if it was given so, so that both can move together.
+/// The sdk that the arguments name.
+fn sdk(arguments: &NewArgs, target: &Path) -> Result<Sdk, Error> {
+    let NewArgs { sdk_git, sdk_rev, sdk_tag, sdk_version, sdk_registry, .. } = arguments;
+    let given =
+        [("git", sdk_git), ("rev", sdk_rev), ("tag", sdk_tag), ("version", sdk_version), ("registry", sdk_registry)];
+    let sdk: Sdk = given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
+    if !sdk.is_empty() {
+        return Ok(sdk);
+    }
+    let path = find_sdk(arguments.sdk.as_deref(), target)?;
+    Ok(Sdk::from([("path", path.to_string_lossy().into_owned())]))
+}
+
+/// The folder of the sdk: relative if it was given so, so that the folders can move together.
 fn find_sdk(given: Option<&Path>, target: &Path) -> Result<PathBuf, Error> {
     let path = given.map_or_else(Config::built_in_sdk, Path::to_owned);
     let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap_or_default();
@@ -104,7 +130,7 @@ fn find_sdk(given: Option<&Path>, target: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Writes the files, and says whether the crate needs a workspace of its own.
-fn fill(scratch: &TempDir, package: &str, sdk: &Path, config: &Config) -> Result<bool, Error> {
+fn fill(scratch: &TempDir, package: &str, sdk: &Sdk, config: &Config) -> Result<bool, Error> {
     let write = |file: &str, text: &str| {
         let path = scratch.path().join(file);
         fs::write(&path, text).map_err(io("write", &path))
@@ -114,7 +140,7 @@ fn fill(scratch: &TempDir, package: &str, sdk: &Path, config: &Config) -> Result
     for (file, text) in FILES {
         write(file, &text.replace("{name}", package))?;
     }
-    let manifest = CARGO_TOML.replace("{name}", package).replace("{sdk}", &quoted(sdk));
+    let manifest = CARGO_TOML.replace("{name}", package).replace("{sdk}", &inline_table(sdk));
     write("Cargo.toml", &manifest)?;
     let apart = is_claimed(scratch.path(), config);
     if apart {
@@ -152,10 +178,10 @@ fn move_to(scratch: TempDir, target: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A path as a TOML string.
-fn quoted(path: &Path) -> String {
-    // JSON's escapes are among those of TOML's basic strings.
-    serde_json::Value::from(path.to_string_lossy()).to_string()
+/// The dependency as TOML.
+fn inline_table(sdk: &Sdk) -> String {
+    let fields = sdk.iter().map(|(key, value)| format!("{key} = {}", toml::Value::from(value.as_str())));
+    format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
 }
 
 fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
