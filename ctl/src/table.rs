@@ -44,15 +44,10 @@ pub(crate) fn columns(rows: impl IntoIterator<Item = Vec<String>>, indent: &str,
     text
 }
 
-/// The first names of a list, and how many more there are; `--output json` has all.
+/// The first names of a list, and how many more there are.
 pub(crate) fn few(names: &[String]) -> String {
-    const SHOWN_MAX: usize = 20;
-    match names.split_at_checked(SHOWN_MAX) {
-        Some((first, rest)) if !rest.is_empty() => {
-            format!("{} and {} more (--output json has all)", first.join(", "), rest.len())
-        }
-        _ => names.join(", "),
-    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    cloacina_packager::draw::few(&names, " (--output json has all)")
 }
 
 /// A text as a terminal may have it: what somebody else wrote must not move the cursor. Further lines are indented.

@@ -253,72 +253,67 @@ pub(crate) struct Drive<'a> {
 
 /// Lets a run begin or go on, and watches it until it has ended: beside the living engine, or as its engine.
 pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error> {
-    let Drive { database, id, command, actor, timeout, isolation } = job;
-    let runtime = runtime()?;
-    let report = runtime.block_on(async {
-        // From its start on the engine may run tasks, so that it must not be ended out of order.
-        let mut interrupts = Interrupts::listen()?;
-        let mut patience = Patience::new(output);
-        let start = async || start(database, isolation, output).await;
-        let engine = match living_or(database, &mut patience, start).await? {
-            Met::Started(engine) => engine,
-            Met::Living(client) => {
-                note_living(&client, isolation, output);
-                let resume = format!("cloacina-ctl runs watch {id}{}", database.option());
-                let job =
-                    Follow { id, task: None, begin: Some((command, actor)), timeout, resume, n_shown: &Cell::new(0) };
-                return follow(*client, job, output).await;
-            }
-        };
+    let resume = format!("cloacina-ctl runs watch {}{}", job.id, job.database.option());
+    beside_or_here(job, None, resume, output, async |engine, job, mut interrupts| {
+        let Drive { database, id, command, actor, timeout, .. } = job;
         let resume = format!("cloacina-ctl runs execute {id}{}", database.option());
         let begin = async {
             note_withheld(&engine.perform(command, actor).await?, output);
             Ok((engine.run(id).await?, Level::Info))
         };
-        let watched = watch_run(&engine, begin, timeout, resume, (output, &mut interrupts)).await;
-        watched.map_err(|error| named(error, Some(id), database))
-    });
-    // Tasks that do not heed their cancellation keep threads; the process does not wait for them.
-    runtime.shutdown_background();
-    report
+        watch_run(&engine, begin, timeout, resume, (output, &mut interrupts)).await
+    })
 }
 
 /// Has one task run, and watches it until it has ended: beside the living engine, or as its engine.
 pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<RunReport, Error> {
-    let Drive { database, id, command, actor, timeout, isolation } = job;
-    let runtime = runtime()?;
-    let resume = format!("cloacina-ctl runs execute {id} --task {task}{}", database.option());
-    let report = runtime.block_on(async {
-        // From its start on the engine may run tasks, so that it must not be ended out of order.
-        let mut interrupts = Interrupts::listen()?;
-        let mut patience = Patience::new(output);
-        let start = async || start(database, isolation, output).await;
-        let engine = match living_or(database, &mut patience, start).await? {
-            Met::Started(engine) => engine,
-            Met::Living(client) => {
-                note_living(&client, isolation, output);
-                let job = Follow {
-                    id,
-                    task: Some(task),
-                    begin: Some((command, actor)),
-                    timeout,
-                    resume,
-                    n_shown: &Cell::new(0),
-                };
-                return follow(*client, job, output).await;
-            }
-        };
+    let resume = format!("cloacina-ctl runs execute {} --task {task}{}", job.id, job.database.option());
+    let again = resume.clone();
+    beside_or_here(job, Some(task), resume, output, async |engine, job, mut interrupts| {
+        let Drive { id, command, actor, timeout, .. } = job;
         let begin = async {
             note_withheld(&engine.perform(command, actor).await?, output);
             run_task(&engine, id, task).await
         };
-        let ran = in_time(begin, id, timeout, resume, &mut interrupts).await;
+        let ran = in_time(begin, id, timeout, again, &mut interrupts).await;
         let is_early = matches!(ran, Err(Error::Interrupted { .. } | Error::TimedOut { .. }));
         let stopped = stop(&engine, is_early, output, &mut interrupts).await;
-        let report = ran.map_err(|error| named(error, Some(id), database))?;
+        let report = ran?;
         stopped?;
         Ok(report)
+    })
+}
+
+/// Has the job done by the living engine of the database and follows the run, or has an engine of this process do it
+/// as `here` says. `resume` is the command that goes on beside a living engine.
+fn beside_or_here<'a>(
+    job: Drive<'a>,
+    task: Option<&str>,
+    resume: String,
+    output: &Output,
+    here: impl AsyncFnOnce(Engine, Drive<'a>, Interrupts) -> Result<RunReport, Error>,
+) -> Result<RunReport, Error> {
+    let runtime = runtime()?;
+    let report = runtime.block_on(async {
+        // From its start on the engine may run tasks, so that it must not be ended out of order.
+        let interrupts = Interrupts::listen()?;
+        let mut patience = Patience::new(output);
+        let Drive { database, isolation, id, timeout, actor, .. } = job;
+        let start = async || start(database, isolation, output).await;
+        let met = living_or(database, &mut patience, start).await?;
+        match met {
+            Met::Started(engine) => {
+                here(engine, job, interrupts).await.map_err(|error| named(error, Some(id), database))
+            }
+            Met::Living(client) => {
+                note_living(&client, isolation, output);
+                let begin = Some((job.command, actor));
+                let job = Follow { id, task, begin, timeout, resume, n_shown: &Cell::new(0) };
+                follow(*client, job, output).await
+            }
+        }
     });
+    // Tasks that ignore their cancellation keep threads; the process does not wait for these threads.
     runtime.shutdown_background();
     report
 }

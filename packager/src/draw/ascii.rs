@@ -18,13 +18,12 @@
 
 use std::collections::BTreeSet;
 
+use super::few::few;
 use crate::graph::Graph;
 
 /// The widest drawing of lines. Every row has room for all lanes, so beyond that the text would grow with the square of
 /// the graph, and no terminal could show it.
 const LANES_WIDTH_MAX: usize = 400;
-/// How many dependencies are written behind a name.
-const PARENTS_MAX: usize = 20;
 
 /// Draws the graph as text. A graph with too many lines side by side is written without them.
 pub fn ascii(graph: &Graph) -> String {
@@ -64,7 +63,7 @@ fn render(graph: &Graph, rows: Vec<(String, Option<usize>)>) -> String {
             None => format!("{:level_width$}  {row}", ""),
             Some(task) => {
                 let parents: Vec<_> = graph.parents(task).into_iter().map(|parent| graph.id(parent)).collect();
-                let parents = if parents.is_empty() { String::new() } else { format!("  <- {}", few(&parents)) };
+                let parents = if parents.is_empty() { String::new() } else { format!("  <- {}", few(&parents, "")) };
                 let (level, id) = (graph.level(task), graph.id(task));
                 format!("{level:level_width$}  {row:lanes_width$}  {id:name_width$}{parents}")
             }
@@ -73,14 +72,6 @@ fn render(graph: &Graph, rows: Vec<(String, Option<usize>)>) -> String {
         text.push('\n');
     }
     text
-}
-
-/// The first names, and how many more there are.
-fn few(names: &[&str]) -> String {
-    match names.split_at_checked(PARENTS_MAX) {
-        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
-        _ => names.join(", "),
-    }
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -5,7 +5,8 @@
 
 mod ascii;
 mod dot;
+mod few;
 mod layout;
 mod svg;
 
-pub use self::{ascii::ascii, dot::dot, svg::svg};
+pub use self::{ascii::ascii, dot::dot, few::few, svg::svg};
