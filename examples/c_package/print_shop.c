@@ -287,7 +287,7 @@ static int32_t shutdown(uint32_t grace_ms) {
     for (call *each = calls; each != NULL; each = each->next) each->stop = true;
     pthread_cond_broadcast(&changed);
     while (calls != NULL && pthread_cond_timedwait(&changed, &mutex, &until) != ETIMEDOUT) continue;
-    /* Whoever is late finds the door closed; whoever is inside is waited for. */
+    /* A late call finds the door closed; a call that is inside is waited for. */
     is_open = false;
     while (n_inside > 0) pthread_cond_wait(&changed, &mutex);
     pthread_mutex_unlock(&mutex);

@@ -2,7 +2,7 @@
 //!
 //! A context is a map from keys to JSON values. What was there before stays in its [`Source`] as raw text and is
 //! decoded when read, so a task pays for what it uses and not for what it sees. Writes are kept beside it: the delta,
-//! the only thing that leaves the task. Whoever runs a task gives the context a [`Host`] for logs, heartbeats and cancellation; a context made by [`Context::new`] has none,
+//! the only thing that leaves the task. The runner of a task gives the context a [`Host`] for logs, heartbeats and cancellation; a context made by [`Context::new`] has none,
 //! so that a task function can be called in a unit test like any other function.
 
 use std::{
@@ -157,7 +157,7 @@ impl<V> Context<V> {
         }
     }
 
-    /// What exactly that upstream task produced, whoever wrote to the same keys after it, this task included. A task
+    /// What exactly that upstream task produced, whichever task wrote to the same keys after it, this task included. A task
     /// that produced nothing, or is not upstream, has an empty output.
     #[must_use]
     pub fn from_task(&self, task: &str) -> TaskOutput<'_, V> {
@@ -447,7 +447,7 @@ impl<V: DeserializeOwned> Context<V> {
         self.keys().filter_map(|key| Some((key, self.get(key)?))).collect()
     }
 
-    /// What a task wrote, or whoever wrote last if no task is named.
+    /// What a task wrote, or the last writer if no task is named.
     fn decode(&self, task: &str, key: &str) -> Option<&V> {
         if let Some(known) = self.decoded.find(task, key) {
             return Some(known);
@@ -648,7 +648,7 @@ mod tests {
         context.insert_secret("short", json!("abc")).unwrap();
         context.insert_secret("pair", json!({"user": ["ada lovelace"], "admin": true})).unwrap();
         assert_eq!(context.insert_secret("a", json!(1)), Err(ContextError::KeyExists { key: "a".to_owned() }));
-        // Whoever runs the task knows them before anybody can use them.
+        // The runner of the task knows them before anybody can use them.
         let told = std::mem::take(&mut *heard.0.lock().unwrap());
         assert_eq!(told, ["secret abcdefgh", "secret 90210", "secret ada lovelace"]);
         context.log(Level::Info, "token=abcdefgh, abc of ada lovelace");
@@ -710,7 +710,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_in_order_whoever_wrote_them() {
+    fn keys_are_in_order_whichever_task_wrote_them() {
         let mut context = view(r#"{"values":{"b":1,"d":2,"f":3},"producer":{"d":"early"}}"#);
         for key in ["a", "d", "g"] {
             context.set(key, json!(0));

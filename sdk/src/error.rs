@@ -87,7 +87,7 @@ pub enum TaskError {
         kind: String,
         /// What happened.
         message: String,
-        /// Anything worth keeping for whoever looks at the failure.
+        /// Anything worth keeping for the reader of the failure.
         details: Value,
         /// Whether another attempt may succeed.
         retryable: bool,

@@ -12,7 +12,7 @@ pub enum Level {
     Warn = 2,
     /// Worth knowing.
     Info = 3,
-    /// For whoever looks for a fault.
+    /// For a search for a fault.
     Debug = 4,
     /// Everything.
     Trace = 5,

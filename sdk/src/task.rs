@@ -1,4 +1,4 @@
-//! What a task is to whoever runs it: a function, its kind, and how it ended.
+//! What a task is to its runner: a function, its kind, and how it ended.
 //!
 //! The macros put one [`StaticWorkflow`] into each workflow module: the descriptor's JSON in pieces (versions are
 //! spliced in by the compiler) and the functions by their index. [`Workflow`] is the handle to it that

@@ -109,7 +109,7 @@ impl Scene {
         self.register(engine, &self.other, &[&self.other.ann]).await
     }
 
-    /// Time passes: whoever sleeps until a moment is woken by another that comes before it.
+    /// Time passes: a thread that sleeps until a moment is woken by another that comes before it.
     async fn pass(&self, engine: &Engine, other: &PackageInfo, by: u64) {
         self.clock.ahead(by);
         let until = Some(self.clock.later(by));

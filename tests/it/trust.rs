@@ -406,7 +406,7 @@ fn a_process_of_its_own_gets_no_library_that_was_swapped() {
     assert!(gates.contains("quarantined") && gates.contains("LIB0002"), "{gates}");
     execution.kill().unwrap();
     execution.wait().unwrap();
-    // Whoever waits for it hears why nothing happens: as its engine, and beside that.
+    // A command that waits for it says why nothing happens: as its engine, and beside that.
     let mut waiting = ["as its engine", "beside it"].map(|_| {
         let mut waiting = shell.command("runs execute latest").stderr(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);

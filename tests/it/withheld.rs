@@ -223,7 +223,7 @@ async fn withheld(run: &RunHandle) -> (String, u32) {
     .await
 }
 
-/// New runs are refused with what may be done, and so is whoever looks.
+/// New runs are refused with what may be done, and so is a command that looks.
 async fn is_told(engine: &Engine, code: &str, hint: &str) {
     let error = engine.scheduler().schedule_workflow("invoices", Context::new()).await.unwrap_err();
     assert_eq!(error.code(), "REG0007", "{error}");

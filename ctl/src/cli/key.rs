@@ -48,7 +48,7 @@ pub(crate) struct KeyListArgs {
     pub(crate) ring: RingArgs,
 }
 
-/// Show the public half of a key, for whoever should trust it.
+/// Show the public half of a key, for users who should trust it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

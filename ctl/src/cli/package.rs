@@ -449,7 +449,7 @@ Examples:
 pub(crate) struct QuarantineArgs {
     #[command(flatten)]
     pub(crate) version: VersionArg,
-    /// Why, for whoever wants to use it.
+    /// The reason, shown to users who want to run the version.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
     #[command(flatten)]
@@ -492,7 +492,9 @@ pub(crate) struct DiffArgs {
 fn git_address(text: &str) -> Result<String, String> {
     match text.split_once("://") {
         Some((scheme, rest)) if !scheme.is_empty() && !rest.is_empty() => Ok(text.to_owned()),
-        Some(_) | None => Err("it looks like https://host/owner/repository, ssh://git@host/owner/repository".to_owned()),
+        Some(_) | None => {
+            Err("it looks like https://host/owner/repository, ssh://git@host/owner/repository".to_owned())
+        }
     }
 }
 

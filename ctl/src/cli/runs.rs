@@ -92,7 +92,7 @@ pub(crate) struct RunsCreateArgs {
     /// The same, so much later than now: 90s, 15m, 24h.
     #[arg(long, value_name = "TIME")]
     pub(crate) after: Option<String>,
-    /// A key that makes it happen once: whoever creates a run of the same workflow with it again gets the run that is there.
+    /// A key that makes it happen once: a second run of the same workflow with it is not made, and the caller gets the run that is there.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! `package sign`: a signature beside an archive.
 //!
-//! The archive is read as whoever registers it reads it, so that nothing is signed that nobody can use.
+//! The archive is read as an engine that registers it reads it, so that nothing is signed that nobody can use.
 
 use std::fs;
 use std::path::PathBuf;

@@ -106,7 +106,7 @@ fn policy(arguments: &VerifyArgs, config: &Config) -> Result<Policy, Error> {
     Ok(Policy { required: keys.len(), keys })
 }
 
-/// The signatures that lie beside an archive, as they are; whoever takes the archive checks them.
+/// The signatures that lie beside an archive, as they are; the engine that takes the archive checks them.
 pub(crate) fn read_beside(archive: &Path) -> Result<Vec<Vec<u8>>, Error> {
     paths_beside(archive)?.iter().map(|path| place::read(path)).collect()
 }

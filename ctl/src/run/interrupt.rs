@@ -2,7 +2,7 @@
 //! service managers, containers and closing terminals send, or that nobody reads its output any more.
 //!
 //! Listening starts with [`Interrupts::listen`] and never pauses: one that comes while nobody waits is kept for the
-//! next who does. So the first always stops in order, and the second at once. A hang-up that whoever started the
+//! next who does. So the first always stops in order, and the second at once. A hang-up that the process which started the
 //! program has it ignore, as `nohup` does, stays ignored.
 
 use crate::error::Error;

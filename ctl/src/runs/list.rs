@@ -35,7 +35,7 @@ struct Row {
     finished_at: Option<Timestamp>,
     /// Whether an engine drives it now; null once it has ended.
     driven: Option<bool>,
-    /// Who asked for it, if somebody was named.
+    /// The actor that asked for it, if one was named.
     created_by: Option<String>,
     /// Who took it off the list of dead letters.
     dismissed_by: Option<String>,

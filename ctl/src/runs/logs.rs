@@ -1,6 +1,6 @@
 //! `runs logs`: what the tasks of a run wrote to their logs, so far or until the run has ended.
 //!
-//! Lines are looked for in the database, where the engine that drives the run puts them. Whoever follows looks again
+//! Lines are looked for in the database, where the engine that drives the run puts them. A command that follows looks again
 //! and again, as the engine is another process; once the run has ended, until no more lines have come for a while.
 
 use cloacina::{Level, LogFilter, LogRecord, Records, RunId, Timestamp, Value};

@@ -71,7 +71,7 @@ pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> 
     Ok(exit::SUCCESS)
 }
 
-/// Tells whoever looks at a run or waits for it that nothing of it starts, if its package or the database keeps it from
+/// Tells a user who looks at a run or waits for it that nothing of it starts, if its package or the database keeps it from
 /// that.
 pub(crate) fn note_withheld(report: &RunReport, output: &Output) {
     let is_withheld = |gate: &&Gate| {

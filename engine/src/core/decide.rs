@@ -97,7 +97,7 @@ pub(crate) enum Event {
     Delay {
         until: Timestamp,
     },
-    /// It may begin; by whoever let it, if it waited for somebody.
+    /// It may begin; by the actor that let it, if it waited for one.
     Start {
         by: Option<Actor>,
     },
@@ -422,7 +422,7 @@ impl Run {
         }
     }
 
-    /// Decides about an attempt that ended by no fault of it. There is no limit to how often that happens: whoever runs
+    /// Decides about an attempt that ended by no fault of it. There is no limit to how often that happens: the runner that runs
     /// packages sees to it that none brings down the processes of others for ever, and that nothing of one starts again
     /// before its code may be there.
     fn end_lost(&mut self, task: u32, is_last: bool, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
@@ -544,7 +544,7 @@ impl Run {
         self.finish_if_done(now, decision)
     }
 
-    /// Ends a task as cancelled. Whoever calls must see whether the run is done.
+    /// Ends a task as cancelled. The caller must see whether the run is done.
     pub(super) fn cancel_task(
         &mut self,
         task: u32,

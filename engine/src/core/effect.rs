@@ -30,7 +30,7 @@ impl Decision {
     }
 }
 
-/// Who asked for something, as it is kept in the history.
+/// The actor that asked for something, as it is kept in the history.
 pub(crate) type Actor = Arc<str>;
 
 /// A durable change of a run or of one of its tasks.
@@ -39,7 +39,7 @@ pub(crate) enum Transition {
     RunDelayed {
         until: Timestamp,
     },
-    /// By whoever let a run begin that waited to be started.
+    /// By the actor that let a run begin that waited to be started.
     RunStarted {
         by: Option<Actor>,
     },

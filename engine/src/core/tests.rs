@@ -382,7 +382,7 @@ impl<'a> Live<'a> {
         let mut choice = choice % n_choices;
         if choice < self.ready.len() {
             let task = self.ready.swap_remove(choice);
-            // A driver does the same: whoever is turned away is offered again when the gate opens.
+            // A driver does the same: a task that is turned away is offered again when the gate opens.
             match decide(&mut self.run, Event::Admit { task }, now()) {
                 Ok(decision) => self.take(decision),
                 Err(refused) => assert!(matches!(refused, Refused::Gated | Refused::Task(_)), "{refused}"),

@@ -67,7 +67,7 @@ pub struct RunSummary {
     pub short_id: String,
     /// Whether an engine drives it now; never one that has ended.
     pub is_driven: bool,
-    /// Who asked for it, if somebody was named.
+    /// The actor that asked for it, if one was named.
     pub created_by: Option<String>,
     /// Who took it off the list of dead letters.
     pub dismissed_by: Option<String>,

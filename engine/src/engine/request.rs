@@ -65,7 +65,7 @@ impl RunRequest {
         self
     }
 
-    /// Whoever submits the same workflow with the same key again gets the run that is there, whatever its input is.
+    /// A caller that submits the same workflow with the same key again gets the run that is there, whatever its input is.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self

@@ -432,7 +432,7 @@ impl Child {
     }
 
     /// Reads what was written until now, and ends a line that has not ended: it belongs to the call that is alone now, or
-    /// to the package. Whoever changes which calls are open does this before, and holds the outputs meanwhile.
+    /// to the package. A function that changes which calls are open does this before, and holds the outputs meanwhile.
     fn settle(&self, outputs: &mut [Output; 2], settled: Settled) {
         outputs.iter_mut().for_each(|output| output.settle(self, settled));
     }

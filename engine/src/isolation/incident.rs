@@ -112,7 +112,7 @@ mod tests {
         let second = incidents.generation();
         let ends = (0..16).map(|n_th| incidents.note(end(second, Cause::Outside, 1), at(n_th * 60)));
         assert_eq!(ends.collect::<Vec<_>>(), [&[Some(2)][..], &[None; 15]].concat());
-        // Whoever kills goes on with what is started meanwhile, for a while.
+        // The killing thread goes on with what is started meanwhile, for a while.
         let third = incidents.generation();
         assert_eq!(incidents.note(end(third, Cause::Outside, 1), at(9)), None);
         assert_eq!(incidents.note(end(third, Cause::Outside, 1), at(11)), Some(3));

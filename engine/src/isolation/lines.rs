@@ -27,9 +27,9 @@ pub(super) struct Lines {
 /// Why a line is over that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
-    /// Whoever wrote it has ended.
+    /// The writer has ended.
     Ended,
-    /// Whoever wrote it may go on, and then with the rest of a secret.
+    /// The writer may go on, and then with the rest of a secret.
     GoesOn,
 }
 

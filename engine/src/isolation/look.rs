@@ -2,7 +2,7 @@
 //!
 //! `RLIMIT_DATA` counts private memory, of one process: not what is shared (`MAP_SHARED`, `memfd`), nor what other
 //! processes hold that the package has started. So while calls are under way somebody looks, ten times a second, and
-//! whoever is beyond a limit is killed with the limit as the reason. A look costs some microseconds, and some
+//! a process that is beyond a limit is killed with the limit as the reason. A look costs some microseconds, and some
 //! milliseconds where it has to find other processes, which is why it does that more seldom. At the idle somebody looks
 //! once a second, for as long as they are kept: threads of a package do not need a call to work.
 //! The same look finds a process that will never answer: it is stopped, or has closed its connection.

@@ -95,7 +95,7 @@ impl Wish {
         wishes
     }
 
-    /// Whether whoever may have this may also have `other`.
+    /// Whether a package that may have this may also have `other`.
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Net, Self::Net) => true,

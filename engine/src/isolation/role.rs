@@ -321,7 +321,7 @@ struct Host {
     has_answered: Condvar,
 }
 
-/// What the engine has answered, until whoever asked goes on.
+/// What the engine has answered, until the asking thread goes on.
 #[derive(Default)]
 struct Answers {
     given: BTreeMap<u64, Reply>,

@@ -111,7 +111,7 @@ impl Own {
         fs::create_dir_all(shared)?;
         for n in 0..NAMES_MAX {
             let folder = shared.join(format!("{}-{n}", std::process::id()));
-            // One that is there is another's, or is about to be removed by whoever has its lock.
+            // One that is there is another's, or is about to be removed by the process that has its lock.
             if folder.exists() {
                 continue;
             }

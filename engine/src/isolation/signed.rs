@@ -49,7 +49,7 @@ impl Signed {
             None => {}
         }
         let file = self.process.library().make_ready()?;
-        // What can only run in a process of its own does so, whoever signed it.
+        // What can only run in a process of its own does so, whichever key signed it.
         if (self.choose)(&file) == Isolation::Inline && self.inline.admit().is_ok() {
             self.inline.offer(Some(file));
             let loaded = self.inline.load().map(drop);

@@ -1,7 +1,7 @@
 //! Accounts of what the processes of packages use up: one for each process, from its start to its end.
 //!
 //! What the system says of a process is true of all that ran in it, also where it cannot be told apart. Of a process that
-//! lives an account holds what it has used up so far; of one that has ended, all of it. Whoever keeps the accounts for good
+//! lives an account holds what it has used up so far; of one that has ended, all of it. The part that keeps the accounts for good
 //! is told when there is news, asks for what has changed, and says what has been kept: until then nothing is forgotten.
 
 use std::{
@@ -69,7 +69,7 @@ pub(crate) struct Used {
     pub(crate) peak_bytes: Option<u64>,
 }
 
-/// The account of one process, held by whoever watches it.
+/// The account of one process, held by the part that watches the process.
 pub(super) struct Account {
     tally: Arc<Tally>,
     id: HostId,

@@ -80,7 +80,7 @@ fn wait(child: &Arc<Child>, pipes: &mut [Option<Arc<OwnedFd>>; 2]) -> bool {
     has_ended
 }
 
-/// Lets a pipe be read from by two threads: whoever asks while there is nothing does not wait.
+/// Lets a pipe be read from by two threads: a thread that asks while there is nothing does not wait.
 pub(super) fn prepare(pipe: Option<OwnedFd>) -> Option<Arc<OwnedFd>> {
     let pipe = pipe?;
     let unblocked = fcntl_getfl(&pipe).and_then(|flags| fcntl_setfl(&pipe, flags | OFlags::NONBLOCK));
@@ -127,7 +127,7 @@ impl Output {
     }
 }
 
-/// Tells a line of whoever is alone in the process, or of the package.
+/// Tells a line of the call that is alone in the process, or of the package.
 fn tell(child: &Child, (level, target): (Level, &str), line: &str, is_continued: bool) {
     let fields = if is_continued { CONTINUED } else { "" }.to_owned();
     let line = LogLine { level, target: target.to_owned(), message: line.to_owned(), fields };

@@ -67,7 +67,7 @@ pub(crate) struct CallId(u64);
 pub(crate) trait CallSink: Send + Sync {
     /// The call ended. At most once per accepted call, possibly before `start` has returned.
     fn complete(&self, id: CallId, result: CallResult);
-    /// The call ended with what the package sent, of which only the pointers have been checked. Whoever does not
+    /// The call ended with what the package sent, of which only the pointers have been checked. A sink that does not
     /// judge it here passes it on as it is. After an error the call is completed with that.
     fn end(&self, id: CallId, sent: &Sent<'_>) -> Result<(), Bad> {
         if let Some(cpu) = sent.cpu() {
@@ -90,13 +90,13 @@ pub(crate) trait CallSink: Send + Sync {
     }
     /// Whether nobody waits for the call any more, though nobody cancelled it.
     fn is_abandoned(&self, id: CallId) -> bool;
-    /// What must not be told of whoever made the call, if there is anything.
+    /// What must not be told of the run that made the call, if there is anything.
     fn secrets(&self) -> Option<Arc<dyn Hide>> {
         None
     }
 }
 
-/// What must not be told of whoever made a call.
+/// What must not be told of the run that made a call.
 pub(crate) trait Hide: Send + Sync {
     /// How many secrets there are. They only become more.
     fn n_secrets(&self) -> usize;
@@ -124,7 +124,7 @@ pub(crate) enum CallResult {
     Cancelled(TaskError),
     /// The process that it ran in has gone, for a reason that may not be this call's. It is to run again at once.
     Lost { reason: String },
-    /// The library is not to be loaded now, and nothing was called. Why, as the error of whoever wanted it.
+    /// The library is not to be loaded now, and nothing was called. Why, as the error of the caller.
     Withheld(TaskError),
 }
 
@@ -294,7 +294,7 @@ impl Calls {
         self.lock().insert(id.0, Open { lease, sink, cancelled: false });
     }
 
-    /// Ends a call: whoever takes it is the only one who tells its sink.
+    /// Ends a call: the thread that takes it is the only one that tells its sink.
     pub(super) fn take(&self, number: u64) -> Option<(CallId, Arc<dyn CallSink>)> {
         self.lock().remove(&number).map(|open| (CallId(number), open.sink))
     }

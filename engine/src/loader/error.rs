@@ -42,7 +42,7 @@ pub enum Error {
     /// The package is for other machines.
     #[error(transparent)]
     OtherTarget(Box<cloacina_packager::Error>),
-    /// Whoever is asked before a library is loaded said no, with a code of its own.
+    /// The check that is asked before a library is loaded said no, with a code of its own.
     #[error("the library {} is not ready to be loaded", path.display())]
     NotReady {
         path: PathBuf,

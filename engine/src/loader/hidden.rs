@@ -34,7 +34,7 @@ struct State {
 }
 
 impl Hidden {
-    /// Remembers what must not be told of whoever made a call.
+    /// Remembers what must not be told of the run that made a call.
     pub(crate) fn keep(&self, secrets: Arc<dyn Hide>) {
         // A list is whole after any of these operations.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,7 @@
 //!
 //! Packages outlive the process that registered them, and most of them are not needed at once. What is known without
 //! running anything (is the file there, is it the right one) can be asked before. A failure to load is not
-//! remembered: whoever needs the library next tries again.
+//! remembered: the next call that needs the library tries again.
 
 use std::{
     fmt,

@@ -21,7 +21,7 @@ pub(super) struct Image {
 /// Maps the file, if it still is the one with that digest, and asks it for its table.
 ///
 /// Constructors of the library run here, so this is the first moment at which its code is trusted. The file could be
-/// changed between the check and the mapping by whoever may write to the packages folder; who may do that may also
+/// changed between the check and the mapping by a user who may write to the packages folder; such a user may also
 /// replace the engine. The check is against accidents and leftovers.
 pub(super) fn load(path: &Path, digest: Digest) -> Result<(Image, *const PackageV1), Error> {
     let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;

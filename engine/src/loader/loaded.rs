@@ -269,7 +269,7 @@ impl Loaded {
         &self.calls
     }
 
-    /// Remembers what must not be told of whoever made a call, if there is anything.
+    /// Remembers what must not be told of the run that made a call, if there is anything.
     pub(super) fn keep_secrets(&self, sink: &dyn CallSink) {
         if let Some(secrets) = sink.secrets() {
             self.hidden.keep(secrets);
@@ -380,7 +380,7 @@ fn whole(id: CallId, sink: &dyn CallSink) -> Result<Answer, Refused> {
     match sink.fetch(id, &Question::All) {
         Ok(Some(whole)) => Ok(whole),
         Err(Unanswered::TooLarge) => Err(Refused::TooLarge { max: PAYLOAD_BYTES_MAX }),
-        // Whoever made the call does not wait for it any more.
+        // The caller does not wait for it any more.
         Ok(None) | Err(Unanswered::Gone | Unanswered::Unknown) => Err(Refused::Closed),
     }
 }

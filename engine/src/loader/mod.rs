@@ -10,7 +10,7 @@
 //! hands over; the metadata against what was registered; call numbers and the host's `ctx`, which are looked up in
 //! tables and never dereferenced. What remains (that pointers to readable memory are what they claim to be, that
 //! functions have the declared signature) is the package's promise in `cloacina.h`: native code inside the process
-//! is trusted to that degree, and whoever does not trust it runs it in a child process.
+//! is trusted to that degree, and a user who does not trust it runs it in a child process.
 //!
 //! Invariants: a library is mapped once per digest and never unmapped, because thread-local destructors and threads
 //! of its own may point into it for as long as the process lives; so `&'static` to its tables is honest. Nothing

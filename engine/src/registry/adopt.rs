@@ -1,4 +1,4 @@
-//! From what the store has to what is in memory and what the listener is told: the one way, whoever made the change.
+//! From what the store has to what is in memory and what the listener is told: the one way, whichever engine made the change.
 //!
 //! Every change is written first; then the store's rows are compared with what is in memory, and each difference is
 //! told once. So a change that another engine made arrives in the same way as one's own, only later.

@@ -360,7 +360,7 @@ impl Registry {
         let shared = Arc::downgrade(&self.shared);
         Box::new(move || {
             let Some(shared) = shared.upgrade() else { return };
-            // Whoever ends the runtime closes the registry before.
+            // The engine closes the registry before it ends the runtime.
             drop(threads.spawn_blocking(move || match shared.look_again() {
                 Ok(()) | Err(Error::Closed) => {}
                 Err(error) => {

@@ -38,7 +38,7 @@ pub(crate) struct PackagedWorkflow {
     pub(crate) descriptor: descriptor::Workflow,
 }
 
-/// What happened to the set of packages. Told in order, after it is durable, under the registry's lock: whoever
+/// What happened to the set of packages. Told in order, after it is durable, under the registry's lock: a listener that
 /// listens must be quick and must not call the registry.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {

@@ -173,7 +173,7 @@ fn abandon(shared: &Shared, library: &Arc<Code>) {
     }
 }
 
-/// Writes the package, its workflows and its archive, in one transaction: whoever waits for signatures that count must
+/// Writes the package, its workflows and its archive, in one transaction: an engine that waits for signatures that count must
 /// find them when the quarantine ends.
 fn store(
     shared: &Shared,
@@ -247,7 +247,7 @@ impl Unpacked {
         let is_mine = !folder.try_exists().map_err(disk("look at", &folder))?;
         let mut unpacked = Self { path: folder.clone(), folder, is_mine };
         unpacked.path = match verified.unpack_into(packages) {
-            // The file was damaged since. Whoever has it mapped keeps what is mapped, as the new one is another file.
+            // The file was damaged since. A process that has it mapped keeps what is mapped, as the new one is another file.
             Err(packager::Error::ExistingDiffers { path, .. }) => {
                 fs::remove_file(&path).map_err(disk("remove the damaged file", &path))?;
                 verified.unpack_into(packages)?

@@ -83,7 +83,7 @@ pub(crate) enum Unresolved {
     Ambiguous { candidates: Vec<String> },
 }
 
-/// A description from which no plan can be made. Whoever registers checks it before, so this is damage.
+/// A description from which no plan can be made. The registration checks it before, so this is damage.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
     #[error("task {task:?} depends on {dependency:?}, which the workflow does not have")]
@@ -202,7 +202,7 @@ impl Catalog {
 impl Offered {
     /// The version for the run with that key. It depends on nothing but the package, the key and the percentage, so it is
     /// the same in every engine and after a restart, and workflows of a package that are started with one key get the
-    /// same version. Whoever gets the other version at one percentage gets it at every higher one.
+    /// same version. A run that gets the other version at one percentage gets it at every higher one.
     pub(crate) fn choose(self, key: &str) -> Workflow {
         let Self { main, sharing } = self;
         let Some((sharing, share)) = sharing else { return main };
@@ -445,7 +445,7 @@ mod tests {
         // Four standard deviations around the middle; keys are fixed, so this never changes.
         assert!((880..=1_120).contains(&tenth.len()) && (4_800..=5_200).contains(&half.len()), "{}", tenth.len());
         assert_eq!(tenth, chosen(10));
-        assert!(tenth.iter().all(|key| half.contains(key)), "whoever has it keeps it when the share grows");
+        assert!(tenth.iter().all(|key| half.contains(key)), "a key that has the version keeps it when the share grows");
         // What only the other version has is its own.
         assert_eq!(catalog.offered("new").unwrap().choose("any").version.id, only_new.version.id);
         assert_eq!(catalog.resolve("w").unwrap().version.id, main.version.id);

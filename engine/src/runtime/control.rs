@@ -67,7 +67,7 @@ impl Driver {
         }
         match self.decide_control(run, &action, &by, now) {
             Ok(decision) => self.enact(run, decision, now, Some(Answer::Controlled(answer))),
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             Err(error) => drop(answer.send(Err(error))),
         }
     }

@@ -1,7 +1,7 @@
 //! Runs that wait for their code or for their history, and what can be done with them all the same.
 //!
-//! A workflow that is compiled into a program is there only while the program runs, a package may be gone. Whoever
-//! asks something of such a run gets it done: the run is read with the description that the store keeps, changed, and
+//! A workflow that is compiled into a program is there only while the program runs, a package may be gone. A caller that
+//! asks something of such a run has it done: the run is read with the description that the store keeps, changed, and
 //! put back. None of its tasks starts meanwhile.
 
 use cloacina_workflow::Timestamp;
@@ -52,7 +52,7 @@ impl Driver {
     pub(super) fn wake_for(&mut self, asked: Asked, run: RunId, now: Timestamp) {
         let Some(dormant) = self.dormant.get_mut(&run) else { return };
         let Some(version) = self.versions.get(&dormant.row.workflow).cloned() else {
-            // Its description is damaged. Whoever asked may have stopped waiting.
+            // Its description is damaged. The caller may have stopped waiting.
             asked.2.send(Err(Error::CodeMissing { id: run })).ok();
             return;
         };
@@ -77,7 +77,7 @@ impl Driver {
             },
             (None, None) => Inspected::Elsewhere,
         };
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         answer.send(inspected).ok();
     }
 
@@ -110,7 +110,7 @@ impl RunRecord {
             // Nothing is removed of a run that has not ended.
             context_pruned_at: None,
             events_pruned_at: None,
-            // Nothing that is decided depends on who asked.
+            // Nothing that is decided depends on the actor.
             created_by: None,
             dismissed_by: None,
         }

@@ -218,7 +218,7 @@ impl Driver {
             Event::Watch { run, answer } => {
                 let phase = self.runs.get(&run).map(|active| &active.phase);
                 let phase = phase.or_else(|| self.dormant.get(&run).map(|dormant| &dormant.phase));
-                // Whoever asked may have stopped waiting, here and below.
+                // The caller may have stopped waiting, here and below.
                 answer.send(phase.map(watch::Sender::subscribe)).ok();
             }
             Event::Inspect { run, answer } => self.inspect(run, answer),
@@ -238,7 +238,7 @@ impl Driver {
         let Some(epoch) = self.epoch.filter(|_| self.stopping == Stopping::No) else {
             match self.stopping {
                 Stopping::No => self.defer(Event::Submit(Box::new(submission))),
-                // Whoever asked may have stopped waiting.
+                // The caller may have stopped waiting.
                 _ => drop(submission.answer.send(Err(NotSubmitted::Failed(Error::ShutDown)))),
             }
             return;
@@ -626,7 +626,7 @@ impl Driver {
 }
 
 impl Answer {
-    /// The commit is durable. The run goes on even if whoever asked has gone.
+    /// The commit is durable. The run goes on even if the caller has gone.
     fn done(self, active: Option<&ActiveRun>) {
         match self {
             // Without the run another engine has it by now.

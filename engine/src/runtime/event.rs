@@ -135,7 +135,7 @@ pub(crate) struct Derived {
 /// Where a run comes from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
-    /// Whoever submits the same again gets the same run.
+    /// A caller that submits the same again gets the same run.
     pub(crate) key: Option<String>,
     /// Who asks for it, if somebody was named.
     pub(crate) by: Option<Actor>,

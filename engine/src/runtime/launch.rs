@@ -105,7 +105,7 @@ pub(crate) async fn launch(config: Config, farewell: Farewell) -> Result<Engine,
     let join = thread::Builder::new()
         .name("cloacina-driver".to_owned())
         .spawn(move || {
-            // Dropped last of all, which tells whoever waits that everything has been taken down.
+            // Dropped last of all, which tells the waiting callers that everything has been taken down.
             let _end = end;
             drive(config, farewell, ready);
         })
@@ -198,7 +198,7 @@ fn drive(config: Config, farewell: Farewell, ready: oneshot::Sender<Result<Ready
             farewell(&store);
             store.close();
         }
-        // Whoever started the engine may have stopped waiting.
+        // The caller that started the engine may have stopped waiting.
         Err(error) => drop(ready.send(Err(error))),
     }
 }

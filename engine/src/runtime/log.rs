@@ -2,7 +2,7 @@
 //!
 //! - Writing a line never waits: a line that is too much is counted and left out, and the log says how many are
 //!   missing at the place where they are missing.
-//! - Every line passes through [`AttemptLog::put`], whoever wrote it: there the run's secrets are taken out, and then it
+//! - Every line passes through [`AttemptLog::put`], whether the task or the engine wrote it: there the run's secrets are taken out, and then it
 //!   is cut to its limits, so that no cut leaves half of a secret. A message that is too long becomes several lines, which
 //!   joined are the message; those after the first say in their fields that they continue it.
 //! - Lines keep the order in which they were written.

@@ -1,4 +1,4 @@
-//! Notices: what happens in an engine, told live to whoever listens.
+//! Notices: what happens in an engine, told live to every subscriber.
 //!
 //! A notice is told after what it says is durable; logs and heartbeats are told at once and kept nowhere. Listening
 //! never slows the engine: each listener has room for a bounded number of notices, and one that falls behind loses
@@ -173,7 +173,7 @@ impl Board {
 
     pub(crate) fn subscribe(&self) -> Notices {
         let receiver = self.sender.subscribe();
-        // Asked after subscribing, so whoever is not told here is told by the last notice.
+        // Asked after subscribing, so a caller that is not told here is told by the last notice.
         let is_closed = self.is_closed.load(Ordering::SeqCst);
         Notices { receiver: (!is_closed).then_some(receiver), n_dropped: 0 }
     }

@@ -5,7 +5,7 @@
 //!   writer, a fenced commit ──EpochEnded──▶ let go of every run ──▶ begin an epoch ──EpochBegun──▶ take over
 //! ```
 //! - An engine takes over what it has the code for. The rest waits for another, at the gate *package missing*.
-//! - One taking over is under way at most; whoever asks meanwhile is answered by the next one. One that fails is tried
+//! - One taking over is under way at most; a caller that asks meanwhile is answered by the next one. One that fails is tried
 //!   again, and then also finds what the one before may have taken all the same.
 //! - An engine whose epoch has ended stops every attempt, and whatever they still send is discarded. It lives on under a
 //!   new epoch, for new runs and for those that nobody has taken. Submissions wait meanwhile.
@@ -83,7 +83,7 @@ impl Driver {
     }
 
     fn take_over(&mut self, answer: Option<oneshot::Sender<()>>) {
-        // Without an answer whoever asked need not wait, here and below.
+        // Without an answer the caller need not wait, here and below.
         if !self.is_shared || self.is_idle || !self.takeover.is_ready || self.stopping != Stopping::No {
             return;
         }
@@ -165,7 +165,7 @@ impl Driver {
     /// Takes over one run, as something is asked of it, unless its engine lives.
     pub(super) fn claim(&mut self, run: RunId, asked: Asked) {
         let Some(epoch) = self.epoch.filter(|_| self.stopping == Stopping::No) else {
-            // Whoever asked may have stopped waiting, here and below.
+            // The caller may have stopped waiting, here and below.
             asked.2.send(Err(Error::ShutDown)).ok();
             return;
         };
@@ -178,7 +178,7 @@ impl Driver {
         });
         match queued {
             Ok(()) => self.takeover.n_claims += 1,
-            // The request is gone with the job, which tells whoever asked.
+            // The request is gone with the job, which tells the caller.
             Err(error) => tracing::error!(%error, "a run cannot be taken over"),
         }
     }
@@ -304,7 +304,7 @@ impl Driver {
         }
     }
 
-    /// No epoch could be begun: that is tried again. Tells those who asked something of a run meanwhile.
+    /// No epoch could be begun: that is tried again. Tells the callers that asked something of a run meanwhile.
     fn no_epoch(&mut self, before: i64, error: &Arc<StoreError>, now: Timestamp) {
         let pause = pause(self.takeover.n_failures);
         self.takeover.n_failures += 1;
@@ -313,7 +313,7 @@ impl Driver {
         for event in mem::take(&mut self.takeover.deferred) {
             match event {
                 Event::Control { run, answer, .. } => {
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have stopped waiting.
                     answer.send(Err(Error::RunLost { id: run, source: Arc::clone(error) })).ok();
                 }
                 other => self.takeover.deferred.push(other),

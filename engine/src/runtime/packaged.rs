@@ -4,7 +4,7 @@
 //! may block, or the library has yet to be loaded, on one of its blocking threads. The end of a call comes on a
 //! thread of the package, or on one that reads from its process. A package that never completes a call leaves its attempt running, and shown as such.
 //!
-//! An attempt whose library must not be loaded is handed to whoever closes the gate of the package's runs, and is lost
+//! An attempt whose library must not be loaded is handed to the caller, which closes the gate of the package's runs, and is lost
 //! only after that: it is offered again at once, and must not find the gate open.
 
 use std::{

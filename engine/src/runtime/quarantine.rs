@@ -1,7 +1,7 @@
 //! The driver's part about packages that must not be used now: nothing of their runs starts until that is over.
 //!
 //! What is under way goes on, and the runs stay what they are. A package's standing has a history of its own, so
-//! nothing about it is written into those of its runs; whoever starts an engine tells it again.
+//! nothing about it is written into those of its runs; every start of an engine tells it again.
 
 use cloacina_workflow::Timestamp;
 

@@ -2,7 +2,7 @@
 //!
 //! - One history that cannot be read, or that makes no sense, keeps no other run from being driven.
 //! - What cannot be read is read again, after pauses that get longer and are bounded, for as long as the run is this
-//!   engine's. Whoever asks why the run waits is told so.
+//!   engine's. A caller that asks why the run waits is told so.
 //! - A history that is read again may show that the run has ended; then that is its end.
 
 use std::sync::Arc;
@@ -162,7 +162,7 @@ impl Driver {
         }
     }
 
-    /// The history of a run could not be read: it is read again later. Tells those who asked something of the run.
+    /// The history of a run could not be read: it is read again later. Tells the callers that asked something of the run.
     fn postpone(&mut self, run: RunId, error: &Arc<StoreError>, now: Timestamp) {
         let Some(dormant) = self.dormant.get_mut(&run) else { return };
         dormant.is_loading = false;
@@ -178,7 +178,7 @@ impl Driver {
         }
         let (asked, inspectors) = (std::mem::take(&mut dormant.asked), std::mem::take(&mut dormant.inspectors));
         for (.., answer) in asked {
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             answer.send(Err(Error::RunLost { id: run, source: Arc::clone(error) })).ok();
         }
         for answer in inspectors {

@@ -1,6 +1,6 @@
 //! What users are shown of runs.
 //!
-//! Plain data with names instead of numbers. It is decoded by whoever asks for it, never on the driver's thread, and
+//! Plain data with names instead of numbers. It is decoded by the caller that asks for it, never on the driver's thread, and
 //! is the same whether it comes from memory or from the store.
 
 use std::{

@@ -132,7 +132,7 @@ impl Attempt {
         info
     }
 
-    /// The same for all attempts at the task in this run, whoever makes them. A callback has its own.
+    /// The same for all attempts at the task in this run, whichever engine makes them. A callback has its own.
     pub(crate) fn idempotency_key(&self) -> String {
         let callback = if self.key.role == Role::Callback { "/callback" } else { "" };
         format!("{}/{}{callback}", self.key.run, self.plan.task(self.key.task).id)

@@ -352,7 +352,7 @@ mod tests {
         assert_eq!([after.tell("Xabcdefgh \"quoted\""), nothing.tell("abc")], [Room::Enough; 2]);
         assert!(nothing.is_empty());
         for secrets in [&before, &after] {
-            // Longer ones first, whoever named them.
+            // Longer ones first, whether the run or the task named them.
             assert_eq!(
                 secrets.hide(r#"Xabcdefgh "quoted" {"a":"Xabcdefgh \"quoted\""} abcdefgh"#),
                 r#"*** {"a":"***"} ***"#

@@ -139,7 +139,7 @@ impl Driver {
             _ => return self.discard(pending, lost),
         };
         if commit.create.is_some() {
-            // Nothing of it is stored, and whoever asked for it is told so.
+            // Nothing of it is stored, and the caller is told so.
             self.discard(pending, lost);
             return self.lose(run, Phase::Lost(Arc::clone(error)), now);
         }

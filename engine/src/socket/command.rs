@@ -1,4 +1,4 @@
-//! What can be asked of an engine, by whoever asks: the verbs of the command line as plain data.
+//! What any client can ask of an engine: the verbs of the command line as plain data.
 //!
 //! A command names its run by its whole id; shortening ids is for people and happens before. Serialization is that of
 //! the socket's frames and changes only with the version of the protocol.
@@ -24,7 +24,7 @@ pub enum Command {
         /// When it begins by itself, in microseconds since the epoch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<u64>,
-        /// Whoever creates a run of the same workflow with the same key again gets the same run.
+        /// A caller that creates a run of the same workflow with the same key again gets the same run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
         /// The version of its package that it runs, as [`crate::RunRequest::version`] takes it; without one, what new runs get.

@@ -51,7 +51,7 @@ pub(super) async fn serve(stream: UnixStream, seat: &Seat, shared: &Weak<Shared>
     };
     match talked {
         Ok(()) => {}
-        // Whoever goes away or hangs has no need for an answer.
+        // A client that goes away or hangs has no need for an answer.
         Err(Problem::Gone(error)) => tracing::debug!(%error, "a client of the socket is gone"),
         Err(Problem::Bad(reason)) => tracing::warn!(reason, "a client of the socket was refused"),
         Err(Problem::Crowded) => tracing::warn!("a client of the socket was refused for want of room"),

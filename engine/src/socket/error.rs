@@ -61,7 +61,7 @@ pub enum Error {
         /// How many there may be.
         max: usize,
     },
-    /// Whoever asks is a process that a sandbox keeps in, such as that of a package.
+    /// The client is a process that a sandbox keeps in, such as that of a package.
     #[error("the engine takes nothing from a process that a sandbox keeps in: {reason}")]
     Confined {
         /// How that shows.

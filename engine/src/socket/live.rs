@@ -1,6 +1,6 @@
 //! What only the engine knows of packages: where each is loaded, which processes run it, and what keeps these in.
 //!
-//! What the database says of a package is not here; whoever looks at both puts them together by tenant and digest.
+//! What the database says of a package is not here; a reader of both puts them together by tenant and digest.
 
 use serde::{Deserialize, Serialize};
 

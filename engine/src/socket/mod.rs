@@ -10,7 +10,7 @@
 //!   whether it comes from this process or through the socket.
 //! - **Only for its user.** The socket has mode 0600, and both sides look who the other is: the same user, or root.
 //! - **Never for packages.** They run as the same user; the engine refuses whatever a sandbox keeps in.
-//! - **Only by the owner.** Whoever holds the lock of the file removes a stale socket, binds it, and removes it before
+//! - **Only by the owner.** The process that holds the lock of the file removes a stale socket, binds it, and removes it before
 //!   the lock is given back. Where it is stands in the lock file.
 //! - **Bounded.** Frames, connections and waits have limits; a client that is hostile, slow or dead costs its own
 //!   connection and nothing else. A request gets in whatever others do: a connection on which nothing is being done makes

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 
 use crate::loader::peer_process;
 
-/// Whoever may talk to the engine.
+/// The processes that may talk to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
     uid: u32,
@@ -44,7 +44,7 @@ struct Standing {
 }
 
 impl Peer {
-    /// Looks at whoever is connected.
+    /// Looks at the process that is connected.
     pub(super) fn of(stream: &UnixStream) -> Result<Self, Stranger> {
         let credentials = stream.peer_cred().map_err(Stranger::Unknown)?;
         let uid = credentials.uid();
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_kept_in_more_than_the_engine_is_a_stranger() {
+    fn a_process_that_is_kept_in_more_than_the_engine_is_a_stranger() {
         let standing = |no_new_privs: u8, n_filters: u64, session: u32| {
             let status = format!("Name:\tx\nNoNewPrivs:\t{no_new_privs}\nSeccomp:\t2\nSeccomp_filters:\t{n_filters}\n");
             Standing::read(&status, &format!("7 (a) b) S 1 7 {session} 0 -1")).unwrap()

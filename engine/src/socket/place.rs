@@ -37,7 +37,7 @@ pub(super) fn choose(database: &Path) -> io::Result<PathBuf> {
     Ok(folder.join(format!("{}.sock", &name[..32])))
 }
 
-/// Makes room for a socket: whoever holds the lock of the database may remove a socket that is there, and nothing else.
+/// Makes room for a socket: the process that holds the lock of the database may remove a socket that is there, and nothing else.
 pub(super) fn clear(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,7 +1,7 @@
 //! What clients send that is long: in files of the engine's data folder until it is whole, and never in memory before.
 //!
 //! The files have no names, so nothing of them is left however a connection or the engine ends. Together they have a
-//! bound, and few of them are read into memory at once. Whoever announces much and sends little costs what was sent.
+//! bound, and few of them are read into memory at once. A client that announces much and sends little costs what was sent.
 
 use std::{
     fmt,

@@ -210,7 +210,7 @@ async fn what_was_done_is_answered_from_the_store_when_the_engine_has_stopped_si
         engine.shutdown().await.unwrap();
         let answer = engine.answer(&handle).await.unwrap();
         assert_eq!((answer.id, answer.state), (run, RunState::Cancelled));
-        // Whoever asks again is told what is the matter with the run, and not with the engine.
+        // A client that asks again is told what is the matter with the run, and not with the engine.
         assert_eq!(handle.cancel("ann").await.unwrap_err().code(), "RUN0012");
     }
 }

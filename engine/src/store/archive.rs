@@ -2,7 +2,7 @@
 //!
 //! An archive is kept by the digest of its bytes, once for all tenants, in the transaction that registers the package.
 //! Two archives may have the same content; each is kept for as long as a package names it. Signatures are kept beside
-//! the bytes that they sign and go with them. What is read here is as somebody wrote it into the database: whoever
+//! the bytes that they sign and go with them. What is read here is as somebody wrote it into the database: a reader that
 //! uses it checks it.
 
 use std::collections::HashSet;

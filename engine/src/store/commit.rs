@@ -39,7 +39,7 @@ pub(crate) struct NewRun {
     pub(crate) started_at: Option<Timestamp>,
     /// No two runs have the same.
     pub(crate) key: Option<String>,
-    /// Who asked for it.
+    /// The actor that asked for it.
     pub(crate) by: Option<String>,
 }
 

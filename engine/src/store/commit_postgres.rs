@@ -1,7 +1,7 @@
 //! How commits are written to PostgreSQL: whole groups as arrays, a handful of statements for any number of rows.
 //!
-//! - The owners' rows are locked first, for sharing: whoever takes over waits until this transaction has ended, and
-//!   whoever was taken over from finds that its epoch has ended and is fenced. One lock serves all runs of an engine.
+//! - The owners' rows are locked first, for sharing: an engine that takes over waits until this transaction has ended, and
+//!   the engine that was taken over from finds that its epoch has ended and is fenced. One lock serves all runs of an engine.
 //! - All statements are fragments with a static id, so that each is prepared once for each connection.
 //! - Rows that exist already are counted, not raised. A group of several commits is then refused as a whole, so that
 //!   the writer halves it; only a commit by itself can be told that it is a duplicate.

@@ -2,7 +2,7 @@
 //!
 //! - **Enlisted, then swept.** One transaction notes what is to go: a deleted run is in no list from then on, and one
 //!   that loses its history or context says so. Others remove the rows, a bounded number each.
-//! - **Interrupted without harm.** What was enlisted stays so until the last of its rows is gone, whoever sweeps.
+//! - **Interrupted without harm.** What was enlisted stays so until the last of its rows is gone, whichever engine sweeps.
 //! - Only runs that have ended are touched.
 
 use cloacina_workflow::Timestamp;

@@ -1,6 +1,6 @@
 //! The history of runs: one row for each durable transition, and the result of an attempt in the row of its end.
 //!
-//! Rows are only ever added, by commits. What a payload holds is the business of whoever writes and reads it; here it
+//! Rows are only ever added, by commits. What a payload holds is the business of the runtime, which writes and reads it; here it
 //! is bytes.
 
 use cloacina_workflow::Timestamp;

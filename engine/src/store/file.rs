@@ -318,7 +318,7 @@ fn check_names(path: &Path) -> Result<(), String> {
     if is_mounted_alone(path) {
         return Err("the file is mounted by itself, without the folder that holds its write-ahead log".to_owned());
     }
-    // Whoever may not look gets no further in opening it.
+    // A process that may not look gets no further in opening it.
     let Ok(metadata) = path.metadata() else { return Ok(()) };
     if metadata.nlink() <= 1 {
         return Ok(());

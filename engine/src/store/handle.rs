@@ -54,7 +54,7 @@ impl Options {
     }
 }
 
-/// A cheap handle to the store. Clones share its threads; whoever closes it closes it for all.
+/// A cheap handle to the store. Clones share its threads; closing one closes it for all.
 #[derive(Clone)]
 pub(crate) struct Store {
     shared: Arc<Shared>,
@@ -216,7 +216,7 @@ impl Store {
         F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
-        // Whoever asked may have stopped waiting; then there is nobody to tell.
+        // The caller may have stopped waiting; then there is nobody to tell.
         self.read_detached(doing, query, move |read| drop(answer.send(read)))?;
         result.await.map_err(|_| Error::Closed)?
     }
@@ -270,7 +270,7 @@ impl Store {
         F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
-        // Whoever asked may have stopped waiting; the change is durable all the same.
+        // The caller may have stopped waiting; the change is durable all the same.
         self.queue_job(doing, change, Box::new(|result| drop(answer.send(result))))?;
         Ok(result)
     }

@@ -4,7 +4,7 @@
 //!   attempts ──push──▶ queue ◀──take── writer thread ──▶ database
 //!                 └─ LogsWaiting, once, when the queue was empty ─▶
 //! ```
-//! A line that finds no room is refused, and whoever wrote it counts it. The writer is told once and looks for itself;
+//! A line that finds no room is refused, and its writer counts it. The writer is told once and looks for itself;
 //! an empty queue costs it nothing. After the store is closed no line is taken any more.
 
 use std::{
@@ -28,7 +28,7 @@ const LINES_MAX: usize = 32_768;
 /// Bytes of lines that may wait at once.
 const BYTES_MAX: usize = 16 << 20;
 
-/// Lines in one transaction. They ride along with commits, and whoever waits for those waits for the lines too: so
+/// Lines in one transaction. They ride along with commits, and a caller that waits for those waits for the lines too: so
 /// many take about a millisecond.
 const BATCH_LINES_MAX: usize = 256;
 

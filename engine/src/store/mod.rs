@@ -9,7 +9,7 @@
 //! - **Fenced**: a commit for a run that another epoch owns changes nothing and is told so by name.
 //! - **Once**: an attempt has one end; a second one changes nothing.
 //! - **Stopped**: after a commit of a run failed, later commits of that run are refused, so no history has a hole. All
-//!   of them are given back; whoever hands them over again does so under a higher term, from the first one on.
+//!   of them are given back; a caller that hands them over again does so under a higher term, from the first one on.
 //! - **Owned**: on a server several engines share a database. Each has an epoch with a lease; once that is over,
 //!   another takes the runs over, and whatever the first still commits is fenced. The writer keeps the lease and gives
 //!   a [`Sign`] when it is lost, or when somebody else's is.

@@ -1,7 +1,7 @@
 //! The table of owners: which engines there are, by their epochs, and until when each may be trusted to live.
 //!
 //! - A file has one engine, which holds the lock of the file; every other row is of one that is there no more.
-//! - A server has any number. Each renews its lease; when that has run out, or when its process is provably gone, whoever
+//! - A server has any number. Each renews its lease; when that has run out, or when its process is provably gone, an engine that
 //!   sees it marks the row as ended. That is for good: a commit or a renewal under an epoch that has ended is refused.
 //! - Commits lock the row of their owner for sharing, and ending it takes the lock for itself: nothing is taken over
 //!   while a commit of its owner is on its way. Nobody waits for that lock; who is busy is ended the next time.

@@ -1,7 +1,7 @@
 //! The table of package events: every change of a package, with who made it and why, in the order of the changes.
 //!
 //! A change and its event are one transaction. On a server such transactions take turns, so ids are given in the order
-//! in which changes become visible: whoever knows the newest id knows whether there is anything that it has not seen.
+//! in which changes become visible: a reader that knows the newest id knows whether there is anything that it has not seen.
 
 use std::{fmt, str::FromStr};
 

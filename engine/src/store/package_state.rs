@@ -1,6 +1,6 @@
 //! Where a version of a package stands, and what may be done with it there: the one transition function.
 //!
-//! Pure. Whoever changes a package, live or from outside of any engine, asks [`next`]; the table that it makes is
+//! Pure. Each change of a package, live or from outside of any engine, asks [`next`]; the table that it makes is
 //! printed into `docs/concepts/packages.md` by a test.
 
 use std::{fmt, str::FromStr};

@@ -193,7 +193,7 @@ fn libraries_of_old_versions_are_known_without_their_target(fixture: Fixture) {
     fixture.store.write_blocking("test", again).unwrap();
     let first = LibraryRow { target: None, ..row.libraries[0].clone() };
     assert_eq!(listed(), [first]);
-    // Whoever registers it again tells all of them.
+    // The one that registers it again tells all of them.
     fixture.change({
         let row = row.clone();
         move |connection| package_register_in_txn(connection, &row, &archive("1"), Activation::Later)

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Makes sure that only one engine removes at a time, to the end of the transaction; says whether it is this one.
-/// Whoever waits is the one in the end.
+/// The run that waits is the one in the end.
 pub(crate) fn retention_lock_in_txn(connection: &mut Connection, waits: bool) -> QueryResult<bool> {
     /// Any number that no other program uses.
     const LOCK: i32 = 0x636c_6f61;

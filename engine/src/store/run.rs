@@ -32,7 +32,7 @@ pub(crate) struct RunRow {
     pub(crate) context_pruned_at: Option<Timestamp>,
     /// Since when its history is gone.
     pub(crate) events_pruned_at: Option<Timestamp>,
-    /// Who asked for it.
+    /// The actor that asked for it.
     pub(crate) created_by: Option<String>,
     /// Who took it off the list of failed runs.
     pub(crate) dismissed_by: Option<String>,

@@ -19,7 +19,7 @@ use super::{
 pub struct Sabotage {
     /// The store is gone, as in a crash, when it is to write one commit more than so many.
     pub crash_after: Option<u64>,
-    /// Whoever was taken over from goes on as if nothing had happened, and so does a second engine on one file.
+    /// An engine that was taken over from goes on as if nothing had happened, and so does a second engine on one file.
     pub unfenced: bool,
     /// The disk is not waited for.
     pub unsynced: bool,

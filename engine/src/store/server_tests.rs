@@ -48,7 +48,7 @@ fn backend(connection: &mut Connection) -> QueryResult<i32> {
 }
 
 #[test]
-fn whoever_lives_keeps_its_runs() {
+fn a_living_engine_keeps_its_runs() {
     let fixture = fixture();
     let run = RunId::new(now());
     fixture.commit(vec![fixture.create(run)]);
@@ -60,7 +60,7 @@ fn whoever_lives_keeps_its_runs() {
 }
 
 #[test]
-fn whoever_was_taken_over_from_is_fenced_in_everything() {
+fn an_engine_that_was_taken_over_from_is_fenced_in_everything() {
     let fixture = fixture();
     let run = RunId::new(now());
     fixture.commit(vec![fixture.create(run)]);
@@ -87,7 +87,7 @@ fn whoever_was_taken_over_from_is_fenced_in_everything() {
     assert_eq!(names(&fixture.commit(stale)), ["Fenced", "Fenced"]);
     assert_eq!(renew(&fixture.store, fixture.epoch), Renewal { is_owner: false, ended: Vec::new(), newest_change: 0 });
     fixture.expire(epoch);
-    assert!(renew(&fixture.store, 0).ended.contains(&epoch), "whoever lives is told of others that do not");
+    assert!(renew(&fixture.store, 0).ended.contains(&epoch), "a living engine is told of others that do not");
     second.store.committer().unwrap().commit(vec![completed(run, epoch, 1, 0)]).unwrap();
     assert_eq!(names(&second.outcomes.recv().unwrap()), ["Committed"]);
     assert_eq!(fixture.history(run), [(0, Kind::RunCreated), (1, Kind::TaskCompleted)]);

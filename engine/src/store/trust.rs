@@ -1,6 +1,6 @@
 //! The tables of trust: how many signatures a tenant requires, its keys, and the record of every change.
 //!
-//! What a policy means is decided elsewhere; here keys are text. Whoever changes something takes the lock first, so
+//! What a policy means is decided elsewhere; here keys are text. A change takes the lock first, so
 //! that what was read before a change is still so when it is written. Rows of events are only ever added.
 
 use cloacina_packager::Digest;

@@ -195,7 +195,7 @@ impl Writer {
             self.tell(units);
         }
         if self.logs_wait.is_none() {
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             self.logs_awaited.drain(..).for_each(|awaited| {
                 awaited.send(()).ok();
             });
@@ -330,7 +330,7 @@ impl Writer {
             };
             tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written; trying again");
             pause.wait();
-            // Whoever waits for long must not lose the lease by that.
+            // An engine that waits for long must not lose the lease by that.
             self.renew_if_due();
         }
     }

@@ -35,7 +35,7 @@ struct Sink {
 
 impl CallSink for Sink {
     fn complete(&self, _: CallId, result: CallResult) {
-        // Whoever gave up waiting does not miss it.
+        // A caller that gave up waiting does not miss it.
         self.ended.send(matches!(result, CallResult::Completed(_))).ok();
     }
 

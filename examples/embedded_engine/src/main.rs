@@ -74,7 +74,7 @@ async fn fulfil() -> Result<(), Box<dyn Error>> {
 
     let mut input = Context::new();
     input.insert("order", json!(order))?;
-    // Whoever submits with the same key again gets the run that is there.
+    // A caller that submits with the same key again gets the run that is there.
     let request = RunRequest::new("fulfil_order", input).key(format!("order-{order}"));
     let run = engine.scheduler().submit(request).await?;
     println!("run {} is {}", run.id(), run.status().await?.state);

@@ -154,7 +154,7 @@ impl SignError {
                 vec!["a signature is made by: cloacina-ctl package sign FILE --key NAME".to_owned()]
             }
             Self::Mismatch { .. } => {
-                vec!["get the signature from whoever has the key; this one is forged or damaged".to_owned()]
+                vec!["get the signature from the owner of the key; this one is forged or damaged".to_owned()]
             }
             Self::OtherArchive { .. } => {
                 vec!["get the archive and its signature from one place, or sign it again".to_owned()]
@@ -188,7 +188,7 @@ impl Untrusted {
             ],
             Self::TooFew { .. } => vec![
                 "have it signed by a key that is trusted for this package".to_owned(),
-                "or trust whoever signed it: cloacina-ctl trust add FILE.pub --name NAME".to_owned(),
+                "or trust the key that signed it: cloacina-ctl trust add FILE.pub --name NAME".to_owned(),
             ],
             Self::Wrong { source, .. } => source.hints(),
             Self::OtherBytes { .. } => vec!["register the archive again, from where it was built".to_owned()],

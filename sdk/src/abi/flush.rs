@@ -1,6 +1,6 @@
 //! Ends a call after what its package has printed is out, so that the host can tell what the call printed.
 //!
-//! Rust keeps a line that has not ended in a buffer of this library. Whoever holds the lock of that buffer must not keep
+//! Rust keeps a line that has not ended in a buffer of this library. A thread that holds the lock of that buffer must not keep
 //! calls from ending: a thread that sleeps otherwise ends a call whose flush takes too long, and until that flush has
 //! returned nothing is flushed. At most one thread waits for the lock.
 
@@ -14,7 +14,7 @@ use std::{
 use super::call::Completion;
 use crate::attempt::AttemptEnd;
 
-/// How long a call waits for the lock. Whoever prints holds it for microseconds.
+/// How long a call waits for the lock. A printing thread holds it for microseconds.
 const WAIT: Duration = Duration::from_millis(100);
 
 static FLUSH: Flush = Flush { state: Mutex::new(State::new()), changed: Condvar::new() };

@@ -1,4 +1,4 @@
-//! The C ABI between a package and whoever loads it, version 1.
+//! The C ABI between a package and the engine that loads it, version 1.
 //!
 //! ```text
 //! host                                      package

@@ -1,6 +1,6 @@
 //! Why a descriptor cannot be read: damaged records, JSON that does not fit, records that disagree.
 //!
-//! Each variant carries the values; what to advise is decided by whoever shows the error.
+//! Each variant carries the values; what to advise is decided by the program that shows the error.
 
 use std::fmt;
 

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `submit WORKFLOW` | `submitted RUN`, once that is durable; later `ended RUN STATE` or `lost RUN CODE` to its handle |
 //! | | `refused CODE: REASON` if the run was not created, or may not have been |
-//! | | `finished RUN STATE` when a run ends here, whoever submitted it |
+//! | | `finished RUN STATE` when a run ends here, whichever engine submitted it |
 //!
 //! Each attempt notes `PROCESS RUN/TASK/ATTEMPT begun` in the file `ledger` of the folder before it does anything, and the
 //! same with `done` after; tasks called `held` wait in between until there is a file `go`. With the input it ends.

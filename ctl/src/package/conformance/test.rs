@@ -70,7 +70,7 @@ fn answer(report: &Report, output: &Output) -> Result<u8, Error> {
 }
 
 fn unpack(package: Package, folder: &Path) -> Result<std::path::PathBuf, Error> {
-    // Whoever asks for this has been told that it runs the code, and no engine will ever see the file.
+    // The user of this command has been told that it runs the code, and no engine will ever see the file.
     Ok(Verified::trust_unsigned(package).unpack_into(folder)?)
 }
 

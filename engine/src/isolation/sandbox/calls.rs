@@ -46,7 +46,7 @@ const NAME_SPACES: [libc::c_int; 7] = [
 ];
 
 /// What may be asked of a descriptor by `fcntl`. Not: who gets its signals, which may be any and go to anybody; leases,
-/// which hold up whoever opens the file; notices of what others do; larger pipes.
+/// which hold up a process that opens the file; notices of what others do; larger pipes.
 const FCNTL: [libc::c_int; 21] = [
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,

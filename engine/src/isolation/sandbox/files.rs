@@ -81,7 +81,7 @@ fn keep_tracing_off() -> Result<RulesetStatus, RulesetError> {
 
 fn restrict_self(grants: &Grants) -> Result<RulesetStatus, RulesetError> {
     let (read, all) = (AccessFs::from_read(NEWEST), AccessFs::from_all(NEWEST));
-    // Whoever can make a device in its folder has the whole disk.
+    // A process that can make a device in its folder has the whole disk.
     let write = all & !(AccessFs::MakeChar | AccessFs::MakeBlock);
     let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(all)?;
     if !grants.net {

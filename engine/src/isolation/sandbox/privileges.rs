@@ -1,7 +1,7 @@
 //! What a process may that runs as root, beyond what files and filters say.
 //!
 //! Other users have none of it, and nothing changes for them. It matters where an engine runs as root: limits on pipes and
-//! on descriptors in flight do not hold for whoever has certain privileges.
+//! on descriptors in flight do not hold for a process with certain privileges.
 
 use rustix::{
     io,
@@ -10,7 +10,7 @@ use rustix::{
 
 use super::enter::Grants;
 
-/// Gives up all privileges but those to read and write files whoever owns them, as far as Landlock lets it, and with the
+/// Gives up all privileges but those to read and write files of any owner, as far as Landlock lets it, and with the
 /// network to listen at the lower ports.
 pub(super) fn drop(grants: &Grants) -> io::Result<()> {
     let mut kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;

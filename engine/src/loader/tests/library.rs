@@ -1,4 +1,4 @@
-//! Makes libraries with a C compiler, for the tests of the loader and of whoever loads packages through it.
+//! Makes libraries with a C compiler, for the tests of the loader and of the parts that load packages through it.
 //!
 //! Every library lies in a folder of its own, which goes when it is dropped; what was mapped stays mapped.
 

@@ -223,7 +223,7 @@ fn no_more_attempts_run_than_there_are_slots() {
 }
 
 #[test]
-fn whoever_listens_is_told_live() {
+fn subscribers_are_told_live() {
     const TALKS: Function = Function::AsyncTask(|context| {
         Box::pin(async move {
             context.log(cloacina_workflow::Level::Info, "hello");
@@ -417,6 +417,6 @@ fn listeners_are_told_that_the_engine_has_shut_down() {
         }
         assert!(matches!(kinds.last(), Some(NoticeKind::RunFinished { state: RunState::Completed })), "{kinds:?}");
         assert!(notices.next().await.is_none());
-        assert!(engine.subscribe().next().await.is_none(), "whoever comes later is told at once");
+        assert!(engine.subscribe().next().await.is_none(), "a later subscriber is told at once");
     });
 }

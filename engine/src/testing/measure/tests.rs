@@ -109,12 +109,12 @@ fn all_ways_leave_the_same(make: fn() -> TestDatabase) {
 }
 
 #[test]
-fn a_file_has_the_same_rows_whoever_writes_them() {
+fn a_file_has_the_same_rows_from_every_writer() {
     all_ways_leave_the_same(TestDatabase::sqlite);
 }
 
 #[test]
-fn a_server_has_the_same_rows_whoever_writes_them() {
+fn a_server_has_the_same_rows_from_every_writer() {
     all_ways_leave_the_same(TestDatabase::postgres);
 }
 

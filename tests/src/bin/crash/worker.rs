@@ -75,7 +75,7 @@ async fn drain(engine: &Engine) -> Result<(), Failure> {
     }
 }
 
-/// The state of a run at its end, or `interrupted` if the rule about interruptions failed it. Whoever was killed in the
+/// The state of a run at its end, or `interrupted` if the rule about interruptions failed it. A worker that was killed in the
 /// middle of a commit is taken over from a moment later.
 async fn ended(engine: &Engine, run: RunId) -> Result<String, Failure> {
     loop {
