@@ -28,7 +28,8 @@ struct Row {
     workflow: String,
     tenant: String,
     state: &'static str,
-    completed_tasks: usize,
+    /// Null once the history of the run was removed.
+    completed_tasks: Option<usize>,
     total_tasks: usize,
     created_at: Timestamp,
     started_at: Option<Timestamp>,
@@ -101,6 +102,14 @@ impl Row {
         }
     }
 
+    /// How many of its tasks completed, as far as that is known.
+    fn progress(&self) -> String {
+        match self.completed_tasks {
+            Some(completed) => format!("{completed}/{}", self.total_tasks),
+            None => format!("-/{}", self.total_tasks),
+        }
+    }
+
     /// Whether it goes on only once there is an engine again.
     fn is_stalled(&self) -> bool {
         self.at == RunState::Running && self.driven == Some(false)
@@ -118,7 +127,7 @@ impl Listed {
                 run.short_id.clone(),
                 brief_name(&run.workflow).to_owned(),
                 paint_state(run.at, paint),
-                format!("{}/{}", run.completed_tasks, run.total_tasks),
+                run.progress(),
                 moment::age(run.created_at, now),
                 if run.is_stalled() { "no engine".to_owned() } else { span(run.started_at, run.finished_at) },
             ]

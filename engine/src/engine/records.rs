@@ -61,8 +61,8 @@ pub struct RunSummary {
     pub tenant: String,
     /// How many tasks it has.
     pub n_tasks: usize,
-    /// How many of them completed, in it or in the run from which it was derived.
-    pub n_completed: usize,
+    /// How many of them completed, in it or in the run from which it was derived; none once its history was removed.
+    pub n_completed: Option<usize>,
     /// The beginning of its id that is enough to name it in this database.
     pub short_id: String,
     /// Whether an engine drives it now; never one that has ended.
@@ -367,8 +367,20 @@ fn summary(
     is_driven: bool,
 ) -> RunSummary {
     let (workflow, tenant, n_tasks) = workflows.get(&row.workflow).cloned().unwrap_or_default();
-    let RunRow { id, workflow: _, state, created_at, started_at, finished_at, created_by, dismissed_by, .. } = row;
-    let n_completed = completed.get(&id).and_then(|count| usize::try_from(*count).ok()).unwrap_or_default();
+    let RunRow {
+        id,
+        workflow: _,
+        state,
+        created_at,
+        started_at,
+        finished_at,
+        events_pruned_at,
+        created_by,
+        dismissed_by,
+        ..
+    } = row;
+    let counted = completed.get(&id).and_then(|count| usize::try_from(*count).ok()).unwrap_or_default();
+    let n_completed = events_pruned_at.is_none().then_some(counted);
     let status = RunStatus { id, workflow, state, created_at, started_at, finished_at };
     RunSummary { status, tenant, n_tasks, n_completed, short_id, is_driven, created_by, dismissed_by }
 }
