@@ -2,6 +2,7 @@
 //!
 //! Values in the fields, advice in [`Error::hints`], a page in `docs/errors/` for each code.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -108,7 +109,7 @@ pub(crate) enum Error {
     BenchInterrupted,
     /// The package has no workflow that can be measured.
     #[error("`{}` has no workflow `{workflow}` to measure", .path.display())]
-    NothingToMeasure { path: PathBuf, workflow: &'static str },
+    NothingToMeasure { path: PathBuf, workflow: String },
     /// A database refused to be measured.
     #[error("{what} could not be measured")]
     Measure { what: String, source: cloacina::testing::MeasureError },
@@ -172,6 +173,15 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// JSON cannot hold an argument, and so not an answer that names it.
+    pub(crate) fn not_utf_8(argument: &OsStr) -> Self {
+        Self::CommandLine {
+            message: format!("the argument `{}` is not UTF-8, as JSON must be", argument.display()),
+            tips: vec!["tip: leave out --output json, or give the file another name".to_owned()],
+            usage: String::new(),
+        }
+    }
+
     /// That a command which waited for a run was to end before it.
     pub(crate) fn interrupted(why: Interrupt, run: RunId, resume: Option<String>) -> Self {
         let run = run.to_string();

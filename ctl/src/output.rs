@@ -101,8 +101,7 @@ impl Output {
         match self.format {
             Format::Human => self.data(text(self.stdout).as_bytes()),
             Format::Json => {
-                let mut document = serde_json::to_string_pretty(value)
-                    .expect("invariant: answers are structs of strings, numbers and lists");
+                let mut document = serde_json::to_string_pretty(value).map_err(unshown)?;
                 document.push('\n');
                 self.data(document.as_bytes())
             }
@@ -114,8 +113,7 @@ impl Output {
         match self.format {
             Format::Human => self.data(text(self.stdout).as_bytes()),
             Format::Json => {
-                let line = serde_json::to_string(value);
-                let mut line = line.expect("invariant: answers are structs of strings, numbers and lists");
+                let mut line = serde_json::to_string(value).map_err(unshown)?;
                 line.push('\n');
                 self.data(line.as_bytes())
             }
@@ -437,4 +435,12 @@ pub(crate) fn size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+/// Answers are structs of strings, numbers and lists, and of paths, which need not be UTF-8.
+fn unshown(error: serde_json::Error) -> Error {
+    Error::CommandLine {
+        message: format!("the answer cannot be given as JSON: {error}"),
+        tips: Vec::new(),
+        usage: String::new(),
+    }
 }

@@ -41,6 +41,7 @@ mod stop;
 mod swap;
 mod targets;
 mod terminal;
+mod texts;
 mod tidy;
 mod trouble;
 mod trust;

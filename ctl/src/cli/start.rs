@@ -30,11 +30,16 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     let early = Output::new(&early_options(&arguments), &config);
     let choice = if early.paints() { ColorChoice::Always } else { ColorChoice::Never };
     let width = early.help_width().map_or(HELP_COLUMNS_MAX, |width| width.min(HELP_COLUMNS_MAX));
+    let unshown = arguments.iter().find(|argument| argument.to_str().is_none()).cloned();
     let parsed = Cli::command().color(choice).term_width(width).try_get_matches_from(arguments);
     let (output, result) = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => {
             let output = Output::new(&cli.global, &config);
-            let result = dispatch(cli.command, &output, &config);
+            let result = match unshown {
+                // Before anything is done, as the answer could not be given.
+                Some(argument) if cli.global.output == Format::Json => Err(Error::not_utf_8(&argument)),
+                Some(_) | None => dispatch(cli.command, &output, &config),
+            };
             (output, result)
         }
         Err(error) => {
