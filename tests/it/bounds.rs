@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use cloacina::{HostLimits, RunState, Sandbox};
+use cloacina::{Context, HostLimits, Notice, NoticeKind, PackageState, RunState, Sandbox};
 use cloacina_tests::{
     engine::{TestEngine, in_time},
     library, root,
@@ -81,6 +81,35 @@ async fn the_scratch_folder_has_a_limit() {
     }
     let error = ends(&test, "nested").await;
     assert!(error.contains("has folders in folders without end"), "{error}");
+}
+
+/// Not only afterwards, as in the tests of each limit: while one package holds what it may have, and beyond.
+#[tokio::test]
+async fn what_one_package_exhausts_is_not_counted_against_another() {
+    for sandbox in [Sandbox::Dev, Sandbox::Server] {
+        let test = engine(sandbox).await;
+        let mut notices = test.engine.subscribe();
+        let holder = test.engine.scheduler().schedule_workflow("greedy::holds", Context::new()).await.unwrap();
+        let is_holding =
+            |notice: Notice| matches!(notice.kind, NoticeKind::Log { message, .. } if message == "holding");
+        in_time(async { while !is_holding(notices.next().await.unwrap()) {} }).await;
+        let fine = async || {
+            for _ in 0..8 {
+                assert_eq!(test.run("neighbor::fine", json!({})).await.state, RunState::Completed);
+            }
+        };
+        fine().await;
+        assert_eq!(holder.report().await.unwrap().state, RunState::Running, "it keeps within its limits");
+        holder.cancel("ann").await.unwrap();
+        assert_eq!(in_time(holder.wait()).await.unwrap().state, RunState::Cancelled);
+        for beyond in ["threads", "mapped"] {
+            let beyond = format!("greedy::{beyond}");
+            let (exhausted, ()) = tokio::join!(test.run(&beyond, json!({})), fine());
+            assert_eq!(exhausted.state, RunState::Failed, "{beyond}: {exhausted:?}");
+        }
+        let neighbor = test.engine.registry().get("neighbor").unwrap();
+        assert_eq!((neighbor.state, neighbor.quarantine), (PackageState::Active, None));
+    }
 }
 
 #[tokio::test]
