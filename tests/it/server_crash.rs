@@ -54,6 +54,37 @@ fn a_submission_that_a_crash_took_away_is_not_taken_for_a_strangers_commit() {
     assert_eq!(engine.wait_for(&format!("ended {run}")), "completed");
 }
 
+/// As a server is that has been made the standby of another, or whose disk is nearly full: it answers, and takes nothing.
+#[test]
+fn runs_end_by_themselves_when_a_server_takes_writes_again() {
+    const N_RUNS: usize = 5;
+    let (server, folder) = (PrivateServer::start(&[]).unwrap(), tempfile::tempdir().unwrap());
+    let url = server.url();
+    let mut engine = Process::start_at(&url, &folder);
+    let runs: Vec<RunId> = (0..N_RUNS).map(|_| engine.submit("chain")).collect();
+    let n_noted = |what: &str| ledger(&folder).iter().filter(|note| note.2 == "held" && note.4 == what).count();
+    wait_until("every run is held", || n_noted("begun") == N_RUNS);
+    let read_only = |value: &str| {
+        server.execute(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}")).unwrap();
+        server.execute("SELECT pg_reload_conf()").unwrap();
+        let is_so = format!("DO 'BEGIN ASSERT current_setting(''transaction_read_only'') = ''{value}''; END'");
+        wait_until("the server has read its settings", || server.execute(&is_so).is_ok());
+    };
+    read_only("on");
+    engine.say("submit quick");
+    assert_eq!(engine.acknowledgement(), None, "a run was acknowledged that the server did not take");
+    fs::write(folder.path().join("go"), "").unwrap();
+    wait_until("every held task has ended", || n_noted("done") == N_RUNS);
+    let mut records = Records::open(&url).unwrap();
+    assert!(runs.iter().all(|run| records.report(*run).unwrap().state == RunState::Running), "nothing was stored");
+    read_only("off");
+    for run in &runs {
+        wait_until(&format!("the end of {run}"), || records.report(*run).unwrap().state == RunState::Completed);
+    }
+    let acknowledged = runs.into_iter().collect();
+    audit(&url, &folder, &acknowledged);
+}
+
 /// Three engines, and kills of every kind in turn.
 #[test]
 fn nothing_acknowledged_is_missing_after_mixed_kills() {

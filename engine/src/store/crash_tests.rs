@@ -117,6 +117,37 @@ fn what_cannot_be_found_out_is_neither_success_nor_failure() {
 }
 
 #[test]
+fn a_takeover_whose_answer_a_crash_took_away_is_made_once() {
+    let mut server = PrivateServer::start(&[]).unwrap();
+    let fixture = fixture(&server);
+    let run = RunId::new(now());
+    fixture.commit(vec![fixture.create(run)]);
+    let epoch = fixture.begin();
+    fixture.expire(fixture.epoch);
+    let pid = fixture.store.write_blocking("test", backend).unwrap();
+    // From now on a COMMIT waits, after it has reached the disk, for a standby that does not exist.
+    server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").unwrap();
+    server.execute("SELECT pg_reload_conf()").unwrap();
+    let taken = thread::scope(|scope| {
+        let store = fixture.store.clone();
+        let taking = scope.spawn(move || take_over(&store, epoch));
+        wait_for_event(&server, pid, "SyncRep");
+        server.kill_process(pid).unwrap();
+        server.wait_until_ready().unwrap();
+        server.execute("ALTER SYSTEM RESET synchronous_standby_names").unwrap();
+        server.execute("SELECT pg_reload_conf()").unwrap();
+        taking.join().unwrap()
+    });
+    assert_eq!(taken, [(run, false)], "what was taken over is known although the answer was lost");
+    assert_eq!(fixture.take_over(epoch), [], "nothing is taken over twice");
+    let stale = fixture.commit(vec![completed(run, fixture.epoch, 1, 0)]);
+    assert_eq!(names(&stale), ["Fenced"]);
+    assert_eq!(names(&fixture.commit(vec![completed(run, epoch, 1, 0)])), ["Committed"]);
+    assert_eq!(fixture.history(run), [(0, Kind::RunCreated), (1, Kind::TaskCompleted)]);
+    fixture.store.close();
+}
+
+#[test]
 fn starts_and_takeovers_survive_a_server_that_crashes_under_them() {
     const N_STARTS: usize = 12;
     /// From one crash to the next, once the server has recovered: shorter and longer than a start.
