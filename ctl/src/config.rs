@@ -101,9 +101,19 @@ impl Config {
         checkout().join("sdk")
     }
 
-    /// The package whose tasks do nothing, of the checkout that built this program, whether or not it still exists.
-    pub(crate) fn built_in_fixture() -> PathBuf {
-        checkout().join("tests/fixtures/noop")
+    /// A package that is measured, of the checkout that built this program, whether or not it still exists.
+    pub(crate) fn built_in_fixture(name: &str) -> PathBuf {
+        checkout().join("tests/fixtures").join(name)
+    }
+
+    /// The lock file of the checkout that built this program, whether or not it still exists.
+    pub(crate) fn built_in_lock() -> PathBuf {
+        checkout().join("Cargo.lock")
+    }
+
+    /// The target folder of the checkout that built this program, whether or not it exists.
+    pub(crate) fn built_in_target() -> PathBuf {
+        checkout().join("target")
     }
 }
 

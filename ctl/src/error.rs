@@ -334,7 +334,8 @@ impl Error {
             }
             Error::BenchInterrupted => Vec::new(),
             Error::NothingToMeasure { .. } => {
-                one("tests/fixtures/noop of a checkout is the package that is measured; without --package it is built")
+                one("tests/fixtures/noop and tests/fixtures/writers of a checkout are measured; without --package and \
+                     --writers they are built")
             }
             Error::Measure { .. } | Error::MeasuredRun { .. } => {
                 one("--dir names another folder for the databases, --postgres another server, --no-postgres none")

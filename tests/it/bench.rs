@@ -17,7 +17,11 @@ use crate::{
     disk,
 };
 
-const RATIOS: [&str; 15] = [
+const RATIOS: [&str; 19] = [
+    "growth.context.embedded",
+    "growth.context.inline",
+    "growth.context.process",
+    "growth.macro",
     "growth.task_10000_to_100",
     "postgres.engine_to_raw",
     "postgres.engine_to_store",
@@ -39,6 +43,7 @@ fn bench(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command.args(["bench", "--tiny", "--output", "json", "--dir"]).arg(folder).args(arguments);
     command.arg("--package").arg(archive::path("noop", "tests/fixtures/noop", &[]));
+    command.arg("--writers").arg(archive::path("writers", "tests/fixtures/writers", &[]));
     command
 }
 
@@ -89,7 +94,7 @@ fn a_quick_run_answers_every_ratio_with_a_server_of_its_own() {
     assert_eq!(answer["missing"], Value::Array(Vec::new()));
     assert_eq!(answer["endurance"], serde_json::json!({}));
     let cells = answer["cells"].as_array().expect("a list");
-    assert_eq!(cells.len(), 2 * 8 + 6);
+    assert_eq!(cells.len(), 2 * 8 + 6 + 4);
     for cell in cells {
         for field in ["tasks_per_second", "p50_us", "p99_us", "cpu_us_per_task", "peak_memory_bytes", "commits"] {
             assert!(cell[field].as_f64().is_some_and(|figure| figure > 0.0), "{field}: {cell}");

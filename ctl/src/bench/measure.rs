@@ -30,7 +30,10 @@ pub(super) struct Bench<'a> {
     /// For files, and for what engines keep beside their databases.
     pub(super) folder: &'a Path,
     pub(super) postgres: Option<Postgres<'a>>,
+    /// Tasks that do nothing.
     pub(super) packaged: Option<&'a Packaged>,
+    /// Chains whose tasks write.
+    pub(super) writers: Option<&'a Packaged>,
     pub(super) interrupted: watch::Receiver<bool>,
     pub(super) runtime: &'a Runtime,
     /// Made when needed, as they are never freed.
@@ -45,11 +48,20 @@ pub(super) struct Postgres<'a> {
     pub(super) process: Option<u32>,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    /// The package that has workflows of that shape.
+    fn package(&self, shape: Shape) -> Option<&'a Packaged> {
+        match shape {
+            Shape::Chain(_) | Shape::FanOut(_) => self.packaged,
+            Shape::Writers(_) => self.writers,
+        }
+    }
+
     /// Whether there is everything that the cell needs.
     pub(super) fn can_measure(&self, cell: &Cell) -> bool {
         (cell.backend == Backend::Sqlite || self.postgres.is_some())
-            && (!matches!(cell.level, Level::PackagedInline | Level::PackagedProcess) || self.packaged.is_some())
+            && (!matches!(cell.level, Level::PackagedInline | Level::PackagedProcess)
+                || self.package(cell.shape).is_some())
     }
 
     /// Measures the cell once in a new database.
@@ -95,7 +107,7 @@ impl Bench<'_> {
             Level::PackagedProcess => builder.package_host(HostProgram::this(PACKAGE_HOST)),
             _ => builder,
         };
-        let (server, packaged) = (self.server(cell.backend), self.packaged);
+        let (server, packaged) = (self.server(cell.backend), self.package(cell.shape));
         let interrupted = &mut self.interrupted;
         self.runtime.block_on(async {
             let engine = builder.start().await?;

@@ -15,6 +15,7 @@ mod clock;
 mod endurance;
 mod folder;
 mod growth;
+mod macros;
 mod measure;
 mod package;
 mod plan;

@@ -24,6 +24,14 @@ const GROWTH: [u32; 2] = [100, 10_000];
 const GROWTH_TINY: [u32; 2] = [4, 16];
 /// Tasks in one round of each size.
 const GROWTH_TASKS: u32 = 10_000;
+/// The same of a package, of which the smaller size need not take as long as the larger.
+const CONTEXT_TASKS: u32 = 2_000;
+/// What is measured for long has no more rounds than that where little is to be measured.
+const QUICK_ROUNDS: usize = 3;
+
+/// The sizes of workflows whose compilation is compared.
+const COMPILED: [u32; 2] = [1_000, 4_000];
+const COMPILED_QUICK: [u32; 2] = [500, 2_000];
 
 pub(super) const MANY: usize = 1024;
 pub(super) const KIB: usize = 1024;
@@ -86,6 +94,34 @@ impl Plan<'_> {
     /// The sizes of runs whose costs for each task are compared, the smaller first.
     pub(super) fn growth_sizes(&self) -> [u32; 2] {
         if self.tiny { GROWTH_TINY } else { GROWTH }
+    }
+
+    /// The sizes of workflows whose compilation is compared, the smaller first.
+    pub(super) fn compiled_sizes(&self) -> [u32; 2] {
+        match (self.tiny, self.quick) {
+            (true, _) => GROWTH_TINY,
+            (false, true) => COMPILED_QUICK,
+            (false, false) => COMPILED,
+        }
+    }
+
+    /// How many times that is measured which takes long.
+    pub(super) fn long_rounds(&self) -> usize {
+        if self.quick { self.rounds.min(QUICK_ROUNDS) } else { self.rounds }
+    }
+
+    /// The cells that show how the cost of a task grows with the context that it sees, of a package: those of a workflow
+    /// that is compiled in are among [`Self::growth`].
+    pub(super) fn contexts(&self) -> Vec<Cell> {
+        let levels = [Level::PackagedInline, Level::PackagedProcess];
+        let cells = levels.into_iter().flat_map(|level| {
+            self.growth_sizes().map(|n_tasks| {
+                let runs = if self.tiny { 1 } else { (CONTEXT_TASKS / n_tasks).max(1) as usize };
+                let shape = Shape::Writers(n_tasks);
+                Cell { backend: Backend::Sqlite, level, shape, at_once: 1, context_bytes: 0, runs }
+            })
+        });
+        cells.filter(|cell| cell.to_string().contains(self.only)).collect()
     }
 
     /// The cells that show how the cost of a task grows with the size of its run: each shape in both sizes.

@@ -21,6 +21,16 @@ pub(super) type Ratios = BTreeMap<String, Option<f64>>;
 /// The key of how costs grow, which is one for all databases.
 pub(super) const GROWTH: &str = "growth.task_10000_to_100";
 
+/// The keys of how costs grow with contexts, by where the tasks run.
+pub(super) const CONTEXTS: [(&str, Level); 3] = [
+    ("growth.context.embedded", Level::Embedded),
+    ("growth.context.inline", Level::PackagedInline),
+    ("growth.context.process", Level::PackagedProcess),
+];
+
+/// The key of how compiling a workflow grows with its tasks.
+pub(super) const MACROS: &str = "growth.macro";
+
 /// The key of what registering a package costs.
 pub(super) const REGISTERING: &str = "registering_to_limit";
 
@@ -54,6 +64,10 @@ pub(super) fn goals() -> Vec<(String, Goal)> {
     of_databases
         .chain([
             (GROWTH.to_owned(), Goal::AtMost(2.0)),
+            (CONTEXTS[0].0.to_owned(), Goal::AtMost(2.0)),
+            (CONTEXTS[1].0.to_owned(), Goal::AtMost(2.0)),
+            (CONTEXTS[2].0.to_owned(), Goal::AtMost(2.0)),
+            (MACROS.to_owned(), Goal::AtMost(2.0)),
             (REGISTERING.to_owned(), Goal::AtMost(5.0)),
             (PROCESS_ADDED.to_owned(), Goal::AtMost(3.0)),
         ])
@@ -63,6 +77,9 @@ pub(super) fn goals() -> Vec<(String, Goal)> {
 /// Ratios that are measured by themselves.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Alone {
+    /// In the order of [`CONTEXTS`].
+    pub(super) contexts: [Option<f64>; 3],
+    pub(super) macros: Option<f64>,
     pub(super) registering: Option<f64>,
     pub(super) process_added: Option<f64>,
 }
@@ -78,6 +95,10 @@ pub(super) fn ratios(rows: &[Row], growth: &BTreeMap<&'static str, Option<f64>>,
     // If one of the shapes was not measured, which is the worse is not known.
     let worst = growth.values().copied().reduce(|one, other| Some(f64::max(one?, other?))).flatten();
     ratios.insert(GROWTH.to_owned(), worst);
+    for ((key, _), ratio) in CONTEXTS.into_iter().zip(alone.contexts) {
+        ratios.insert(key.to_owned(), ratio);
+    }
+    ratios.insert(MACROS.to_owned(), alone.macros);
     ratios.insert(REGISTERING.to_owned(), alone.registering);
     ratios.insert(PROCESS_ADDED.to_owned(), alone.process_added);
     ratios
@@ -172,7 +193,7 @@ mod tests {
         let ratios = ratios(
             &rows,
             &BTreeMap::from([("chain", Some(1.5)), ("fan_out", Some(1.25))]),
-            Alone { registering: Some(4.0), process_added: None },
+            Alone { registering: Some(4.0), ..Alone::default() },
         );
         assert_eq!(ratios.keys().cloned().collect::<Vec<_>>(), {
             let mut keys: Vec<String> = goals().into_iter().map(|(key, _)| key).collect();

@@ -5,21 +5,23 @@
 //! them behind.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::thread;
 
 use cloacina::testing::{Scratch, sqlite_version};
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 
-use super::cell::Backend;
+use super::cell::{Backend, Level};
 use super::endurance;
 use super::folder::Folder;
-use super::growth::growth;
+use super::growth::{growth, of_contexts};
+use super::macros;
 use super::measure::{Bench, Postgres, of};
-use super::package::Packaged;
+use super::package::{Packaged, Workflows, noop, writers};
 use super::plan::Plan;
 use super::process;
-use super::ratio::{Alone, ratios};
+use super::ratio::{Alone, CONTEXTS, ratios};
 use super::registering;
 use super::report::{CellReport, Machine, Missing, Report, rounded};
 use super::rounds::measure_all;
@@ -103,7 +105,11 @@ fn measure(
     let version_of = |url: &str| Scratch::server_version(url).map_err(of("PostgreSQL"));
     let given = arguments.postgres.as_deref().map(version_of).transpose()?;
     let mut missing = Vec::new();
-    let packaged = packaged(arguments, &folder, &mut missing, output, config)?;
+    let mut package = |what, fixture, given: Option<&Path>, workflows| {
+        packaged((what, fixture), given, workflows, (&folder, &mut missing), output, config)
+    };
+    let packaged = package("packaged", "noop", arguments.package.as_deref(), noop())?;
+    let written = package("packaged_contexts", "writers", arguments.writers.as_deref(), writers(plan.growth_sizes()))?;
     let server = server(arguments, &folder, &mut missing, output, config);
     let url = arguments.postgres.as_deref().or(server.as_ref().map(|server| server.url.as_str()));
     let version = match (given, url) {
@@ -115,6 +121,7 @@ fn measure(
         folder: folder.path(),
         postgres: url.map(|url| Postgres { url, process: server.as_ref().and_then(|server| server.process) }),
         packaged: packaged.as_ref(),
+        writers: written.as_ref(),
         interrupted,
         runtime: &runtime,
         workflows: BTreeMap::new(),
@@ -122,6 +129,7 @@ fn measure(
     let cells: Vec<_> = Backend::ALL.into_iter().flat_map(|backend| plan.cells(backend)).collect();
     let rows = measure_all(&mut bench, &cells, plan.rounds, output)?;
     let growth_rows = measure_all(&mut bench, &plan.growth(), plan.rounds, output)?;
+    let context_rows = measure_all(&mut bench, &plan.contexts(), plan.long_rounds(), output)?;
     let mut endurances = BTreeMap::new();
     if !plan.quick && plan.only.is_empty() {
         let measured = Backend::ALL.into_iter().filter(|backend| *backend == Backend::Sqlite || url.is_some());
@@ -137,7 +145,20 @@ fn measure(
         true => process::measure(&bench, &plan, output)?,
         false => None,
     };
+    let macros = match plan.includes(macros::WHAT) {
+        true => Some(macros::measure(&bench, &plan, output, config)?),
+        false => None,
+    };
+    if let Some(Err(reason)) = &macros {
+        missing.push(Missing { what: "macros", reason: reason.clone() });
+    }
+    let of_level = |level| {
+        let rows = if level == Level::Embedded { &growth_rows } else { &context_rows };
+        of_contexts(rows, level, plan.growth_sizes())
+    };
     let alone = Alone {
+        contexts: CONTEXTS.map(|(_, level)| of_level(level)),
+        macros: macros.and_then(Result::ok),
         registering: registering.as_ref().and_then(|measured| measured.ratio),
         process_added: calls.as_ref().and_then(|measured| measured.ratio),
     };
@@ -159,29 +180,30 @@ fn measure(
         goals: Report::goals(&ratios),
         ratios,
         growth: growth.into_iter().map(|(shape, ratio)| (shape, ratio.map(rounded))).collect(),
-        cells: rows.iter().chain(&growth_rows).map(CellReport::new).collect(),
+        cells: rows.iter().chain(&growth_rows).chain(&context_rows).map(CellReport::new).collect(),
         registering,
         calls,
         endurance: endurances,
     })
 }
 
-/// The package, if there is one or it can be built.
+/// A package, if it is given or can be built of that fixture.
 fn packaged(
-    arguments: &BenchArgs,
-    folder: &Folder,
-    missing: &mut Vec<Missing>,
+    (what, fixture): (&'static str, &str),
+    given: Option<&Path>,
+    workflows: Workflows,
+    (folder, missing): (&Folder, &mut Vec<Missing>),
     output: &Output,
     config: &Config,
 ) -> Result<Option<Packaged>, Error> {
-    if let Some(path) = &arguments.package {
-        return Packaged::read(path).map(Some);
+    if let Some(path) = given {
+        return Packaged::read(path, workflows).map(Some);
     }
-    output.note("building the package whose tasks do nothing");
-    match Packaged::build(folder.path(), output, config) {
+    output.note(&format!("building the package tests/fixtures/{fixture}"));
+    match Packaged::build(fixture, workflows, folder.path(), output, config) {
         Ok(packaged) => Ok(Some(packaged)),
         Err(reason) => {
-            missing.push(Missing { what: "packaged", reason });
+            missing.push(Missing { what, reason });
             Ok(None)
         }
     }

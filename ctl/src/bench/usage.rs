@@ -35,6 +35,11 @@ impl Usage {
     }
 }
 
+/// The processor time of all children of this process that have ended, and of their children.
+pub(super) fn ended_children_cpu() -> Option<Duration> {
+    Stat::parse(&fs::read_to_string("/proc/self/stat").ok()?).map(|stat| of_ticks(stat.ended_children))
+}
+
 /// The memory that this process holds now.
 pub(super) fn resident_bytes() -> Option<u64> {
     status_bytes("VmRSS:")
@@ -80,8 +85,11 @@ fn server_cpu(server: u32) -> Option<Duration> {
             ticks += stat.ended_children;
         }
     }
-    let per_second = rustix::param::clock_ticks_per_second();
-    found.then(|| Duration::from_secs_f64(ticks as f64 / per_second as f64))
+    found.then(|| of_ticks(ticks))
+}
+
+fn of_ticks(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// What `/proc/<pid>/stat` says, in ticks.

@@ -38,6 +38,9 @@ pub(crate) struct BenchArgs {
     /// An archive of tests/fixtures/noop; by default it is built.
     #[arg(long, value_name = "FILE")]
     pub(crate) package: Option<PathBuf>,
+    /// An archive of tests/fixtures/writers; by default it is built.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) writers: Option<PathBuf>,
     /// Only cells whose names contain that, such as `postgres store`; ratios without both their sides are null.
     #[arg(long, value_name = "TEXT", hide = true)]
     pub(crate) only: Option<String>,
