@@ -59,6 +59,8 @@ pub struct RunSummary {
     pub status: RunStatus,
     /// The tenant of its workflow.
     pub tenant: String,
+    /// The content digest of the package's version that it is pinned to; none for a workflow that is compiled in.
+    pub digest: Option<Digest>,
     /// How many tasks it has.
     pub n_tasks: usize,
     /// How many of them completed, in it or in the run from which it was derived; none once its history was removed.
@@ -71,6 +73,10 @@ pub struct RunSummary {
     pub created_by: Option<String>,
     /// Who took it off the list of dead letters.
     pub dismissed_by: Option<String>,
+    /// When retention removed its input and what its tasks wrote.
+    pub context_removed_at: Option<Timestamp>,
+    /// When retention removed its history, and with it everything about its tasks.
+    pub history_removed_at: Option<Timestamp>,
 }
 
 /// An engine that runs belong to.
@@ -168,14 +174,19 @@ impl Records {
     /// What the store says.
     pub fn runs(&mut self, filter: &RunFilter, n_max: usize) -> Result<Vec<RunSummary>, Error> {
         let known = self.read("listing workflows", store::workflow_list)?;
-        let mut tasks = HashMap::new();
+        let mut workflows = HashMap::new();
         let mut fitting = Vec::new();
         for row in known {
             if filter.fits(&row) {
                 fitting.push(row.id);
             }
-            let (name, tenant) = (row.key.full_name(), row.key.tenant.clone());
-            tasks.insert(row.id, (name, tenant, parse(&row)?.tasks.len()));
+            let known = KnownWorkflow {
+                name: row.key.full_name(),
+                tenant: row.key.tenant.clone(),
+                digest: row.key.content_digest(),
+                n_tasks: parse(&row)?.tasks.len(),
+            };
+            workflows.insert(row.id, known);
         }
         let search = RunSearch {
             states: filter.states.clone(),
@@ -194,7 +205,7 @@ impl Records {
         let summaries = rows.into_iter().map(|row| {
             let short_id = row.id.short(near.get(&row.id).map_or(&[], Vec::as_slice));
             let is_driven = driven.contains(&row.id);
-            summary(row, &tasks, &completed, short_id, is_driven)
+            summary(row, &workflows, &completed, short_id, is_driven)
         });
         Ok(summaries.collect())
     }
@@ -357,32 +368,39 @@ impl RunFilter {
     }
 }
 
-type Known = HashMap<WorkflowId, (String, String, usize)>;
+/// What a summary says of its workflow.
+#[derive(Clone, Default)]
+struct KnownWorkflow {
+    name: String,
+    tenant: String,
+    digest: Option<Digest>,
+    n_tasks: usize,
+}
 
 fn summary(
     row: RunRow,
-    workflows: &Known,
+    workflows: &HashMap<WorkflowId, KnownWorkflow>,
     completed: &HashMap<RunId, i64>,
     short_id: String,
     is_driven: bool,
 ) -> RunSummary {
-    let (workflow, tenant, n_tasks) = workflows.get(&row.workflow).cloned().unwrap_or_default();
-    let RunRow {
-        id,
-        workflow: _,
-        state,
-        created_at,
-        started_at,
-        finished_at,
-        events_pruned_at,
-        created_by,
-        dismissed_by,
-        ..
-    } = row;
+    let KnownWorkflow { name, tenant, digest, n_tasks } = workflows.get(&row.workflow).cloned().unwrap_or_default();
+    let RunRow { id, state, created_at, started_at, finished_at, .. } = row;
     let counted = completed.get(&id).and_then(|count| usize::try_from(*count).ok()).unwrap_or_default();
-    let n_completed = events_pruned_at.is_none().then_some(counted);
-    let status = RunStatus { id, workflow, state, created_at, started_at, finished_at };
-    RunSummary { status, tenant, n_tasks, n_completed, short_id, is_driven, created_by, dismissed_by }
+    let n_completed = row.events_pruned_at.is_none().then_some(counted);
+    RunSummary {
+        status: RunStatus { id, workflow: name, state, created_at, started_at, finished_at },
+        tenant,
+        digest,
+        n_tasks,
+        n_completed,
+        short_id,
+        is_driven,
+        created_by: row.created_by,
+        dismissed_by: row.dismissed_by,
+        context_removed_at: row.context_pruned_at,
+        history_removed_at: row.events_pruned_at,
+    }
 }
 
 fn parse(row: &WorkflowRow) -> Result<descriptor::Workflow, Error> {
