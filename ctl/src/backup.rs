@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloacina::{Backup, BackupProgress, Records};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::cli::BackupArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, size};
@@ -20,14 +22,22 @@ use crate::runs::runtime;
 
 const PROGRESS: &str = "  {spinner} {msg} {elapsed}";
 
-#[derive(Debug, Serialize)]
-struct Made {
+/// A copy of a database.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Made {
+    /// The database that was copied.
     database: String,
+    /// The file of the copy.
     file: String,
+    /// The size of the copy, in bytes.
     bytes: u64,
+    /// How many runs the copy holds.
     runs: u64,
+    /// Whether the copy was read again and found sound.
     verified: bool,
 }
+
+impl Document for Made {}
 
 /// Copies the database.
 pub(crate) fn backup(arguments: &BackupArgs, output: &Output, config: &Config) -> Result<u8, Error> {

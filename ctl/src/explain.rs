@@ -1,8 +1,10 @@
 //! `explain`: the page of an error code, from the program itself.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::cli::ExplainArgs;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
@@ -10,18 +12,29 @@ use crate::output::Output;
 /// Every code with its page, in the order of the codes.
 const PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-#[derive(Debug, Serialize)]
-struct Explained {
+/// The page of a code.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Explained {
+    /// The code.
     code: &'static str,
+    /// The first line of the page.
     title: &'static str,
+    /// The page, in Markdown.
     page: &'static str,
 }
 
-#[derive(Debug, Serialize)]
-struct Listed {
+impl Document for Explained {}
+
+/// A code with its title.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed {
+    /// The code.
     code: &'static str,
+    /// The first line of its page.
     title: &'static str,
 }
+
+impl Document for Vec<Listed> {}
 
 /// Shows the page of a code, or without a code lists all codes.
 pub(crate) fn explain(arguments: &ExplainArgs, output: &Output) -> Result<u8, Error> {

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod database;
 mod demo;
+mod document;
 mod error;
 mod exit;
 mod explain;

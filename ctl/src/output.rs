@@ -17,9 +17,11 @@ use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::cli::{ColorWhen, Format, GlobalOptions};
 use crate::config::Config;
+use crate::document::Document;
 use crate::error::Error;
 use crate::table;
 
@@ -97,7 +99,7 @@ impl Output {
     }
 
     /// Prints the answer: `text` for people, or `value` as JSON.
-    pub(crate) fn answer(&self, value: &impl Serialize, text: impl FnOnce(Paint) -> String) -> Result<(), Error> {
+    pub(crate) fn answer(&self, value: &impl Document, text: impl FnOnce(Paint) -> String) -> Result<(), Error> {
         match self.format {
             Format::Human => self.data(text(self.stdout).as_bytes()),
             Format::Json => {
@@ -109,7 +111,7 @@ impl Output {
     }
 
     /// Prints one part of an answer that has no end yet: text for people, or one line of JSON.
-    pub(crate) fn part(&self, value: &impl Serialize, text: impl FnOnce(Paint) -> String) -> Result<(), Error> {
+    pub(crate) fn part(&self, value: &impl Document, text: impl FnOnce(Paint) -> String) -> Result<(), Error> {
         match self.format {
             Format::Human => self.data(text(self.stdout).as_bytes()),
             Format::Json => {
@@ -174,7 +176,7 @@ impl Output {
         let problem = Problem::new(error.code(), error.to_string(), causes(error), error.hints());
         match self.format {
             Format::Json => {
-                let document = serde_json::to_string(&Document { error: &problem });
+                let document = serde_json::to_string(&ErrorDocument { error: &problem });
                 self.say(&document.expect("invariant: a problem is made of strings and lists"));
             }
             Format::Human => {
@@ -202,21 +204,27 @@ impl Output {
 }
 
 /// A line of the engine's log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogLine {
-    /// `error`, `warning`, or `info`.
+    /// How important it is: `error`, `warning` or `info`.
     pub(crate) level: &'static str,
+    /// The line in words.
     pub(crate) message: String,
+    /// What the line is about, by name. A line that a package wrote has `package`, `pid` and `module`.
     pub(crate) fields: Map<String, Value>,
     /// Whether a package wrote it; then its name, the process and the place in the package are among the fields.
     #[serde(skip)]
     pub(crate) is_of_package: bool,
 }
 
-#[derive(Serialize)]
-struct LogDocument<'a> {
+/// A line of the engine's log, on stderr.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogDocument<'a> {
+    /// The line.
     log: &'a LogLine,
 }
+
+impl Document for LogDocument<'_> {}
 
 impl LogLine {
     /// The line for people: who says it, what happened, and to what in brackets.
@@ -250,25 +258,36 @@ fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Something to know that is no error.
-#[derive(Debug, Serialize)]
+/// What is to be known of a package, though it is sound.
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Warning {
-    pub(crate) code: &'static str,
+    /// The code of the warning, which has a page in `docs/errors`.
+    pub(crate) code: Cow<'static, str>,
+    /// The warning in words.
     pub(crate) message: String,
 }
 
 impl Warning {
     pub(crate) fn of_package(warning: &cloacina_packager::Warning) -> Self {
-        Self { code: warning.code(), message: warning.to_string() }
+        Self { code: warning.code().into(), message: warning.to_string() }
+    }
+
+    /// One that an engine answered: its code and its text.
+    pub(crate) fn of_answer((code, message): &(String, String)) -> Self {
+        Self { code: code.clone().into(), message: message.clone() }
     }
 }
 
-/// An error as it is shown.
-#[derive(Debug, Serialize)]
+/// An error or a finding.
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
+    /// The code of the error, which has a page in `docs/errors`.
     code: String,
+    /// The error in words.
     message: String,
+    /// What caused it, the nearest cause first.
     causes: Vec<String>,
+    /// What to do about it.
     hints: Vec<String>,
     /// The command that explains the error.
     explain: String,
@@ -294,11 +313,14 @@ impl Problem {
     }
 }
 
-/// An error as programs get it.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
+/// An error, on stderr. The exit code of the program says the same in a number.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorDocument<'a> {
+    /// The error.
     error: &'a Problem,
 }
+
+impl Document for ErrorDocument<'_> {}
 
 /// A line that changes.
 #[derive(Debug)]

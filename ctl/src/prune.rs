@@ -5,10 +5,12 @@
 
 use cloacina::{PruneCount, PrunePlan, Pruned, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::cli::PruneArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
@@ -16,30 +18,48 @@ use crate::runs::with_idle_engine;
 
 const PROGRESS: &str = "  {spinner} {msg} {elapsed}";
 
-#[derive(Debug, Serialize)]
-struct Planned {
+/// What need not be kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Planned {
+    /// What is old enough, by kind, state and workflow.
     due: Vec<Due>,
-    /// Runs that go because there are too many.
+    /// How many runs go because there are too many.
     excess_runs: u64,
+    /// How many lines of logs go.
     log_lines: u64,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Planned {}
+
+/// What is old enough to go.
+#[derive(Debug, Serialize, ToSchema)]
 struct Due {
+    /// What goes: `run`, `history` or `context`.
     what: &'static str,
+    /// The state in which the runs ended.
     state: &'static str,
+    /// The full name of their workflow.
     workflow: String,
+    /// How many runs.
     runs: u64,
 }
 
-#[derive(Debug, Serialize)]
-struct Removed {
+/// What was removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Removed {
+    /// How many runs.
     runs: u64,
+    /// How many histories of runs that stay.
     histories: u64,
+    /// How many contexts of runs that stay.
     contexts: u64,
+    /// How many lines of logs.
     log_lines: u64,
+    /// How many rows of the database, all of these together.
     rows: u64,
 }
+
+impl Document for Removed {}
 
 /// Removes what need not be kept.
 pub(crate) fn prune(arguments: &PruneArgs, output: &Output, config: &Config) -> Result<u8, Error> {

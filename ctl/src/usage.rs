@@ -1,12 +1,13 @@
 //! What attempts used up, as it is shown: numbers for programs, cells of a table for people.
 //!
-//! What nobody measured is null for programs and the word *unknown* for people, never 0; of how many attempts and callbacks
+//! What nobody measured is absent for programs and the word *unknown* for people, never 0; of how many attempts and callbacks
 //! a sum is known stands beside it. What processes used up holds for all that ran in them.
 
 use std::time::Duration;
 
 use cloacina::{HostUsage, Usage};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::output::size;
 
@@ -14,16 +15,26 @@ use crate::output::size;
 pub(crate) const HEADINGS: [&str; 4] = ["attempts", "time", "CPU time", "most memory"];
 
 /// What attempts and callbacks used up together.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UsageView {
+    /// How many attempts ended.
     attempts: u64,
+    /// How many callbacks ended.
     callbacks: u64,
+    /// How long they ran, in microseconds. Absent if it is known of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     time_us: Option<u128>,
-    /// Of how many attempts and callbacks; so are the next two.
+    /// Of how many attempts and callbacks `time_us` is known.
     time_known_of: u64,
+    /// The processor time that they used, in microseconds. Absent if it is known of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     cpu_us: Option<u128>,
+    /// Of how many attempts and callbacks `cpu_us` is known.
     cpu_known_of: u64,
+    /// The most memory that one of them held, in bytes. Absent if it is known of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     peak_bytes: Option<u64>,
+    /// Of how many attempts and callbacks `peak_bytes` is known.
     peak_known_of: u64,
     #[serde(skip)]
     usage: Usage,
@@ -65,16 +76,24 @@ impl UsageView {
 /// The headings of [`HostUsageView::cells`].
 pub(crate) const HOST_HEADINGS: [&str; 4] = ["processes", "calls", "CPU time", "most memory"];
 
-/// What processes used up, all that ran in them.
-#[derive(Debug, Serialize)]
+/// What processes used up, with all that ran in them.
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HostUsageView {
+    /// How many processes ended.
     count: u64,
+    /// How many of them crashed.
     crashed: u64,
+    /// How many attempts and callbacks ran in them.
     calls: u64,
+    /// The processor time that they used, in microseconds. Absent if it is known of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     cpu_us: Option<u128>,
-    /// Of how many processes; so is the next.
+    /// Of how many processes `cpu_us` is known.
     cpu_known_of: u64,
+    /// The most memory that one of them held, in bytes. Absent if it is known of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     peak_bytes: Option<u64>,
+    /// Of how many processes `peak_bytes` is known.
     peak_known_of: u64,
     #[serde(skip)]
     usage: HostUsage,

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     cmd::{interrupt, program},
-    disk,
+    disk, json,
 };
 
 const RATIOS: [&str; 19] = [
@@ -49,11 +49,15 @@ fn bench(folder: &Path, arguments: &[&str]) -> Command {
 
 /// The answer, and that the folder is as it was.
 fn measured(arguments: &[&str]) -> Value {
+    json::conforming("bench", &printed(arguments))
+}
+
+fn printed(arguments: &[&str]) -> String {
     let folder = open_folder();
     let output = bench(folder.path(), arguments).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_nothing_is_left(folder.path());
-    serde_json::from_slice(&output.stdout).expect("the answer is JSON")
+    String::from_utf8(output.stdout).expect("the answer is text")
 }
 
 /// Where also a server that runs as somebody else may have its folder.
@@ -85,7 +89,7 @@ fn ratios(answer: &Value) -> Vec<(&str, Option<f64>)> {
 #[test]
 fn a_quick_run_answers_every_ratio_with_a_server_of_its_own() {
     let _disk = disk();
-    let answer = measured(&["--quick"]);
+    let answer = json::check("bench", "bench --quick --output json", &printed(&["--quick"]));
     let ratios = ratios(&answer);
     assert_eq!(ratios.iter().map(|(key, _)| *key).collect::<Vec<_>>(), RATIOS);
     // The difference of two short times may come out below nothing.
@@ -111,18 +115,19 @@ fn a_quick_run_answers_every_ratio_with_a_server_of_its_own() {
 fn a_full_run_without_a_server_names_what_is_missing() {
     let _disk = disk();
     let answer = measured(&["--no-postgres"]);
-    for (key, ratio) in ratios(&answer) {
-        assert_eq!(ratio.is_none(), key.starts_with("postgres."), "{key}");
-        assert_eq!(answer["goals"][key]["met"].is_null(), ratio.is_none(), "{key}");
+    for key in RATIOS {
+        let is_missing = key.starts_with("postgres.");
+        assert_eq!(answer["ratios"].get(key).is_none(), is_missing, "{key}");
+        assert_eq!(answer["goals"][key].get("met").is_none(), is_missing, "{key}");
     }
     assert_eq!(answer["missing"][0]["what"], "postgres");
-    assert!(answer["machine"]["postgres"].is_null());
+    assert!(answer["machine"].get("postgres").is_none());
     let cells = answer["cells"].as_array().expect("a list");
     let shapes: BTreeSet<_> = cells.iter().filter_map(|cell| cell["shape"].as_str()).collect();
     assert!(["single", "chain_3", "fan_out_100"].iter().all(|shape| shapes.contains(shape)), "{shapes:?}");
     let endurance = &answer["endurance"]["sqlite"];
     assert!(endurance["throughput_beside_finished_runs"].is_number(), "{endurance}");
-    assert_eq!(endurance["memory_bytes"].as_array().map(Vec::len), Some(10), "{endurance}");
+    assert_eq!(endurance["memory"].as_array().map(Vec::len), Some(10), "{endurance}");
 }
 
 #[test]
@@ -132,7 +137,7 @@ fn a_given_server_is_left_as_it_was() {
     let url = std::env::var("CLOACINA_TEST_POSTGRES").expect("`./test` says where the server is");
     let answer = measured(&["--quick", "--postgres", &url]);
     assert!(ratios(&answer).iter().all(|(_, ratio)| ratio.is_some()), "{answer}");
-    assert_eq!(answer["cells"][10]["server_cpu_us_per_task"], Value::Null, "the server is not ours to look into");
+    assert_eq!(answer["cells"][10].get("server_cpu_us_per_task"), None, "the server is not ours to look into");
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn transcripts() -> Vec<PathBuf> {
 }
 
 /// What the commands of the transcripts find in their folder.
-fn material(folder: &Path) -> PathBuf {
+pub(crate) fn material(folder: &Path) -> PathBuf {
     let material = folder.join("material");
     fs::create_dir(&material).expect("the folder can be written");
     let demo = root().join("examples/c_package/data_processing.c");

@@ -22,6 +22,7 @@ mod hostile;
 mod idempotency;
 mod inline;
 mod isolation;
+mod json;
 mod mischief;
 mod new_package;
 mod output;

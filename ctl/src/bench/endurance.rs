@@ -1,9 +1,12 @@
 //! What only shows after a while: many finished runs in the database, and memory over many tasks.
+//!
+//! Both take long, and are left out of a quick run.
 
 use std::time::Duration;
 
 use cloacina::Engine;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cell::{Backend, Cell, Level};
 use super::client;
@@ -25,18 +28,29 @@ const BLOCKS: usize = 10;
 /// How long the engine may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What one database came to.
-#[derive(Debug, Serialize)]
+/// Whether an engine stays as it is over time, on one database.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Endurance {
     /// How many finished runs the database held.
     pub(super) finished_runs: usize,
-    /// Throughput beside those to that in an empty database.
+    /// The throughput beside those, to that in an empty database.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) throughput_beside_finished_runs: Option<f64>,
-    /// Tasks that had run when memory was looked at.
-    pub(super) memory_after_tasks: Vec<usize>,
-    pub(super) memory_bytes: Vec<Option<u64>>,
+    /// The memory of the engine as tasks ran.
+    pub(super) memory: Vec<Memory>,
     /// The last of these to the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) memory_last_to_first: Option<f64>,
+}
+
+/// The memory of an engine after some tasks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Memory {
+    /// How many tasks had run.
+    pub(super) after_tasks: usize,
+    /// What the engine held, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
 }
 
 /// Measures one database.
@@ -66,8 +80,11 @@ pub(super) fn measure(
     Ok(Endurance {
         finished_runs,
         throughput_beside_finished_runs: median(ratios),
-        memory_after_tasks: (1..=BLOCKS).map(|block| block * block_tasks).collect(),
-        memory_bytes,
+        memory: memory_bytes
+            .into_iter()
+            .zip(1..)
+            .map(|(bytes, n_blocks)| Memory { after_tasks: n_blocks * block_tasks, bytes })
+            .collect(),
         memory_last_to_first: ends.map(|(first, last)| last as f64 / first as f64),
     })
 }

@@ -7,7 +7,7 @@
 //! ```
 //! - **Ratios.** What is compared is measured in turns, in the same round, each time in a new database.
 //! - **Nothing is left behind**: folders, schemas and the private server are gone at the end, also after Ctrl-C.
-//! - What is missing on this machine is named, and its figures are null; nothing is made up.
+//! - What is missing on this machine is named, and its figures are absent; nothing is made up.
 
 mod cell;
 mod client;
@@ -22,7 +22,7 @@ mod plan;
 mod process;
 mod ratio;
 mod registering;
-mod report;
+pub(crate) mod report;
 mod rounds;
 mod server;
 mod start;

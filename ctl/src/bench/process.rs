@@ -17,6 +17,7 @@ use std::time::Duration;
 use cloacina::HostProgram;
 use cloacina::testing::Probe;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::clock::Stopwatch;
 use super::measure::{Bench, of};
@@ -34,12 +35,20 @@ const CALLS: usize = 2_000;
 /// What comes back: the frame of a completion without an output.
 const ANSWER_BYTES: usize = 64;
 
-/// Medians of the rounds, in microseconds.
-#[derive(Debug, Serialize)]
+/// What a call costs; medians.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Calls {
+    /// The round trip of a bare pair of sockets, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     socket_us: Option<f64>,
+    /// A call in the process of the engine, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     inline_us: Option<f64>,
+    /// A call in a process of the package's own, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     process_us: Option<f64>,
+    /// What a process of its own adds to a call, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     added_us: Option<f64>,
     #[serde(skip)]
     pub(super) ratio: Option<f64>,

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
+
 use super::cell::{Backend, Cell, Level, Row, Sample};
 use super::plan::{CHAIN, GROUPED, KIB, MANY, ONE_BY_ONE, SINGLE};
 
@@ -72,6 +74,14 @@ pub(super) fn goals() -> Vec<(String, Goal)> {
             (PROCESS_ADDED.to_owned(), Goal::AtMost(3.0)),
         ])
         .collect()
+}
+
+/// Writes the figures that were measured.
+pub(super) fn known<K: Serialize, S: Serializer>(
+    figures: &BTreeMap<K, Option<f64>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(figures.iter().filter_map(|(name, figure)| Some((name, (*figure)?))))
 }
 
 /// Ratios that are measured by themselves.

@@ -19,11 +19,12 @@ use cloacina::testing::Probe;
 use cloacina_packager::{Digest, Input, InputLibrary, Limits, read, write};
 use flate2::read::GzDecoder;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cell::Backend;
 use super::clock::Stopwatch;
 use super::measure::{Bench, GRACE, of};
-use super::ratio::median;
+use super::ratio::{known, median};
 use super::report::tenths;
 use crate::error::Error;
 use crate::output::{Output, Paint, size};
@@ -31,14 +32,26 @@ use crate::output::{Output, Paint, size};
 /// What it is called where only a part of everything is measured.
 pub(super) const WHAT: &str = "registering a package";
 
-/// Medians of the rounds, in microseconds.
-#[derive(Debug, Serialize)]
+/// What it costs to register a package; medians of the rounds.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Registering {
+    /// The size of the archive, in bytes.
     archive_bytes: usize,
+    /// The size of its library, in bytes.
     library_bytes: usize,
+    /// The limit that the machine sets: inflating, writing and syncing the same bytes, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit_us: Option<f64>,
+    /// The whole of registering, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     registered_us: Option<f64>,
+    /// The parts of the limit, in microseconds.
+    #[schema(value_type = BTreeMap<String, f64>)]
+    #[serde(serialize_with = "known")]
     limit_parts: Parts,
+    /// The parts of registering, in microseconds; `commit_and_rest_us` is what the others leave of the whole.
+    #[schema(value_type = BTreeMap<String, f64>)]
+    #[serde(serialize_with = "known")]
     parts: Parts,
     #[serde(skip)]
     pub(super) ratio: Option<f64>,

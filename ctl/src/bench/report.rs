@@ -5,89 +5,144 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cell::{Level, Row};
 use super::endurance::Endurance;
 use super::process::Calls;
-use super::ratio::{Goal, Ratios, goals};
+use super::ratio::{Goal, Ratios, goals, known};
 use super::registering::Registering;
+use crate::document::Document;
 use crate::output::{Paint, size};
 
 /// Counts up when a field changes its meaning or goes.
 const FORMAT: u32 = 1;
 
-/// Everything that was measured.
-#[derive(Debug, Serialize)]
-pub(super) struct Report {
+/// What was measured. What is missing on a machine is named, and its figures are absent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Report {
+    /// The version of this document; it counts up when a field changes its meaning or goes.
     pub(super) format: u32,
+    /// Whether it was measured with `--quick`.
     pub(super) quick: bool,
+    /// How many rounds were measured.
     pub(super) rounds: usize,
+    /// Where it was measured.
     pub(super) machine: Machine,
-    /// What could not be measured here, and why.
+    /// What could not be measured here.
     pub(super) missing: Vec<Missing>,
+    /// The ratios by name. One of which a side is missing is absent.
+    #[schema(value_type = BTreeMap<String, f64>)]
+    #[serde(serialize_with = "known")]
     pub(super) ratios: Ratios,
+    /// The goals, by the name of the ratio.
     pub(super) goals: BTreeMap<String, GoalReport>,
     /// What a task of a run of 10,000 costs to one of a run of 100, by shape.
+    #[schema(value_type = BTreeMap<String, f64>)]
+    #[serde(serialize_with = "known")]
     pub(super) growth: BTreeMap<&'static str, Option<f64>>,
+    /// What was measured, cell by cell.
     pub(super) cells: Vec<CellReport>,
-    /// Absent without a package.
+    /// What it costs to register a package. Absent without a package.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) registering: Option<Registering>,
+    /// What a call of a package costs. Absent without a package.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) calls: Option<Calls>,
-    /// By database; empty with `--quick`.
+    /// Whether an engine stays as it is over time, by database; empty with `--quick`.
+    #[schema(value_type = BTreeMap<String, Endurance>)]
     pub(super) endurance: BTreeMap<&'static str, Endurance>,
 }
 
+impl Document for Report {}
+
 /// Where it was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Machine {
+    /// How many processor cores the program may use.
     pub(super) cores: usize,
+    /// The memory of the machine, in bytes. Absent if the system does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) memory_bytes: Option<u64>,
-    /// The kind of the file system that the databases were on.
+    /// The kind of the file system that the databases were on. Absent if the system does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) filesystem: Option<String>,
+    /// The version of SQLite.
     pub(super) sqlite: String,
+    /// The version of PostgreSQL. Absent without a server.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) postgres: Option<String>,
-    /// `debug` or `release`.
+    /// How the program was built: `debug` or `release`.
     pub(super) build: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+/// Something that could not be measured.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Missing {
+    /// What is missing: `postgres` or `packaged`.
     pub(super) what: &'static str,
+    /// Why.
     pub(super) reason: String,
 }
 
-#[derive(Debug, Serialize)]
+/// What a ratio should be.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GoalReport {
+    /// The least that it should be. Absent if it has a most.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_least: Option<f64>,
+    /// The most that it should be. Absent if it has a least.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_most: Option<f64>,
+    /// Whether it is. Absent if the ratio was not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
     met: Option<bool>,
 }
 
-/// A cell; its figures are medians of the rounds.
-#[derive(Debug, Serialize)]
+/// A cell; its figures are medians of the rounds. One that this system does not tell is absent.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CellReport {
+    /// The database: `sqlite` or `postgres`.
     database: &'static str,
+    /// What was measured: `raw`, `store`, `embedded`, `packaged_inline` or `packaged_process`.
     level: &'static str,
-    /// Only where it is chosen by the benchmark.
+    /// How many changes were in a transaction. Absent where the benchmark does not choose it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     changes_per_transaction: Option<usize>,
+    /// The shape of the runs.
     shape: String,
+    /// How many runs were under way at once.
     at_once: usize,
+    /// The size of their contexts, in bytes.
     context_bytes: usize,
+    /// How many runs a round had.
     runs: usize,
+    /// How many tasks a round had.
     tasks: u64,
+    /// The throughput.
+    #[serde(skip_serializing_if = "Option::is_none")]
     tasks_per_second: Option<f64>,
-    /// The same, round by round.
+    /// The throughput of each round.
     tasks_per_second_of_rounds: Vec<f64>,
+    /// Of what the latency is, such as `transaction` or `run`.
     latency_of: &'static str,
+    /// The latency that half of them had or less, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     p50_us: Option<f64>,
+    /// The latency that 99 of 100 had or less, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     p99_us: Option<f64>,
-    /// Processor time of the program for each task.
+    /// The processor time of the program for each task, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     cpu_us_per_task: Option<f64>,
-    /// The same of the server, where it is the benchmark's own.
+    /// The processor time of the server for each task, in microseconds, where the server is the benchmark's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
     server_cpu_us_per_task: Option<f64>,
+    /// The most memory that the program held in any round, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory_bytes: Option<u64>,
+    /// How many transactions a round had.
+    #[serde(skip_serializing_if = "Option::is_none")]
     commits: Option<f64>,
 }
 
@@ -194,7 +249,7 @@ impl Report {
     fn endurance_table(&self, paint: Paint) -> String {
         let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
         let rows = self.endurance.iter().flat_map(|(database, found)| {
-            let tasks = found.memory_after_tasks.last().copied().unwrap_or_default();
+            let tasks = found.memory.last().map_or(0, |memory| memory.after_tasks);
             let beside = format!("throughput beside {} finished runs, to none", found.finished_runs);
             let memory = format!("memory after {tasks} tasks, to a tenth of that");
             let name = |what: String| vec![(*database).to_owned(), what];

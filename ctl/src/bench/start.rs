@@ -95,11 +95,11 @@ fn measure(
             "`{}` is in memory: syncing costs nothing there; --dir names a folder on a disk",
             folder.path().display()
         );
-        output.warning(&Warning { code: "WRN0006", message });
+        output.warning(&Warning { code: "WRN0006".into(), message });
     }
     if cfg!(debug_assertions) {
         let message = "this program was built for debugging: build it with --release to measure it".to_owned();
-        output.warning(&Warning { code: "WRN0007", message });
+        output.warning(&Warning { code: "WRN0007".into(), message });
     }
     // What was named must be there, and that is told before anything is built.
     let version_of = |url: &str| Scratch::server_version(url).map_err(of("PostgreSQL"));

@@ -10,7 +10,7 @@ use clap::Args;
 /// which are medians of rounds that take turns; absolute times are this machine's. What is measured, and what each key means, stands in docs/performance.md.
 ///
 /// SQLite files are made in a temporary folder. PostgreSQL is measured on the server of --postgres, in schemas that are dropped again, or on a private server that is made of the programs found on this machine and removed
-/// at the end. What is missing is named, and its keys are null.
+/// at the end. What is missing is named, and its keys are absent.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -41,7 +41,7 @@ pub(crate) struct BenchArgs {
     /// An archive of tests/fixtures/writers; by default it is built.
     #[arg(long, value_name = "FILE")]
     pub(crate) writers: Option<PathBuf>,
-    /// Only cells whose names contain that, such as `postgres store`; ratios without both their sides are null.
+    /// Only cells whose names contain that, such as `postgres store`; ratios without both their sides are absent.
     #[arg(long, value_name = "TEXT", hide = true)]
     pub(crate) only: Option<String>,
     /// As little as possible of everything, for tests: the numbers mean nothing.

@@ -6,9 +6,11 @@
 use cloacina::{Command, RunState, What};
 use serde::Serialize;
 use serde_json::Map;
+use utoipa::ToSchema;
 
 use crate::cli::IsolationArgs;
 use crate::database::Database;
+use crate::document::RunStateName;
 use crate::error::Error;
 use crate::output::Output;
 use crate::runs::{Drive, drive, with_engine};
@@ -17,13 +19,22 @@ use crate::runs::{Drive, drive, with_engine};
 const NAME: &str = "demo";
 
 /// What a run went through.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Life {
+    /// The id of the run.
     run: String,
+    /// How many tasks it has.
     tasks: u32,
+    /// The state after it was created.
+    #[schema(value_type = RunStateName)]
     created: &'static str,
+    /// The state after it was started.
+    #[schema(value_type = RunStateName)]
     started: &'static str,
+    /// The state in which it ended.
+    #[schema(value_type = RunStateName)]
     ended: &'static str,
+    /// How many of its tasks completed.
     completed_tasks: usize,
     #[serde(skip)]
     pub(super) state: RunState,

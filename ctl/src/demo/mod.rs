@@ -6,6 +6,6 @@
 
 mod life;
 mod order;
-mod show;
+pub(crate) mod show;
 
 pub(crate) use self::show::demo;

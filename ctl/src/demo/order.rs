@@ -6,8 +6,10 @@
 
 use cloacina::{Command, Context, NoticeKind, Records, RunReport, RunRequest, RunState};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::database::Database;
+use crate::document::RunStateName;
 use crate::error::Error;
 use crate::runs::{Waiting, builder, runtime};
 
@@ -37,27 +39,37 @@ mod workflow {
 /// The task that fails once.
 const FAILS: &str = "charge";
 
-/// What became of the run.
-#[derive(Debug, Serialize)]
+/// What became of a run that fails first.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Story {
+    /// The id of the run.
     run: String,
     /// Why its task failed.
     error: String,
-    /// Where the run stood when its first engine was gone.
+    /// The state of the run when its first engine had ended.
+    #[schema(value_type = RunStateName)]
     stalled: &'static str,
+    /// Why its tasks waited then.
     waiting: Vec<Waiting>,
+    /// The state in which it ended.
+    #[schema(value_type = RunStateName)]
     ended: &'static str,
+    /// How many of its tasks completed.
     completed_tasks: usize,
+    /// How many tasks it has.
     total_tasks: usize,
+    /// How many attempts each task took.
     attempts: Vec<Attempts>,
     #[serde(skip)]
     pub(super) state: RunState,
 }
 
 /// How many attempts a task took.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Attempts {
+    /// The id of the task.
     task: String,
+    /// How many attempts.
     attempts: u32,
 }
 

@@ -2,6 +2,7 @@
 
 use cloacina::Client;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::life::Life;
 use super::order::Story;
@@ -9,18 +10,22 @@ use crate::actor;
 use crate::cli::{ActorArgs, DemoArgs};
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::output::Output;
 use crate::package::place;
 use crate::runs::{exit_code, runtime};
 
-#[derive(Debug, Serialize)]
-struct Shown {
+/// What the two runs of the demonstration went through.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Shown {
     #[serde(flatten)]
     life: Life,
     /// The second run, which fails first.
     order: Story,
 }
+
+impl Document for Shown {}
 
 /// Shows the life of a run, and what becomes of one that fails.
 pub(crate) fn demo(arguments: &DemoArgs, output: &Output, config: &Config) -> Result<u8, Error> {

@@ -6,23 +6,36 @@ use std::path::PathBuf;
 
 use cloacina_packager::sign::SecretKey;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Ring;
 use crate::cli::KeyGenerateArgs;
 use crate::config::Config;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
 
-#[derive(Debug, Serialize)]
-struct Generated {
+/// A pair of keys that was made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Generated {
+    /// The name of the pair.
     name: String,
+    /// The id of the pair, 16 hexadecimal digits.
     id: String,
+    /// The public key, in the one line that others need.
     public_key: String,
+    /// The file of the secret key.
+    #[schema(value_type = String)]
     secret_file: PathBuf,
+    /// The file of the public key.
+    #[schema(value_type = String)]
     public_file: PathBuf,
+    /// Whether a password protects the secret key.
     has_password: bool,
 }
+
+impl Document for Generated {}
 
 /// Makes a key.
 pub(crate) fn generate(arguments: &KeyGenerateArgs, output: &Output, config: &Config) -> Result<u8, Error> {

@@ -3,24 +3,32 @@
 //! A file that is no key is listed with what is wrong with it, so that it does not hide the others.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Ring;
 use crate::cli::KeyListArgs;
 use crate::config::Config;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
 
-#[derive(Debug, Serialize)]
-struct Listed {
+/// A key of the folder.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed {
+    /// The name of the key.
     name: String,
+    /// The id of the key, 16 hexadecimal digits. Absent if its file cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     /// Whether this user can sign with it.
     can_sign: bool,
+    /// Why its file cannot be read. Absent if it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
+
+impl Document for Vec<Listed> {}
 
 /// Lists the keys.
 pub(crate) fn list(arguments: &KeyListArgs, output: &Output, config: &Config) -> Result<u8, Error> {

@@ -2,9 +2,9 @@
 //!
 //! A secret key is written once, readable by its owner alone, and never printed.
 
-mod generate;
-mod list;
+pub(crate) mod generate;
+pub(crate) mod list;
 mod ring;
-mod show;
+pub(crate) mod show;
 
 pub(crate) use self::{generate::generate, list::list, ring::Ring, show::show};

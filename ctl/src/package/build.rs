@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use cloacina_packager::build::{self, Built, Options, Progress};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::cli::{BuildArgs, CargoArgs};
 use crate::config::Config;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Live, Output, Paint, Warning, size};
@@ -17,25 +19,41 @@ use crate::output::{Live, Output, Paint, Warning, size};
 /// Of larger workflows people see the number of tasks; `package inspect` lists them.
 const TASKS_SHOWN_MAX: usize = 24;
 
-/// What was built.
-#[derive(Debug, Serialize)]
-struct Summary {
+/// An archive that was built.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Summary {
+    /// The file of the archive.
+    #[schema(value_type = String)]
     archive: PathBuf,
+    /// The size of the archive, in bytes.
     size: u64,
+    /// The name of the package.
     package: String,
+    /// Its version.
     version: String,
+    /// The digest of what the package does: the identity of the version.
     content_digest: String,
+    /// The digest of the archive's bytes.
     archive_digest: String,
+    /// The target triples for which it has libraries.
     targets: Vec<&'static str>,
+    /// The libraries that were packed.
+    #[schema(value_type = Vec<String>)]
     libraries: Vec<PathBuf>,
+    /// Its workflows.
     workflows: Vec<WorkflowSummary>,
+    /// What is to be known of it, though it is sound.
     warnings: Vec<Warning>,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Summary {}
+
+/// A workflow of the package.
+#[derive(Debug, Serialize, ToSchema)]
 struct WorkflowSummary {
+    /// The name of the workflow.
     name: String,
-    /// In the order of execution.
+    /// The ids of its tasks, in the order of execution.
     tasks: Vec<String>,
 }
 

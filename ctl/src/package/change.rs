@@ -3,15 +3,40 @@
 //! Whether a change is possible is decided by the engine; here arguments become a [`PackageCommand`].
 
 use cloacina::{PackageAnswer, PackageCommand};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::actor;
 use crate::cli::{ActivateArgs, ActorArgs, QuarantineArgs, ReleaseArgs, RemoveArgs, RetireArgs, RollbackArgs};
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::{Document, PackageStateName};
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
 use crate::runs::with_engine;
+
+/// A version of a package, after something was done to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChangedView {
+    /// The tenant.
+    pub(super) tenant: String,
+    /// The name of the package.
+    pub(super) name: String,
+    /// The version, for people.
+    pub(super) version: String,
+    /// The digest of what the package does: the identity of the version.
+    pub(super) content_digest: String,
+    /// The state of the version; of one that was removed, the state before.
+    #[schema(value_type = PackageStateName)]
+    pub(super) state: String,
+    /// How many of a hundred new runs it gets.
+    share: u8,
+    /// The full names of its workflows.
+    pub(super) workflows: Vec<String>,
+}
+
+impl Document for ChangedView {}
 
 /// A change, and where it is made.
 struct Order<'a> {
@@ -72,6 +97,20 @@ pub(crate) fn release(arguments: &ReleaseArgs, output: &Output, config: &Config)
     Order { command, database: version.database.database.as_deref(), actor }.carry_out(output, config, done)
 }
 
+impl ChangedView {
+    pub(super) fn new(answer: &PackageAnswer) -> Self {
+        Self {
+            tenant: answer.tenant.clone(),
+            name: answer.name.clone(),
+            version: answer.version.clone(),
+            content_digest: answer.digest.clone(),
+            state: answer.state.clone(),
+            share: answer.share.unwrap_or(0),
+            workflows: answer.workflows.clone(),
+        }
+    }
+}
+
 impl Order<'_> {
     fn carry_out(
         self,
@@ -84,7 +123,9 @@ impl Order<'_> {
         let by = actor::name(actor, config);
         let now =
             with_engine(&database, output, async |engine| engine.perform_package(command, Vec::new(), &by).await)?;
-        output.answer(&now, |_| format!("{}::{}@{} {}\n", now.tenant, now.name, now.version, done(&now)))?;
+        output.answer(&ChangedView::new(&now), |_| {
+            format!("{}::{}@{} {}\n", now.tenant, now.name, now.version, done(&now))
+        })?;
         Ok(exit::SUCCESS)
     }
 }

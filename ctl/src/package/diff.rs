@@ -11,11 +11,13 @@ use cloacina_packager::{Limits, ReadOptions};
 use cloacina_workflow::descriptor::{Descriptor, Task, Workflow};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::place;
 use crate::cli::DiffArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
@@ -25,54 +27,81 @@ const PACKAGE_APART: &[&str] = &["workflows", "build", "format"];
 const WORKFLOW_APART: &[&str] = &["name", "tasks", "callbacks", "fingerprint"];
 const TASK_APART: &[&str] = &["id", "index", "dependencies"];
 
-#[derive(Debug, Serialize)]
-struct Difference {
+/// What differs between two versions of a package.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Difference {
+    /// The version on the left.
     old: Side,
+    /// The version on the right.
     new: Side,
     /// Whether both have the same content digest.
     same_content: bool,
+    /// The attributes of the package that differ.
     attributes: Vec<Attribute>,
+    /// The workflows of both.
     workflows: Vec<WorkflowDifference>,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Difference {}
+
+/// One of the two versions.
+#[derive(Debug, Serialize, ToSchema)]
 struct Side {
+    /// The name of the package.
     package: String,
+    /// Its version.
     version: String,
+    /// Its content digest.
     content_digest: String,
     #[serde(skip)]
     descriptor: Descriptor,
 }
 
-#[derive(Debug, Serialize)]
+/// What differs in a workflow.
+#[derive(Debug, Serialize, ToSchema)]
 struct WorkflowDifference {
+    /// The name of the workflow.
     workflow: String,
+    /// `added`, `removed`, `changed` or `same`.
     change: Change,
-    /// Whether the source of its tasks is the same; none if a side does not say.
+    /// Whether the source of its tasks is the same. Absent if a side does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     same_code: Option<bool>,
+    /// The attributes of the workflow that differ.
     attributes: Vec<Attribute>,
+    /// The tasks that differ.
     tasks: Vec<TaskDifference>,
+    /// Dependencies that only the right side has: the task that is waited for, and the task that waits.
     edges_added: Vec<[String; 2]>,
+    /// Dependencies that only the left side has.
     edges_removed: Vec<[String; 2]>,
 }
 
-#[derive(Debug, Serialize)]
+/// What differs in a task.
+#[derive(Debug, Serialize, ToSchema)]
 struct TaskDifference {
+    /// The id of the task.
     task: String,
+    /// `added`, `removed` or `changed`.
     change: Change,
+    /// The attributes of the task that differ.
     attributes: Vec<Attribute>,
 }
 
-/// An attribute with its values; null is its default.
-#[derive(Debug, Serialize)]
+/// An attribute that differs.
+#[derive(Debug, Serialize, ToSchema)]
 struct Attribute {
+    /// The name of the attribute in [the description](../abi.md) of a package.
     name: String,
-    old: Value,
-    new: Value,
+    /// Its value on the left side. Absent if it has its default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old: Option<Value>,
+    /// Its value on the right side. Absent if it has its default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<Value>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Change {
     Added,
@@ -203,7 +232,7 @@ impl TaskDifference {
 
 impl Attribute {
     fn line(&self, indent: &str) -> String {
-        let lines = leaves(&self.name, &self.old, &self.new).into_iter();
+        let lines = leaves(&self.name, self.old.as_ref(), self.new.as_ref()).into_iter();
         lines.map(|(name, old, new)| format!("{indent}~ {name}: {old} -> {new}\n")).collect()
     }
 }
@@ -262,7 +291,7 @@ fn object(described: &impl Serialize) -> Map<String, Value> {
 /// What differs, but for some keys.
 fn attributes(old: &Map<String, Value>, new: &Map<String, Value>, apart: &[&str]) -> Vec<Attribute> {
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).filter(|key| !apart.contains(&key.as_str())).collect();
-    let value = |object: &Map<String, Value>, key: &String| object.get(key).cloned().unwrap_or_default();
+    let value = |object: &Map<String, Value>, key: &String| object.get(key).cloned();
     keys.into_iter()
         .filter(|key| old.get(*key) != new.get(*key))
         .map(|key| Attribute { name: key.clone(), old: value(old, key), new: value(new, key) })
@@ -270,23 +299,28 @@ fn attributes(old: &Map<String, Value>, new: &Map<String, Value>, apart: &[&str]
 }
 
 /// The values that differ within two values, each with its path below `name`.
-fn leaves(name: &str, old: &Value, new: &Value) -> Vec<(String, String, String)> {
+fn leaves(name: &str, old: Option<&Value>, new: Option<&Value>) -> Vec<(String, String, String)> {
     let empty = Map::new();
     let parts = match (old, new) {
-        (Value::Object(old), Value::Object(new)) => Some((old, new)),
-        (Value::Null, Value::Object(new)) => Some((&empty, new)),
-        (Value::Object(old), Value::Null) => Some((old, &empty)),
+        (Some(Value::Object(old)), Some(Value::Object(new))) => Some((old, new)),
+        (None, Some(Value::Object(new))) => Some((&empty, new)),
+        (Some(Value::Object(old)), None) => Some((old, &empty)),
         _ => None,
     };
-    let Some((old, new)) = parts else { return vec![(name.to_owned(), shown(old), shown(new))] };
+    let Some((old, new)) = parts else { return vec![(name.to_owned(), shown_or_default(old), shown_or_default(new))] };
     let differing = attributes(old, new, &[]).into_iter();
-    differing.flat_map(|part| leaves(&format!("{name}.{}", part.name), &part.old, &part.new)).collect()
+    differing.flat_map(|part| leaves(&format!("{name}.{}", part.name), part.old.as_ref(), part.new.as_ref())).collect()
 }
 
 /// A value in words; what is absent has its default.
+fn shown_or_default(value: Option<&Value>) -> String {
+    value.map_or_else(|| "default".to_owned(), shown)
+}
+
+/// A value in words.
 fn shown(value: &Value) -> String {
     match value {
-        Value::Null => "default".to_owned(),
+        Value::Null => "nothing".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::String(text) => text.clone(),
@@ -311,16 +345,21 @@ mod tests {
 
     #[test]
     fn what_differs_is_told_value_by_value() {
-        let told =
-            |old: Value, new: Value| Attribute { name: "retry".to_owned(), old, new }.line("").trim_end().to_owned();
+        let told = |old: Option<Value>, new: Option<Value>| {
+            Attribute { name: "retry".to_owned(), old, new }.line("").trim_end().to_owned()
+        };
         for (old, new, expected) in [
-            (json!(null), json!(5), "~ retry: default -> 5"),
-            (json!({"attempts": 1, "delay_ms": 9}), json!({"attempts": 2, "delay_ms": 9}), "~ retry.attempts: 1 -> 2"),
-            (json!({"attempts": 1}), json!(null), "~ retry.attempts: 1 -> default"),
-            (json!(["a"]), json!(["a", "b"]), "~ retry: a -> a, b"),
+            (None, Some(json!(5)), "~ retry: default -> 5"),
             (
-                json!({"all": [{"task_success": "a"}]}),
-                json!({"any": [{"task_success": "a"}]}),
+                Some(json!({"attempts": 1, "delay_ms": 9})),
+                Some(json!({"attempts": 2, "delay_ms": 9})),
+                "~ retry.attempts: 1 -> 2",
+            ),
+            (Some(json!({"attempts": 1})), None, "~ retry.attempts: 1 -> default"),
+            (Some(json!(["a"])), Some(json!(["a", "b"])), "~ retry: a -> a, b"),
+            (
+                Some(json!({"all": [{"task_success": "a"}]})),
+                Some(json!({"any": [{"task_success": "a"}]})),
                 "~ retry.all: task_success a -> default\n~ retry.any: default -> task_success a",
             ),
         ] {

@@ -8,50 +8,82 @@ use std::path::Path;
 use cloacina_packager::{Digest, Manifest, Metadata, Package, ReadOptions, Target, library};
 use cloacina_workflow::descriptor::{Descriptor, Workflow};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{describe, place};
 use crate::cli::InspectArgs;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint, Warning, size};
 use crate::table::few;
 
-/// Everything that is known of an archive.
-#[derive(Debug, Serialize)]
-struct Inspected<'a> {
+/// What is in an archive.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Inspected<'a> {
+    /// The file itself.
     archive: ArchiveFacts<'a>,
+    /// The digest of what the package does: the identity of the version.
     content_digest: String,
+    /// The files in the archive.
     files: Vec<FileFacts<'a>>,
+    /// The content of [`manifest.toml`](../manifest.md).
+    #[schema(value_type = Object)]
     manifest: &'a Manifest,
+    /// The content of [`metadata.json`](../archive.md).
+    #[schema(value_type = Object)]
     metadata: &'a Metadata,
+    /// What the system's loader will make of each library.
     libraries: Vec<LibraryFacts<'a>>,
+    /// [The description](../abi.md) that the libraries hold.
+    #[schema(value_type = Object)]
     descriptor: &'a Descriptor,
+    /// What is to be known of the package, though it is sound.
     warnings: Vec<Warning>,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Inspected<'_> {}
+
+/// The file of an archive.
+#[derive(Debug, Serialize, ToSchema)]
 struct ArchiveFacts<'a> {
+    /// The path, as it was given.
+    #[schema(value_type = String)]
     path: &'a Path,
+    /// The size, in bytes.
     size: u64,
+    /// The digest of the bytes.
     digest: String,
 }
 
-#[derive(Debug, Serialize)]
+/// A file in the archive.
+#[derive(Debug, Serialize, ToSchema)]
 struct FileFacts<'a> {
+    /// The path in the archive.
     path: &'a str,
+    /// The size, in bytes.
     size: u64,
+    /// The digest of the bytes.
     digest: String,
 }
 
-/// What the system's loader will make of one library.
-#[derive(Debug, Serialize)]
+/// What the system's loader will make of a library.
+#[derive(Debug, Serialize, ToSchema)]
 struct LibraryFacts<'a> {
+    /// The target triple.
     target: &'a str,
+    /// The kind of machine, as the file says.
     machine: String,
+    /// The libraries of the system that it needs.
     needed: &'a [String],
+    /// The oldest version of glibc that has what it needs. Absent if it needs none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     glibc: Option<String>,
+    /// The paths in which it has libraries looked for.
     search_paths: &'a [String],
+    /// Whether it asks for a stack that can be executed.
     executable_stack: bool,
+    /// The functions that it offers.
     exports: &'a [String],
 }
 

@@ -4,21 +4,28 @@
 
 use cloacina::PackageRecord;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::living::{EngineView, Living};
 use super::version::VersionView;
 use crate::cli::PackageListArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
 
-#[derive(Debug, Serialize)]
-struct Listed {
+/// The versions of packages that a database holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed {
+    /// The engine of the database.
     engine: EngineView,
+    /// The versions.
     packages: Vec<VersionView>,
 }
+
+impl Document for Listed {}
 
 /// Lists versions.
 pub(crate) fn list(arguments: &PackageListArgs, output: &Output, config: &Config) -> Result<u8, Error> {

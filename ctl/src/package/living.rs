@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cloacina::{Client, LiveHost, LivePackage, Records};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::database::Database;
 use crate::error::Error;
@@ -22,38 +23,58 @@ pub(super) struct Living {
     packages: HashMap<(String, String), LivePackage>,
 }
 
-/// Whether an engine lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The engine of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct EngineView {
+    /// Whether one lives.
     alive: bool,
-    /// Its process, where that is known.
+    /// The id of its process. Absent if none lives, or only a server knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
-    /// Whether it said what follows of its packages.
+    /// Whether it answered, and said how the packages run.
     asked: bool,
 }
 
-/// How a version runs.
-#[derive(Debug, Serialize)]
+/// How the living engine runs a version.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RunningView {
-    /// None while it depends on who signed it.
+    /// `inline` or `process`. Absent while it depends on the keys by which the version is signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     isolation: Option<String>,
+    /// What the sandbox does. Absent for a version without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     sandbox: Option<String>,
+    /// Whether its library is loaded.
     loaded: bool,
+    /// How many calls of its tasks are under way.
     open_calls: u64,
+    /// Its processes.
     hosts: Vec<HostView>,
+    /// Why the engine cannot use it. Absent if it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// A process that runs a version.
+#[derive(Debug, Serialize, ToSchema)]
 struct HostView {
+    /// The id of the process.
     pid: u32,
+    /// How many calls are under way in it.
     open_calls: u64,
+    /// How many calls were made to it.
     calls: u64,
+    /// Whether another one takes its place.
     leaving: bool,
+    /// The memory that it holds, in bytes. Absent if it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     resident_bytes: Option<u64>,
+    /// The processor time that it used, in microseconds. Absent if it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     cpu_us: Option<u64>,
+    /// The steps of the sandbox that are in force.
     in_force: Vec<String>,
+    /// The steps of the sandbox that this system does not have.
     missing: Vec<String>,
 }
 

@@ -4,24 +4,36 @@ use std::path::PathBuf;
 
 use cloacina_packager::{Digest, Package, Part, ReadOptions};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::place;
 use crate::cli::MergeArgs;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, size};
 
-/// What was written.
-#[derive(Debug, Serialize)]
-struct Merged {
+/// An archive that was merged from others.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Merged {
+    /// The file of the archive.
+    #[schema(value_type = String)]
     archive: PathBuf,
+    /// The size of the archive, in bytes.
     size: u64,
+    /// The name of the package.
     package: String,
+    /// Its version.
     version: String,
+    /// The target triples for which it has libraries.
     targets: Vec<&'static str>,
+    /// The digest of what the package does: the identity of the version.
     content_digest: String,
+    /// The digest of the archive's bytes.
     archive_digest: String,
 }
+
+impl Document for Merged {}
 
 /// Writes the archives as one.
 pub(crate) fn merge(arguments: &MergeArgs, output: &Output) -> Result<u8, Error> {

@@ -1,27 +1,27 @@
 //! The verbs of `cloacina-ctl package`, one file each: arguments → library call → report.
 
-mod build;
-mod change;
-mod conformance;
+pub(crate) mod build;
+pub(crate) mod change;
+pub(crate) mod conformance;
 mod describe;
-mod diff;
-mod inspect;
-mod list;
+pub(crate) mod diff;
+pub(crate) mod inspect;
+pub(crate) mod list;
 mod living;
-mod merge;
+pub(crate) mod merge;
 mod name;
-mod new;
+pub(crate) mod new;
 pub(crate) mod place;
-mod register;
-mod repack;
-mod show;
-mod sign;
+pub(crate) mod register;
+pub(crate) mod repack;
+pub(crate) mod show;
+pub(crate) mod sign;
 mod signature;
 mod source;
-mod usage;
-mod verify;
+pub(crate) mod usage;
+pub(crate) mod verify;
 mod version;
-mod visualize;
+pub(crate) mod visualize;
 
 pub(crate) use self::{
     build::{build, build_crate},

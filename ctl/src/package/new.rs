@@ -10,10 +10,12 @@ use std::process::Command;
 
 use serde::Serialize;
 use tempfile::TempDir;
+use utoipa::ToSchema;
 
 use super::{name, place};
 use crate::cli::NewArgs;
 use crate::config::Config;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint, Warning};
@@ -31,16 +33,25 @@ const FILES: [(&str, &str); 3] = [
 /// or a `version` with the `registry` that has it.
 type Sdk = BTreeMap<&'static str, String>;
 
-/// What was made.
-#[derive(Debug, Serialize)]
-struct Made {
+/// The crate of a package that was made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Made {
+    /// The name of the package.
     package: String,
+    /// The folder of the crate.
+    #[schema(value_type = String)]
     path: PathBuf,
+    /// The dependency on the sdk, as `Cargo.toml` has it: a `path`, a `git` address with a `rev` or a `tag`, or a `version`
+    /// with the `registry` that has it.
+    #[schema(value_type = BTreeMap<String, String>)]
     sdk: Sdk,
     /// Whether the crate had to be kept apart from a workspace around it.
     own_workspace: bool,
+    /// The files of the crate.
     files: Vec<&'static str>,
 }
+
+impl Document for Made {}
 
 /// Makes the crate of a package.
 pub(crate) fn new(arguments: &NewArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -54,7 +65,7 @@ pub(crate) fn new(arguments: &NewArgs, output: &Output, config: &Config) -> Resu
             "the crate `cloacina-workflow` in cargo's default registry is another project's: --sdk-registry names \
                        the registry that has this one"
                 .to_owned();
-        output.warning(&Warning { code: "WRN0008", message });
+        output.warning(&Warning { code: "WRN0008".into(), message });
     }
 
     let parent = place::folder(&target);

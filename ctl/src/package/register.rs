@@ -2,31 +2,40 @@
 //!
 //! Each archive is its own registration: one that is refused does not undo those before it, which have been shown.
 
-use cloacina::{PackageAnswer, PackageCommand, needs_of};
+use cloacina::{PackageCommand, needs_of};
 use cloacina_packager::ReadOptions;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{place, signature::read_beside};
+use super::{change::ChangedView, place, signature::read_beside};
 use crate::actor;
 use crate::cli::RegisterArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
-use crate::output::Output;
+use crate::output::{Output, Warning};
 use crate::runs::with_engine;
 
-#[derive(Debug, Serialize)]
-struct Registered<'a> {
+/// A version that was registered, or was registered before.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Registered {
+    /// The file of the archive.
     file: String,
     #[serde(flatten)]
-    package: &'a PackageAnswer,
-    /// What it says that it needs, in the words in which it is allowed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    package: ChangedView,
+    /// Whether the tenant did not have the same content before.
+    is_new: bool,
+    /// What it says that it needs of the world outside, in the words in which it is allowed.
     needs: Vec<String>,
+    /// What the package declares and the engine does not execute.
+    warnings: Vec<Warning>,
     /// Whether a living engine has it now.
     is_living: bool,
 }
+
+impl Document for Registered {}
 
 /// Registers archives.
 pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -48,7 +57,9 @@ pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Confi
             let package = package.map_err(Error::of_file(file))?;
             let registered = Registered {
                 file: file.display().to_string(),
-                package: &package,
+                is_new: package.is_new == Some(true),
+                warnings: package.warnings.iter().map(Warning::of_answer).collect(),
+                package: ChangedView::new(&package),
                 needs,
                 is_living: engine.is_living(),
             };
@@ -74,19 +85,19 @@ fn needs(archive: &[u8]) -> Vec<String> {
     package.map(|package| needs_of(package.descriptor())).unwrap_or_default()
 }
 
-impl Registered<'_> {
+impl Registered {
     fn text(&self) -> String {
-        let PackageAnswer { tenant, name, version, digest, state, workflows, is_new, warnings, .. } = self.package;
-        let done = if *is_new == Some(true) { "registered" } else { "was registered before:" };
-        let mut text = format!("{done} {tenant}::{name}@{version}, {state}\n  digest    {digest}\n");
+        let ChangedView { tenant, name, version, content_digest, state, workflows, .. } = &self.package;
+        let done = if self.is_new { "registered" } else { "was registered before:" };
+        let mut text = format!("{done} {tenant}::{name}@{version}, {state}\n  digest    {content_digest}\n");
         for workflow in workflows {
             text.push_str(&format!("  workflow  {workflow}\n"));
         }
         if !self.needs.is_empty() {
             text.push_str(&format!("  needs     {}\n", self.needs.join(", ")));
         }
-        for (code, warning) in warnings {
-            text.push_str(&format!("  warning   {code}: {warning}\n"));
+        for Warning { code, message } in &self.warnings {
+            text.push_str(&format!("  warning   {code}: {message}\n"));
         }
         text
     }

@@ -4,23 +4,32 @@ use std::path::PathBuf;
 
 use cloacina_packager::{Digest, Limits, ReadOptions};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::place;
 use crate::cli::RepackArgs;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, size};
 
-/// What was written.
-#[derive(Debug, Serialize)]
-struct Repacked {
+/// An archive in the one canonical form.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Repacked {
+    /// The file of the archive.
+    #[schema(value_type = String)]
     archive: PathBuf,
+    /// The size of the archive, in bytes.
     size: u64,
+    /// The digest of what the package does: the identity of the version.
     content_digest: String,
+    /// The digest of the archive's bytes.
     archive_digest: String,
     /// Whether the old archive was in that form already.
     was_canonical: bool,
 }
+
+impl Document for Repacked {}
 
 /// Writes an archive again.
 pub(crate) fn repack(arguments: &RepackArgs, output: &Output) -> Result<u8, Error> {

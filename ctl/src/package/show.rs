@@ -4,23 +4,31 @@
 
 use cloacina::{Records, RegistryError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::living::{EngineView, Living};
 use super::version::{EventView, VersionView};
 use crate::cli::PackageShowArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
 
-#[derive(Debug, Serialize)]
-struct Shown {
+/// A version of a package, and what happened to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Shown {
+    /// The engine of the database.
     engine: EngineView,
+    /// The version, with the fields that it has in the list. Absent once it is not registered any longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     package: Option<VersionView>,
+    /// What happened to it, in order.
     events: Vec<EventView>,
 }
+
+impl Document for Shown {}
 
 /// Shows a version.
 pub(crate) fn show(arguments: &PackageShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {

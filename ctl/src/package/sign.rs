@@ -8,23 +8,32 @@ use std::path::PathBuf;
 use cloacina_packager::ReadOptions;
 use cloacina_packager::sign::Signature;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::place;
 use crate::cli::SignArgs;
 use crate::config::Config;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::key::Ring;
 use crate::output::Output;
 
-#[derive(Debug, Serialize)]
-struct Signed {
+/// A signature beside an archive.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Signed {
+    /// The file of the signature.
+    #[schema(value_type = String)]
     signature: PathBuf,
+    /// The id of the key, 16 hexadecimal digits.
     key: String,
+    /// The comment that is signed with it.
     comment: String,
     /// Whether a good signature by the key was there already, and was left alone.
     was_signed: bool,
 }
+
+impl Document for Signed {}
 
 /// Signs an archive.
 pub(crate) fn sign(arguments: &SignArgs, output: &Output, config: &Config) -> Result<u8, Error> {

@@ -10,6 +10,7 @@ use cloacina_packager::sign::{Policy, Scope, SignError, Signature, TrustedKey, V
 use cloacina_packager::{Package, ReadOptions};
 use cloacina_workflow::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::place;
 use crate::cli::VerifyArgs;
@@ -19,11 +20,12 @@ use crate::key::Ring;
 use crate::output::Problem;
 
 /// A key that has signed the archive.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SignedBy {
-    /// The name by which the user knows the key, if it is known.
+    /// The name by which the user knows the key. Absent if the user does not know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// The id of the key, 16 hexadecimal digits.
     key: String,
 }
 

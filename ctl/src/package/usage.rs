@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use cloacina::{PackageUsage, Timestamp, UsageFilter};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::cli::PackageUsageArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::{Document, Moment};
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
@@ -20,37 +22,54 @@ use crate::usage::{HEADINGS, HOST_HEADINGS, HostUsageView, UsageView};
 /// How far back is looked without `--since`.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-#[derive(Debug, Serialize)]
-struct Listed {
-    /// Runs that were submitted since.
+/// What packages used up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed {
+    /// Only runs that were submitted at this moment or later count.
+    #[schema(value_type = Moment)]
     since: Timestamp,
+    /// Only runs that were submitted before this moment count. Absent without `--until`.
+    #[schema(value_type = Option<Moment>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
+    /// The versions that ran.
     packages: Vec<Package>,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Listed {}
+
+/// What a version of a package used up.
+#[derive(Debug, Serialize, ToSchema)]
 struct Package {
+    /// The tenant.
     tenant: String,
+    /// The name of the package.
     name: String,
-    /// None of one that is not registered any more.
+    /// The version. Absent once it is not registered any longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
+    /// The content digest of the version.
     content_digest: String,
+    /// How many runs it had.
     runs: u64,
-    /// Runs whose history was removed; what they used up is not counted.
+    /// How many of them have no history any longer; what they used up is not counted.
     runs_without_history: u64,
     #[serde(flatten)]
     usage: UsageView,
     /// Processes of its own that lived in that time, with all that ran in them.
     processes: HostUsageView,
+    /// What each task used up.
     tasks: Vec<Task>,
     #[serde(skip)]
     short_digest: String,
 }
 
-#[derive(Debug, Serialize)]
+/// What a task used up in all runs.
+#[derive(Debug, Serialize, ToSchema)]
 struct Task {
+    /// The name of the workflow in the package.
     workflow: String,
+    /// The id of the task.
     task: String,
     #[serde(flatten)]
     usage: UsageView,

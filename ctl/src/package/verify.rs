@@ -8,11 +8,13 @@ use std::path::Path;
 use cloacina_packager::library::GlibcVersion;
 use cloacina_packager::{Error as PackageError, ReadOptions, Target};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::place;
 use super::signature::{Signatures, SignedBy};
 use crate::cli::VerifyArgs;
 use crate::config::Config;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint, Problem, Warning};
@@ -49,33 +51,45 @@ const CHECKS: [Check; 12] = [
     Check::Stack,
 ];
 
-/// All checks of one archive.
-#[derive(Debug, Serialize)]
-struct Verified<'a> {
+/// All checks of an archive.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Verified<'a> {
+    /// The file of the archive.
+    #[schema(value_type = String)]
     archive: &'a Path,
+    /// The digest of what the package does. Absent if the archive cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     content_digest: Option<String>,
+    /// The target triple for which it was checked.
     target: String,
+    /// Whether every check passed.
     passed: bool,
+    /// Every check with its result.
     checks: Vec<Checked>,
     /// What is to be known of it, though it is sound.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Warning>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// The keys by which it is signed, as far as signatures were checked.
     signed_by: Vec<SignedBy>,
     #[serde(skip)]
     signers: String,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Verified<'_> {}
+
+/// A check with its result.
+#[derive(Debug, Serialize, ToSchema)]
 struct Checked {
+    /// The name of the check.
     check: &'static str,
+    /// What is checked.
     about: &'static str,
+    /// `passed`, `failed` or `not_reached`.
     result: CheckResult,
+    /// What was found.
     problems: Vec<Problem>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum CheckResult {
     Passed,

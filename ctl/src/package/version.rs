@@ -4,59 +4,93 @@
 
 use cloacina::{PackageEvent, PackageRecord, PackageState, Quarantine, Timestamp, needs_of};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::living::{EngineView, Living, RunningView};
+use crate::document::{Moment, PackageStateName};
 use crate::output::Paint;
 
 /// As many digits of a digest as tell versions apart.
 const DIGITS_SHOWN: usize = 12;
 
-/// A version.
-#[derive(Debug, Serialize)]
+/// A version of a package, with the same fields wherever one is shown.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct VersionView {
+    /// The tenant.
     tenant: String,
+    /// The name of the package.
     pub(super) name: String,
+    /// The version, for people.
     version: String,
+    /// The digest of what the package does: the identity of the version.
     content_digest: String,
+    /// The digest of the archive's bytes.
     archive_digest: String,
+    /// The state of the version.
+    #[schema(value_type = PackageStateName)]
     state: &'static str,
-    /// Of new runs, in percent.
+    /// How many of a hundred new runs it gets.
     share: u8,
+    /// Why it is quarantined. Absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     quarantine: Option<QuarantineView>,
+    /// When it was registered.
+    #[schema(value_type = Moment)]
     registered_at: Timestamp,
+    /// The actor that registered it.
     registered_by: String,
+    /// The full names of its workflows.
     workflows: Vec<String>,
-    /// What it says that it needs, in the words in which it is allowed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// What it says that it needs of the world outside, in the words in which it is allowed.
     needs: Vec<String>,
-    /// How the living engine runs it; null without one.
+    /// How the living engine runs it. Absent where none was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<RunningView>,
 }
 
-#[derive(Debug, Serialize)]
+/// Why a version must not be used.
+#[derive(Debug, Serialize, ToSchema)]
 struct QuarantineView {
+    /// The reason, in words.
     reason: String,
+    /// Since when.
+    #[schema(value_type = Moment)]
     since: Timestamp,
+    /// When it is tried again. Absent if somebody has to release it.
+    #[schema(value_type = Option<Moment>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
-    /// What it goes back to.
+    /// The state to which it goes back.
+    #[schema(value_type = PackageStateName)]
     before: &'static str,
 }
 
 /// Something that happened to a package.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventView {
+    /// When it happened.
+    #[schema(value_type = Moment)]
     at: Timestamp,
+    /// What happened, such as `registered`.
     event: &'static str,
+    /// The version.
     version: String,
+    /// Its content digest.
     content_digest: String,
+    /// The actor.
     by: String,
+    /// The reason. Absent if none was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The state before. Absent if there was none, or it stayed.
+    #[schema(value_type = Option<PackageStateName>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'static str>,
+    /// The state after. Absent if there is none, or it stayed.
+    #[schema(value_type = Option<PackageStateName>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<&'static str>,
+    /// How many of a hundred new runs the version gets since. Absent if that did not change.
     #[serde(skip_serializing_if = "Option::is_none")]
     share: Option<u8>,
 }

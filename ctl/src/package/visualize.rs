@@ -5,28 +5,38 @@ use std::path::PathBuf;
 use cloacina_packager::{Graph, draw};
 use cloacina_workflow::descriptor::Workflow;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::place;
 use super::source::Source;
 use crate::cli::{DrawFormat, VisualizeArgs};
 use crate::config::Config;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
 
-/// What was drawn.
-#[derive(Debug, Serialize)]
-struct Drawn {
+/// The graphs of a package's workflows, drawn.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Drawn {
+    /// The name of the package.
     package: String,
+    /// The drawings, in the order of the workflows.
     drawings: Vec<Drawing>,
-    /// Where the drawing was written, if into a file.
+    /// The file into which they were written. Absent without `--to`.
+    #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<PathBuf>,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Drawn {}
+
+/// The graph of a workflow.
+#[derive(Debug, Serialize, ToSchema)]
 struct Drawing {
+    /// The name of the workflow.
     workflow: String,
+    /// The drawing, in the format that was asked for.
     drawing: String,
 }
 

@@ -11,7 +11,7 @@ mod display;
 mod drive;
 mod input;
 mod interrupt;
-mod report;
+pub(crate) mod report;
 mod secret;
 mod start;
 

@@ -14,7 +14,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::output::{Output, Warning};
 use crate::package::{Source, place};
-use crate::runs::find;
+use crate::runs::{RunView, find};
 
 /// The file of a database that is removed at the end.
 const EPHEMERAL: &str = "run.db";
@@ -48,7 +48,8 @@ pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Resu
     // Tasks of a package that do not heed their cancellation keep threads; the process does not wait for them.
     runtime.shutdown_background();
     let report = report?;
-    let finished = Finished::new(&report, temporary.is_none().then(|| database.shown()));
+    let finished =
+        Finished::new(&report, RunView::of(&report, &database)?, temporary.is_none().then(|| database.shown()));
     output.answer(&finished, |paint| finished.text(paint))?;
     output.note(&match temporary {
         None => format!("the run is kept: cloacina-ctl runs show {}{}", report.id, database.option()),

@@ -5,14 +5,16 @@
 
 use cloacina::{Command, Records, RunFilter, RunId, RunState, RunSummary, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::engine::with_engine;
 use super::find::find_all;
 use super::moment;
-use super::view::brief_name;
+use super::view::{RunView, brief_name};
 use crate::cli::ChosenArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
@@ -31,41 +33,48 @@ pub(super) struct Bulk<'a> {
     pub(super) command: &'a dyn Fn(RunId) -> Command,
 }
 
-#[derive(Debug, Serialize)]
-struct Answers {
+/// What several runs answered to one request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Answers {
+    /// The request: `pause`, `resume`, `cancel`, `retry`, `rerun` or `dismiss`.
     request: &'static str,
-    /// Whether the runs were only looked at.
+    /// Whether the runs were only looked up, with `--dry-run`.
     dry_run: bool,
+    /// The runs that were named or fit, the oldest first.
     runs: Vec<Row>,
+    /// How many runs did what was asked.
     done: usize,
+    /// How many runs refused.
     refused: usize,
     /// Whether more runs fit than one command asks.
     more: bool,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Answers {}
+
+/// One run, as it stood before it was asked, and its answer.
+#[derive(Debug, Serialize, ToSchema)]
 struct Row {
-    run: String,
-    workflow: String,
-    /// Where the run stood.
-    state: &'static str,
-    /// `done`, `refused`, or `chosen` where nothing was asked.
+    #[serde(flatten)]
+    run: RunView,
+    /// `done`, `refused`, or `chosen` with `--dry-run`.
     result: &'static str,
-    /// The run that was made of it, for a request that makes one.
+    /// The id of the run that was made of this one, for a request that makes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     new_run: Option<String>,
+    /// Why the run refused. Absent if it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Refusal>,
-    #[serde(skip)]
-    id: RunId,
-    #[serde(skip)]
-    short_id: String,
 }
 
-#[derive(Debug, Serialize)]
+/// Why a run refused.
+#[derive(Debug, Serialize, ToSchema)]
 struct Refusal {
+    /// The code of the error, which has a page in `docs/errors`.
     code: String,
+    /// The error in words.
     message: String,
+    /// What to do about it.
     hints: Vec<String>,
 }
 
@@ -95,7 +104,7 @@ pub(super) fn bulk(
         let n_rows = rows.len() as u64;
         with_engine(&database, output, async |engine| {
             for (row, n_done) in rows.iter_mut().zip(1..) {
-                row.answer(engine.perform((bulk.command)(row.id), actor).await)?;
+                row.answer(engine.perform((bulk.command)(row.run.id), actor).await)?;
                 live.set_position(n_done, n_rows);
             }
             Ok(())
@@ -131,17 +140,7 @@ fn fitting(bulk: &Bulk<'_>, chosen: &ChosenArgs, records: &mut Records) -> Resul
 
 impl Row {
     fn new(run: RunSummary) -> Self {
-        let status = run.status;
-        Self {
-            run: status.id.to_string(),
-            workflow: status.workflow,
-            state: status.state.as_str(),
-            result: "chosen",
-            new_run: None,
-            error: None,
-            id: status.id,
-            short_id: run.short_id,
-        }
+        Self { run: RunView::of_summary(run), result: "chosen", new_run: None, error: None }
     }
 
     /// Notes what came of it. What is wrong with the engine is wrong for all.
@@ -149,7 +148,7 @@ impl Row {
         match answer {
             Ok(report) => {
                 self.result = "done";
-                self.new_run = (report.id != self.id).then(|| report.id.to_string());
+                self.new_run = (report.id != self.run.id).then(|| report.id.to_string());
             }
             Err(error) if error.is_refusal() => {
                 self.result = "refused";
@@ -172,8 +171,8 @@ impl Row {
             (None, Some(error)) => format!("{}: {}", error.code, error.message),
             (None, None) => String::new(),
         };
-        let name = brief_name(&self.workflow).to_owned();
-        vec![self.short_id.clone(), name, self.state.to_owned(), result, more]
+        let name = brief_name(&self.run.workflow).to_owned();
+        vec![self.run.short_id.clone(), name, self.run.state.to_owned(), result, more]
     }
 }
 

@@ -5,21 +5,28 @@ use std::collections::BTreeMap;
 use cloacina::{Request, Value};
 use serde::Serialize;
 use serde_json::Map;
+use utoipa::ToSchema;
 
 use super::find::Found;
 use crate::cli::RunsContextArgs;
 use crate::config::Config;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
 
-#[derive(Debug, Serialize)]
-struct Shown {
+/// The context of a run: its input, and what its tasks wrote so far.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Shown {
+    /// The id of the run.
     run: String,
+    /// The values by key.
     context: Map<String, Value>,
-    /// The task that wrote each key; keys of the input are absent.
+    /// The id of the task that wrote each key. Keys of the input are absent.
     producers: BTreeMap<String, String>,
 }
+
+impl Document for Shown {}
 
 /// Shows the context of a run, or one value of it.
 pub(crate) fn context(arguments: &RunsContextArgs, output: &Output, config: &Config) -> Result<u8, Error> {

@@ -2,14 +2,16 @@
 //!
 //! A list and no state of its own: `runs dismiss` takes a run off it, `runs rerun --failed` makes a new one of it.
 
-use cloacina::{RunFilter, RunState, RunStatus, RunSummary, Timestamp};
+use cloacina::{RunFilter, RunState, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::moment::ago;
-use super::view::brief_name;
+use super::view::{RunView, brief_name};
 use crate::cli::RunsDeadLettersArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
@@ -17,20 +19,14 @@ use crate::output::{Output, Paint};
 /// As many as anybody reads.
 const RUNS_MAX: usize = 10_000;
 
-#[derive(Debug, Serialize)]
-struct Listed {
-    runs: Vec<Row>,
+/// Failed runs that nobody has dismissed, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed {
+    /// The runs.
+    runs: Vec<RunView>,
 }
 
-#[derive(Debug, Serialize)]
-struct Row {
-    run: String,
-    workflow: String,
-    created_at: Timestamp,
-    finished_at: Option<Timestamp>,
-    #[serde(skip)]
-    short_id: String,
-}
+impl Document for Listed {}
 
 /// Lists the failed runs that nobody dismissed.
 pub(crate) fn dead_letters(arguments: &RunsDeadLettersArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -40,16 +36,9 @@ pub(crate) fn dead_letters(arguments: &RunsDeadLettersArgs, output: &Output, con
         Some(mut records) => records.runs(&filter, RUNS_MAX)?,
         None => Vec::new(),
     };
-    let listed = Listed { runs: runs.into_iter().map(Row::new).collect() };
+    let listed = Listed { runs: runs.into_iter().map(RunView::of_summary).collect() };
     output.answer(&listed, |paint| listed.text(Timestamp::now(), paint))?;
     Ok(exit::SUCCESS)
-}
-
-impl Row {
-    fn new(run: RunSummary) -> Self {
-        let RunStatus { id, workflow, created_at, finished_at, .. } = run.status;
-        Self { run: id.to_string(), workflow, created_at, finished_at, short_id: run.short_id }
-    }
 }
 
 impl Listed {

@@ -5,14 +5,16 @@
 
 use cloacina::{Records, RunFilter, RunId, RunSummary, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::engine::with_engine;
 use super::find::find_all;
 use super::moment;
-use super::view::brief_name;
+use super::view::{RunView, brief_name};
 use crate::cli::RunsDeleteArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
@@ -20,26 +22,18 @@ use crate::output::{Output, Paint};
 /// Runs that one command deletes at most.
 const RUNS_MAX: usize = 1_000_000;
 
-#[derive(Debug, Serialize)]
-struct Deleted {
-    /// Whether they were only looked at.
+/// Runs that were deleted, or would be.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Deleted {
+    /// Whether the runs were only looked up, with `--dry-run`.
     dry_run: bool,
-    runs: Vec<Row>,
-    /// Runs that fit and stay, as they have not ended.
-    not_ended: Vec<Row>,
+    /// The runs that were deleted, as they were before.
+    runs: Vec<RunView>,
+    /// The runs that fit and stay, as they have not ended.
+    not_ended: Vec<RunView>,
 }
 
-#[derive(Debug, Serialize)]
-struct Row {
-    run: String,
-    workflow: String,
-    state: &'static str,
-    created_at: Timestamp,
-    #[serde(skip)]
-    id: RunId,
-    #[serde(skip)]
-    short_id: String,
-}
+impl Document for Deleted {}
 
 /// Deletes runs.
 pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -55,7 +49,7 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
     };
     let is_kept = |run: &RunSummary| arguments.runs.is_empty() && !run.status.state.is_terminal();
     let (kept, chosen): (Vec<RunSummary>, Vec<RunSummary>) = found.into_iter().partition(is_kept);
-    let rows = |runs: Vec<RunSummary>| runs.into_iter().map(Row::new).collect::<Vec<_>>();
+    let rows = |runs: Vec<RunSummary>| runs.into_iter().map(RunView::of_summary).collect::<Vec<_>>();
     let deleted = Deleted { dry_run: arguments.dry_run, runs: rows(chosen), not_ended: rows(kept) };
     let ids: Vec<RunId> = deleted.runs.iter().map(|row| row.id).collect();
     if !arguments.dry_run && !ids.is_empty() {
@@ -90,27 +84,13 @@ fn fitting(arguments: &RunsDeleteArgs, records: &mut Records) -> Result<Vec<RunS
     Ok(records.runs(&filter, RUNS_MAX)?)
 }
 
-impl Row {
-    fn new(run: RunSummary) -> Self {
-        let status = run.status;
-        Self {
-            run: status.id.to_string(),
-            workflow: status.workflow,
-            state: status.state.as_str(),
-            created_at: status.created_at,
-            id: status.id,
-            short_id: run.short_id,
-        }
-    }
-}
-
 impl Deleted {
     fn text(&self, paint: Paint) -> String {
         if self.runs.is_empty() {
             return "no runs\n".to_owned();
         }
         let header = [if self.dry_run { "would be deleted" } else { "deleted" }, "workflow", "state"];
-        let name = |row: &Row| brief_name(&row.workflow).to_owned();
+        let name = |row: &RunView| brief_name(&row.workflow).to_owned();
         let rows = self.runs.iter().map(|row| vec![row.short_id.clone(), name(row), row.state.to_owned()]);
         paint.columns([header.map(str::to_owned).to_vec()].into_iter().chain(rows), "")
     }

@@ -3,48 +3,30 @@
 //! What is listed is what is stored, whether or not an engine lives; one row more than asked for is read, to tell whether
 //! there are more.
 
-use cloacina::{RunFilter, RunState, RunSummary, Timestamp};
+use cloacina::{RunFilter, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::moment;
-use super::view::{brief_name, paint_state, span};
+use super::view::{RunView, brief_name, paint_state, span};
 use crate::cli::RunsListArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
 
-#[derive(Debug, Serialize)]
-struct Listed {
-    runs: Vec<Row>,
+/// Runs, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed {
+    /// The runs that fit.
+    runs: Vec<RunView>,
     /// Whether more runs fit than were asked for.
     more: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Row {
-    run: String,
-    workflow: String,
-    tenant: String,
-    state: &'static str,
-    /// Null once the history of the run was removed.
-    completed_tasks: Option<usize>,
-    total_tasks: usize,
-    created_at: Timestamp,
-    started_at: Option<Timestamp>,
-    finished_at: Option<Timestamp>,
-    /// Whether an engine drives it now; null once it has ended.
-    driven: Option<bool>,
-    /// The actor that asked for it, if one was named.
-    created_by: Option<String>,
-    /// Who took it off the list of dead letters.
-    dismissed_by: Option<String>,
-    #[serde(skip)]
-    at: RunState,
-    #[serde(skip)]
-    short_id: String,
-}
+impl Document for Listed {}
 
 /// Lists runs.
 pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -68,9 +50,9 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
     };
     let more = runs.len() > limit;
     runs.truncate(limit);
-    let listed = Listed { runs: runs.into_iter().map(Row::new).collect(), more };
+    let listed = Listed { runs: runs.into_iter().map(RunView::of_summary).collect(), more };
     output.answer(&listed, |paint| listed.text(now, paint))?;
-    if listed.runs.iter().any(Row::is_stalled) {
+    if listed.runs.iter().any(RunView::is_stalled) {
         let option = database.option();
         output.note(&format!("to go on with a run that has no engine: cloacina-ctl runs execute RUN{option}"));
     }
@@ -78,42 +60,6 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
         output.note(&format!("only the newest {limit} are listed; --limit N lists more"));
     }
     Ok(exit::SUCCESS)
-}
-
-impl Row {
-    fn new(run: RunSummary) -> Self {
-        let RunSummary { status, tenant, n_tasks, n_completed, short_id, is_driven, created_by, dismissed_by, .. } =
-            run;
-        Self {
-            run: status.id.to_string(),
-            workflow: status.workflow,
-            tenant,
-            state: status.state.as_str(),
-            completed_tasks: n_completed,
-            total_tasks: n_tasks,
-            created_at: status.created_at,
-            started_at: status.started_at,
-            finished_at: status.finished_at,
-            driven: (!status.state.is_terminal()).then_some(is_driven),
-            created_by,
-            dismissed_by,
-            at: status.state,
-            short_id,
-        }
-    }
-
-    /// How many of its tasks completed, as far as that is known.
-    fn progress(&self) -> String {
-        match self.completed_tasks {
-            Some(completed) => format!("{completed}/{}", self.total_tasks),
-            None => format!("-/{}", self.total_tasks),
-        }
-    }
-
-    /// Whether it goes on only once there is an engine again.
-    fn is_stalled(&self) -> bool {
-        self.at == RunState::Running && self.driven == Some(false)
-    }
 }
 
 impl Listed {

@@ -5,12 +5,15 @@
 
 use cloacina::{Level, LogFilter, LogRecord, Records, RunId, Timestamp, Value};
 use serde::Serialize;
+use serde_json::Map;
+use utoipa::ToSchema;
 
 use super::find::{Found, find_task};
 use super::moment;
 use super::wait::PERIOD;
 use crate::cli::RunsLogsArgs;
 use crate::config::Config;
+use crate::document::{Document, Moment};
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
@@ -24,28 +27,43 @@ const QUIET_LOOKS: usize = 5;
 /// The head of the column of tasks.
 const TASK: &str = "task";
 
-#[derive(Debug, Serialize)]
-struct Listed {
+/// What the tasks of a run logged.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed {
+    /// The id of the run.
     run: String,
+    /// The lines that fit, the oldest first.
     lines: Vec<Line>,
 }
 
-#[derive(Debug, Serialize)]
-struct Line {
+impl Document for Listed {}
+
+/// A line of a log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Line {
+    /// When it was written.
+    #[schema(value_type = Moment)]
     at: Timestamp,
+    /// How important it is: `error`, `warn`, `info`, `debug` or `trace`.
     level: &'static str,
+    /// The id of the task that wrote it.
     task: String,
+    /// The number of the attempt that wrote it, counted from 1.
     attempt: u32,
+    /// Where it comes from, by convention a module.
     target: String,
+    /// The text of the line.
     message: String,
-    #[serde(skip_serializing_if = "Value::is_null")]
-    fields: Value,
-    /// How many lines are missing here.
+    /// What else the task said, by name.
+    fields: Map<String, Value>,
+    /// How many lines are missing here, because there was no room for them. Absent for a line that a task wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
     #[serde(skip)]
     importance: Level,
 }
+
+impl Document for Line {}
 
 /// Shows the log of a run.
 pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -133,6 +151,10 @@ impl Line {
             1 => "1 line was dropped".to_owned(),
             _ => format!("{n_dropped} lines were dropped"),
         };
+        let fields = match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
         let dropped = (n_dropped > 0).then_some(n_dropped);
         Self { at, level: level.as_str(), task, attempt, target, message, fields, dropped, importance: level }
     }
@@ -145,7 +167,10 @@ impl Line {
             _ => paint.cyan(&level),
         };
         let task = format!("{:width$}  {:<7}", self.task, self.attempt);
-        let fields = if self.fields.is_null() { String::new() } else { format!("  {}", self.fields) };
+        let fields = match self.fields.is_empty() {
+            true => String::new(),
+            false => format!("  {}", Value::Object(self.fields.clone())),
+        };
         let message = printable(&self.message);
         format!("{}  {level}  {task}  {message}{}\n", paint.dim(&self.at.to_string()), paint.dim(&printable(&fields)))
     }

@@ -6,27 +6,27 @@
 //! What only looks asks [`cloacina::Records`], which works beside a living engine and without one. What changes a run
 //! asks the living engine through its socket, or is the database's engine for a moment (`engine`).
 
-mod bulk;
-mod context;
+pub(crate) mod bulk;
+pub(crate) mod context;
 mod control;
 mod create;
-mod dead_letters;
-mod delete;
+pub(crate) mod dead_letters;
+pub(crate) mod delete;
 mod engine;
-mod events;
+pub(crate) mod events;
 mod execute;
 mod find;
 mod follow;
-mod list;
-mod logs;
+pub(crate) mod list;
+pub(crate) mod logs;
 pub(crate) mod moment;
 mod patience;
 mod show;
-mod usage;
-mod view;
+pub(crate) mod usage;
+pub(crate) mod view;
 mod wait;
 mod watch;
-mod why;
+pub(crate) mod why;
 
 pub(crate) use self::{
     context::context,
@@ -44,7 +44,7 @@ pub(crate) use self::{
     patience::Patience,
     show::show,
     usage::usage,
-    view::{Task, between, exit_code, span, task_table},
+    view::{RunView, Task, between, exit_code, span, task_table},
     wait::wait,
     watch::watch,
     why::{Waiting, note_withheld, why},

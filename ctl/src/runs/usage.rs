@@ -4,44 +4,74 @@
 
 use cloacina::{RunUsage, Timestamp, UsedCall, UsedTask};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::find::{Found, task_of};
 use super::view::span;
 use crate::cli::RunsUsageArgs;
 use crate::config::Config;
+use crate::document::{Document, Moment, RunStateName};
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint, size};
 use crate::usage::{HEADINGS, UsageView, short};
 
-#[derive(Debug, Serialize)]
-struct Shown {
+/// What a run used up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Shown {
+    /// The id of the run.
     run: String,
+    /// The full name of its workflow.
     workflow: String,
+    /// The content digest of the package's version to which the run is pinned. Absent for a workflow that is compiled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     content_digest: Option<String>,
+    /// The state of the run.
+    #[schema(value_type = RunStateName)]
     state: &'static str,
-    /// Since when nothing is known any more.
+    /// When retention removed its history, since when nothing is known. Absent before.
+    #[schema(value_type = Option<Moment>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     history_removed_at: Option<Timestamp>,
+    /// What all its tasks used up together; with `--task`, that task alone.
     total: UsageView,
+    /// What each task used up.
     tasks: Vec<Task>,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Shown {}
+
+/// What a task used up.
+#[derive(Debug, Serialize, ToSchema)]
 struct Task {
+    /// The id of the task.
     task: String,
     #[serde(flatten)]
     usage: UsageView,
+    /// Its attempts and callbacks that ended, in order.
     calls: Vec<Call>,
 }
 
-/// An attempt, or a callback if it has no number.
-#[derive(Debug, Serialize)]
+/// An attempt or a callback that ended.
+#[derive(Debug, Serialize, ToSchema)]
 struct Call {
+    /// The number of the attempt, counted from 1. Absent for a callback.
+    #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
+    /// How it ended, as an event says it, such as `task_completed`.
     end: &'static str,
+    /// When it began. Absent if nobody noted it.
+    #[schema(value_type = Option<Moment>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<Timestamp>,
+    /// When it ended.
+    #[schema(value_type = Moment)]
     ended_at: Timestamp,
+    /// The processor time that it used, in microseconds. Absent if nobody measured it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     cpu_us: Option<u128>,
+    /// The most memory that its process held, in bytes. Absent if nobody measured it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     peak_bytes: Option<u64>,
     #[serde(skip)]
     cells: Vec<String>,

@@ -5,56 +5,83 @@
 
 use cloacina::{Gate, RunId, RunReport, TaskReport};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::engine::living_report;
 use super::find::Found;
 use super::view::paint_state;
 use crate::cli::RunsWhyArgs;
 use crate::config::Config;
+use crate::document::{Document, RunStateName, TaskStateName};
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
 
-#[derive(Debug, Serialize)]
-struct Why<'a> {
+/// Why tasks of a run are not running.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Why<'a> {
+    /// The id of the run.
     run: String,
+    /// The full name of its workflow.
     workflow: &'a str,
+    /// The state of the run.
+    #[schema(value_type = RunStateName)]
     state: &'static str,
-    /// The process of the engine that drives the database; null where none does.
+    /// The engine that drives the database. Absent where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<Engine>,
+    /// The tasks that wait. A task that runs or has ended waits for nothing.
     waiting: Vec<Waiting>,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for Why<'_> {}
+
+/// An engine that lives.
+#[derive(Debug, Serialize, ToSchema)]
 struct Engine {
+    /// The id of its process. Absent where only a server knows the engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
 }
 
 /// A task that waits, and for what.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Waiting {
+    /// The id of the task.
     task: String,
+    /// The state of the task.
+    #[schema(value_type = TaskStateName)]
     state: &'static str,
-    gates: Vec<Shown>,
+    /// What keeps it from running: all of these must open.
+    gates: Vec<GateView>,
 }
 
-/// A gate as it is shown.
-#[derive(Debug, Serialize)]
-struct Shown {
+/// One thing that a task waits for.
+#[derive(Debug, Serialize, ToSchema)]
+struct GateView {
+    /// The kind of the gate: `run_pending`, `run_delayed`, `run_paused`, `run_closing`, `retry_at`, `trigger_rule`,
+    /// `dependency`, `slot`, `quarantined`, `withheld`, `package_missing`, `store_refused`, `history_unread`, `owner`,
+    /// `owner_dead`, `no_engine` or `other`.
     gate: &'static str,
+    /// With `dependency`: the task that has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<String>,
+    /// With `dependency`: the state of that task.
+    #[schema(value_type = Option<TaskStateName>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
-    /// Some of those who hold the slots.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// With `slot`: some of the tasks that hold the slots.
     held_by: Vec<Holder>,
+    /// The gate with its present value, in words.
     text: String,
 }
 
-#[derive(Debug, Serialize)]
+/// A task that holds a slot.
+#[derive(Debug, Serialize, ToSchema)]
 struct Holder {
+    /// The id of its run.
     run: String,
+    /// The id of the task.
     task: String,
 }
 
@@ -86,7 +113,7 @@ pub(crate) fn note_withheld(report: &RunReport, output: &Output) {
     };
     let mut open = report.tasks.iter().filter(|task| !task.state.is_terminal());
     if let Some(gate) = open.find_map(|task| task.gates.iter().find(is_withheld)) {
-        output.note(&format!("the run waits: {}", Shown::new(gate).text));
+        output.note(&format!("the run waits: {}", GateView::new(gate).text));
     }
 }
 
@@ -114,15 +141,15 @@ impl Waiting {
     }
 
     fn new(task: &TaskReport, has_engine: bool) -> Self {
-        let mut gates: Vec<Shown> = task.gates.iter().map(Shown::new).collect();
+        let mut gates: Vec<GateView> = task.gates.iter().map(GateView::new).collect();
         if !has_engine {
-            gates.push(Shown::plain("no_engine", "no engine drives this database"));
+            gates.push(GateView::plain("no_engine", "no engine drives this database"));
         }
         Self { task: task.id.clone(), state: task.state.as_str(), gates }
     }
 }
 
-impl Shown {
+impl GateView {
     fn plain(gate: &'static str, text: &str) -> Self {
         Self { gate, task: None, state: None, held_by: Vec::new(), text: text.to_owned() }
     }

@@ -4,25 +4,33 @@
 
 use cloacina::{Timestamp, TrustChange, TrustChanged};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::actor;
 use crate::cli::{ActorArgs, TrustAddArgs, TrustRemoveArgs, TrustRequireArgs, TrustRevokeArgs};
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::key::Ring;
 use crate::output::Output;
 use crate::runs::{moment, with_engine};
 
-#[derive(Debug, Serialize)]
-struct Changed<'a> {
+/// What a change of trust did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Changed<'a> {
+    /// The tenant.
     tenant: &'a str,
-    /// What was done, for people.
+    /// The change in words, for people.
     change: String,
+    /// The versions that are quarantined since, as `tenant::name@version`.
     quarantined: Vec<String>,
+    /// The versions that may be used again, as `tenant::name@version`.
     released: Vec<String>,
 }
+
+impl Document for Changed<'_> {}
 
 /// A change of one tenant's trust.
 struct Order<'a> {

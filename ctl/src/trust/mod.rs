@@ -3,9 +3,9 @@
 //! To show it the database is only looked at. To change it the living engine is asked, and without one this program is
 //! an engine that starts no task, for the moment.
 
-mod change;
+pub(crate) mod change;
 mod show;
-mod view;
+pub(crate) mod view;
 
 pub(crate) use self::{
     change::{add, remove, require, revoke},

@@ -4,53 +4,85 @@
 
 use cloacina::{Timestamp, Trust, TrustEvent, TrustKey};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::document::{Document, Moment};
 use crate::output::Paint;
 
-/// Whom a tenant trusts.
-#[derive(Debug, Serialize)]
-pub(super) struct TrustView {
+/// The keys that a tenant trusts, and how many signatures it requires.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TrustView {
+    /// The tenant.
     tenant: String,
+    /// How many signatures a package needs, each by another key.
     required: usize,
     /// Whether the tenant never said how many it requires.
     is_default: bool,
+    /// The keys.
     keys: Vec<KeyView>,
+    /// What happened to the trust of the tenant, the newest first. Absent without `--events`.
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<Vec<EventView>>,
 }
 
-#[derive(Debug, Serialize)]
+impl Document for TrustView {}
+
+/// A key.
+#[derive(Debug, Serialize, ToSchema)]
 struct KeyView {
+    /// The name of the key.
     name: String,
+    /// The id of the key, 16 hexadecimal digits.
     id: String,
+    /// The public key, in one line.
     public_key: String,
     /// `trusted`, `expired` or `revoked`.
     state: &'static str,
+    /// The packages that the key may sign.
     scopes: Vec<String>,
+    /// Until when it is trusted. Absent if for ever.
+    #[schema(value_type = Option<Moment>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
+    /// When it was added.
+    #[schema(value_type = Moment)]
     added_at: Timestamp,
+    /// The actor that added it.
     added_by: String,
+    /// When and why it was revoked. Absent if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked: Option<RevokedView>,
 }
 
-#[derive(Debug, Serialize)]
+/// The end of the trust in a key.
+#[derive(Debug, Serialize, ToSchema)]
 struct RevokedView {
+    /// When the key was revoked.
+    #[schema(value_type = Moment)]
     at: Timestamp,
+    /// The actor that revoked it.
     by: String,
+    /// The reason that was given.
     reason: String,
 }
 
-#[derive(Debug, Serialize)]
+/// Something that happened to the trust of a tenant.
+#[derive(Debug, Serialize, ToSchema)]
 struct EventView {
+    /// When it happened.
+    #[schema(value_type = Moment)]
     at: Timestamp,
+    /// What happened, such as `key_added`.
     kind: &'static str,
+    /// The actor.
     actor: String,
+    /// The id of the key. Absent if the event is about none.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// The content digest of the package's version. Absent if the event is about none.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
+    /// The event in words.
     detail: String,
 }
 

@@ -3,42 +3,38 @@
 use cloacina::WorkflowRecord;
 use cloacina_workflow::descriptor;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::list::state;
+use super::list::{WorkflowView, state};
 use crate::cli::WorkflowShowArgs;
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
 use crate::table::few;
 
-#[derive(Debug, Serialize)]
-struct Shown<'a> {
-    name: &'a str,
-    tenant: &'a str,
-    package: &'a str,
-    version: Option<&'a str>,
-    content_digest: Option<String>,
-    state: &'static str,
-    /// As the package declares it.
+/// A workflow.
+///
+/// The fields of the workflow itself are those that it has in the list of workflows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Shown<'a> {
+    #[serde(flatten)]
+    view: WorkflowView,
+    /// The workflow as its package declares it: a member of `workflows` in [the description](../abi.md) of a package.
+    #[schema(value_type = Object)]
     workflow: &'a descriptor::Workflow,
 }
+
+impl Document for Shown<'_> {}
 
 /// Shows a workflow.
 pub(crate) fn show(arguments: &WorkflowShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let known = database.records(output)?.map_or(Ok(Vec::new()), |mut records| records.workflows())?;
     let found = choose(&known, &arguments.name)?;
-    let shown = Shown {
-        name: &found.name,
-        tenant: &found.tenant,
-        package: &found.package,
-        version: found.version.as_deref(),
-        content_digest: found.digest.map(|digest| digest.to_string()),
-        state: state(found),
-        workflow: &found.descriptor,
-    };
+    let shown = Shown { view: WorkflowView::new(found), workflow: &found.descriptor };
     output.answer(&shown, |paint| shown.text(paint))?;
     Ok(exit::SUCCESS)
 }
@@ -65,12 +61,13 @@ fn choose<'a>(known: &'a [WorkflowRecord], name: &str) -> Result<&'a WorkflowRec
 
 impl Shown<'_> {
     fn text(&self, paint: Paint) -> String {
+        let workflow = &self.view;
         let facts = [
-            ("workflow", Some(self.name.to_owned())),
-            ("version", self.version.map(str::to_owned)),
-            ("digest", self.content_digest.clone()),
-            ("state", Some(self.state.to_owned())),
-            ("description", self.workflow.description.clone()),
+            ("workflow", Some(workflow.name.clone())),
+            ("version", workflow.version.clone()),
+            ("digest", workflow.content_digest.clone()),
+            ("state", Some(workflow.state.to_owned())),
+            ("description", workflow.description.clone()),
         ];
         let facts = facts.into_iter().filter_map(|(name, fact)| Some(vec![name.to_owned(), fact?]));
         let mut text = paint.columns(facts, "");

@@ -11,7 +11,7 @@ mod call;
 mod child;
 mod examine;
 mod message;
-mod report;
+pub(crate) mod report;
 mod rule;
 mod test;
 

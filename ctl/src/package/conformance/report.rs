@@ -6,43 +6,62 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::rule::{RULES, Rule};
+use crate::document::Document;
 use crate::output::Paint;
 
-/// All rules of one package.
-#[derive(Debug, Serialize)]
-pub(super) struct Report {
+/// Whether a package keeps the rules of the protocol.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Report {
+    /// The file of the archive.
+    #[schema(value_type = String)]
     archive: PathBuf,
+    /// The name of the package. Absent if the archive cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     package: Option<String>,
+    /// Its version. Absent if the archive cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
+    /// Whether no rule is broken.
     pub(super) passed: bool,
+    /// Every rule with its result.
     rules: Vec<Examined>,
 }
 
-/// One rule.
-#[derive(Debug, Serialize)]
+impl Document for Report {}
+
+/// A rule with its result.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Examined {
+    /// The name of the rule.
+    #[schema(value_type = String)]
     rule: Rule,
+    /// What the rule asks for.
     about: &'static str,
+    /// `passed`, `failed`, `advice` for one that is broken without harm, or `not_reached`.
     result: Verdict,
+    /// How it was broken.
     findings: Vec<Remark>,
+    /// What else is to be known.
     notes: Vec<Remark>,
+    /// What to do about it. Absent if it was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<&'static str>,
 }
 
 /// Something that was found, or is to be known.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Remark {
+    /// The id of the task. Absent if it is about the package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) task: Option<String>,
+    /// What was found.
     pub(super) what: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Verdict {
     Passed,
