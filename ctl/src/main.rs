@@ -12,6 +12,7 @@ mod config;
 mod database;
 mod demo;
 mod document;
+mod echo;
 mod error;
 mod exit;
 mod explain;

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use clap::builder::StyledStr;
@@ -22,6 +23,7 @@ use utoipa::ToSchema;
 use crate::cli::{ColorWhen, Format, GlobalOptions};
 use crate::config::Config;
 use crate::document::Document;
+use crate::echo::NoEcho;
 use crate::error::Error;
 use crate::table;
 
@@ -39,6 +41,8 @@ pub(crate) struct Output {
     stderr: Paint,
     bars: MultiProgress,
     live: bool,
+    /// Held by the lines that change.
+    echo: Arc<Mutex<Weak<NoEcho>>>,
 }
 
 impl Output {
@@ -64,13 +68,22 @@ impl Output {
                 false => ProgressDrawTarget::hidden(),
             }),
             live,
+            echo: Arc::default(),
         }
     }
 
     /// The same without notes and without progress.
     pub(crate) fn silent(&self) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        Self { format: self.format, quiet: true, stdout: self.stdout, stderr: self.stderr, bars, live: false }
+        Self {
+            format: self.format,
+            quiet: true,
+            stdout: self.stdout,
+            stderr: self.stderr,
+            bars,
+            live: false,
+            echo: self.echo.clone(),
+        }
     }
 
     /// The colors of stderr.
@@ -194,7 +207,17 @@ impl Output {
         if self.live {
             bar.enable_steady_tick(TICK);
         }
-        Live { bar }
+        Live { bar, _echo: self.live.then(|| self.silence()).flatten() }
+    }
+
+    /// What keeps the terminal silent as long as there are lines that change.
+    fn silence(&self) -> Option<Arc<NoEcho>> {
+        let mut held = self.echo.lock().unwrap_or_else(PoisonError::into_inner);
+        held.upgrade().or_else(|| {
+            let begun = Arc::new(NoEcho::begin()?);
+            *held = Arc::downgrade(&begun);
+            Some(begun)
+        })
     }
 
     /// Writes a line on stderr, above whatever is live. Nothing can be done where stderr does not take it.
@@ -326,6 +349,7 @@ impl Document for ErrorDocument<'_> {}
 #[derive(Debug)]
 pub(crate) struct Live {
     bar: ProgressBar,
+    _echo: Option<Arc<NoEcho>>,
 }
 
 impl Live {

@@ -6,15 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::num::NonZero;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use cloacina_tests::library;
+use cloacina_tests::{archive, library};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::cmd::{MIXED, PATIENT, program};
 
@@ -123,6 +123,33 @@ impl Running {
         // With this the terminal hangs up once the program has it open no longer.
         drop(command);
         Self { child, terminal: File::from(controller), bytes: Vec::new() }
+    }
+
+    /// Starts the program as the session that the terminal controls, as a shell does.
+    fn start_in_session(folder: &Path, (rows, columns): Size, arguments: &[&str]) -> Self {
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        tcsetwinsize(&controller, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let name = ptsname(&controller, Vec::new()).unwrap();
+        let user = || File::from(rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap());
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait"]).arg(program()).args(arguments).current_dir(folder);
+        command.env_remove("NO_COLOR").env("TERM", ABLE).env("XDG_DATA_HOME", folder.join("data"));
+        command.stdin(user()).stdout(user()).stderr(user());
+        let child = command.spawn().unwrap();
+        drop(command);
+        Self { child, terminal: File::from(controller), bytes: Vec::new() }
+    }
+
+    /// Types on the terminal.
+    fn press(&mut self, keys: &[u8]) {
+        self.terminal.write_all(keys).unwrap();
+    }
+
+    /// Whether the terminal shows control characters that are typed.
+    fn echoes_control(&self) -> bool {
+        tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ECHOCTL)
     }
 
     /// Reads what comes next; whether anything came.
@@ -261,6 +288,24 @@ fn every_table_is_aligned_in_color_and_fits_the_terminal() {
 }
 
 #[test]
+fn tables_of_retention_and_of_measurements_fit_the_terminal() {
+    let folder = prepared();
+    let folder = folder.path();
+    show(folder, SIZES[0], &["run", "mixed.cloacina", "--workflow", "fine", "--quiet"]);
+    let noop = archive::path("noop", "tests/fixtures/noop", &[]);
+    let writers = archive::path("writers", "tests/fixtures/writers", &[]);
+    for size in SIZES {
+        let due = [("CLOACINA__RETENTION__FINISHED", "0s")];
+        check_table(&run_in(folder, size, LINES, &due, &["prune", "--dry-run"]), "what", 1);
+        let mut bench = vec!["bench", "--tiny", "--quick", "--no-postgres", "--only", "sqlite raw", "--package"];
+        bench.extend([noop.to_str().unwrap(), "--writers", writers.to_str().unwrap()]);
+        let shown = show(folder, size, &bench);
+        check_table(&shown, "ratio", 10);
+        check_table(&shown, "database", 1);
+    }
+}
+
+#[test]
 fn the_list_of_runs_has_a_line_for_each_with_an_id_that_is_understood() {
     let folder = prepared();
     let folder = folder.path();
@@ -331,6 +376,33 @@ fn an_interrupt_says_what_is_stopping_and_repeats_nothing() {
         let resumed = show(folder.path(), size, &["run", "--resume", "latest"]);
         assert!(resumed.text().contains("completed public::patient::waiting"), "{}", resumed.text());
         fs::remove_file(folder.path().join("go")).unwrap();
+    }
+}
+
+#[test]
+fn a_key_that_interrupts_leaves_no_line_behind_and_the_terminal_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = library::pack(&library::compile(folder.path(), "patient", PATIENT));
+    fs::write(folder.path().join("patient.cloacina"), archive).unwrap();
+    for size in SIZES {
+        let mut running = Running::start_in_session(folder.path(), size, &["run", "patient.cloacina"]);
+        running.read_until("wait: waiting");
+        running.press(b"\x03");
+        running.read_until("stopping: wait may finish");
+        assert!(!running.echoes_control());
+        running.press(b"\x03");
+        running.read_until("error[CTL0012]");
+        running.child.wait().unwrap();
+        assert!(running.echoes_control(), "the terminal is as it was");
+        let shown = running.end(LINES, size.1);
+        for (text, n_times) in [
+            (" of public::patient::waiting", 1),
+            ("wait: waiting", 1),
+            ("stopping: wait may finish for 10 s", 1),
+            ("^C", 0),
+        ] {
+            assert_eq!(shown.text().matches(text).count(), n_times, "{text}:\n{}", shown.text());
+        }
     }
 }
 
