@@ -7,11 +7,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cloacina::RunId;
+use cloacina::{Class, RunId};
 use cloacina_workflow::payload::Inexact;
 
 use crate::config::Config;
-use crate::exit;
 use crate::run::Interrupt;
 
 /// How many names a hint lists.
@@ -195,8 +194,21 @@ impl Error {
     pub(crate) fn of_file<E: Into<Self>>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
         move |error| match error.into() {
-            error if exit::code(&error) == exit::PACKAGE => Error::OfFile(OfFile { path, error: Box::new(error) }),
+            error if error.class().is_some_and(is_no) => Error::OfFile(OfFile { path, error: Box::new(error) }),
             error => error,
+        }
+    }
+
+    /// What kind of trouble a library tells of; none for an error of the command line itself.
+    fn class(&self) -> Option<Class> {
+        match self {
+            Error::Package(error) => Some(error.class()),
+            Error::Build(error) => Some(error.class()),
+            Error::Sign(error) => Some(error.class()),
+            Error::Registry(error) => Some(error.class()),
+            Error::Socket(error) => Some(error.class()),
+            Error::Engine(error) => Some(error.class()),
+            _ => None,
         }
     }
 
@@ -379,33 +391,22 @@ impl Error {
 
     /// Whether it says no to what was asked of one run, and says nothing about the engine.
     pub(crate) fn is_refusal(&self) -> bool {
-        let of_a_run = |code: &str| code.starts_with("RUN") && code != "RUN0003";
-        match self {
-            Error::Socket(cloacina::SocketError::Refused(_)) | Error::Engine(_) => of_a_run(self.code()),
-            _ => false,
-        }
+        let is_answer = matches!(self, Error::Socket(cloacina::SocketError::Refused(_)) | Error::Engine(_));
+        is_answer && self.class().is_some_and(is_no)
     }
 
     /// Whether nothing was done because an engine has the database that may end within moments.
     pub(crate) fn is_of_a_moment(&self) -> bool {
         match self {
-            // It closed between the search for its socket and the greeting.
-            Error::Socket(cloacina::SocketError::Lost { .. }) => true,
-            // It takes nothing any more, or its lock is still held.
-            Error::Socket(cloacina::SocketError::Refused(_)) | Error::Engine(_) => {
-                ["RUN0003", "STO0013", "STO0001"].contains(&self.code())
-            }
-            _ => false,
+            Error::Engine(cloacina::Error::Store(cloacina::StoreError::Locked { .. })) => true,
+            Error::Engine(error) => error.is_ending(),
+            error => error.is_of_an_ending_engine(),
         }
     }
 
     /// Whether a living engine was asked that is there no more.
     pub(crate) fn is_of_an_ending_engine(&self) -> bool {
-        match self {
-            Error::Socket(cloacina::SocketError::Lost { .. }) => true,
-            Error::Socket(error) => ["RUN0003", "STO0013"].contains(&error.code()),
-            _ => false,
-        }
+        matches!(self, Error::Socket(error) if error.is_ending())
     }
 
     /// How the command is used, where it was used wrongly.
@@ -417,11 +418,19 @@ impl Error {
     }
 }
 
+/// Whether the answer is no, at any time and from any engine.
+fn is_no(class: Class) -> bool {
+    match class {
+        Class::Invalid | Class::NotFound | Class::Conflict | Class::Denied => true,
+        Class::Busy | Class::Unavailable | Class::Internal => false,
+    }
+}
+
 /// An error that is about a file, with its name in front.
 #[derive(Debug)]
 pub(crate) struct OfFile {
     path: PathBuf,
-    error: Box<Error>,
+    pub(crate) error: Box<Error>,
 }
 
 impl fmt::Display for OfFile {

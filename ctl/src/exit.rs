@@ -1,29 +1,23 @@
 //! The exit codes, and which error ends with which. Scripts rely on both.
 
-use crate::error::Error;
+use cloacina::Class;
+
+use crate::error::{Error, OfFile};
 
 /// All went well.
 pub(crate) const SUCCESS: u8 = 0;
 /// The run, or a check of a package, failed: the program worked, and the answer is no.
 pub(crate) const FAILED: u8 = 1;
-/// The command line, or what it names as input, is wrong.
+/// What was given is wrong: the command line, a name, an input, a package.
 pub(crate) const USAGE: u8 = 2;
-/// The package could not be built or read.
-pub(crate) const PACKAGE: u8 = 3;
-/// The database or the engine had trouble.
+/// What was asked for is not allowed, or does not fit the present state of something.
+pub(crate) const REFUSED: u8 = 3;
+/// The database, the engine or the system had trouble.
 pub(crate) const ENGINE: u8 = 4;
 /// Interrupted from the keyboard.
 pub(crate) const INTERRUPTED: u8 = 130;
 /// Nobody reads the output any more: what a shell says of a program that the signal for it has ended.
 pub(crate) const UNREAD: u8 = 141;
-
-/// Errors of the engine that are mistakes in what was asked for: names, ids, inputs, and requests that do not fit.
-#[rustfmt::skip]
-const NAMED_WRONGLY: [&str; 17] = [
-    "RUN0001", "RUN0002", "RUN0004", "RUN0005", "RUN0012", "RUN0013", "RUN0014", "RUN0017", "RUN0018", "RUN0019",
-    "RUN0020", "RUN0022",
-    "SIG0013", "SIG0014", "SIG0015", "SIG0016", "SIG0017",
-];
 
 /// The exit code of an error.
 pub(crate) fn code(error: &Error) -> u8 {
@@ -66,20 +60,21 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::Interrupted { .. } | Error::BenchInterrupted | Error::BackupInterrupted { .. } => INTERRUPTED,
         Error::Unread { .. } => UNREAD,
         Error::Measure { .. } | Error::MeasuredRun { .. } => ENGINE,
-        Error::OfFile(_) | Error::Package(_) | Error::Build(_) | Error::Sign(_) => PACKAGE,
-        Error::Registry(error) => engine_code(error.code()),
-        Error::Socket(error) => engine_code(error.code()),
-        Error::Engine(error) => engine_code(error.code()),
+        Error::OfFile(OfFile { error, .. }) => code(error),
+        Error::Package(error) => of_class(error.class()),
+        Error::Build(error) => of_class(error.class()),
+        Error::Sign(error) => of_class(error.class()),
+        Error::Registry(error) => of_class(error.class()),
+        Error::Socket(error) => of_class(error.class()),
+        Error::Engine(error) => of_class(error.class()),
     }
 }
 
-/// The errors of engine and registry come from several layers, which their codes tell apart.
-fn engine_code(code: &str) -> u8 {
-    match code.get(..3) {
-        // What was asked for is not there, or does not fit the state of the run.
-        _ if NAMED_WRONGLY.contains(&code) => USAGE,
-        // The archive, its descriptor, its library, its signatures, or its place in the registry.
-        Some("PKG" | "DSC" | "LIB" | "REG" | "SIG") => PACKAGE,
-        _ => ENGINE,
+/// The exit code of what the libraries refuse.
+fn of_class(class: Class) -> u8 {
+    match class {
+        Class::Invalid | Class::NotFound => USAGE,
+        Class::Conflict | Class::Denied => REFUSED,
+        Class::Busy | Class::Unavailable | Class::Internal => ENGINE,
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{io, sync::Arc};
 
+use cloacina_packager::Class;
 use cloacina_workflow::{ContextError, descriptor};
 
 use crate::{
@@ -251,6 +252,47 @@ impl Request {
 }
 
 impl Error {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::AmbiguousWorkflow { .. }
+            | Self::Text(_)
+            | Self::Input(_)
+            | Self::Descriptor { .. }
+            | Self::Graph { .. }
+            | Self::BuiltIn { .. } => Class::Invalid,
+            Self::UnknownWorkflow { .. } | Self::UnknownRun { .. } | Self::UnknownTask { .. } => Class::NotFound,
+            Self::NotActive { .. }
+            | Self::Illegal { .. }
+            | Self::IllegalForTask { .. }
+            | Self::TaskWaits { .. }
+            | Self::NotDriven { .. }
+            | Self::Pruned { .. }
+            | Self::Fenced { .. }
+            | Self::NameTaken { .. } => Class::Conflict,
+            Self::ShutDown
+            | Self::CodeMissing { .. }
+            | Self::Undriven { .. }
+            | Self::RunLost { .. }
+            | Self::Thread(_) => Class::Unavailable,
+            Self::NotCreated { source, .. } => source.class(),
+            Self::Store(source) => source.class(),
+            Self::Registry(source) => source.class(),
+        }
+    }
+
+    /// Whether nothing was done because the engine is about to end.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        match self {
+            Self::ShutDown => true,
+            Self::Store(source) => source.is_closed(),
+            Self::Registry(source) => source.is_ending(),
+            _ => false,
+        }
+    }
+
     /// The stable code; each has a page under `docs/errors/`.
     #[must_use]
     pub fn code(&self) -> &'static str {

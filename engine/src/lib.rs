@@ -30,7 +30,7 @@ pub mod testing;
 pub use cloacina_macros::{
     engine_packaged_workflow as packaged_workflow, engine_task as task, engine_workflow as workflow,
 };
-pub use cloacina_packager::{Digest, Warning, WarningKind};
+pub use cloacina_packager::{Class, Digest, Warning, WarningKind};
 #[doc(hidden)]
 pub use cloacina_workflow::__private;
 pub use cloacina_workflow::{

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::archive::Limit;
+use crate::class::Class;
 use crate::digest::Digest;
 use crate::library::GlibcVersion;
 use crate::mistake::{Mistake, list};
@@ -201,6 +202,61 @@ impl fmt::Display for Difference {
 }
 
 impl Error {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Error::NotGzip
+            | Error::GzipHeader { .. }
+            | Error::TrailingBytes { .. }
+            | Error::Truncated { .. }
+            | Error::Checksum { .. }
+            | Error::Inflate { .. }
+            | Error::TooLarge { .. }
+            | Error::PathEscape { .. }
+            | Error::AbsolutePath { .. }
+            | Error::OddName { .. }
+            | Error::SymbolicLink { .. }
+            | Error::HardLink { .. }
+            | Error::SpecialEntry { .. }
+            | Error::Duplicate { .. }
+            | Error::Extension { .. }
+            | Error::Unsorted { .. }
+            | Error::NotCanonical { .. }
+            | Error::TrailingData { .. }
+            | Error::TarHeader { .. }
+            | Error::MissingFile { .. }
+            | Error::UnexpectedFile { .. }
+            | Error::ManifestUnreadable { .. }
+            | Error::ManifestUnknownField { .. }
+            | Error::ManifestFormat { .. }
+            | Error::MetadataUnreadable { .. }
+            | Error::DigestMismatch { .. }
+            | Error::SizeMismatch { .. }
+            | Error::ManifestDisagrees { .. }
+            | Error::MetadataDisagrees { .. }
+            | Error::NoLibraryForTarget { .. }
+            | Error::NotALibrary { .. }
+            | Error::OtherMachine { .. }
+            | Error::UnknownTarget { .. }
+            | Error::NoWorkflow { .. }
+            | Error::DescriptorUnreadable { .. }
+            | Error::NoEntryPoint { .. }
+            | Error::OtherAbi { .. }
+            | Error::DependencyNotAllowed { .. }
+            | Error::GlibcTooNew { .. }
+            | Error::SearchPath { .. }
+            | Error::ExecutableStack { .. }
+            | Error::Mistakes { .. }
+            | Error::LibrariesDisagree(_)
+            | Error::MergeDiffers(_)
+            | Error::MergeTwice { .. }
+            | Error::TargetTwice { .. } => Class::Invalid,
+            Error::ExistingDiffers { .. } => Class::Conflict,
+            Error::Io { .. } => Class::Unavailable,
+        }
+    }
+
     /// The stable code; `docs/errors/<code>.md` explains it.
     pub fn code(&self) -> &'static str {
         match self {

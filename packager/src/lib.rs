@@ -22,6 +22,7 @@ mod archive;
 pub mod build;
 
 mod check;
+mod class;
 mod digest;
 
 pub mod draw;
@@ -41,6 +42,7 @@ mod warning;
 
 pub use self::archive::{Files, Limit, Limits};
 pub use self::check::{check, name_problem};
+pub use self::class::Class;
 pub use self::digest::{Digest, DigestError};
 pub use self::error::{Difference, Error};
 pub use self::graph::Graph;

@@ -243,7 +243,7 @@ fn runs_that_have_ended_are_deleted_beside_a_living_engine() {
     let old = place.json(&["runs", "create", "--name", "nightly"])["run"].as_str().unwrap().to_owned();
     place.json(&["runs", "cancel", &old]);
     let engine = place.begin("held", "started wait");
-    assert_eq!(place.code(&["runs", "delete", "latest"]), (Some(2), "RUN0012".to_owned()), "it is running");
+    assert_eq!(place.code(&["runs", "delete", "latest"]), (Some(3), "RUN0012".to_owned()), "it is running");
     assert_eq!(place.json(&["runs", "delete", &old])["runs"][0]["run"], old);
     assert_eq!(place.code(&["runs", "show", &old]), (Some(2), "CTL0017".to_owned()));
     place.put("go");
@@ -255,7 +255,7 @@ fn what_a_living_engine_refuses_reads_as_if_there_were_none() {
     let place = Place::new();
     let created = ["runs", "create", "--name", "nightly"];
     let alone = place.json(&created);
-    assert_eq!(place.code(&["runs", "pause", "latest"]), (Some(2), "RUN0012".to_owned()));
+    assert_eq!(place.code(&["runs", "pause", "latest"]), (Some(3), "RUN0012".to_owned()));
     let said = |arguments: &[&str]| String::from_utf8(place.output(arguments).stderr).unwrap();
     let pause = ["runs", "pause", alone["run"].as_str().unwrap()];
     let refused = said(&pause);
@@ -263,17 +263,17 @@ fn what_a_living_engine_refuses_reads_as_if_there_were_none() {
 
     let engine = place.begin("held", "started wait");
     assert_eq!(said(&pause), refused);
-    for (arguments, code) in [
-        (&["runs", "resume", "latest"][..], "RUN0012"),
-        (&["runs", "retry", "latest", "--task", "second"], "RUN0013"),
-        (&["runs", "retry", "latest", "--task", "nothing"], "CTL0019"),
-        (&["runs", "fork", "latest", "--from", "wait"], "RUN0012"),
-        (&["runs", "rerun", "latest", "--failed"], "RUN0012"),
-        (&["runs", "dismiss", "latest"], "RUN0012"),
-        (&["runs", "create", "--workflow", "nothing"], "RUN0001"),
-        (&["runs", "create", "--name", "a b"], "RUN0017"),
+    for (arguments, code, status) in [
+        (&["runs", "resume", "latest"][..], "RUN0012", 3),
+        (&["runs", "retry", "latest", "--task", "second"], "RUN0013", 3),
+        (&["runs", "retry", "latest", "--task", "nothing"], "CTL0019", 2),
+        (&["runs", "fork", "latest", "--from", "wait"], "RUN0012", 3),
+        (&["runs", "rerun", "latest", "--failed"], "RUN0012", 3),
+        (&["runs", "dismiss", "latest"], "RUN0012", 3),
+        (&["runs", "create", "--workflow", "nothing"], "RUN0001", 2),
+        (&["runs", "create", "--name", "a b"], "RUN0017", 2),
     ] {
-        assert_eq!(place.code(arguments), (Some(2), code.to_owned()), "{arguments:?}");
+        assert_eq!(place.code(arguments), (Some(status), code.to_owned()), "{arguments:?}");
     }
     place.put("go");
     assert_eq!(engine.end(), Some(0));
@@ -285,7 +285,7 @@ fn tasks_of_a_run_are_run_one_by_one() {
     place.json(&["runs", "create", "--name", "steps", "--tasks", "2"]);
     assert_eq!(states(&place.json(&["runs", "execute", "latest", "--task", "task_2"])), "paused: ready completed");
     let refused = place.code(&["runs", "execute", "latest", "--task", "task_2"]);
-    assert_eq!(refused, (Some(2), "RUN0013".to_owned()));
+    assert_eq!(refused, (Some(3), "RUN0013".to_owned()));
     assert_eq!(place.code(&["runs", "execute", "latest", "--task", "task_3"]).1, "CTL0019");
     assert_eq!(
         states(&place.json(&["runs", "execute", "latest", "--task", "task_1"])),
@@ -297,7 +297,7 @@ fn tasks_of_a_run_are_run_one_by_one() {
     let engine = place.begin("held", "started wait");
     let created = place.json(&["runs", "create", "--workflow", "flaky"]);
     let run = id(&created);
-    assert_eq!(place.code(&["runs", "execute", run, "--task", "shaky"]), (Some(2), "RUN0019".to_owned()));
+    assert_eq!(place.code(&["runs", "execute", run, "--task", "shaky"]), (Some(3), "RUN0019".to_owned()));
     assert_eq!(place.states(run), "pending: pending pending pending", "what is refused changes nothing");
     place.put("well");
     assert_eq!(states(&place.json(&["runs", "execute", run, "--task", "first"])), "paused: completed ready pending");
@@ -376,7 +376,7 @@ fn a_task_that_waits_for_its_next_attempt_is_retried_beside_a_living_engine_and_
         engine.child.wait().unwrap();
         assert!(place.path().join("runs.db.sock").exists(), "what was killed cleans nothing up");
         assert_eq!(states(&place.json(&["runs", "retry", "latest"])), "running: ready");
-        assert_eq!(place.code(&["runs", "retry", "latest"]), (Some(2), "RUN0012".to_owned()));
+        assert_eq!(place.code(&["runs", "retry", "latest"]), (Some(3), "RUN0012".to_owned()));
         assert_eq!(states(&place.json(&["runs", "execute", "latest"])), "completed: completed");
     }
 }
@@ -426,7 +426,7 @@ fn every_command_works_on_a_server_too() {
     let run = id(&created);
     assert_eq!(place.states(run), "pending: pending pending");
     assert_eq!(place.json(&["runs", "why", run])["waiting"][0]["gates"][0]["gate"], "run_pending");
-    assert_eq!(place.code(&["runs", "pause", run]), (Some(2), "RUN0012".to_owned()));
+    assert_eq!(place.code(&["runs", "pause", run]), (Some(3), "RUN0012".to_owned()));
     assert_eq!(states(&place.json(&["runs", "execute", run, "--task", "task_1"])), "paused: completed ready");
     assert_eq!(states(&place.json(&["runs", "resume", run])), "completed: completed completed");
     assert_eq!(states(&place.json(&["runs", "wait", run])), "completed: completed completed");

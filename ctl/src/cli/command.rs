@@ -34,9 +34,9 @@ Examples:
 Exit codes:
   0    success
   1    the run or a check failed
-  2    the command line or its input is wrong
-  3    the package could not be built or read
-  4    the database or the engine had trouble
+  2    what was given is wrong: the command line, a name, an input, a package
+  3    not allowed, or not possible as things stand: trust, a state, a conflict
+  4    the database, the engine or the system had trouble
   130  interrupted
   141  nobody reads the output any more";
 

@@ -5,6 +5,8 @@
 
 use std::{io, path::PathBuf};
 
+use cloacina_packager::Class;
+
 use super::{death::Death, incident::Cause, setup::NotReady};
 use crate::loader;
 
@@ -50,6 +52,8 @@ pub enum Error {
     Refused {
         /// The code of the reason, one of the loader's.
         code: &'static str,
+        /// What kind of trouble it is.
+        class: Class,
         /// The reason, with what caused it.
         message: String,
         /// What may be done.
@@ -67,6 +71,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Library(source) => source.class(),
+            Self::NotAllowed { .. } => Class::Denied,
+            Self::Crashed { .. } => Class::Invalid,
+            Self::Refused { class, .. } => *class,
+            Self::Start { .. } | Self::Scratch { .. } | Self::NoHost { .. } | Self::Closed => Class::Unavailable,
+        }
+    }
+
     /// The stable code, with a page `docs/errors/<code>.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -141,8 +157,9 @@ impl Error {
             Self::NotAllowed { package, needs } => {
                 Some(Self::NotAllowed { package: package.clone(), needs: needs.clone() })
             }
-            Self::Refused { code: UNCONFINED, message, hints } => {
-                Some(Self::Refused { code: UNCONFINED, message: message.clone(), hints: hints.clone() })
+            Self::Refused { code: UNCONFINED, class, message, hints } => {
+                let (message, hints) = (message.clone(), hints.clone());
+                Some(Self::Refused { code: UNCONFINED, class: *class, message, hints })
             }
             Self::Library(_)
             | Self::Start { .. }
@@ -161,7 +178,8 @@ impl Error {
     /// What a host said, whose word is not taken for a code that there is not.
     pub(super) fn refused(answer: NotReady) -> Self {
         let known = CODES.iter().find(|code| **code == answer.code);
-        Self::Refused { code: known.copied().unwrap_or(CODES[0]), message: answer.message, hints: answer.hints }
+        let NotReady { code: _, class, message, hints } = answer;
+        Self::Refused { code: known.copied().unwrap_or(CODES[0]), class, message, hints }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use cloacina_packager::Class;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -43,6 +44,7 @@ pub(super) struct Ready {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct NotReady {
     pub(crate) code: String,
+    pub(crate) class: Class,
     pub(crate) message: String,
     pub(crate) hints: Vec<String>,
 }
@@ -53,10 +55,11 @@ impl NotReady {
         let message = format!("the sandbox of the package is not complete: {confinement}");
         let hints =
             vec!["use a kernel that has what is missing, or do not require it: no `--require-sandbox`".to_owned()];
-        Self { code: UNCONFINED.to_owned(), message, hints }
+        Self { code: UNCONFINED.to_owned(), class: Class::Unavailable, message, hints }
     }
 
     pub(super) fn new(error: &loader::Error) -> Self {
-        Self { code: error.code().to_owned(), message: loader::with_causes(error), hints: error.hints() }
+        let (code, class) = (error.code().to_owned(), error.class());
+        Self { code, class, message: loader::with_causes(error), hints: error.hints() }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{io, path::PathBuf};
 
-use cloacina_packager::Digest;
+use cloacina_packager::{Class, Digest};
 use cloacina_workflow::abi;
 
 /// Why a library cannot be used. Nothing of it stays visible; what was mapped stays mapped.
@@ -47,6 +47,7 @@ pub enum Error {
     NotReady {
         path: PathBuf,
         code: &'static str,
+        class: Class,
         hints: Vec<String>,
         /// Whether that stays so until somebody does something about it.
         is_withheld: bool,
@@ -71,6 +72,25 @@ pub enum TableProblem {
 }
 
 impl Error {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Read { .. } => Class::Unavailable,
+            Self::Changed { .. } => Class::Denied,
+            Self::Open { .. }
+            | Self::Symbol { .. }
+            | Self::Table { .. }
+            | Self::Version { .. }
+            | Self::Metadata { .. }
+            | Self::Differs { .. }
+            | Self::PanicAborts
+            | Self::Init { .. } => Class::Invalid,
+            Self::OtherTarget(source) => source.class(),
+            Self::NotReady { class, .. } => *class,
+        }
+    }
+
     /// The stable code, with a page `docs/errors/<code>.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -6,7 +6,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use cloacina_packager::{
-    Digest,
+    Class, Digest,
     sign::{SignError, Untrusted},
 };
 use cloacina_workflow::Timestamp;
@@ -196,6 +196,15 @@ impl Error {
         }
     }
 
+    /// Whether nothing was done because the engine is about to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Store(source) => source.is_closed(),
+            _ => false,
+        }
+    }
+
     /// Whether a library must not be loaded until somebody does something about it, though nothing is wrong with the
     /// package: it is not trusted, or what was registered has been changed since.
     pub(super) fn is_withheld(&self) -> bool {
@@ -204,6 +213,32 @@ impl Error {
             Self::Load(source) => source.is_withheld(),
             Self::Isolation(source) => source.is_withheld(),
             _ => false,
+        }
+    }
+
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Trust(source) => source.class(),
+            Self::Untrusted(source) => source.class(),
+            Self::Sign(source) => source.class(),
+            Self::Archive(source) => source.class(),
+            Self::Load(source) => source.class(),
+            Self::Isolation(source) => source.class(),
+            Self::Store(source) => source.class(),
+            Self::Text(_) | Self::Tenant { .. } | Self::AmbiguousPackage { .. } => Class::Invalid,
+            Self::UnknownPackage { .. } => Class::NotFound,
+            Self::Conflict { .. }
+            | Self::Needed { .. }
+            | Self::NotAllowed { .. }
+            | Self::Shared { .. }
+            | Self::NoRest { .. }
+            | Self::NoEarlier { .. }
+            | Self::DoesNotFit { .. } => Class::Conflict,
+            Self::Quarantined { .. } => Class::Denied,
+            Self::Missing { .. } | Self::Disk { .. } | Self::Closed => Class::Unavailable,
+            Self::Damaged { .. } => Class::Internal,
         }
     }
 

@@ -53,6 +53,7 @@ impl Restorer {
             restorer.trusted(&row, &library).map_err(|error| loader::Error::NotReady {
                 path: restorer.folder.join(&library.path),
                 code: error.code(),
+                class: error.class(),
                 hints: error.hints(),
                 is_withheld: error.is_withheld(),
                 source: Box::new(error),

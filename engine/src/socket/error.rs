@@ -4,6 +4,7 @@
 
 use std::{error::Error as StdError, fmt, io, path::PathBuf};
 
+use cloacina_packager::Class;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error as EngineError, RegistryError};
@@ -76,6 +77,8 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     code: String,
+    class: Class,
+    is_ending: bool,
     message: String,
     cause: Option<Box<Cause>>,
     hints: Vec<String>,
@@ -99,6 +102,29 @@ impl Error {
         }
     }
 
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Unreachable { .. } | Self::Lost { .. } => Class::Unavailable,
+            Self::Version { .. } => Class::Conflict,
+            Self::Message { .. } => Class::Invalid,
+            Self::Stranger { .. } | Self::Confined { .. } => Class::Denied,
+            Self::Crowded { .. } => Class::Busy,
+            Self::Refused(refusal) => refusal.class,
+        }
+    }
+
+    /// Whether nothing was done because the engine is about to end, or has ended.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        match self {
+            Self::Lost { .. } => true,
+            Self::Refused(refusal) => refusal.is_ending,
+            _ => false,
+        }
+    }
+
     /// The stable code; each has a page under `docs/errors/`.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -117,7 +143,7 @@ impl Error {
     /// Whether the engine refused for want of room, and nothing was done.
     #[must_use]
     pub fn is_crowded(&self) -> bool {
-        self.code() == CROWDED
+        matches!(self, Self::Crowded { .. }) || self.code() == CROWDED
     }
 
     /// What the reader can do about it.
@@ -146,21 +172,24 @@ impl Error {
 impl Refusal {
     /// That error, for the other side.
     pub(super) fn new(error: &EngineError) -> Self {
-        Self::of(error.code(), error, error.hints())
+        let is_ending = error.is_ending();
+        Self { is_ending, ..Self::of(error.code(), error.class(), error, error.hints()) }
     }
 
     /// The same of an error of the registry.
     pub(super) fn of_registry(error: &RegistryError) -> Self {
-        Self::of(error.code(), error, error.hints())
+        let is_ending = error.is_ending();
+        Self { is_ending, ..Self::of(error.code(), error.class(), error, error.hints()) }
     }
 
     /// The same of an error of the socket itself.
     pub(super) fn of_socket(error: &Error) -> Self {
-        Self::of(error.code(), error, error.hints())
+        Self::of(error.code(), error.class(), error, error.hints())
     }
 
-    fn of(code: &str, error: &dyn StdError, hints: Vec<String>) -> Self {
-        Self { code: code.to_owned(), message: error.to_string(), cause: Cause::of(error.source()), hints }
+    fn of(code: &str, class: Class, error: &dyn StdError, hints: Vec<String>) -> Self {
+        let (code, cause) = (code.to_owned(), Cause::of(error.source()));
+        Self { code, class, is_ending: false, message: error.to_string(), cause, hints }
     }
 }
 

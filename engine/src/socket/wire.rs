@@ -15,7 +15,7 @@ use super::{
 use crate::trust::{TrustChange, TrustChanged};
 
 /// Raised with every change of a message.
-pub(super) const PROTOCOL: u32 = 5;
+pub(super) const PROTOCOL: u32 = 6;
 
 /// The longest hello; a number, a version and a process id.
 pub(super) const HELLO_BYTES_MAX: u32 = 4 * 1024;

@@ -4,6 +4,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
+use cloacina_packager::Class;
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 
 use super::reconnect::Patience;
@@ -185,6 +186,32 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Address { .. } | Self::OtherName { .. } | Self::Foreign { .. } => Class::Invalid,
+            Self::Absent { .. } => Class::NotFound,
+            Self::Backup { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Class::Conflict,
+            Self::NewerSchema { .. } => Class::Conflict,
+            Self::Locked { .. } | Self::Busy { .. } => Class::Busy,
+            Self::LockFile { .. }
+            | Self::Open { .. }
+            | Self::Backup { .. }
+            | Self::Removed { .. }
+            | Self::Unavailable { .. }
+            | Self::InDoubt { .. }
+            | Self::ReadOnly { .. }
+            | Self::Unsuitable { .. }
+            | Self::Disk { .. }
+            | Self::Stopped
+            | Self::Thread { .. }
+            | Self::Closed => Class::Unavailable,
+            Self::Migrate { .. } | Self::Corrupt { .. } | Self::Query { .. } => Class::Internal,
+            Self::Change { source, .. } => source.class(),
+        }
+    }
+
     /// The stable code; each has a page under `docs/errors/`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -291,6 +318,15 @@ impl Error {
                 | Self::ReadOnly { .. }
                 | Self::Removed { .. }
         )
+    }
+
+    /// Whether nothing was done because the engine of the store is about to end.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Change { source, .. } => source.is_closed(),
+            _ => false,
+        }
     }
 
     /// Whether what failed may have been done all the same.

@@ -2,7 +2,7 @@
 //!
 //! Why a *package* is not trusted is another question: [`cloacina_packager::sign::Untrusted`].
 
-use cloacina_packager::sign::SignError;
+use cloacina_packager::{Class, sign::SignError};
 use cloacina_workflow::Timestamp;
 
 use crate::{id::TENANT_DEFAULT, store::Error as StoreError};
@@ -68,6 +68,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Sign(source) => source.class(),
+            Self::Store(source) => source.class(),
+            Self::KeyThere { .. } | Self::KeyRevoked { .. } => Class::Conflict,
+            Self::UnknownKey { .. } => Class::NotFound,
+            Self::Text { .. } | Self::TooMany { .. } => Class::Invalid,
+        }
+    }
+
     /// The stable code; each has a page under `docs/errors/`.
     #[must_use]
     pub fn code(&self) -> &'static str {

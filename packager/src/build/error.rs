@@ -1,6 +1,10 @@
 //! Why a build failed: codes `BLD…`; what is wrong with the built library keeps its own code.
+//!
+//! What the compiler said is a part of the error, as it may have been shown on a terminal that is gone.
 
 use std::path::PathBuf;
+
+use crate::class::Class;
 
 /// Why a package could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of trouble it is.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::NoManifest { .. } | Error::UnknownMember { .. } => Class::NotFound,
+            Error::Workspace { .. }
+            | Error::NoLibraryTarget { .. }
+            | Error::Metadata { .. }
+            | Error::Compile { .. }
+            | Error::NoArtifact { .. } => Class::Invalid,
+            Error::CargoNotFound { .. } | Error::NoStandardLibrary { .. } | Error::Io { .. } => Class::Unavailable,
+            Error::Package(error) => error.class(),
+        }
+    }
+
     /// The stable code; `docs/errors/<code>.md` explains it.
     pub fn code(&self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@
 use cloacina_workflow::Timestamp;
 
 use super::key::KeyId;
+use crate::class::Class;
 use crate::digest::Digest;
 
 /// A key or a signature that cannot be used.
@@ -127,6 +128,17 @@ pub enum Untrusted {
 }
 
 impl SignError {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::PublicKey { .. } | Self::SecretKey { .. } | Self::PasswordNeeded | Self::Signature { .. } => {
+                Class::Invalid
+            }
+            Self::Mismatch { .. } | Self::OtherPackage { .. } | Self::OtherArchive { .. } => Class::Denied,
+        }
+    }
+
     /// The stable code, with a page in `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -165,6 +177,19 @@ impl SignError {
 }
 
 impl Untrusted {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Unsigned { .. }
+            | Self::TooFew { .. }
+            | Self::Wrong { .. }
+            | Self::Revoked { .. }
+            | Self::Expired { .. }
+            | Self::OtherBytes { .. } => Class::Denied,
+        }
+    }
+
     /// The stable code, with a page in `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
