@@ -195,6 +195,7 @@ impl Records {
             created_before: filter.created_before,
             not_dismissed: filter.not_dismissed,
             ids: filter.ids,
+            after: None,
             n_max: i64::try_from(n_max).unwrap_or(i64::MAX),
         };
         let rows = self.read("looking for runs", |connection| store::run_search(connection, &search))?;

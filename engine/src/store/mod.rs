@@ -52,6 +52,7 @@ mod row;
 mod run;
 mod sabotage;
 pub(crate) mod schema;
+mod search;
 mod trust;
 mod usage;
 mod view;
@@ -70,6 +71,8 @@ mod host_tests;
 mod log_tests;
 #[cfg(test)]
 mod package_tests;
+#[cfg(test)]
+mod search_tests;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]
@@ -116,7 +119,8 @@ pub(crate) use self::{
         trust_newest_change, trust_required_get, trust_required_set_in_txn,
     },
     usage::{UsageEnd, UsageSearch, UsageSum, usage_count_runs, usage_list, usage_sum},
-    view::{OwnerRow, RunSearch, View, owner_of_run, run_count_completed, run_list_neighbors, run_search},
+    search::{RunSearch, run_search},
+    view::{OwnerRow, View, owner_of_run, run_count_completed, run_list_neighbors},
     workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list, workflow_list_of},
     writer::Answers,
 };

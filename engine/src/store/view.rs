@@ -18,27 +18,10 @@ use super::{
     file::File,
     lock, migrate, owner,
     reader::Reader,
-    row::{micros, run_id, timestamp},
-    run::{COLUMNS, Columns, RunRow, from_columns},
+    row::{run_id, timestamp},
     schema::{event, owner as owner_table, run},
 };
-use crate::{
-    core::run::State,
-    id::{RunId, WorkflowId},
-};
-
-/// Which runs are looked for; an absent part excludes none.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RunSearch {
-    pub(crate) states: Vec<State>,
-    pub(crate) workflows: Option<Vec<WorkflowId>>,
-    pub(crate) created_from: Option<Timestamp>,
-    pub(crate) created_before: Option<Timestamp>,
-    pub(crate) not_dismissed: bool,
-    /// Only runs whose id is in this range, both ends included.
-    pub(crate) ids: Option<(RunId, RunId)>,
-    pub(crate) n_max: i64,
-}
+use crate::id::RunId;
 
 /// A connection for looking at a database.
 #[derive(Debug)]
@@ -136,31 +119,6 @@ pub(crate) fn owner_of_run(connection: &mut Connection, id: RunId) -> QueryResul
         .optional()?;
     let is_overdue = owner::owner_is_overdue(connection, epoch)?;
     Ok(row.map(|(host, pid, lease_until)| OwnerRow { host, pid, lease_until: lease_until.map(timestamp), is_overdue }))
-}
-
-/// The runs that fit, newest first.
-pub(crate) fn run_search(connection: &mut Connection, search: &RunSearch) -> QueryResult<Result<Vec<RunRow>, Error>> {
-    let mut query = run::table.order(run::id.desc()).limit(search.n_max).select(COLUMNS).into_boxed();
-    if !search.states.is_empty() {
-        query = query.filter(run::state.eq_any(search.states.iter().map(|state| state.as_str())));
-    }
-    if let Some(workflows) = &search.workflows {
-        query = query.filter(run::workflow.eq_any(workflows.iter().map(|id| id.as_bytes().to_vec())));
-    }
-    if search.not_dismissed {
-        query = query.filter(run::dismissed_at.is_null());
-    }
-    if let Some(from) = search.created_from {
-        query = query.filter(run::created_at.ge(micros(from)));
-    }
-    if let Some(before) = search.created_before {
-        query = query.filter(run::created_at.lt(micros(before)));
-    }
-    if let Some((first, last)) = search.ids {
-        query = query.filter(run::id.between(first.as_bytes().to_vec(), last.as_bytes().to_vec()));
-    }
-    let rows: Vec<Columns> = query.load(connection)?;
-    Ok(rows.into_iter().map(from_columns).collect())
 }
 
 /// How many tasks of each run completed, in it or in the run from which it was derived; runs without any are absent.
