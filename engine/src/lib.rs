@@ -37,7 +37,7 @@ pub use cloacina_workflow::{
     Context, ContextError, Level, Outcome, ResultExt, TaskError, TaskInfo, TaskOutput, Timestamp, Value, Workflow,
 };
 
-/// For tests; an engine without the feature `testing` has no use for it.
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub use self::store::{DiskFull, Sabotage};
 pub use self::{

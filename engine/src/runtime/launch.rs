@@ -224,7 +224,7 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         answering.events.send(Event::Committed(outcomes)).ok();
     });
     let (signs_to, packages) = (events.clone(), Arc::clone(&catalog));
-    let (unfenced, twice) = (sabotage.unfenced, sabotage.twice);
+    let (unfenced, twice) = (sabotage.is_unfenced(), sabotage.delivers_twice());
     let signs: store::Signs = Box::new(move |sign| {
         let event = match sign {
             Sign::Fenced { .. } if unfenced => return,

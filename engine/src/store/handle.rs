@@ -45,7 +45,7 @@ pub(crate) struct Options {
 impl Options {
     /// What the writer's connection may do.
     pub(super) fn access(&self) -> Access {
-        Access::Write { lease: self.lease, synced: !self.sabotage.unsynced }
+        Access::Write { lease: self.lease, synced: !self.sabotage.is_unsynced() }
     }
 
     /// A store whose owners nobody asks about.
@@ -91,7 +91,7 @@ impl Store {
         const NAME: &str = "cloacina-writer";
         let database = options.database.clone();
         let (place, lock) = match &database {
-            Database::Sqlite(path) if options.sabotage.unfenced => (Place::File(File::open_or_create(path)?), None),
+            Database::Sqlite(path) if options.sabotage.is_unfenced() => (Place::File(File::open_or_create(path)?), None),
             Database::Sqlite(path) => {
                 let lock = Lock::take(path)?;
                 (Place::File(lock.database().again()), Some(lock))

@@ -132,9 +132,12 @@ pub use self::{
     package_change::PackageRefusal,
     package_event::{PackageEvent, PackageEventKind},
     package_state::{PackageAct, PackageState},
-    sabotage::{DiskFull, Sabotage},
     trust::TrustEventKind,
 };
+#[cfg(not(any(test, feature = "testing")))]
+pub(crate) use self::sabotage::Sabotage;
+#[cfg(any(test, feature = "testing"))]
+pub use self::sabotage::{DiskFull, Sabotage};
 #[cfg(any(test, feature = "measuring"))]
 pub(crate) use self::{
     connection::{file_settings, server_settings},

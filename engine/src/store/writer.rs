@@ -35,7 +35,7 @@ use super::{
     log_queue::LogQueue,
     mark::{Fate, Mark},
     reconnect::Reconnect,
-    sabotage::{self, Sabotage},
+    sabotage::Sabotage,
 };
 use crate::id::RunId;
 
@@ -173,7 +173,7 @@ impl Writer {
 
     /// Leaves out what a crash keeps from being written.
     fn crash_if_due(&mut self, units: &mut Vec<Unit>) {
-        let Some(n_max) = self.sabotage.crash_after else { return };
+        let Some(n_max) = self.sabotage.crash_after() else { return };
         units.retain(|unit| {
             self.n_commits += u64::from(matches!(unit.work, Work::Commit(_)));
             self.is_crashed = self.n_commits > n_max;
@@ -375,8 +375,8 @@ impl Writer {
     }
 
     fn write_group(&mut self, units: &mut [Unit]) -> Result<(), Failed> {
-        let (stopped, unfenced, mark) = (&self.stopped, self.sabotage.unfenced, &mut self.mark);
-        let disk_full = &mut self.sabotage.disk_full;
+        let (stopped, unfenced, mark) = (&self.stopped, self.sabotage.is_unfenced(), &mut self.mark);
+        let sabotage = &mut self.sabotage;
         let is_alone = units.len() == 1;
         let has_commits = units.iter().any(|unit| matches!(unit.work, Work::Commit(_)));
         self.connection.write_transaction(
@@ -395,7 +395,7 @@ impl Writer {
                         unfence_all(commits, connection)?;
                     }
                     write_commits(commits, stopped, connection)?;
-                    disk_full.refuse_if_due(commits.len())?;
+                    sabotage.refuse_if_due(commits.len())?;
                     if unfenced {
                         commits.iter_mut().for_each(|unit| unit.outcome = Outcome::Committed);
                     }
@@ -415,7 +415,7 @@ impl Writer {
             match unit.work {
                 Work::Commit(commit) => {
                     if matches!(unit.outcome, Outcome::Committed) {
-                        self.sabotage.disk_full.note_committed();
+                        self.sabotage.note_committed();
                         if !self.stopped.is_empty() {
                             self.stopped.remove(&(commit.run, commit.epoch));
                         }
@@ -443,7 +443,7 @@ impl Writer {
 fn unfence_all(units: &mut [Unit], connection: &mut Connection) -> QueryResult<()> {
     for unit in units {
         if let Work::Commit(commit) = &mut unit.work {
-            sabotage::unfence(connection, commit)?;
+            Sabotage::unfence(connection, commit)?;
         }
     }
     Ok(())

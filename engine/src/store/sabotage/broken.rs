@@ -1,14 +1,11 @@
-//! Ways to break promises on purpose, for tests that must notice when one is broken, or that need a crash.
-//!
-//! Nothing here is used outside of tests: what would use it is there with the feature `testing` only. What is broken
-//! stays broken for as long as the engine lives.
+//! Promises that are broken on purpose. What is broken stays broken for as long as the engine lives.
 
 use diesel::{
     ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl,
     result::{DatabaseErrorKind, Error as DieselError},
 };
 
-use super::{
+use crate::store::{
     Connection,
     commit::Commit,
     schema::{owner, run},
@@ -46,38 +43,57 @@ impl DiskFull {
     pub fn new(after: u64, n_times: u64) -> Self {
         Self { after, n_times, n_committed: 0 }
     }
+}
+
+impl Sabotage {
+    pub(in crate::store) fn crash_after(&self) -> Option<u64> {
+        self.crash_after
+    }
+
+    pub(crate) fn is_unfenced(&self) -> bool {
+        self.unfenced
+    }
+
+    pub(in crate::store) fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+
+    pub(crate) fn delivers_twice(&self) -> bool {
+        self.twice
+    }
 
     /// Takes note of a commit that is on the disk.
-    pub(super) fn note_committed(&mut self) {
-        self.n_committed += 1;
+    pub(in crate::store) fn note_committed(&mut self) {
+        self.disk_full.n_committed += 1;
     }
 
     /// Refuses a transaction with so many commits, if it is to be.
-    pub(super) fn refuse_if_due(&mut self, n_commits: usize) -> QueryResult<()> {
-        if self.n_times == 0 || self.n_committed + n_commits as u64 <= self.after {
+    pub(in crate::store) fn refuse_if_due(&mut self, n_commits: usize) -> QueryResult<()> {
+        let disk = &mut self.disk_full;
+        if disk.n_times == 0 || disk.n_committed + n_commits as u64 <= disk.after {
             return Ok(());
         }
-        self.n_times -= 1;
+        disk.n_times -= 1;
         let said = Box::new("database or disk is full".to_owned());
         Err(DieselError::DatabaseError(DatabaseErrorKind::Unknown, said))
     }
-}
 
-/// Lets a commit pass that would be fenced.
-pub(super) fn unfence(connection: &mut Connection, commit: &mut Commit) -> QueryResult<()> {
-    let epoch: Option<i64> = match &commit.create {
-        Some(_) => owner::table
-            .filter(owner::ended.is_null())
-            .order(owner::epoch.desc())
-            .select(owner::epoch)
-            .first(connection)
-            .optional()?,
-        None => run::table
-            .filter(run::id.eq(commit.run.as_bytes().as_slice()))
-            .select(run::owner_epoch)
-            .first(connection)
-            .optional()?,
-    };
-    commit.epoch = epoch.unwrap_or(commit.epoch);
-    Ok(())
+    /// Lets a commit pass that would be fenced.
+    pub(in crate::store) fn unfence(connection: &mut Connection, commit: &mut Commit) -> QueryResult<()> {
+        let epoch: Option<i64> = match &commit.create {
+            Some(_) => owner::table
+                .filter(owner::ended.is_null())
+                .order(owner::epoch.desc())
+                .select(owner::epoch)
+                .first(connection)
+                .optional()?,
+            None => run::table
+                .filter(run::id.eq(commit.run.as_bytes().as_slice()))
+                .select(run::owner_epoch)
+                .first(connection)
+                .optional()?,
+        };
+        commit.epoch = epoch.unwrap_or(commit.epoch);
+        Ok(())
+    }
 }
