@@ -1,4 +1,5 @@
-//! Links between the documents lead somewhere: to a file or folder of the repository, and to a heading in it.
+//! Links between the documents lead somewhere: to a file or folder of the repository, and to a heading in it. What the
+//! documents at the root name, paths and codes of errors, is there.
 //!
 //! Links to other sites are not followed, as tests use no network. Code blocks hold no links.
 
@@ -28,6 +29,54 @@ fn check(repository: &Repository) -> Vec<Finding> {
         }
     }
     findings
+}
+
+#[test]
+fn documents_at_the_root_name_what_is_there() {
+    enforce("named", named(Repository::here()));
+}
+
+/// Where the code map finds the names of its modules.
+const MODULES: &str = "engine/src/";
+
+fn named(repository: &Repository) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (path, text) in repository.ending(".md").filter(|(path, _)| !path.contains('/')) {
+        for (line, text) in prose(text) {
+            let spans = text.split('`').skip(1).step_by(2);
+            let missing = spans.filter(|span| match code_of(span) {
+                Some(code) => !repository.has(&format!("docs/errors/{code}.md")),
+                None => {
+                    let is_there = |path: &str| repository.has(path.trim_start_matches("./").trim_end_matches('/'));
+                    is_path(span) && !is_there(span) && !is_there(&format!("{MODULES}{span}"))
+                }
+            });
+            findings.extend(missing.map(|missing| Finding {
+                rule: "B6",
+                path: path.to_owned(),
+                line,
+                found: format!("`{missing}` is not there"),
+                remedy: "name what the repository has; a path is from the root, or from engine/src in the code map",
+            }));
+        }
+    }
+    findings
+}
+
+/// The text, if it is a code of an error.
+fn code_of(span: &str) -> Option<&str> {
+    let (letters, digits) = span.split_at_checked(3)?;
+    let is_code = letters.chars().all(|c| c.is_ascii_uppercase())
+        && digits.len() == 4
+        && digits.chars().all(|c| c.is_ascii_digit());
+    is_code.then_some(span)
+}
+
+fn is_path(span: &str) -> bool {
+    span.contains('/')
+        && !span.starts_with('/')
+        && span.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c))
+        && span != "./test"
 }
 
 /// The prose of a document: its lines outside code blocks, with their numbers.
@@ -107,4 +156,21 @@ fn a_broken_link_is_found() {
         let files = [("README.md", ""), ("docs/a.md", text), ("docs/b.md", "## Part One, of `it`\n")];
         assert_eq!(check(&Repository::of(&files)).len(), expected, "{text}");
     }
+}
+
+#[test]
+fn a_name_of_what_is_not_there_is_found() {
+    for (text, expected) in [
+        ("`docs/a.md`, `docs/`, `core/` and `./docs`", 0),
+        ("`docs/b.md`", 1),
+        ("`decide/`", 1),
+        ("`ABC0001` and `and/or this`", 0),
+        ("`ABC0002`", 1),
+        ("```text\n`docs/b.md`\n```", 0),
+    ] {
+        let files = [("README.md", text), ("docs/a.md", ""), ("docs/errors/ABC0001.md", ""), ("engine/src/core/a.rs", "")];
+        assert_eq!(named(&Repository::of(&files)).len(), expected, "{text}");
+    }
+    let elsewhere = [("docs/a.md", "`docs/b.md`")];
+    assert_eq!(named(&Repository::of(&elsewhere)).len(), 0);
 }
