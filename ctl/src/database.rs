@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use cloacina::{Records, Retention};
+use cloacina::{Caller, Records, Retention};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -64,7 +64,7 @@ impl Database {
 
     /// What the database holds. None, and a note how to begin, if there is no such database yet: there is nothing in it.
     pub(crate) fn records(&self, output: &Output) -> Result<Option<Records>, Error> {
-        let records = Records::find(&self.url)?;
+        let records = self.look()?;
         if records.is_none() {
             let option = self.option();
             output.note(&format!(
@@ -75,9 +75,14 @@ impl Database {
         Ok(records)
     }
 
+    /// What the database holds, of every tenant; none if there is no such database.
+    pub(crate) fn look(&self) -> Result<Option<Records>, Error> {
+        Ok(Records::find(&self.url)?.map(|records| records.on_behalf_of(Caller::owner())))
+    }
+
     /// What the database holds, for one who looks for a run in it.
     pub(crate) fn records_needed(&self) -> Result<Records, Error> {
-        Records::find(&self.url)?.ok_or_else(|| Error::NoDatabaseYet { database: self.shown() })
+        self.look()?.ok_or_else(|| Error::NoDatabaseYet { database: self.shown() })
     }
 
     /// The database's name without a password.

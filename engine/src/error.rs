@@ -8,6 +8,7 @@ use cloacina_packager::Class;
 use cloacina_workflow::{ContextError, descriptor};
 
 use crate::{
+    api::Denied,
     core::{run, task},
     id::RunId,
     limit::TextRefused,
@@ -56,6 +57,9 @@ pub enum Error {
     /// A text that was given cannot be used.
     #[error(transparent)]
     Text(#[from] TextRefused),
+    /// The caller's role does not allow the request.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The run is not in a state in which that can be done.
     #[error("run {id} is {}, so it cannot be {}", if *is_ending { "being ended" } else { state.as_str() }, request.done())]
     Illegal {
@@ -276,6 +280,7 @@ impl Error {
             | Self::Undriven { .. }
             | Self::RunLost { .. }
             | Self::Thread(_) => Class::Unavailable,
+            Self::Denied(_) => Class::Denied,
             Self::NotCreated { source, .. } => source.class(),
             Self::Store(source) => source.class(),
             Self::Registry(source) => source.class(),
@@ -301,6 +306,7 @@ impl Error {
             Self::AmbiguousWorkflow { .. } => "RUN0002",
             Self::ShutDown => "RUN0003",
             Self::Text(_) => TextRefused::CODE,
+            Self::Denied(_) => Denied::CODE,
             Self::UnknownRun { .. } => "RUN0004",
             Self::Input(_) => "RUN0005",
             Self::Fenced { .. } => "RUN0006",
@@ -342,6 +348,7 @@ impl Error {
             }
             Self::ShutDown => vec!["the run goes on when an engine is started on this database again".to_owned()],
             Self::Text(refused) => vec![refused.hint()],
+            Self::Denied(denied) => vec![denied.hint()],
             Self::UnknownRun { .. } => vec!["the id may belong to another database".to_owned()],
             Self::RunLost { source, .. } => {
                 let mut hints = source.hints();

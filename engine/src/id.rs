@@ -3,13 +3,20 @@
 //! An id is a UUID of version 7, so rows that are written together lie together in every index. Making one takes a
 //! moment as argument and draws random bits, which is why the pure core is only ever handed ids and makes none.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use cloacina_workflow::Timestamp;
 use uuid::{NoContext, Uuid};
 
 /// The tenant of whatever names none.
 pub const TENANT_DEFAULT: &str = "public";
+
+/// Of which tenants somebody sees anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Every,
+    Tenant(Arc<str>),
+}
 
 /// The beginning of an id that holds its milliseconds, such as `0198a4c1-7c1e`.
 const SHORT_CHARS_MIN: usize = 13;
@@ -32,6 +39,15 @@ pub(crate) struct HostId(Uuid);
 pub struct ParseRunIdError {
     /// The text.
     pub text: String,
+}
+
+impl Scope {
+    pub(crate) fn has(&self, tenant: &str) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Tenant(seen) => **seen == *tenant,
+        }
+    }
 }
 
 impl RunId {

@@ -2,12 +2,11 @@
 //! compiled into the program.
 //!
 //! This interface is not stable yet; pin the version.
-#![cfg_attr(not(any(test, feature = "measuring")), expect(dead_code, reason = "only measurements ask for some of it"))]
-
 // What the macros emit names this crate from the outside.
 #[cfg(test)]
 extern crate self as cloacina;
 
+mod api;
 mod clock;
 mod core;
 mod engine;
@@ -41,12 +40,13 @@ pub use cloacina_workflow::{
 #[doc(hidden)]
 pub use self::store::{DiskFull, Sabotage};
 pub use self::{
+    api::{Caller, Denied, Page, Role, RunFilter, RunPage, RunSummary},
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
     engine::{
-        Builder, Engine, Filter, HostUsage, LogFilter, LogFollower, LogRecord, PackageRecord, PackageUsage, PruneCount,
-        PrunePlan, Records, RunFilter, RunHandle, RunOwner, RunRequest, RunSummary, RunUsage, Scheduler, Usage,
-        UsageFilter, UsedCall, UsedTask, Waiting, WorkflowRecord,
+        Builder, Engine, HostUsage, LogFilter, LogFollower, LogRecord, PackageRecord, PackageUsage, PruneCount,
+        PrunePlan, Records, RunHandle, RunOwner, RunRequest, RunUsage, Scheduler, Usage, UsageFilter, UsedCall,
+        UsedTask, Waiting, WorkflowRecord,
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},

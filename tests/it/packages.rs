@@ -77,7 +77,8 @@ async fn the_twenty_one_tasks_of_a_package_with_several_diamonds_agree() {
 
 #[tokio::test]
 async fn two_tenants_use_the_same_names_and_never_meet() {
-    let test = TestEngine::start().await;
+    let mut test = TestEngine::start().await;
+    test.engine = test.engine.on_behalf_of(cloacina::Caller::owner());
     for (tenant, archive) in [("acme", archive::fixture("twin")), ("umbrella", archive::fixture_with("twin", "second"))]
     {
         let upload = cloacina::Upload { tenant: Some(tenant.to_owned()), ..cloacina::Upload::new(archive) };
@@ -91,6 +92,10 @@ async fn two_tenants_use_the_same_names_and_never_meet() {
     let error = test.engine.scheduler().schedule_workflow("twin", Context::new()).await.unwrap_err();
     assert_eq!(error.code(), "RUN0002");
     assert!(error.hints()[0].contains("acme::twin::twin, umbrella::twin::twin"), "{:?}", error.hints());
+    // A caller of one tenant needs no tenant to name what is the tenant's.
+    let acme = cloacina::Caller::of_tenant("acme", "ann", cloacina::Role::Operator).unwrap();
+    let run = test.engine.on_behalf_of(acme).scheduler().schedule_workflow("twin", Context::new()).await.unwrap();
+    assert_eq!(in_time(run.wait()).await.unwrap().workflow, "acme::twin::twin");
 }
 
 #[tokio::test]

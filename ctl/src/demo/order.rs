@@ -4,7 +4,7 @@
 //! The workflow is compiled into this program. The first attempt fails on purpose, and the wait for the next is longer than
 //! anybody watches.
 
-use cloacina::{Command, Context, NoticeKind, Records, RunReport, RunRequest, RunState};
+use cloacina::{Command, Context, NoticeKind, RunReport, RunRequest, RunState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -92,7 +92,7 @@ impl Story {
             engine.shutdown_within(std::time::Duration::ZERO).await?;
             Ok::<_, Error>((run.id(), told))
         })?;
-        let mut records = Records::open(&database.url)?;
+        let mut records = database.records_needed()?;
         let stalled = records.report(id)?;
         let is_driven = records.is_driven(id)?;
         drop(records);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use cloacina::{Records, RegistryError};
+use cloacina::RegistryError;
 use cloacina_packager::{Limits, ReadOptions};
 use cloacina_workflow::descriptor::{Descriptor, Task, Workflow};
 use serde::Serialize;
@@ -131,7 +131,7 @@ impl Side {
         }
         let database = Database::choose(arguments.database.database.as_deref(), config)?;
         let unknown = || RegistryError::UnknownPackage { name: text.to_owned(), known: Vec::new() };
-        let record = Records::find(&database.url)?.ok_or_else(unknown)?.package(text)?;
+        let record = database.look()?.ok_or_else(unknown)?.package(text)?;
         Ok(Self::new(record.descriptor.as_ref().clone(), record.digest.to_string()))
     }
 

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use cloacina::{
-    Builder, Client, Command, Engine, Level, PackageAnswer, PackageCommand, Records, RunId, RunReport, SocketError,
+    Builder, Caller, Client, Command, Engine, Level, PackageAnswer, PackageCommand, RunId, RunReport, SocketError,
     TrustChange, TrustChanged,
 };
 
@@ -229,7 +229,7 @@ pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(Ru
 /// Says whose the run is, if it is another engine's.
 fn named(error: Error, run: Option<RunId>, database: &Database) -> Error {
     let Error::Engine(cloacina::Error::NotDriven { .. }) = &error else { return error };
-    let owner = run.and_then(|run| Records::open(&database.url).and_then(|mut records| records.owner(run)).ok()?);
+    let owner = run.and_then(|run| database.look().ok()??.owner(run).ok()?);
     match (run, owner) {
         (Some(run), Some(owner)) => {
             let wait = format!("cloacina-ctl runs wait {run}{}", database.option());
@@ -356,7 +356,8 @@ async fn start_idle(database: &Database) -> Result<Engine, Error> {
 /// An engine on that database.
 pub(crate) fn builder(database: &Database) -> Result<Builder, Error> {
     database.prepare()?;
-    let builder = Engine::builder().database(&database.url).retention(database.retention.clone());
+    let builder = Engine::builder().database(&database.url).on_behalf_of(Caller::owner());
+    let builder = builder.retention(database.retention.clone());
     Ok(database.data_dir().into_iter().fold(builder, Builder::data_dir))
 }
 

@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cloacina::{
-    Records, RunFilter, RunId, RunReport, RunState, RunSummary, Skipped, TENANT_DEFAULT, TaskReport, TaskState,
-    Timestamp, Value,
+    RunFilter, RunId, RunReport, RunState, RunSummary, Skipped, TENANT_DEFAULT, TaskReport, TaskState, Timestamp, Value,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -167,7 +166,7 @@ impl RunView {
     /// A run as an engine reports it, with what the database alone knows of it.
     pub(crate) fn of(report: &RunReport, database: &Database) -> Result<Self, Error> {
         let this = RunFilter { ids: Some((report.id, report.id)), ..RunFilter::default() };
-        let stored = match Records::find(&database.url)? {
+        let stored = match database.look()? {
             Some(mut records) => records.runs(&this, 1)?.pop(),
             None => None,
         };

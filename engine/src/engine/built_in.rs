@@ -15,6 +15,7 @@ use serde_json::json;
 use super::handle::Engine;
 use crate::{
     Error,
+    api::Role,
     id::TENANT_DEFAULT,
     runtime::EmbeddedRunner,
     store::{self, WorkflowKey, WorkflowRow},
@@ -32,8 +33,13 @@ impl Engine {
     /// Makes the built-in workflow of that name with that many tasks known; returns its full name.
     ///
     /// # Errors
-    /// [`Error::BuiltIn`] if no workflow can have that name, or that many tasks.
+    /// [`Error::BuiltIn`] if no workflow can have that name, or that many tasks. Built-in workflows are of the tenant `public`:
+    /// to others [`Error::UnknownWorkflow`].
     pub async fn built_in(&self, name: &str, n_tasks: usize) -> Result<String, Error> {
+        self.caller.check(Role::Operator)?;
+        if !self.caller.scope().has(TENANT_DEFAULT) {
+            return Err(Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() });
+        }
         let refused = |reason: String| Error::BuiltIn { name: name.to_owned(), reason };
         let functions = STEPS.get(..n_tasks).filter(|functions| !functions.is_empty());
         let functions = functions.ok_or_else(|| refused(format!("it can have 1 to {TASKS_MAX} tasks")))?;

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::{again::Old, handle::alive, run_handle::RunHandle};
 use crate::{
     Error, Records,
+    api::Role,
     core::{
         context::{Key, Value as RawValue},
         graph::Graph,
@@ -107,6 +108,7 @@ impl RunHandle {
     /// # Errors
     /// [`Error::Illegal`] if none waits; otherwise as [`Self::retry`].
     pub async fn retry_all(&self, by: &str) -> Result<(), Error> {
+        self.caller.check(Role::Operator)?;
         let report = self.report().await?;
         let waiting: Vec<_> = report.tasks.iter().filter(|task| task.state == task::State::Waiting).collect();
         if waiting.is_empty() {
@@ -161,6 +163,7 @@ impl RunHandle {
     /// [`Error::Illegal`] if it did not fail.
     pub async fn dismiss(&self, by: &str) -> Result<(), Error> {
         limit::ACTOR.check(by)?;
+        self.caller.check(Role::Operator)?;
         let shared = alive(&self.shared)?;
         let (run, ..) = self.stored(&shared).await?;
         if run.state != run::State::Failed {
@@ -175,6 +178,7 @@ impl RunHandle {
 
     async fn ask(&self, request: Request, action: Action, by: &str) -> Result<(), Error> {
         limit::ACTOR.check(by)?;
+        self.caller.check(Role::Operator)?;
         let shared = alive(&self.shared)?;
         let (answer, answered) = oneshot::channel();
         let sent = shared.engine.send(Event::Control { run: self.id(), action, by: by.into(), answer });
@@ -190,7 +194,9 @@ impl RunHandle {
             }
             // The engine may have stopped because the run has ended.
             Err(Error::ShutDown) => {
-                let state = Records::of(shared.store().database()).and_then(|mut records| records.state(self.id()));
+                let records =
+                    Records::of(shared.store().database()).map(|records| records.on_behalf_of(self.caller.clone()));
+                let state = records.and_then(|mut records| records.state(self.id()));
                 let ended = state.ok().filter(|state| state.is_terminal());
                 Err(ended.map_or(Error::ShutDown, |state| self.illegal(request, state)))
             }
@@ -210,6 +216,7 @@ impl RunHandle {
         by: &str,
     ) -> Result<Self, Error> {
         limit::ACTOR.check(by)?;
+        self.caller.check(Role::Operator)?;
         let shared = alive(&self.shared)?;
         let id = self.id();
         let (run, row, rows) = self.stored(&shared).await?;
@@ -242,7 +249,8 @@ impl RunHandle {
         };
         let origin = Origin { key: None, by: Some(by.into()), derived: Some(derived) };
         let first = RunId::new(shared.clock.now());
-        shared.submit(workflow, input, Begin::Now, origin, first).await
+        let (run, phase) = shared.submit(workflow, input, Begin::Now, origin, first).await?;
+        Ok(Self::new(run, Arc::downgrade(&shared), self.caller.clone(), Some(phase)))
     }
 }
 

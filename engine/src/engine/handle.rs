@@ -17,7 +17,7 @@ use cloacina_workflow::{__private::v1::input_values, Context, Level, Value, Work
 use tokio::sync::{
     Semaphore,
     mpsc::{self, UnboundedSender},
-    oneshot,
+    oneshot, watch,
 };
 
 use super::{
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     Error,
+    api::{Caller, Page, Role, RunFilter},
     clock::{Clock, SystemClock},
     core::{
         admit::SLOTS_DEFAULT,
@@ -43,7 +44,7 @@ use crate::{
     registry::{self, Registry},
     retention::Retention,
     runtime::{
-        self, Begin, Board, Catalog, Config, EmbeddedRunner, Event, NotSubmitted, Notices, Origin, RunStatus,
+        self, Begin, Board, Catalog, Config, EmbeddedRunner, Event, NotSubmitted, Notices, Origin, Phase, RunStatus,
         Submission, TaskRunner, Version, Workflow,
     },
     socket::Service,
@@ -79,12 +80,13 @@ const SCRATCH: &str = "scratch";
 const SUBMISSIONS_MAX: usize = 4096;
 
 /// Runs that [`Engine::runs`] returns at most at once.
-const RUNS_MAX: i64 = 1000;
+const RUNS_MAX: usize = 1000;
 
 /// A process that decides, stores and dispatches; one for each SQLite file.
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) caller: Caller,
 }
 
 /// How an engine is to be started; made by [`Engine::builder`].
@@ -104,6 +106,7 @@ pub struct Builder {
     has_socket: bool,
     required_signatures: usize,
     target: Option<Target>,
+    caller: Caller,
     sabotage: store::Sabotage,
 }
 
@@ -163,6 +166,7 @@ impl Hosts {
 #[derive(Clone)]
 pub struct Scheduler {
     shared: Arc<Shared>,
+    caller: Caller,
 }
 
 /// What all handles of one engine share.
@@ -201,6 +205,7 @@ impl Engine {
             has_socket: true,
             required_signatures: trust::REQUIRED_DEFAULT,
             target: Target::host(),
+            caller: Caller::library(),
             sabotage: store::Sabotage::default(),
         }
     }
@@ -208,13 +213,26 @@ impl Engine {
     /// The handle that starts runs.
     #[must_use]
     pub fn scheduler(&self) -> Scheduler {
-        Scheduler { shared: self.shared.clone() }
+        Scheduler { shared: self.shared.clone(), caller: self.caller.clone() }
     }
 
     /// The handle that registers packages.
     #[must_use]
     pub fn registry(&self) -> Registry {
-        self.shared.registry.clone()
+        self.shared.registry.on_behalf_of(self.caller.clone())
+    }
+
+    /// The same engine, as that caller sees it: what is not of the caller's tenant is not there, and what the caller's role
+    /// does not allow is refused. Without a caller, a handle acts for the tenant `public`.
+    #[must_use]
+    pub fn on_behalf_of(&self, caller: Caller) -> Self {
+        Self { shared: Arc::clone(&self.shared), caller }
+    }
+
+    /// On whose behalf the handle acts.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Makes a workflow that is compiled into the program known. Runs that were waiting for it go on.
@@ -257,9 +275,10 @@ impl Engine {
     /// # Errors
     /// [`Error::UnknownRun`].
     pub async fn run(&self, id: RunId) -> Result<RunHandle, Error> {
-        let known = self.shared.store().read("looking for a run", move |connection| store::run_get(connection, id));
-        known.await??.ok_or(Error::UnknownRun { id })?;
-        Ok(RunHandle::new(id, Arc::downgrade(&self.shared), None))
+        let scope = self.caller.scope().clone();
+        let find = move |connection: &mut store::Connection| store::run_find(connection, &scope, id);
+        self.shared.store().read("looking for a run", find).await??.ok_or(Error::UnknownRun { id })?;
+        Ok(RunHandle::new(id, Arc::downgrade(&self.shared), self.caller.clone(), None))
     }
 
     /// The newest runs, newest first, at most 1,000; `before` continues a list after its last run.
@@ -267,23 +286,20 @@ impl Engine {
     /// # Errors
     /// What the store says.
     pub async fn runs(&self, before: Option<RunId>) -> Result<Vec<RunStatus>, Error> {
-        let read = self.shared.store().read("listing runs", move |connection| {
-            Ok((store::run_list(connection, before, RUNS_MAX)?, store::workflow_list(connection)?))
-        });
-        let (rows, workflows) = read.await?;
-        Ok(statuses(rows?, &workflows?))
+        let page = self.list(&RunFilter::default(), &Page { limit: RUNS_MAX, after: before }).await?;
+        Ok(page.runs.into_iter().map(|run| run.status).collect())
     }
 
     /// Full names of the workflows that can be run.
     #[must_use]
     pub fn workflows(&self) -> Vec<String> {
-        self.shared.catalog.names()
+        self.shared.catalog.names(self.caller.scope())
     }
 
-    /// What happens from now on, live.
+    /// What happens from now on to runs of the caller's tenant, live.
     #[must_use]
     pub fn subscribe(&self) -> Notices {
-        self.shared.board.subscribe()
+        self.shared.board.subscribe(self.caller.scope().clone())
     }
 
     /// The database as it is shown: the path of the file, or the server's address without its password.
@@ -452,6 +468,12 @@ impl Builder {
         self
     }
 
+    /// On whose behalf the handle acts that [`Self::start`] returns; an admin of the tenant `public` unless told otherwise.
+    pub fn on_behalf_of(mut self, caller: Caller) -> Self {
+        self.caller = caller;
+        self
+    }
+
     /// Where the engine takes the time from.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -502,6 +524,7 @@ impl Builder {
             has_socket,
             required_signatures,
             target,
+            caller,
             sabotage,
         } = self;
         let database = Database::parse(&database)?;
@@ -553,8 +576,8 @@ impl Builder {
         }
         let (socket, submissions) = (OnceLock::new(), Semaphore::new(SUBMISSIONS_MAX));
         let shared = Shared { socket, engine, catalog, registry, tally, clock, data_dir, board, submissions };
-        let engine = Engine { shared: Arc::new(shared) };
-        engine.built_in_add_known().await?;
+        let engine = Engine { shared: Arc::new(shared), caller };
+        engine.on_behalf_of(Caller::owner()).built_in_add_known().await?;
         for workflow in workflows {
             engine.add(&workflow).await?;
         }
@@ -583,15 +606,16 @@ impl Scheduler {
     /// As [`Self::schedule_workflow`].
     pub async fn submit(&self, request: RunRequest) -> Result<RunHandle, Error> {
         let RunRequest { workflow: name, input, begin, key, by, version } = request;
+        self.caller.check(Role::Operator)?;
         limit::SELECTOR.check(&name)?;
         key.as_deref().map_or(Ok(()), |key| limit::SUBMISSION_KEY.check(key))?;
         by.as_deref().map_or(Ok(()), |by| limit::ACTOR.check(by))?;
         version.as_deref().map_or(Ok(()), |version| limit::SELECTOR.check(version))?;
         let id = RunId::new(self.shared.clock.now());
         let workflow = match &version {
-            Some(version) => self.shared.resolve_version(&name, version).await?,
+            Some(version) => self.shared.resolve_version(&self.caller, &name, version).await?,
             // What has one key gets one version, whatever else is asked for with it.
-            None => self.shared.resolve(&name, &key.clone().unwrap_or_else(|| id.to_string())).await?,
+            None => self.shared.resolve(&self.caller, &name, &key.clone().unwrap_or_else(|| id.to_string())).await?,
         };
         let input = input_values(&input).map_err(Error::Input)?;
         let begin = match begin {
@@ -614,10 +638,16 @@ impl Scheduler {
                     .store()
                     .read("looking for a key", move |connection| store::run_by_key(connection, &key));
                 let id = found.await??.ok_or(Error::UnknownRun { id })?;
-                Ok(RunHandle::new(id, Arc::downgrade(&self.shared), None))
+                Ok(self.handle(id, None))
             }
-            (submitted, _) => submitted,
+            (submitted, _) => submitted.map(|(id, phase)| self.handle(id, Some(phase))),
         }
+    }
+}
+
+impl Scheduler {
+    fn handle(&self, id: RunId, phase: Option<watch::Receiver<Phase>>) -> RunHandle {
+        RunHandle::new(id, Arc::downgrade(&self.shared), self.caller.clone(), phase)
     }
 }
 
@@ -634,7 +664,7 @@ impl Shared {
         begin: Begin,
         origin: Origin,
         first: RunId,
-    ) -> Result<RunHandle, Error> {
+    ) -> Result<(RunId, watch::Receiver<Phase>), Error> {
         let permit = self.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
         let payload = runtime::input_payload(&input).map_err(|error| {
             Error::Store(StoreError::Corrupt { reason: format!("the input cannot be written: {error}") })
@@ -659,7 +689,7 @@ impl Shared {
             match answered.await.map_err(|_| Error::ShutDown)? {
                 Ok(phase) => {
                     drop(permit);
-                    return Ok(RunHandle::new(id, Arc::downgrade(self), Some(phase)));
+                    return Ok((id, phase));
                 }
                 // Nothing was stored, and the next one waits for an epoch.
                 Err(NotSubmitted::EpochEnded) if n_tries < SUBMIT_TRIES => {}
@@ -721,20 +751,6 @@ impl Shared {
         self.engine.send(Event::WorkflowAdded(workflow))?;
         Ok(version)
     }
-}
-
-/// The rows as users see them.
-pub(super) fn statuses(rows: Vec<store::RunRow>, workflows: &[store::WorkflowRow]) -> Vec<RunStatus> {
-    let name = |id| workflows.iter().find(|row| row.id == id).map(|row| row.key.full_name());
-    let statuses = rows.into_iter().map(|row| RunStatus {
-        id: row.id,
-        workflow: name(row.workflow).unwrap_or_default(),
-        state: row.state,
-        created_at: row.created_at,
-        started_at: row.started_at,
-        finished_at: row.finished_at,
-    });
-    statuses.collect()
 }
 
 /// The engine of a weak handle.

@@ -38,7 +38,13 @@ fn beyond(bytes_max: usize) -> [String; 4] {
 
 async fn limits(database: TestDatabase) {
     let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::builder().database(&database.address).data_dir(folder.path()).start().await.unwrap();
+    let engine = Engine::builder()
+        .database(&database.address)
+        .data_dir(folder.path())
+        .start()
+        .await
+        .unwrap()
+        .on_behalf_of(crate::Caller::owner());
     let workflow = engine.built_in("limited", 1).await.unwrap();
     let submit = async |key: &str, by: &str| {
         let request = RunRequest::new(workflow.as_str(), Context::new()).held();

@@ -41,9 +41,8 @@ pub use self::{
     logs::{LogFilter, LogFollower, LogRecord},
     package_records::PackageRecord,
     prune::{PruneCount, PrunePlan},
-    records::{Records, RunFilter, RunOwner, RunSummary, WorkflowRecord},
+    records::{Records, RunOwner, WorkflowRecord},
     request::RunRequest,
     run_handle::RunHandle,
-    select::Filter,
     usage::{HostUsage, PackageUsage, RunUsage, Usage, UsageFilter, UsedCall, UsedTask},
 };

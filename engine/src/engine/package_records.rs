@@ -48,7 +48,7 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn packages(&mut self) -> Result<Vec<PackageRecord>, Error> {
-        let rows = self.read("listing packages", store::package_list)?;
+        let rows = self.seen_packages()?;
         rows.iter().map(|row| PackageRecord::new(row, &rows)).collect()
     }
 
@@ -59,7 +59,7 @@ impl Records {
     /// [`RegistryError::UnknownPackage`](crate::RegistryError::UnknownPackage) and
     /// [`RegistryError::AmbiguousPackage`](crate::RegistryError::AmbiguousPackage) with names that help.
     pub fn package(&mut self, name: &str) -> Result<PackageRecord, Error> {
-        let rows = self.read("listing packages", store::package_list)?;
+        let rows = self.seen_packages()?;
         let found = match find(&rows, name) {
             Err(registry::Error::UnknownPackage { .. }) => find_version(&rows, name),
             found => found,
@@ -73,11 +73,21 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn package_events(&mut self, name: &str) -> Result<Vec<PackageEvent>, Error> {
-        let rows = self.read("listing packages", store::package_list)?;
+        let rows = self.seen_packages()?;
         let (tenant, package) = package_of(&rows, name);
+        if !self.caller.scope().has(&tenant) {
+            return Ok(Vec::new());
+        }
         self.read("reading what happened to a package", |connection| {
             store::package_event_list(connection, &tenant, &package)
         })
+    }
+
+    /// The packages of the tenants that the caller sees.
+    fn seen_packages(&mut self) -> Result<Vec<PackageRow>, Error> {
+        let mut rows = self.read("listing packages", store::package_list)?;
+        rows.retain(|row| self.caller.scope().has(&row.tenant));
+        Ok(rows)
     }
 }
 

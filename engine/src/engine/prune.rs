@@ -8,18 +8,19 @@ use std::collections::HashMap;
 use cloacina_workflow::Timestamp;
 
 use super::{
-    handle::{Engine, alive},
+    handle::{Engine, Shared, alive},
     records::Records,
     run_handle::RunHandle,
 };
 use crate::{
     Error,
+    api::{Caller, Role},
     core::effect::before,
     error::Request,
     id::{RunId, WorkflowId},
     retention::{Class, Retention, What},
     runtime::{Next, Progress, Pruned, ROWS_MAX, step_in_txn},
-    store::{self, Connection, Store},
+    store::{self, Connection},
 };
 
 /// Runs that are taken off the lists in one transaction.
@@ -52,11 +53,12 @@ pub struct PruneCount {
 }
 
 impl Engine {
-    /// Removes now what need not be kept by that rule; `told` hears of the sum after each step.
+    /// Removes now what need not be kept by that rule, of every tenant; `told` hears of the sum after each step.
     ///
     /// # Errors
-    /// What the store says; what was removed before stays removed.
+    /// [`Error::Denied`] unless the caller acts for every tenant. What the store says; what was removed before stays removed.
     pub async fn prune(&self, policy: &Retention, mut told: impl FnMut(Pruned)) -> Result<Pruned, Error> {
+        self.caller.check_owner()?;
         let (now, store) = (self.shared.clock.now(), self.shared.store());
         let n_counted = store.read("counting runs", store::run_count_finished).await?;
         let (mut progress, mut sum) = (Progress::default(), Pruned::default());
@@ -79,7 +81,7 @@ impl Engine {
     /// # Errors
     /// [`Error::UnknownRun`], or [`Error::Illegal`] for a run that has not ended; then none is deleted.
     pub async fn delete(&self, runs: &[RunId], told: impl FnMut(u64)) -> Result<(), Error> {
-        delete(self.shared.store(), self.shared.clock.now(), runs, told).await
+        delete(&self.shared, &self.caller, runs, told).await
     }
 }
 
@@ -90,19 +92,21 @@ impl RunHandle {
     /// [`Error::Illegal`] if it has not ended.
     pub async fn delete(&self) -> Result<(), Error> {
         let shared = alive(&self.shared)?;
-        delete(shared.store(), shared.clock.now(), &[self.id()], |_| {}).await
+        delete(&shared, &self.caller, &[self.id()], |_| {}).await
     }
 }
 
-async fn delete(store: &Store, now: Timestamp, runs: &[RunId], mut told: impl FnMut(u64)) -> Result<(), Error> {
+async fn delete(shared: &Shared, caller: &Caller, runs: &[RunId], mut told: impl FnMut(u64)) -> Result<(), Error> {
+    caller.check(Role::Operator)?;
+    let (store, now) = (shared.store(), shared.clock.now());
     for runs in runs.chunks(RUNS_MAX) {
-        let runs = runs.to_vec();
+        let (runs, scope) = (runs.to_vec(), caller.scope().clone());
         let found = store.read("looking for runs", move |connection| {
-            let rows = runs.iter().map(|id| Ok((*id, store::run_get(connection, *id)?)));
+            let rows = runs.iter().map(|id| Ok((*id, store::run_find(connection, &scope, *id)?)));
             rows.collect::<diesel::QueryResult<Vec<_>>>()
         });
         for (id, row) in found.await? {
-            let state = row?.ok_or(Error::UnknownRun { id })?.state;
+            let state = row?.ok_or(Error::UnknownRun { id })?.0.state;
             if !state.is_terminal() {
                 return Err(Error::Illegal { id, request: Request::Delete, state, is_ending: false });
             }
@@ -126,11 +130,12 @@ async fn delete(store: &Store, now: Timestamp, runs: &[RunId], mut told: impl Fn
 }
 
 impl Records {
-    /// What an engine with that rule would remove at that moment.
+    /// What an engine with that rule would remove at that moment, of every tenant.
     ///
     /// # Errors
-    /// What the store says.
+    /// [`Error::Denied`] unless the caller acts for every tenant. What the store says.
     pub fn prune_plan(&mut self, policy: &Retention, now: Timestamp) -> Result<PrunePlan, Error> {
+        self.caller.check_owner()?;
         let workflows = self.read("listing workflows", store::workflow_list)?;
         let names: HashMap<WorkflowId, String> = workflows.iter().map(|row| (row.id, row.key.full_name())).collect();
         let mut plan = PrunePlan::default();

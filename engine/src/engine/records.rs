@@ -3,12 +3,7 @@
 //! It works beside a living engine and without one. What is shown is what was durable when each call began; only what
 //! an engine keeps in memory, such as who holds the slots, is not there.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-    path::Path,
-    sync::Arc,
-};
+use std::{fmt, path::Path, sync::Arc};
 
 use cloacina_packager::Digest;
 use cloacina_workflow::{Timestamp, descriptor};
@@ -16,13 +11,14 @@ use diesel::QueryResult;
 
 use super::logs::{LogFilter, LogRecord};
 use crate::{
-    Error,
+    Error, RegistryError,
+    api::{self, Caller, Page, RunFilter, RunPage, RunSummary},
     core::run::State,
-    id::{RunId, WorkflowId},
-    runtime::{Gate, RunEvent, RunReport, RunStatus, Secrets, load, pruned_report, records, stored_version},
+    id::RunId,
+    runtime::{Gate, RunEvent, RunReport, Secrets, load, pruned_report, records, stored_version, stored_workflow},
     store::{
         self, Backup, BackupProgress, Connection, Database, EventRow, PackageRow, PackageState, Quarantine, RunRow,
-        RunSearch, View, WorkflowRow,
+        View, WorkflowRow,
     },
     trust::{self, Trust, TrustEvent},
 };
@@ -30,53 +26,7 @@ use crate::{
 /// A database as one who looks sees it.
 pub struct Records {
     view: View,
-}
-
-/// Which runs are looked for; an absent part excludes none.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Only runs in one of these states; all if there are none.
-    pub states: Vec<State>,
-    /// Only runs of workflows that this name fits: `workflow`, `package::workflow` or `tenant::package::workflow`.
-    pub workflow: Option<String>,
-    /// Only runs of this tenant's workflows.
-    pub tenant: Option<String>,
-    /// Only runs that were submitted at this moment or later.
-    pub created_from: Option<Timestamp>,
-    /// Only runs that were submitted before this moment.
-    pub created_before: Option<Timestamp>,
-    /// Only runs that nobody dismissed.
-    pub not_dismissed: bool,
-    /// Only runs whose id is in this range, both ends included.
-    pub ids: Option<(RunId, RunId)>,
-}
-
-/// A run in brief, with its progress.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RunSummary {
-    /// The run.
-    pub status: RunStatus,
-    /// The tenant of its workflow.
-    pub tenant: String,
-    /// The content digest of the package's version that it is pinned to; none for a workflow that is compiled in.
-    pub digest: Option<Digest>,
-    /// How many tasks it has.
-    pub n_tasks: usize,
-    /// How many of them completed, in it or in the run from which it was derived; none once its history was removed.
-    pub n_completed: Option<usize>,
-    /// The beginning of its id that is enough to name it in this database.
-    pub short_id: String,
-    /// Whether an engine drives it now; never one that has ended.
-    pub is_driven: bool,
-    /// The actor that asked for it, if one was named.
-    pub created_by: Option<String>,
-    /// Who took it off the list of dead letters.
-    pub dismissed_by: Option<String>,
-    /// When retention removed its input and what its tasks wrote.
-    pub context_removed_at: Option<Timestamp>,
-    /// When retention removed its history, and with it everything about its tasks.
-    pub history_removed_at: Option<Timestamp>,
+    pub(super) caller: Caller,
 }
 
 /// An engine that runs belong to.
@@ -124,7 +74,7 @@ impl Records {
     }
 
     pub(crate) fn of(database: &Database) -> Result<Self, Error> {
-        Ok(Self { view: View::open(database)? })
+        Ok(Self { view: View::open(database)?, caller: Caller::library() })
     }
 
     /// Writes a SQLite database, as it is at this moment, to a new file, which is checked before it gets its name; beside a
@@ -161,6 +111,7 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn owner(&mut self, id: RunId) -> Result<Option<RunOwner>, Error> {
+        self.seen_run(id)?;
         let row = self.read("looking for an owner", |connection| Ok(Ok(store::owner_of_run(connection, id)?)))?;
         Ok(row.map(|row| {
             let store::OwnerRow { host, pid, lease_until, is_overdue } = row;
@@ -168,47 +119,27 @@ impl Records {
         }))
     }
 
+    /// The same records, as that caller sees them.
+    #[must_use]
+    pub fn on_behalf_of(self, caller: Caller) -> Self {
+        Self { caller, ..self }
+    }
+
     /// The runs that fit, newest first, at most `n_max`.
     ///
     /// # Errors
     /// What the store says.
     pub fn runs(&mut self, filter: &RunFilter, n_max: usize) -> Result<Vec<RunSummary>, Error> {
-        let known = self.read("listing workflows", store::workflow_list)?;
-        let mut workflows = HashMap::new();
-        let mut fitting = Vec::new();
-        for row in known {
-            if filter.fits(&row) {
-                fitting.push(row.id);
-            }
-            let known = KnownWorkflow {
-                name: row.key.full_name(),
-                tenant: row.key.tenant.clone(),
-                digest: row.key.content_digest(),
-                n_tasks: parse(&row)?.tasks.len(),
-            };
-            workflows.insert(row.id, known);
-        }
-        let search = RunSearch {
-            states: filter.states.clone(),
-            workflows: (filter.workflow.is_some() || filter.tenant.is_some()).then_some(fitting),
-            created_from: filter.created_from,
-            created_before: filter.created_before,
-            not_dismissed: filter.not_dismissed,
-            ids: filter.ids,
-            after: None,
-            n_max: i64::try_from(n_max).unwrap_or(i64::MAX),
-        };
-        let rows = self.read("looking for runs", |connection| store::run_search(connection, &search))?;
-        let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
-        let completed = self.read("counting tasks", |connection| store::run_count_completed(connection, &ids))?;
-        let near = self.read("comparing ids", |connection| store::run_list_neighbors(connection, &ids))?;
-        let driven = self.driven(rows.iter().filter(|row| !row.state.is_terminal()).map(|row| row.id).collect())?;
-        let summaries = rows.into_iter().map(|row| {
-            let short_id = row.id.short(near.get(&row.id).map_or(&[], Vec::as_slice));
-            let is_driven = driven.contains(&row.id);
-            summary(row, &workflows, &completed, short_id, is_driven)
-        });
-        Ok(summaries.collect())
+        Ok(self.list(filter, &Page::first(n_max))?.runs)
+    }
+
+    /// The runs that fit, newest first, a page of them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn list(&mut self, filter: &RunFilter, page: &Page) -> Result<RunPage, Error> {
+        let (scope, is_file_driven) = (self.caller.scope().clone(), self.view.is_file_driven());
+        self.read("listing runs", |connection| api::list(connection, &scope, filter, page, is_file_driven))
     }
 
     /// Whether an engine drives that run now. One that has ended is driven by none.
@@ -216,11 +147,15 @@ impl Records {
     /// # Errors
     /// [`Error::UnknownRun`], or what the store says.
     pub fn is_driven(&mut self, id: RunId) -> Result<bool, Error> {
-        Ok(!self.state(id)?.is_terminal() && !self.driven(vec![id])?.is_empty())
-    }
-
-    fn driven(&mut self, ids: Vec<RunId>) -> Result<HashSet<RunId>, Error> {
-        Ok(self.view.run_list_driven(&ids)?)
+        if self.state(id)?.is_terminal() {
+            return Ok(false);
+        }
+        match self.view.is_file_driven() {
+            Some(is_driven) => Ok(is_driven),
+            None => Ok(!self
+                .read("looking for engines", |connection| store::run_list_driven(connection, &[id]))?
+                .is_empty()),
+        }
     }
 
     /// A run and all its tasks as they are stored. The gates of a task leave out those of a living engine.
@@ -273,8 +208,7 @@ impl Records {
     /// # Errors
     /// [`Error::UnknownRun`], or what the store says.
     pub fn state(&mut self, id: RunId) -> Result<State, Error> {
-        let run = self.read("reading a run", |connection| store::run_get(connection, id))?;
-        Ok(run.ok_or(Error::UnknownRun { id })?.state)
+        Ok(self.seen_run(id)?.0.state)
     }
 
     /// A run's history, from its beginning.
@@ -294,6 +228,7 @@ impl Records {
     pub fn workflows(&mut self) -> Result<Vec<WorkflowRecord>, Error> {
         let mut rows = self.read("listing workflows", store::workflow_list)?;
         let packages = self.read("listing packages", store::package_list)?;
+        rows.retain(|row| self.caller.scope().has(&row.key.tenant));
         rows.sort_by_cached_key(|row| (row.key.full_name(), std::cmp::Reverse(row.id)));
         let workflows = rows.into_iter().map(|row| {
             let digest = <[u8; 32]>::try_from(row.key.digest.as_slice()).ok().map(Digest::from_bytes);
@@ -306,7 +241,7 @@ impl Records {
                 version: package.map(|package| package.version.clone()),
                 digest,
                 state: package.map(|package| package.state),
-                descriptor: parse(&row)?,
+                descriptor: stored_workflow(&row)?,
             })
         });
         workflows.collect()
@@ -318,9 +253,7 @@ impl Records {
     /// # Errors
     /// As [`Self::report`]; [`Error::UnknownTask`].
     pub fn logs(&mut self, id: RunId, filter: &LogFilter) -> Result<Vec<LogRecord>, Error> {
-        let run = self.read("reading a run", |connection| store::run_get(connection, id))?;
-        let run = run.ok_or(Error::UnknownRun { id })?;
-        let workflow = self.read("reading a run", |connection| store::workflow_get(connection, run.workflow))?;
+        let (_, workflow) = self.seen_run(id)?;
         let plan = stored_version(&workflow)?.plan;
         let search = filter.search(id, &plan)?;
         let rows = self.read("reading logs", |connection| store::log_list(connection, &search))?;
@@ -333,6 +266,7 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn trust(&mut self, tenant: &str) -> Result<Trust, Error> {
+        self.check_tenant(tenant)?;
         self.read("reading whom a tenant trusts", |connection| trust::read(connection, tenant, trust::REQUIRED_DEFAULT))
     }
 
@@ -341,15 +275,31 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn trust_events(&mut self, tenant: &str, n_max: u32) -> Result<Vec<TrustEvent>, Error> {
+        self.check_tenant(tenant)?;
         self.read("reading events of trust", |connection| trust::events(connection, tenant, n_max.into()))
     }
 
     fn stored(&mut self, id: RunId) -> Result<(RunRow, WorkflowRow, Vec<EventRow>), Error> {
-        let run = self.read("reading a run", |connection| store::run_get(connection, id))?;
-        let run = run.ok_or(Error::UnknownRun { id })?;
+        let (run, workflow) = self.seen_run(id)?;
         let rows = self.read("reading a run", |connection| store::event_list(connection, id))?;
-        let workflow = self.read("reading a run", |connection| store::workflow_get(connection, run.workflow))?;
         Ok((run, workflow, rows))
+    }
+
+    /// The run with its workflow, unless it is of a tenant that the caller does not see.
+    pub(super) fn seen_run(&mut self, id: RunId) -> Result<(RunRow, WorkflowRow), Error> {
+        let scope = self.caller.scope().clone();
+        let found = self.read("reading a run", |connection| store::run_find(connection, &scope, id))?;
+        found.ok_or(Error::UnknownRun { id })
+    }
+
+    /// A caller of one tenant asks about no other.
+    fn check_tenant(&self, tenant: &str) -> Result<(), Error> {
+        match self.caller.tenant() {
+            Some(own) if own != tenant => {
+                Err(RegistryError::OtherTenant { asked: tenant.to_owned(), own: own.to_owned() }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn read<T>(
@@ -359,56 +309,6 @@ impl Records {
     ) -> Result<T, Error> {
         Ok(self.view.read(doing, query)??)
     }
-}
-
-impl RunFilter {
-    fn fits(&self, row: &WorkflowRow) -> bool {
-        let full = row.key.full_name();
-        let named = |name: &String| full == *name || full.ends_with(&format!("::{name}"));
-        self.workflow.as_ref().is_none_or(named) && self.tenant.as_ref().is_none_or(|tenant| row.key.tenant == *tenant)
-    }
-}
-
-/// What a summary says of its workflow.
-#[derive(Clone, Default)]
-struct KnownWorkflow {
-    name: String,
-    tenant: String,
-    digest: Option<Digest>,
-    n_tasks: usize,
-}
-
-fn summary(
-    row: RunRow,
-    workflows: &HashMap<WorkflowId, KnownWorkflow>,
-    completed: &HashMap<RunId, i64>,
-    short_id: String,
-    is_driven: bool,
-) -> RunSummary {
-    let KnownWorkflow { name, tenant, digest, n_tasks } = workflows.get(&row.workflow).cloned().unwrap_or_default();
-    let RunRow { id, state, created_at, started_at, finished_at, .. } = row;
-    let counted = completed.get(&id).and_then(|count| usize::try_from(*count).ok()).unwrap_or_default();
-    let n_completed = row.events_pruned_at.is_none().then_some(counted);
-    RunSummary {
-        status: RunStatus { id, workflow: name, state, created_at, started_at, finished_at },
-        tenant,
-        digest,
-        n_tasks,
-        n_completed,
-        short_id,
-        is_driven,
-        created_by: row.created_by,
-        dismissed_by: row.dismissed_by,
-        context_removed_at: row.context_pruned_at,
-        history_removed_at: row.events_pruned_at,
-    }
-}
-
-fn parse(row: &WorkflowRow) -> Result<descriptor::Workflow, Error> {
-    serde_json::from_str(&row.descriptor).map_err(|error| {
-        let reason = format!("workflow {}: {error}", row.key.full_name());
-        Error::Store(store::Error::Corrupt { reason })
-    })
 }
 
 impl fmt::Debug for Records {

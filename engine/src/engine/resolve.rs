@@ -5,32 +5,35 @@
 
 use super::handle::Shared;
 use crate::{
-    Error,
+    Error, Registry,
+    api::Caller,
+    id::Scope,
     runtime::{Unresolved, Workflow},
     store::WorkflowKey,
 };
 
 impl Shared {
     /// The workflow that a new run with that key gets under that name.
-    pub(super) async fn resolve(&self, name: &str, key: &str) -> Result<Workflow, Error> {
-        if let Some(workflow) = self.offered(name, key) {
+    pub(super) async fn resolve(&self, caller: &Caller, name: &str, key: &str) -> Result<Workflow, Error> {
+        if let Some(workflow) = self.offered(caller.scope(), name, key) {
             return Ok(workflow);
         }
         // The quarantine of its package may be over since, or another engine has registered it.
         self.registry().look_again().await?;
-        if let Some(workflow) = self.offered(name, key) {
+        if let Some(workflow) = self.offered(caller.scope(), name, key) {
             return Ok(workflow);
         }
-        let chosen = self.catalog.offered(name).map(|offered| offered.choose(key));
-        let refusal = chosen.as_ref().ok().and_then(|chosen| self.registry().refusal_of(&chosen.version.key));
+        let registry = self.registry().on_behalf_of(caller.clone());
+        let chosen = self.catalog.offered(caller.scope(), name).map(|offered| offered.choose(key));
+        let refusal = chosen.as_ref().ok().and_then(|chosen| registry.refusal_of(&chosen.version.key));
         match (refusal, chosen) {
             (Some(refusal), _) => Err(refusal.into()),
             (None, Ok(workflow)) => Ok(workflow),
             // A workflow may be unknown only because its package cannot be used, or because no version is active.
-            (None, Err(unresolved)) => Err(match self.registry().problem(name) {
+            (None, Err(unresolved)) => Err(match registry.problem(name) {
                 Some(problem) => problem.into(),
                 None => match unresolved {
-                    Unresolved::Unknown { .. } => self.not_active(name),
+                    Unresolved::Unknown { .. } => not_active(&registry, name),
                     Unresolved::Ambiguous { .. } => None,
                 }
                 .unwrap_or_else(|| Error::unresolved(name, unresolved)),
@@ -39,14 +42,14 @@ impl Shared {
     }
 
     /// The workflow that the name fits, in that version of its package.
-    pub(super) async fn resolve_version(&self, name: &str, version: &str) -> Result<Workflow, Error> {
+    pub(super) async fn resolve_version(&self, caller: &Caller, name: &str, version: &str) -> Result<Workflow, Error> {
+        let registry = self.registry().on_behalf_of(caller.clone());
         let find = || {
-            let mut keys: Vec<WorkflowKey> =
-                self.registry().versions_of(name).into_iter().map(|known| known.0).collect();
+            let mut keys: Vec<WorkflowKey> = registry.versions_of(name).into_iter().map(|known| known.0).collect();
             keys.dedup_by_key(|key| key.full_name());
             match keys.as_slice() {
                 [] => Err(Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() }),
-                [key] => Ok(self.catalog.version(self.registry().workflow_of(key, version)?)),
+                [key] => Ok(self.catalog.version(registry.workflow_of(key, version)?)),
                 several => Err(Error::AmbiguousWorkflow {
                     name: name.to_owned(),
                     candidates: several.iter().map(WorkflowKey::full_name).collect(),
@@ -63,19 +66,19 @@ impl Shared {
         };
         let unknown = || Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() };
         let workflow = found.ok_or_else(unknown)?;
-        self.registry().refusal_of(&workflow.version.key).map_or(Ok(workflow), |refusal| Err(refusal.into()))
-    }
-
-    /// That the workflow is registered, though in no version that new runs get; none if it is not registered.
-    fn not_active(&self, name: &str) -> Option<Error> {
-        let versions = self.registry().versions_of(name);
-        let versions: Vec<_> = versions.into_iter().map(|(_, label, state)| (label, state)).collect();
-        (!versions.is_empty()).then(|| Error::NotActive { name: name.to_owned(), versions })
+        registry.refusal_of(&workflow.version.key).map_or(Ok(workflow), |refusal| Err(refusal.into()))
     }
 
     /// The workflow that a new run with that key gets, if the name finds one that is not quarantined.
-    fn offered(&self, name: &str, key: &str) -> Option<Workflow> {
-        let chosen = self.catalog.offered(name).ok()?.choose(key);
+    fn offered(&self, scope: &Scope, name: &str, key: &str) -> Option<Workflow> {
+        let chosen = self.catalog.offered(scope, name).ok()?.choose(key);
         (!self.catalog.is_quarantined(chosen.version.id)).then_some(chosen)
     }
+}
+
+/// That the workflow is registered, though in no version that new runs get; none if it is not registered.
+fn not_active(registry: &Registry, name: &str) -> Option<Error> {
+    let versions = registry.versions_of(name);
+    let versions: Vec<_> = versions.into_iter().map(|(_, label, state)| (label, state)).collect();
+    (!versions.is_empty()).then(|| Error::NotActive { name: name.to_owned(), versions })
 }

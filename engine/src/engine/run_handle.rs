@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::handle::{Shared, alive};
 use crate::{
     Error,
+    api::Caller,
     core::run,
     id::RunId,
     runtime::{
@@ -25,6 +26,7 @@ use crate::{
 pub struct RunHandle {
     id: RunId,
     pub(super) shared: Weak<Shared>,
+    pub(super) caller: Caller,
     /// Known from the start for a run that was submitted through this handle.
     phase: Option<watch::Receiver<Phase>>,
     /// With which it is run again; its own if none is named.
@@ -32,8 +34,8 @@ pub struct RunHandle {
 }
 
 impl RunHandle {
-    pub(crate) fn new(id: RunId, shared: Weak<Shared>, phase: Option<watch::Receiver<Phase>>) -> Self {
-        Self { id, shared, phase, version: None }
+    pub(crate) fn new(id: RunId, shared: Weak<Shared>, caller: Caller, phase: Option<watch::Receiver<Phase>>) -> Self {
+        Self { id, shared, caller, phase, version: None }
     }
 
     /// A handle through which the run is run again with another version of its package: the name of the version, or

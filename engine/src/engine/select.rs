@@ -3,57 +3,48 @@
 //! Each run is asked by itself and answers for itself; there is no change of many runs that happens as one. What
 //! fails and nobody dismissed is the list of dead letters, which is a query and no state of its own.
 
-use cloacina_workflow::Timestamp;
-
-use super::{
-    handle::{Engine, statuses},
-    run_handle::RunHandle,
+use super::{handle::Engine, run_handle::RunHandle};
+use crate::{
+    Error,
+    api::{self, Page, RunFilter, RunPage},
+    core::run,
+    error::Request,
+    id::RunId,
+    runtime::RunStatus,
+    store::{Connection, Database},
 };
-use crate::{Error, core::run, error::Request, id::RunId, runtime::RunStatus, store};
 
 /// Dead letters that are returned at most at once.
-const DEAD_LETTERS_MAX: i64 = 10_000;
+const DEAD_LETTERS_MAX: usize = 10_000;
 
-/// Which runs; what is absent does not matter.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// In one of these states; any if empty.
-    pub states: Vec<run::State>,
-    /// Of the workflow with that full name.
-    pub workflow: Option<String>,
-    /// Submitted then or later.
-    pub since: Option<Timestamp>,
-    /// Submitted before then.
-    pub until: Option<Timestamp>,
-}
-
-impl Filter {
-    /// Whether it chooses that run.
-    #[must_use]
-    pub fn fits(&self, status: &RunStatus) -> bool {
-        (self.states.is_empty() || self.states.contains(&status.state))
-            && self.workflow.as_ref().is_none_or(|workflow| *workflow == status.workflow)
-            && self.since.is_none_or(|since| status.created_at >= since)
-            && self.until.is_none_or(|until| status.created_at < until)
-    }
-}
+/// Runs that are looked up at once while many are chosen.
+const PAGE: usize = 1_000;
 
 impl Engine {
-    /// The runs that the filter chooses, newest first.
+    /// The runs that fit, newest first, a page of them.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn select(&self, filter: &Filter) -> Result<Vec<RunStatus>, Error> {
-        let (mut chosen, mut before) = (Vec::new(), None);
+    pub async fn list(&self, filter: &RunFilter, page: &Page) -> Result<RunPage, Error> {
+        let (scope, filter, page) = (self.caller.scope().clone(), filter.clone(), *page);
+        // A file is driven by this engine, as there is one engine to a file.
+        let is_file_driven = matches!(self.shared.store().database(), Database::Sqlite(_)).then_some(true);
+        let list = move |connection: &mut Connection| api::list(connection, &scope, &filter, &page, is_file_driven);
+        Ok(self.shared.store().read("listing runs", list).await??)
+    }
+
+    /// All runs that fit, newest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn select(&self, filter: &RunFilter) -> Result<Vec<RunStatus>, Error> {
+        let (mut chosen, mut page) = (Vec::new(), Page::first(PAGE));
         loop {
-            let page = self.runs(before).await?;
-            let Some(last) = page.last() else { return Ok(chosen) };
-            before = Some(last.id);
-            // Newer runs come first, so nothing that follows can be young enough.
-            let is_over = filter.since.is_some_and(|since| last.created_at < since);
-            chosen.extend(page.into_iter().filter(|status| filter.fits(status)));
-            if is_over {
-                return Ok(chosen);
+            let found = self.list(filter, &page).await?;
+            chosen.extend(found.runs.into_iter().map(|run| run.status));
+            match found.next {
+                Some(_) => page.after = found.next,
+                None => return Ok(chosen),
             }
         }
     }
@@ -64,7 +55,7 @@ impl Engine {
     /// What the store says while the runs are chosen.
     pub async fn control_all(
         &self,
-        filter: &Filter,
+        filter: &RunFilter,
         request: Request,
         by: &str,
     ) -> Result<Vec<(RunId, Result<(), Error>)>, Error> {
@@ -81,11 +72,9 @@ impl Engine {
     /// # Errors
     /// What the store says.
     pub async fn dead_letters(&self) -> Result<Vec<RunStatus>, Error> {
-        let read = self.shared.store().read("listing dead letters", |connection| {
-            Ok((store::run_list_failed(connection, DEAD_LETTERS_MAX)?, store::workflow_list(connection)?))
-        });
-        let (rows, workflows) = read.await?;
-        Ok(statuses(rows?, &workflows?))
+        let dead = RunFilter { states: vec![run::State::Failed], not_dismissed: true, ..RunFilter::default() };
+        let page = self.list(&dead, &Page::first(DEAD_LETTERS_MAX)).await?;
+        Ok(page.runs.into_iter().map(|run| run.status).collect())
     }
 }
 

@@ -267,7 +267,7 @@ fn a_data_folder_may_be_removed_between_two_engines() {
 fn names_are_resolved_among_tenants_and_packages() {
     block_on(async {
         let folder = tempfile::tempdir().unwrap();
-        let engine = engine(folder.path()).await;
+        let engine = engine(folder.path()).await.on_behalf_of(crate::Caller::owner());
         let bytes = archive("shared");
         for tenant in ["acme", "beta"] {
             let upload = Upload { tenant: Some(tenant.to_owned()), ..Upload::new(bytes.clone()) };

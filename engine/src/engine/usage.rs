@@ -26,7 +26,7 @@ use super::{
 use crate::{
     Error,
     core::run::State,
-    id::{RunId, WorkflowId},
+    id::{RunId, Scope, WorkflowId},
     registry::{self, find_version},
     runtime::{Version, stored_version},
     store::{
@@ -276,6 +276,7 @@ impl Records {
     /// # Errors
     /// [`Error::UnknownRun`], or what the store says.
     pub fn usage(&mut self, id: RunId) -> Result<RunUsage, Error> {
+        self.seen_run(id)?;
         self.read("reading what a run used up", |connection| of_run(connection, id))?.ok_or(Error::UnknownRun { id })
     }
 
@@ -287,8 +288,8 @@ impl Records {
     /// [`RegistryError::UnknownPackage`](crate::RegistryError::UnknownPackage) with names that help, or what the store
     /// says.
     pub fn package_usage(&mut self, filter: &UsageFilter) -> Result<Vec<PackageUsage>, Error> {
-        let filter = filter.clone();
-        Ok(self.read("reading what packages used up", |connection| of_packages(connection, &filter))??)
+        let (filter, scope) = (filter.clone(), self.caller.scope().clone());
+        Ok(self.read("reading what packages used up", |connection| of_packages(connection, &scope, &filter))??)
     }
 }
 
@@ -311,11 +312,11 @@ impl Engine {
     /// As [`Records::package_usage`].
     pub async fn package_usage(&self, filter: &UsageFilter) -> Result<Vec<PackageUsage>, Error> {
         hosts::write(&self.shared.tally, self.shared.store()).await?;
-        let filter = filter.clone();
+        let (filter, scope) = (filter.clone(), self.caller.scope().clone());
         let read = self
             .shared
             .store()
-            .read("reading what packages used up", move |connection| of_packages(connection, &filter));
+            .read("reading what packages used up", move |connection| of_packages(connection, &scope, &filter));
         Ok(read.await???)
     }
 }
@@ -333,11 +334,17 @@ fn of_run(connection: &mut Connection, id: RunId) -> QueryResult<Result<Option<R
 
 type Answer<T> = Result<Result<T, registry::Error>, StoreError>;
 
-fn of_packages(connection: &mut Connection, filter: &UsageFilter) -> QueryResult<Answer<Vec<PackageUsage>>> {
+fn of_packages(
+    connection: &mut Connection,
+    scope: &Scope,
+    filter: &UsageFilter,
+) -> QueryResult<Answer<Vec<PackageUsage>>> {
     let (workflows, packages) = match (store::workflow_list(connection)?, store::package_list(connection)?) {
         (Ok(workflows), Ok(packages)) => (workflows, packages),
         (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
     };
+    let workflows: Vec<_> = workflows.into_iter().filter(|row| scope.has(&row.key.tenant)).collect();
+    let packages: Vec<_> = packages.into_iter().filter(|row| scope.has(&row.tenant)).collect();
     let known: Vec<Known<'_>> = workflows.iter().filter_map(|row| Known::new(row, &packages)).collect();
     let fitting: Vec<Known<'_>> = known.into_iter().filter(|known| known.fits(filter)).collect();
     if let (Some(name), true) = (&filter.package, fitting.is_empty())

@@ -13,6 +13,7 @@ use cloacina_workflow::Timestamp;
 
 use super::{Package, selector::DIGITS_MIN};
 use crate::{
+    api::Denied,
     id::RunId,
     isolation,
     limit::TextRefused,
@@ -31,6 +32,9 @@ pub enum Error {
     /// A text that was given cannot be used.
     #[error(transparent)]
     Text(#[from] TextRefused),
+    /// The caller's role does not allow the request.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The package is not trusted.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
@@ -68,6 +72,14 @@ pub enum Error {
         package: String,
         /// The tenant that the upload names.
         upload: String,
+    },
+    /// The caller acts for another tenant.
+    #[error("the caller acts for the tenant {own:?}, and not for {asked:?}")]
+    OtherTenant {
+        /// The tenant that was asked for.
+        asked: String,
+        /// The tenant of the caller.
+        own: String,
     },
     /// There is no such package.
     #[error("there is no package {name:?}")]
@@ -236,7 +248,7 @@ impl Error {
             | Self::NoRest { .. }
             | Self::NoEarlier { .. }
             | Self::DoesNotFit { .. } => Class::Conflict,
-            Self::Quarantined { .. } => Class::Denied,
+            Self::Denied(_) | Self::OtherTenant { .. } | Self::Quarantined { .. } => Class::Denied,
             Self::Missing { .. } | Self::Disk { .. } | Self::Closed => Class::Unavailable,
             Self::Damaged { .. } => Class::Internal,
         }
@@ -248,6 +260,7 @@ impl Error {
         match self {
             Self::Trust(source) => source.code(),
             Self::Text(_) => TextRefused::CODE,
+            Self::Denied(_) => Denied::CODE,
             Self::Untrusted(source) => source.code(),
             Self::Sign(source) => source.code(),
             Self::Archive(source) => source.code(),
@@ -256,6 +269,7 @@ impl Error {
             Self::Store(source) => source.code(),
             Self::Conflict { .. } => "REG0001",
             Self::Tenant { .. } => "REG0002",
+            Self::OtherTenant { .. } => "REG0017",
             Self::UnknownPackage { .. } => "REG0004",
             Self::AmbiguousPackage { .. } => "REG0005",
             Self::Needed { .. } => "REG0006",
@@ -278,6 +292,7 @@ impl Error {
         let hint = match self {
             Self::Trust(source) => return source.hints(),
             Self::Text(refused) => return vec![refused.hint()],
+            Self::Denied(denied) => return vec![denied.hint()],
             Self::Untrusted(source) => return source.hints(),
             Self::Sign(source) => return source.hints(),
             Self::Archive(source) => return source.hints(),
@@ -289,6 +304,7 @@ impl Error {
                     .to_owned()
             }
             Self::Tenant { .. } => "upload it for the tenant that it names, or build it without one".to_owned(),
+            Self::OtherTenant { .. } => "name the own tenant, or ask as somebody who acts for that one".to_owned(),
             Self::UnknownPackage { known, .. } if known.is_empty() => "no package is registered".to_owned(),
             Self::UnknownPackage { name, .. }
                 if name.strip_prefix("sha256:").is_some_and(|digits| digits.len() < DIGITS_MIN) =>

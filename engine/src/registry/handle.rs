@@ -20,8 +20,9 @@ use super::{
     state::{Look, State},
 };
 use crate::{
+    api::{Caller, Role},
     clock::Clock,
-    id::WorkflowId,
+    id::{Scope, WorkflowId},
     isolation::{self, Choice, Code, HostOptions, Isolation, Owner, Sandbox},
     limit,
     loader::{InitConfig, LazyLibrary, Ready, TrustedFile},
@@ -35,6 +36,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Registry {
     pub(super) shared: Arc<Shared>,
+    pub(super) caller: Caller,
 }
 
 /// What a registry is made of.
@@ -176,9 +178,15 @@ impl Registry {
     /// nothing is loaded yet.
     pub(crate) async fn open(options: Options) -> Result<Self, Error> {
         let state = Mutex::default();
-        let registry = Self { shared: Arc::new(Shared { options, turn: Mutex::default(), state }) };
+        let shared = Arc::new(Shared { options, turn: Mutex::default(), state });
+        let registry = Self { shared, caller: Caller::owner() };
         registry.blocking(Shared::look_again).await?;
         Ok(registry)
+    }
+
+    /// The same registry, as that caller sees it.
+    pub(crate) fn on_behalf_of(&self, caller: Caller) -> Self {
+        Self { caller, ..self.clone() }
     }
 
     /// Registers the package in these bytes for the tenant that it names, or `public`, and activates it: new runs get
@@ -205,6 +213,14 @@ impl Registry {
     pub async fn register(&self, upload: Upload) -> Result<Registered, Error> {
         limit::ACTOR.check(&upload.actor)?;
         upload.tenant.as_deref().map_or(Ok(()), |tenant| limit::NAME.check(tenant))?;
+        self.caller.check(Role::Admin)?;
+        let upload = match (self.caller.tenant(), &upload.tenant) {
+            (Some(own), Some(named)) if own != named => {
+                return Err(Error::Tenant { package: named.clone(), upload: own.to_owned() });
+            }
+            (Some(own), _) => Upload { tenant: Some(own.to_owned()), ..upload },
+            (None, _) => upload,
+        };
         self.blocking(move |shared| register::register(shared, upload)).await
     }
 
@@ -213,7 +229,7 @@ impl Registry {
     pub fn list(&self) -> Vec<PackageInfo> {
         let looks: Vec<_> = {
             let state = self.shared.lock();
-            state.packages.iter().map(|package| state.look(package)).collect()
+            state.seen_by(self.caller.scope()).iter().map(|package| state.look(package)).collect()
         };
         looks.into_iter().map(Look::info).collect()
     }
@@ -227,7 +243,7 @@ impl Registry {
         limit::SELECTOR.check(name)?;
         let look = {
             let state = self.shared.lock();
-            selector::find(&state.packages, name).map(|package| state.look(package))?
+            selector::find(&state.seen_by(self.caller.scope()), name).map(|package| state.look(package))?
         };
         Ok(look.info())
     }
@@ -240,8 +256,9 @@ impl Registry {
     /// What keeps the library from being loaded; [`Error::NotAllowed`] if it is quarantined, [`Error::NoRest`] for a
     /// percentage without another active version; otherwise as for [`Self::get`].
     pub async fn activate(&self, name: &str, percent: Option<u8>, actor: &str) -> Result<PackageInfo, Error> {
-        let (name, actor) = named(name, actor)?;
-        self.blocking(move |shared| shared.activate(&name, percent, &actor)).await
+        let (name, actor) = self.named(name, actor)?;
+        let scope = self.caller.scope().clone();
+        self.blocking(move |shared| shared.activate(&scope, &name, percent, &actor)).await
     }
 
     /// Goes back to the version of the package that was active before, or ends a percentage. Called again, it goes
@@ -251,8 +268,9 @@ impl Registry {
     /// [`Error::NoEarlier`]; [`Error::NotAllowed`] if the earlier version is quarantined; [`Error::UnknownPackage`] and
     /// [`Error::AmbiguousPackage`] if the name, which has no version, does not mean one package.
     pub async fn roll_back(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
-        let (name, actor) = named(name, actor)?;
-        self.blocking(move |shared| shared.roll_back(&name, &actor)).await
+        let (name, actor) = self.named(name, actor)?;
+        let scope = self.caller.scope().clone();
+        self.blocking(move |shared| shared.roll_back(&scope, &name, &actor)).await
     }
 
     /// Lets new runs take a version no more; the runs that it has go on. If it was the active version, no other takes its
@@ -262,8 +280,9 @@ impl Registry {
     /// [`Error::NotAllowed`] if it is quarantined, [`Error::Shared`] while another version has a share of what it gets;
     /// otherwise as for [`Self::get`].
     pub async fn retire(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
-        let (name, actor) = named(name, actor)?;
-        self.blocking(move |shared| shared.retire(&name, &actor)).await
+        let (name, actor) = self.named(name, actor)?;
+        let scope = self.caller.scope().clone();
+        self.blocking(move |shared| shared.retire(&scope, &name, &actor)).await
     }
 
     /// Everything that happened to the versions of a package, oldest first; also to those that are gone. The name is as
@@ -274,8 +293,11 @@ impl Registry {
     pub async fn events(&self, name: &str) -> Result<Vec<PackageEvent>, Error> {
         let (tenant, name) = {
             let state = self.shared.lock();
-            selector::package_of(&state.packages, name)
+            selector::package_of(&state.seen_by(self.caller.scope()), name)
         };
+        if !self.caller.scope().has(&tenant) {
+            return Ok(Vec::new());
+        }
         let read = self.shared.options.store.read("reading what happened to a package", move |connection| {
             store::package_event_list(connection, &tenant, &name)
         });
@@ -289,8 +311,9 @@ impl Registry {
     /// [`Error::Needed`] while unfinished runs are pinned to it, [`Error::Shared`] while another version has a share of
     /// what it gets; otherwise as for [`Self::activate`].
     pub async fn remove(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
-        let (name, actor) = named(name, actor)?;
-        self.blocking(move |shared| shared.remove(&name, &actor)).await
+        let (name, actor) = self.named(name, actor)?;
+        let scope = self.caller.scope().clone();
+        self.blocking(move |shared| shared.remove(&scope, &name, &actor)).await
     }
 
     /// Keeps that version from being used, until then or until it is released: no new run takes it, and nothing more of
@@ -307,6 +330,7 @@ impl Registry {
         actor: &str,
     ) -> Result<PackageInfo, Error> {
         limit::REASON.check(reason)?;
+        self.check_place(tenant, digest)?;
         self.quarantine_for(tenant, digest, reason, (until, actor)).await
     }
 
@@ -318,7 +342,7 @@ impl Registry {
         reason: &str,
         (until, actor): (Option<Timestamp>, &str),
     ) -> Result<PackageInfo, Error> {
-        let (tenant, actor) = named(tenant, actor)?;
+        let (tenant, actor) = self.named(tenant, actor)?;
         let order = self.order(&tenant, digest, &actor, Some(reason));
         self.blocking(move |shared| shared.quarantine(order, until)).await
     }
@@ -344,8 +368,27 @@ impl Registry {
     /// [`Error::UnknownPackage`], and what the store says.
     pub async fn release(&self, tenant: &str, digest: Digest, actor: &str) -> Result<PackageInfo, Error> {
         limit::ACTOR.check(actor)?;
+        self.check_place(tenant, digest)?;
         let order = self.order(tenant, digest, actor, None);
         self.blocking(move |shared| shared.release(order)).await
+    }
+
+    /// A version of a tenant that the caller does not see is unknown.
+    fn check_place(&self, tenant: &str, digest: Digest) -> Result<(), Error> {
+        self.caller.check(Role::Admin)?;
+        if self.caller.scope().has(tenant) {
+            return Ok(());
+        }
+        let state = self.shared.lock();
+        Err(selector::unknown(&state.seen_by(self.caller.scope()), &digest.to_string()))
+    }
+
+    /// What is to be changed and who asks, if both can be used and the caller may change anything.
+    fn named(&self, name: &str, actor: &str) -> Result<(String, String), Error> {
+        limit::SELECTOR.check(name)?;
+        limit::ACTOR.check(actor)?;
+        self.caller.check(Role::Admin)?;
+        Ok((name.to_owned(), actor.to_owned()))
     }
 
     /// Notices what happened without this engine: quarantines that are over end, keys that have expired, and what other
@@ -393,10 +436,9 @@ impl Registry {
     /// Every version of every workflow that the name fits, with the name and the state of its package's version, in the order
     /// of full names. A full name means no other workflow.
     pub(crate) fn versions_of(&self, workflow: &str) -> Vec<(WorkflowKey, String, PackageState)> {
-        let state = self.shared.lock();
+        let seen = self.shared.lock().seen_by(self.caller.scope());
         let ending = format!("::{workflow}");
-        let all =
-            state.packages.iter().flat_map(|package| package.workflows.iter().map(move |one| (package, &one.key)));
+        let all = seen.iter().flat_map(|package| package.workflows.iter().map(move |one| (package, &one.key)));
         let mut fitting: Vec<_> = all
             .filter(|(_, key)| key.full_name() == workflow || key.full_name().ends_with(&ending))
             .map(|(package, key)| (key.clone(), package.label(), package.row.state))
@@ -447,7 +489,7 @@ impl Registry {
         let ending = format!("::{workflow}");
         let fits = |name: &String| name == workflow || name.ends_with(&ending);
         let is_live = |package: &&Arc<Package>| package.row.state_apart_from_quarantine() == PackageState::Active;
-        state.packages.iter().filter(is_live).find_map(|package| {
+        state.seen_by(self.caller.scope()).iter().filter(is_live).find_map(|package| {
             let source = Arc::clone(state.problems.get(&package.place())?);
             let is_meant = package.workflow_names().iter().any(fits);
             is_meant.then(|| Error::Missing { package: package.label(), source })
@@ -488,13 +530,6 @@ impl Registry {
             },
         }
     }
-}
-
-/// What is to be changed and who asks, if both can be used.
-fn named(name: &str, actor: &str) -> Result<(String, String), Error> {
-    limit::SELECTOR.check(name)?;
-    limit::ACTOR.check(actor)?;
-    Ok((name.to_owned(), actor.to_owned()))
 }
 
 impl Shared {
@@ -623,9 +658,9 @@ impl Shared {
         self.settle(answer, &package)
     }
 
-    fn activate(&self, name: &str, percent: Option<u8>, actor: &str) -> Result<PackageInfo, Error> {
+    fn activate(&self, scope: &Scope, name: &str, percent: Option<u8>, actor: &str) -> Result<PackageInfo, Error> {
         let _turn = self.begin()?;
-        let package = Arc::clone(selector::find_version(&self.lock().packages, name)?);
+        let package = Arc::clone(selector::find_version(&self.lock().seen_by(scope), name)?);
         // All of them is no share.
         let share = percent.filter(|percent| *percent < 100);
         let order = self.order(&package, actor);
@@ -643,9 +678,9 @@ impl Shared {
         self.settle(answer, &package)
     }
 
-    fn roll_back(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
+    fn roll_back(&self, scope: &Scope, name: &str, actor: &str) -> Result<PackageInfo, Error> {
         let _turn = self.begin()?;
-        let package = Arc::clone(selector::find_any_version(&self.lock().packages, name)?);
+        let package = Arc::clone(selector::find_any_version(&self.lock().seen_by(scope), name)?);
         let (order, name) = (self.order(&package, actor), package.row.name.clone());
         let (answer, target) = self.change("rolling back a package", None, move |connection| {
             store::package_roll_back_in_txn(connection, &order, &name)
@@ -655,20 +690,20 @@ impl Shared {
         self.settle(answer, target.as_ref().unwrap_or(&package))
     }
 
-    fn retire(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
+    fn retire(&self, scope: &Scope, name: &str, actor: &str) -> Result<PackageInfo, Error> {
         let _turn = self.begin()?;
-        let package = Arc::clone(selector::find(&self.lock().packages, name)?);
+        let package = Arc::clone(selector::find(&self.lock().seen_by(scope), name)?);
         let order = self.order(&package, actor);
         let answer = self
             .change("retiring a package", None, move |connection| store::package_retire_in_txn(connection, &order))?;
         self.settle(answer, &package)
     }
 
-    fn remove(&self, name: &str, actor: &str) -> Result<PackageInfo, Error> {
+    fn remove(&self, scope: &Scope, name: &str, actor: &str) -> Result<PackageInfo, Error> {
         let _turn = self.begin()?;
         let (package, look) = {
             let state = self.lock();
-            let package = Arc::clone(selector::find_version(&state.packages, name)?);
+            let package = Arc::clone(selector::find_version(&state.seen_by(scope), name)?);
             let look = state.look(&package);
             (package, look)
         };
@@ -693,7 +728,8 @@ impl Shared {
         let state = self.lock();
         let is_meant = |package: &&Arc<Package>| package.place() == (order.tenant.clone(), order.digest);
         let found = state.packages.iter().find(is_meant).cloned();
-        found.ok_or_else(|| selector::unknown(&state.packages, &order.digest.to_string()))
+        let of_tenant = || state.seen_by(&Scope::Tenant(order.tenant.as_str().into()));
+        found.ok_or_else(|| selector::unknown(&of_tenant(), &order.digest.to_string()))
     }
 
     /// The answer of the store as that of the registry: the package as it is now.
@@ -704,7 +740,8 @@ impl Shared {
                 (PackageChanged::Done | PackageChanged::Unchanged, Some(now)) => state.look(now),
                 (PackageChanged::Refused(refusal), _) => return Err(Error::refused(package.label(), refusal)),
                 (PackageChanged::Missing, _) | (_, None) => {
-                    return Err(selector::unknown(&state.packages, &package.label()));
+                    let of_tenant = state.seen_by(&Scope::Tenant(package.row.tenant.as_str().into()));
+                    return Err(selector::unknown(&of_tenant, &package.label()));
                 }
             }
         };

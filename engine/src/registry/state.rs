@@ -12,6 +12,7 @@ use cloacina_workflow::Timestamp;
 
 use super::{Package, PackageInfo, package::has_name_of};
 use crate::{
+    id::Scope,
     isolation,
     store::{PackageRow, PackageState},
 };
@@ -52,6 +53,11 @@ pub(super) struct Look {
 }
 
 impl State {
+    /// The packages of the tenants that a caller sees.
+    pub(super) fn seen_by(&self, scope: &Scope) -> Vec<Arc<Package>> {
+        self.packages.iter().filter(|package| scope.has(&package.row.tenant)).cloned().collect()
+    }
+
     /// The package of the same tenant and content.
     pub(super) fn find(&self, row: &PackageRow) -> Option<&Arc<Package>> {
         self.packages.iter().find(|known| known.row.tenant == row.tenant && known.row.digest == row.digest)

@@ -113,8 +113,10 @@ impl Driver {
         started_at: Timestamp,
         deadline: Option<Timestamp>,
     ) -> Completion {
-        let secrets = self.runs.get(&key.run).map(|active| active.record.secrets.clone()).unwrap_or_default();
-        let completion = Completion::new(key, task, started_at, (self.surroundings.clone(), secrets));
+        let record = self.runs.get(&key.run).map(|active| &active.record);
+        let secrets = record.map(|record| record.secrets.clone()).unwrap_or_default();
+        let version = record.map(|record| Arc::clone(&record.version));
+        let completion = Completion::new(key, task, started_at, (self.surroundings.clone(), secrets), version);
         let timer = deadline.map(|at| (at, Timer::AttemptDeadline(key)));
         if let Some((at, timer)) = timer {
             self.timers.set(at, timer);

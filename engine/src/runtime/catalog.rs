@@ -24,8 +24,8 @@ use crate::{
         rule::{Condition, Rule},
         task,
     },
-    id::WorkflowId,
-    store::{Error as StoreError, WorkflowKey, WorkflowRow},
+    id::{Scope, WorkflowId},
+    store::{Error as StoreError, WorkflowKey, WorkflowName, WorkflowRow},
 };
 
 /// How many near names an error lists.
@@ -169,37 +169,50 @@ impl Catalog {
         entries.versions.get(&id).cloned()
     }
 
-    /// Full names of the workflows that new runs find, in order.
-    pub(crate) fn names(&self) -> Vec<String> {
+    /// Full names of the workflows that new runs of those tenants find, in order.
+    pub(crate) fn names(&self, scope: &Scope) -> Vec<String> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.active.keys().cloned().collect()
+        entries.seen_by(scope).map(|(name, _)| name.clone()).collect()
     }
 
     /// The main active version of the one workflow that the name fits.
     pub(crate) fn resolve(&self, name: &str) -> Result<Workflow, Unresolved> {
-        self.offered(name).map(|offered| offered.main)
+        self.offered(&Scope::Every, name).map(|offered| offered.main)
     }
 
-    /// What new runs get of the one workflow that the name fits.
-    pub(crate) fn offered(&self, name: &str) -> Result<Offered, Unresolved> {
+    /// What new runs get of the one workflow of those tenants that the name fits.
+    pub(crate) fn offered(&self, scope: &Scope, name: &str) -> Result<Offered, Unresolved> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(workflow) = entries.active.get(name) {
+        if let Some(workflow) = entries.active.get(name).filter(|workflow| workflow.is_of(scope)) {
             return Ok(workflow.clone());
         }
         let ending = format!("::{name}");
-        let mut fitting = entries.active.iter().filter(|(full, _)| full.ends_with(&ending));
+        let mut fitting = entries.seen_by(scope).filter(|(full, _)| full.ends_with(&ending));
         match (fitting.next(), fitting.next()) {
             (Some((_, workflow)), None) => Ok(workflow.clone()),
             (Some((first, _)), Some((second, _))) => {
                 let rest = fitting.map(|(full, _)| full);
                 Err(Unresolved::Ambiguous { candidates: [first, second].into_iter().chain(rest).cloned().collect() })
             }
-            (None, _) => Err(Unresolved::Unknown { suggestions: near(name, entries.active.keys()) }),
+            (None, _) => {
+                Err(Unresolved::Unknown { suggestions: near(name, entries.seen_by(scope).map(|(full, _)| full)) })
+            }
         }
     }
 }
 
+impl Entries {
+    /// What new runs of those tenants find, by full name.
+    fn seen_by(&self, scope: &Scope) -> impl Iterator<Item = (&String, &Offered)> {
+        self.active.iter().filter(|(_, offered)| offered.is_of(scope))
+    }
+}
+
 impl Offered {
+    fn is_of(&self, scope: &Scope) -> bool {
+        scope.has(&self.main.version.key.tenant)
+    }
+
     /// The version for the run with that key. It depends on nothing but the package, the key and the percentage, so it is
     /// the same in every engine and after a restart, and workflows of a package that are started with one key get the
     /// same version. A run that gets the other version at one percentage gets it at every higher one.
@@ -222,9 +235,19 @@ impl WorkflowKey {
 
     /// The name that is the workflow's alone.
     pub(crate) fn full_name(&self) -> String {
-        let Self { tenant, package, name, .. } = self;
-        if package.is_empty() { name.clone() } else { format!("{tenant}::{package}::{name}") }
+        full_name(&self.tenant, &self.package, &self.name)
     }
+}
+
+impl WorkflowName {
+    /// As [`WorkflowKey::full_name`].
+    pub(crate) fn full_name(&self) -> String {
+        full_name(&self.tenant, &self.package, &self.name)
+    }
+}
+
+fn full_name(tenant: &str, package: &str, name: &str) -> String {
+    if package.is_empty() { name.to_owned() } else { format!("{tenant}::{package}::{name}") }
 }
 
 impl Version {
@@ -309,12 +332,17 @@ fn condition(rule: &descriptor::Rule, task: &str, numbers: &HashMap<&str, u32>) 
 
 /// The version that a row of the store describes.
 pub(crate) fn stored_version(row: &WorkflowRow) -> Result<Version, StoreError> {
-    let corrupt =
-        |reason: String| StoreError::Corrupt { reason: format!("workflow {}: {reason}", row.key.full_name()) };
-    let workflow: descriptor::Workflow =
-        serde_json::from_str(&row.descriptor).map_err(|error| corrupt(error.to_string()))?;
-    let plan = plan(&workflow).map_err(|error| corrupt(error.to_string()))?;
+    let plan = plan(&stored_workflow(row)?).map_err(|error| corrupt(row, &error.to_string()))?;
     Ok(Version { id: row.id, key: row.key.clone(), plan: Arc::new(plan) })
+}
+
+/// What the workflow of a row of the store consists of.
+pub(crate) fn stored_workflow(row: &WorkflowRow) -> Result<descriptor::Workflow, StoreError> {
+    serde_json::from_str(&row.descriptor).map_err(|error| corrupt(row, &error.to_string()))
+}
+
+fn corrupt(row: &WorkflowRow, reason: &str) -> StoreError {
+    StoreError::Corrupt { reason: format!("workflow {}: {reason}", row.key.full_name()) }
 }
 
 /// The names that a typing error could have been meant for: those whose last part is near, nearest first.
@@ -437,7 +465,7 @@ mod tests {
         let gets = |share: u8, name: &str, key: &str| {
             let others = vec![sharing.clone(), only_new.clone()];
             catalog.offer("public", "p", vec![main.clone()], others, share);
-            catalog.offered(name).unwrap().choose(key).version.id == sharing.version.id
+            catalog.offered(&Scope::Every, name).unwrap().choose(key).version.id == sharing.version.id
         };
         let keys: Vec<String> = (0..10_000).map(|number| format!("order-{number}")).collect();
         let chosen = |share| keys.iter().filter(|key| gets(share, "w", key)).collect::<Vec<_>>();
@@ -447,7 +475,7 @@ mod tests {
         assert_eq!(tenth, chosen(10));
         assert!(tenth.iter().all(|key| half.contains(key)), "a key that has the version keeps it when the share grows");
         // What only the other version has is its own.
-        assert_eq!(catalog.offered("new").unwrap().choose("any").version.id, only_new.version.id);
+        assert_eq!(catalog.offered(&Scope::Every, "new").unwrap().choose("any").version.id, only_new.version.id);
         assert_eq!(catalog.resolve("w").unwrap().version.id, main.version.id);
     }
 

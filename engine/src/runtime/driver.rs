@@ -532,7 +532,8 @@ impl Driver {
         let board = &self.surroundings.board;
         if board.is_watched() {
             let (task, attempt) = about.map_or((None, 0), |(task, attempt)| (Some(task.clone()), attempt));
-            board.put(Notice { run, task, attempt, at, kind: kind() });
+            let version = self.runs.get(&run).map(|active| Arc::clone(&active.record.version));
+            board.put(Notice { run, task, attempt, at, kind: kind(), version });
         }
     }
 

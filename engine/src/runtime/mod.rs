@@ -52,7 +52,7 @@ mod tests;
 
 pub(crate) use self::{
     active::RunRecord,
-    catalog::{Catalog, PlanError, Unresolved, Version, Workflow, plan, stored_version},
+    catalog::{Catalog, PlanError, Unresolved, Version, Workflow, plan, stored_version, stored_workflow},
     embedded::EmbeddedRunner,
     event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Origin, Phase, Submission},
     history::{input_payload, load, records, reused_row},

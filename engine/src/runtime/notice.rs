@@ -12,7 +12,11 @@ use std::sync::{
 use cloacina_workflow::{Level, TaskError, Timestamp};
 use tokio::sync::broadcast;
 
-use crate::{RunState, id::RunId};
+use super::catalog::Version;
+use crate::{
+    RunState,
+    id::{RunId, Scope},
+};
 
 /// Notices that a listener may be behind. Room for the logs of some hundred attempts that all talk at once.
 const NOTICES_MAX: usize = 4096;
@@ -31,6 +35,8 @@ pub struct Notice {
     pub at: Timestamp,
     /// What.
     pub kind: NoticeKind,
+    /// The version of its workflow, which knows the tenant; none of a run that the engine has just forgotten.
+    pub(crate) version: Option<Arc<Version>>,
 }
 
 /// What happened.
@@ -125,6 +131,15 @@ pub struct Notices {
     /// Gone once the engine has shut down.
     receiver: Option<broadcast::Receiver<Option<Notice>>>,
     n_dropped: u64,
+    /// Of which tenants.
+    scope: Scope,
+}
+
+impl Notice {
+    fn is_of(&self, scope: &Scope) -> bool {
+        let tenant = self.version.as_ref().map(|version| version.key.tenant.as_str());
+        *scope == Scope::Every || tenant.is_some_and(|tenant| scope.has(tenant))
+    }
 }
 
 impl Notices {
@@ -132,7 +147,8 @@ impl Notices {
     pub async fn next(&mut self) -> Option<Notice> {
         loop {
             match self.receiver.as_mut()?.recv().await {
-                Ok(Some(notice)) => return Some(notice),
+                Ok(Some(notice)) if notice.is_of(&self.scope) => return Some(notice),
+                Ok(Some(_)) => {}
                 Err(broadcast::error::RecvError::Lagged(n_dropped)) => self.n_dropped += n_dropped,
                 Ok(None) | Err(broadcast::error::RecvError::Closed) => self.receiver = None,
             }
@@ -143,7 +159,8 @@ impl Notices {
     pub(crate) fn try_next(&mut self) -> Option<Notice> {
         loop {
             match self.receiver.as_mut()?.try_recv() {
-                Ok(Some(notice)) => return Some(notice),
+                Ok(Some(notice)) if notice.is_of(&self.scope) => return Some(notice),
+                Ok(Some(_)) => {}
                 Err(broadcast::error::TryRecvError::Lagged(n_dropped)) => self.n_dropped += n_dropped,
                 Err(broadcast::error::TryRecvError::Empty) => return None,
                 Ok(None) | Err(broadcast::error::TryRecvError::Closed) => self.receiver = None,
@@ -171,11 +188,11 @@ impl Board {
         Self { sender: broadcast::Sender::new(NOTICES_MAX), is_closed: Arc::default() }
     }
 
-    pub(crate) fn subscribe(&self) -> Notices {
+    pub(crate) fn subscribe(&self, scope: Scope) -> Notices {
         let receiver = self.sender.subscribe();
         // Asked after subscribing, so a caller that is not told here is told by the last notice.
         let is_closed = self.is_closed.load(Ordering::SeqCst);
-        Notices { receiver: (!is_closed).then_some(receiver), n_dropped: 0 }
+        Notices { receiver: (!is_closed).then_some(receiver), n_dropped: 0, scope }
     }
 
     /// Tells all listeners that nothing follows.

@@ -16,6 +16,7 @@ use std::{
 use cloacina_workflow::{__private::v1::Host, Level, Outcome, TaskError, TaskInfo, Timestamp, payload::Delta};
 
 use super::{
+    catalog::Version,
     event::Event,
     history,
     log::AttemptLog,
@@ -116,6 +117,7 @@ pub(crate) struct Completion {
     stop: Arc<Stop>,
     log: Arc<AttemptLog>,
     secrets: Arc<Secrets>,
+    version: Option<Arc<Version>>,
     usage: Usage,
     is_sent: bool,
 }
@@ -145,10 +147,12 @@ impl Completion {
         task: Arc<str>,
         started_at: Timestamp,
         (surroundings, secrets): (Arc<Surroundings>, Arc<Secrets>),
+        version: Option<Arc<Version>>,
     ) -> Self {
         let log = AttemptLog::new(key, surroundings.logs.clone(), surroundings.log_level, Arc::clone(&secrets));
         let (stop, log) = (Arc::default(), Arc::new(log));
-        Self { key, task, surroundings, started_at, stop, log, secrets, usage: Usage::default(), is_sent: false }
+        let usage = Usage::default();
+        Self { key, task, surroundings, started_at, stop, log, secrets, version, usage, is_sent: false }
     }
 
     /// How the attempt hears that it is to stop.
@@ -185,6 +189,7 @@ impl Completion {
             stop: self.stop.clone(),
             log: self.log.clone(),
             secrets: self.secrets.clone(),
+            version: self.version.clone(),
         }
     }
 
@@ -230,13 +235,15 @@ pub(crate) struct AttemptHost {
     stop: Arc<Stop>,
     log: Arc<AttemptLog>,
     secrets: Arc<Secrets>,
+    version: Option<Arc<Version>>,
 }
 
 impl AttemptHost {
     fn put(&self, kind: NoticeKind) {
         let Surroundings { board, clock, .. } = &*self.surroundings;
         let AttemptKey { run, attempt, .. } = self.key;
-        board.put(Notice { run, task: Some(self.task.clone()), attempt, at: clock.now(), kind });
+        let (task, version) = (Some(self.task.clone()), self.version.clone());
+        board.put(Notice { run, task, attempt, at: clock.now(), kind, version });
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use super::wire;
-use crate::id::RunId;
+use crate::{api::Role, id::RunId};
 
 /// Something to be done to a run; answered with the report of the run that it is about then.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,6 +127,26 @@ pub enum Command {
 }
 
 impl Command {
+    /// The least role that may ask for that.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Report { .. } => Role::Viewer,
+            Self::Create { .. }
+            | Self::Start { .. }
+            | Self::Execute { .. }
+            | Self::RunTask { .. }
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Cancel { .. }
+            | Self::Retry { .. }
+            | Self::Rerun { .. }
+            | Self::Fork { .. }
+            | Self::Dismiss { .. }
+            | Self::Delete { .. } => Role::Operator,
+        }
+    }
+
     /// The run that it is about; none for one that is to be made.
     #[must_use]
     pub fn run(&self) -> Option<RunId> {

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     Error as EngineError, Records, RunHandle,
+    api::Caller,
     engine::{Engine, Shared, alive},
     id::RunId,
     runtime::{NoticeKind, Notices},
@@ -164,7 +165,7 @@ async fn perform(
     seat: &Seat,
     shared: &Weak<Shared>,
 ) -> Result<Reply, EngineError> {
-    let engine = Engine { shared: alive(shared)? };
+    let engine = Engine { shared: alive(shared)?, caller: Caller::owner() };
     match request {
         Message::Do { order, by } => {
             let report = engine.perform(order, &peer.actor(by)).await?;
@@ -265,7 +266,7 @@ async fn wait(
     writer: &mut OwnedWriteHalf,
 ) -> Result<(), Problem> {
     let ended = async {
-        let engine = Engine { shared: alive(shared)? };
+        let engine = Engine { shared: alive(shared)?, caller: Caller::owner() };
         let handle = engine.run(run).await?.watched().await?;
         // The engine may end before the run; it does not stay for those who wait.
         drop(engine);
@@ -286,7 +287,7 @@ async fn follow(
     writer: &mut OwnedWriteHalf,
 ) -> Result<(), Problem> {
     let begun = async {
-        let engine = Engine { shared: alive(shared)? };
+        let engine = Engine { shared: alive(shared)?, caller: Caller::owner() };
         let (notices, database) = (engine.subscribe(), engine.database().to_owned());
         Ok((notices, engine.run(run).await?.watched().await?, database))
     };

@@ -23,6 +23,7 @@ impl Engine {
     /// # Errors
     /// As the methods of [`RunHandle`](crate::RunHandle) and [`Scheduler`](crate::Scheduler) say.
     pub async fn perform(&self, command: Command, by: &str) -> Result<RunReport, Error> {
+        self.caller.check(command.role())?;
         let handle = match command {
             Command::Create { what, input, at, key, version } => {
                 let input = context(input);
@@ -114,7 +115,8 @@ impl Engine {
     pub(super) async fn answer(&self, handle: &RunHandle) -> Result<RunReport, Error> {
         match handle.report().await {
             Err(Error::ShutDown | Error::Store(StoreError::Closed)) => {
-                Records::of(self.shared.store().database())?.report(handle.id())
+                let records = Records::of(self.shared.store().database())?;
+                records.on_behalf_of(self.caller.clone()).report(handle.id())
             }
             report => report,
         }

@@ -8,9 +8,9 @@ use cloacina_workflow::{Level, Timestamp};
 use diesel::{QueryDsl, QueryResult, RunQueryDsl};
 
 use super::{
-    Commit, Connection, EventRow, Kind, LogRow, RunUpdate, event_list, log_list_oldest, removal_enlist_in_txn,
-    removal_sweep_in_txn, run_by_key, run_count_due, run_count_finished, run_dismiss_in_txn, run_get, run_list,
-    run_list_oldest, schema,
+    Commit, Connection, EventRow, Kind, LogRow, RunSearch, RunUpdate, event_list, log_list_oldest,
+    removal_enlist_in_txn, removal_sweep_in_txn, run_by_key, run_count_due, run_count_finished, run_dismiss_in_txn,
+    run_get, run_list_oldest, run_search, schema,
     testing::TestDatabase,
     tests::{Fixture, now, on_both},
 };
@@ -109,7 +109,8 @@ fn a_deleted_run_is_gone_at_once_and_its_rows_little_by_little(fixture: Fixture)
     assert_eq!(enlist(&fixture, What::Run, &[gone]), 1);
     let key = gone.to_string();
     assert_eq!(write(&fixture, move |connection| run_by_key(connection, &key)).unwrap(), None);
-    let listed = write(&fixture, |connection| run_list(connection, None, 10)).unwrap();
+    let listed =
+        write(&fixture, |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() })).unwrap();
     assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [kept]);
     assert_eq!(n_rows(&fixture), (51 + 4, 50 + 3, 1));
     let sizes = sweep(&fixture, 10);

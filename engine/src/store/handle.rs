@@ -91,7 +91,9 @@ impl Store {
         const NAME: &str = "cloacina-writer";
         let database = options.database.clone();
         let (place, lock) = match &database {
-            Database::Sqlite(path) if options.sabotage.is_unfenced() => (Place::File(File::open_or_create(path)?), None),
+            Database::Sqlite(path) if options.sabotage.is_unfenced() => {
+                (Place::File(File::open_or_create(path)?), None)
+            }
             Database::Sqlite(path) => {
                 let lock = Lock::take(path)?;
                 (Place::File(lock.database().again()), Some(lock))

@@ -84,6 +84,10 @@ mod trust_tests;
 #[cfg(test)]
 mod usage_tests;
 
+#[cfg(not(any(test, feature = "testing")))]
+pub(crate) use self::sabotage::Sabotage;
+#[cfg(any(test, feature = "testing"))]
+pub use self::sabotage::{DiskFull, Sabotage};
 pub(crate) use self::{
     archive::{ArchiveRow, archive_get, archive_list, archive_of_package, signature_list},
     commit::{Commit, NewRun, Outcome, RunUpdate},
@@ -110,18 +114,21 @@ pub(crate) use self::{
         run_list_oldest,
     },
     run::{
-        Orphan, RunRow, TakenOver, run_by_key, run_claim, run_dismiss_in_txn, run_get, run_list, run_list_failed,
-        run_list_own, run_take_over,
+        Orphan, RunRow, TakenOver, run_by_key, run_claim, run_dismiss_in_txn, run_find, run_get, run_list_own,
+        run_take_over,
     },
+    search::{RunSearch, run_search},
     trust::{
         RevokedRow, TrustEventRow, TrustKeyRow, trust_event_insert_in_txn, trust_event_list, trust_key_delete_in_txn,
         trust_key_insert_in_txn, trust_key_is_any, trust_key_list, trust_key_revoke_in_txn, trust_lock_in_txn,
         trust_newest_change, trust_required_get, trust_required_set_in_txn,
     },
     usage::{UsageEnd, UsageSearch, UsageSum, usage_count_runs, usage_list, usage_sum},
-    search::{RunSearch, run_search},
-    view::{OwnerRow, View, owner_of_run, run_count_completed, run_list_neighbors},
-    workflow::{WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list, workflow_list_of},
+    view::{OwnerRow, View, owner_of_run, run_count_completed, run_list_driven, run_list_neighbors},
+    workflow::{
+        WorkflowKey, WorkflowName, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list,
+        workflow_list_names, workflow_list_of, workflow_list_some,
+    },
     writer::Answers,
 };
 pub use self::{
@@ -134,10 +141,6 @@ pub use self::{
     package_state::{PackageAct, PackageState},
     trust::TrustEventKind,
 };
-#[cfg(not(any(test, feature = "testing")))]
-pub(crate) use self::sabotage::Sabotage;
-#[cfg(any(test, feature = "testing"))]
-pub use self::sabotage::{DiskFull, Sabotage};
 #[cfg(any(test, feature = "measuring"))]
 pub(crate) use self::{
     connection::{file_settings, server_settings},

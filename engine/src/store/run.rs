@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     core::run::State,
-    id::{RunId, WorkflowId},
+    id::{RunId, Scope, WorkflowId},
 };
 
 /// One run without its history.
@@ -100,18 +100,19 @@ pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> QueryResult<Res
     Ok(row.map(from_columns).transpose())
 }
 
-/// The newest runs before that one, newest first.
-pub(crate) fn run_list(
+/// The run with its workflow, if its tenant is in that scope. A run of another tenant is unknown.
+pub(crate) fn run_find(
     connection: &mut Connection,
-    before: Option<RunId>,
-    n_max: i64,
-) -> QueryResult<Result<Vec<RunRow>, Error>> {
-    let newest = run::table.order(run::id.desc()).limit(n_max).select(COLUMNS);
-    let rows: Vec<Columns> = match before {
-        Some(before) => newest.filter(run::id.lt(before.as_bytes().to_vec())).load(connection)?,
-        None => newest.load(connection)?,
+    scope: &Scope,
+    id: RunId,
+) -> QueryResult<Result<Option<(RunRow, WorkflowRow)>, Error>> {
+    let run = match run_get(connection, id)? {
+        Ok(Some(run)) => run,
+        Ok(None) => return Ok(Ok(None)),
+        Err(error) => return Ok(Err(error)),
     };
-    Ok(rows.into_iter().map(from_columns).collect())
+    let workflow = workflow_get(connection, run.workflow)?;
+    Ok(workflow.map(|workflow| scope.has(&workflow.key.tenant).then_some((run, workflow))))
 }
 
 /// Makes that epoch the owner of the unfinished runs whose engine is there no more and whose workflow is wanted. Must be
@@ -195,18 +196,6 @@ pub(crate) fn run_list_own(connection: &mut Connection, epoch: i64) -> QueryResu
     };
     let runs = rows.into_iter().filter_map(readable).map(|row| Orphan { row, closed_in_order: false });
     Ok(Ok(TakenOver { runs: runs.collect(), workflows, ended: Vec::new() }))
-}
-
-/// The newest runs that failed and that nobody dismissed, newest first.
-pub(crate) fn run_list_failed(connection: &mut Connection, n_max: i64) -> QueryResult<Result<Vec<RunRow>, Error>> {
-    let rows: Vec<Columns> = run::table
-        .filter(run::state.eq(State::Failed.as_str()))
-        .filter(run::dismissed_at.is_null())
-        .order(run::id.desc())
-        .limit(n_max)
-        .select(COLUMNS)
-        .load(connection)?;
-    Ok(rows.into_iter().map(from_columns).collect())
 }
 
 /// The run that was submitted with that key.

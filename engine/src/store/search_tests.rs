@@ -176,8 +176,7 @@ fn every_filter_has_its_index(fixture: Fixture) {
                     }
                 };
                 let whole = |step: &String| {
-                    step.contains("Seq Scan on run")
-                        || step.starts_with("SCAN run") && !step.contains(" USING INDEX ")
+                    step.contains("Seq Scan on run") || step.starts_with("SCAN run") && !step.contains(" USING INDEX ")
                 };
                 assert!(!plan.iter().any(whole), "{search:?}\n{}", plan.join("\n"));
             }

@@ -9,10 +9,10 @@ use cloacina_workflow::Timestamp;
 use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, result::Error as DieselError};
 
 use super::{
-    Commit, Committer, Database, Error, EventRow, Kind, LEASE_DEFAULT, NewRun, Options, Outcome, RunUpdate, Store,
-    WorkflowKey, epoch_begin_in_txn, epoch_end_in_txn, event_list, event_payload_list_with, run_by_key,
-    run_dismiss_in_txn, run_get, run_list, run_list_failed, run_take_over, schema, testing::TestDatabase,
-    workflow_ensure_in_txn, workflow_get, workflow_list,
+    Commit, Committer, Database, Error, EventRow, Kind, LEASE_DEFAULT, NewRun, Options, Outcome, RunSearch, RunUpdate,
+    Store, WorkflowKey, epoch_begin_in_txn, epoch_end_in_txn, event_list, event_payload_list_with, run_by_key,
+    run_dismiss_in_txn, run_get, run_search, run_take_over, schema, testing::TestDatabase, workflow_ensure_in_txn,
+    workflow_get, workflow_list,
 };
 use crate::{
     core::run::State,
@@ -203,7 +203,11 @@ fn what_was_committed_is_there_after_reopening(fixture: Fixture) {
 
     let fixture = fixture.reopen();
     assert_eq!(fixture.history(run), [(0, Kind::RunCreated), (1, Kind::TaskCompleted)]);
-    let rows = fixture.store.write_blocking("test", |connection| run_list(connection, None, 10)).unwrap().unwrap();
+    let rows = fixture
+        .store
+        .write_blocking("test", |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() }))
+        .unwrap()
+        .unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].id, rows[0].state, rows[0].finished_at), (run, State::Completed, Some(now())));
 }
@@ -412,7 +416,11 @@ fn times_that_are_absent_stay_as_they_were(fixture: Fixture) {
     let row = row.unwrap().unwrap().unwrap();
     assert_eq!((row.state, row.started_at, row.finished_at), (State::Cancelled, Some(now()), Some(now())));
     fixture.commit(vec![update(State::Failed, None, None)]);
-    let listed = fixture.store.write_blocking("test", |connection| run_list(connection, None, 10)).unwrap().unwrap();
+    let listed = fixture
+        .store
+        .write_blocking("test", |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() }))
+        .unwrap()
+        .unwrap();
     assert_eq!(listed, [super::RunRow { state: State::Failed, ..row }]);
 }
 
@@ -473,12 +481,20 @@ fn a_submission_key_is_taken_once(fixture: Fixture) {
     assert_eq!((find("monday"), find("tuesday")), (Some(first), None));
 }
 
+fn dead_letters() -> RunSearch {
+    RunSearch { states: vec![State::Failed], not_dismissed: true, n_max: 10, ..RunSearch::default() }
+}
+
 fn failed_runs_are_listed_until_they_are_dismissed(fixture: Fixture) {
     let run = RunId::new(now());
     let finish = RunUpdate { state: State::Failed, started_at: None, finished_at: Some(now()) };
     fixture.commit(vec![fixture.create(RunId::new(now())), Commit { update: Some(finish), ..fixture.create(run) }]);
     let listed = || {
-        let rows = fixture.store.write_blocking("test", |connection| run_list_failed(connection, 10)).unwrap().unwrap();
+        let rows = fixture
+            .store
+            .write_blocking("test", |connection| run_search(connection, &dead_letters()))
+            .unwrap()
+            .unwrap();
         rows.iter().map(|row| row.id).collect::<Vec<_>>()
     };
     assert_eq!(listed(), [run]);

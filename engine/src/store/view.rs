@@ -70,27 +70,35 @@ impl View {
         Ok((!alive.is_empty()).then_some(None))
     }
 
-    /// Those of the runs that belong to an engine that lives.
-    pub(crate) fn run_list_driven(&mut self, runs: &[RunId]) -> Result<HashSet<RunId>, Error> {
-        if let Place::File(file) = &self.reader.place {
-            let is_driven = !runs.is_empty() && lock::owner_find(file).is_some();
-            return Ok(runs.iter().copied().filter(|_| is_driven).collect());
+    /// Whether an engine has the file; nothing if the database is on a server.
+    pub(crate) fn is_file_driven(&self) -> Option<bool> {
+        match &self.reader.place {
+            Place::File(file) => Some(lock::owner_find(file).is_some()),
+            Place::Server(_) => None,
         }
-        let rows: Vec<Vec<u8>> = self.read("looking for engines", |connection| {
-            let alive = owner::owner_list_alive(connection)?;
-            run::table
-                .filter(run::id.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
-                .filter(run::owner_epoch.eq_any(alive))
-                .select(run::id)
-                .load(connection)
-        })?;
-        rows.iter().map(|id| run_id(id)).collect()
     }
 
     /// Whether the database is a file, which has one engine.
     pub(crate) fn is_file(&self) -> bool {
         matches!(self.reader.place, Place::File(_))
     }
+}
+
+/// Those of the runs that belong to an engine that lives, on a server.
+pub(crate) fn run_list_driven(
+    connection: &mut Connection,
+    runs: &[RunId],
+) -> QueryResult<Result<HashSet<RunId>, Error>> {
+    if runs.is_empty() {
+        return Ok(Ok(HashSet::new()));
+    }
+    let alive = owner::owner_list_alive(connection)?;
+    let rows: Vec<Vec<u8>> = run::table
+        .filter(run::id.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
+        .filter(run::owner_epoch.eq_any(alive))
+        .select(run::id)
+        .load(connection)?;
+    Ok(rows.iter().map(|id| run_id(id)).collect())
 }
 
 /// The engine that drives a run, as it has told of itself.

@@ -22,6 +22,15 @@ pub(crate) struct WorkflowKey {
     pub(crate) fingerprint: String,
 }
 
+/// A workflow by its name alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WorkflowName {
+    pub(crate) id: WorkflowId,
+    pub(crate) tenant: String,
+    pub(crate) package: String,
+    pub(crate) name: String,
+}
+
 /// A workflow with its description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WorkflowRow {
@@ -72,6 +81,17 @@ pub(crate) fn workflow_list(connection: &mut Connection) -> QueryResult<Result<V
     Ok(rows.into_iter().map(from_columns).collect())
 }
 
+/// The names of all workflows that runs could refer to, without what they consist of.
+pub(crate) fn workflow_list_names(connection: &mut Connection) -> QueryResult<Vec<WorkflowName>> {
+    let rows: Vec<(Vec<u8>, String, String, String)> =
+        workflow::table.select((workflow::id, workflow::tenant, workflow::package, workflow::name)).load(connection)?;
+    let names = rows.into_iter().filter_map(|(id, tenant, package, name)| {
+        // A row without an id that makes sense is of no run.
+        workflow_id(&id).ok().map(|id| WorkflowName { id, tenant, package, name })
+    });
+    Ok(names.collect())
+}
+
 /// The workflows of one version of a package.
 pub(crate) fn workflow_list_of(
     connection: &mut Connection,
@@ -87,7 +107,7 @@ pub(crate) fn workflow_list_of(
 }
 
 /// Those of the workflows that are there.
-pub(super) fn workflow_list_some(
+pub(crate) fn workflow_list_some(
     connection: &mut Connection,
     ids: impl IntoIterator<Item = Vec<u8>>,
 ) -> QueryResult<Result<Vec<WorkflowRow>, Error>> {

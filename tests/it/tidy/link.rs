@@ -168,7 +168,8 @@ fn a_name_of_what_is_not_there_is_found() {
         ("`ABC0002`", 1),
         ("```text\n`docs/b.md`\n```", 0),
     ] {
-        let files = [("README.md", text), ("docs/a.md", ""), ("docs/errors/ABC0001.md", ""), ("engine/src/core/a.rs", "")];
+        let files =
+            [("README.md", text), ("docs/a.md", ""), ("docs/errors/ABC0001.md", ""), ("engine/src/core/a.rs", "")];
         assert_eq!(named(&Repository::of(&files)).len(), expected, "{text}");
     }
     let elsewhere = [("docs/a.md", "`docs/b.md`")];

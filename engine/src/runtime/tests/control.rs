@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::fixture::{FAILS, NAME, SEES, Shape, engine, input, nothing, runtime};
-use crate::{Error, Filter, Gate, Request, RunRequest, RunState, TaskState};
+use crate::{Error, Gate, Request, RunFilter, RunRequest, RunState, TaskState};
 
 /// A chain whose first task waits for a permit.
 macro_rules! gated {
@@ -231,7 +231,7 @@ fn failed_runs_are_run_again_from_where_they_failed() {
         assert_eq!(whole.wait().await.unwrap().state, RunState::Failed);
         assert_eq!(FIRST.load(Ordering::SeqCst), 2);
 
-        let dead = Filter { states: vec![RunState::Failed], ..Filter::default() };
+        let dead = RunFilter { states: vec![RunState::Failed], ..RunFilter::default() };
         let answers = engine.control_all(&dead, Request::Dismiss, "ada").await.unwrap();
         assert!(answers.len() == 2 && answers.iter().all(|(_, answer)| answer.is_ok()));
         assert!(engine.dead_letters().await.unwrap().is_empty());

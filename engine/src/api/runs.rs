@@ -1,0 +1,212 @@
+//! Lists of runs: which ones, in brief, a page at a time.
+//!
+//! There is one filter, for lists, for verbs that are asked of many runs, and for the command line. The newest run comes
+//! first; a page goes on after the last run of the page before, whatever was added meanwhile.
+
+use std::collections::{HashMap, HashSet};
+
+use cloacina_packager::Digest;
+use cloacina_workflow::Timestamp;
+use diesel::QueryResult;
+
+use crate::{
+    core::run::State,
+    id::{RunId, Scope, WorkflowId},
+    runtime::{RunStatus, stored_workflow},
+    store::{self, Connection, Error, RunRow, RunSearch, WorkflowName},
+};
+
+/// Which runs are looked for; an absent part excludes none.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Only runs in one of these states; all if there are none.
+    pub states: Vec<State>,
+    /// Only runs of workflows that this name fits: `workflow`, `package::workflow` or `tenant::package::workflow`.
+    pub workflow: Option<String>,
+    /// Only runs of this tenant's workflows.
+    pub tenant: Option<String>,
+    /// Only runs that were submitted at this moment or later.
+    pub created_from: Option<Timestamp>,
+    /// Only runs that were submitted before this moment.
+    pub created_before: Option<Timestamp>,
+    /// Only runs that nobody dismissed.
+    pub not_dismissed: bool,
+    /// Only runs whose id is in this range, both ends included.
+    pub ids: Option<(RunId, RunId)>,
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// How many runs at most.
+    pub limit: usize,
+    /// The last run of the page before; none for the first page.
+    pub after: Option<RunId>,
+}
+
+/// The runs of a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunPage {
+    /// The runs, newest first.
+    pub runs: Vec<RunSummary>,
+    /// After which run the next page begins; none if no run follows.
+    pub next: Option<RunId>,
+}
+
+/// A run in brief, with its progress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunSummary {
+    /// The run.
+    pub status: RunStatus,
+    /// The tenant of its workflow.
+    pub tenant: String,
+    /// The content digest of the package's version that it is pinned to; none for a workflow that is compiled in.
+    pub digest: Option<Digest>,
+    /// How many tasks it has.
+    pub n_tasks: usize,
+    /// How many of them completed, in it or in the run from which it was derived; none once its history was removed.
+    pub n_completed: Option<usize>,
+    /// The beginning of its id that is enough to name it in this database.
+    pub short_id: String,
+    /// Whether an engine drives it now; never one that has ended.
+    pub is_driven: bool,
+    /// The actor that asked for it, if one was named.
+    pub created_by: Option<String>,
+    /// Who took it off the list of dead letters.
+    pub dismissed_by: Option<String>,
+    /// When retention removed its input and what its tasks wrote.
+    pub context_removed_at: Option<Timestamp>,
+    /// When retention removed its history, and with it everything about its tasks.
+    pub history_removed_at: Option<Timestamp>,
+}
+
+impl Page {
+    /// The first runs of a list, so many at most.
+    #[must_use]
+    pub fn first(limit: usize) -> Self {
+        Self { limit, after: None }
+    }
+}
+
+impl RunFilter {
+    fn fits(&self, scope: &Scope, workflow: &WorkflowName) -> bool {
+        let full = workflow.full_name();
+        let named = |name: &String| full == *name || full.ends_with(&format!("::{name}"));
+        scope.has(&workflow.tenant)
+            && self.workflow.as_ref().is_none_or(named)
+            && self.tenant.as_ref().is_none_or(|tenant| workflow.tenant == *tenant)
+    }
+
+    /// Whether every workflow fits, so that none need be named.
+    fn is_of_any_workflow(&self, scope: &Scope) -> bool {
+        *scope == Scope::Every && self.workflow.is_none() && self.tenant.is_none()
+    }
+
+    fn search(&self, connection: &mut Connection, scope: &Scope, page: &Page) -> QueryResult<RunSearch> {
+        let workflows = match self.is_of_any_workflow(scope) {
+            true => None,
+            false => {
+                let known = store::workflow_list_names(connection)?;
+                Some(known.into_iter().filter(|known| self.fits(scope, known)).map(|known| known.id).collect())
+            }
+        };
+        Ok(RunSearch {
+            states: self.states.clone(),
+            workflows,
+            created_from: self.created_from,
+            created_before: self.created_before,
+            not_dismissed: self.not_dismissed,
+            ids: self.ids,
+            after: page.after,
+            // One more, to know whether any follows.
+            n_max: i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1),
+        })
+    }
+}
+
+/// The page of runs that fit and whose tenant is in the scope. `is_file_driven` says of a file whether an engine has it.
+pub(crate) fn list(
+    connection: &mut Connection,
+    scope: &Scope,
+    filter: &RunFilter,
+    page: &Page,
+    is_file_driven: Option<bool>,
+) -> QueryResult<Result<RunPage, Error>> {
+    let search = filter.search(connection, scope, page)?;
+    let mut rows = match store::run_search(connection, &search)? {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(error)),
+    };
+    let has_more = rows.len() > page.limit;
+    rows.truncate(page.limit);
+    let next = rows.last().map(|row| row.id).filter(|_| has_more);
+    let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
+    let open: Vec<RunId> = rows.iter().filter(|row| !row.state.is_terminal()).map(|row| row.id).collect();
+    let of_rows = rows.iter().map(|row| row.workflow).collect::<HashSet<_>>();
+    let parts = (
+        store::workflow_list_some(connection, of_rows.iter().map(|id| id.as_bytes().to_vec()))?,
+        store::run_count_completed(connection, &ids)?,
+        store::run_list_neighbors(connection, &ids)?,
+        match is_file_driven {
+            Some(is_driven) => Ok(open.into_iter().filter(|_| is_driven).collect()),
+            None => store::run_list_driven(connection, &open)?,
+        },
+    );
+    Ok((|| {
+        let (workflows, completed, near, driven) = (parts.0?, parts.1?, parts.2?, parts.3?);
+        let known = workflows.iter().map(|row| Ok((row.id, Known::new(row)?))).collect::<Result<_, Error>>()?;
+        let summaries = rows.into_iter().map(|row| {
+            let short_id = row.id.short(near.get(&row.id).map_or(&[], Vec::as_slice));
+            let is_driven = driven.contains(&row.id);
+            let n_completed = completed.get(&row.id).copied().unwrap_or_default();
+            summary(row, &known, n_completed, short_id, is_driven)
+        });
+        Ok(RunPage { runs: summaries.collect(), next })
+    })())
+}
+
+/// What a list tells of a workflow.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    name: String,
+    tenant: String,
+    digest: Option<Digest>,
+    n_tasks: usize,
+}
+
+impl Known {
+    fn new(row: &store::WorkflowRow) -> Result<Self, Error> {
+        Ok(Self {
+            name: row.key.full_name(),
+            tenant: row.key.tenant.clone(),
+            digest: row.key.content_digest(),
+            n_tasks: stored_workflow(row)?.tasks.len(),
+        })
+    }
+}
+
+fn summary(
+    row: RunRow,
+    workflows: &HashMap<WorkflowId, Known>,
+    n_completed: i64,
+    short_id: String,
+    is_driven: bool,
+) -> RunSummary {
+    let Known { name, tenant, digest, n_tasks } = workflows.get(&row.workflow).cloned().unwrap_or_default();
+    let RunRow { id, workflow: _, state, created_at, started_at, finished_at, created_by, dismissed_by, .. } = row;
+    RunSummary {
+        status: RunStatus { id, workflow: name, state, created_at, started_at, finished_at },
+        tenant,
+        digest,
+        n_tasks,
+        n_completed: row.events_pruned_at.is_none().then(|| usize::try_from(n_completed).unwrap_or_default()),
+        short_id,
+        is_driven,
+        created_by,
+        dismissed_by,
+        context_removed_at: row.context_pruned_at,
+        history_removed_at: row.events_pruned_at,
+    }
+}
