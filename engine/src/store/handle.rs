@@ -19,7 +19,7 @@ use diesel::QueryResult;
 use tokio::sync::oneshot;
 
 use super::{
-    Answers, Commit, Connection, Error, LEASE_DEFAULT, Sabotage, Signs,
+    Answers, Commit, Connection, Error, Sabotage, Signs,
     connection::{self, Access, Place},
     database::Database,
     file::File,
@@ -49,8 +49,10 @@ impl Options {
     }
 
     /// A store whose owners nobody asks about.
+    #[cfg(any(test, feature = "measuring"))]
     pub(crate) fn new(database: Database, answers: Answers) -> Self {
-        Self { database, answers, signs: Box::new(|_| {}), lease: LEASE_DEFAULT, sabotage: Sabotage::default() }
+        let lease = super::LEASE_DEFAULT;
+        Self { database, answers, signs: Box::new(|_| {}), lease, sabotage: Sabotage::default() }
     }
 }
 
@@ -347,7 +349,9 @@ where
 
 impl fmt::Debug for Store {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Store").field("database", &self.shared.name).finish_non_exhaustive()
+        let mut shown = formatter.debug_struct("Store");
+        shown.field("database", &self.shared.name).field("n_transactions", &self.n_transactions());
+        shown.finish_non_exhaustive()
     }
 }
 
