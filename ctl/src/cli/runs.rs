@@ -435,7 +435,7 @@ pub(crate) struct RunsDeleteArgs {
     pub(crate) database: DatabaseArgs,
 }
 
-/// Tell why tasks of a run are not running: each gate that they wait at, with its present value.
+/// Tell why tasks of a run are not running: each gate that they wait at, with its present value, and why others were skipped.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::document::Document;
 use crate::exit;
 use crate::output::Paint;
-use crate::runs::{RunView, Task, exit_code, span, task_table};
+use crate::runs::{RunView, Task, exit_code, leaves_skipped, span, task_table};
 
 /// A run that has ended, with what came out of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,6 +25,8 @@ pub(crate) struct Finished<'a> {
     database: Option<String>,
     /// The tasks, in the order of the source.
     tasks: Vec<Task<'a>>,
+    /// The ids of the tasks that were skipped and on which no other task depends, in the order of the source.
+    leaves_skipped: Vec<&'a str>,
     /// The context at the end: the input, and what the tasks wrote.
     context: Map<String, Value>,
     /// The id of the task that wrote each key of the context. Keys of the input are absent.
@@ -41,6 +43,7 @@ impl<'a> Finished<'a> {
             run,
             database,
             tasks: report.tasks.iter().map(Task::new).collect(),
+            leaves_skipped: leaves_skipped(report),
             context: values.collect(),
             producers: &report.producers,
         }

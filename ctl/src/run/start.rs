@@ -14,7 +14,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::output::{Output, Warning};
 use crate::package::{Source, place};
-use crate::runs::{RunView, find};
+use crate::runs::{RunView, find, note_skipped_leaves};
 
 /// The file of a database that is removed at the end.
 const EPHEMERAL: &str = "run.db";
@@ -51,6 +51,7 @@ pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Resu
     let finished =
         Finished::new(&report, RunView::of(&report, &database)?, temporary.is_none().then(|| database.shown()));
     output.answer(&finished, |paint| finished.text(paint))?;
+    note_skipped_leaves(&report, temporary.is_none().then_some(&database), output);
     output.note(&match temporary {
         None => format!("the run is kept: cloacina-ctl runs show {}{}", report.id, database.option()),
         Some(_) => "the run was kept nowhere, as --ephemeral says".to_owned(),

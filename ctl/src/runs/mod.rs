@@ -17,6 +17,7 @@ pub(crate) mod events;
 mod execute;
 mod find;
 mod follow;
+mod leaves;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod moment;
@@ -39,6 +40,7 @@ pub(crate) use self::{
     execute::{execute, resume, start},
     find::find,
     follow::{Follow, follow},
+    leaves::{leaves_skipped, note_skipped_leaves},
     list::list,
     logs::logs,
     patience::Patience,

@@ -12,6 +12,7 @@ use cloacina::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::leaves::{leaves_skipped, note_skipped_leaves};
 use crate::database::Database;
 use crate::document::{Document, Moment, RunStateName, TaskStateName};
 use crate::error::Error;
@@ -24,8 +25,14 @@ pub(super) const PANICKED: &str = "panicked";
 
 /// Shows a run; what no engine drives is said to be so.
 pub(super) fn show_run(report: &RunReport, database: &Database, output: &Output) -> Result<(), Error> {
-    let shown = Shown { run: RunView::of(report, database)?, tasks: report.tasks.iter().map(Task::new).collect() };
-    output.answer(&shown, |paint| shown.text(paint))
+    let shown = Shown {
+        run: RunView::of(report, database)?,
+        tasks: report.tasks.iter().map(Task::new).collect(),
+        leaves_skipped: leaves_skipped(report),
+    };
+    output.answer(&shown, |paint| shown.text(paint))?;
+    note_skipped_leaves(report, Some(database), output);
+    Ok(())
 }
 
 /// A run with its tasks.
@@ -37,6 +44,8 @@ pub(crate) struct Shown<'a> {
     run: RunView,
     /// The tasks, in the order of the source; none once retention has removed the history.
     tasks: Vec<Task<'a>>,
+    /// The ids of the tasks that were skipped and on which no other task depends, in the order of the source.
+    leaves_skipped: Vec<&'a str>,
 }
 
 impl Document for Shown<'_> {}

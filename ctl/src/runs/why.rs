@@ -1,7 +1,7 @@
 //! `runs why`: the gates at which the tasks of a run wait.
 //!
 //! The gates come from the decisions that admit tasks: those of the living engine where there is one, otherwise over
-//! what is stored. Nothing is shown of tasks that run or have ended.
+//! what is stored. Of tasks that were skipped the reason is shown, and nothing of others that run or have ended.
 
 use cloacina::{Gate, RunId, RunReport, TaskReport};
 use serde::Serialize;
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::engine::living_report;
 use super::find::Found;
+use super::leaves::reason;
 use super::view::paint_state;
 use crate::cli::RunsWhyArgs;
 use crate::config::Config;
@@ -32,6 +33,22 @@ pub(crate) struct Why<'a> {
     engine: Option<Engine>,
     /// The tasks that wait. A task that runs or has ended waits for nothing.
     waiting: Vec<Waiting>,
+    /// The tasks that were skipped, in the order of the source.
+    skipped: Vec<NotRun<'a>>,
+}
+
+/// A task that was skipped, and why.
+#[derive(Debug, Serialize, ToSchema)]
+struct NotRun<'a> {
+    /// The id of the task.
+    task: &'a str,
+    /// The reason: `upstream_failed`, `upstream_skipped` or `rule_not_met`.
+    reason: &'static str,
+    /// The dependency that kept it from running. Absent with `rule_not_met`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because_of: Option<&'a str>,
+    /// The reason in words.
+    text: String,
 }
 
 impl Document for Why<'_> {}
@@ -124,6 +141,15 @@ fn explain(report: &RunReport, engine: Option<Engine>) -> Why<'_> {
         state: report.state.as_str(),
         waiting: Waiting::of(report, engine.is_some()),
         engine,
+        skipped: report.tasks.iter().filter_map(|task| NotRun::of(report, task)).collect(),
+    }
+}
+
+impl<'a> NotRun<'a> {
+    fn of(report: &RunReport, task: &'a TaskReport) -> Option<Self> {
+        let skipped = task.skipped.as_ref()?;
+        let (reason, because_of, text) = (skipped.as_str(), skipped.dependency(), reason(report, skipped));
+        Some(Self { task: &task.id, reason, because_of, text })
     }
 }
 
@@ -242,8 +268,18 @@ impl Why<'_> {
             format!("run {} of {} is {state}, {completed}/{total} tasks completed\n", self.run, self.workflow);
         if self.waiting.is_empty() {
             text.push_str("nothing waits\n");
-            return text;
+        } else {
+            text.push_str(&self.waits(paint));
         }
+        if !self.skipped.is_empty() {
+            let header = ["task", "skipped because"].map(str::to_owned).to_vec();
+            let rows = self.skipped.iter().map(|skipped| vec![skipped.task.to_owned(), skipped.text.clone()]);
+            text.push_str(&paint.columns([header].into_iter().chain(rows), "  "));
+        }
+        text
+    }
+
+    fn waits(&self, paint: Paint) -> String {
         let header = ["task", "state", "waits because"].map(str::to_owned).to_vec();
         let rows = self.waiting.iter().flat_map(|waiting| {
             waiting.gates.iter().enumerate().map(|(index, gate)| {
@@ -251,7 +287,6 @@ impl Why<'_> {
                 vec![task.to_owned(), state.to_owned(), gate.text.clone()]
             })
         });
-        text.push_str(&paint.columns([header].into_iter().chain(rows), "  "));
-        text
+        paint.columns([header].into_iter().chain(rows), "  ")
     }
 }

@@ -42,7 +42,9 @@ pub(crate) fn pruned_report(version: &Version, run: &RunRow, rows: &[EventRow]) 
 
 /// The tasks as the last events about them left them.
 fn tasks(version: &Version, rows: &[EventRow]) -> Vec<TaskReport> {
-    let mut reports: Vec<TaskReport> = version.plan.tasks.iter().map(|task| untouched(&task.id)).collect();
+    let tasks = version.plan.tasks.iter().zip(0..);
+    let mut reports: Vec<TaskReport> =
+        tasks.map(|(task, number)| untouched(&task.id, version.plan.graph.children(number).is_empty())).collect();
     for row in rows {
         let task = row.task.and_then(|task| usize::try_from(task).ok());
         let Some(report) = task.and_then(|task| reports.get_mut(task)) else { continue };
@@ -65,9 +67,10 @@ fn tasks(version: &Version, rows: &[EventRow]) -> Vec<TaskReport> {
     reports
 }
 
-fn untouched(id: &str) -> TaskReport {
+fn untouched(id: &str, is_leaf: bool) -> TaskReport {
     TaskReport {
         id: id.to_owned(),
+        is_leaf,
         state: task::State::Pending,
         attempt: 1,
         started_at: None,

@@ -79,6 +79,8 @@ pub enum PrunedPart {
 pub struct TaskReport {
     /// The task's id.
     pub id: String,
+    /// Whether no other task depends on it.
+    pub is_leaf: bool,
     /// Where it stands.
     pub state: task::State,
     /// The attempt that is running, that was the last, or that comes next; counts from 1.
@@ -356,6 +358,16 @@ impl RunReport {
         self.tasks.iter().filter(|task| task.state == task::State::Completed).count()
     }
 
+    /// The tasks on which no other depends, in the order of the source.
+    pub fn leaves(&self) -> impl Iterator<Item = &TaskReport> {
+        self.tasks.iter().filter(|task| task.is_leaf)
+    }
+
+    /// Those of the leaves that were skipped: what the run did not do, whatever its state says.
+    pub fn leaves_skipped(&self) -> impl Iterator<Item = &TaskReport> {
+        self.leaves().filter(|task| task.state == task::State::Skipped)
+    }
+
     /// The task of that id.
     #[must_use]
     pub fn task(&self, id: &str) -> Option<&TaskReport> {
@@ -402,6 +414,7 @@ impl RunReport {
             }
             reports.push(TaskReport {
                 id: name(number),
+                is_leaf: version.plan.graph.children(number).is_empty(),
                 state: task.state,
                 attempt: task.attempt,
                 started_at: task.started_at,

@@ -48,6 +48,8 @@ enum PrunedOf {
 #[derive(Debug, Serialize, Deserialize)]
 struct Task {
     id: String,
+    #[serde(default)]
+    is_leaf: bool,
     state: String,
     attempt: u32,
     started_at: Option<u64>,
@@ -145,6 +147,7 @@ impl Task {
     fn new(task: TaskReport) -> Self {
         Self {
             id: task.id,
+            is_leaf: task.is_leaf,
             state: task.state.as_str().to_owned(),
             attempt: task.attempt,
             started_at: task.started_at.map(Timestamp::unix_micros),
@@ -170,6 +173,7 @@ impl Task {
     fn read(self) -> Result<TaskReport, String> {
         Ok(TaskReport {
             id: self.id,
+            is_leaf: self.is_leaf,
             state: self.state.parse()?,
             attempt: self.attempt,
             started_at: self.started_at.map(Timestamp::from_unix_micros),
