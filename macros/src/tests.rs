@@ -189,6 +189,11 @@ fn each_mistake_has_its_message() {
             "`retry_max_delay_ms` is below the default of `retry_delay_ms`, 1,000; set that one too",
         ),
         ("retry_condition = \"all\"", "`retry_condition` has no effect without retries; add `retry_attempts`"),
+        ("trigger_when = \"soon\"", "`trigger_when` takes one of `\"terminal\"`, `\"decided\"` in quotes"),
+        (
+            "trigger_when = \"decide\"",
+            "`trigger_when` takes one of `\"terminal\"`, `\"decided\"` in quotes; did you mean `\"decided\"`?",
+        ),
         ("trigger_rules = all()", "`all` needs at least one condition"),
         ("trigger_rules = all", "`all` needs its list: `all(…)`"),
         ("trigger_rules = always()", "`always` takes no list"),
@@ -229,6 +234,8 @@ fn what_is_allowed_gives_no_message() {
         "trigger_rules = context_value(\"k\", not_exists)",
         "trigger_rules = context_value(\"k\", equals, 18_446_744_073_709_551_615)",
         "blocking = false",
+        "dependencies = [first], trigger_when = \"decided\"",
+        "dependencies = [first], trigger_rules = any(task_upstream_failed(first)), trigger_when = \"terminal\"",
     ] {
         assert_eq!(task_mistakes(attributes), Vec::<String>::new(), "{attributes}");
     }

@@ -43,6 +43,25 @@ fn mixed_next() -> String {
     )
 }
 
+/// Branches that are not taken, so that of the two tasks at the end one is skipped.
+const BRANCHES: &str = r#"
+#include "fixture.h"
+#define TASK(id, index, more) "{\"id\":\"" id "\",\"index\":" #index ",\"blocking\":true" more "}"
+FIXTURE("{\"format\":1,\"abi\":\"1.0\",\"package\":\"branches\",\"version\":\"1.0.0\",\"workflows\":[{\"name\":\"two\",\"tasks\":["
+        TASK("check", 0, "") ","
+        TASK("repair", 1, ",\"dependencies\":[\"check\"],\"trigger_rules\":{\"task_upstream_failed\":\"check\"}") ","
+        TASK("announce", 2, ",\"dependencies\":[\"repair\"]") ","
+        TASK("done", 3, ",\"dependencies\":[\"check\",\"announce\"],"
+             "\"trigger_rules\":{\"any\":[{\"task_success\":\"check\"},{\"task_success\":\"announce\"}]},"
+             "\"trigger_when\":\"decided\"") ","
+        TASK("mail", 4, ",\"dependencies\":[\"announce\"]") "]}]}");
+static int32_t start(const clcn_start *call) {
+    clcn_result result = CLCN_RESULT_INIT;
+    host->complete(host->ctx, call->call_id, &result);
+    return CLCN_OK;
+}
+"#;
+
 /// A task that ends when there is a file `go` in the working folder, and talks before and after. A test that fails leaves
 /// it no folder, upon which it ends too.
 pub(crate) const PATIENT: &str = r#"
@@ -251,6 +270,8 @@ pub(crate) fn material(folder: &Path) -> PathBuf {
     fs::write(material.join("arm.cloacina"), library::pack(&arm)).expect("the folder can be written");
     let mixed = library::pack(&library::compile(folder, "mixed", MIXED));
     fs::write(material.join("mixed.cloacina"), mixed).expect("the folder can be written");
+    let branches = library::pack(&library::compile(folder, "branches", BRANCHES));
+    fs::write(material.join("branches.cloacina"), branches).expect("the folder can be written");
     let next = folder.join("next");
     fs::create_dir(&next).expect("the folder can be written");
     let next = library::pack(&library::compile(&next, "mixed", &mixed_next()));

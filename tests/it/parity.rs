@@ -7,6 +7,8 @@ use cloacina_tests::{
 };
 use serde_json::json;
 
+use crate::isolation::host_program;
+
 #[expect(unreachable_pub, reason = "the same lines are the interface of a package")]
 #[path = "../fixtures/parity/src/parity.rs"]
 pub(crate) mod module;
@@ -74,4 +76,42 @@ async fn every_attribute_means_the_same_compiled_in_and_packaged() {
     let history = |task: usize| compiled_in["tasks"][task]["history"].as_array().unwrap();
     assert_eq!(history(2).last().unwrap()[0], "callback_completed");
     assert_eq!(history(4).last().unwrap(), &json!(["callback_failed", null, "attempt", "permanent", "once saw true"]));
+}
+
+/// A task whose rule is decided runs while one of its dependencies does, and sees what was there then.
+async fn check_early(test: &TestEngine) {
+    let report = test.run("early", json!({})).await;
+    assert_eq!(report.state, RunState::Completed, "{report:?}");
+    let seen = json!({
+        "quick": true, "slow": true, "first_saw": ["quick"], "after_first_saw": ["first_saw", "quick"],
+        "last_saw": ["after_first_saw", "first_saw", "quick", "slow"],
+    });
+    assert_eq!(cloacina_tests::engine::context(&report), seen);
+    let [first, slow, never] = ["first", "slow", "never"].map(|task| report.task(task).unwrap());
+    assert_eq!(never.skipped, Some(cloacina::Skipped::RuleNotMet));
+    assert!(first.started_at <= slow.finished_at && never.finished_at <= first.started_at, "{report:?}");
+    // What is read back from the history saw the same.
+    let stored = test.engine.run(report.id).await.unwrap().report().await.unwrap();
+    assert_eq!(format!("{:?}", stored.tasks), format!("{:?}", report.tasks));
+}
+
+#[tokio::test]
+async fn a_decided_rule_does_not_wait_in_a_workflow_that_is_compiled_in() {
+    let test = TestEngine::start().await;
+    test.engine.register(module::early::workflow()).await.unwrap();
+    check_early(&test).await;
+}
+
+#[tokio::test]
+async fn a_decided_rule_does_not_wait_in_a_package_in_the_engine() {
+    let test = TestEngine::start().await;
+    test.register(&archive::fixture("parity")).await;
+    check_early(&test).await;
+}
+
+#[tokio::test]
+async fn a_decided_rule_does_not_wait_in_a_package_in_a_process_of_its_own() {
+    let test = TestEngine::start_with(|builder| builder.package_host(host_program())).await;
+    test.register(&archive::fixture("parity")).await;
+    check_early(&test).await;
 }

@@ -3,7 +3,9 @@
 //! For people alone: programs read the descriptor itself. An attribute that is declared is never left out because it
 //! is not executed yet.
 
-use cloacina_workflow::descriptor::{Backoff, Durability, Need, Operator, Retry, RetryCondition, Rule, Task, Workflow};
+use cloacina_workflow::descriptor::{
+    Backoff, Durability, Need, Operator, Retry, RetryCondition, Rule, Task, TriggerWhen, Workflow,
+};
 
 /// What a workflow declares besides its tasks, a line each.
 pub(super) fn workflow(workflow: &Workflow) -> Vec<String> {
@@ -37,8 +39,11 @@ pub(super) fn task(task: &Task, workflow: &Workflow) -> Vec<String> {
     if let Some(timeout_ms) = task.timeout_ms {
         attributes.push(format!("timeout {}", milliseconds(timeout_ms)));
     }
-    if let Some(trigger) = &task.trigger_rules {
-        attributes.push(format!("runs when {}", rule(trigger)));
+    match (&task.trigger_rules, task.trigger_when) {
+        (Some(trigger), TriggerWhen::Terminal) => attributes.push(format!("runs when {}", rule(trigger))),
+        (Some(trigger), TriggerWhen::Decided) => attributes.push(format!("runs as soon as {}", rule(trigger))),
+        (None, TriggerWhen::Terminal) => {}
+        (None, TriggerWhen::Decided) => attributes.push("skipped as soon as a dependency did not complete".to_owned()),
     }
     for (when, index) in [("on success", task.on_success), ("on failure", task.on_failure)] {
         let callback = workflow.callbacks.iter().find(|callback| Some(callback.index) == index);
@@ -158,6 +163,8 @@ mod tests {
                 "runs when any(always, task_failed(b), n < 3)",
             ),
             (r#","trigger_rules":{"context_value":{"key":"n","op":"not_exists"}}"#, "runs when n does not exist"),
+            (r#","trigger_rules":{"task_success":"b"},"trigger_when":"decided""#, "runs as soon as task_success(b)"),
+            (r#","trigger_when":"decided""#, "skipped as soon as a dependency did not complete"),
         ] {
             assert_eq!(described(attributes), expected);
         }

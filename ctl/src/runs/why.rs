@@ -187,6 +187,9 @@ impl GateView {
             Gate::RunDelayed { until } => Self::plain("run_delayed", &format!("the run starts at {until}")),
             Gate::RunClosing => Self::plain("run_closing", "the run is being ended"),
             Gate::RetryAt { at } => Self::plain("retry_at", &format!("the next attempt comes at {at}")),
+            Gate::TriggerRule { rule, early: true, .. } => {
+                Self::plain("trigger_rule", &format!("the rule {rule} is not decided"))
+            }
             Gate::TriggerRule { rule, .. } => Self::plain("trigger_rule", &format!("then the rule {rule} is asked")),
             Gate::Dependency { task, state } => Self {
                 task: Some(task.clone()),

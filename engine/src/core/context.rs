@@ -1,15 +1,17 @@
 //! What tasks see: the run's input overlaid, in the workflow's order, with the deltas of their ancestors.
 //!
 //! Instead of asking for ancestors, each task's view is made from those of its parents: of all writes to a key the
-//! latest in the order wins, and the latest among all ancestors is the latest among what the parents see. Views are
+//! latest in the order wins, and the latest among all ancestors is the latest among what the parents see. A task that
+//! may run before all its parents have ended is made a view from those that have. Views are
 //! shared: a task without writes passes its own on, all children of a task have the same one, one that was written to
 //! shares the rest with the one before, and a view is dropped once every child has its own. A write remembers what it
 //! hid, so nothing is ever copied but handles.
 //!
-//! The final context is the same overlay over all tasks that completed. The result does not depend on the order in
-//! which tasks end.
+//! The final context is the same overlay over all tasks that completed. That does not depend on the order in which tasks
+//! end.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
@@ -59,6 +61,7 @@ struct TaskContext {
     after: Option<View>,
     /// Children that have not made their view yet and still may.
     n_open_children: u32,
+    has_ended: bool,
 }
 
 impl Merge {
@@ -90,13 +93,18 @@ impl Merge {
         self.after(graph, task)
     }
 
-    /// Makes the view of a task whose parents are all terminal.
+    /// Makes the view of a task from those of its parents that have ended.
     pub(crate) fn open(&mut self, graph: &Graph, task: u32) {
         let parents = graph.parents(task);
-        let view = match parents {
+        let has_ended = |parent: &u32| self.tasks[*parent as usize].has_ended;
+        let ended: Cow<'_, [u32]> = match parents.iter().all(has_ended) {
+            true => parents.into(),
+            false => parents.iter().copied().filter(has_ended).collect(),
+        };
+        let view = match &*ended {
             [] => self.input.clone(),
             [parent] => self.after(graph, *parent),
-            _ => self.join(graph, parents),
+            ended => self.join(graph, ended),
         };
         self.tasks[task as usize].view = Some(view);
         self.leave(parents);
@@ -109,7 +117,7 @@ impl Merge {
         } else {
             self.leave(graph.parents(task));
         }
-        self.release(task);
+        self.end(task);
     }
 
     /// What a task sees, while it may run.
@@ -127,13 +135,13 @@ impl Merge {
             }
             self.tasks[task as usize].delta = Some(delta);
         }
-        self.release(task);
+        self.end(task);
         conflicts
     }
 
     /// Notes that a task ended without a delta that counts.
     pub(crate) fn fail(&mut self, task: u32) {
-        self.release(task);
+        self.end(task);
     }
 
     /// The context over all tasks that completed, with each value's writer.
@@ -185,7 +193,8 @@ impl Merge {
                 let is_ancestor = upstream.is_some_and(|write| write.rank == Some(**other));
                 !is_ancestor && differ(other_value.as_ref(), value.as_ref())
             });
-            // Nothing that comes later in the order can be an ancestor, and no descendant has run yet.
+            // Nothing that comes later in the order can be an ancestor. A descendant that did not wait for this task is as
+            // much in conflict as any other.
             let later = writes.range(rank + 1..).find(|(_, other_value)| differ(other_value.as_ref(), value.as_ref()));
             let number = |(rank, _): (&u32, _)| graph.order()[*rank as usize];
             if let Some(loser) = earlier.map(number) {
@@ -260,9 +269,14 @@ impl Merge {
         }
     }
 
+    fn end(&mut self, task: u32) {
+        self.tasks[task as usize].has_ended = true;
+        self.release(task);
+    }
+
     fn release(&mut self, task: u32) {
         let context = &mut self.tasks[task as usize];
-        if context.n_open_children == 0 {
+        if context.n_open_children == 0 && context.has_ended {
             (context.view, context.delta, context.after) = (None, None, None);
         }
     }

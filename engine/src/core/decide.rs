@@ -4,7 +4,7 @@
 //! changed. What people ask of a run is in [`super::control`], what is read back after a restart in [`super::replay`].
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -16,7 +16,7 @@ use super::{
     explain,
     plan::{Function, Plan},
     retry::Failure,
-    rule::{Facts, SkipReason, Standing, Upstream, Verdict},
+    rule::{Facts, SkipReason, Standing, Upstream, Verdict, When},
     run, task,
     view::View,
 };
@@ -32,6 +32,8 @@ pub(crate) struct Run {
     pub(super) state: run::State,
     pub(super) tasks: Vec<Task>,
     merge: Merge,
+    /// Tasks by those that their rules look at besides their dependencies, where these may end later.
+    onlookers: HashMap<u32, Vec<u32>>,
     /// Tasks that are not terminal.
     n_open: u32,
     /// Callbacks that have not ended.
@@ -88,6 +90,15 @@ pub(crate) struct Task {
     /// Whether it may run although the run is paused.
     pub(crate) is_released: bool,
     upstream: Upstream,
+}
+
+/// What has moved in one decision and was not told to others yet.
+#[derive(Default)]
+struct Moved {
+    /// Tasks that became terminal.
+    terminal: VecDeque<u32>,
+    /// Tasks that run although dependencies are open.
+    early: Vec<u32>,
 }
 
 /// Something that happened to a run.
@@ -253,6 +264,7 @@ impl Run {
             state: run::State::Pending,
             tasks: tasks.collect(),
             merge,
+            onlookers: plan.onlookers(),
             n_open: u32::try_from(plan.n_tasks()).unwrap_or(u32::MAX),
             n_callbacks: 0,
             required_failed: false,
@@ -350,13 +362,14 @@ impl Run {
         decision.transitions.push(Transition::RunStarted { by });
         self.limit(decision);
         let plan = self.plan.clone();
-        let mut skipped = Vec::new();
+        let mut moved = Moved::default();
         for task in plan.graph.order() {
-            if plan.graph.parents(*task).is_empty() && self.judge(*task, now, decision)? {
-                skipped.push(*task);
+            // Rules that hold from the beginning do not wait.
+            if plan.graph.parents(*task).is_empty() || plan.task(*task).when == When::Decided {
+                self.judge(*task, &mut moved, now, decision)?;
             }
         }
-        self.settle_all(skipped, now, decision)
+        self.settle_all(moved, now, decision)
     }
 
     /// Asks for a sign when the run's time is over.
@@ -607,13 +620,12 @@ impl Run {
 
     /// Tells the dependents of a task that it is terminal, and theirs if they are skipped, and so on.
     fn settle(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        self.settle_all(vec![task], now, decision)
+        self.settle_all(Moved { terminal: [task].into(), ..Moved::default() }, now, decision)
     }
 
-    fn settle_all(&mut self, terminal: Vec<u32>, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+    fn settle_all(&mut self, mut moved: Moved, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
         let plan = self.plan.clone();
-        let mut terminal = VecDeque::from(terminal);
-        while let Some(task) = terminal.pop_front() {
+        while let Some(task) = moved.terminal.pop_front() {
             self.n_open -= 1;
             if self.closing.is_some() {
                 continue;
@@ -628,53 +640,70 @@ impl Run {
                 if standing.is_after_failure() {
                     upstream.failed.get_or_insert(task);
                 }
-                if upstream.open == 0 && self.judge(*child, now, decision)? {
-                    terminal.push_back(*child);
+                if upstream.open == 0 || plan.task(*child).when == When::Decided {
+                    self.judge(*child, &mut moved, now, decision)?;
                 }
+            }
+            for onlooker in self.onlookers.get(&task).cloned().unwrap_or_default() {
+                self.judge(onlooker, &mut moved, now, decision)?;
+            }
+        }
+        // What has ended by then is seen, in whatever order it was told.
+        for task in moved.early {
+            if self.tasks[task as usize].state == task::State::Pending {
+                self.make_ready(task, decision)?;
             }
         }
         self.finish_if_done(now, decision)
     }
 
-    /// Asks the rule of a task whose dependencies are terminal; true if it was skipped.
-    fn judge(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<bool, Refused> {
+    /// Asks the rule of a task, if it is still open whether the task runs.
+    fn judge(&mut self, task: u32, moved: &mut Moved, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
+        if self.tasks[task as usize].state != task::State::Pending {
+            return Ok(());
+        }
         let plan = self.plan.clone();
-        let rule = &plan.task(task).rule;
-        let is_open = rule.needs_context();
-        if is_open {
+        let declared = plan.task(task);
+        let upstream = self.tasks[task as usize].upstream;
+        if declared.rule.needs_context() && upstream.open == 0 && self.merge.view(task).is_none() {
             self.merge.open(&plan.graph, task);
         }
         let states = &self.tasks;
         let standing = |other: u32| states[other as usize].standing();
         let facts = Facts::new(&standing, self.merge.view(task));
-        match rule.judge(states[task as usize].upstream, &facts) {
-            Verdict::Wait => Ok(false),
-            Verdict::Run => {
-                let entry = &mut self.tasks[task as usize];
-                entry.state = task::next(entry.state, task::Event::Released)?;
-                if !is_open {
-                    self.merge.open(&plan.graph, task);
-                }
-                decision.effects.push(Effect::Offer { task });
-                Ok(false)
-            }
+        match declared.rule.judge(declared.when, upstream, &facts) {
+            Verdict::Wait => {}
+            Verdict::Run if upstream.open > 0 => moved.early.push(task),
+            Verdict::Run => self.make_ready(task, decision)?,
             Verdict::Skip(reason) => {
                 let entry = &mut self.tasks[task as usize];
                 entry.state = task::next(entry.state, task::Event::Ruled)?;
                 entry.skip_reason = Some(reason);
                 entry.finished_at = Some(now);
-                if plan.task(task).has_callbacks() {
+                if declared.has_callbacks() {
                     self.merge.let_go(task);
                 }
-                if is_open {
+                if self.merge.view(task).is_some() {
                     self.merge.fail(task);
                 } else {
                     self.merge.skip(&plan.graph, task);
                 }
                 decision.transitions.push(Transition::TaskSkipped { task, reason });
-                Ok(true)
+                moved.terminal.push_back(task);
             }
         }
+        Ok(())
+    }
+
+    /// Lets a task run.
+    fn make_ready(&mut self, task: u32, decision: &mut Decision) -> Result<(), Refused> {
+        let entry = &mut self.tasks[task as usize];
+        entry.state = task::next(entry.state, task::Event::Released)?;
+        if self.merge.view(task).is_none() {
+            self.merge.open(&self.plan.graph, task);
+        }
+        decision.effects.push(Effect::Offer { task });
+        Ok(())
     }
 
     pub(super) fn finish_if_done(&mut self, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {

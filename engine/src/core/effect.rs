@@ -132,7 +132,7 @@ pub(crate) enum FailReason {
     Lost,
 }
 
-/// Two tasks, neither upstream of the other, wrote different values to one key.
+/// Two tasks wrote different values to one key, and neither saw what the other wrote.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Conflict {
     pub(crate) key: Arc<str>,

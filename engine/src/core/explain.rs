@@ -10,7 +10,7 @@ use cloacina_workflow::Timestamp;
 use super::{
     decide::{Quarantine, Run},
     effect::Actor,
-    rule::{Condition, Rule},
+    rule::{Condition, Rule, When},
     run, task,
 };
 
@@ -31,8 +31,8 @@ pub(crate) enum Gate {
     Withheld { reason: Arc<str> },
     /// That dependency is not terminal.
     Dependency { task: u32, state: task::State },
-    /// The trigger rule is asked once all dependencies are terminal; what it will look at.
-    Rule { text: String, tasks: Vec<u32>, keys: Vec<String> },
+    /// The trigger rule is asked once all dependencies are terminal, or whenever one has become so; what it looks at.
+    Rule { text: String, tasks: Vec<u32>, keys: Vec<String>, when: When },
     /// The last attempt failed and the next one comes then.
     RetryAt { at: Timestamp },
 }
@@ -72,7 +72,7 @@ pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
             let open = open.filter(|(_, state)| !state.is_terminal());
             gates.extend(open.map(|(task, state)| Gate::Dependency { task, state }));
             if let Rule::When(condition) = &run.plan().task(task).rule {
-                gates.push(rule_gate(run, condition));
+                gates.push(rule_gate(run, condition, run.plan().task(task).when));
             }
         }
         task::State::Waiting => gates.extend(entry.due_at.map(|at| Gate::RetryAt { at })),
@@ -86,9 +86,9 @@ pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
     gates
 }
 
-fn rule_gate(run: &Run, condition: &Condition) -> Gate {
+fn rule_gate(run: &Run, condition: &Condition, when: When) -> Gate {
     let (mut tasks, mut keys) = (Vec::new(), Vec::new());
     condition.inputs(&mut tasks, &mut keys);
     let text = condition.text(&|task| &run.plan().task(task).id).to_string();
-    Gate::Rule { text, tasks, keys: keys.into_iter().map(|key| key.as_ref().to_owned()).collect() }
+    Gate::Rule { text, tasks, keys: keys.into_iter().map(|key| key.as_ref().to_owned()).collect(), when }
 }

@@ -23,6 +23,8 @@ pub(crate) mod task;
 pub(crate) mod view;
 
 #[cfg(test)]
+mod early_tests;
+#[cfg(test)]
 mod rule_tests;
 #[cfg(test)]
 mod state_tests;

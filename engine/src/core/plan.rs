@@ -1,8 +1,14 @@
 //! What the core must know of one version of a workflow: its graph and what was declared for each task.
+//!
+//! Built once for each version, never changed, and shared by all its runs.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{graph::Graph, retry::Policy, rule::Rule};
+use super::{
+    graph::Graph,
+    retry::Policy,
+    rule::{Rule, When},
+};
 
 /// One version of a workflow, shared by all its runs.
 #[derive(Debug)]
@@ -22,6 +28,7 @@ pub(crate) struct Task {
     pub(crate) id: Arc<str>,
     pub(crate) function: Function,
     pub(crate) rule: Rule,
+    pub(crate) when: When,
     pub(crate) retry: Policy,
     /// How long one attempt may take.
     pub(crate) timeout: Option<Duration>,
@@ -52,6 +59,27 @@ impl Plan {
     pub(crate) fn n_tasks(&self) -> usize {
         self.tasks.len()
     }
+
+    /// For each task, those whose rules look at it from further down than its children. Only where a task may run before
+    /// its dependencies have ended: elsewhere whatever a rule looks at has ended when it is asked.
+    pub(super) fn onlookers(&self) -> HashMap<u32, Vec<u32>> {
+        let mut onlookers: HashMap<u32, Vec<u32>> = HashMap::new();
+        if self.tasks.iter().all(|task| task.when == When::Terminal) {
+            return onlookers;
+        }
+        for (task, number) in self.tasks.iter().zip(0..) {
+            let Rule::When(condition) = &task.rule else { continue };
+            let (mut tasks, mut keys) = (Vec::new(), Vec::new());
+            condition.inputs(&mut tasks, &mut keys);
+            tasks.retain(|seen| self.graph.parents(number).binary_search(seen).is_err());
+            tasks.sort_unstable();
+            tasks.dedup();
+            for seen in tasks {
+                onlookers.entry(seen).or_default().push(number);
+            }
+        }
+        onlookers
+    }
 }
 
 impl Task {
@@ -61,6 +89,7 @@ impl Task {
             id: id.into(),
             function,
             rule: Rule::default(),
+            when: When::default(),
             retry: Policy::default(),
             timeout: None,
             on_success: None,

@@ -1,4 +1,6 @@
-//! Trigger rules: whether a task runs, asked once all its dependencies are terminal.
+//! Trigger rules: whether a task runs, asked once all its dependencies are terminal, or whenever one has become so.
+//!
+//! A rule that is asked early has three answers: it holds, it does not, or what is still open decides that.
 //!
 //! A rule sees how upstream tasks ended and the context that the task would see. It reads the values that it
 //! compares, which is the one place of the core that looks into a value.
@@ -18,6 +20,16 @@ pub(crate) enum Rule {
     AllCompleted,
     /// When the condition holds, whatever happened upstream.
     When(Condition),
+}
+
+/// When a rule is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Once all dependencies are terminal.
+    #[default]
+    Terminal,
+    /// As soon as nothing that is open can change its answer.
+    Decided,
 }
 
 /// A condition over the ends of upstream tasks and over values of the context.
@@ -146,14 +158,15 @@ impl Rule {
         }
     }
 
-    pub(crate) fn judge(&self, upstream: Upstream, facts: &Facts<'_>) -> Verdict {
-        if upstream.open > 0 {
+    pub(crate) fn judge(&self, when: When, upstream: Upstream, facts: &Facts<'_>) -> Verdict {
+        if upstream.open > 0 && when == When::Terminal {
             return Verdict::Wait;
         }
         match self {
             Self::AllCompleted => match (upstream.failed, upstream.unsuccessful) {
                 (Some(dependency), _) => Verdict::Skip(SkipReason::UpstreamFailed { dependency }),
                 (None, Some(dependency)) => Verdict::Skip(SkipReason::UpstreamSkipped { dependency }),
+                (None, None) if upstream.open > 0 => Verdict::Wait,
                 (None, None) => Verdict::Run,
             },
             Self::When(condition) => match condition.truth(facts) {
@@ -383,8 +396,9 @@ mod tests {
     #[test]
     fn the_default_rule_waits_for_all_and_skips_after_a_failure_or_a_skip() {
         let facts = Facts::new(&standing, None);
-        let verdict =
-            |open, unsuccessful, failed| Rule::AllCompleted.judge(Upstream { open, unsuccessful, failed }, &facts);
+        let verdict = |open, unsuccessful, failed| {
+            Rule::AllCompleted.judge(When::Terminal, Upstream { open, unsuccessful, failed }, &facts)
+        };
         assert_eq!(verdict(0, None, None), Verdict::Run);
         assert_eq!(verdict(1, None, None), Verdict::Wait);
         assert_eq!(verdict(1, Some(3), None), Verdict::Wait);
@@ -423,9 +437,51 @@ mod tests {
         ] {
             assert_eq!(condition.text(&|task| ["t0", "t1", "t2", "t3"][task as usize]).to_string(), text);
             let upstream = Upstream { open: 0, unsuccessful: Some(1), failed: Option::None };
-            let runs = Rule::When(condition).judge(upstream, &facts) == Verdict::Run;
+            let runs = Rule::When(condition).judge(When::Terminal, upstream, &facts) == Verdict::Run;
             assert_eq!(runs, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_rule_is_decided_when_nothing_that_is_open_can_change_its_answer() {
+        use Condition::{All, Always, Any, Ended, None, UpstreamFailed, Value};
+        const OPEN: u32 = 4;
+        let standing = |task| if task == OPEN { Standing::Open } else { standing(task) };
+        let facts = Facts::new(&standing, Option::None);
+        let ended = |task, state| Ended { task, state };
+        let (succeeded, failed) = (task::State::Completed, task::State::Failed);
+        let exists = || Value { key: "k".into(), op: Operator::Exists, value: Option::None };
+        let skip = |reason| Verdict::Skip(reason);
+        for (condition, expected) in [
+            (Always, Verdict::Run),
+            (ended(OPEN, succeeded), Verdict::Wait),
+            (UpstreamFailed { task: OPEN }, Verdict::Wait),
+            (Any(vec![ended(OPEN, succeeded), ended(0, succeeded)]), Verdict::Run),
+            (Any(vec![ended(OPEN, succeeded), ended(0, failed)]), Verdict::Wait),
+            (All(vec![ended(OPEN, succeeded), ended(0, succeeded)]), Verdict::Wait),
+            (All(vec![ended(OPEN, succeeded), ended(0, failed)]), skip(SkipReason::RuleNotMet)),
+            (
+                All(vec![ended(OPEN, succeeded), ended(1, succeeded)]),
+                skip(SkipReason::UpstreamFailed { dependency: 1 }),
+            ),
+            (None(vec![ended(OPEN, failed), ended(1, failed)]), skip(SkipReason::UpstreamFailed { dependency: 1 })),
+            (None(vec![ended(OPEN, failed), ended(0, failed)]), Verdict::Wait),
+            // What is open may still write the value.
+            (exists(), Verdict::Wait),
+            (Any(vec![exists(), ended(1, failed)]), Verdict::Run),
+        ] {
+            let text = format!("{condition:?}");
+            let rule = Rule::When(condition);
+            let upstream = Upstream { open: 1, ..Upstream::default() };
+            assert_eq!(rule.judge(When::Decided, upstream, &facts), expected, "{text}");
+            assert_eq!(rule.judge(When::Terminal, upstream, &facts), Verdict::Wait, "{text}");
+        }
+        let all = |unsuccessful, failed| {
+            Rule::AllCompleted.judge(When::Decided, Upstream { open: 1, unsuccessful, failed }, &facts)
+        };
+        assert_eq!(all(Option::None, Option::None), Verdict::Wait);
+        assert_eq!(all(Some(2), Option::None), skip(SkipReason::UpstreamSkipped { dependency: 2 }));
+        assert_eq!(all(Some(2), Some(1)), skip(SkipReason::UpstreamFailed { dependency: 1 }));
     }
 
     #[test]
@@ -447,7 +503,7 @@ mod tests {
         ] {
             let facts = Facts::new(&standing, Option::None);
             let text = format!("{condition:?}");
-            let verdict = Rule::When(condition).judge(Upstream::default(), &facts);
+            let verdict = Rule::When(condition).judge(When::Terminal, Upstream::default(), &facts);
             assert_eq!(verdict, Verdict::Skip(expected), "{text}");
         }
     }

@@ -12,7 +12,7 @@ use super::{
     graph::Graph,
     plan::{self, Plan},
     retry::Failure,
-    rule::{Condition, Rule, SkipReason},
+    rule::{Condition, Rule, SkipReason, When},
     task,
 };
 
@@ -79,7 +79,7 @@ fn rules() -> Vec<(&'static str, Rule, &'static str)> {
     ]
 }
 
-fn plan_of(ends: &str, rule: &Rule) -> Arc<Plan> {
+fn plan_of(ends: &str, rule: &Rule, when: When) -> Arc<Plan> {
     let never = || Rule::When(none([Condition::Always]));
     let dependency = |end: u8| match end {
         b'K' => (vec![], never()),
@@ -92,22 +92,23 @@ fn plan_of(ends: &str, rule: &Rule) -> Arc<Plan> {
     let declared = [bad, a, b, (vec![A, B], rule.clone()), (vec![JOIN], Rule::AllCompleted), (vec![AFTER], alarm)];
     let dependencies: Vec<Vec<u32>> = declared.iter().map(|(dependencies, _)| dependencies.clone()).collect();
     let ids = ["bad", "a", "b", "join", "after", "alarm"];
-    let tasks = ids
-        .into_iter()
-        .zip(declared)
-        .map(|(id, (_, rule))| plan::Task { rule, ..plan::Task::new(id, plan::Function::default()) });
+    let tasks = ids.into_iter().zip(declared).map(|(id, (_, rule))| plan::Task {
+        rule,
+        when: if id == "join" { when } else { When::Terminal },
+        ..plan::Task::new(id, plan::Function::default())
+    });
     let graph = Graph::new(&dependencies).unwrap();
     Arc::new(Plan { graph, tasks: tasks.collect(), timeout: None, pipelined: false })
 }
 
 /// Runs to the end; of what is ready, the first or the last comes next.
-fn run_to_end(ends: &str, rule: &Rule, last_first: bool) -> Run {
+fn run_to_end(ends: &str, rule: &Rule, when: When, last_first: bool) -> Run {
     let fails = |task: u32| match task {
         BAD => true,
         A | B => ends.as_bytes()[task as usize - 1] == b'F',
         _ => false,
     };
-    let mut run = Run::new(plan_of(ends, rule), &BTreeMap::new());
+    let mut run = Run::new(plan_of(ends, rule, when), &BTreeMap::new());
     let mut ready = Vec::new();
     let apply = |run: &mut Run, ready: &mut Vec<u32>, event| {
         for effect in decide(run, event, now()).unwrap().effects {
@@ -144,12 +145,55 @@ fn every_rule_of_airflow_comes_out_right_with_direct_dependencies_alone() {
         for (pair, expected) in PAIRS.into_iter().zip(expected.chars()) {
             let turned: String = pair.chars().rev().collect();
             for (ends, last_first) in [(pair, false), (pair, true), (&turned, false), (&turned, true)] {
-                let run = run_to_end(ends, &rule, last_first);
+                let run = run_to_end(ends, &rule, When::Terminal, last_first);
                 assert_eq!(letter(&run, JOIN), expected, "{name} over {ends}");
                 // What follows knows how it came to that, and can be told apart by a rule.
                 assert_eq!(letter(&run, AFTER), expected, "{name} over {ends}");
                 assert_eq!(letter(&run, ALARM) == 'R', expected == 'U', "{name} over {ends}");
             }
+        }
+    }
+}
+
+#[test]
+fn what_runs_does_not_depend_on_when_a_rule_is_asked() {
+    for (name, rule, expected) in rules() {
+        for (ends, expected) in PAIRS.into_iter().zip(expected.chars()) {
+            for last_first in [false, true] {
+                let run = run_to_end(ends, &rule, When::Decided, last_first);
+                assert_eq!(letter(&run, JOIN) == 'R', expected == 'R', "{name} over {ends}");
+            }
+        }
+    }
+}
+
+/// Airflow starts these, and skips after others, before all dependencies are over.
+#[test]
+fn one_end_decides_a_rule_for_one_and_a_rule_for_all() {
+    let ready = Some(task::State::Ready);
+    let skipped = Some(task::State::Skipped);
+    for (name, after_success, after_failure) in [
+        ("all_success", None, skipped),
+        ("all_failed", skipped, None),
+        ("all_skipped", skipped, skipped),
+        ("one_success", ready, None),
+        ("one_failed", None, ready),
+        ("one_done", ready, ready),
+        ("none_failed", None, skipped),
+        ("none_failed_min_one_success", None, skipped),
+    ] {
+        let (_, rule, _) = rules().into_iter().find(|(other, ..)| *other == name).unwrap();
+        for (expected, end) in
+            [(after_success, End::Completed(Arc::default())), (after_failure, End::Failed(Failure::default()))]
+        {
+            let mut run = Run::new(plan_of("SS", &rule, When::Decided), &BTreeMap::new());
+            for event in [Event::Start { by: None }, Event::Admit { task: B }, Event::End { task: B, attempt: 1, end }]
+            {
+                decide(&mut run, event, now()).unwrap();
+            }
+            let state = run.tasks()[JOIN as usize].state;
+            assert_eq!(state, expected.unwrap_or(task::State::Pending), "{name}");
+            assert_eq!(run.tasks()[A as usize].state, task::State::Ready, "{name}: the other goes on");
         }
     }
 }

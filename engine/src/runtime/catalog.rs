@@ -21,7 +21,7 @@ use crate::{
         graph::Graph,
         plan::{self, Plan},
         retry::Policy,
-        rule::{Condition, Rule},
+        rule::{Condition, Rule, When},
         task,
     },
     id::{Scope, WorkflowId},
@@ -254,8 +254,8 @@ impl Version {
     /// Whether a run that was pinned to the other version may go on with this one: the same, or a workflow compiled
     /// into the program that has kept its tasks and on what they depend: a history is read with the rules by which it was made.
     pub(crate) fn continues(&self, other: &Self) -> bool {
-        fn identity(task: &plan::Task) -> (&str, &Rule, [bool; 3]) {
-            (&task.id, &task.rule, [task.on_success.is_some(), task.on_failure.is_some(), task.optional])
+        fn identity(task: &plan::Task) -> (&str, &Rule, When, [bool; 3]) {
+            (&task.id, &task.rule, task.when, [task.on_success.is_some(), task.on_failure.is_some(), task.optional])
         }
         let same_tasks = || {
             self.plan.graph == other.plan.graph
@@ -288,6 +288,10 @@ pub(crate) fn plan(workflow: &descriptor::Workflow) -> Result<Plan, PlanError> {
             rule: match &task.trigger_rules {
                 None => Rule::AllCompleted,
                 Some(rule) => Rule::When(condition(rule, &task.id, &numbers)?),
+            },
+            when: match task.trigger_when {
+                descriptor::TriggerWhen::Terminal => When::Terminal,
+                descriptor::TriggerWhen::Decided => When::Decided,
             },
             retry: Policy::new(&task.retry),
             timeout: task.timeout_ms.map(Duration::from_millis),

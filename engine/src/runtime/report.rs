@@ -22,7 +22,7 @@ use crate::{
         decide,
         effect::FailReason,
         explain,
-        rule::SkipReason,
+        rule::{SkipReason, When},
         run, task,
     },
     id::RunId,
@@ -239,7 +239,7 @@ pub enum Gate {
         /// When.
         at: Timestamp,
     },
-    /// The trigger rule is asked once all dependencies are terminal.
+    /// The trigger rule is asked once all dependencies are terminal, or as soon as it is decided.
     TriggerRule {
         /// The rule as it is written in the source.
         rule: String,
@@ -247,6 +247,8 @@ pub enum Gate {
         tasks: Vec<(String, task::State)>,
         /// The keys of the context that it looks at.
         keys: Vec<String>,
+        /// Whether the task does not wait for all its dependencies once the rule is decided.
+        early: bool,
     },
     /// A dependency is not terminal.
     Dependency {
@@ -503,9 +505,9 @@ impl Gate {
             }
             explain::Gate::Withheld { reason } => Self::Withheld { reason: reason.as_ref().to_owned() },
             explain::Gate::RetryAt { at } => Self::RetryAt { at },
-            explain::Gate::Rule { text, tasks, keys } => {
+            explain::Gate::Rule { text, tasks, keys, when } => {
                 let tasks = tasks.into_iter().map(|task| (name(task), states[task as usize]));
-                Self::TriggerRule { rule: text, tasks: tasks.collect(), keys }
+                Self::TriggerRule { rule: text, tasks: tasks.collect(), keys, early: when == When::Decided }
             }
         }
     }

@@ -84,19 +84,56 @@ enum SkippedFor {
 #[serde(rename_all = "snake_case")]
 enum GateAt {
     RunPending,
-    RunDelayed { until: u64 },
-    RunPaused { by: String },
+    RunDelayed {
+        until: u64,
+    },
+    RunPaused {
+        by: String,
+    },
     RunClosing,
-    RetryAt { at: u64 },
-    TriggerRule { rule: String, tasks: Vec<(String, String)>, keys: Vec<String> },
-    Dependency { task: String, state: String },
-    Slot { running: usize, slots: usize, held_by: Vec<(String, String)> },
-    Quarantined { reason: String, until: Option<u64> },
-    Withheld { reason: String },
-    PackageMissing { workflow: String },
-    StoreRefused { reason: String, until: u64 },
-    HistoryUnread { reason: String, until: u64 },
-    Owner { pid: Option<u32>, host: Option<String>, lease_until: Option<u64>, is_dead: bool },
+    RetryAt {
+        at: u64,
+    },
+    TriggerRule {
+        rule: String,
+        tasks: Vec<(String, String)>,
+        keys: Vec<String>,
+        #[serde(default)]
+        early: bool,
+    },
+    Dependency {
+        task: String,
+        state: String,
+    },
+    Slot {
+        running: usize,
+        slots: usize,
+        held_by: Vec<(String, String)>,
+    },
+    Quarantined {
+        reason: String,
+        until: Option<u64>,
+    },
+    Withheld {
+        reason: String,
+    },
+    PackageMissing {
+        workflow: String,
+    },
+    StoreRefused {
+        reason: String,
+        until: u64,
+    },
+    HistoryUnread {
+        reason: String,
+        until: u64,
+    },
+    Owner {
+        pid: Option<u32>,
+        host: Option<String>,
+        lease_until: Option<u64>,
+        is_dead: bool,
+    },
 }
 
 impl Report {
@@ -206,8 +243,8 @@ impl GateAt {
             Gate::RunPaused { by } => Self::RunPaused { by },
             Gate::RunClosing => Self::RunClosing,
             Gate::RetryAt { at } => Self::RetryAt { at: at.unix_micros() },
-            Gate::TriggerRule { rule, tasks, keys } => {
-                Self::TriggerRule { rule, tasks: tasks.into_iter().map(named).collect(), keys }
+            Gate::TriggerRule { rule, tasks, keys, early } => {
+                Self::TriggerRule { rule, tasks: tasks.into_iter().map(named).collect(), keys, early }
             }
             Gate::Dependency { task, state } => Self::Dependency { task, state: state.as_str().to_owned() },
             Gate::Slot { running, slots, held_by } => {
@@ -235,8 +272,9 @@ impl GateAt {
             Self::RunPaused { by } => Gate::RunPaused { by },
             Self::RunClosing => Gate::RunClosing,
             Self::RetryAt { at } => Gate::RetryAt { at: Timestamp::from_unix_micros(at) },
-            Self::TriggerRule { rule, tasks, keys } => {
-                Gate::TriggerRule { rule, tasks: tasks.into_iter().map(named).collect::<Result<_, _>>()?, keys }
+            Self::TriggerRule { rule, tasks, keys, early } => {
+                let tasks = tasks.into_iter().map(named).collect::<Result<_, _>>()?;
+                Gate::TriggerRule { rule, tasks, keys, early }
             }
             Self::Dependency { task, state } => Gate::Dependency { task, state: state.parse()? },
             Self::Slot { running, slots, held_by } => {

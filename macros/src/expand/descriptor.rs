@@ -179,6 +179,9 @@ fn task(place: usize, task: &Task, n_tasks: usize, names: &Names<'_>, callbacks:
     if let Some(requested) = &attributes.trigger_rules {
         json.field("trigger_rules", rule(requested, names));
     }
+    if let Some(when) = &attributes.trigger_when {
+        json.field("trigger_when", quoted(when.value));
+    }
     for (key, ident) in [("on_success", &attributes.on_success), ("on_failure", &attributes.on_failure)] {
         let name = ident.as_ref().map(|ident| syn::ext::IdentExt::unraw(ident).to_string());
         let place = name.and_then(|name| callbacks.iter().position(|callback| *callback == name));

@@ -1,6 +1,6 @@
 //! Every attribute at once, and what the sdk reads out of the record.
 use cloacina_workflow::{
-    descriptor::{Backoff, Durability, Need, Operator, RetryCondition, Rule},
+    descriptor::{Backoff, Durability, Need, Operator, RetryCondition, Rule, TriggerWhen},
     prelude::*,
 };
 
@@ -48,6 +48,7 @@ pub mod load {
         at_most_once = true,
         on_success = note,
         on_failure = alarm,
+        trigger_when = "decided",
         trigger_rules = all(
             task_success(extract),
             any(task_failed(check), task_skipped("check"), task_upstream_failed(check)),
@@ -125,4 +126,5 @@ fn main() {
         Rule::ContextValue { key: "ratio".to_owned(), op: Operator::GreaterOrEqual, value: Some(Value::from(-0.5)) },
     ]);
     assert_eq!(publish.trigger_rules, Some(rule));
+    assert_eq!((publish.trigger_when, check.trigger_when), (TriggerWhen::Decided, TriggerWhen::Terminal));
 }

@@ -53,6 +53,21 @@ fn each_mistake_has_its_code() {
 }
 
 #[test]
+fn an_unknown_moment_of_a_rule_is_answered_with_the_known_ones() {
+    let with = |when: &str| {
+        format!(
+            r#"{{"format":1,"abi":"1.0","package":"p","version":"1.0.0","workflows":[{{"name":"w","tasks":[{{"id":"a","index":0{when}}}]}}]}}"#
+        )
+    };
+    let error = Descriptor::parse(&with(r#","trigger_when":"soon""#)).unwrap_err().to_string();
+    assert!(error.contains("unknown variant `soon`, expected `terminal` or `decided`"), "{error}");
+    // A descriptor of before is what it was, byte for byte.
+    let written = |when: &str| serde_json::to_string(&Descriptor::parse(&with(when)).unwrap()).unwrap();
+    assert!(!written("").contains("trigger_when") && written("") == written(r#","trigger_when":"terminal""#));
+    assert!(written(r#","trigger_when":"decided""#).contains(r#""trigger_when":"decided""#));
+}
+
+#[test]
 fn indices_are_counted_from_zero_without_gaps() {
     let codes = |tasks: &str| {
         check(&descriptor(tasks)).err().unwrap_or_default().iter().map(|mistake| mistake.code()).collect::<Vec<_>>()

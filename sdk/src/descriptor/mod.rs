@@ -14,7 +14,7 @@ mod schema;
 pub use self::{
     error::Error,
     record::{HEADER_BYTES, MAGIC, RECORD_ALIGN, SECTION},
-    rule::{Operator, Rule},
+    rule::{Operator, Rule, TriggerWhen},
     schema::{
         Backoff, Build, Callback, Descriptor, Durability, FORMAT, FUNCTIONS_MAX, Need, Needs, Panic, Retry,
         RetryCondition, Task, Workflow,

@@ -1,4 +1,4 @@
-//! Trigger rules as data: when a task runs, once all its dependencies are terminal.
+//! Trigger rules as data: whether a task runs, and when that is asked.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +33,25 @@ pub enum Rule {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<Value>,
     },
+}
+
+/// When a task's rule is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriggerWhen {
+    /// Once all its dependencies are terminal.
+    #[default]
+    Terminal,
+    /// As soon as no end of an open dependency can change the answer.
+    Decided,
+}
+
+impl TriggerWhen {
+    /// Whether it is what a descriptor means that does not say.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A comparison of a value in the context.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Rule};
+use super::{Error, Rule, TriggerWhen};
 use crate::payload::check_exact;
 
 /// The version of the JSON schema that this sdk writes and reads.
@@ -197,6 +197,9 @@ pub struct Task {
     /// When it runs once its dependencies are terminal; absent: when all of them completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger_rules: Option<Rule>,
+    /// When that is asked.
+    #[serde(default, skip_serializing_if = "TriggerWhen::is_default")]
+    pub trigger_when: TriggerWhen,
     /// Index of the callback after completion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_success: Option<u32>,

@@ -261,6 +261,7 @@ fn what_waits_says_why() {
             rule: "task_failed(\"second\")".to_owned(),
             tasks: vec![("second".to_owned(), TaskState::Pending)],
             keys: Vec::new(),
+            early: false,
         };
         let held_by = vec![(run.id(), "first".to_owned())];
         assert_eq!(

@@ -18,7 +18,7 @@ use std::{
 
 use cloacina_workflow::{
     Function, TaskError,
-    descriptor::{Backoff, Rule, Task},
+    descriptor::{Backoff, Rule, Task, TriggerWhen},
 };
 use serde_json::json;
 
@@ -165,6 +165,26 @@ fn rules() -> Shape {
     rules.task("always", &["if_bad", "if_good_fails"], NOTES).with(|task| task.trigger_rules = Some(Rule::Always))
 }
 
+fn early() -> Shape {
+    let early = Shape::new("matrix").task("a", &[], NOTES).task("b", &[], NOTES).task("bad", &[], FAILS);
+    let early = early.task("first", &["a", "b"], NOTES).with(|task| {
+        early_rule(task, Rule::Any(["a", "b"].map(|task| Rule::TaskSuccess(task.to_owned())).into()));
+    });
+    let early = early.task("never", &["a", "b"], NOTES).with(|task| {
+        early_rule(task, Rule::None(["a", "b"].map(|task| Rule::TaskSuccess(task.to_owned())).into()));
+    });
+    let early = early.task("alarm", &["a", "bad"], NOTES).with(|task| {
+        early_rule(task, Rule::Any(["a", "bad"].map(|task| Rule::TaskUpstreamFailed(task.to_owned())).into()));
+    });
+    let early = early.task("all", &["b", "bad"], NOTES).with(|task| task.trigger_when = TriggerWhen::Decided);
+    early.task("last", &["first", "never", "alarm", "all"], NOTES).with(|task| task.trigger_rules = Some(Rule::Always))
+}
+
+fn early_rule(task: &mut Task, rule: Rule) {
+    task.trigger_rules = Some(rule);
+    task.trigger_when = TriggerWhen::Decided;
+}
+
 fn optional() -> Shape {
     let optional = Shape::new("matrix").task("maybe", &[], FAILS).with(|task| task.optional = true);
     optional.task("sure", &[], NOTES)
@@ -210,6 +230,7 @@ matrix! {
     retries_until_the_last: retries, Nothing;
     a_time_limit: time_limits, Nothing;
     trigger_rules: rules, Nothing;
+    rules_decided_early: early, Nothing;
     an_optional_task: optional, Nothing;
     callbacks_of_both_kinds: callbacks, Nothing;
     a_task_that_starts_once: once, Nothing;
