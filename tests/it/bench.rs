@@ -17,7 +17,7 @@ use crate::{
     disk, json,
 };
 
-const RATIOS: [&str; 19] = [
+const RATIOS: [&str; 21] = [
     "growth.context.embedded",
     "growth.context.inline",
     "growth.context.process",
@@ -25,6 +25,7 @@ const RATIOS: [&str; 19] = [
     "growth.task_10000_to_100",
     "postgres.engine_to_raw",
     "postgres.engine_to_store",
+    "postgres.list_to_index",
     "postgres.packaged_inline_to_embedded",
     "postgres.process_to_inline",
     "postgres.run1_p50_to_commits",
@@ -33,6 +34,7 @@ const RATIOS: [&str; 19] = [
     "registering_to_limit",
     "sqlite.engine_to_raw",
     "sqlite.engine_to_store",
+    "sqlite.list_to_index",
     "sqlite.packaged_inline_to_embedded",
     "sqlite.process_to_inline",
     "sqlite.run1_p50_to_commits",

@@ -33,6 +33,11 @@ const QUICK_ROUNDS: usize = 3;
 const COMPILED: [u32; 2] = [1_000, 4_000];
 const COMPILED_QUICK: [u32; 2] = [500, 2_000];
 
+/// Runs in a database whose lists are measured, and how often each list is asked for.
+const LISTED: (u64, usize) = (1_000_000, 100);
+const LISTED_QUICK: (u64, usize) = (100_000, 100);
+const LISTED_TINY: (u64, usize) = (2_000, 3);
+
 pub(super) const MANY: usize = 1024;
 pub(super) const KIB: usize = 1024;
 
@@ -102,6 +107,15 @@ impl Plan<'_> {
             (true, _) => GROWTH_TINY,
             (false, true) => COMPILED_QUICK,
             (false, false) => COMPILED,
+        }
+    }
+
+    /// How many runs a database has whose lists are measured, and how many times each list is asked for.
+    pub(super) fn lists(&self) -> (u64, usize) {
+        match (self.tiny, self.quick) {
+            (true, _) => LISTED_TINY,
+            (false, true) => LISTED_QUICK,
+            (false, false) => LISTED,
         }
     }
 

@@ -39,6 +39,10 @@ pub(super) const REGISTERING: &str = "registering_to_limit";
 /// The key of what a call costs more in a process of its own.
 pub(super) const PROCESS_ADDED: &str = "process_added_us_to_socket_us";
 
+/// The keys of what a list of runs costs to the barest query, by database.
+pub(super) const LISTS: [(&str, Backend); 2] =
+    [("sqlite.list_to_index", Backend::Sqlite), ("postgres.list_to_index", Backend::Postgres)];
+
 /// The ratios that each database has.
 const OF_DATABASE: [(&str, Goal); 6] = [
     ("store_to_raw", Goal::AtLeast(0.5)),
@@ -70,6 +74,8 @@ pub(super) fn goals() -> Vec<(String, Goal)> {
             (CONTEXTS[1].0.to_owned(), Goal::AtMost(2.0)),
             (CONTEXTS[2].0.to_owned(), Goal::AtMost(2.0)),
             (MACROS.to_owned(), Goal::AtMost(2.0)),
+            (LISTS[0].0.to_owned(), Goal::AtMost(3.0)),
+            (LISTS[1].0.to_owned(), Goal::AtMost(3.0)),
             (REGISTERING.to_owned(), Goal::AtMost(5.0)),
             (PROCESS_ADDED.to_owned(), Goal::AtMost(3.0)),
         ])
@@ -90,6 +96,8 @@ pub(super) struct Alone {
     /// In the order of [`CONTEXTS`].
     pub(super) contexts: [Option<f64>; 3],
     pub(super) macros: Option<f64>,
+    /// In the order of [`LISTS`].
+    pub(super) lists: [Option<f64>; 2],
     pub(super) registering: Option<f64>,
     pub(super) process_added: Option<f64>,
 }
@@ -109,6 +117,9 @@ pub(super) fn ratios(rows: &[Row], growth: &BTreeMap<&'static str, Option<f64>>,
         ratios.insert(key.to_owned(), ratio);
     }
     ratios.insert(MACROS.to_owned(), alone.macros);
+    for ((key, _), ratio) in LISTS.into_iter().zip(alone.lists) {
+        ratios.insert(key.to_owned(), ratio);
+    }
     ratios.insert(REGISTERING.to_owned(), alone.registering);
     ratios.insert(PROCESS_ADDED.to_owned(), alone.process_added);
     ratios

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::cell::{Level, Row};
 use super::endurance::Endurance;
+use super::listing::Lists;
 use super::process::Calls;
 use super::ratio::{Goal, Ratios, goals, known};
 use super::registering::Registering;
@@ -49,6 +50,9 @@ pub(crate) struct Report {
     /// What a call of a package costs. Absent without a package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) calls: Option<Calls>,
+    /// What a list of runs costs, by database.
+    #[schema(value_type = BTreeMap<String, Lists>)]
+    pub(super) lists: BTreeMap<&'static str, Lists>,
     /// Whether an engine stays as it is over time, by database; empty with `--quick`.
     #[schema(value_type = BTreeMap<String, Endurance>)]
     pub(super) endurance: BTreeMap<&'static str, Endurance>,
@@ -179,6 +183,10 @@ impl Report {
         if let Some(calls) = &self.calls {
             text.push('\n');
             text.push_str(&calls.text(paint));
+        }
+        for (database, lists) in &self.lists {
+            text.push('\n');
+            text.push_str(&lists.text(database, paint));
         }
         if !self.endurance.is_empty() {
             text.push('\n');

@@ -16,12 +16,13 @@ use super::cell::{Backend, Level};
 use super::endurance;
 use super::folder::Folder;
 use super::growth::{growth, of_contexts};
+use super::listing;
 use super::macros;
 use super::measure::{Bench, Postgres, of};
 use super::package::{Packaged, Workflows, noop, writers};
 use super::plan::Plan;
 use super::process;
-use super::ratio::{Alone, CONTEXTS, ratios};
+use super::ratio::{Alone, CONTEXTS, LISTS, ratios};
 use super::registering;
 use super::report::{CellReport, Machine, Missing, Report, rounded};
 use super::rounds::measure_all;
@@ -137,6 +138,13 @@ fn measure(
             endurances.insert(backend.as_str(), endurance::measure(&mut bench, backend, &plan, output)?);
         }
     }
+    let mut lists = BTreeMap::new();
+    if plan.includes(listing::WHAT) {
+        let measured = Backend::ALL.into_iter().filter(|backend| *backend == Backend::Sqlite || url.is_some());
+        for backend in measured {
+            lists.insert(backend.as_str(), listing::measure(&bench, backend, &plan, output)?);
+        }
+    }
     let registering = match plan.includes(registering::WHAT) {
         true => registering::measure(&bench, plan.rounds, output)?,
         false => None,
@@ -159,6 +167,7 @@ fn measure(
     let alone = Alone {
         contexts: CONTEXTS.map(|(_, level)| of_level(level)),
         macros: macros.and_then(Result::ok),
+        lists: LISTS.map(|(_, backend)| lists.get(backend.as_str()).and_then(|lists| lists.ratio)),
         registering: registering.as_ref().and_then(|measured| measured.ratio),
         process_added: calls.as_ref().and_then(|measured| measured.ratio),
     };
@@ -183,6 +192,7 @@ fn measure(
         cells: rows.iter().chain(&growth_rows).chain(&context_rows).map(CellReport::new).collect(),
         registering,
         calls,
+        lists,
         endurance: endurances,
     })
 }

@@ -302,7 +302,7 @@ impl Records {
         }
     }
 
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &mut self,
         doing: &'static str,
         query: impl FnMut(&mut Connection) -> QueryResult<Result<T, store::Error>>,

@@ -18,7 +18,8 @@ mod server;
 pub use self::frame::check_frames;
 #[cfg(any(test, feature = "measuring"))]
 pub use self::measure::{
-    Load, MeasureError, Measured, Scratch, measure_raw, measure_store, n_transactions, release_memory, sqlite_version,
+    Listed, Load, MeasureError, Measured, Scratch, measure_lists, measure_raw, measure_store, n_transactions,
+    release_memory, sqlite_version,
 };
 #[cfg(any(test, feature = "testing"))]
 pub use self::private_server::{Held, PrivateServer};

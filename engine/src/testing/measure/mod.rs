@@ -11,6 +11,7 @@
 //! - Each measurement has a [`Scratch`] database of its own, brought up to date by the store's own migrations.
 
 mod error;
+mod listing;
 mod load;
 mod raw;
 mod scratch;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use self::{
     error::MeasureError,
+    listing::{Listed, measure_lists},
     load::{Load, Measured},
     raw::{measure_raw, release_memory, sqlite_version},
     scratch::Scratch,

@@ -72,7 +72,7 @@ fn prepare(connection: &mut Connection, now: Timestamp) -> diesel::QueryResult<P
         digest: Vec::new(),
         fingerprint: String::new(),
     };
-    let workflow = store::workflow_ensure_in_txn(connection, &key, r#"{"name":"load"}"#, now)?;
+    let workflow = store::workflow_ensure_in_txn(connection, &key, r#"{"name":"load","tasks":[]}"#, now)?;
     Ok((workflow, epoch_begin_in_txn(connection, LEASE_DEFAULT, None)?))
 }
 
