@@ -176,6 +176,8 @@ async fn packages_are_taken_from_those_who_are_trusted(database: &str) {
         .collect();
     assert_eq!(vouched, ["bob vouches for billing@1.0.0", "ann vouches for billing@1.0.0"]);
     assert!(events.iter().filter(|event| event.kind != TrustEventKind::Vouched).all(|event| event.actor == "ada"));
+    assert_eq!(records.trust("acme").unwrap_err().code(), "REG0017");
+    let mut records = records.on_behalf_of(cloacina::Caller::owner());
     assert_eq!(records.trust("acme").unwrap().required, 0, "other tenants are their own");
 }
 

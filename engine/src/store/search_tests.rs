@@ -104,7 +104,10 @@ fn fill(database: &TestDatabase) -> (Connection, Vec<WorkflowId>, Vec<Written>) 
             rows.join(", ")
         ));
     }
-    database.execute("ANALYZE");
+    // An engine makes no statistics of a file, so its plans must be good without; a server makes its own.
+    if !is_file {
+        database.execute("ANALYZE");
+    }
     (connection, workflows, runs)
 }
 
