@@ -266,7 +266,7 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn trust(&mut self, tenant: &str) -> Result<Trust, Error> {
-        self.check_tenant(tenant)?;
+        RegistryError::check_tenant(&self.caller, tenant)?;
         self.read("reading whom a tenant trusts", |connection| trust::read(connection, tenant, trust::REQUIRED_DEFAULT))
     }
 
@@ -275,7 +275,7 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn trust_events(&mut self, tenant: &str, n_max: u32) -> Result<Vec<TrustEvent>, Error> {
-        self.check_tenant(tenant)?;
+        RegistryError::check_tenant(&self.caller, tenant)?;
         self.read("reading events of trust", |connection| trust::events(connection, tenant, n_max.into()))
     }
 
@@ -290,16 +290,6 @@ impl Records {
         let scope = self.caller.scope().clone();
         let found = self.read("reading a run", |connection| store::run_find(connection, &scope, id))?;
         found.ok_or(Error::UnknownRun { id })
-    }
-
-    /// A caller of one tenant asks about no other.
-    fn check_tenant(&self, tenant: &str) -> Result<(), Error> {
-        match self.caller.tenant() {
-            Some(own) if own != tenant => {
-                Err(RegistryError::OtherTenant { asked: tenant.to_owned(), own: own.to_owned() }.into())
-            }
-            _ => Ok(()),
-        }
     }
 
     pub(crate) fn read<T>(

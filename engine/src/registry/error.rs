@@ -13,7 +13,7 @@ use cloacina_workflow::Timestamp;
 
 use super::{Package, selector::DIGITS_MIN};
 use crate::{
-    api::Denied,
+    api::{Caller, Denied},
     id::RunId,
     isolation,
     limit::TextRefused,
@@ -187,6 +187,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// A caller of one tenant asks about no other.
+    ///
+    /// # Errors
+    /// [`Self::OtherTenant`].
+    pub(crate) fn check_tenant(caller: &Caller, tenant: &str) -> Result<(), Self> {
+        match caller.tenant() {
+            Some(own) if own != tenant => Err(Self::OtherTenant { asked: tenant.to_owned(), own: own.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
     /// That a version is quarantined, if it is.
     pub(super) fn quarantined(package: &Package) -> Option<Self> {
         let quarantine = package.row.quarantine.clone()?;

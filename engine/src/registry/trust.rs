@@ -73,7 +73,7 @@ impl Registry {
     /// # Errors
     /// What the store says.
     pub async fn trust(&self, tenant: &str) -> Result<Trust, Error> {
-        self.check_tenant(tenant)?;
+        Error::check_tenant(&self.caller, tenant)?;
         let (tenant, default) = (tenant.to_owned(), self.shared.options.required_default);
         let read = self
             .shared
@@ -88,7 +88,7 @@ impl Registry {
     /// # Errors
     /// What the store says.
     pub async fn trust_events(&self, tenant: &str) -> Result<Vec<TrustEvent>, Error> {
-        self.check_tenant(tenant)?;
+        Error::check_tenant(&self.caller, tenant)?;
         let tenant = tenant.to_owned();
         let read = self
             .shared
@@ -120,17 +120,9 @@ impl Registry {
         limit::ACTOR.check(by)?;
         change.check()?;
         self.caller.check(Role::Admin)?;
-        self.check_tenant(tenant)?;
+        Error::check_tenant(&self.caller, tenant)?;
         let (tenant, by) = (tenant.to_owned(), by.to_owned());
         self.blocking(move |shared| shared.change_trust(tenant, change, by)).await
-    }
-
-    /// A caller of one tenant asks about no other.
-    fn check_tenant(&self, tenant: &str) -> Result<(), Error> {
-        match self.caller.tenant() {
-            Some(own) if own != tenant => Err(Error::OtherTenant { asked: tenant.to_owned(), own: own.to_owned() }),
-            _ => Ok(()),
-        }
     }
 }
 
