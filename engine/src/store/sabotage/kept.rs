@@ -6,7 +6,7 @@ use crate::store::{Connection, commit::Commit};
 
 /// Nothing is broken.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sabotage;
+pub(crate) struct Sabotage(());
 
 impl Sabotage {
     pub(in crate::store) const fn crash_after(&self) -> Option<u64> {
