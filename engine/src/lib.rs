@@ -67,7 +67,7 @@ pub use self::{
         What,
     },
     store::{
-        Activation, Backup, BackupProgress, Error as StoreError, PackageAct, PackageEvent, PackageEventKind,
+        Activation, Backup, BackupProgress, Error as StoreError, NotOpened, PackageAct, PackageEvent, PackageEventKind,
         PackageRefusal, PackageState, Quarantine, TrustEventKind, database_shown,
     },
     trust::{

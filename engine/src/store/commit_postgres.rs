@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use diesel::{
-    PgConnection, QueryResult, RunQueryDsl,
+    QueryResult, RunQueryDsl,
     pg::Pg,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
     result::Error as DieselError,
@@ -19,6 +19,7 @@ use diesel::{
 use super::{
     EventRow,
     commit::{Commit, NewRun, Outcome, RunUpdate},
+    postgres::PgConnection,
     row::micros,
 };
 use crate::id::RunId;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use diesel::{
-    Connection as _, ConnectionError, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection,
+    Connection as _, QueryableByName, RunQueryDsl, SqliteConnection,
     connection::SimpleConnection,
     sql_query,
     sql_types::{Bool, Text},
@@ -15,7 +15,9 @@ use diesel::{
 use super::{
     Connection, Error,
     database::{Database, Server},
+    error::NotOpened,
     file::File,
+    postgres::PgConnection,
     program,
 };
 
@@ -72,7 +74,8 @@ fn open_file(file: &File, access: Access) -> Result<SqliteConnection, Error> {
         Access::Read if file.is_out_of_reach() => SqliteConnection::establish(&unchanging(text)),
         Access::Read | Access::Write { .. } => SqliteConnection::establish(text),
     };
-    let mut connection = established.map_err(|source| Error::Open { database: file.shown(), source })?;
+    let mut connection = established
+        .map_err(|source| Error::Open { database: file.shown(), source: NotOpened::other(source.to_string()) })?;
     let failed = |source| Error::from_diesel("opening the database", source);
     // First of all: the connection that closes the file last holds it alone for a moment.
     connection.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_WAIT_MS}")).map_err(failed)?;
@@ -115,12 +118,9 @@ pub(super) fn empty_log(connection: &mut Connection) {
 }
 
 fn open_server(server: &Server, access: Access) -> Result<PgConnection, Error> {
-    let established = PgConnection::establish(&server.connection_url());
-    let mut connection = established.map_err(|error| {
-        // The client library repeats what it was given, and that may hold a password.
-        let source = ConnectionError::BadConnection(server.scrub(&error.to_string()));
-        Error::Open { database: Database::Postgres(server.clone()).name(), source }
-    })?;
+    let opened = PgConnection::open(&server.config()?);
+    let mut connection =
+        opened.map_err(|source| Error::Open { database: Database::Postgres(server.clone()).name(), source })?;
     let settings = match access {
         Access::Write { lease, synced } => {
             server_settings(lease) + if synced { "" } else { "SET synchronous_commit = off;" }
@@ -136,7 +136,6 @@ fn open_server(server: &Server, access: Access) -> Result<PgConnection, Error> {
 
 /// What a connection needs, whatever is set for the server, the database or the user.
 ///
-/// - What the server says is sorted by its words, so these must be in English where that can be chosen.
 /// - A server may have been told to acknowledge before the disk has it; that is not what a store promises.
 /// - The store bounds by itself how long it waits, and holds connections while nothing is to be done.
 /// - Statements of the store are short: compiling one takes longer than executing it.
@@ -168,8 +167,7 @@ fn set(more: &[(&str, &str)]) -> String {
     let values: Vec<String> = settings.map(|(name, value)| format!("('{name}', '{value}')")).collect();
     format!(
         "SELECT set_config(name, value, false) FROM (VALUES {}) AS needed (name, value) \
-         WHERE current_setting(name, true) IS NOT NULL; \
-         SELECT set_config('lc_messages', 'C', false) WHERE current_setting('is_superuser') = 'on';",
+         WHERE current_setting(name, true) IS NOT NULL;",
         values.join(", ")
     )
 }

@@ -4,12 +4,11 @@
 
 use std::{sync::mpsc, thread, time::Duration};
 
-use diesel::{
-    Connection as _, PgConnection, QueryResult, RunQueryDsl, connection::SimpleConnection, dsl::sql, sql_types::Integer,
-};
+use diesel::{Connection as _, QueryResult, RunQueryDsl, connection::SimpleConnection, dsl::sql, sql_types::Integer};
 
 use super::{
     Connection, Database, Error, Kind, Options, Outcome, Store,
+    postgres::PgConnection,
     testing::TestDatabase,
     tests::{Fixture, begin, completed, names, now, take_over},
 };

@@ -1,6 +1,6 @@
 //! Which database a store is in: a SQLite file or a PostgreSQL server, as its address says.
 //!
-//! An address of a server may hold a password. It is given to the client library and to nobody else: whatever is
+//! An address of a server may hold a password. It is given to the client and to nobody else: whatever is
 //! shown or logged is the [`Database::name`], from which it is gone.
 
 use std::{
@@ -8,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Error;
+use tokio_postgres::Config;
+
+use super::{Error, error::NotOpened};
 
 /// How long opening a connection to a server may take, where the address does not say otherwise.
 const CONNECT_SECONDS: u32 = 10;
@@ -69,8 +71,35 @@ impl Database {
     }
 }
 
+/// The variable that programs of PostgreSQL read, so that no password has to stand in an address.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a convention of all clients of PostgreSQL, and no setting of this program"
+)]
+fn password_from_environment() -> Option<std::ffi::OsString> {
+    std::env::var_os("PGPASSWORD")
+}
+
 impl Server {
-    /// The address for the client library.
+    /// What the client needs to know.
+    ///
+    /// # Errors
+    /// [`Error::Open`] if the address makes no sense, without what is secret in it.
+    pub(crate) fn config(&self) -> Result<Config, Error> {
+        let parsed: Result<Config, tokio_postgres::Error> = self.connection_url().parse();
+        let mut config = parsed.map_err(|error| {
+            // What is wrong may be a part of the password.
+            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let source = NotOpened::other(format!("its address makes no sense: {}", self.scrub(&reason)));
+            Error::Open { database: database_shown(&self.url), source }
+        })?;
+        if let (None, Some(password)) = (config.get_password(), password_from_environment()) {
+            config.password(password.as_encoded_bytes());
+        }
+        Ok(config)
+    }
+
+    /// The address with what it needs besides.
     pub(crate) fn connection_url(&self) -> String {
         let mut url = self.url.clone();
         for (name, value) in [("connect_timeout", CONNECT_SECONDS.to_string()), ("application_name", "cloacina".into())]
@@ -84,7 +113,7 @@ impl Server {
         url
     }
 
-    /// Takes every secret out of what the client library said, as it repeats addresses that it does not understand.
+    /// Takes every secret out of what the client said, as it may repeat parts of an address that it does not understand.
     pub(crate) fn scrub(&self, message: &str) -> String {
         let mut secrets = vec![self.connection_url(), self.url.clone()];
         secrets.extend(self.secrets().map(str::to_owned));

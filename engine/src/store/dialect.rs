@@ -4,13 +4,16 @@
 //! speed counts, the code matches on the variant; nothing outside the store does.
 
 use diesel::{
-    MultiConnection, PgConnection, QueryResult, SqliteConnection,
+    MultiConnection, QueryResult, SqliteConnection,
     connection::{AnsiTransactionManager, SimpleConnection, TransactionManager},
     result::Error as DieselError,
 };
 
+use super::postgres::PgConnection;
+
 /// A connection to a SQLite file or to a PostgreSQL server.
 #[derive(MultiConnection)]
+#[expect(clippy::large_enum_variant, reason = "a process has a handful of connections, and the derive takes no boxes")]
 pub(crate) enum AnyConnection {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
@@ -35,13 +38,24 @@ impl AnyConnection {
             Self::Sqlite(connection) => AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE"),
             Self::Postgres(connection) => begin_on_server(connection, &begin()),
         };
-        match begun.and_then(|()| change(self).inspect_err(|_| self.roll_back())) {
+        match begun.and_then(|()| {
+            change(self).and_then(|value| self.check_committable(value)).inspect_err(|_| self.roll_back())
+        }) {
             Ok(value) => match Self::commit_transaction(self) {
                 Ok(()) => Ok(value),
                 Err(source) => Err(Failed { source, at_commit: true }),
             },
             Err(source) => Err(Failed { source, at_commit: false }),
         }
+    }
+
+    /// A server answers the COMMIT of a transaction in which a statement failed as if all was well, and rolls it back.
+    fn check_committable<T>(&mut self, value: T) -> QueryResult<T> {
+        let is_aborted = match self {
+            Self::Postgres(connection) => connection.is_aborted(),
+            Self::Sqlite(_) => false,
+        };
+        if is_aborted { Err(DieselError::RollbackTransaction) } else { Ok(value) }
     }
 
     fn roll_back(&mut self) {

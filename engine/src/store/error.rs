@@ -5,9 +5,12 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use cloacina_packager::Class;
-use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 
-use super::reconnect::Patience;
+use super::{
+    postgres::{OpenTrouble, sqlstate_of},
+    reconnect::Patience,
+};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +37,8 @@ pub enum Error {
     Open {
         /// The database, without a password.
         database: String,
-        /// What SQLite or the client library of PostgreSQL said.
-        source: ConnectionError,
+        /// What SQLite, or the server or the way to it, said.
+        source: NotOpened,
     },
     /// There is no such database yet, or nothing of this program is in it.
     #[error("there is no database {database} yet: {reason}")]
@@ -112,7 +115,7 @@ pub enum Error {
     Unavailable {
         /// What the store was doing.
         doing: &'static str,
-        /// What the client library said.
+        /// What the server or the way to it said.
         source: DieselError,
     },
     /// The connection was lost while a commit was on its way, and the server could not be asked what became of it.
@@ -252,7 +255,7 @@ impl Error {
                 "one engine at a time drives a SQLite file: wait until the other has ended, stop it, or use another database".to_owned()
             }
             Self::LockFile { .. } => "the folder of the database must be writable".to_owned(),
-            Self::Open { source, .. } if says(&source.to_string(), FULL) => {
+            Self::Open { source: NotOpened { trouble: OpenTrouble::Full, .. }, .. } => {
                 "an engine needs up to three connections: end other programs that use the server, or raise `max_connections` or the limit of the user or database"
                     .to_owned()
             }
@@ -342,10 +345,10 @@ impl Error {
     pub(super) fn patience(&self) -> Patience {
         match self {
             Self::Busy { .. } | Self::Unavailable { .. } => Patience::Full,
-            Self::Open { source, .. } => match source.to_string() {
-                message if says(&message, SOON) || says(&message, FULL) || says(&message, GONE) => Patience::Full,
-                message if says(&message, REFUSED) => Patience::Brief,
-                _ => Patience::None,
+            Self::Open { source, .. } => match source.trouble {
+                OpenTrouble::Soon | OpenTrouble::Full => Patience::Full,
+                OpenTrouble::Refused => Patience::Brief,
+                OpenTrouble::Other => Patience::None,
             },
             _ => Patience::None,
         }
@@ -363,62 +366,116 @@ impl Error {
         }
     }
 
-    /// Sorts what diesel reports. It gives away the codes of neither database, so the words decide.
+    /// Sorts what diesel reports.
     pub(crate) fn from_diesel(doing: &'static str, source: DieselError) -> Self {
-        let Some((kind, message)) = said(&source) else { return Self::Query { doing, source } };
-        let says = |parts| says(message, parts);
-        if matches!(kind, DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand) || says(GONE) {
-            Self::Unavailable { doing, source }
-        } else if matches!(kind, DatabaseErrorKind::SerializationFailure) || says(BUSY) {
-            Self::Busy { doing, source }
-        } else if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) {
-            Self::ReadOnly { reason: message.to_owned() }
-        } else if says(DISK) {
-            Self::Disk { doing, source }
-        } else if says(DAMAGED) {
-            Self::Corrupt { reason: message.to_owned() }
-        } else {
-            Self::Query { doing, source }
+        let Some((trouble, message)) = trouble_of(&source) else { return Self::Query { doing, source } };
+        match trouble {
+            Trouble::Lost => Self::Unavailable { doing, source },
+            Trouble::Busy => Self::Busy { doing, source },
+            Trouble::ReadOnly => Self::ReadOnly { reason: message },
+            Trouble::Disk => Self::Disk { doing, source },
+            Trouble::Damaged => Self::Corrupt { reason: message },
+            Trouble::Other => Self::Query { doing, source },
         }
     }
 }
 
-/// The server is there no more, or not yet.
-const GONE: &[&str] = &[
-    "server closed the connection",
-    "terminating connection",
-    "no connection to the server",
-    "could not receive data from server",
-    "could not send data to server",
-    "the database system is",
-    "SSL connection has been closed",
-    "SSL SYSCALL error",
-];
-/// The server will take connections soon.
-const SOON: &[&str] = &["canceling statement due to", "Connection reset by peer"];
-/// The server has no connection left, for now.
-const FULL: &[&str] = &["too many clients", "connection slots are reserved", "too many connections for"];
-/// There is no server, or it is being started again.
-const REFUSED: &[&str] = &["Connection refused", "No such file or directory"];
-/// Somebody else is in the way.
-const BUSY: &[&str] = &["is locked", "canceling statement due to", "deadlock detected"];
-const DISK: &[&str] =
-    &["disk is full", "disk I/O error", "readonly", "No space left on device", "could not extend file"];
-const DAMAGED: &[&str] = &["malformed", "not a database", "invalid page in block", "could not read block"];
+/// Why a connection could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct NotOpened {
+    message: String,
+    trouble: OpenTrouble,
+}
 
-/// What the database said, if it was the database. A rollback that fails as well says less than what it was for.
-fn said(error: &DieselError) -> Option<(&DatabaseErrorKind, &str)> {
+impl NotOpened {
+    pub(super) fn new(message: String, trouble: OpenTrouble) -> Self {
+        Self { message, trouble }
+    }
+
+    /// For a reason that does not pass by itself.
+    pub(super) fn other(message: String) -> Self {
+        Self::new(message, OpenTrouble::Other)
+    }
+}
+
+/// What a failure of a statement comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// The server is there no more, or not yet.
+    Lost,
+    /// Somebody else is in the way.
+    Busy,
+    ReadOnly,
+    Disk,
+    Damaged,
+    Other,
+}
+
+/// What kind of trouble it is, if it was the database that failed, and its words. A rollback that fails as well says less
+/// than what it was for.
+fn trouble_of(error: &DieselError) -> Option<(Trouble, String)> {
     match error {
-        DieselError::DatabaseError(kind, information) => Some((kind, information.message())),
-        DieselError::RollbackErrorOnCommit { commit_error, .. } => said(commit_error),
+        DieselError::DatabaseError(kind, information) => {
+            let trouble = match kind {
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => Trouble::Lost,
+                DatabaseErrorKind::SerializationFailure => Trouble::Busy,
+                DatabaseErrorKind::ReadOnlyTransaction => Trouble::ReadOnly,
+                _ => trouble_by_code(&**information),
+            };
+            Some((trouble, information.message().to_owned()))
+        }
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => trouble_of(commit_error),
         // A connection that was lost in a transaction.
-        DieselError::BrokenTransactionManager => Some((&DatabaseErrorKind::ClosedConnection, "")),
+        DieselError::BrokenTransactionManager => Some((Trouble::Lost, String::new())),
         _ => None,
     }
 }
 
-fn says(message: &str, parts: &[&str]) -> bool {
-    parts.iter().any(|part| message.contains(part))
+/// Whether a statement names a table that is not there.
+pub(super) fn is_no_table(error: &DieselError) -> bool {
+    let DieselError::DatabaseError(_, information) = error else { return false };
+    match sqlstate_of(&**information) {
+        Some(sqlstate) => sqlstate == "42P01",
+        None => information.message().contains("no such table"),
+    }
+}
+
+fn trouble_by_code(information: &(dyn DatabaseErrorInformation + Send + Sync)) -> Trouble {
+    match sqlstate_of(information) {
+        Some(sqlstate) => trouble_of_sqlstate(sqlstate),
+        None => trouble_of_file(information.message()),
+    }
+}
+
+/// By the table of codes in appendix A of the manual of PostgreSQL.
+fn trouble_of_sqlstate(sqlstate: &str) -> Trouble {
+    match sqlstate {
+        // Ended by an administrator, by a crash, while starting, or because it was idle for too long.
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Trouble::Lost,
+        // Serialization, a deadlock, a lock that was not given in time, a statement that was canceled.
+        "40001" | "40P01" | "55P03" | "57014" => Trouble::Busy,
+        "25006" => Trouble::ReadOnly,
+        // The disk is full, or fails.
+        "53100" | "58030" => Trouble::Disk,
+        "XX001" | "XX002" => Trouble::Damaged,
+        connection if connection.starts_with("08") => Trouble::Lost,
+        _ => Trouble::Other,
+    }
+}
+
+/// Diesel does not tell the result code of SQLite. Its words are constants of the library that is built into this program,
+/// one for each code, so they are as good.
+fn trouble_of_file(message: &str) -> Trouble {
+    const WORDS: &[(&str, Trouble)] = &[
+        ("is locked", Trouble::Busy),
+        ("disk is full", Trouble::Disk),
+        ("disk I/O error", Trouble::Disk),
+        ("readonly", Trouble::Disk),
+        ("malformed", Trouble::Damaged),
+        ("not a database", Trouble::Damaged),
+    ];
+    WORDS.iter().find(|(words, _)| message.contains(words)).map_or(Trouble::Other, |(_, trouble)| *trouble)
 }
 
 fn changed(doing: &str, source: &Error) -> String {

@@ -16,10 +16,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use diesel::ConnectionError;
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, StatxAttributes, StatxFlags, flock, fstatfs, statx};
 
-use super::Error;
+use super::{Error, error::NotOpened};
 
 /// How each file begins that SQLite has written.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -365,7 +364,7 @@ fn flocked(entry: &Entry, operation: FlockOperation) -> io::Result<bool> {
 }
 
 fn refused(shown: &Path, reason: String) -> Error {
-    Error::Open { database: shown.display().to_string(), source: ConnectionError::BadConnection(reason) }
+    Error::Open { database: shown.display().to_string(), source: NotOpened::other(reason) }
 }
 
 fn identity(metadata: &fs::Metadata) -> Identity {

@@ -6,7 +6,7 @@
 
 use cloacina_workflow::{Level, Timestamp};
 use diesel::{
-    ExpressionMethods, PgConnection, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
     pg::Pg,
     query_builder::{AstPass, QueryFragment, QueryId},
     sql_types::{Array, BigInt, Binary, Integer, Text},
@@ -15,6 +15,7 @@ use diesel::{
 
 use super::{
     Connection, Error,
+    postgres::PgConnection,
     row::{micros, run_id, timestamp},
     schema::log,
 };

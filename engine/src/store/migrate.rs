@@ -3,7 +3,7 @@
 //! Engines that start together on one server take turns, under a lock of that server.
 
 use diesel::{
-    ConnectionError, PgConnection, QueryDsl, RunQueryDsl,
+    QueryDsl, RunQueryDsl,
     connection::SimpleConnection,
     migration::{Migration, MigrationSource},
     pg::Pg,
@@ -11,13 +11,16 @@ use diesel::{
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{Connection, Error, database::Database, schema};
+use super::{
+    Connection, Error,
+    database::Database,
+    error::{NotOpened, is_no_table},
+    postgres::PgConnection,
+    schema,
+};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
-
-/// Where the names of the migrations are kept that were applied.
-const TABLE: &str = "__diesel_schema_migrations";
 
 /// Names the lock under which schemas are changed; any number will do that no other program uses.
 const LOCK: i64 = 0x636c_6f61_6369_6e61;
@@ -96,13 +99,13 @@ where
 /// [`Error::NewerSchema`], or [`Error::Migrate`] if the schema is older.
 pub(super) fn check(connection: &mut Connection, database: &Database) -> Result<(), Error> {
     let failed = |reason: String| Error::Migrate { database: database.name(), reason };
-    let unusable = |reason| Error::Open { database: database.name(), source: ConnectionError::BadConnection(reason) };
+    let unusable = |reason| Error::Open { database: database.name(), source: NotOpened::other(reason) };
     // Asking diesel would make its table.
     let applied: Vec<String> =
         schema::migration::table.select(schema::migration::version).load(connection).map_err(|error| {
             match Error::from_diesel("looking at the schema", error) {
                 // A server has databases before anything is in them.
-                Error::Query { source, .. } if source.to_string().contains(TABLE) => match database {
+                Error::Query { source, .. } if is_no_table(&source) => match database {
                     Database::Postgres(_) => {
                         Error::Absent { database: database.name(), reason: "nothing of Cloacina is in it" }
                     }

@@ -43,6 +43,7 @@ mod package;
 mod package_change;
 mod package_event;
 mod package_state;
+mod postgres;
 mod process;
 mod program;
 mod reader;
@@ -84,6 +85,8 @@ mod trust_tests;
 #[cfg(test)]
 mod usage_tests;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::postgres::PgConnection;
 #[cfg(not(any(test, feature = "testing")))]
 pub(crate) use self::sabotage::Sabotage;
 #[cfg(any(test, feature = "testing"))]
@@ -134,7 +137,7 @@ pub(crate) use self::{
 pub use self::{
     backup::{Backup, BackupProgress},
     database::database_shown,
-    error::Error,
+    error::{Error, NotOpened},
     package::{Activation, Quarantine},
     package_change::PackageRefusal,
     package_event::{PackageEvent, PackageEventKind},
@@ -145,4 +148,5 @@ pub use self::{
 pub(crate) use self::{
     connection::{file_settings, server_settings},
     database::Server,
+    postgres::drive,
 };

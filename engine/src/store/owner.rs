@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, PgConnection, QueryDsl, QueryResult, QueryableByName, RunQueryDsl,
+    BoolExpressionMethods, ExpressionMethods, QueryDsl, QueryResult, QueryableByName, RunQueryDsl,
     dsl::sql,
     result::Error as DieselError,
     sql_query,
@@ -19,6 +19,7 @@ use diesel::{
 
 use super::{
     Connection,
+    postgres::PgConnection,
     process::Process,
     schema::{owner, run},
 };

@@ -1,9 +1,9 @@
 //! Databases for tests: a file in a folder of its own, or a schema of its own on the server that `./test` provides.
 
-use diesel::{Connection as _, PgConnection, SqliteConnection, connection::SimpleConnection};
+use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection};
 use tempfile::TempDir;
 
-use super::{Database, connection::Place, file::File};
+use super::{Database, connection::Place, file::File, postgres::PgConnection};
 
 /// The variable with the address of the server.
 const SERVER: &str = "CLOACINA_TEST_POSTGRES";

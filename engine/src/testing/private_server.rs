@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use diesel::{Connection as _, PgConnection, RunQueryDsl, connection::SimpleConnection, dsl::sql, sql_types::Integer};
+use crate::store::PgConnection;
+use diesel::{Connection as _, RunQueryDsl, connection::SimpleConnection, dsl::sql, sql_types::Integer};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 /// What went wrong, in words.
@@ -128,13 +129,21 @@ impl PrivateServer {
         Ok(())
     }
 
-    /// Kills one of its processes, which makes it end all others and recover.
+    /// Kills one of its processes, which makes it end all others and recover. Returns when it has ended the others.
     ///
     /// # Errors
     /// What the system says, also if there is no such process.
     pub fn kill_process(&self, pid: i32) -> Result<(), Failure> {
         let pid = Pid::from_raw(pid).ok_or("0 is no process")?;
-        Ok(kill_process(pid, Signal::KILL)?)
+        let mut other = PgConnection::establish(&self.url())?;
+        kill_process(pid, Signal::KILL)?;
+        for _ in 0..LOOKS_MAX {
+            if other.batch_execute("SELECT 1").is_err() {
+                return Ok(());
+            }
+            std::thread::park_timeout(LOOK);
+        }
+        Err("the server does not notice that one of its processes was killed".into())
     }
 
     /// Starts it if it has ended, and waits until it takes connections.

@@ -3,8 +3,9 @@
 //! A schema is enough where nothing is set for the database or its user, and is made faster. Both are gone when they are
 //! dropped; the server stays as it was.
 
+use crate::store::PgConnection;
 use diesel::{
-    Connection as _, PgConnection, QueryableByName, RunQueryDsl,
+    Connection as _, QueryableByName, RunQueryDsl,
     connection::SimpleConnection,
     sql_query,
     sql_types::{Integer, Text},

@@ -47,7 +47,7 @@ pub(super) const ALLOWED: &[Allowance] = &[
     allow("unsafe", "macros/src/expand/package.rs", "link_section", "tokens of an attribute that is emitted"),
     allow("unsafe", "sdk/tests/abi.rs", "", "plays the host of a package, and speaks C with it"),
     allow("unused-dependency", "Cargo.toml", "cloacina-tests", "the support library of the tests, for those of other crates"),
-    allow("word", "Cargo.toml", "bundled", "the name of a feature of libsqlite3-sys and pq-sys"),
+    allow("word", "Cargo.toml", "bundled", "the name of a feature of libsqlite3-sys"),
     allow("word", "docs/glossary.md", "", "lists the words that are not used"),
     allow("word", "tests/it/tidy/", "", "looks for these words"),
 ];

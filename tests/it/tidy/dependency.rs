@@ -31,7 +31,7 @@ const SDK_NEEDS: &[&str] =
 const OUT_OF_REACH: &[(&[&str], &[&str])] = &[
     (
         &["cloacina-workflow", "cloacina-macros", "cloacina-packager"],
-        &["diesel", "axum", "clap", "libloading", "rusqlite", "libsqlite3-sys", "pq-sys", "hyper"],
+        &["diesel", "axum", "clap", "libloading", "rusqlite", "libsqlite3-sys", "tokio-postgres", "hyper"],
     ),
     (&["cloacina"], &["axum", "clap", "hyper", "indicatif"]),
 ];
@@ -41,7 +41,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("libloading", &["cloacina"]),
     ("diesel", &["cloacina"]),
     ("libsqlite3-sys", &["cloacina"]),
-    ("pq-sys", &["cloacina"]),
+    ("tokio-postgres", &["cloacina"]),
     ("petgraph", &["cloacina-packager"]),
     ("anyhow", &["cloacina-ctl", "cloacina-tests"]),
     ("clap", &["cloacina-ctl"]),

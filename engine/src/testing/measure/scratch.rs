@@ -65,7 +65,7 @@ impl Scratch {
     /// # Errors
     /// [`MeasureError`] with the server's words.
     pub fn server_version(server: &str) -> Result<String, MeasureError> {
-        let version = connect(server)?.version();
+        let version = connect(server)?.version()?;
         Ok(format!("{}.{}", version / 10_000, version % 10_000))
     }
 }

@@ -4,13 +4,12 @@
 //! number of changes. Nothing is decided, checked, fenced or answered: this is the limit of the disk and of the
 //! database for these rows.
 //!
-//! Every `unsafe` block is a call of a C function of SQLite, of PostgreSQL's client library or of the C library. They are sound because
+//! Every `unsafe` block is a call of a C function of SQLite or of the C library. They are sound because
 //! a connection and its statements are used by one thread, are closed by their owners alone, and what is bound lives
 //! until the statement has been executed.
 
 #![expect(unsafe_code, reason = "measures the C libraries without anything in between")]
 
-mod array;
 mod memory;
 mod postgres;
 mod sqlite;

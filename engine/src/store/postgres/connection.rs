@@ -1,0 +1,328 @@
+//! One connection to a server, as diesel wants one.
+//!
+//! It waits on a runtime of its own that has no threads: whoever asks drives the connection until there is an answer, so
+//! a statement costs no change of threads.
+
+use std::{any::TypeId, collections::HashMap, fmt, future::Future, panic::resume_unwind, thread};
+
+use diesel::{
+    QueryResult, RunQueryDsl,
+    connection::{
+        AnsiTransactionManager, CacheSize, Connection, ConnectionSealed, Instrumentation, InstrumentationEvent,
+        LoadConnection, MultiConnectionHelper, SimpleConnection, TransactionManager, TransactionManagerStatus,
+    },
+    expression::QueryMetadata,
+    migration::{CREATE_MIGRATIONS_TABLE, MigrationConnection},
+    pg::{GetPgMetadataCache, Pg, PgMetadataCache, PgMetadataLookup, PgQueryBuilder},
+    query_builder::{Query, QueryBuilder, QueryFragment, QueryId, bind_collector::RawBytesBindCollector},
+    result::{ConnectionError, ConnectionResult, Error as DieselError},
+    sql_types::TypeMetadata,
+};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio_postgres::{Client, Config, NoTls, Statement, types::Type};
+
+use super::{
+    super::error::NotOpened,
+    failure,
+    row::{Bound, PgRow},
+};
+
+/// A connection to a PostgreSQL server.
+pub(crate) struct PgConnection {
+    client: Client,
+    /// Absent while the connection is being dropped.
+    runtime: Option<Runtime>,
+    /// What the server has prepared for this connection.
+    statements: HashMap<Key, Statement>,
+    transactions: AnsiTransactionManager,
+    types: PgMetadataCache,
+    observer: Box<dyn Instrumentation>,
+}
+
+/// By what a statement is found again.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    /// The type of the query says all of it.
+    Query(TypeId),
+    Text(String),
+}
+
+/// What a statement gave.
+struct Answer {
+    rows: Vec<tokio_postgres::Row>,
+    n_affected: u64,
+}
+
+/// Nobody looks on.
+struct Unobserved;
+
+impl PgConnection {
+    /// Opens a connection to the server of that address.
+    pub(crate) fn open(config: &Config) -> Result<Self, NotOpened> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| NotOpened::other(format!("cannot wait for a server: {error}")))?;
+        let opened = drive(&runtime, config.connect(NoTls));
+        let (client, connection) =
+            opened.map_err(|error| NotOpened::new(failure::words(&error), failure::open_trouble(&error)))?;
+        // Its errors are told to the statement that waits. It ends with the client.
+        runtime.spawn(async {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a connection to the server has ended");
+            }
+        });
+        Ok(Self {
+            client,
+            runtime: Some(runtime),
+            statements: HashMap::new(),
+            transactions: AnsiTransactionManager::default(),
+            types: PgMetadataCache::new(),
+            observer: Box::new(Unobserved),
+        })
+    }
+
+    /// Whether a statement of the present transaction failed, so that the server would roll it back when it is asked to
+    /// commit it.
+    pub(crate) fn is_aborted(&mut self) -> bool {
+        match AnsiTransactionManager::transaction_manager_status_mut(self) {
+            TransactionManagerStatus::Valid(status) => {
+                let transaction = status.in_transaction.as_ref();
+                transaction.is_some_and(|transaction| transaction.requires_rollback_maybe_up_to_top_level)
+            }
+            TransactionManagerStatus::InError => true,
+        }
+    }
+
+    fn runtime(&self) -> QueryResult<&Runtime> {
+        self.runtime.as_ref().ok_or(DieselError::BrokenTransactionManager)
+    }
+
+    /// Sends a statement and waits for all that it gives.
+    fn ask<T>(&mut self, source: &T) -> QueryResult<Answer>
+    where
+        T: QueryFragment<Pg> + QueryId,
+    {
+        let mut collected = RawBytesBindCollector::<Pg>::new();
+        source.collect_binds(&mut collected, self, &Pg)?;
+        let types = collected.metadata.iter().map(type_of).collect::<QueryResult<Vec<Type>>>()?;
+        let values = collected.binds.into_iter().map(Bound);
+        let answer = if source.is_safe_to_cache_prepared(&Pg)? {
+            self.prepare(source, &types).and_then(|statement| self.ask_prepared(&statement, values))
+        } else {
+            self.ask_once(&text_of(source)?, values.zip(types))
+        };
+        answer.map_err(|error| self.failed(error))
+    }
+
+    fn prepare<T>(&mut self, source: &T, types: &[Type]) -> Result<Statement, Failure>
+    where
+        T: QueryFragment<Pg> + QueryId,
+    {
+        let key = match T::query_id() {
+            Some(id) => Key::Query(id),
+            None => Key::Text(text_of(source)?),
+        };
+        if let Some(statement) = self.statements.get(&key) {
+            return Ok(statement.clone());
+        }
+        let text = text_of(source)?;
+        let statement = drive(self.runtime()?, self.client.prepare_typed(&text, types))?;
+        self.statements.insert(key, statement.clone());
+        Ok(statement)
+    }
+
+    fn ask_prepared(
+        &self,
+        statement: &Statement,
+        values: impl ExactSizeIterator<Item = Bound> + Send,
+    ) -> Result<Answer, Failure> {
+        let client = &self.client;
+        let answer = async { gather(client.query_raw(statement, values).await?).await };
+        Ok(drive(self.runtime()?, answer)?)
+    }
+
+    /// Prepares nothing, for what may never come again.
+    fn ask_once(
+        &self,
+        text: &str,
+        values: impl ExactSizeIterator<Item = (Bound, Type)> + Send,
+    ) -> Result<Answer, Failure> {
+        let client = &self.client;
+        let answer = async { gather(client.query_typed_raw(text, values).await?).await };
+        Ok(drive(self.runtime()?, answer)?)
+    }
+
+    /// Notes what a failure means for the transaction, and tells diesel of it.
+    fn failed(&mut self, failure: Failure) -> DieselError {
+        let error = match failure {
+            Failure::Diesel(error) => return error,
+            Failure::Server(error) => error,
+        };
+        let status = AnsiTransactionManager::transaction_manager_status_mut(self);
+        if failure::is_lost(&error) {
+            status.set_in_error();
+        } else {
+            status.set_requires_rollback_maybe_up_to_top_level(true);
+        }
+        failure::failed(&error)
+    }
+}
+
+/// Why a statement has no answer.
+enum Failure {
+    Diesel(DieselError),
+    Server(tokio_postgres::Error),
+}
+
+impl From<DieselError> for Failure {
+    fn from(error: DieselError) -> Self {
+        Self::Diesel(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+/// Drives the runtime until the future is done.
+pub(crate) fn drive<F>(runtime: &Runtime, future: F) -> F::Output
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    if Handle::try_current().is_err() {
+        return runtime.block_on(future);
+    }
+    // A thread that drives another runtime must not drive this one, too.
+    thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join()).unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+async fn gather(stream: tokio_postgres::RowStream) -> Result<Answer, tokio_postgres::Error> {
+    let mut stream = std::pin::pin!(stream);
+    let mut rows = Vec::new();
+    while let Some(row) =
+        std::future::poll_fn(|context| futures_core::Stream::poll_next(stream.as_mut(), context)).await
+    {
+        rows.push(row?);
+    }
+    let n_affected = stream.rows_affected().unwrap_or_default();
+    Ok(Answer { rows, n_affected })
+}
+
+fn text_of<T: QueryFragment<Pg>>(source: &T) -> QueryResult<String> {
+    let mut builder = PgQueryBuilder::default();
+    source.to_sql(&mut builder, &Pg)?;
+    Ok(builder.finish())
+}
+
+/// The store binds types that every server knows, and no others.
+fn type_of(metadata: &diesel::pg::PgTypeMetadata) -> QueryResult<Type> {
+    let oid = metadata.oid().map_err(|error| DieselError::SerializationError(Box::new(error)))?;
+    Type::from_oid(oid).ok_or_else(|| DieselError::SerializationError(format!("no type has the number {oid}").into()))
+}
+
+impl ConnectionSealed for PgConnection {}
+
+impl SimpleConnection for PgConnection {
+    fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        let runtime = self.runtime()?;
+        let executed = drive(runtime, self.client.batch_execute(query));
+        executed.map_err(|error| self.failed(error.into()))?;
+        // If the transaction is still aborted, the next statement fails again.
+        let status = AnsiTransactionManager::transaction_manager_status_mut(self);
+        status.set_requires_rollback_maybe_up_to_top_level(false);
+        Ok(())
+    }
+}
+
+impl Connection for PgConnection {
+    type Backend = Pg;
+    type TransactionManager = AnsiTransactionManager;
+
+    fn establish(url: &str) -> ConnectionResult<Self> {
+        let config: Config = url
+            .parse()
+            .map_err(|error: tokio_postgres::Error| ConnectionError::InvalidConnectionUrl(failure::words(&error)))?;
+        Self::open(&config).map_err(|error| ConnectionError::BadConnection(error.to_string()))
+    }
+
+    fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>
+    where
+        T: QueryFragment<Pg> + QueryId,
+    {
+        let Answer { n_affected, .. } = self.ask(source)?;
+        usize::try_from(n_affected).map_err(|error| DieselError::DeserializationError(Box::new(error)))
+    }
+
+    fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
+        &mut self.transactions
+    }
+
+    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+        &mut *self.observer
+    }
+
+    fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+        self.observer = Box::new(instrumentation);
+    }
+
+    fn set_prepared_statement_cache_size(&mut self, _: CacheSize) {}
+}
+
+impl LoadConnection for PgConnection {
+    type Cursor<'conn, 'query> =
+        std::iter::Map<std::vec::IntoIter<tokio_postgres::Row>, fn(tokio_postgres::Row) -> QueryResult<PgRow>>;
+    type Row<'conn, 'query> = PgRow;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> QueryResult<Self::Cursor<'conn, 'query>>
+    where
+        T: Query + QueryFragment<Pg> + QueryId + 'query,
+        Pg: QueryMetadata<T::SqlType>,
+    {
+        let Answer { rows, .. } = self.ask(&source)?;
+        let read: fn(tokio_postgres::Row) -> QueryResult<PgRow> = |row| Ok(PgRow(row));
+        Ok(rows.into_iter().map(read))
+    }
+}
+
+impl MigrationConnection for PgConnection {
+    fn setup(&mut self) -> QueryResult<usize> {
+        diesel::sql_query(CREATE_MIGRATIONS_TABLE).execute(self)
+    }
+}
+
+impl GetPgMetadataCache for PgConnection {
+    fn get_metadata_cache(&mut self) -> &mut PgMetadataCache {
+        &mut self.types
+    }
+}
+
+impl MultiConnectionHelper for PgConnection {
+    fn to_any<'a>(lookup: &mut <Pg as TypeMetadata>::MetadataLookup) -> &mut (dyn std::any::Any + 'a) {
+        lookup.as_any()
+    }
+
+    fn from_any(lookup: &mut dyn std::any::Any) -> Option<&mut <Pg as TypeMetadata>::MetadataLookup> {
+        lookup.downcast_mut::<Self>().map(|connection| connection as &mut dyn PgMetadataLookup)
+    }
+}
+
+impl Instrumentation for Unobserved {
+    fn on_connection_event(&mut self, _: InstrumentationEvent<'_>) {}
+}
+
+impl Drop for PgConnection {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Where another runtime runs, waiting for this one to end would be an error.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for PgConnection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PgConnection").finish_non_exhaustive()
+    }
+}
