@@ -29,6 +29,7 @@ pub(super) const ALLOWED: &[Allowance] = &[
     allow("duplicate", "", "`crypto-common`", "comes with the two versions of sha2"),
     allow("duplicate", "", "`digest`", "comes with the two versions of sha2"),
     allow("duplicate", "", "`hashbrown`", "petgraph is one version behind indexmap"),
+    allow("duplicate", "", "`hmac`", "minisign derives keys with the hashes of one version before"),
     allow("duplicate", "", "`sha2`", "minisign derives keys with the hashes of one version before"),
     allow("duplicate", "", "`shlex`", "trycmd and the compiler driver of SQLite's build disagree"),
     allow("duplicate", "", "`syn`", "diesel's derives are behind serde's"),
