@@ -5,129 +5,45 @@
 
 use std::time::Duration;
 
-use cloacina::{HostUsage, Usage};
-use serde::Serialize;
-use utoipa::ToSchema;
-
 use crate::output::size;
+use cloacina::{HostUsage, Usage};
 
-/// The headings of [`UsageView::cells`].
+/// The headings of [`cells`].
 pub(crate) const HEADINGS: [&str; 4] = ["attempts", "time", "CPU time", "most memory"];
 
-/// What attempts and callbacks used up together.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct UsageView {
-    /// How many attempts ended.
-    attempts: u64,
-    /// How many callbacks ended.
-    callbacks: u64,
-    /// How long they ran, in microseconds. Absent if it is known of none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time_us: Option<u128>,
-    /// Of how many attempts and callbacks `time_us` is known.
-    time_known_of: u64,
-    /// The processor time that they used, in microseconds. Absent if it is known of none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu_us: Option<u128>,
-    /// Of how many attempts and callbacks `cpu_us` is known.
-    cpu_known_of: u64,
-    /// The most memory that one of them held, in bytes. Absent if it is known of none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peak_bytes: Option<u64>,
-    /// Of how many attempts and callbacks `peak_bytes` is known.
-    peak_known_of: u64,
-    #[serde(skip)]
-    usage: Usage,
+/// The cells of a row.
+pub(crate) fn cells(usage: &Usage) -> [String; 4] {
+    let n_calls = usage.n_attempts + usage.n_callbacks;
+    let attempts = match usage.n_callbacks {
+        0 => usage.n_attempts.to_string(),
+        1 => format!("{} and a callback", usage.n_attempts),
+        n_callbacks => format!("{} and {n_callbacks} callbacks", usage.n_attempts),
+    };
+    [
+        attempts,
+        cell(usage.time.map(short), usage.n_time, n_calls),
+        cell(usage.cpu.map(short), usage.n_cpu, n_calls),
+        cell(usage.peak_bytes.map(size), usage.n_peak, n_calls),
+    ]
 }
 
-impl UsageView {
-    pub(crate) fn new(usage: &Usage) -> Self {
-        Self {
-            attempts: usage.n_attempts,
-            callbacks: usage.n_callbacks,
-            time_us: usage.time.map(|time| time.as_micros()),
-            time_known_of: usage.n_time,
-            cpu_us: usage.cpu.map(|cpu| cpu.as_micros()),
-            cpu_known_of: usage.n_cpu,
-            peak_bytes: usage.peak_bytes,
-            peak_known_of: usage.n_peak,
-            usage: *usage,
-        }
-    }
-
-    /// The cells of a row.
-    pub(crate) fn cells(&self) -> [String; 4] {
-        let usage = &self.usage;
-        let n_calls = usage.n_attempts + usage.n_callbacks;
-        let attempts = match usage.n_callbacks {
-            0 => usage.n_attempts.to_string(),
-            1 => format!("{} and a callback", usage.n_attempts),
-            n_callbacks => format!("{} and {n_callbacks} callbacks", usage.n_attempts),
-        };
-        [
-            attempts,
-            cell(usage.time.map(short), usage.n_time, n_calls),
-            cell(usage.cpu.map(short), usage.n_cpu, n_calls),
-            cell(usage.peak_bytes.map(size), usage.n_peak, n_calls),
-        ]
-    }
-}
-
-/// The headings of [`HostUsageView::cells`].
+/// The headings of [`host_cells`].
 pub(crate) const HOST_HEADINGS: [&str; 4] = ["processes", "calls", "CPU time", "most memory"];
 
-/// What processes used up, with all that ran in them.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct HostUsageView {
-    /// How many processes ended.
-    count: u64,
-    /// How many of them crashed.
-    crashed: u64,
-    /// How many attempts and callbacks ran in them.
-    calls: u64,
-    /// The processor time that they used, in microseconds. Absent if it is known of none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu_us: Option<u128>,
-    /// Of how many processes `cpu_us` is known.
-    cpu_known_of: u64,
-    /// The most memory that one of them held, in bytes. Absent if it is known of none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peak_bytes: Option<u64>,
-    /// Of how many processes `peak_bytes` is known.
-    peak_known_of: u64,
-    #[serde(skip)]
-    usage: HostUsage,
-}
-
-impl HostUsageView {
-    pub(crate) fn new(usage: &HostUsage) -> Self {
-        Self {
-            count: usage.n_hosts,
-            crashed: usage.n_crashed,
-            calls: usage.n_calls,
-            cpu_us: usage.cpu.map(|cpu| cpu.as_micros()),
-            cpu_known_of: usage.n_cpu,
-            peak_bytes: usage.peak_bytes,
-            peak_known_of: usage.n_peak,
-            usage: *usage,
-        }
-    }
-
-    /// The cells of a row, if there were any processes.
-    pub(crate) fn cells(&self) -> Option<[String; 4]> {
-        let HostUsage { n_hosts, n_crashed, n_calls, .. } = self.usage;
-        let processes = match n_crashed {
-            0 => n_hosts.to_string(),
-            n_crashed => format!("{n_hosts} ({n_crashed} crashed)"),
-        };
-        let cells = [
-            processes,
-            n_calls.to_string(),
-            cell(self.usage.cpu.map(short), self.usage.n_cpu, n_hosts),
-            cell(self.usage.peak_bytes.map(size), self.usage.n_peak, n_hosts),
-        ];
-        (n_hosts > 0).then_some(cells)
-    }
+/// The cells of a row, if there were any processes.
+pub(crate) fn host_cells(usage: &HostUsage) -> Option<[String; 4]> {
+    let HostUsage { n_hosts, n_crashed, n_calls, .. } = *usage;
+    let processes = match n_crashed {
+        0 => n_hosts.to_string(),
+        n_crashed => format!("{n_hosts} ({n_crashed} crashed)"),
+    };
+    let cells = [
+        processes,
+        n_calls.to_string(),
+        cell(usage.cpu.map(short), usage.n_cpu, n_hosts),
+        cell(usage.peak_bytes.map(size), usage.n_peak, n_hosts),
+    ];
+    (n_hosts > 0).then_some(cells)
 }
 
 fn cell(known: Option<String>, n_known: u64, n_calls: u64) -> String {

@@ -13,8 +13,9 @@ use crate::{
     id::RunId,
     limit::TextRefused,
     registry,
-    runtime::{PlanError, PrunedPart, Unresolved},
+    runtime::{PlanError, Unresolved},
     store::{Error as StoreError, PackageState},
+    view::PrunedPart,
 };
 
 /// Why the engine could not do what it was asked.

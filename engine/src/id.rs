@@ -6,6 +6,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use cloacina_workflow::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use uuid::{NoContext, Uuid};
 
 /// The tenant of whatever names none.
@@ -156,6 +157,18 @@ impl fmt::Debug for WorkflowId {
 impl fmt::Debug for HostId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "HostId({})", self.0.as_hyphenated())
+    }
+}
+
+impl Serialize for RunId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RunId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -21,6 +21,7 @@ mod runtime;
 mod socket;
 mod store;
 mod trust;
+mod view;
 
 #[cfg(any(test, feature = "testing", feature = "measuring"))]
 pub mod testing;
@@ -39,14 +40,20 @@ pub use cloacina_workflow::{
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub use self::store::{DiskFull, Sabotage};
+/// The schema of a moment in what is shown.
+#[cfg(feature = "schema")]
+pub use self::view::Moment;
 pub use self::{
-    api::{Caller, Denied, Page, Role, RunFilter, RunPage, RunSummary},
+    api::{
+        AttemptOutcome, Caller, Denied, Failure, Gate, GateHolder, GateTask, HostUsage, LogRecord, PackageRecord,
+        PackageUsage, Page, PrunedPart, Role, RunEvent, RunFilter, RunPage, RunReport, RunStatus, RunSummary, RunUsage,
+        Skipped, TaskReport, TaskUsage, Usage, UsedCall, UsedTask, WorkflowRecord, WorkflowState,
+    },
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
     engine::{
-        Builder, Engine, HostUsage, LogFilter, LogFollower, LogRecord, PackageRecord, PackageUsage, PruneCount,
-        PrunePlan, Records, RunHandle, RunOwner, RunRequest, RunUsage, Scheduler, Usage, UsageFilter, UsedCall,
-        UsedTask, Waiting, WorkflowRecord,
+        Builder, Engine, LogFilter, LogFollower, PruneCount, PrunePlan, Records, RunHandle, RunOwner, RunRequest,
+        Scheduler, UsageFilter, Waiting,
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},
@@ -58,10 +65,7 @@ pub use self::{
     loader::{CallEnd, Error as LoadError, Heard, Probe, ProbeCall, StructSize, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     retention::Retention,
-    runtime::{
-        AttemptOutcome, Gate, Notice, NoticeKind, Notices, Pruned, PrunedPart, RunEvent, RunReport, RunStatus,
-        SECRET_BYTES_MIN, SECRET_KEYS, Skipped, TaskReport,
-    },
+    runtime::{Notice, NoticeKind, Notices, Pruned, SECRET_BYTES_MIN, SECRET_KEYS},
     socket::{
         Client, Command, Error as SocketError, Followed, LiveHost, LivePackage, PackageAnswer, PackageCommand, Refusal,
         What,

@@ -155,7 +155,7 @@ async fn a_value_that_is_too_large_fails_its_task_and_harms_nothing() {
         let test = engine(place).await;
         let report = test.run("reads", large.clone()).await;
         let read = report.task("read").unwrap();
-        assert_eq!((report.state, read.state, read.attempt), (RunState::Failed, TaskState::Failed, 1), "{place}");
+        assert_eq!((report.state, read.state, read.attempt), (RunState::Failed, TaskState::Failed, Some(1)), "{place}");
         assert_eq!(code(&report, "read"), json!("LIB0015"), "{place}");
         let report = test.run("reads", json!({ "small": "y", "read": ["small"] })).await;
         assert_eq!(report.state, RunState::Completed, "{place}: {report:?}");

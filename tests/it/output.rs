@@ -101,11 +101,11 @@ async fn printed(test: &TestEngine, run: &RunHandle, task: &str) -> Vec<String> 
     .await;
     let mut lines: Vec<String> = Vec::new();
     for line in run.logs(&filter).await.unwrap() {
-        assert!(line.message.len() <= LINE_BYTES && line.n_dropped == 0);
+        assert!(line.message.len() <= LINE_BYTES && line.dropped.is_none());
         if line.task != task {
             continue;
         }
-        match lines.last_mut().filter(|_| line.fields == json!({"continued": true})) {
+        match lines.last_mut().filter(|_| line.fields.get("continued") == Some(&json!(true))) {
             Some(begun) => begun.push_str(&line.message),
             None => lines.push(line.message),
         }

@@ -60,15 +60,15 @@ async fn every_attribute_means_the_same_compiled_in_and_packaged() {
     assert_eq!(
         ended,
         [
-            ("retried", TaskState::Completed, 3),
-            ("refused", TaskState::Failed, 1),
-            ("exhausted", TaskState::Failed, 3),
-            ("slow", TaskState::Failed, 1),
-            ("once", TaskState::Completed, 1),
-            ("cleanup", TaskState::Completed, 1),
-            ("after_refused", TaskState::Skipped, 1),
-            ("ruled_in", TaskState::Completed, 1),
-            ("ruled_out", TaskState::Skipped, 1),
+            ("retried", TaskState::Completed, Some(3)),
+            ("refused", TaskState::Failed, Some(1)),
+            ("exhausted", TaskState::Failed, Some(3)),
+            ("slow", TaskState::Failed, Some(1)),
+            ("once", TaskState::Completed, Some(1)),
+            ("cleanup", TaskState::Completed, Some(1)),
+            ("after_refused", TaskState::Skipped, None),
+            ("ruled_in", TaskState::Completed, Some(1)),
+            ("ruled_out", TaskState::Skipped, None),
         ]
     );
     let context = json!({"cleanup": true, "number": 1, "once": "once", "retried": 3, "ruled_in": true});

@@ -107,7 +107,7 @@ async fn a_run_in_the_middle_goes_on_and_repeats_nothing_that_completed() {
     let resumed = engine.run(run.id()).await.unwrap();
     let report = resumed.report().await.unwrap();
     let task = report.task("wait").unwrap();
-    assert_eq!((report.state, task.attempt), (RunState::Running, 2), "{report:?}");
+    assert_eq!((report.state, task.attempt), (RunState::Running, Some(2)), "{report:?}");
     assert!(matches!(task.state, TaskState::Running | TaskState::Ready), "{report:?}");
     let kinds: Vec<_> = resumed.events().await.unwrap().iter().map(|event| event.kind).collect();
     assert!(kinds.iter().any(|kind| kind.contains("interrupted")), "{kinds:?}");

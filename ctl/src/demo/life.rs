@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 
 use crate::cli::IsolationArgs;
 use crate::database::Database;
-use crate::document::RunStateName;
 use crate::error::Error;
 use crate::output::Output;
 use crate::runs::{Drive, drive, with_engine};
@@ -26,13 +25,13 @@ pub(super) struct Life {
     /// How many tasks it has.
     tasks: u32,
     /// The state after it was created.
-    #[schema(value_type = RunStateName)]
+    #[schema(value_type = RunState)]
     created: &'static str,
     /// The state after it was started.
-    #[schema(value_type = RunStateName)]
+    #[schema(value_type = RunState)]
     started: &'static str,
     /// The state in which it ended.
-    #[schema(value_type = RunStateName)]
+    #[schema(value_type = RunState)]
     ended: &'static str,
     /// How many of its tasks completed.
     completed_tasks: usize,

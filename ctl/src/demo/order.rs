@@ -9,7 +9,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::database::Database;
-use crate::document::RunStateName;
 use crate::error::Error;
 use crate::runs::{Waiting, builder, runtime};
 
@@ -47,12 +46,12 @@ pub(super) struct Story {
     /// Why its task failed.
     error: String,
     /// The state of the run when its first engine had ended.
-    #[schema(value_type = RunStateName)]
+    #[schema(value_type = RunState)]
     stalled: &'static str,
     /// Why its tasks waited then.
     waiting: Vec<Waiting>,
     /// The state in which it ended.
-    #[schema(value_type = RunStateName)]
+    #[schema(value_type = RunState)]
     ended: &'static str,
     /// How many of its tasks completed.
     completed_tasks: usize,
@@ -115,7 +114,7 @@ impl Story {
             attempts: report
                 .tasks
                 .iter()
-                .map(|task| Attempts { task: task.id.clone(), attempts: task.attempt })
+                .map(|task| Attempts { task: task.id.clone(), attempts: task.attempt.unwrap_or(0) })
                 .collect(),
             state: report.state,
         })

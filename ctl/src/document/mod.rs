@@ -6,12 +6,10 @@
 //! errors is shown as they wrote it.
 
 mod contract;
-mod word;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{
-    contract::Document,
-    word::{Moment, PackageStateName, RunStateName, TaskStateName, WorkflowStateName},
-};
+pub(crate) use cloacina::Moment;
+
+pub(crate) use self::contract::Document;

@@ -2,7 +2,7 @@
 //!
 //! Whether a change is possible is decided by the engine; here arguments become a [`PackageCommand`].
 
-use cloacina::{PackageAnswer, PackageCommand};
+use cloacina::{PackageAnswer, PackageCommand, PackageState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,7 +10,7 @@ use crate::actor;
 use crate::cli::{ActivateArgs, ActorArgs, QuarantineArgs, ReleaseArgs, RemoveArgs, RetireArgs, RollbackArgs};
 use crate::config::Config;
 use crate::database::Database;
-use crate::document::{Document, PackageStateName};
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
@@ -28,7 +28,7 @@ pub(crate) struct ChangedView {
     /// The digest of what the package does: the identity of the version.
     pub(super) content_digest: String,
     /// The state of the version; of one that was removed, the state before.
-    #[schema(value_type = PackageStateName)]
+    #[schema(value_type = PackageState)]
     pub(super) state: String,
     /// How many of a hundred new runs it gets.
     share: u8,

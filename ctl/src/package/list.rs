@@ -43,7 +43,7 @@ pub(crate) fn list(arguments: &PackageListArgs, output: &Output, config: &Config
     };
     // Versions of one package one after the other, in the order in which they were registered.
     records.sort_by_key(|record| (record.tenant.clone(), record.name.clone()));
-    let packages = records.iter().map(|record| VersionView::new(record, &mut living)).collect();
+    let packages = records.into_iter().map(|record| VersionView::new(record, &mut living)).collect();
     let listed = Listed { engine: living.engine, packages };
     output.answer(&listed, |paint| listed.text(paint))?;
     Ok(exit::SUCCESS)

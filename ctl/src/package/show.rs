@@ -2,12 +2,12 @@
 //!
 //! Of a package of which no version is left, only what happened is shown.
 
-use cloacina::RegistryError;
+use cloacina::{PackageEvent, RegistryError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::living::{EngineView, Living};
-use super::version::{EventView, VersionView};
+use super::version::{VersionView, event_row};
 use crate::cli::PackageShowArgs;
 use crate::config::Config;
 use crate::database::Database;
@@ -25,7 +25,7 @@ pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     package: Option<VersionView>,
     /// What happened to it, in order.
-    events: Vec<EventView>,
+    events: Vec<PackageEvent>,
 }
 
 impl Document for Shown {}
@@ -40,11 +40,11 @@ pub(crate) fn show(arguments: &PackageShowArgs, output: &Output, config: &Config
     let events = records.package_events(&arguments.version.package)?;
     let mut living = Living::ask(&database, &mut records, output)?;
     let package = match found {
-        Ok(record) => Some(VersionView::new(&record, &mut living)),
+        Ok(record) => Some(VersionView::new(record, &mut living)),
         Err(cloacina::Error::Registry(RegistryError::UnknownPackage { .. })) if !events.is_empty() => None,
         Err(error) => return Err(error.into()),
     };
-    let shown = Shown { engine: living.engine, package, events: events.into_iter().map(EventView::new).collect() };
+    let shown = Shown { engine: living.engine, package, events };
     output.answer(&shown, |paint| shown.text(paint))?;
     Ok(exit::SUCCESS)
 }
@@ -57,7 +57,9 @@ impl Shown {
         };
         let header = ["at", "version", "what happened", "by", ""].map(str::to_owned).to_vec();
         text.push('\n');
-        text.push_str(&paint.columns([header].into_iter().chain(self.events.iter().map(|event| event.row(paint))), ""));
+        text.push_str(
+            &paint.columns([header].into_iter().chain(self.events.iter().map(|event| event_row(event, paint))), ""),
+        );
         text
     }
 }

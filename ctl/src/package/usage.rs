@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use cloacina::{PackageUsage, Timestamp, UsageFilter};
+use cloacina::{PackageUsage, TaskUsage, Timestamp, UsageFilter};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
 use crate::runs::moment;
-use crate::usage::{HEADINGS, HOST_HEADINGS, HostUsageView, UsageView};
+use crate::usage::{HEADINGS, HOST_HEADINGS, cells, host_cells};
 
 /// How far back is looked without `--since`.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -33,47 +33,10 @@ pub(crate) struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
     /// The versions that ran.
-    packages: Vec<Package>,
+    packages: Vec<PackageUsage>,
 }
 
 impl Document for Listed {}
-
-/// What a version of a package used up.
-#[derive(Debug, Serialize, ToSchema)]
-struct Package {
-    /// The tenant.
-    tenant: String,
-    /// The name of the package.
-    name: String,
-    /// The version. Absent once it is not registered any longer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
-    /// The content digest of the version.
-    content_digest: String,
-    /// How many runs it had.
-    runs: u64,
-    /// How many of them have no history any longer; what they used up is not counted.
-    runs_without_history: u64,
-    #[serde(flatten)]
-    usage: UsageView,
-    /// Processes of its own that lived in that time, with all that ran in them.
-    processes: HostUsageView,
-    /// What each task used up.
-    tasks: Vec<Task>,
-    #[serde(skip)]
-    short_digest: String,
-}
-
-/// What a task used up in all runs.
-#[derive(Debug, Serialize, ToSchema)]
-struct Task {
-    /// The name of the workflow in the package.
-    workflow: String,
-    /// The id of the task.
-    task: String,
-    #[serde(flatten)]
-    usage: UsageView,
-}
 
 /// Shows what packages used up.
 pub(crate) fn usage(arguments: &PackageUsageArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -94,9 +57,9 @@ pub(crate) fn usage(arguments: &PackageUsageArgs, output: &Output, config: &Conf
         Some(mut records) => records.package_usage(&filter)?,
         None => Vec::new(),
     };
-    let listed = Listed { since, until, packages: used.into_iter().map(Package::new).collect() };
+    let listed = Listed { since, until, packages: used };
     output.answer(&listed, |paint| listed.text(arguments.package.is_some(), paint))?;
-    let n_pruned: u64 = listed.packages.iter().map(|package| package.runs_without_history).sum();
+    let n_pruned: u64 = listed.packages.iter().map(|package| package.n_pruned).sum();
     if n_pruned > 0 {
         output.note(&format!("of {n_pruned} runs retention has removed the history; what they used up is not counted"));
     }
@@ -110,70 +73,45 @@ impl Listed {
         }
         let header = ["package", "version", "runs"].into_iter().chain(HEADINGS).map(str::to_owned).collect::<Vec<_>>();
         let mut text =
-            paint.columns([header].into_iter().chain(self.packages.iter().map(|package| package.row(paint))), "");
+            paint.columns([header].into_iter().chain(self.packages.iter().map(|package| row(package, paint))), "");
         let header = ["package", "version"].into_iter().chain(HOST_HEADINGS).map(str::to_owned).collect::<Vec<_>>();
-        let rows: Vec<_> = self.packages.iter().filter_map(|package| package.process_row(paint)).collect();
+        let rows: Vec<_> = self.packages.iter().filter_map(|package| process_row(package, paint)).collect();
         if !rows.is_empty() {
             text.push('\n');
             text.push_str(&paint.columns([header].into_iter().chain(rows), ""));
         }
         for package in self.packages.iter().filter(|_| has_tasks) {
             let header = ["workflow", "task"].into_iter().chain(HEADINGS).map(str::to_owned).collect();
-            let rows = package.tasks.iter().map(Task::row);
-            text.push_str(&format!("\n{}\n", package.label()));
+            let rows = package.tasks.iter().map(task_row);
+            text.push_str(&format!("\n{}\n", label(package)));
             text.push_str(&paint.columns([header].into_iter().chain(rows), "  "));
         }
         text
     }
 }
 
-impl Package {
-    fn new(usage: PackageUsage) -> Self {
-        let tasks = usage.tasks.iter();
-        let tasks = tasks.map(|(workflow, task, used)| Task {
-            workflow: workflow.clone(),
-            task: task.clone(),
-            usage: UsageView::new(used),
-        });
-        Self {
-            version: usage.version,
-            content_digest: usage.digest.to_string(),
-            runs: usage.n_runs,
-            runs_without_history: usage.n_pruned,
-            usage: UsageView::new(&usage.total),
-            processes: HostUsageView::new(&usage.hosts),
-            tasks: tasks.collect(),
-            short_digest: usage.digest.short(),
-            tenant: usage.tenant,
-            name: usage.name,
-        }
-    }
-
-    fn label(&self) -> String {
-        let Self { tenant, name, .. } = self;
-        match &self.version {
-            Some(version) => format!("{tenant}::{name}@{version}"),
-            None => format!("{tenant}::{name}, {}", self.short_digest),
-        }
-    }
-
-    fn row(&self, paint: Paint) -> Vec<String> {
-        let [name, version] = self.name_cells(paint);
-        [name, version, self.runs.to_string()].into_iter().chain(self.usage.cells()).collect()
-    }
-
-    fn process_row(&self, paint: Paint) -> Option<Vec<String>> {
-        Some(self.name_cells(paint).into_iter().chain(self.processes.cells()?).collect())
-    }
-
-    fn name_cells(&self, paint: Paint) -> [String; 2] {
-        let name = paint.bold(&format!("{}::{}", self.tenant, self.name));
-        [name, self.version.clone().unwrap_or_else(|| format!("{} (removed)", self.short_digest))]
+fn label(package: &PackageUsage) -> String {
+    let PackageUsage { tenant, name, digest, .. } = package;
+    match &package.version {
+        Some(version) => format!("{tenant}::{name}@{version}"),
+        None => format!("{tenant}::{name}, {}", digest.short()),
     }
 }
 
-impl Task {
-    fn row(&self) -> Vec<String> {
-        [self.workflow.clone(), self.task.clone()].into_iter().chain(self.usage.cells()).collect()
-    }
+fn row(package: &PackageUsage, paint: Paint) -> Vec<String> {
+    let [name, version] = name_cells(package, paint);
+    [name, version, package.n_runs.to_string()].into_iter().chain(cells(&package.total)).collect()
+}
+
+fn process_row(package: &PackageUsage, paint: Paint) -> Option<Vec<String>> {
+    Some(name_cells(package, paint).into_iter().chain(host_cells(&package.hosts)?).collect())
+}
+
+fn name_cells(package: &PackageUsage, paint: Paint) -> [String; 2] {
+    let name = paint.bold(&format!("{}::{}", package.tenant, package.name));
+    [name, package.version.clone().unwrap_or_else(|| format!("{} (removed)", package.digest.short()))]
+}
+
+fn task_row(task: &TaskUsage) -> Vec<String> {
+    [task.workflow.clone(), task.task.clone()].into_iter().chain(cells(&task.total)).collect()
 }

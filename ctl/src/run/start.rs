@@ -14,7 +14,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::output::{Output, Warning};
 use crate::package::{Source, place};
-use crate::runs::{RunView, find, note_skipped_leaves};
+use crate::runs::{find, note_skipped_leaves, summary};
 
 /// The file of a database that is removed at the end.
 const EPHEMERAL: &str = "run.db";
@@ -48,8 +48,7 @@ pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Resu
     // Tasks of a package that do not heed their cancellation keep threads; the process does not wait for them.
     runtime.shutdown_background();
     let report = report?;
-    let finished =
-        Finished::new(&report, RunView::of(&report, &database)?, temporary.is_none().then(|| database.shown()));
+    let finished = Finished::new(&report, summary(&report, &database)?, temporary.is_none().then(|| database.shown()));
     output.answer(&finished, |paint| finished.text(paint))?;
     note_skipped_leaves(&report, temporary.is_none().then_some(&database), output);
     output.note(&match temporary {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::engine::with_engine;
 use super::find::find_all;
 use super::moment;
-use super::view::{RunView, brief_name};
+use super::view::brief_name;
 use crate::cli::ChosenArgs;
 use crate::config::Config;
 use crate::database::Database;
@@ -56,7 +56,7 @@ impl Document for Answers {}
 #[derive(Debug, Serialize, ToSchema)]
 struct Row {
     #[serde(flatten)]
-    run: RunView,
+    run: RunSummary,
     /// `done`, `refused`, or `chosen` with `--dry-run`.
     result: &'static str,
     /// The id of the run that was made of this one, for a request that makes one.
@@ -104,7 +104,7 @@ pub(super) fn bulk(
         let n_rows = rows.len() as u64;
         with_engine(&database, output, async |engine| {
             for (row, n_done) in rows.iter_mut().zip(1..) {
-                row.answer(engine.perform((bulk.command)(row.run.id), actor).await)?;
+                row.answer(engine.perform((bulk.command)(row.run.status.id), actor).await)?;
                 live.set_position(n_done, n_rows);
             }
             Ok(())
@@ -140,7 +140,7 @@ fn fitting(bulk: &Bulk<'_>, chosen: &ChosenArgs, records: &mut Records) -> Resul
 
 impl Row {
     fn new(run: RunSummary) -> Self {
-        Self { run: RunView::of_summary(run), result: "chosen", new_run: None, error: None }
+        Self { run, result: "chosen", new_run: None, error: None }
     }
 
     /// Notes what came of it. What is wrong with the engine is wrong for all.
@@ -148,7 +148,7 @@ impl Row {
         match answer {
             Ok(report) => {
                 self.result = "done";
-                self.new_run = (report.id != self.run.id).then(|| report.id.to_string());
+                self.new_run = (report.id != self.run.status.id).then(|| report.id.to_string());
             }
             Err(error) if error.is_refusal() => {
                 self.result = "refused";
@@ -171,8 +171,8 @@ impl Row {
             (None, Some(error)) => format!("{}: {}", error.code, error.message),
             (None, None) => String::new(),
         };
-        let name = brief_name(&self.run.workflow).to_owned();
-        vec![self.run.short_id.clone(), name, self.run.state.to_owned(), result, more]
+        let name = brief_name(&self.run.status.workflow).to_owned();
+        vec![self.run.short_id.clone(), name, self.run.status.state.to_string(), result, more]
     }
 }
 

@@ -32,7 +32,7 @@ impl Document for Shown {}
 pub(crate) fn context(arguments: &RunsContextArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
     let report = records.report(id)?;
-    if let Some(part) = report.pruned {
+    if let Some(part) = report.pruned() {
         return Err(cloacina::Error::Pruned { id, request: Request::ShowContext, part }.into());
     }
     if let Some(key) = &arguments.key {

@@ -2,12 +2,12 @@
 //!
 //! A list and no state of its own: `runs dismiss` takes a run off it, `runs rerun --failed` makes a new one of it.
 
-use cloacina::{RunFilter, RunState, Timestamp};
+use cloacina::{RunFilter, RunState, RunSummary, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::moment::ago;
-use super::view::{RunView, brief_name};
+use super::view::brief_name;
 use crate::cli::RunsDeadLettersArgs;
 use crate::config::Config;
 use crate::database::Database;
@@ -23,7 +23,7 @@ const RUNS_MAX: usize = 10_000;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Listed {
     /// The runs.
-    runs: Vec<RunView>,
+    runs: Vec<RunSummary>,
 }
 
 impl Document for Listed {}
@@ -36,7 +36,7 @@ pub(crate) fn dead_letters(arguments: &RunsDeadLettersArgs, output: &Output, con
         Some(mut records) => records.runs(&filter, RUNS_MAX)?,
         None => Vec::new(),
     };
-    let listed = Listed { runs: runs.into_iter().map(RunView::of_summary).collect() };
+    let listed = Listed { runs };
     output.answer(&listed, |paint| listed.text(Timestamp::now(), paint))?;
     Ok(exit::SUCCESS)
 }
@@ -48,8 +48,8 @@ impl Listed {
         }
         let header = ["run", "workflow", "failed"].map(str::to_owned).to_vec();
         let rows = self.runs.iter().map(|run| {
-            let failed = run.finished_at.map(|at| ago(at, now)).unwrap_or_default();
-            vec![run.short_id.clone(), brief_name(&run.workflow).to_owned(), failed]
+            let failed = run.status.finished_at.map(|at| ago(at, now)).unwrap_or_default();
+            vec![run.short_id.clone(), brief_name(&run.status.workflow).to_owned(), failed]
         });
         paint.columns([header].into_iter().chain(rows), "")
     }

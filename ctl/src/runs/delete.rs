@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::engine::with_engine;
 use super::find::find_all;
 use super::moment;
-use super::view::{RunView, brief_name};
+use super::view::brief_name;
 use crate::cli::RunsDeleteArgs;
 use crate::config::Config;
 use crate::database::Database;
@@ -28,9 +28,9 @@ pub(crate) struct Deleted {
     /// Whether the runs were only looked up, with `--dry-run`.
     dry_run: bool,
     /// The runs that were deleted, as they were before.
-    runs: Vec<RunView>,
+    runs: Vec<RunSummary>,
     /// The runs that fit and stay, as they have not ended.
-    not_ended: Vec<RunView>,
+    not_ended: Vec<RunSummary>,
 }
 
 impl Document for Deleted {}
@@ -49,9 +49,8 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
     };
     let is_kept = |run: &RunSummary| arguments.runs.is_empty() && !run.status.state.is_terminal();
     let (kept, chosen): (Vec<RunSummary>, Vec<RunSummary>) = found.into_iter().partition(is_kept);
-    let rows = |runs: Vec<RunSummary>| runs.into_iter().map(RunView::of_summary).collect::<Vec<_>>();
-    let deleted = Deleted { dry_run: arguments.dry_run, runs: rows(chosen), not_ended: rows(kept) };
-    let ids: Vec<RunId> = deleted.runs.iter().map(|row| row.id).collect();
+    let deleted = Deleted { dry_run: arguments.dry_run, runs: chosen, not_ended: kept };
+    let ids: Vec<RunId> = deleted.runs.iter().map(|row| row.status.id).collect();
     if !arguments.dry_run && !ids.is_empty() {
         let live = output.live("  {spinner} {msg} {elapsed}");
         with_engine(&database, output, async |engine| engine.delete(&ids, |text| live.set(text)).await)?;
@@ -62,7 +61,7 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
             1 => "1 run has not ended and stays; cancel it first".to_owned(),
             n_kept => format!("{n_kept} runs have not ended and stay; cancel them first"),
         };
-        output.note(&format!("{kept}: cloacina-ctl runs cancel {}{}", row.run, database.option()));
+        output.note(&format!("{kept}: cloacina-ctl runs cancel {}{}", row.status.id, database.option()));
     }
     Ok(exit::SUCCESS)
 }
@@ -90,8 +89,8 @@ impl Deleted {
             return "no runs\n".to_owned();
         }
         let header = [if self.dry_run { "would be deleted" } else { "deleted" }, "workflow", "state"];
-        let name = |row: &RunView| brief_name(&row.workflow).to_owned();
-        let rows = self.runs.iter().map(|row| vec![row.short_id.clone(), name(row), row.state.to_owned()]);
+        let name = |row: &RunSummary| brief_name(&row.status.workflow).to_owned();
+        let rows = self.runs.iter().map(|row| vec![row.short_id.clone(), name(row), row.status.state.to_string()]);
         paint.columns([header.map(str::to_owned).to_vec()].into_iter().chain(rows), "")
     }
 }

@@ -3,12 +3,12 @@
 //! What is listed is what is stored, whether or not an engine lives; one row more than asked for is read, to tell whether
 //! there are more.
 
-use cloacina::{RunFilter, Timestamp};
+use cloacina::{RunFilter, RunSummary, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::moment;
-use super::view::{RunView, brief_name, paint_state, span};
+use super::view::{brief_name, paint_state, progress, span};
 use crate::cli::RunsListArgs;
 use crate::config::Config;
 use crate::database::Database;
@@ -21,7 +21,7 @@ use crate::output::{Output, Paint};
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Listed {
     /// The runs that fit.
-    runs: Vec<RunView>,
+    runs: Vec<RunSummary>,
     /// Whether more runs fit than were asked for.
     more: bool,
 }
@@ -50,9 +50,9 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
     };
     let more = runs.len() > limit;
     runs.truncate(limit);
-    let listed = Listed { runs: runs.into_iter().map(RunView::of_summary).collect(), more };
+    let listed = Listed { runs, more };
     output.answer(&listed, |paint| listed.text(now, paint))?;
-    if listed.runs.iter().any(RunView::is_stalled) {
+    if listed.runs.iter().any(RunSummary::is_stalled) {
         let option = database.option();
         output.note(&format!("to go on with a run that has no engine: cloacina-ctl runs execute RUN{option}"));
     }
@@ -69,13 +69,14 @@ impl Listed {
         }
         let header = ["run", "workflow", "state", "tasks", "age", "time"].map(str::to_owned).to_vec();
         let rows = self.runs.iter().map(|run| {
+            let status = &run.status;
             vec![
                 run.short_id.clone(),
-                brief_name(&run.workflow).to_owned(),
-                paint_state(run.at, paint),
-                run.progress(),
-                moment::age(run.created_at, now),
-                if run.is_stalled() { "no engine".to_owned() } else { span(run.started_at, run.finished_at) },
+                brief_name(&status.workflow).to_owned(),
+                paint_state(status.state, paint),
+                progress(status),
+                moment::age(status.created_at, now),
+                if run.is_stalled() { "no engine".to_owned() } else { span(status.started_at, status.finished_at) },
             ]
         });
         paint.columns([header].into_iter().chain(rows), "")

@@ -5,7 +5,6 @@
 
 use cloacina::{Level, LogFilter, LogRecord, Records, RunId, Timestamp, Value};
 use serde::Serialize;
-use serde_json::Map;
 use utoipa::ToSchema;
 
 use super::find::{Found, find_task};
@@ -13,7 +12,7 @@ use super::moment;
 use super::wait::PERIOD;
 use crate::cli::RunsLogsArgs;
 use crate::config::Config;
-use crate::document::{Document, Moment};
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
@@ -33,37 +32,13 @@ pub(crate) struct Listed {
     /// The id of the run.
     run: String,
     /// The lines that fit, the oldest first.
-    lines: Vec<Line>,
+    lines: Vec<LogRecord>,
 }
 
 impl Document for Listed {}
 
-/// A line of a log.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Line {
-    /// When it was written.
-    #[schema(value_type = Moment)]
-    at: Timestamp,
-    /// How important it is: `error`, `warn`, `info`, `debug` or `trace`.
-    level: &'static str,
-    /// The id of the task that wrote it.
-    task: String,
-    /// The number of the attempt that wrote it, counted from 1.
-    attempt: u32,
-    /// Where it comes from, by convention a module.
-    target: String,
-    /// The text of the line.
-    message: String,
-    /// What else the task said, by name.
-    fields: Map<String, Value>,
-    /// How many lines are missing here, because there was no room for them. Absent for a line that a task wrote.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dropped: Option<u64>,
-    #[serde(skip)]
-    importance: Level,
-}
-
-impl Document for Line {}
+/// A line is a document where a command follows the log.
+impl Document for LogRecord {}
 
 /// Shows the log of a run.
 pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -86,7 +61,7 @@ pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -
     }
     let mut lines = Vec::new();
     while let Some(more) = next(&mut records, id, &mut filter)? {
-        lines.extend(more.into_iter().map(Line::new));
+        lines.extend(more);
     }
     let listed = Listed { run: id.to_string(), lines };
     output.answer(&listed, |paint| listed.text(width, paint))?;
@@ -122,8 +97,8 @@ fn follow(
             n_quiet += 1;
             while let Some(lines) = next(records, id, filter)? {
                 n_quiet = 0;
-                for line in lines.into_iter().map(Line::new) {
-                    output.part(&line, |paint| line.text(width, paint))?;
+                for line in &lines {
+                    output.part(line, |paint| text(line, width, paint))?;
                 }
             }
             // Without an engine nobody can add lines any more.
@@ -143,37 +118,20 @@ fn next(records: &mut Records, id: RunId, filter: &mut LogFilter) -> Result<Opti
     Ok(Some(lines))
 }
 
-impl Line {
-    fn new(record: LogRecord) -> Self {
-        let LogRecord { at, task, attempt, level, target, message, fields, n_dropped, .. } = record;
-        let message = match n_dropped {
-            0 => message,
-            1 => "1 line was dropped".to_owned(),
-            _ => format!("{n_dropped} lines were dropped"),
-        };
-        let fields = match fields {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        };
-        let dropped = (n_dropped > 0).then_some(n_dropped);
-        Self { at, level: level.as_str(), task, attempt, target, message, fields, dropped, importance: level }
-    }
-
-    fn text(&self, width: usize, paint: Paint) -> String {
-        let level = format!("{:5}", self.level);
-        let level = match self.importance {
-            Level::Error => paint.red(&level),
-            Level::Warn => paint.yellow(&level),
-            _ => paint.cyan(&level),
-        };
-        let task = format!("{:width$}  {:<7}", self.task, self.attempt);
-        let fields = match self.fields.is_empty() {
-            true => String::new(),
-            false => format!("  {}", Value::Object(self.fields.clone())),
-        };
-        let message = printable(&self.message);
-        format!("{}  {level}  {task}  {message}{}\n", paint.dim(&self.at.to_string()), paint.dim(&printable(&fields)))
-    }
+fn text(line: &LogRecord, width: usize, paint: Paint) -> String {
+    let level = format!("{:5}", line.level);
+    let level = match line.level {
+        Level::Error => paint.red(&level),
+        Level::Warn => paint.yellow(&level),
+        _ => paint.cyan(&level),
+    };
+    let task = format!("{:width$}  {:<7}", line.task, line.attempt);
+    let fields = match line.fields.is_empty() {
+        true => String::new(),
+        false => format!("  {}", Value::Object(line.fields.clone())),
+    };
+    let message = printable(&line.message);
+    format!("{}  {level}  {task}  {message}{}\n", paint.dim(&line.at.to_string()), paint.dim(&printable(&fields)))
 }
 
 impl Listed {
@@ -182,6 +140,6 @@ impl Listed {
             return "no lines\n".to_owned();
         }
         let header = format!("{:27}  level  {TASK:width$}  attempt  line\n", "at");
-        [header].into_iter().chain(self.lines.iter().map(|line| line.text(width, paint))).collect()
+        [header].into_iter().chain(self.lines.iter().map(|line| text(line, width, paint))).collect()
     }
 }

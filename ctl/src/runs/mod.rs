@@ -46,7 +46,7 @@ pub(crate) use self::{
     patience::Patience,
     show::show,
     usage::usage,
-    view::{RunView, Task, between, exit_code, span, task_table},
+    view::{between, exit_code, span, summary, task_table},
     wait::wait,
     watch::watch,
     why::{Waiting, note_withheld, why},

@@ -19,7 +19,7 @@ pub(crate) fn show(arguments: &RunsShowArgs, output: &Output, config: &Config) -
     };
     show_run(&report, &database, output)?;
     note_withheld(&report, output);
-    if let Some(part) = report.pruned {
+    if let Some(part) = report.pruned() {
         output.note(&format!("its {} was removed by retention at {}", part.as_str(), part.at()));
     }
     Ok(exit::SUCCESS)

@@ -3,7 +3,7 @@
 //! The gates come from the decisions that admit tasks: those of the living engine where there is one, otherwise over
 //! what is stored. Of tasks that were skipped the reason is shown, and nothing of others that run or have ended.
 
-use cloacina::{Gate, RunId, RunReport, TaskReport};
+use cloacina::{Gate, RunReport, RunState, TaskReport, TaskState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +13,7 @@ use super::leaves::reason;
 use super::view::paint_state;
 use crate::cli::RunsWhyArgs;
 use crate::config::Config;
-use crate::document::{Document, RunStateName, TaskStateName};
+use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
@@ -26,8 +26,7 @@ pub(crate) struct Why<'a> {
     /// The full name of its workflow.
     workflow: &'a str,
     /// The state of the run.
-    #[schema(value_type = RunStateName)]
-    state: &'static str,
+    state: RunState,
     /// The engine that drives the database. Absent where none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<Engine>,
@@ -67,39 +66,18 @@ pub(crate) struct Waiting {
     /// The id of the task.
     task: String,
     /// The state of the task.
-    #[schema(value_type = TaskStateName)]
-    state: &'static str,
+    state: TaskState,
     /// What keeps it from running: all of these must open.
-    gates: Vec<GateView>,
+    gates: Vec<GateInWords>,
 }
 
-/// One thing that a task waits for.
+/// One thing that a task waits for, also in words.
 #[derive(Debug, Serialize, ToSchema)]
-struct GateView {
-    /// The kind of the gate: `run_pending`, `run_delayed`, `run_paused`, `run_closing`, `retry_at`, `trigger_rule`,
-    /// `dependency`, `slot`, `quarantined`, `withheld`, `package_missing`, `store_refused`, `history_unread`, `owner`,
-    /// `owner_dead`, `no_engine` or `other`.
-    gate: &'static str,
-    /// With `dependency`: the task that has not ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<String>,
-    /// With `dependency`: the state of that task.
-    #[schema(value_type = Option<TaskStateName>)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
-    /// With `slot`: some of the tasks that hold the slots.
-    held_by: Vec<Holder>,
+struct GateInWords {
+    #[serde(flatten)]
+    gate: Gate,
     /// The gate with its present value, in words.
     text: String,
-}
-
-/// A task that holds a slot.
-#[derive(Debug, Serialize, ToSchema)]
-struct Holder {
-    /// The id of its run.
-    run: String,
-    /// The id of the task.
-    task: String,
 }
 
 /// Tells why tasks are not running.
@@ -118,19 +96,9 @@ pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> 
 /// Tells a user who looks at a run or waits for it that nothing of it starts, if its package or the database keeps it from
 /// that.
 pub(crate) fn note_withheld(report: &RunReport, output: &Output) {
-    let is_withheld = |gate: &&Gate| {
-        matches!(
-            gate,
-            Gate::Quarantined { .. }
-                | Gate::Withheld { .. }
-                | Gate::PackageMissing { .. }
-                | Gate::StoreRefused { .. }
-                | Gate::HistoryUnread { .. }
-        )
-    };
     let mut open = report.tasks.iter().filter(|task| !task.state.is_terminal());
-    if let Some(gate) = open.find_map(|task| task.gates.iter().find(is_withheld)) {
-        output.note(&format!("the run waits: {}", GateView::new(gate).text));
+    if let Some(gate) = open.find_map(|task| task.gates.iter().find(|gate| gate.is_of_package_or_store())) {
+        output.note(&format!("the run waits: {gate}"));
     }
 }
 
@@ -138,7 +106,7 @@ fn explain(report: &RunReport, engine: Option<Engine>) -> Why<'_> {
     Why {
         run: report.id.to_string(),
         workflow: &report.workflow,
-        state: report.state.as_str(),
+        state: report.state,
         waiting: Waiting::of(report, engine.is_some()),
         engine,
         skipped: report.tasks.iter().filter_map(|task| NotRun::of(report, task)).collect(),
@@ -167,99 +135,10 @@ impl Waiting {
     }
 
     fn new(task: &TaskReport, has_engine: bool) -> Self {
-        let mut gates: Vec<GateView> = task.gates.iter().map(GateView::new).collect();
-        if !has_engine {
-            gates.push(GateView::plain("no_engine", "no engine drives this database"));
-        }
-        Self { task: task.id.clone(), state: task.state.as_str(), gates }
+        let gates = task.gates.iter().cloned().chain((!has_engine).then_some(Gate::NoEngine));
+        let gates = gates.map(|gate| GateInWords { text: gate.to_string(), gate });
+        Self { task: task.id.clone(), state: task.state, gates: gates.collect() }
     }
-}
-
-impl GateView {
-    fn plain(gate: &'static str, text: &str) -> Self {
-        Self { gate, task: None, state: None, held_by: Vec::new(), text: text.to_owned() }
-    }
-
-    fn new(gate: &Gate) -> Self {
-        match gate {
-            Gate::RunPending => Self::plain("run_pending", "the run has not been started"),
-            Gate::RunPaused { by } => Self::plain("run_paused", &format!("the run was paused by {by}")),
-            Gate::RunDelayed { until } => Self::plain("run_delayed", &format!("the run starts at {until}")),
-            Gate::RunClosing => Self::plain("run_closing", "the run is being ended"),
-            Gate::RetryAt { at } => Self::plain("retry_at", &format!("the next attempt comes at {at}")),
-            Gate::TriggerRule { rule, early: true, .. } => {
-                Self::plain("trigger_rule", &format!("the rule {rule} is not decided"))
-            }
-            Gate::TriggerRule { rule, .. } => Self::plain("trigger_rule", &format!("then the rule {rule} is asked")),
-            Gate::Dependency { task, state } => Self {
-                task: Some(task.clone()),
-                state: Some(state.as_str()),
-                ..Self::plain("dependency", &format!("{task} is {state}"))
-            },
-            Gate::Slot { running, slots, held_by } => Self {
-                held_by: held_by
-                    .iter()
-                    .map(|(run, task)| Holder { run: run.to_string(), task: task.clone() })
-                    .collect(),
-                ..Self::plain("slot", &slot_text(*running, *slots, held_by))
-            },
-            Gate::Quarantined { reason, until } => {
-                let then = match until {
-                    Some(at) => format!("it is tried again at {at}"),
-                    None => "it stays so until somebody releases it".to_owned(),
-                };
-                Self::plain("quarantined", &format!("the package is quarantined, as {reason}; {then}"))
-            }
-            Gate::Withheld { reason } => {
-                Self::plain("withheld", &format!("the engine cannot use the package: {reason}"))
-            }
-            Gate::PackageMissing { workflow } => {
-                Self::plain("package_missing", &format!("the code of {workflow} is not there"))
-            }
-            Gate::StoreRefused { reason, until } => Self::plain(
-                "store_refused",
-                &format!(
-                    "the database did not take what happened to the run; it is tried again at {until}, because {reason}"
-                ),
-            ),
-            Gate::HistoryUnread { reason, until } => Self::plain(
-                "history_unread",
-                &format!("the history of the run could not be read; it is read again at {until}, because {reason}"),
-            ),
-            Gate::Owner { pid, host, lease_until, is_dead } => {
-                let unknown = || "unknown".to_owned();
-                let pid = pid.map_or_else(unknown, |pid| pid.to_string());
-                let (host, until) =
-                    (host.clone().unwrap_or_else(unknown), lease_until.map_or_else(unknown, |at| at.to_string()));
-                let (gate, text) = match is_dead {
-                    false => (
-                        "owner",
-                        format!(
-                            "the run belongs to the engine in process {pid} on {host}; its lease runs until {until}"
-                        ),
-                    ),
-                    true => (
-                        "owner_dead",
-                        format!(
-                            "the engine in process {pid} on {host} is not heard of; its lease ended at {until}, and an engine that has the code takes the run over"
-                        ),
-                    ),
-                };
-                Self::plain(gate, &text)
-            }
-            other => Self::plain("other", &format!("{other:?}")),
-        }
-    }
-}
-
-fn slot_text(running: usize, slots: usize, held_by: &[(RunId, String)]) -> String {
-    let mut text = format!("{running} of {slots} slots are taken");
-    match held_by {
-        [] => text.push_str(", or others are first"),
-        [(run, task)] => text.push_str(&format!(", by {task} of {run}")),
-        [(run, task), others @ ..] => text.push_str(&format!(", by {task} of {run} and {} more", others.len())),
-    }
-    text
 }
 
 impl Why<'_> {
@@ -286,7 +165,7 @@ impl Why<'_> {
         let header = ["task", "state", "waits because"].map(str::to_owned).to_vec();
         let rows = self.waiting.iter().flat_map(|waiting| {
             waiting.gates.iter().enumerate().map(|(index, gate)| {
-                let (task, state) = if index == 0 { (waiting.task.as_str(), waiting.state) } else { ("", "") };
+                let (task, state) = if index == 0 { (waiting.task.as_str(), waiting.state.as_str()) } else { ("", "") };
                 vec![task.to_owned(), state.to_owned(), gate.text.clone()]
             })
         });

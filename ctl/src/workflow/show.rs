@@ -1,11 +1,10 @@
 //! `workflow show`: one workflow and its tasks.
 
-use cloacina::WorkflowRecord;
+use cloacina::{PackageState, WorkflowRecord, WorkflowState};
 use cloacina_workflow::descriptor;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::list::{WorkflowView, state};
 use crate::cli::WorkflowShowArgs;
 use crate::config::Config;
 use crate::database::Database;
@@ -21,7 +20,7 @@ use crate::table::few;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Shown<'a> {
     #[serde(flatten)]
-    view: WorkflowView,
+    view: &'a WorkflowRecord,
     /// The workflow as its package declares it: a member of `workflows` in [the description](../abi.md) of a package.
     #[schema(value_type = Object)]
     workflow: &'a descriptor::Workflow,
@@ -34,7 +33,7 @@ pub(crate) fn show(arguments: &WorkflowShowArgs, output: &Output, config: &Confi
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let known = database.records(output)?.map_or(Ok(Vec::new()), |mut records| records.workflows())?;
     let found = choose(&known, &arguments.name)?;
-    let shown = Shown { view: WorkflowView::new(found), workflow: &found.descriptor };
+    let shown = Shown { view: found, workflow: &found.descriptor };
     output.answer(&shown, |paint| shown.text(paint))?;
     Ok(exit::SUCCESS)
 }
@@ -48,7 +47,8 @@ fn choose<'a>(known: &'a [WorkflowRecord], name: &str) -> Result<&'a WorkflowRec
     names.dedup();
     match (names.as_slice(), fitting.first()) {
         ([_], Some(newest)) => {
-            let active = fitting.iter().find(|workflow| state(workflow) == "active");
+            let active =
+                fitting.iter().find(|workflow| workflow.state == WorkflowState::Packaged(PackageState::Active));
             Ok(active.unwrap_or(newest))
         }
         ([], _) | (_, None) => Err(Error::WorkflowNotThere { name: name.to_owned() }),
@@ -61,12 +61,12 @@ fn choose<'a>(known: &'a [WorkflowRecord], name: &str) -> Result<&'a WorkflowRec
 
 impl Shown<'_> {
     fn text(&self, paint: Paint) -> String {
-        let workflow = &self.view;
+        let workflow = self.view;
         let facts = [
             ("workflow", Some(workflow.name.clone())),
             ("version", workflow.version.clone()),
-            ("digest", workflow.content_digest.clone()),
-            ("state", Some(workflow.state.to_owned())),
+            ("digest", workflow.digest.map(|digest| digest.to_string())),
+            ("state", Some(workflow.state.as_str().to_owned())),
             ("description", workflow.description.clone()),
         ];
         let facts = facts.into_iter().filter_map(|(name, fact)| Some(vec![name.to_owned(), fact?]));

@@ -16,5 +16,10 @@ mod tests;
 pub(crate) use self::runs::list;
 pub use self::{
     caller::{Caller, Denied, Role},
-    runs::{Page, RunFilter, RunPage, RunSummary},
+    runs::{Page, RunFilter, RunPage},
+};
+pub use crate::view::{
+    AttemptOutcome, Failure, Gate, GateHolder, GateTask, HostUsage, LogRecord, PackageRecord, PackageUsage, PrunedPart,
+    RunEvent, RunReport, RunStatus, RunSummary, RunUsage, Skipped, TaskReport, TaskUsage, Usage, UsedCall, UsedTask,
+    WorkflowRecord, WorkflowState,
 };

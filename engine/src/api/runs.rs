@@ -12,8 +12,9 @@ use diesel::QueryResult;
 use crate::{
     core::run::State,
     id::{RunId, Scope, WorkflowId},
-    runtime::{RunStatus, stored_workflow},
+    runtime::stored_workflow,
     store::{self, Connection, Error, RunRow, RunSearch, WorkflowName},
+    view::{RunStatus, RunSummary},
 };
 
 /// Which runs are looked for; an absent part excludes none.
@@ -52,34 +53,6 @@ pub struct RunPage {
     pub runs: Vec<RunSummary>,
     /// After which run the next page begins; none if no run follows.
     pub next: Option<RunId>,
-}
-
-/// A run in brief, with its progress.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RunSummary {
-    /// The run.
-    pub status: RunStatus,
-    /// The tenant of its workflow.
-    pub tenant: String,
-    /// The content digest of the package's version that it is pinned to; none for a workflow that is compiled in.
-    pub digest: Option<Digest>,
-    /// How many tasks it has.
-    pub n_tasks: usize,
-    /// How many of them completed, in it or in the run from which it was derived; none once its history was removed.
-    pub n_completed: Option<usize>,
-    /// The beginning of its id that is enough to name it in this database.
-    pub short_id: String,
-    /// Whether an engine drives it now; never one that has ended.
-    pub is_driven: bool,
-    /// The actor that asked for it, if one was named.
-    pub created_by: Option<String>,
-    /// Who took it off the list of dead letters.
-    pub dismissed_by: Option<String>,
-    /// When retention removed its input and what its tasks wrote.
-    pub context_removed_at: Option<Timestamp>,
-    /// When retention removed its history, and with it everything about its tasks.
-    pub history_removed_at: Option<Timestamp>,
 }
 
 impl Page {
@@ -195,18 +168,24 @@ fn summary(
     is_driven: bool,
 ) -> RunSummary {
     let Known { name, tenant, digest, n_tasks } = workflows.get(&row.workflow).cloned().unwrap_or_default();
-    let RunRow { id, workflow: _, state, created_at, started_at, finished_at, created_by, dismissed_by, .. } = row;
     RunSummary {
-        status: RunStatus { id, workflow: name, state, created_at, started_at, finished_at },
-        tenant,
-        digest,
-        n_tasks,
-        n_completed: row.events_pruned_at.is_none().then(|| usize::try_from(n_completed).unwrap_or_default()),
+        status: RunStatus {
+            id: row.id,
+            workflow: name,
+            tenant,
+            digest,
+            state: row.state,
+            completed_tasks: row.events_pruned_at.is_none().then(|| usize::try_from(n_completed).unwrap_or_default()),
+            total_tasks: n_tasks,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            context_removed_at: row.context_pruned_at,
+            history_removed_at: row.events_pruned_at,
+        },
+        driven: (!row.state.is_terminal()).then_some(is_driven),
+        created_by: row.created_by,
+        dismissed_by: row.dismissed_by,
         short_id,
-        is_driven,
-        created_by,
-        dismissed_by,
-        context_removed_at: row.context_pruned_at,
-        history_removed_at: row.events_pruned_at,
     }
 }

@@ -23,8 +23,9 @@ use crate::{
     error::Request,
     id::RunId,
     limit,
-    runtime::{Action, Begin, Derived, Event, Gate, Origin, PrunedPart, carry_over, load},
+    runtime::{Action, Begin, Derived, Event, Origin, carry_over, load},
     store::{self, Error as StoreError, EventRow},
+    view::{Gate, PrunedPart},
 };
 
 /// A task that does not run, and why.
@@ -223,7 +224,7 @@ impl RunHandle {
         if !run.state.is_terminal() {
             return Err(self.illegal(request, run.state));
         }
-        if let Some(part) = PrunedPart::of(&run) {
+        if let Some(part) = PrunedPart::of(run.context_pruned_at, run.events_pruned_at) {
             return Err(Error::Pruned { id, request, part });
         }
         let (workflow, pinned) = shared.code_for(&run, &row, self.version()).await?;

@@ -44,12 +44,13 @@ use crate::{
     registry::{self, Registry},
     retention::Retention,
     runtime::{
-        self, Begin, Board, Catalog, Config, EmbeddedRunner, Event, NotSubmitted, Notices, Origin, Phase, RunStatus,
-        Submission, TaskRunner, Version, Workflow,
+        self, Begin, Board, Catalog, Config, EmbeddedRunner, Event, NotSubmitted, Notices, Origin, Phase, Submission,
+        TaskRunner, Version, Workflow,
     },
     socket::Service,
     store::{self, Database, Error as StoreError, LEASE_DEFAULT, Store, WorkflowKey},
     trust,
+    view::RunStatus,
 };
 
 /// A shorter lease would be lost whenever the machine is busy.

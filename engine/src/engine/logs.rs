@@ -9,7 +9,7 @@ use std::{
     task::Poll,
 };
 
-use cloacina_workflow::{Level, Timestamp, Value};
+use cloacina_workflow::{Level, Timestamp};
 use tokio::sync::watch;
 
 use super::{handle::alive, run_handle::RunHandle};
@@ -19,6 +19,7 @@ use crate::{
     id::RunId,
     runtime::{Phase, stored_version},
     store::{self, Error as StoreError, LogRow, LogSearch},
+    view::LogRecord,
 };
 
 /// Lines that are returned at most at once.
@@ -39,30 +40,6 @@ pub struct LogFilter {
     pub after: Option<i64>,
     /// Only the last lines that fit, so many at most.
     pub tail: Option<usize>,
-}
-
-/// One line of an attempt's log.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct LogRecord {
-    /// Grows from line to line, with gaps.
-    pub number: i64,
-    /// When it was written.
-    pub at: Timestamp,
-    /// The task that wrote it.
-    pub task: String,
-    /// The attempt that wrote it.
-    pub attempt: u32,
-    /// How important it is.
-    pub level: Level,
-    /// Where it came from, by convention a module.
-    pub target: String,
-    /// The line.
-    pub message: String,
-    /// What else was said: an object, or null.
-    pub fields: Value,
-    /// How many lines are missing here, because there was no room for them; 0 for a line that the task wrote.
-    pub n_dropped: u64,
 }
 
 /// Follows the log of one run until the run has ended; made by [`RunHandle::follow_logs`].
@@ -158,16 +135,22 @@ impl LogRecord {
     pub(super) fn new((number, row): (i64, LogRow), plan: &Plan) -> Self {
         let LogRow { run: _, task, attempt, at, level, target, message, fields, n_dropped } = row;
         let task = usize::try_from(task).ok().and_then(|task| plan.tasks.get(task));
+        let n_dropped = u64::try_from(n_dropped).unwrap_or(0);
         Self {
             number,
             at,
+            level,
             task: task.map(|task| task.id.as_ref().to_owned()).unwrap_or_default(),
             attempt: u32::try_from(attempt).unwrap_or(0),
-            level,
             target,
-            message,
+            message: match n_dropped {
+                0 => message,
+                1 => "1 line was dropped".to_owned(),
+                _ => format!("{n_dropped} lines were dropped"),
+            },
+            // A line without fields is stored with an empty text.
             fields: serde_json::from_str(&fields).unwrap_or_default(),
-            n_dropped: u64::try_from(n_dropped).unwrap_or(0),
+            dropped: (n_dropped > 0).then_some(n_dropped),
         }
     }
 }

@@ -38,11 +38,10 @@ pub(crate) use self::handle::{Shared, alive};
 pub use self::{
     control::Waiting,
     handle::{Builder, Engine, Scheduler},
-    logs::{LogFilter, LogFollower, LogRecord},
-    package_records::PackageRecord,
+    logs::{LogFilter, LogFollower},
     prune::{PruneCount, PrunePlan},
-    records::{Records, RunOwner, WorkflowRecord},
+    records::{Records, RunOwner},
     request::RunRequest,
     run_handle::RunHandle,
-    usage::{HostUsage, PackageUsage, RunUsage, Usage, UsageFilter, UsedCall, UsedTask},
+    usage::UsageFilter,
 };

@@ -4,43 +4,16 @@
 
 use std::sync::Arc;
 
-use cloacina_packager::Digest;
-use cloacina_workflow::{Timestamp, descriptor::Descriptor};
+use cloacina_workflow::descriptor::Descriptor;
 
 use super::records::Records;
 use crate::{
     Error,
+    isolation::needs_of,
     registry::{self, find, find_version, package_of, share_of},
-    store::{self, Error as StoreError, PackageEvent, PackageRow, PackageState, Quarantine},
+    store::{self, Error as StoreError, PackageEvent, PackageRow},
+    view::PackageRecord,
 };
-
-/// A version of a package.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct PackageRecord {
-    /// The tenant that has it.
-    pub tenant: String,
-    /// The package's name.
-    pub name: String,
-    /// Its version, for people.
-    pub version: String,
-    /// The content digest: the version's identity.
-    pub digest: Digest,
-    /// The digest of the archive that is kept.
-    pub archive_digest: Digest,
-    /// Where it stands.
-    pub state: PackageState,
-    /// The percentage of new runs that it gets, or would get if it was not quarantined; none if it is not active.
-    pub share: Option<u8>,
-    /// Why it is quarantined, if it is.
-    pub quarantine: Option<Quarantine>,
-    /// Who registered it.
-    pub actor: String,
-    /// When it was registered.
-    pub registered_at: Timestamp,
-    /// What it says of itself.
-    pub descriptor: Arc<Descriptor>,
-}
 
 impl Records {
     /// All versions of all packages, those registered first in front.
@@ -94,18 +67,23 @@ impl Records {
 impl PackageRecord {
     fn new(row: &PackageRow, rows: &[PackageRow]) -> Result<Self, Error> {
         let unreadable = |error| StoreError::Corrupt { reason: format!("the description of {}: {error}", row.name) };
+        let descriptor = Descriptor::parse(row.descriptor()).map_err(unreadable)?;
+        let (tenant, name) = (row.tenant.clone(), row.name.clone());
+        let workflows = descriptor.workflows.iter();
         Ok(Self {
-            tenant: row.tenant.clone(),
-            name: row.name.clone(),
+            workflows: workflows.map(|workflow| format!("{tenant}::{name}::{}", workflow.name)).collect(),
+            needs: needs_of(&descriptor),
+            tenant,
+            name,
             version: row.version.clone(),
             digest: row.digest,
             archive_digest: row.archive_digest,
             state: row.state,
-            share: share_of(row, rows.iter()),
+            share: share_of(row, rows.iter()).unwrap_or(0),
             quarantine: row.quarantine.clone(),
-            actor: row.actor.clone(),
             registered_at: row.registered_at,
-            descriptor: Arc::new(Descriptor::parse(row.descriptor()).map_err(unreadable)?),
+            actor: row.actor.clone(),
+            descriptor: Arc::new(descriptor),
         })
     }
 }

@@ -230,7 +230,7 @@ fn a_run_without_its_context_says_so_and_is_not_run_again() {
 
         let handle = engine.run(run.id()).await.unwrap();
         let report = handle.report().await.unwrap();
-        assert_eq!(report.pruned, Some(PrunedPart::Context { at: clock.now() }));
+        assert_eq!(report.pruned(), Some(PrunedPart::Context { at: clock.now() }));
         assert_eq!((report.state, report.context.len()), (RunState::Completed, 0));
         let brief = |report: &crate::RunReport| {
             let tasks = report.tasks.iter();
@@ -239,7 +239,7 @@ fn a_run_without_its_context_says_so_and_is_not_run_again() {
             brief.collect::<Vec<_>>()
         };
         assert_eq!(brief(&report), brief(&whole));
-        assert_eq!(Records::open(&path).unwrap().report(run.id()).unwrap().pruned, report.pruned);
+        assert_eq!(Records::open(&path).unwrap().report(run.id()).unwrap().pruned(), report.pruned());
         for refused in [
             handle.rerun(None, "test").await.map(drop),
             handle.fork("then", None, "test").await.map(drop),
@@ -265,7 +265,7 @@ fn a_run_without_its_history_is_listed_and_nothing_more() {
         assert_eq!((pruned.n_events, pruned.n_lines), (1, 1));
         let handle = engine.run(id).await.unwrap();
         let report = handle.report().await.unwrap();
-        assert_eq!((report.pruned, report.tasks.len()), (Some(PrunedPart::History { at: clock.now() }), 0));
+        assert_eq!((report.pruned(), report.tasks.len()), (Some(PrunedPart::History { at: clock.now() }), 0));
         assert_eq!((report.state, handle.events().await.unwrap().len()), (RunState::Completed, 0));
         assert_eq!(handle.logs(&LogFilter::default()).await.unwrap(), []);
         assert!(matches!(handle.rerun(None, "test").await, Err(Error::Pruned { .. })));

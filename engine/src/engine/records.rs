@@ -6,21 +6,21 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use cloacina_packager::Digest;
-use cloacina_workflow::{Timestamp, descriptor};
+use cloacina_workflow::Timestamp;
 use diesel::QueryResult;
 
-use super::logs::{LogFilter, LogRecord};
+use super::logs::LogFilter;
 use crate::{
     Error, RegistryError,
-    api::{self, Caller, Page, RunFilter, RunPage, RunSummary},
+    api::{self, Caller, Page, RunFilter, RunPage},
     core::run::State,
     id::RunId,
-    runtime::{Gate, RunEvent, RunReport, Secrets, load, pruned_report, records, stored_version, stored_workflow},
+    runtime::{Secrets, load, pruned_report, records, stored_version, stored_workflow},
     store::{
-        self, Backup, BackupProgress, Connection, Database, EventRow, PackageRow, PackageState, Quarantine, RunRow,
-        View, WorkflowRow,
+        self, Backup, BackupProgress, Connection, Database, EventRow, PackageRow, Quarantine, RunRow, View, WorkflowRow,
     },
     trust::{self, Trust, TrustEvent},
+    view::{Gate, LogRecord, RunEvent, RunReport, RunSummary, WorkflowRecord, WorkflowState},
 };
 
 /// A database as one who looks sees it.
@@ -41,26 +41,6 @@ pub struct RunOwner {
     pub lease_until: Option<Timestamp>,
     /// Whether that moment has passed, so that another engine takes the runs over.
     pub is_overdue: bool,
-}
-
-/// One version of a workflow that the database knows.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct WorkflowRecord {
-    /// Its full name.
-    pub name: String,
-    /// The tenant.
-    pub tenant: String,
-    /// The package; empty for a workflow that is compiled into a program.
-    pub package: String,
-    /// The version of the package, as long as it is registered.
-    pub version: Option<String>,
-    /// The content digest of the package; none for a workflow that is compiled into a program.
-    pub digest: Option<Digest>,
-    /// Where the version of the package stands; none once it is not registered any more.
-    pub state: Option<PackageState>,
-    /// What it consists of.
-    pub descriptor: descriptor::Workflow,
 }
 
 impl Records {
@@ -170,12 +150,10 @@ impl Records {
         let (record, _) = load(Arc::new(stored_version(&workflow)?), &run, rows)?;
         let mut report = RunReport::new(record.picture_at_gates())?;
         if let Some(gate) = self.quarantine_gate(&report, &workflow)? {
-            let open = report.tasks.iter_mut().filter(|task| !task.state.is_terminal());
-            open.for_each(|task| task.gates.push(gate.clone()));
+            report.add_gate(&gate);
         }
         if let Some(gate) = self.owner_gate(&report)? {
-            let open = report.tasks.iter_mut().filter(|task| !task.state.is_terminal());
-            open.for_each(|task| task.gates.push(gate.clone()));
+            report.add_gate(&gate);
         }
         Ok(report)
     }
@@ -198,8 +176,8 @@ impl Records {
             return Ok(None);
         }
         Ok(self.owner(report.id)?.map(|owner| {
-            let RunOwner { pid, host, lease_until, is_overdue: is_dead } = owner;
-            Gate::Owner { pid, host, lease_until, is_dead }
+            let RunOwner { pid, host, lease_until, is_overdue } = owner;
+            if is_overdue { Gate::OwnerDead { pid, host, lease_until } } else { Gate::Owner { pid, host, lease_until } }
         }))
     }
 
@@ -234,14 +212,21 @@ impl Records {
             let digest = <[u8; 32]>::try_from(row.key.digest.as_slice()).ok().map(Digest::from_bytes);
             let package =
                 packages.iter().find(|package| package.tenant == row.key.tenant && Some(package.digest) == digest);
+            let descriptor = stored_workflow(&row)?;
             Ok(WorkflowRecord {
                 name: row.key.full_name(),
                 tenant: row.key.tenant.clone(),
-                package: row.key.package.clone(),
+                package: Some(row.key.package.clone()).filter(|package| !package.is_empty()),
                 version: package.map(|package| package.version.clone()),
                 digest,
-                state: package.map(|package| package.state),
-                descriptor: stored_workflow(&row)?,
+                state: match (digest, package) {
+                    (None, _) => WorkflowState::CompiledIn,
+                    (Some(_), Some(package)) => WorkflowState::Packaged(package.state),
+                    (Some(_), None) => WorkflowState::Removed,
+                },
+                tasks: descriptor.tasks.len(),
+                description: descriptor.description.clone(),
+                descriptor,
             })
         });
         workflows.collect()

@@ -88,7 +88,10 @@ fn what_an_engine_did_can_be_looked_at_beside_it_and_after_it() {
 
     let all = records.runs(&RunFilter::default(), 10).unwrap();
     assert_eq!(all.iter().map(|run| run.status.id).collect::<Vec<_>>(), [bad.id(), good.id()]);
-    assert_eq!(all.iter().map(|run| (run.n_completed, run.n_tasks)).collect::<Vec<_>>(), [(Some(1), 2), (Some(2), 2)]);
+    assert_eq!(
+        all.iter().map(|run| (run.status.completed_tasks, run.status.total_tasks)).collect::<Vec<_>>(),
+        [(Some(1), 2), (Some(2), 2)]
+    );
     assert_eq!(records.runs(&RunFilter::default(), 1).unwrap().len(), 1);
     assert_eq!(records.events(good.id()).unwrap().last().unwrap().kind, "run_finished");
     let workflows = records.workflows().unwrap();
@@ -117,7 +120,8 @@ fn what_was_taken_over_from_another_run_is_counted_as_where_it_is_shown() {
 
         let mut records = Records::open(address).unwrap();
         let listed = records.runs(&RunFilter::default(), 10).unwrap();
-        let counted: Vec<_> = listed.iter().map(|run| (run.status.id, run.n_completed, run.n_tasks)).collect();
+        let counted: Vec<_> =
+            listed.iter().map(|run| (run.status.id, run.status.completed_tasks, run.status.total_tasks)).collect();
         let shown = [&held, &other, &again, &good, &failed].map(|run| {
             let report = records.report(run.id()).unwrap();
             (run.id(), Some(report.n_completed()), report.tasks.len())
@@ -166,7 +170,7 @@ fn a_run_is_driven_as_long_as_its_engine_lives() {
         let run = block_on(engine.scheduler().schedule_workflow("count", Context::new())).unwrap().id();
         let mut records = Records::open(address).unwrap();
         let mut seen = || {
-            let listed = records.runs(&RunFilter::default(), 1).unwrap()[0].is_driven;
+            let listed = records.runs(&RunFilter::default(), 1).unwrap()[0].driven.unwrap_or(false);
             assert_eq!(records.is_driven(run).unwrap(), listed);
             listed
         };

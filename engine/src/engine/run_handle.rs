@@ -14,11 +14,9 @@ use crate::{
     api::Caller,
     core::run,
     id::RunId,
-    runtime::{
-        Event, Gate, Inspected, Phase, RunEvent, RunRecord, RunReport, RunStatus, Secrets, TaskReport, load,
-        pruned_report, records, stored_version,
-    },
+    runtime::{Event, Inspected, Phase, RunRecord, Secrets, load, pruned_report, records, stored_version},
     store::{self, EventRow, RunRow, WorkflowRow},
+    view::{Gate, RunEvent, RunReport, RunStatus, TaskReport},
 };
 
 /// A handle to one run. It does not keep the engine alive.
@@ -128,8 +126,7 @@ impl RunHandle {
     /// # Errors
     /// As [`Self::report`].
     pub async fn status(&self) -> Result<RunStatus, Error> {
-        let RunReport { id, workflow, state, created_at, started_at, finished_at, .. } = self.report().await?;
-        Ok(RunStatus { id, workflow, state, created_at, started_at, finished_at })
+        Ok(self.report().await?.status)
     }
 
     /// The tasks in the order of the source.

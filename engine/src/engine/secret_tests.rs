@@ -166,7 +166,7 @@ fn no_limit_parts_a_secret_or_loses_a_part_of_a_line() {
         }
         assert!(n_notes > 10 && joined(told) == expected);
         let stored = Records::open(&path).unwrap().logs(run.id(), &LogFilter::default()).unwrap();
-        let stored = stored.into_iter().map(|line| (line.message, line.fields == json!({"continued": true}))).collect();
+        let stored = stored.into_iter().map(|line| (line.message, line.fields.contains_key("continued"))).collect();
         assert_eq!(joined(stored), expected);
     });
 }

@@ -10,8 +10,8 @@ use crate::{
     core::run,
     error::Request,
     id::RunId,
-    runtime::RunStatus,
     store::{Connection, Database},
+    view::RunStatus,
 };
 
 /// Dead letters that are returned at most at once.

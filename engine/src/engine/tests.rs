@@ -122,7 +122,7 @@ fn a_task_that_never_completes_stays_running_and_goes_on_with_the_next_engine() 
         // Something else of the same package goes through meanwhile.
         begin(&first, "echo", json!({})).await.wait().await.unwrap();
         let tasks = run.tasks().await.unwrap();
-        assert_eq!((tasks[0].state, tasks[0].attempt), (TaskState::Running, 1));
+        assert_eq!((tasks[0].state, tasks[0].attempt), (TaskState::Running, Some(1)));
         let needed = first.registry().remove("never", "ann").await.unwrap_err();
         assert_eq!(needed.code(), "REG0006");
         first.shutdown_within(Duration::ZERO).await.unwrap();
@@ -131,7 +131,7 @@ fn a_task_that_never_completes_stays_running_and_goes_on_with_the_next_engine() 
         let run = second.run(run.id()).await.unwrap();
         begin(&second, "echo", json!({})).await.wait().await.unwrap();
         let tasks = run.tasks().await.unwrap();
-        assert_eq!((tasks[0].state, tasks[0].attempt), (TaskState::Running, 2));
+        assert_eq!((tasks[0].state, tasks[0].attempt), (TaskState::Running, Some(2)));
         second.shutdown_within(Duration::ZERO).await.unwrap();
     });
 }

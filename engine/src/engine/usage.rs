@@ -25,7 +25,6 @@ use super::{
 };
 use crate::{
     Error,
-    core::run::State,
     id::{RunId, Scope, WorkflowId},
     registry::{self, find_version},
     runtime::{Version, stored_version},
@@ -33,79 +32,8 @@ use crate::{
         self, Connection, Error as StoreError, HostSum, PackageRow, RunRow, UsageEnd, UsageSearch, UsageSum,
         WorkflowRow,
     },
+    view::{HostUsage, PackageUsage, RunUsage, TaskUsage, Usage, UsedCall, UsedTask},
 };
-
-/// What attempts and callbacks used up together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Usage {
-    /// Attempts that ended.
-    pub n_attempts: u64,
-    /// Callbacks that ended.
-    pub n_callbacks: u64,
-    /// How long they took, those of which it is known.
-    pub time: Option<Duration>,
-    /// Of how many that is known: not of an attempt that was interrupted with its engine.
-    pub n_time: u64,
-    /// The processor time of those of which it is known.
-    pub cpu: Option<Duration>,
-    /// Of how many that is known.
-    pub n_cpu: u64,
-    /// The most memory that a process held which ended with one of them.
-    pub peak_bytes: Option<u64>,
-    /// Of how many that is known.
-    pub n_peak: u64,
-}
-
-/// How one attempt or callback ended, and what it used up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UsedCall {
-    /// The attempt; none of a callback.
-    pub attempt: Option<u32>,
-    /// The event that is its end, such as `task_completed`.
-    pub end: &'static str,
-    /// When it began.
-    pub started_at: Option<Timestamp>,
-    /// When its end was noticed.
-    pub ended_at: Timestamp,
-    /// Its processor time, if it was alone in its process or its polls were measured.
-    pub cpu: Option<Duration>,
-    /// The most memory that its process held, if that ended with it.
-    pub peak_bytes: Option<u64>,
-}
-
-/// What one task of a run used up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UsedTask {
-    /// The task.
-    pub task: String,
-    /// All its attempts and callbacks together.
-    pub total: Usage,
-    /// Each of them, in the order of their ends.
-    pub calls: Vec<UsedCall>,
-}
-
-/// What a run used up so far.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RunUsage {
-    /// The run.
-    pub id: RunId,
-    /// The full name of its workflow.
-    pub workflow: String,
-    /// The content digest of its package's version; none for a workflow that is compiled in.
-    pub digest: Option<Digest>,
-    /// Where it stands.
-    pub state: State,
-    /// All its tasks together.
-    pub total: Usage,
-    /// Every task, in the order of the source; also those of which nothing ended.
-    pub tasks: Vec<UsedTask>,
-    /// Since when its history is gone, so that nothing is known.
-    pub pruned_at: Option<Timestamp>,
-}
 
 /// Whose usage is asked for; an absent part excludes nothing.
 #[derive(Clone, Debug, Default)]
@@ -119,50 +47,6 @@ pub struct UsageFilter {
     pub created_from: Option<Timestamp>,
     /// Only runs that were submitted before this moment, and processes that were started before it.
     pub created_before: Option<Timestamp>,
-}
-
-/// What the processes of a version of a package used up, all that ran in them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HostUsage {
-    /// Processes that lived at some moment of the time.
-    pub n_hosts: u64,
-    /// How many of them crashed, or were killed at a limit or because a task did not stop.
-    pub n_crashed: u64,
-    /// Calls that they were given: attempts, and callbacks.
-    pub n_calls: u64,
-    /// Their processor time, of those of which it is known.
-    pub cpu: Option<Duration>,
-    /// Of how many that is known.
-    pub n_cpu: u64,
-    /// The most memory that one of them held.
-    pub peak_bytes: Option<u64>,
-    /// Of how many that is known.
-    pub n_peak: u64,
-}
-
-/// What a version of a package used up, in runs of a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PackageUsage {
-    /// The tenant.
-    pub tenant: String,
-    /// The package's name.
-    pub name: String,
-    /// Its version, as long as it is registered.
-    pub version: Option<String>,
-    /// The content digest.
-    pub digest: Digest,
-    /// How many runs there are of it.
-    pub n_runs: u64,
-    /// Of how many of them the history is gone; what they used up is not counted.
-    pub n_pruned: u64,
-    /// All its tasks together.
-    pub total: Usage,
-    /// Its processes, in that time.
-    pub hosts: HostUsage,
-    /// Each task of which something ended: workflow, task, and what its attempts used up.
-    pub tasks: Vec<(String, String, Usage)>,
 }
 
 impl Usage {
@@ -252,7 +136,7 @@ impl RunUsage {
             state: run.state,
             total,
             tasks,
-            pruned_at: run.events_pruned_at,
+            history_removed_at: run.events_pruned_at,
         }
     }
 }
@@ -385,7 +269,7 @@ fn of_packages(
             usage.hosts = its.map(HostUsage::of_sum).unwrap_or_default();
         }
         // By the names of the workflows; the tasks of each stay in the order of the source.
-        order.values_mut().for_each(|usage| usage.tasks.sort_by(|(one, ..), (other, ..)| one.cmp(other)));
+        order.values_mut().for_each(|usage| usage.tasks.sort_by(|one, other| one.workflow.cmp(&other.workflow)));
         Ok(order.into_values().filter(|usage| usage.n_runs > 0 || usage.hosts.n_hosts > 0).collect())
     });
     Ok(summed.map(Ok))
@@ -447,7 +331,8 @@ impl PackageUsage {
             let Some(task) = task else { continue };
             let usage = Usage::of_sum(&sum);
             self.total.add(&usage);
-            self.tasks.push((row.key.name.clone(), task.id.as_ref().to_owned(), usage));
+            let (workflow, task) = (row.key.name.clone(), task.id.as_ref().to_owned());
+            self.tasks.push(TaskUsage { workflow, task, total: usage });
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::{
         run, task,
     },
     id::RunId,
+    view::GateHolder,
 };
 
 /// A run with what the core does not need to know of it.
@@ -54,7 +55,7 @@ pub(super) struct ActiveRun {
 #[derive(Clone, Debug)]
 pub(crate) enum PictureGate {
     Core(explain::Gate),
-    Slot { running: usize, slots: usize, held_by: Vec<(RunId, String)> },
+    Slot { running: usize, slots: usize, held_by: Vec<GateHolder> },
 }
 
 /// The slots of an engine as a picture shows them.
@@ -62,7 +63,7 @@ pub(crate) enum PictureGate {
 pub(super) struct Slots<'a> {
     pub(super) admission: &'a Admission,
     /// Some of those who hold a slot.
-    pub(super) held_by: Vec<(RunId, String)>,
+    pub(super) held_by: Vec<GateHolder>,
 }
 
 /// A run as it was at one moment; only handles are copied to make one.

@@ -27,6 +27,7 @@ use crate::{
     id::{RunId, chance},
     loader::Usage,
     store::Commit,
+    view::GateHolder,
 };
 
 /// How long a callback may take whose task has no limit of its own. A run does not end before its callbacks have.
@@ -270,7 +271,8 @@ impl Driver {
     pub(super) fn slots(&self) -> Slots<'_> {
         let name = |key: &AttemptKey| {
             let active = self.runs.get(&key.run)?;
-            Some((key.run, active.record.version.plan.task(key.task).id.as_ref().to_owned()))
+            let task = active.record.version.plan.task(key.task).id.as_ref().to_owned();
+            Some(GateHolder { run: key.run, task })
         };
         Slots {
             admission: &self.admission,

@@ -13,7 +13,6 @@ use super::{
     catalog::{Version, Workflow},
     dormant::Asked,
     prune::Step,
-    report::Gate,
     runner::{Ended, TaskRunner},
 };
 use crate::{
@@ -25,6 +24,7 @@ use crate::{
     },
     id::{RunId, WorkflowId},
     store::{Error as StoreError, EventRow, Outcome, RunRow, TakenOver},
+    view::Gate,
 };
 
 /// Something for the driver to do.

@@ -24,7 +24,7 @@ use cloacina_workflow::{ErrorRecord, TaskError, Timestamp, payload::Delta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::{active::RunRecord, catalog::Version, event::Derived, report::RunEvent, secret::Secrets};
+use super::{active::RunRecord, catalog::Version, event::Derived, secret::Secrets};
 use crate::{
     core::{
         context::{Key, Value},
@@ -36,7 +36,11 @@ use crate::{
     },
     loader::Usage,
     store::{Error as StoreError, EventRow, Kind, RunRow},
+    view::RunEvent,
 };
+
+/// Members of the engine's own payloads that are moments, stored in microseconds since the epoch.
+const MOMENTS: [&str; 2] = ["due_at", "until"];
 
 /// A task's error with why the task failed.
 #[derive(Serialize, Deserialize)]
@@ -343,10 +347,12 @@ pub(crate) fn records(version: &Version, rows: Vec<EventRow>, secrets: &Secrets)
     let (plan, digest) = (&version.plan, version.key.content_digest());
     let records = rows.into_iter().map(|row| {
         let task = row.task.and_then(|task| usize::try_from(task).ok()).and_then(|task| plan.tasks.get(task));
-        let attempt = row.attempt.and_then(|attempt| u32::try_from(attempt).ok());
+        // A row with attempt 0 is about a task of which none began.
+        let attempt = row.attempt.and_then(|attempt| u32::try_from(attempt).ok()).filter(|attempt| *attempt > 0);
         // What is taken over from another run may be of another version.
-        let is_own = attempt.is_some_and(|attempt| attempt > 0) && row.kind != Kind::TaskReused;
+        let is_own = attempt.is_some() && row.kind != Kind::TaskReused;
         let mut details = row.payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
+        show(row.kind, &mut details);
         secrets.hide_json(&mut details);
         RunEvent {
             sequence: row.sequence,
@@ -361,6 +367,20 @@ pub(crate) fn records(version: &Version, rows: Vec<EventRow>, secrets: &Secrets)
         }
     });
     records.collect()
+}
+
+/// Brings details into the form in which everything is shown: nothing is null, and moments are texts. What users wrote stays
+/// as it is.
+fn show(kind: Kind, details: &mut Json) {
+    let is_of_users = matches!(kind, Kind::RunCreated | Kind::TaskCompleted | Kind::TaskReused);
+    if !is_of_users && let Some(details) = details.as_object_mut() {
+        details.retain(|_, value| !value.is_null());
+        for name in MOMENTS {
+            if let Some(at) = details.get(name).and_then(Json::as_u64) {
+                details.insert(name.to_owned(), Timestamp::from_unix_micros(at).to_string().into());
+            }
+        }
+    }
 }
 
 impl From<FailReasonName> for FailReason {

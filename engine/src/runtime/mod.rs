@@ -67,6 +67,5 @@ pub(crate) use self::{
 pub use self::{
     notice::{Notice, NoticeKind, Notices},
     prune::Pruned,
-    report::{AttemptOutcome, Gate, PrunedPart, RunEvent, RunReport, RunStatus, Skipped, TaskReport},
     secret::{SECRET_BYTES_MIN, SECRET_KEYS},
 };

@@ -8,35 +8,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use cloacina_workflow::Context;
 use serde_json::Value as Json;
 
-use super::{
-    catalog::Version,
-    history,
-    report::{AttemptOutcome, PrunedPart, RunReport, Skipped, TaskReport},
-};
+use super::{catalog::Version, history, report::begun};
 use crate::{
     core::task,
     store::{EventRow, Kind, RunRow},
+    view::{AttemptOutcome, PrunedPart, RunReport, RunStatus, Skipped, TaskReport},
 };
 
 /// The report of a run of which something is gone; none if it is whole.
 pub(crate) fn pruned_report(version: &Version, run: &RunRow, rows: &[EventRow]) -> Option<RunReport> {
-    let pruned = PrunedPart::of(run)?;
-    let tasks = match pruned {
-        PrunedPart::History { .. } => Vec::new(),
-        PrunedPart::Context { .. } => tasks(version, rows),
+    let pruned = PrunedPart::of(run.context_pruned_at, run.events_pruned_at)?;
+    let (tasks, completed_tasks) = match pruned {
+        PrunedPart::History { .. } => (Vec::new(), None),
+        PrunedPart::Context { .. } => {
+            let tasks = tasks(version, rows);
+            let n_completed = tasks.iter().filter(|task| task.state == task::State::Completed).count();
+            (tasks, Some(n_completed))
+        }
     };
     Some(RunReport {
-        id: run.id,
-        workflow: version.key.full_name(),
-        digest: version.key.content_digest(),
-        state: run.state,
-        created_at: run.created_at,
-        started_at: run.started_at,
-        finished_at: run.finished_at,
+        status: RunStatus::new(run, version, completed_tasks),
         tasks,
         context: Context::default(),
         producers: BTreeMap::new(),
-        pruned: Some(pruned),
     })
 }
 
@@ -58,7 +52,8 @@ fn tasks(version: &Version, rows: &[EventRow]) -> Vec<TaskReport> {
         let details = row.payload.as_deref().and_then(|payload| serde_json::from_slice(payload).ok());
         report.state = state;
         report.outcome = outcome;
-        report.attempt = row.attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(report.attempt).max(1);
+        let attempt = row.attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1).max(1);
+        report.attempt = begun(attempt, row.started_at);
         report.started_at = row.started_at;
         report.finished_at = Some(row.at);
         report.skipped = (state == task::State::Skipped).then(|| skipped(&details.unwrap_or_default()));
@@ -72,7 +67,7 @@ fn untouched(id: &str, is_leaf: bool) -> TaskReport {
         id: id.to_owned(),
         is_leaf,
         state: task::State::Pending,
-        attempt: 1,
+        attempt: None,
         started_at: None,
         finished_at: None,
         error: None,

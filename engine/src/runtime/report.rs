@@ -1,4 +1,4 @@
-//! What users are shown of runs.
+//! From what the driver knows of a run to what is shown of it.
 //!
 //! Plain data with names instead of numbers. It is decoded by the caller that asks for it, never on the driver's thread, and
 //! is the same whether it comes from memory or from the store.
@@ -6,14 +6,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
-use cloacina_packager::Digest;
-use cloacina_workflow::{Context, TaskError, Timestamp, Value};
+use cloacina_workflow::{Context, Timestamp, Value};
 
 use super::{
     active::{Picture, PictureGate},
+    catalog::Version,
     secret::Secrets,
 };
 use crate::{
@@ -23,177 +22,41 @@ use crate::{
         effect::FailReason,
         explain,
         rule::{SkipReason, When},
-        run, task,
+        task,
     },
-    id::RunId,
     store::{Error as StoreError, RunRow},
+    view::{AttemptOutcome, Gate, GateTask, RunReport, RunStatus, Skipped, TaskReport},
 };
 
-/// A run and all its tasks at one moment.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct RunReport {
-    /// The run.
-    pub id: RunId,
-    /// The full name of its workflow.
-    pub workflow: String,
-    /// The content digest of the package's version that it is pinned to; none for a workflow that is compiled in.
-    pub digest: Option<Digest>,
-    /// Where it stands.
-    pub state: run::State,
-    /// When it was submitted.
-    pub created_at: Timestamp,
-    /// When its first task could start.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-    /// The tasks in the order of the source.
-    pub tasks: Vec<TaskReport>,
-    /// The input overlaid with what the tasks wrote that completed so far.
-    pub context: Context<Value>,
-    /// The task that wrote each key of the context; keys of the input are absent.
-    pub producers: BTreeMap<String, String>,
-    /// What retention has removed of it; the tasks, the context and the producers are without that.
-    pub pruned: Option<PrunedPart>,
-}
-
-/// What retention has removed of a run that is still listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PrunedPart {
-    /// Its input, and what its tasks wrote.
-    Context {
-        /// When.
-        at: Timestamp,
-    },
-    /// Its history, and with it everything about its tasks.
-    History {
-        /// When.
-        at: Timestamp,
-    },
-}
-
-/// One task of a run at one moment.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TaskReport {
-    /// The task's id.
-    pub id: String,
-    /// Whether no other task depends on it.
-    pub is_leaf: bool,
-    /// Where it stands.
-    pub state: task::State,
-    /// The attempt that is running, that was the last, or that comes next; counts from 1.
-    pub attempt: u32,
-    /// When the attempt began.
-    pub started_at: Option<Timestamp>,
-    /// When the task became terminal.
-    pub finished_at: Option<Timestamp>,
-    /// Why it failed.
-    pub error: Option<TaskError>,
-    /// Why it was skipped.
-    pub skipped: Option<Skipped>,
-    /// How the last attempt that ended did so; absent before.
-    pub outcome: Option<AttemptOutcome>,
-    /// When a waiting task runs again.
-    pub retry_at: Option<Timestamp>,
-    /// What it wrote.
-    pub set: BTreeMap<String, Value>,
-    /// What it removed.
-    pub unset: BTreeSet<String>,
-    /// Why it is not running.
-    pub gates: Vec<Gate>,
-}
-
-/// Why a task was skipped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Skipped {
-    /// That dependency failed, or was skipped for this very reason. Without failures the task might have run.
-    UpstreamFailed {
-        /// The dependency.
-        dependency: String,
-    },
-    /// That dependency was skipped, and no failure is why.
-    UpstreamSkipped {
-        /// The dependency.
-        dependency: String,
-    },
-    /// Its trigger rule did not hold, and would not have held without failures either.
-    RuleNotMet,
-}
-
-impl Skipped {
-    /// The name that is stored and shown.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::UpstreamFailed { .. } => "upstream_failed",
-            Self::UpstreamSkipped { .. } => "upstream_skipped",
-            Self::RuleNotMet => "rule_not_met",
-        }
-    }
-
-    /// The dependency that is why.
-    #[must_use]
-    pub fn dependency(&self) -> Option<&str> {
-        match self {
-            Self::UpstreamFailed { dependency } | Self::UpstreamSkipped { dependency } => Some(dependency),
-            Self::RuleNotMet => None,
+impl RunStatus {
+    /// A run whose tasks are not looked at.
+    pub(crate) fn new(run: &RunRow, version: &Version, completed_tasks: Option<usize>) -> Self {
+        Self {
+            id: run.id,
+            workflow: version.key.full_name(),
+            tenant: version.key.tenant.clone(),
+            digest: version.key.content_digest(),
+            state: run.state,
+            completed_tasks,
+            total_tasks: version.plan.tasks.len(),
+            created_at: run.created_at,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            context_removed_at: run.context_pruned_at,
+            history_removed_at: run.events_pruned_at,
         }
     }
 }
 
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AttemptOutcome {
-    /// It succeeded.
-    Ok,
-    /// It returned an error.
-    Failed,
-    /// Its time was over.
-    TimedOut,
-    /// It stopped because it was asked to.
-    Cancelled,
-    /// It panicked.
-    Panicked,
-    /// The engine ended while it was, or could have been, running.
-    Interrupted,
-    /// The process of its package ended by no fault of it, or its package must not be loaded and nothing of it ran.
-    Lost,
-    /// It ended after it had been given up, and does not count.
-    Fenced,
+/// The number of the attempt that runs or was the last to begin: the driver counts on as soon as an attempt has failed.
+pub(super) fn begun(attempt: u32, started_at: Option<Timestamp>) -> Option<u32> {
+    match started_at {
+        Some(_) => Some(attempt),
+        None => attempt.checked_sub(1).filter(|attempt| *attempt > 0),
+    }
 }
 
 impl AttemptOutcome {
-    /// All outcomes.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Ok,
-        Self::Failed,
-        Self::TimedOut,
-        Self::Cancelled,
-        Self::Panicked,
-        Self::Interrupted,
-        Self::Lost,
-        Self::Fenced,
-    ];
-
-    /// The name that is shown.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
-            Self::Cancelled => "cancelled",
-            Self::Panicked => "panicked",
-            Self::Interrupted => "interrupted",
-            Self::Lost => "lost",
-            Self::Fenced => "fenced",
-        }
-    }
-
     fn of(task: &decide::Task) -> Option<Self> {
         Some(match (task.state, task.fail_reason) {
             (task::State::Completed, _) => Self::Ok,
@@ -210,176 +73,18 @@ impl AttemptOutcome {
     }
 }
 
-impl std::fmt::Display for AttemptOutcome {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.pad(self.as_str())
-    }
-}
-
-/// One reason why a task waits, with its present value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Gate {
-    /// The run has not been started.
-    RunPending,
-    /// The run starts later.
-    RunDelayed {
-        /// When.
-        until: Timestamp,
-    },
-    /// The run is paused.
-    RunPaused {
-        /// Who paused it.
-        by: String,
-    },
-    /// The run is being cancelled, or its time is over.
-    RunClosing,
-    /// The last attempt failed; the next one comes later.
-    RetryAt {
-        /// When.
-        at: Timestamp,
-    },
-    /// The trigger rule is asked once all dependencies are terminal, or as soon as it is decided.
-    TriggerRule {
-        /// The rule as it is written in the source.
-        rule: String,
-        /// The tasks that it looks at and where they stand.
-        tasks: Vec<(String, task::State)>,
-        /// The keys of the context that it looks at.
-        keys: Vec<String>,
-        /// Whether the task does not wait for all its dependencies once the rule is decided.
-        early: bool,
-    },
-    /// A dependency is not terminal.
-    Dependency {
-        /// The dependency.
-        task: String,
-        /// Where it stands.
-        state: task::State,
-    },
-    /// All slots are taken, or other tasks are first.
-    Slot {
-        /// Attempts that are running.
-        running: usize,
-        /// How many may run at once.
-        slots: usize,
-        /// Some of those who hold them: run and task.
-        held_by: Vec<(RunId, String)>,
-    },
-    /// The package of the run's workflow did harm, or is not trusted any more, and must not be used now.
-    Quarantined {
-        /// What it did.
-        reason: String,
-        /// When it is tried again; absent if somebody has to say so.
-        until: Option<Timestamp>,
-    },
-    /// The package of the run's workflow is registered, but this engine cannot use it.
-    Withheld {
-        /// Why, and what may be done about it.
-        reason: String,
-    },
-    /// The code of the run's workflow is not there.
-    PackageMissing {
-        /// The full name of the workflow.
-        workflow: String,
-    },
-    /// The store refuses what happened to the run, so nothing follows from it. The engine tries again.
-    StoreRefused {
-        /// What the store said.
-        reason: String,
-        /// When the engine tries again.
-        until: Timestamp,
-    },
-    /// The history of the run cannot be read. The engine tries again.
-    HistoryUnread {
-        /// What the store said.
-        reason: String,
-        /// When the engine tries again.
-        until: Timestamp,
-    },
-    /// On a server: the engine that the run belongs to, which alone can start its tasks. The other gates are those that
-    /// stand in the database.
-    Owner {
-        /// Its process.
-        pid: Option<u32>,
-        /// Its machine.
-        host: Option<String>,
-        /// Until when nobody else may take the run over.
-        lease_until: Option<Timestamp>,
-        /// Whether that moment has passed: the engine is dead, or cut off, and another one takes the run over.
-        is_dead: bool,
-    },
-}
-
-/// A run in brief.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RunStatus {
-    /// The run.
-    pub id: RunId,
-    /// The full name of its workflow.
-    pub workflow: String,
-    /// Where it stands.
-    pub state: run::State,
-    /// When it was submitted.
-    pub created_at: Timestamp,
-    /// When its first task could start.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-}
-
-/// One row of a run's history.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct RunEvent {
-    /// Counts from 0 within the run, without gaps.
-    pub sequence: i64,
-    /// When it happened.
-    pub at: Timestamp,
-    /// What happened, such as `task_completed`.
-    pub kind: &'static str,
-    /// The task, if it is about one.
-    pub task: Option<String>,
-    /// The attempt, if it is about one.
-    pub attempt: Option<u32>,
-    /// The content digest of the package's version that ran the attempt.
-    pub digest: Option<Digest>,
-    /// What else is known: the input, a delta, an error.
-    pub details: Value,
-    /// For the end of an attempt: the processor time that it used up, as far as it is known.
-    pub cpu: Option<Duration>,
-    /// For the end of an attempt that was alone in its process: the most memory that this held, if it ended with it.
-    pub peak_bytes: Option<u64>,
-}
-
 impl RunReport {
-    /// How many tasks completed.
-    #[must_use]
-    pub fn n_completed(&self) -> usize {
-        self.tasks.iter().filter(|task| task.state == task::State::Completed).count()
-    }
-
-    /// The tasks on which no other depends, in the order of the source.
-    pub fn leaves(&self) -> impl Iterator<Item = &TaskReport> {
-        self.tasks.iter().filter(|task| task.is_leaf)
-    }
-
-    /// Those of the leaves that were skipped: what the run did not do, whatever its state says.
-    pub fn leaves_skipped(&self) -> impl Iterator<Item = &TaskReport> {
-        self.leaves().filter(|task| task.state == task::State::Skipped)
-    }
-
-    /// The task of that id.
-    #[must_use]
-    pub fn task(&self, id: &str) -> Option<&TaskReport> {
-        self.tasks.iter().find(|task| task.id == id)
-    }
-
     /// Says of each task that has not ended that it waits there before all else.
     pub(crate) fn close(&mut self, gate: &Gate) {
         for task in self.tasks.iter_mut().filter(|task| !task.state.is_terminal()) {
             task.gates.insert(0, gate.clone());
+        }
+    }
+
+    /// Says of each task that has not ended that it waits there as well.
+    pub(crate) fn add_gate(&mut self, gate: &Gate) {
+        for task in self.tasks.iter_mut().filter(|task| !task.state.is_terminal()) {
+            task.gates.push(gate.clone());
         }
     }
 
@@ -418,7 +123,7 @@ impl RunReport {
                 id: name(number),
                 is_leaf: version.plan.graph.children(number).is_empty(),
                 state: task.state,
-                attempt: task.attempt,
+                attempt: begun(task.attempt, task.started_at),
                 started_at: task.started_at,
                 finished_at: task.finished_at,
                 error: errors.get(&number).map(|error| (**error).clone()),
@@ -447,42 +152,24 @@ impl RunReport {
             }
         }
         Ok(Self {
-            id,
-            workflow: version.key.full_name(),
-            digest: version.key.content_digest(),
-            state,
-            created_at,
-            started_at,
-            finished_at,
+            status: RunStatus {
+                id,
+                workflow: version.key.full_name(),
+                tenant: version.key.tenant.clone(),
+                digest: version.key.content_digest(),
+                state,
+                completed_tasks: Some(states.iter().filter(|state| **state == task::State::Completed).count()),
+                total_tasks: states.len(),
+                created_at,
+                started_at,
+                finished_at,
+                context_removed_at: None,
+                history_removed_at: None,
+            },
             tasks: reports,
             context: Context::from_object(Value::Object(values)).unwrap_or_default(),
             producers,
-            pruned: None,
         })
-    }
-}
-
-impl PrunedPart {
-    pub(crate) fn of(run: &RunRow) -> Option<Self> {
-        let context = run.context_pruned_at.map(|at| Self::Context { at });
-        run.events_pruned_at.map(|at| Self::History { at }).or(context)
-    }
-
-    /// When it was removed.
-    #[must_use]
-    pub fn at(self) -> Timestamp {
-        match self {
-            Self::Context { at } | Self::History { at } => at,
-        }
-    }
-
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Context { .. } => "context",
-            Self::History { .. } => "history",
-        }
     }
 }
 
@@ -506,7 +193,7 @@ impl Gate {
             explain::Gate::Withheld { reason } => Self::Withheld { reason: reason.as_ref().to_owned() },
             explain::Gate::RetryAt { at } => Self::RetryAt { at },
             explain::Gate::Rule { text, tasks, keys, when } => {
-                let tasks = tasks.into_iter().map(|task| (name(task), states[task as usize]));
+                let tasks = tasks.into_iter().map(|task| GateTask { task: name(task), state: states[task as usize] });
                 Self::TriggerRule { rule: text, tasks: tasks.collect(), keys, early: when == When::Decided }
             }
         }

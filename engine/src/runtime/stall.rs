@@ -16,7 +16,6 @@ use cloacina_workflow::Timestamp;
 use super::{
     driver::{Driver, Pending, Stopping},
     event::{NotSubmitted, Phase},
-    report::Gate,
     timer::Timer,
 };
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     core::effect::after,
     id::RunId,
     store::{Commit, Error as StoreError},
+    view::Gate,
 };
 
 /// The pause before the first new try; each one after that is twice as long.

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{
     id::RunId,
-    runtime::{RunEvent, RunReport},
     store::{Database, socket_find},
     trust::{TrustChange, TrustChanged},
+    view::{RunEvent, RunReport},
 };
 
 /// How long an engine may take to say that it is there. It answers from memory, so this is one that is stopped.
@@ -95,7 +95,7 @@ impl Client {
     /// As [`Error`] says.
     pub async fn perform(&mut self, command: Command, by: &str) -> Result<RunReport, Error> {
         match self.ask(&Message::Do { order: command, by: by.to_owned() }).await? {
-            Reply::Report { report } => report.read().map_err(|reason| Error::Message { reason }),
+            Reply::Report { report } => Ok(*report),
             Reply::Refused { refusal } => Err(refusal.into()),
             Reply::Event { .. } | Reply::Trust { .. } | Reply::Package { .. } | Reply::Packages { .. } => {
                 Err(out_of_turn())
@@ -159,7 +159,7 @@ impl Client {
     /// As [`Error`] says; [`Error::is_crowded`] if the engine has too many clients that wait.
     pub async fn wait(&mut self, run: RunId) -> Result<RunReport, Error> {
         match self.ask(&Message::Wait { run }).await? {
-            Reply::Report { report } => report.read().map_err(|reason| Error::Message { reason }),
+            Reply::Report { report } => Ok(*report),
             Reply::Refused { refusal } => Err(refusal.into()),
             Reply::Event { .. } | Reply::Trust { .. } | Reply::Package { .. } | Reply::Packages { .. } => {
                 Err(out_of_turn())
@@ -183,10 +183,9 @@ impl Client {
     /// # Errors
     /// As [`Error`] says.
     pub async fn next(&mut self) -> Result<Followed, Error> {
-        let bad = |reason| Error::Message { reason };
         match self.hear().await? {
-            Reply::Event { event } => Ok(Followed::Event(event.read().map_err(bad)?)),
-            Reply::Report { report } => Ok(Followed::Ended(Box::new(report.read().map_err(bad)?))),
+            Reply::Event { event } => Ok(Followed::Event(event)),
+            Reply::Report { report } => Ok(Followed::Ended(report)),
             Reply::Refused { refusal } => Err(refusal.into()),
             Reply::Trust { .. } | Reply::Package { .. } | Reply::Packages { .. } => Err(out_of_turn()),
         }

@@ -7,7 +7,6 @@ use cloacina_workflow::Value;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-use super::wire;
 use crate::{api::Role, id::RunId};
 
 /// Something to be done to a run; answered with the report of the run that it is about then.
@@ -34,25 +33,21 @@ pub enum Command {
     /// Show it.
     Report {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
     },
     /// Let it begin.
     Start {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
     },
     /// Let it begin or go on, whichever it needs; one that runs or has ended is left alone.
     Execute {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
     },
     /// Run one task of it, and nothing else.
     RunTask {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
         /// The task.
         task: String,
@@ -60,25 +55,21 @@ pub enum Command {
     /// Let nothing new start.
     Pause {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
     },
     /// Go on after a pause.
     Resume {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
     },
     /// End it.
     Cancel {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
     },
     /// Do not wait for the next attempt.
     Retry {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
         /// The task; without one, every task that waits for its next attempt.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +78,6 @@ pub enum Command {
     /// Run it again, as a new run.
     Rerun {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
         /// Only what did not complete.
         failed: bool,
@@ -101,7 +91,6 @@ pub enum Command {
     /// Run it again from one task on, as a new run.
     Fork {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
         /// The task.
         from: String,
@@ -115,13 +104,11 @@ pub enum Command {
     /// Take it off the list of failed runs.
     Dismiss {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
     },
     /// Remove it with its history and its logs, once it has ended; answered with what it was.
     Delete {
         /// The run.
-        #[serde(with = "wire::run_id")]
         run: RunId,
     },
 }

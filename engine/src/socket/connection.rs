@@ -21,10 +21,9 @@ use super::{
     frame::{self, Problem},
     package::PackageCommand,
     peer::{Peer, Stranger},
-    report::Report,
     spool::{self, CHUNK_BYTES, SpoolError, Spooled},
     table::{Seat, Stage},
-    wire::{Event, HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
+    wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
 };
 use crate::{
     Error as EngineError, Records, RunHandle,
@@ -169,7 +168,7 @@ async fn perform(
     match request {
         Message::Do { order, by } => {
             let report = engine.perform(order, &peer.actor(by)).await?;
-            Ok(Reply::Report { report: Box::new(Report::new(report)) })
+            Ok(Reply::Report { report: Box::new(report) })
         }
         Message::Trust { tenant, change, by } => {
             Ok(Reply::Trust { changed: engine.change_trust(&tenant, change, &peer.actor(by)).await? })
@@ -276,7 +275,7 @@ async fn wait(
         result = ended => result,
         problem = spoke(reader) => return Err(problem),
     };
-    answer(writer, result.map(|report| Reply::Report { report: Box::new(Report::new(report)) })).await
+    answer(writer, result.map(|report| Reply::Report { report: Box::new(report) })).await
 }
 
 /// Sends a run's history, and what is added to it, until the run has ended or the client has gone.
@@ -314,11 +313,11 @@ async fn follow(
         // without it.
         for event in Records::open(&database).and_then(|mut records| records.events(run)).unwrap_or_default() {
             if event.sequence >= next {
-                frame::write(writer, &Reply::Event { event: Event::new(event) }, MESSAGE_BYTES_MAX).await?;
+                frame::write(writer, &Reply::Event { event }, MESSAGE_BYTES_MAX).await?;
             }
         }
     }
-    answer(writer, result.map(|report| Reply::Report { report: Box::new(Report::new(report)) })).await
+    answer(writer, result.map(|report| Reply::Report { report: Box::new(report) })).await
 }
 
 /// Sends the rows of the history that were not sent before.
@@ -333,7 +332,7 @@ async fn send_new(
     };
     for event in events {
         *next = event.sequence + 1;
-        frame::write(writer, &Reply::Event { event: Event::new(event) }, MESSAGE_BYTES_MAX).await?;
+        frame::write(writer, &Reply::Event { event }, MESSAGE_BYTES_MAX).await?;
     }
     Ok(Ok(()))
 }

@@ -26,7 +26,6 @@ mod package;
 mod peer;
 mod perform;
 mod place;
-mod report;
 mod service;
 mod spool;
 mod table;

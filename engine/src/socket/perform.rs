@@ -11,9 +11,9 @@ use crate::{
     Engine, Error, Records, RunHandle, RunRequest,
     core::run,
     id::RunId,
-    runtime::RunReport,
     store::Error as StoreError,
     trust::{TrustChange, TrustChanged},
+    view::RunReport,
 };
 
 impl Engine {

@@ -10,12 +10,15 @@ use super::{
     error::Refusal,
     live::LivePackage,
     package::{PackageAnswer, PackageCommand},
-    report::Report,
 };
-use crate::trust::{TrustChange, TrustChanged};
+use crate::{
+    id::RunId,
+    trust::{TrustChange, TrustChanged},
+    view::{RunEvent, RunReport},
+};
 
 /// Raised with every change of a message.
-pub(super) const PROTOCOL: u32 = 6;
+pub(super) const PROTOCOL: u32 = 7;
 
 /// The longest hello; a number, a version and a process id.
 pub(super) const HELLO_BYTES_MAX: u32 = 4 * 1024;
@@ -47,63 +50,25 @@ pub(super) enum Message {
     /// Answered by [`Reply::Packages`].
     Packages,
     /// Answered by the run's history and whatever happens to it, and then by [`Reply::Report`] when it has ended.
-    Follow {
-        #[serde(with = "run_id")]
-        run: crate::id::RunId,
-    },
+    Follow { run: RunId },
     /// Answered by [`Reply::Report`] when the run has ended.
-    Wait {
-        #[serde(with = "run_id")]
-        run: crate::id::RunId,
-    },
+    Wait { run: RunId },
 }
 
 /// What an engine says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub(super) enum Reply {
-    Report { report: Box<Report> },
-    Event { event: Event },
+    Report { report: Box<RunReport> },
+    Event { event: RunEvent },
     Refused { refusal: Refusal },
     Trust { changed: TrustChanged },
     Package { answer: Box<PackageAnswer> },
     Packages { packages: Vec<LivePackage> },
 }
 
-/// A row of a run's history.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Event {
-    pub(super) sequence: i64,
-    pub(super) at: u64,
-    pub(super) kind: String,
-    pub(super) task: Option<String>,
-    pub(super) attempt: Option<u32>,
-    pub(super) digest: Option<String>,
-    pub(super) details: serde_json::Value,
-    #[serde(default)]
-    pub(super) cpu_us: Option<u64>,
-    #[serde(default)]
-    pub(super) peak_bytes: Option<u64>,
-}
-
 impl Hello {
     pub(super) fn ours() -> Self {
         Self { protocol: PROTOCOL, program: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() }
-    }
-}
-
-/// Ids of runs as text.
-pub(super) mod run_id {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-
-    use crate::id::RunId;
-
-    pub(in crate::socket) fn serialize<S: Serializer>(id: &RunId, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(id)
-    }
-
-    pub(in crate::socket) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RunId, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
     }
 }

@@ -6,6 +6,7 @@
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
+use serde::Serialize;
 
 use super::{
     Connection, Error, PackageState,
@@ -30,17 +31,21 @@ pub enum Activation {
     Later,
 }
 
-/// Why a version is not used for the time being.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a version must not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Quarantine {
-    /// What it did.
+    /// The reason, in words.
     pub reason: String,
     /// Since when.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub since: Timestamp,
-    /// When it may be used again; without it, when somebody releases it.
+    /// When it is tried again. Absent if somebody has to release it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub until: Option<Timestamp>,
-    /// The state that it had before, and goes back to.
+    /// The state to which it goes back.
     pub before: PackageState,
 }
 

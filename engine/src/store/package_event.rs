@@ -8,6 +8,7 @@ use std::{fmt, str::FromStr};
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, connection::SimpleConnection, dsl::max};
+use serde::Serialize;
 
 use super::{
     Connection, Error, PackageState,
@@ -37,33 +38,46 @@ pub enum PackageEventKind {
     SignaturesAdded,
 }
 
-/// One change of a version of a package.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something that happened to a version of a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PackageEvent {
     /// Grows with each change of any package in the database.
+    #[serde(skip)]
     pub id: i64,
     /// The tenant that has the package.
+    #[serde(skip)]
     pub tenant: String,
     /// The package's name.
+    #[serde(skip)]
     pub name: String,
-    /// The version that changed.
+    /// When it happened.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// What happened, such as `registered`.
+    #[serde(rename = "event")]
+    pub kind: PackageEventKind,
+    /// The version.
     pub version: String,
     /// Its content digest.
+    #[serde(rename = "content_digest")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub digest: Digest,
-    /// What happened.
-    pub kind: PackageEventKind,
-    /// When.
-    pub at: Timestamp,
-    /// Who did it.
+    /// The actor.
+    #[serde(rename = "by")]
     pub actor: String,
-    /// Why, if it was said.
+    /// The reason. Absent if none was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The state before; none if it was not there.
+    /// The state before. Absent if there was none, or it stayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PackageState>,
-    /// The state after; none if it is gone.
+    /// The state after. Absent if there is none, or it stayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<PackageState>,
-    /// The percentage of new runs that it gets from then on, if that is not all of them.
+    /// How many of a hundred new runs the version gets since. Absent if that did not change.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<u8>,
 }
 

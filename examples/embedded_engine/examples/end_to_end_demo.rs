@@ -131,7 +131,7 @@ async fn watch(mut notices: Notices, begin: Instant) {
 
 fn show_report(report: &RunReport) -> Result<(), Box<dyn Error>> {
     for task in &report.tasks {
-        println!("   {} ({}, attempt {})", task.id, task.state, task.attempt);
+        println!("   {} ({}, attempt {})", task.id, task.state, task.attempt.unwrap_or_default());
         for (key, value) in &task.set {
             println!("     set {key} = {value}");
         }

@@ -44,9 +44,9 @@ fn run_pages() -> Vec<Page> {
         Page::of::<runs::why::Why<'_>>("why", "Why a run waits", &["runs why"]),
         Page::of::<runs::events::History>("events", "The history of a run", &["runs events"]),
         Page::of::<runs::logs::Listed>("logs", "The log of a run", &["runs logs"]),
-        Page::of::<runs::logs::Line>("log-line", "A line of a log", &["runs logs --follow"]),
+        Page::of::<cloacina::LogRecord>("log-line", "A line of a log", &["runs logs --follow"]),
         Page::of::<runs::context::Shown>("context", "The context of a run", &["runs context"]),
-        Page::of::<runs::usage::Shown>("run-usage", "What a run used up", &["runs usage"]),
+        Page::of::<cloacina::RunUsage>("run-usage", "What a run used up", &["runs usage"]),
     ]
 }
 

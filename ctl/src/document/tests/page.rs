@@ -203,14 +203,14 @@ fn what_is_listed_has_the_same_fields_where_it_is_shown() {
         let missing: Vec<_> = item.iter().filter(|(name, field)| shown.get(*name) != Some(field)).collect();
         assert!(missing.is_empty(), "{missing:#?}");
     };
-    let run = listed("runs", "RunView");
+    let run = listed("runs", "RunSummary");
     for page in ["run", "finished-run"] {
         within(&run, &root(page));
     }
     within(&run, &listed("run-answers", "Row"));
     for page in ["dead-letters", "deleted-runs"] {
-        assert_eq!(run, listed(page, "RunView"), "{page}");
+        assert_eq!(run, listed(page, "RunSummary"), "{page}");
     }
-    within(&listed("workflows", "WorkflowView"), &root("workflow"));
+    within(&listed("workflows", "WorkflowRecord"), &root("workflow"));
     assert_eq!(listed("packages", "VersionView"), listed("package", "VersionView"));
 }

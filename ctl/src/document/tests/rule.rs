@@ -9,10 +9,12 @@ use super::all::pages;
 fn no_field_is_ever_null_and_no_list_is_ever_absent() {
     let mut faults = Vec::new();
     let mut n_documents = 0;
-    each_source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path, text| {
-        faults.extend(found(text).into_iter().map(|fault| format!("{}: {fault}", path.display())));
-        n_documents += text.lines().filter(|line| line.starts_with("impl Document for ")).count();
-    });
+    for folder in ["src", "../engine/src/view"] {
+        each_source(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut |path, text| {
+            faults.extend(found(text).into_iter().map(|fault| format!("{}: {fault}", path.display())));
+            n_documents += text.lines().filter(|line| line.starts_with("impl Document for ")).count();
+        });
+    }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     // One of them is a value of a context, which is the user's own.
     assert_eq!(n_documents, pages().len() + 1, "every document has a page");
@@ -25,12 +27,15 @@ fn found(text: &str) -> Vec<String> {
     for line in text.lines() {
         match line.trim() {
             derived if derived.starts_with("#[derive(") => is_document = derived.contains("ToSchema"),
+            derived if derived.starts_with("#[cfg_attr(") && derived.contains("ToSchema") => is_document = true,
             "}" => is_document = false,
             attribute if attribute.starts_with("#[") => attributes.push_str(attribute),
             comment if comment.starts_with("//") => {}
             field => {
-                let is_skipped = attributes.contains("serde(skip)");
-                let is_left_out = attributes.contains("skip_serializing_if = \"Option::is_none\"");
+                let is_skipped = ["serde(skip)", "serde(flatten)"].iter().any(|skip| attributes.contains(skip));
+                let is_left_out = ["Option::is_none", "Value::is_null"]
+                    .iter()
+                    .any(|empty| attributes.contains(&format!("skip_serializing_if = \"{empty}\"")));
                 if is_document && !is_skipped && field.contains(": Option<") && !is_left_out {
                     faults.push(format!("`{field}` would be null"));
                 }

@@ -41,10 +41,11 @@ fn simplify(schema: &mut Value, named: &BTreeMap<String, Value>) {
         Value::Array(schemas) => schemas.iter_mut().for_each(|schema| simplify(schema, named)),
         Value::Object(object) => {
             if let Some(Value::Array(either)) = object.remove("oneOf") {
-                let mut either = either.into_iter().filter(|schema| schema["type"] != "null");
-                let only = either.next().unwrap();
-                assert!(either.next().is_none(), "a field has one form: {only}");
-                object.extend(only.as_object().unwrap().clone());
+                let either: Vec<Value> = either.into_iter().filter(|schema| schema["type"] != "null").collect();
+                match either.as_slice() {
+                    [only] => object.extend(only.as_object().unwrap().clone()),
+                    variants => merge_variants(object, variants),
+                }
             }
             if let Some(Value::Array(parts)) = object.remove("allOf") {
                 parts.into_iter().for_each(|part| merge(object, part, named));
@@ -81,10 +82,58 @@ fn simplify(schema: &mut Value, named: &BTreeMap<String, Value>) {
     }
 }
 
+/// Makes one object of the variants of a tagged enum: each has the tag, and the fields that all have are required. What a
+/// field means is told for each variant that has it.
+fn merge_variants(object: &mut Map<String, Value>, variants: &[Value]) {
+    let (mut fields, mut required): (Map<String, Value>, Option<Vec<Value>>) = (Map::new(), None);
+    let mut meanings: BTreeMap<String, Vec<(String, Vec<String>)>> = BTreeMap::new();
+    let (mut tag, mut tags) = (String::new(), Vec::new());
+    for variant in variants {
+        let named = variant["required"].as_array().cloned().unwrap_or_default();
+        required = Some(match required {
+            Some(before) => before.into_iter().filter(|name| named.contains(name)).collect(),
+            None => named,
+        });
+        let own = variant["properties"].as_object().unwrap_or_else(|| panic!("a field has one form: {variant}"));
+        let (tagged, name) = own.iter().find_map(|(name, field)| Some((name, field["enum"][0].as_str()?))).unwrap();
+        tag.clone_from(tagged);
+        tags.push(json!(name));
+        for (field, schema) in own.iter().filter(|(field, _)| *field != tagged) {
+            let about = schema["description"].as_str().unwrap_or_default();
+            let known = meanings.entry(field.clone()).or_default();
+            match known.iter_mut().find(|(said, _)| said == about) {
+                Some((_, of)) => of.push(format!("`{name}`")),
+                None => known.push((about.to_owned(), vec![format!("`{name}`")])),
+            }
+            fields.entry(field.clone()).or_insert_with(|| schema.clone());
+        }
+    }
+    for (field, meanings) in meanings {
+        let told = meanings.iter().map(|(about, of)| format!("With {}: {about}", of.join(", ")));
+        fields[&field]["description"] = json!(told.collect::<Vec<_>>().join(" "));
+    }
+    let about = object.get("description").cloned().unwrap_or_default();
+    fields.insert(tag, json!({"type": "string", "enum": tags, "description": about}));
+    object.insert("type".to_owned(), json!("object"));
+    object.insert("properties".to_owned(), Value::Object(fields));
+    object.insert("required".to_owned(), json!(required));
+}
+
 /// Puts the fields of a flattened part among those of the whole.
 fn merge(object: &mut Map<String, Value>, mut part: Value, named: &BTreeMap<String, Value>) {
     if let Some(target) = part.as_object().and_then(|part| target(part, named)) {
         part = target.clone();
+    }
+    if let Value::Array(either) = &part["oneOf"] {
+        let is_optional = either.iter().any(|schema| schema["type"] == "null");
+        simplify(&mut part, named);
+        if let Some(target) = part.as_object().and_then(|part| target(part, named)) {
+            part = target.clone();
+            simplify(&mut part, named);
+        }
+        if let (true, Value::Object(part)) = (is_optional, &mut part) {
+            part.remove("required");
+        }
     }
     let Value::Object(part) = part else { panic!("a part is an object: {part}") };
     if let Some(Value::Array(parts)) = part.get("allOf") {

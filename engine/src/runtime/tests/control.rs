@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::fixture::{FAILS, NAME, SEES, Shape, engine, input, nothing, runtime};
-use crate::{Error, Gate, Request, RunFilter, RunRequest, RunState, TaskState};
+use crate::{Error, Gate, GateHolder, GateTask, Request, RunFilter, RunRequest, RunState, TaskState};
 
 /// A chain whose first task waits for a permit.
 macro_rules! gated {
@@ -259,11 +259,11 @@ fn what_waits_says_why() {
         let dependency = |task: &str, state| Gate::Dependency { task: task.to_owned(), state };
         let rule = Gate::TriggerRule {
             rule: "task_failed(\"second\")".to_owned(),
-            tasks: vec![("second".to_owned(), TaskState::Pending)],
+            tasks: vec![GateTask { task: "second".to_owned(), state: TaskState::Pending }],
             keys: Vec::new(),
             early: false,
         };
-        let held_by = vec![(run.id(), "first".to_owned())];
+        let held_by = vec![GateHolder { run: run.id(), task: "first".to_owned() }];
         assert_eq!(
             gates,
             [

@@ -288,7 +288,7 @@ async fn cancel_while_hanging(run: &RunHandle) -> Result<(), Error> {
         let report = run.report().await?;
         let task = report.task("hang").unwrap();
         // Begun in this engine, and not only in the one before.
-        let is_begun = task.state == TaskState::Running && n_begun(run.id(), "hang") >= task.attempt as usize;
+        let is_begun = task.state == TaskState::Running && n_begun(run.id(), "hang") >= task.attempt.unwrap() as usize;
         if report.state.is_terminal() || is_begun {
             return unless_illegal(run.cancel("tester").await);
         }
@@ -434,7 +434,7 @@ async fn recover(
             let is_own = *run == report.id && count("task_reused") == 0;
             if is_own && matches!(task.state, TaskState::Completed | TaskState::Failed) {
                 let n_attempts = 1 + count("attempt_failed") + count("attempt_interrupted");
-                assert_eq!(task.attempt as usize, n_attempts, "{} of {run}: {what}", task.id);
+                assert_eq!(task.attempt.unwrap() as usize, n_attempts, "{} of {run}: {what}", task.id);
             }
         }
     }

@@ -92,7 +92,7 @@ async fn ended(engine: &Engine, run: RunId) -> Result<String, Failure> {
 fn is_interrupted(report: &RunReport) -> bool {
     let mut failed = report.tasks.iter().filter(|task| task.state == TaskState::Failed).peekable();
     let of_kind = |task: &TaskReport| task.error.as_ref().is_some_and(|error| error.kind() == "interrupted");
-    failed.peek().is_some() && failed.all(|task| of_kind(task) && task.attempt >= INTERRUPTIONS_MAX)
+    failed.peek().is_some() && failed.all(|task| of_kind(task) && task.attempt >= Some(INTERRUPTIONS_MAX))
 }
 
 async fn single(engine: &Engine, ledger: &str) -> Result<(), Failure> {

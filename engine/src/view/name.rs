@@ -1,0 +1,50 @@
+//! States in JSON: by the names that are stored.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::{
+    core::{run, task},
+    store::{PackageEventKind, PackageState},
+};
+
+macro_rules! write_by_name {
+    ($($state:ty as $name:literal),* $(,)?) => {$(
+        impl Serialize for $state {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::PartialSchema for $state {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                super::schema::one_of(<$state>::ALL.map(<$state>::as_str))
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::ToSchema for $state {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+        }
+    )*};
+}
+
+macro_rules! read_by_name {
+    ($($state:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $state {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+write_by_name!(
+    run::State as "RunState",
+    task::State as "TaskState",
+    PackageState as "PackageState",
+    PackageEventKind as "PackageEventKind",
+);
+read_by_name!(run::State, task::State);

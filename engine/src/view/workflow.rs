@@ -1,0 +1,80 @@
+//! A version of a workflow.
+
+use cloacina_packager::Digest;
+use cloacina_workflow::descriptor;
+use serde::{Serialize, Serializer};
+
+use crate::store::PackageState;
+
+/// One version of a workflow, with the same fields wherever one is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct WorkflowRecord {
+    /// The full name: `tenant::package::workflow`, or the bare name of one that is compiled in.
+    pub name: String,
+    /// The tenant.
+    pub tenant: String,
+    /// The name of the package. Absent for a workflow that is compiled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// The version of the package. Absent once it is not registered any longer, and for a workflow that is compiled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The content digest of the package's version. Absent for a workflow that is compiled in.
+    #[serde(rename = "content_digest", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
+    pub digest: Option<Digest>,
+    /// The state of the package's version; `removed` once it is not registered any longer, `compiled_in` for a workflow
+    /// without a package.
+    pub state: WorkflowState,
+    /// How many tasks it has.
+    pub tasks: usize,
+    /// What it is for. Absent if its author does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What it consists of.
+    #[serde(skip)]
+    pub descriptor: descriptor::Workflow,
+}
+
+/// Where the code of a workflow stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WorkflowState {
+    /// In a version of a package that is registered.
+    Packaged(PackageState),
+    /// In a version of a package that is not registered any longer.
+    Removed,
+    /// In a program.
+    CompiledIn,
+}
+
+impl WorkflowState {
+    /// The name that is shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Packaged(state) => state.as_str(),
+            Self::Removed => "removed",
+            Self::CompiledIn => "compiled_in",
+        }
+    }
+}
+
+impl Serialize for WorkflowState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for WorkflowState {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        let packaged = PackageState::ALL.map(Self::Packaged);
+        super::schema::one_of(packaged.into_iter().chain([Self::Removed, Self::CompiledIn]).map(Self::as_str))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for WorkflowState {}
