@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -228,4 +228,53 @@ async fn what_another_engine_changes_is_noticed(database: &str, elsewhere: &Path
 async fn a_key_of_another_engine_expires_too() {
     let elsewhere = tempfile::tempdir().unwrap();
     what_another_engine_changes_is_noticed(server().url(), elsewhere.path()).await;
+}
+
+/// How many tasks block the threads of their runtime, and whether they still do.
+static BLOCKERS: (Mutex<(usize, bool)>, Condvar) = (Mutex::new((0, true)), Condvar::new());
+
+#[cloacina::workflow(name = "blockers")]
+mod blockers {
+    use cloacina::{Context, TaskError, Value, task};
+
+    /// An `async fn` that blocks its thread, as no task should.
+    #[task]
+    async fn block(_context: &mut Context<Value>) -> Result<(), TaskError> {
+        let (held, changed) = &super::BLOCKERS;
+        let mut held = held.lock().unwrap();
+        held.0 += 1;
+        changed.notify_all();
+        drop(changed.wait_while(held, |(_, is_held)| *is_held).unwrap());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_block_all_of_their_threads_keep_no_key_from_expiring() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("runs.db").display().to_string();
+    let builder = Place::Inline.options(Engine::builder().database(&database).data_dir(scene.billing.folder.path()));
+    let clock = Arc::clone(&scene.clock) as Arc<dyn Clock>;
+    let engine = builder.clock(clock).workflow(blockers::workflow()).start().await.unwrap();
+    let other = scene.require(&engine).await;
+    change(&engine, scene.add_until("ann", &scene.billing.ann, scene.clock.later(HOUR))).await;
+    scene.register(&engine, &scene.billing, &[&scene.billing.ann]).await;
+
+    let n_threads = std::thread::available_parallelism().unwrap().get();
+    let mut runs = Vec::new();
+    for _ in 0..n_threads {
+        runs.push(engine.scheduler().schedule_workflow("blockers", Context::new()).await.unwrap());
+    }
+    let (held, changed) = &BLOCKERS;
+    drop(changed.wait_while(held.lock().unwrap(), |(n_blocked, _)| *n_blocked < n_threads).unwrap());
+    scene.pass(&engine, &other, 2 * HOUR).await;
+    assert!(in_time(quarantined(&engine)).await.starts_with("SIG0010"));
+
+    held.lock().unwrap().1 = false;
+    changed.notify_all();
+    for run in runs {
+        assert_eq!(in_time(run.wait()).await.unwrap().state, RunState::Completed);
+    }
+    engine.shutdown().await.unwrap();
 }

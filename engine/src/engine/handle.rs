@@ -567,11 +567,13 @@ impl Builder {
             target,
         });
         let registry = registry.await?;
-        catalog.look_with(registry.looker(engine.tasks.clone()));
-        engine.tasks.spawn(packages::look_when_due(registry.clone(), Arc::clone(&clock), told));
-        engine.tasks.spawn(packages::quarantine_withheld(registry.clone(), refused));
-        engine.tasks.spawn(hosts::keep(Arc::clone(&tally), engine.store.clone()));
-        engine.tasks.spawn(packages::quarantine_harmful(registry.clone(), Arc::clone(&clock), harmful));
+        let services = &engine.services;
+        let blocking = services.clone();
+        catalog.look_with(registry.looker(move |look| blocking.spawn_blocking(look)));
+        services.spawn(packages::look_when_due(registry.clone(), Arc::clone(&clock), told));
+        services.spawn(packages::quarantine_withheld(registry.clone(), refused));
+        services.spawn(hosts::keep(Arc::clone(&tally), engine.store.clone()));
+        services.spawn(packages::quarantine_harmful(registry.clone(), Arc::clone(&clock), harmful));
         for step in registry.first_steps().await? {
             tracing::warn!("packages must be signed, and no key is trusted yet: {step}");
         }

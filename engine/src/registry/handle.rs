@@ -13,7 +13,6 @@ use std::{
 use cloacina_packager::{self as packager, Digest, Limits, ReadOptions, Target};
 use cloacina_workflow::{Timestamp, descriptor::Descriptor};
 use diesel::QueryResult;
-use tokio::runtime::Handle;
 
 use super::{
     Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector,
@@ -397,14 +396,16 @@ impl Registry {
         self.blocking(Shared::look_again).await
     }
 
-    /// What to call when other engines may have changed packages: it does not wait, and looks again on one of those
-    /// threads that may block.
-    pub(crate) fn looker(&self, threads: Handle) -> Box<dyn Fn() + Send + Sync> {
+    /// What to call when other engines may have changed packages: it does not wait, and has something that may block look
+    /// again.
+    pub(crate) fn looker(
+        &self,
+        blocking: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
+    ) -> Box<dyn Fn() + Send + Sync> {
         let shared = Arc::downgrade(&self.shared);
         Box::new(move || {
             let Some(shared) = shared.upgrade() else { return };
-            // The engine closes the registry before it ends the runtime.
-            drop(threads.spawn_blocking(move || match shared.look_again() {
+            blocking(Box::new(move || match shared.look_again() {
                 Ok(()) | Err(Error::Closed) => {}
                 Err(error) => {
                     tracing::warn!(

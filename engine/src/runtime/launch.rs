@@ -29,6 +29,7 @@ use super::{
     notice::Board,
     ownership::Takeover,
     runner::Surroundings,
+    services::{ServiceRuntime, Services},
     timer::Timers,
     upkeep::Upkeep,
 };
@@ -75,7 +76,9 @@ pub(crate) struct Config {
 pub(crate) struct Engine {
     events: Sender<Event>,
     pub(crate) store: Store,
+    /// The runtime of users' tasks.
     pub(crate) tasks: Handle,
+    pub(crate) services: Services,
     thread: Mutex<Option<Thread>>,
 }
 
@@ -90,6 +93,7 @@ struct Ready {
     events: Option<Sender<Event>>,
     store: Store,
     tasks: Handle,
+    services: Services,
 }
 
 /// What is to be stored last, on the driver's thread: nothing that could still be stored comes after it.
@@ -113,7 +117,8 @@ pub(crate) async fn launch(config: Config, farewell: Farewell) -> Result<Engine,
     let thread = Thread { id: join.thread().id(), join, ended };
     let mut ready: Ready = is_ready.await.map_err(|_| Error::ShutDown)??;
     let events = ready.events.take().ok_or(Error::ShutDown)?;
-    Ok(Engine { events, store: ready.store.clone(), tasks: ready.tasks.clone(), thread: Mutex::new(Some(thread)) })
+    let (store, tasks, services) = (ready.store.clone(), ready.tasks.clone(), ready.services.clone());
+    Ok(Engine { events, store, tasks, services, thread: Mutex::new(Some(thread)) })
 }
 
 impl Engine {
@@ -185,8 +190,13 @@ impl Drop for Ready {
 fn drive(config: Config, farewell: Farewell, ready: oneshot::Sender<Result<Ready, Error>>) {
     let (events, queue) = mpsc::channel();
     match open(config, events.clone()) {
-        Ok((driver, tasks)) => {
-            let handles = Ready { events: Some(events), store: driver.store.clone(), tasks: tasks.handle().clone() };
+        Ok((driver, tasks, services)) => {
+            let handles = Ready {
+                events: Some(events),
+                store: driver.store.clone(),
+                tasks: tasks.handle().clone(),
+                services: services.services().clone(),
+            };
             // If nobody takes them, dropping them stops the driver at once.
             drop(ready.send(Ok(handles)));
             let Stopped { store, has_abandoned } = driver.run(&queue);
@@ -195,6 +205,7 @@ fn drive(config: Config, farewell: Farewell, ready: oneshot::Sender<Result<Ready
             } else {
                 tasks.shutdown_timeout(TASKS_WAIT);
             }
+            services.stop();
             farewell(&store);
             store.close();
         }
@@ -203,7 +214,7 @@ fn drive(config: Config, farewell: Farewell, ready: oneshot::Sender<Result<Ready
     }
 }
 
-fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Error> {
+fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime, ServiceRuntime), Error> {
     let Config {
         database,
         slots,
@@ -243,8 +254,8 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
     let is_idle = slots == 0;
     let store = Store::open(store::Options { database, answers, signs, lease, sabotage })?;
     let opened =
-        begin(&store, lease, is_shared || is_idle).and_then(|begun| Ok((begun, task_runtime(n_task_threads, slots)?)));
-    let (Begun { epoch, taken, workflows }, tasks) = match opened {
+        begin(&store, lease, is_shared || is_idle).and_then(|begun| Ok((begun, runtimes(n_task_threads, slots)?)));
+    let (Begun { epoch, taken, workflows }, (tasks, services)) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             store.close();
@@ -287,7 +298,7 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime), Erro
         suspects: HashMap::new(),
         is_incomplete: false,
     };
-    Ok((driver, tasks))
+    Ok((driver, tasks, services))
 }
 
 /// What an engine begins with.
@@ -312,9 +323,14 @@ fn begin(store: &Store, lease: Duration, takes_nothing: bool) -> Result<Begun, E
     Ok(Begun { epoch, taken: taken?, workflows: workflows? })
 }
 
-/// The runtime for compiled-in tasks; not the program's, so that a task that blocks delays tasks only.
+/// The runtimes of tasks and of services; not the program's, so that a task that blocks delays tasks only.
+fn runtimes(n_task_threads: usize, slots: usize) -> Result<(Runtime, ServiceRuntime), Error> {
+    try_threads(n_task_threads + ServiceRuntime::N_THREADS + THREADS_SPARE).map_err(Error::Thread)?;
+    Ok((task_runtime(n_task_threads, slots)?, ServiceRuntime::start().map_err(Error::Thread)?))
+}
+
+/// The runtime for compiled-in tasks.
 fn task_runtime(n_threads: usize, slots: usize) -> Result<Runtime, Error> {
-    try_threads(n_threads + THREADS_SPARE).map_err(Error::Thread)?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(n_threads)
         // Each slot may hold a blocking task; an idle engine has none.

@@ -6,6 +6,8 @@
 //!             Event::  │  │ └─ Event::Committed ┘
 //!             Ended    │  ▼
 //!                    task runners (own tokio runtime, blocking threads, packages)
+//!
+//!   services (another tokio runtime): quarantines and keys that end, accounts, packages of other engines
 //! ```
 //! - **Decide, commit, perform.** The driver is one thread that owns every run in memory. It turns events into
 //!   decisions, hands their transitions to the store, and performs their effects when the store says that they are
@@ -39,6 +41,7 @@ mod reading;
 mod report;
 mod runner;
 mod secret;
+mod services;
 mod sight;
 mod stall;
 mod stop;

@@ -23,6 +23,20 @@ const PRINTS: &[&str] = &["print!", "println!", "eprint!", "eprintln!", "dbg!"];
 const UNSAFE_FOLDERS: &[&str] =
     &["sdk/src/abi/", "sdk/src/abi.rs", "engine/src/loader/", "engine/src/testing/measure/raw/"];
 
+/// Where the engine may start threads and tasks, and what waits for them. Whatever else is to go on by itself is a service.
+const SPAWN: &[(&str, &str)] = &[
+    ("engine/src/isolation/", "the pool waits for its threads"),
+    ("engine/src/registry/handle.rs", "the caller waits for what may block"),
+    ("engine/src/runtime/embedded.rs", "tasks of users, each of which the driver counts"),
+    ("engine/src/runtime/launch.rs", "the driver's thread, and the one that waits for it"),
+    ("engine/src/runtime/packaged.rs", "tasks of users, each of which the driver counts"),
+    ("engine/src/runtime/services.rs", "services, in one set"),
+    ("engine/src/socket/service.rs", "connections, in sets of their own"),
+    ("engine/src/socket/spool.rs", "the caller waits for what may block"),
+    ("engine/src/store/", "the store waits for its threads, and a connection ends with its client"),
+    ("engine/src/testing/", "what a test starts the test ends"),
+];
+
 /// The crates without any; `forbid` cannot be opened again further inside.
 const FORBIDDING: &[&str] = &["macros/src/lib.rs", "packager/src/lib.rs", "ctl/src/main.rs"];
 
@@ -52,8 +66,32 @@ fn unsafe_code_stays_at_the_boundary() {
 }
 
 #[test]
+fn what_is_started_is_waited_for() {
+    enforce("spawn", spawns(Repository::here()));
+}
+
+#[test]
 fn expected_output_belongs_to_a_test() {
     enforce("snapshot", snapshots(Repository::here()));
+}
+
+fn spawns(repository: &Repository) -> Vec<Finding> {
+    let remedy = "let the engine's services run it, or wait for it and name the place in the list of this check";
+    let mut findings = Vec::new();
+    for source in repository.sources().filter(|source| source.path.starts_with("engine/src/")) {
+        if SPAWN.iter().any(|(place, _)| source.path.starts_with(place)) {
+            continue;
+        }
+        for (line, text) in source.numbered().filter(|(_, text)| !text.test) {
+            if ["spawn(", "spawn_blocking("].iter().any(|call| text.code.contains(call)) {
+                let is_service = text.code.contains("services.spawn") || text.code.contains("blocking.spawn_blocking");
+                if !is_service {
+                    findings.push(finding("C4", source, line, &text.code, remedy));
+                }
+            }
+        }
+    }
+    findings
 }
 
 fn finding(rule: &'static str, source: &Source, line: usize, found: &str, remedy: &'static str) -> Finding {
@@ -259,6 +297,20 @@ fn unsafe_code_elsewhere_is_found() {
         ("packager/src/lib.rs", "//! A crate.\n#![forbid(unsafe_code)]\n", 0),
     ] {
         assert_eq!(count(unsafety, path, text), expected, "{path} {text}");
+    }
+}
+
+#[test]
+fn what_nobody_waits_for_is_found() {
+    for (path, text, expected) in [
+        ("engine/src/engine/a.rs", "tokio::spawn(work());", 1),
+        ("engine/src/engine/a.rs", "engine.tasks.spawn(work());", 1),
+        ("engine/src/engine/a.rs", "handle.spawn_blocking(work);", 1),
+        ("engine/src/engine/a.rs", "services.spawn(work());", 0),
+        ("engine/src/store/a.rs", "thread::Builder::new().spawn(work);", 0),
+        ("ctl/src/a.rs", "tokio::spawn(work());", 0),
+    ] {
+        assert_eq!(count(spawns, path, text), expected, "{path} {text}");
     }
 }
 

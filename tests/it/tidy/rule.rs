@@ -30,6 +30,7 @@ pub(super) const CHECKS: &[(&str, &[&str])] = &[
     ("public-module", &["V1"]),
     ("purity", &["S2"]),
     ("snapshot", &["T13"]),
+    ("spawn", &["C4"]),
     ("test-program", &["T14"]),
     ("testing", &["T6", "T13", "N6"]),
     ("unsafe", &["U1", "U6"]),
