@@ -1,4 +1,7 @@
 //! Values on their way: bytes that diesel made for the server, and bytes of the server that diesel reads.
+//!
+//! Both are in the binary format of the protocol, and nothing here looks into them. Diesel has checked the types of a
+//! statement and of its result while the program was compiled.
 
 use std::{error::Error, num::NonZeroU32};
 
