@@ -36,34 +36,40 @@ struct Seen {
 
 /// Looks at a child for as long as it works; once it is idle, until this is asked for again.
 pub(super) fn begin(keeper: &Arc<Keeper>, child: &Arc<Child>) {
-    if child.begin_look() {
-        arm(keeper, child, EVERY, Seen::default());
+    if child.roster.begin_look(child.id) {
+        arm_first(keeper, child);
     }
+}
+
+/// The same, for a child at which nobody looked often until now.
+pub(super) fn arm_first(keeper: &Arc<Keeper>, child: &Arc<Child>) {
+    arm(keeper, child, EVERY, Seen::default());
 }
 
 fn arm(keeper: &Arc<Keeper>, child: &Arc<Child>, wait: Duration, seen: Seen) {
     let (looked_at, later) = (Arc::downgrade(child), Arc::downgrade(keeper));
-    child.keep_look(keeper.after(wait, move || look(&later, &looked_at, seen)));
+    let alarm = keeper.after(wait, move || look(&later, &looked_at, seen));
+    child.roster.keep_look(child.id, alarm);
 }
 
 fn look(keeper: &Weak<Keeper>, child: &Weak<Child>, mut seen: Seen) {
     let (Some(keeper), Some(child)) = (keeper.upgrade(), child.upgrade()) else { return };
-    child.note_peak();
+    child.process.note_peak();
     seen.n_looks = seen.n_looks.wrapping_add(1);
     let is_far = seen.n_looks.is_multiple_of(FAR_LOOK);
     let why = seen.broken(&child, is_far);
-    if let Some(why) = why.or_else(|| child.bounds.beyond(child.pid, child.may_start(), is_far)) {
+    if let Some(why) = why.or_else(|| child.process.beyond(child.may_start(), is_far)) {
         child.kill(why);
         return;
     }
-    let wait = if child.goes_on_looking() { EVERY } else { EVERY_IDLE };
+    let wait = if child.roster.goes_on_looking(child.id) { EVERY } else { EVERY_IDLE };
     arm(&keeper, &child, wait, seen);
 }
 
 impl Seen {
     /// Why the process will never answer, if that has shown twice.
     fn broken(&mut self, child: &Child, is_far: bool) -> Option<Killed> {
-        let stat = Stat::of(child.pid)?;
+        let stat = Stat::of(child.process.pid)?;
         self.n_halted = if stat.is_halted() { self.n_halted + 1 } else { 0 };
         if EVERY * self.n_halted >= HALTED_MAX {
             return Some(Killed::Halted { after: HALTED_MAX });
@@ -71,7 +77,7 @@ impl Seen {
         if !is_far {
             return None;
         }
-        let is_held = || child.connection.and_then(|connection| connection.is_held_by(child.pid));
+        let is_held = || child.process.holds_connection();
         let was_cut_off = std::mem::replace(&mut self.is_cut_off, !stat.is_ending && is_held() == Some(false));
         (was_cut_off && self.is_cut_off).then_some(Killed::Silent)
     }

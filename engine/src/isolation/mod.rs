@@ -11,7 +11,9 @@
 //! end of a call means for a run.
 
 mod bounds;
+mod calls;
 mod child;
+mod child_state;
 mod choice;
 mod code;
 mod confined;
@@ -22,6 +24,7 @@ mod forward;
 mod frame;
 mod holds;
 mod identity;
+mod inbox;
 mod incident;
 mod keeper;
 mod lines;
@@ -29,8 +32,10 @@ mod look;
 mod needs;
 mod outbox;
 mod pool;
+mod process;
 mod program;
 mod role;
+mod roster;
 mod sandbox;
 mod scratch;
 mod session;

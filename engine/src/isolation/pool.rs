@@ -15,7 +15,7 @@ use std::{
     fmt, io,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -29,13 +29,15 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     Confinement, Error, Limits, Sandbox,
-    child::{Bereaved, Child, NotTaken, OpenCall, Whose},
+    calls::OpenCall,
+    child::{Child, Whose},
+    child_state::{ChildState, Event, Stop},
     death::{Death, Killed},
-    incident::{Cause, Generation, Incidents, ProcessEnd},
+    incident::{Cause, Generation, ProcessEnd},
     keeper::{self, Alarm, Keeper},
-    look,
     needs::{self, AllowedNeed},
     program::HostProgram,
+    roster::{Books, Entry, NotTaken, Roster, Waiting},
     sandbox::Grants,
     scratch::{Folder, Scratch},
     setup::Setup,
@@ -136,34 +138,7 @@ pub(crate) struct Shared {
     children_max: usize,
     /// Whether it was said that the sandbox is not complete.
     is_weak: AtomicBool,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    fed: Vec<Arc<Child>>,
-    leaving: Vec<Arc<Child>>,
-    waiting: VecDeque<Waiting>,
-    n_starting: usize,
-    is_closed: bool,
-    /// Calls that must end in order before processes get several at once; 0 when they do.
-    solo: u32,
-    /// In which its processes ended.
-    incidents: Incidents,
-    idle: Option<Alarm>,
-    /// Tries in a row to start a process that others have left no room for, and the next one.
-    n_strained: u32,
-    strained: Option<Alarm>,
-    is_used: bool,
-    /// Why the last process was refused, if the next will be too.
-    refusal: Option<Error>,
-}
-
-/// A call that no process has yet.
-struct Waiting {
-    id: CallId,
-    call: Call,
-    sink: Arc<dyn CallSink>,
+    roster: Arc<Roster>,
 }
 
 impl Pool {
@@ -175,7 +150,7 @@ impl Pool {
             library,
             children_max: thread::available_parallelism().map_or(1, Into::into),
             is_weak: AtomicBool::new(false),
-            state: Mutex::default(),
+            roster: Arc::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -210,22 +185,26 @@ impl Pool {
 
     /// The processes that run now.
     pub(crate) fn hosts(&self) -> Vec<PackageHost> {
-        let children: Vec<(Arc<Child>, bool)> = {
+        let children: Vec<(Arc<Child>, PackageHost)> = {
             let state = self.shared.lock();
-            let (fed, leaving) = (state.fed.iter().cloned(), state.leaving.iter().cloned());
-            fed.map(|child| (child, false)).chain(leaving.map(|child| (child, true))).collect()
+            let host = |entry: &Entry| PackageHost {
+                pid: entry.child.process.pid,
+                n_open_calls: entry.calls.n_open(),
+                n_calls: entry.calls.n_started(),
+                is_leaving: entry.is_leaving(),
+                resident_bytes: None,
+                cpu: None,
+                confinement: entry.confinement(),
+            };
+            state.shown().map(|entry| (Arc::clone(&entry.child), host(entry))).collect()
         };
         // The system is asked without the lock.
-        let host = |(child, is_leaving): (Arc<Child>, bool)| PackageHost {
-            pid: child.pid,
-            n_open_calls: child.n_open(),
-            n_calls: child.n_started(),
-            is_leaving,
-            resident_bytes: child.resident_bytes(),
-            cpu: child.cpu(),
-            confinement: child.confinement(),
+        let measured = |(child, host): (Arc<Child>, PackageHost)| PackageHost {
+            resident_bytes: child.process.resident_bytes(),
+            cpu: child.process.cpu(),
+            ..host
         };
-        children.into_iter().map(host).collect()
+        children.into_iter().map(measured).collect()
     }
 
     /// How tightly they are to be kept in.
@@ -235,14 +214,12 @@ impl Pool {
 
     /// Whether any process runs now.
     pub(crate) fn is_loaded(&self) -> bool {
-        let state = self.shared.lock();
-        !state.fed.is_empty() || !state.leaving.is_empty()
+        self.shared.lock().shown().next().is_some()
     }
 
     /// Calls under way in all processes.
     pub(crate) fn n_open_calls(&self) -> usize {
-        let state = self.shared.lock();
-        state.fed.iter().chain(&state.leaving).map(|child| child.n_open()).sum()
+        self.shared.lock().shown().map(|entry| entry.calls.n_open()).sum()
     }
 
     /// Starts a process if there is none. Blocks while it loads the library.
@@ -252,7 +229,7 @@ impl Pool {
             if state.is_closed {
                 return Err(Error::Closed);
             }
-            if !state.fed.is_empty() {
+            if state.serving().next().is_some() {
                 return Ok(());
             }
             state.n_starting += 1;
@@ -279,16 +256,14 @@ impl Pool {
 
     /// Lets go of all processes; later calls are refused. They end by themselves, in about `grace`, or are killed.
     pub(crate) fn close(&self, grace: Duration) {
-        let (children, waiting) = {
+        let (children, forgotten) = {
             let mut state = self.shared.lock();
             state.is_closed = true;
-            let mut children = std::mem::take(&mut state.fed);
-            children.append(&mut state.leaving);
-            (children, (std::mem::take(&mut state.waiting), state.idle.take()))
+            let children: Vec<Arc<Child>> = state.shown().map(|entry| Arc::clone(&entry.child)).collect();
+            (children, (std::mem::take(&mut state.waiting), state.idle.take(), state.forget_calls()))
         };
-        drop(waiting);
+        drop(forgotten);
         for child in &children {
-            child.forget_calls();
             child.let_go();
         }
         for child in &children {
@@ -312,30 +287,26 @@ impl Shared {
             let Some(Waiting { id, call, sink }) = state.waiting.pop_front() else { return };
             let open_max = if state.solo > 0 { 1 } else { usize::MAX };
             state.is_used = true;
-            child.set_generation(state.incidents.generation());
             drop(state);
-            match child.start(id, &call, sink, open_max) {
-                Ok(()) => look::begin(&self.options.keeper, &child),
-                // Another call was faster.
-                Err(NotTaken::Full(sink)) => self.lock().waiting.push_front(Waiting { id, call, sink }),
-                // Its end is about to be told.
-                Err(NotTaken::Over(sink)) => {
-                    let mut state = self.lock();
-                    state.fed.retain(|known| !Arc::ptr_eq(known, &child));
-                    state.waiting.push_front(Waiting { id, call, sink });
+            match child.start(&self.options.keeper, id, &call, sink, open_max) {
+                Ok(()) => {}
+                // Another call was faster, or the process has just ended, and gets no more calls.
+                Err(NotTaken::Full(sink) | NotTaken::Over(sink)) => {
+                    self.lock().waiting.push_front(Waiting { id, call, sink });
                 }
             }
         }
     }
 
     /// The process for the next waiting call, if there is one; has another started if that helps.
-    fn choose(self: &Arc<Self>, state: &mut State) -> Option<Arc<Child>> {
+    fn choose(self: &Arc<Self>, state: &mut Books) -> Option<Arc<Child>> {
         if state.waiting.is_empty() || state.is_closed {
             return None;
         }
-        let least = state.fed.iter().min_by_key(|child| child.n_open()).cloned();
-        let n_open = least.as_ref().map_or(usize::MAX, |child| child.n_open());
-        let n_children = state.fed.len() + state.n_starting;
+        let least = state.serving().min_by_key(|entry| entry.calls.n_open());
+        let n_open = least.map_or(usize::MAX, |entry| entry.calls.n_open());
+        let least = least.map(|entry| Arc::clone(&entry.child));
+        let n_children = state.serving().count() + state.n_starting;
         let is_solo = state.solo > 0;
         let (is_wanted, children_max) = match is_solo {
             true => (n_open > 0, self.children_max.max(SOLO_MAX)),
@@ -350,7 +321,7 @@ impl Shared {
     }
 
     /// Starts a process on a thread of its own.
-    fn start_another(self: &Arc<Self>, state: &mut State) {
+    fn start_another(self: &Arc<Self>, state: &mut Books) {
         state.n_starting += 1;
         let shared = Arc::clone(self);
         let starter = thread::Builder::new().name("clcn-start".to_owned()).spawn(move || {
@@ -359,7 +330,9 @@ impl Shared {
                 let mut state = shared.lock();
                 state.n_starting -= 1;
                 match &started {
-                    Err(_) if state.fed.is_empty() && state.n_starting == 0 => std::mem::take(&mut state.waiting),
+                    Err(_) if state.serving().next().is_none() && state.n_starting == 0 => {
+                        std::mem::take(&mut state.waiting)
+                    }
                     Ok(()) | Err(_) => VecDeque::new(),
                 }
             };
@@ -398,7 +371,7 @@ impl Shared {
             let mut state = self.lock();
             let place = state.waiting.iter().position(|waiting| waiting.id == id);
             let waiting = place.and_then(|place| state.waiting.remove(place));
-            (waiting, state.fed.iter().chain(&state.leaving).cloned().collect::<Vec<_>>())
+            (waiting, state.shown().map(|entry| Arc::clone(&entry.child)).collect::<Vec<_>>())
         };
         if let Some(Waiting { sink, .. }) = waiting {
             let message = "the attempt was cancelled before it began".to_owned();
@@ -414,18 +387,18 @@ impl Shared {
                 shared.overdue(&child, id);
             }
         });
-        child.keep_alarm(id, alarm);
+        self.roster.keep_alarm(child.id, id, alarm);
     }
 
     /// A call did not stop: its process gets no more calls, and ends as soon as the others have.
     fn overdue(self: &Arc<Self>, child: &Arc<Child>, id: CallId) {
-        match child.set_overdue(id) {
+        match self.roster.set_overdue(child.id, id) {
             None => {}
             Some(0) => child.kill(Killed::Overdue),
             Some(n_others) => {
                 tracing::warn!(
                     package = &*self.package,
-                    pid = child.pid,
+                    pid = child.process.pid,
                     n_others,
                     "a task did not stop when asked to"
                 );
@@ -434,25 +407,19 @@ impl Shared {
         }
     }
 
-    /// Feeds a process no more, and has it killed if its calls take too long and there is a reason for that.
+    /// Gives a process no more calls, and has it killed if those that it has take too long and there is a reason for that.
     fn leave(self: &Arc<Self>, child: &Arc<Child>, why: Option<Killed>) {
-        {
-            let mut state = self.lock();
-            let Some(place) = state.fed.iter().position(|known| Arc::ptr_eq(known, child)) else { return };
-            let child = state.fed.swap_remove(place);
-            state.leaving.push(child);
-        }
-        child.set_leaving();
+        let Some(state) = self.lock().retire(child.id) else { return };
         if let Some(why) = why {
             child.keep_last_alarm(self.options.keeper.kill_after(LEAVING_GRACE, child, why));
         }
-        self.end_if_left(child);
+        self.end_if_left(child, &state);
         self.dispatch();
     }
 
     /// Ends a process that gets no more calls once it has no more.
-    fn end_if_left(&self, child: &Arc<Child>) {
-        if child.n_open() == 0 && self.lock().leaving.iter().any(|leaving| Arc::ptr_eq(leaving, child)) {
+    fn end_if_left(&self, child: &Arc<Child>, state: &ChildState) {
+        if *state == ChildState::Stopping(Stop::Dismissed) {
             child.dismiss(&self.options.keeper, SHUTDOWN_GRACE);
         }
     }
@@ -462,7 +429,7 @@ impl Shared {
         let generation = self.lock().incidents.generation();
         let started = self.try_start_child(generation);
         let mut state = self.lock();
-        let is_refused = state.fed.is_empty() && state.leaving.is_empty();
+        let is_refused = state.shown().next().is_none();
         state.refusal = started.as_ref().err().filter(|_| is_refused).and_then(Error::lasting);
         if started.is_ok() {
             state.n_strained = 0;
@@ -491,34 +458,35 @@ impl Shared {
             grace_ms: u64::try_from(SHUTDOWN_GRACE.as_millis()).unwrap_or(u64::MAX),
         };
         let account = options.owner.clone().map(|owner| options.tally.account(owner));
-        let whose = Whose { package: Arc::clone(package), generation, scratch, account };
-        let Started { child, mut frames } = start::start(&options.program, &setup, whose, &options.keeper)?;
+        let (pool, roster) = (Arc::downgrade(self), Arc::clone(&self.roster));
+        let whose = Whose { pool, roster, package: Arc::clone(package), generation, scratch, account };
+        let Started { mut inbox, mut frames } = start::start(&options.program, &setup, whose, &options.keeper)?;
+        let child = Arc::clone(inbox.child());
         let confinement = child.confinement();
-        tracing::debug!(package = &**package, pid = child.pid, %confinement, "a package host runs");
+        tracing::debug!(package = &**package, pid = child.process.pid, %confinement, "a package host runs");
         if !confinement.missing.is_empty() && !self.is_weak.swap(true, Ordering::Relaxed) {
             tracing::warn!(package = &**package, %confinement, "the sandbox of a package is not complete");
         }
-        let family: Arc<dyn Bereaved> = Arc::clone(self) as Arc<dyn Bereaved>;
-        child.adopt(Arc::downgrade(&family));
-        {
+        let is_closed = {
             let mut state = self.lock();
-            if state.is_closed {
-                child.kill(Killed::Dismissed);
-                return Err(Error::Closed);
-            }
-            state.fed.push(Arc::clone(&child));
-            if state.idle.is_none() {
+            if state.idle.is_none() && !state.is_closed {
                 state.idle = Some(self.idle_alarm());
             }
-        }
-        let reading = Arc::clone(&child);
-        let reader = thread::Builder::new().name("clcn-host".to_owned()).spawn(move || reading.read(&mut frames));
-        if let Err(source) = reader {
-            self.lock().fed.retain(|known| !Arc::ptr_eq(known, &child));
+            state.is_closed
+        };
+        let reader = thread::Builder::new().name("clcn-host".to_owned()).spawn(move || inbox.read(&mut frames));
+        if is_closed || reader.is_err() {
             child.kill(Killed::Dismissed);
-            return Err(Error::Start { program: options.program.program().clone(), source });
         }
-        Ok(())
+        match reader {
+            Ok(_) if is_closed => Err(Error::Closed),
+            Ok(_) => Ok(()),
+            Err(source) => {
+                // It may have got calls by now.
+                child.over();
+                Err(Error::Start { program: options.program.program().clone(), source })
+            }
+        }
     }
 
     /// Whether there is no process because others have used up what it takes.
@@ -595,34 +563,34 @@ impl Shared {
     fn look_for_idle(self: &Arc<Self>) {
         let idle = {
             let mut state = self.lock();
-            let is_busy = !state.waiting.is_empty() || state.fed.iter().any(|child| child.n_open() > 0);
+            let is_busy = !state.waiting.is_empty() || state.serving().any(|entry| entry.calls.n_open() > 0);
             if std::mem::take(&mut state.is_used) || is_busy {
                 state.idle = Some(self.idle_alarm());
                 return;
             }
             state.idle = None;
-            let idle = std::mem::take(&mut state.fed);
-            state.leaving.extend(idle.iter().cloned());
-            idle
+            state.serving().map(|entry| Arc::clone(&entry.child)).collect::<Vec<_>>()
         };
         for child in idle {
-            child.dismiss(&self.options.keeper, SHUTDOWN_GRACE);
+            self.leave(&child, None);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        self.roster.lock()
     }
-}
 
-impl Bereaved for Shared {
-    fn child_over(self: Arc<Self>, child: &Arc<Child>, death: Death, open: Vec<OpenCall>) {
+    /// A child has ended; these calls were under way, in the order in which they began.
+    pub(super) fn child_over(
+        self: &Arc<Self>,
+        child: &Child,
+        death: &Death,
+        generation: Generation,
+        open: Vec<OpenCall>,
+    ) {
         let is_crash = death.is_crash();
         {
             let mut state = self.lock();
-            state.fed.retain(|known| !Arc::ptr_eq(known, child));
-            state.leaving.retain(|known| !Arc::ptr_eq(known, child));
             if state.is_closed {
                 return;
             }
@@ -637,11 +605,11 @@ impl Bereaved for Shared {
         }
         let is_strained = is_crash && death.killed.is_none() && self.options.strain.is_anothers(library);
         if is_crash && !is_strained {
-            self.count_crash(ProcessEnd { generation: child.generation(), cause: death.cause(), n_open }, &death);
+            self.count_crash(ProcessEnd { generation, cause: death.cause(), n_open }, death);
         }
         if is_crash {
             let cpu_ms = death.reaped.map(|reaped| reaped.cpu.as_millis() as u64);
-            tracing::warn!(package = &*self.package, pid = child.pid, n_open, cpu_ms, "{death}");
+            tracing::warn!(package = &*self.package, pid = child.process.pid, n_open, cpu_ms, "{death}");
         }
         for OpenCall { id, sink, is_overdue, .. } in open {
             let is_alone = is_crash && n_open == 1 && !is_strained;
@@ -655,37 +623,34 @@ impl Bereaved for Shared {
         self.dispatch();
     }
 
-    fn call_ended(self: Arc<Self>, child: &Arc<Child>, n_open: usize) {
-        let has_waiting = {
+    /// A call has ended in order, and so many are left in its process.
+    pub(super) fn call_ended(self: &Arc<Self>, child: &Arc<Child>, n_open: usize) {
+        let (has_waiting, state) = {
             let mut state = self.lock();
             state.solo = state.solo.saturating_sub(1);
             state.incidents.forgive();
-            !state.waiting.is_empty()
+            (!state.waiting.is_empty(), state.tell(child.id, Event::CallEnded { n_open }))
         };
-        if !child.is_leaving() && self.is_worn(child) {
-            tracing::debug!(package = &*self.package, pid = child.pid, "a package host is replaced");
-            self.leave(child, None);
-        }
-        if child.is_leaving() {
-            match n_open {
-                0 => self.end_if_left(child),
-                _ if child.n_overdue() == n_open => child.kill(Killed::Overdue),
-                _ => {}
+        match state {
+            Some(ChildState::Serving) if self.is_worn(child) => {
+                tracing::debug!(package = &*self.package, pid = child.process.pid, "a package host is replaced");
+                self.leave(child, None);
             }
+            Some(ChildState::Draining) if self.roster.n_overdue(child.id) == n_open => child.kill(Killed::Overdue),
+            Some(state) => self.end_if_left(child, &state),
+            None => {}
         }
         if has_waiting {
             self.dispatch();
         }
     }
-}
 
-impl Shared {
     /// Whether a process has run so many calls, or holds so much memory, that a new one is better.
     fn is_worn(&self, child: &Child) -> bool {
         let Limits { replace_calls, replace_mib, .. } = self.options.limits;
         let n_started = child.n_started();
         let holds_much =
-            || replace_mib.is_some_and(|max| child.resident_bytes().is_some_and(|bytes| bytes >> 20 >= max));
+            || replace_mib.is_some_and(|max| child.process.resident_bytes().is_some_and(|bytes| bytes >> 20 >= max));
         replace_calls.is_some_and(|max| n_started >= max) || (n_started.is_multiple_of(LOOK_AT_MEMORY) && holds_much())
     }
 }
@@ -707,8 +672,7 @@ impl fmt::Debug for Shared {
         formatter
             .debug_struct("Pool")
             .field("package", &self.package)
-            .field("fed", &state.fed)
-            .field("leaving", &state.leaving)
+            .field("n_children", &state.shown().count())
             .finish_non_exhaustive()
     }
 }

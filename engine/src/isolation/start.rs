@@ -14,13 +14,15 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{
     Confinement, Error, Sandbox,
-    child::{Child, Running, Whose},
+    child::{Child, Whose},
     death::Killed,
     frame::{Frame, Kind},
     identity::Identity,
+    inbox::Inbox,
     keeper::Keeper,
     look,
     outbox::Outbox,
+    process::{Process, Running},
     program::HostProgram,
     sandbox::Grants,
     setup::{NotReady, Ready, Setup},
@@ -37,7 +39,7 @@ const VARIABLES: [&str; 4] = ["LANG", "LC_ALL", "TZ", "TZDIR"];
 
 /// A package host whose library is loaded, and what comes from it.
 pub(super) struct Started {
-    pub(super) child: Arc<Child>,
+    pub(super) inbox: Inbox,
     pub(super) frames: FrameReader,
 }
 
@@ -45,7 +47,7 @@ pub(super) struct Started {
 pub(super) fn start(
     program: &HostProgram,
     setup: &Setup,
-    whose: Whose,
+    mut whose: Whose,
     keeper: &Arc<Keeper>,
 ) -> Result<Started, Error> {
     let failed = |source| Error::Start { program: program.program().clone(), source };
@@ -78,29 +80,52 @@ pub(super) fn start(
     let inherited_bytes = look::peak_bytes(std::process::id());
     let outbox = Outbox::new(writes);
     let running = Running { pid, pidfd, outbox, connection, pipes: pipes.clone(), inherited_bytes };
-    let child = Child::new(running, setup, whose);
+    let scratch = whose.scratch.take();
+    let process_of_child = Process::new(running, setup.limits, scratch.as_ref());
+    let child = Child::new(process_of_child, whose, setup.limits, setup.sandbox);
     let watched = Arc::clone(&child);
     thread::Builder::new()
         .name("clcn-watch".to_owned())
-        .spawn(move || watcher::watch(&watched, pipes))
-        .inspect_err(|_| drop(process.kill().and_then(|()| process.wait())))
+        .spawn(move || watcher::watch(&watched, pipes, scratch))
+        .inspect_err(|_| {
+            // Nobody else would wait for it.
+            let ended = process.kill().and_then(|()| process.wait());
+            child.set_reaped(None, 0);
+            child.give_up();
+            drop(ended);
+        })
         .map_err(failed)?;
+    let mut inbox = Inbox::new(&child);
+    let mut frames = FrameReader::of_engine(ours);
+    let loaded = load(&mut inbox, &mut frames, setup, program, keeper);
+    match loaded {
+        Ok(()) => Ok(Started { inbox, frames }),
+        Err(error) => {
+            child.kill(Killed::Dismissed);
+            child.give_up();
+            Err(error)
+        }
+    }
+}
+
+/// Has the process load its library, for as long as that may take.
+fn load(
+    inbox: &mut Inbox,
+    frames: &mut FrameReader,
+    setup: &Setup,
+    program: &HostProgram,
+    keeper: &Arc<Keeper>,
+) -> Result<(), Error> {
+    let child = Arc::clone(inbox.child());
     let _alarm = keeper.kill_after(LOAD_WAIT, &child, Killed::NotReady { after: LOAD_WAIT });
     look::begin(keeper, &child);
-    let mut frames = FrameReader::of_engine(ours);
-    let answer: Result<Confinement, Error> = shake_hands(&child, &mut frames, setup, program);
-    let answer = answer.and_then(|mut confinement| {
-        child.bounds.note(&mut confinement);
-        match setup.requires_sandbox && !confinement.missing.is_empty() {
-            true => Err(Error::refused(NotReady::unconfined(&confinement))),
-            false => Ok(confinement),
-        }
-    });
-    if answer.is_err() {
-        child.kill(Killed::Dismissed);
+    let mut confinement = shake_hands(inbox, frames, setup, program)?;
+    child.process.bounds().note(&mut confinement);
+    if setup.requires_sandbox && !confinement.missing.is_empty() {
+        return Err(Error::refused(NotReady::unconfined(&confinement)));
     }
-    child.set_confinement(answer?);
-    Ok(Started { child, frames })
+    child.roster.set_loaded(child.id, confinement);
+    Ok(())
 }
 
 /// Gives a process the environment and the working folder that its package may have.
@@ -127,14 +152,15 @@ fn variable(name: &str) -> Option<std::ffi::OsString> {
 
 /// Sends the setup and waits for the answer.
 fn shake_hands(
-    child: &Arc<Child>,
+    inbox: &mut Inbox,
     frames: &mut FrameReader,
     setup: &Setup,
     program: &HostProgram,
 ) -> Result<Confinement, Error> {
+    let child = Arc::clone(inbox.child());
     let no_host = || Error::NoHost { program: program.program().clone() };
     let json = serde_json::to_vec(setup).map_err(|_| no_host())?;
-    child.outbox.post(&Frame { parts: [&json, &[], &[]], ..Frame::new(Kind::Setup, 0) });
+    child.process.outbox.post(&Frame { parts: [&json, &[], &[]], ..Frame::new(Kind::Setup, 0) });
     // Another program does something else with its arguments, and does not greet.
     if !frames.next().is_ok_and(|frame| frame.kind == Kind::Hello) {
         return Err(no_host());
@@ -143,7 +169,7 @@ fn shake_hands(
         let Ok(frame) = frames.next() else { return Err(Error::crashed(&child.death())) };
         match frame.kind {
             Kind::Log => {
-                child.log(CallId::of_number(frame.call), &frame).map_err(|_| no_host())?;
+                inbox.log(CallId::of_number(frame.call), &frame).map_err(|_| no_host())?;
             }
             Kind::Ready => {
                 let ready: Ready = serde_json::from_slice(frame.parts[0]).map_err(|_| no_host())?;

@@ -19,6 +19,7 @@ use rustix::{
 use super::{
     child::Child,
     lines::{Lines, Settled},
+    scratch::Folder,
     session,
 };
 use crate::loader::{CONTINUED, LogLine, reap};
@@ -35,27 +36,29 @@ pub(super) struct Output {
     lines: Lines,
 }
 
-/// Watches until the process has ended, and then tells the child so.
-pub(super) fn watch(child: &Arc<Child>, pipes: [Option<Arc<OwnedFd>>; 2]) {
+/// Watches until the process has ended, and then tells the child so. The folder goes with the process.
+pub(super) fn watch(child: &Arc<Child>, pipes: [Option<Arc<OwnedFd>>; 2], scratch: Option<Folder>) {
+    let pid = child.process.pid;
     let mut pipes = pipes;
     while !wait(child, &mut pipes) {}
     child.end_outputs();
     // What the process has left behind goes with it. Until it is reaped, its number is nobody else's.
-    let n_left = session::sweep(child.pid);
+    let n_left = session::sweep(pid);
     if n_left > 0 {
-        tracing::warn!(package = &*child.package, pid = child.pid, n_left, "a package had left processes behind");
+        tracing::warn!(package = &*child.package, pid, n_left, "a package had left processes behind");
     }
-    child.set_left(n_left);
-    let reaped = reap(child.pid).map_err(|error| {
-        tracing::warn!(package = &*child.package, pid = child.pid, %error, "the end of a package host is unknown");
+    let reaped = reap(pid).inspect_err(|error| {
+        tracing::warn!(package = &*child.package, pid, %error, "the end of a package host is unknown");
     });
-    child.set_reaped(reaped);
+    child.set_reaped(reaped.ok(), n_left);
+    // After the end is told, because nobody waits for the disk.
+    drop(scratch);
 }
 
 /// Waits until something happens, and reads what was written. True when the process has ended.
 fn wait(child: &Arc<Child>, pipes: &mut [Option<Arc<OwnedFd>>; 2]) -> bool {
     let (has_ended, closed) = {
-        let mut polled = vec![PollFd::new(child.pidfd(), PollFlags::IN)];
+        let mut polled = vec![PollFd::new(child.process.pidfd(), PollFlags::IN)];
         let open: Vec<usize> = (0..2).filter(|place| pipes[*place].is_some()).collect();
         polled.extend(pipes.iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         match poll(&mut polled, None) {

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// What is left of a process that has ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reaped {
     pub(crate) status: ExitStatus,
     /// Processor time of all its threads.
