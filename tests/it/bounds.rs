@@ -4,7 +4,7 @@
 use std::{
     fs::{self, Permissions},
     os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -128,13 +128,39 @@ async fn what_a_package_does_between_its_calls_counts_too() {
 }
 
 #[tokio::test]
-async fn what_watches_a_package_is_shown() {
+async fn what_holds_a_package_to_its_limits_is_shown() {
     for (sandbox, files) in [(Sandbox::Dev, ""), (Sandbox::Server, ", 32 MiB of files")] {
         let test = engine(sandbox).await;
-        let confinement = test.engine.registry().get("greedy").unwrap().hosts[0].confinement.clone();
-        let watch = format!("watch (256 MiB of memory, 100 threads, 256 processes{files})");
-        assert!(confinement.in_force.contains(&watch), "{confinement}");
+        let host = test.engine.registry().get("greedy").unwrap().hosts[0].clone();
+        let shown = |name: &str| host.confinement.in_force.iter().find(|step| step.starts_with(name));
+        let watch = shown("watch (").unwrap();
+        let watched = format!("watch (256 MiB of memory, 100 threads, 256 processes{files}");
+        assert!(watch.starts_with(&watched), "{}", host.confinement);
+        // What the kernel enforces depends on the machine, and so does what is told.
+        let group = group_of(host.pid).filter(|group| group.display().to_string().contains("/cloacina-"));
+        let limit = |file: &str| fs::read_to_string(group.as_ref()?.join(file)).ok();
+        let enforced = [
+            (limit("memory.max").as_deref() == Some("335544320\n"), "320 MiB of memory"),
+            (limit("pids.max").as_deref() == Some("101\n"), "101 threads"),
+            (group.as_ref().is_some_and(|group| group.join("cgroup.kill").exists()), "ends all that was started"),
+        ];
+        for (is_enforced, said) in enforced {
+            let is_said = shown("group (").is_some_and(|step| step.contains(said));
+            assert_eq!(is_said, is_enforced, "{said}: {}", host.confinement);
+        }
+        let is_whole = enforced.iter().all(|(is_enforced, _)| *is_enforced);
+        assert_eq!(watch.contains("; not by a group: "), !is_whole, "{}", host.confinement);
+        assert!(host.confinement.missing.is_empty(), "a group is not required: {}", host.confinement);
     }
+}
+
+/// The folder of the control group of version 2 in which a process is, if the machine has any.
+fn group_of(pid: u32) -> Option<PathBuf> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).map(str::to_owned)?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+    Some(Path::new(mount.split(' ').nth(4).unwrap()).join(group))
 }
 
 /// Runs a workflow with the command line, as a user who is not root if this one is.

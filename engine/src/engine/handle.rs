@@ -151,6 +151,7 @@ impl Hosts {
             sandbox: self.sandbox,
             requires_sandbox: self.requires_sandbox,
             scratch: Scratch::new(scratch),
+            groups: Arc::default(),
             limits: self.limits,
             allowed: self.allowed.clone().into(),
             stop_grace,

@@ -14,6 +14,7 @@ use rustix::process::{Resource, geteuid, getrlimit};
 use super::{
     Confinement, Limits,
     death::Killed,
+    group::Enforced,
     holds::{FILES_MAX, Filled, Held, kib_of},
     session,
 };
@@ -30,6 +31,8 @@ pub(super) struct Bounds {
     limits: Limits,
     /// The folder in which it may write.
     scratch: Option<PathBuf>,
+    /// What the kernel enforces besides.
+    level: Enforced,
     /// What it shows of others is nothing to judge by.
     is_proc_ours: bool,
     seen: Mutex<Seen>,
@@ -44,12 +47,10 @@ struct Seen {
 }
 
 impl Bounds {
-    pub(super) fn new(limits: Limits, scratch: Option<&Path>) -> Self {
-        // One package does not get all that its user has, where the system limits that.
-        let share = getrlimit(Resource::Nproc).current.map(|max| max / 2).filter(|_| !geteuid().is_root());
-        let threads = limits.threads.map(|max| share.map_or(max, |share| max.min(share)));
-        let limits = Limits { threads, ..limits };
-        Self { limits, scratch: scratch.map(Path::to_owned), is_proc_ours: is_proc_ours(), seen: Mutex::default() }
+    pub(super) fn new(limits: Limits, scratch: Option<&Path>, level: Enforced) -> Self {
+        let limits = Limits { threads: threads_max(&limits), ..limits };
+        let (scratch, is_proc_ours, seen) = (scratch.map(Path::to_owned), is_proc_ours(), Mutex::default());
+        Self { limits, scratch, level, is_proc_ours, seen }
     }
 
     /// The limit that a process is beyond; if it may have started others, a thorough look finds these too.
@@ -136,8 +137,12 @@ impl Bounds {
         how.or_else(|| other.filter(|_| seen.n_others_hidden >= HIDDEN_MAX)).map(|how| Killed::Hidden { how })
     }
 
-    /// Says what is watched, beside what the process says of itself; or why nothing is.
+    /// Says what the kernel enforces and what is watched, beside what the process says of itself; or why nothing is.
     pub(super) fn note(&self, confinement: &mut Confinement) {
+        let enforced = self.level.to_string();
+        if !enforced.is_empty() {
+            confinement.in_force.push(format!("group ({enforced})"));
+        }
         if !self.is_proc_ours {
             let missing = "watch (`/proc` does not show the processes of this engine, so nothing bounds what they share, start and write)";
             confinement.missing.push(missing.to_owned());
@@ -153,9 +158,16 @@ impl Bounds {
         ];
         let watched: Vec<String> = watched.into_iter().flatten().collect();
         if !watched.is_empty() {
-            confinement.in_force.push(format!("watch ({})", watched.join(", ")));
+            let lacks = self.level.lacks.as_ref().map(|reason| format!("; not by a group: {reason}"));
+            confinement.in_force.push(format!("watch ({}{})", watched.join(", "), lacks.unwrap_or_default()));
         }
     }
+}
+
+/// Threads that one package may have. It does not get all that its user has, where the system limits that.
+pub(super) fn threads_max(limits: &Limits) -> Option<u64> {
+    let share = getrlimit(Resource::Nproc).current.map(|max| max / 2).filter(|_| !geteuid().is_root());
+    limits.threads.map(|max| share.map_or(max, |share| max.min(share)))
 }
 
 /// Whether `/proc` shows the processes that this one starts under their numbers. One that was mounted for other processes,

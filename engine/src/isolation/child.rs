@@ -32,7 +32,6 @@ use super::{
     pool::Shared,
     process::Process,
     roster::{ChildId, LastCalls, NotTaken, Roster},
-    scratch::Folder,
     tally::{Account, End, Used},
     watcher::Output,
 };
@@ -51,8 +50,6 @@ pub(super) struct Whose {
     pub(super) roster: Arc<Roster>,
     pub(super) package: Arc<str>,
     pub(super) generation: Generation,
-    /// Where it may write.
-    pub(super) scratch: Option<Folder>,
     /// Where what it uses up is counted.
     pub(super) account: Option<Account>,
 }
@@ -76,7 +73,7 @@ pub(crate) struct Child {
 impl Child {
     /// A child whose library is being loaded. It is on the roster from here on.
     pub(super) fn new(process: Process, whose: Whose, limits: Limits, sandbox: Sandbox) -> Arc<Self> {
-        let Whose { pool, roster, package, generation, scratch: _, account } = whose;
+        let Whose { pool, roster, package, generation, account } = whose;
         let id = roster.next_id();
         let hidden = Hidden::default();
         let child = Arc::new(Self { id, package, process, limits, roster, sandbox, pool, hidden, account });

@@ -16,7 +16,7 @@ use crate::loader::Reaped;
 const NEAR_LIMIT_PERCENT: u64 = 75;
 
 /// The number of the signal that cannot be caught.
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
 
 /// Why the engine killed a process.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +37,8 @@ pub(crate) enum Killed {
         "it held {held_mib} MiB, with what is shared and what processes hold that it started, at its memory limit of {max_mib} MiB"
     )]
     Memory { held_mib: u64, max_mib: u64 },
+    #[error("it held {max_mib} MiB, with all that it had started, which is all that its control group may")]
+    Group { max_mib: u64 },
     #[error("it had started {n_processes} processes, of {max} that it may have at once")]
     Processes { n_processes: u64, max: u64 },
     #[error("it had {n_threads} threads, with those of processes that it started, of {max} that it may have at once")]
@@ -71,7 +73,7 @@ impl Death {
             peak.saturating_mul(100) >= mib.saturating_mul(NEAR_LIMIT_PERCENT)
         };
         let memory_mib = match &killed {
-            Some(Killed::Memory { max_mib, .. }) => Some(*max_mib),
+            Some(Killed::Memory { max_mib, .. } | Killed::Group { max_mib }) => Some(*max_mib),
             _ => limits.memory_mib.filter(is_near),
         };
         Self { reaped, killed, memory_mib, n_left: 0 }
@@ -95,6 +97,7 @@ impl Death {
             self.killed,
             Some(
                 Killed::Memory { .. }
+                    | Killed::Group { .. }
                     | Killed::Threads { .. }
                     | Killed::Processes { .. }
                     | Killed::Scratch { .. }
@@ -148,6 +151,9 @@ impl fmt::Display for Death {
 
 impl Death {
     fn say_how(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(killed @ Killed::Group { .. }) = &self.killed {
+            return write!(formatter, "the package's process was killed by the system, because {killed}");
+        }
         if let Some(killed) = &self.killed {
             return write!(formatter, "the package's process was killed by the engine, because {killed}");
         }

@@ -22,6 +22,7 @@ mod death;
 mod error;
 mod forward;
 mod frame;
+mod group;
 mod holds;
 mod identity;
 mod inbox;

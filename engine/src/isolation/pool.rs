@@ -28,14 +28,16 @@ use serde_json::{json, value::to_raw_value};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    Confinement, Error, Limits, Sandbox,
+    Confinement, Error, Limits, Sandbox, bounds,
     calls::OpenCall,
     child::{Child, Whose},
     child_state::{ChildState, Event, Stop},
     death::{Death, Killed},
+    group::Groups,
     incident::{Cause, Generation, ProcessEnd},
     keeper::{self, Alarm, Keeper},
     needs::{self, AllowedNeed},
+    process::Place,
     program::HostProgram,
     roster::{Books, Entry, NotTaken, Roster, Waiting},
     sandbox::Grants,
@@ -56,6 +58,8 @@ pub(crate) struct HostOptions {
     pub(crate) requires_sandbox: bool,
     /// Where packages in the sandbox of a server may write.
     pub(crate) scratch: Arc<Scratch>,
+    /// Where the kernel limits them.
+    pub(crate) groups: Arc<Groups>,
     pub(crate) limits: Limits,
     /// What packages may have of what they need, in the sandbox of a server.
     pub(crate) allowed: Arc<[AllowedNeed]>,
@@ -459,8 +463,10 @@ impl Shared {
         };
         let account = options.owner.clone().map(|owner| options.tally.account(owner));
         let (pool, roster) = (Arc::downgrade(self), Arc::clone(&self.roster));
-        let whose = Whose { pool, roster, package: Arc::clone(package), generation, scratch, account };
-        let Started { mut inbox, mut frames } = start::start(&options.program, &setup, whose, &options.keeper)?;
+        let group = options.groups.group(options.limits.memory_mib, bounds::threads_max(&options.limits));
+        let whose = Whose { pool, roster, package: Arc::clone(package), generation, account };
+        let place = Place { scratch, group };
+        let Started { mut inbox, mut frames } = start::start(&options.program, &setup, whose, place, &options.keeper)?;
         let child = Arc::clone(inbox.child());
         let confinement = child.confinement();
         tracing::debug!(package = &**package, pid = child.process.pid, %confinement, "a package host runs");

@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    os::unix::process::ExitStatusExt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +21,15 @@ use rustix::{
 };
 
 use super::{
-    Limits, bounds::Bounds, death::Killed, identity::Identity, look, outbox::Outbox, scratch::Folder, stat::Stat,
+    Limits,
+    bounds::Bounds,
+    death::{Killed, SIGKILL},
+    group::{Enforced, Group},
+    identity::Identity,
+    look,
+    outbox::Outbox,
+    scratch::Folder,
+    stat::Stat,
     watcher::Output,
 };
 use crate::loader::{CpuClock, Reaped};
@@ -38,6 +47,14 @@ pub(super) struct Running {
     pub(super) inherited_bytes: Option<u64>,
 }
 
+/// What was made for one process, and goes with it.
+pub(super) struct Place {
+    /// Where it may write.
+    pub(super) scratch: Option<Folder>,
+    /// Its control group, or why there is none.
+    pub(super) group: Result<Group, String>,
+}
+
 /// The process of a child.
 pub(super) struct Process {
     pub(super) pid: u32,
@@ -53,8 +70,32 @@ pub(super) struct Process {
     seen_bytes: AtomicU64,
 }
 
+impl Place {
+    /// Puts the process into its group, and says what the kernel enforces from then on.
+    pub(super) fn admit(&self, pid: u32) -> Enforced {
+        match &self.group {
+            Ok(group) => match group.admit(pid) {
+                Ok(()) => group.level().clone(),
+                Err(error) => Enforced::none(error.to_string()),
+            },
+            Err(reason) => Enforced::none(reason.clone()),
+        }
+    }
+
+    /// Ends all that is still in the group, and says how many processes that were.
+    pub(super) fn end(&self) -> usize {
+        self.group.as_ref().map_or(0, Group::end)
+    }
+
+    /// The memory limit, if the kernel ended the process at it.
+    pub(super) fn memory_limit_reached(&self, reaped: &Reaped) -> Option<u64> {
+        let group = self.group.as_ref().ok().filter(|_| reaped.status.signal() == Some(SIGKILL))?;
+        group.level().memory_mib.filter(|_| group.ran_out_of_memory())
+    }
+}
+
 impl Process {
-    pub(super) fn new(running: Running, limits: Limits, scratch: Option<&Folder>) -> Self {
+    pub(super) fn new(running: Running, limits: Limits, scratch: Option<&Folder>, level: Enforced) -> Self {
         let Running { pid, pidfd, outbox, connection, pipes: [stdout, stderr], inherited_bytes } = running;
         let outputs = [Output::new(stdout, Level::Info, "stdout"), Output::new(stderr, Level::Warn, "stderr")];
         Self {
@@ -62,7 +103,7 @@ impl Process {
             outbox,
             pidfd,
             connection,
-            bounds: Bounds::new(limits, scratch.map(Folder::path)),
+            bounds: Bounds::new(limits, scratch.map(Folder::path), level),
             cpu: CpuClock::of(pid),
             outputs: Mutex::new(outputs),
             inherited_bytes,

@@ -22,7 +22,7 @@ use super::{
     keeper::Keeper,
     look,
     outbox::Outbox,
-    process::{Process, Running},
+    process::{Place, Process, Running},
     program::HostProgram,
     sandbox::Grants,
     setup::{NotReady, Ready, Setup},
@@ -47,7 +47,8 @@ pub(super) struct Started {
 pub(super) fn start(
     program: &HostProgram,
     setup: &Setup,
-    mut whose: Whose,
+    whose: Whose,
+    place: Place,
     keeper: &Arc<Keeper>,
 ) -> Result<Started, Error> {
     let failed = |source| Error::Start { program: program.program().clone(), source };
@@ -80,13 +81,14 @@ pub(super) fn start(
     let inherited_bytes = look::peak_bytes(std::process::id());
     let outbox = Outbox::new(writes);
     let running = Running { pid, pidfd, outbox, connection, pipes: pipes.clone(), inherited_bytes };
-    let scratch = whose.scratch.take();
-    let process_of_child = Process::new(running, setup.limits, scratch.as_ref());
+    // Before it hears of the package, so that all that the package starts is in the group.
+    let level = place.admit(pid);
+    let process_of_child = Process::new(running, setup.limits, place.scratch.as_ref(), level);
     let child = Child::new(process_of_child, whose, setup.limits, setup.sandbox);
     let watched = Arc::clone(&child);
     thread::Builder::new()
         .name("clcn-watch".to_owned())
-        .spawn(move || watcher::watch(&watched, pipes, scratch))
+        .spawn(move || watcher::watch(&watched, pipes, place))
         .inspect_err(|_| {
             // Nobody else would wait for it.
             let ended = process.kill().and_then(|()| process.wait());

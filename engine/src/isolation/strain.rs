@@ -7,6 +7,7 @@
 use std::{
     fs,
     os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use std::{
 use cloacina_packager::Digest;
 use rustix::process::{Resource, geteuid, getrlimit};
 
-use super::{holds::kib_of, keeper, sandbox::share_of_threads};
+use super::{group, holds::kib_of, keeper, sandbox::share_of_threads};
 
 /// For so long after a package was ended that had taken too much, others may feel it.
 const AFTERMATH: Duration = Duration::from_secs(5);
@@ -62,14 +63,13 @@ fn threads_of(uid: u32) -> u64 {
     statuses.filter_map(|status| kib_of(&status, "Threads:")).sum()
 }
 
-/// Threads in this process's control group, and how many there may be, if it has a limit.
+/// Threads in this process's control group, or in one around it, and how many there may be, if it has a limit.
 fn of_group() -> Option<(u64, u64)> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let number = |file: &str| -> Option<u64> {
-        fs::read_to_string(format!("/sys/fs/cgroup/{own}/{file}")).ok()?.trim().parse().ok()
-    };
-    Some((number("pids.current")?, number("pids.max")?))
+    let own = group::own_group()?;
+    let number = |file: PathBuf| -> Option<u64> { fs::read_to_string(file).ok()?.trim().parse().ok() };
+    let limited = |group: &Path| Some((number(group.join("pids.current"))?, number(group.join("pids.max"))?));
+    // The one that is nearest to its limit binds.
+    own.ancestors().filter_map(limited).min_by_key(|(n_threads, max)| max.saturating_sub(*n_threads))
 }
 
 #[cfg(test)]

@@ -18,8 +18,10 @@ use rustix::{
 
 use super::{
     child::Child,
+    child_state::Event,
+    death::Killed,
     lines::{Lines, Settled},
-    scratch::Folder,
+    process::Place,
     session,
 };
 use crate::loader::{CONTINUED, LogLine, reap};
@@ -36,23 +38,26 @@ pub(super) struct Output {
     lines: Lines,
 }
 
-/// Watches until the process has ended, and then tells the child so. The folder goes with the process.
-pub(super) fn watch(child: &Arc<Child>, pipes: [Option<Arc<OwnedFd>>; 2], scratch: Option<Folder>) {
+/// Watches until the process has ended, and then tells the child so. What was made for the process goes with it.
+pub(super) fn watch(child: &Arc<Child>, pipes: [Option<Arc<OwnedFd>>; 2], place: Place) {
     let pid = child.process.pid;
     let mut pipes = pipes;
     while !wait(child, &mut pipes) {}
     child.end_outputs();
     // What the process has left behind goes with it. Until it is reaped, its number is nobody else's.
-    let n_left = session::sweep(pid);
+    let n_left = session::sweep(pid).max(place.end());
     if n_left > 0 {
         tracing::warn!(package = &*child.package, pid, n_left, "a package had left processes behind");
     }
     let reaped = reap(pid).inspect_err(|error| {
         tracing::warn!(package = &*child.package, pid, %error, "the end of a package host is unknown");
     });
+    if let Some(max_mib) = reaped.as_ref().ok().and_then(|reaped| place.memory_limit_reached(reaped)) {
+        child.roster.tell(child.id, Event::Killed(Killed::Group { max_mib }));
+    }
     child.set_reaped(reaped.ok(), n_left);
     // After the end is told, because nobody waits for the disk.
-    drop(scratch);
+    drop(place);
 }
 
 /// Waits until something happens, and reads what was written. True when the process has ended.

@@ -91,6 +91,7 @@ impl Probe {
             sandbox: Sandbox::Dev,
             requires_sandbox: false,
             scratch: Scratch::new(PathBuf::new()),
+            groups: Arc::default(),
             limits: HostLimits::default(),
             allowed: Arc::default(),
             stop_grace: Duration::from_secs(1),
