@@ -82,7 +82,7 @@ pub(super) struct Illegal {
 
 impl ChildState {
     /// The state after an event.
-    pub(super) fn next(&self, event: Event) -> Result<Self, Illegal> {
+    pub(super) fn next(&self, event: Event) -> Result<Self, Box<Illegal>> {
         use ChildState::{Draining, Ended, Gone, Lost, Serving, Starting, Stopping, Unreaped};
         let next = match (self, event) {
             (Starting, Event::Loaded) => Serving,
@@ -107,7 +107,7 @@ impl ChildState {
             (Serving | Draining | Lost | Stopping(_) | Ended(_), Event::CallEnded { .. })
             | (Lost | Stopping(_) | Ended(_), Event::Loaded | Event::Retired { .. } | Event::Disconnected)
             | (Ended(_) | Unreaped(_) | Gone, Event::Dismissed | Event::Killed(_)) => self.clone(),
-            (state, event) => return Err(Illegal { state: state.clone(), event }),
+            (state, event) => return Err(Box::new(Illegal { state: state.clone(), event })),
         };
         Ok(next)
     }

@@ -439,11 +439,12 @@ mod tests {
         fs::write(left.join("1/cgroup.procs"), process.id().to_string()).unwrap();
         drop(lock);
         sweep(base);
-        if living.level().ends {
-            assert!(!process.wait().unwrap().success());
-            assert!(!left.exists());
+        let is_ended = living.level().ends;
+        if !is_ended {
+            process.kill().unwrap();
         }
+        assert!(!process.wait().unwrap().success());
+        assert_eq!(left.exists(), !is_ended);
         assert!(living.folder.exists());
-        process.kill().ok();
     }
 }
