@@ -89,8 +89,14 @@ impl Merge {
     }
 
     /// What a task that follows this one would see; there while the task is held.
-    pub(crate) fn after_task(&mut self, graph: &Graph, task: u32) -> View {
-        self.after(graph, task)
+    pub(crate) fn after_task(&self, graph: &Graph, task: u32) -> View {
+        let context = &self.tasks[task as usize];
+        match (&context.after, &context.view, &context.delta) {
+            (Some(after), ..) => after.clone(),
+            (None, None, _) => self.input.clone(),
+            (None, Some(view), None) => view.clone(),
+            (None, Some(view), Some(delta)) => overlay(view.clone(), graph.rank(task), delta),
+        }
     }
 
     /// Makes the view of a task from those of its parents that have ended.
@@ -125,18 +131,26 @@ impl Merge {
         self.tasks[task as usize].view.as_ref()
     }
 
-    /// Takes the delta of a task that completed. Returns the conflicts with those that completed before: for each key
-    /// at most one with the nearest earlier writer and one with the nearest later writer, in the workflow's order.
-    pub(crate) fn complete(&mut self, graph: &Graph, task: u32, delta: Arc<Delta>) -> Vec<Conflict> {
+    /// The conflicts of what a task writes with what others wrote that completed before: for each key at most one with the
+    /// nearest earlier writer and one with the nearest later writer, in the workflow's order.
+    pub(crate) fn conflicts(&self, graph: &Graph, task: u32, delta: &Delta) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
+        for (key, value) in changes(delta) {
+            self.compare(graph, task, (key, value), &mut conflicts);
+        }
+        conflicts
+    }
+
+    /// Takes the delta of a task that completed.
+    pub(crate) fn complete(&mut self, graph: &Graph, task: u32, delta: &Arc<Delta>) {
         if !delta.is_empty() {
-            for (key, value) in changes(&delta) {
-                self.note(graph, task, key, value.cloned(), &mut conflicts);
+            let rank = graph.rank(task);
+            for (key, value) in changes(delta) {
+                self.writes.entry(key.clone()).or_default().insert(rank, value.cloned());
             }
-            self.tasks[task as usize].delta = Some(delta);
+            self.tasks[task as usize].delta = Some(Arc::clone(delta));
         }
         self.end(task);
-        conflicts
     }
 
     /// Notes that a task ended without a delta that counts.
@@ -178,33 +192,40 @@ impl Merge {
         deltas
     }
 
-    fn note(&mut self, graph: &Graph, task: u32, key: &Key, value: Option<Value>, conflicts: &mut Vec<Conflict>) {
+    /// Compares a write with the nearest others to the same key.
+    fn compare(
+        &self,
+        graph: &Graph,
+        task: u32,
+        (key, value): (&Key, Option<&Value>),
+        conflicts: &mut Vec<Conflict>,
+    ) {
         let rank = graph.rank(task);
         let seen = self.tasks[task as usize].view.as_ref().and_then(|view| view.get(key));
-        let writes = self.writes.entry(key.clone()).or_default();
+        let Some(writes) = self.writes.get(key) else { return };
         let n_seen = seen.map_or(0, |write| write.n_tasks as usize);
         // If only ancestors wrote the key so far, there is nobody to be in conflict with.
-        if writes.len() > n_seen {
-            let mut upstream = seen;
-            let earlier = writes.range(..rank).rev().find(|(other, other_value)| {
-                while let Some(write) = upstream.filter(|write| write.rank > Some(**other)) {
-                    upstream = write.hidden.as_ref();
-                }
-                let is_ancestor = upstream.is_some_and(|write| write.rank == Some(**other));
-                !is_ancestor && differ(other_value.as_ref(), value.as_ref())
-            });
-            // Nothing that comes later in the order can be an ancestor. A descendant that did not wait for this task is as
-            // much in conflict as any other.
-            let later = writes.range(rank + 1..).find(|(_, other_value)| differ(other_value.as_ref(), value.as_ref()));
-            let number = |(rank, _): (&u32, _)| graph.order()[*rank as usize];
-            if let Some(loser) = earlier.map(number) {
-                conflicts.push(Conflict { key: key.clone(), winner: task, loser });
-            }
-            if let Some(winner) = later.map(number) {
-                conflicts.push(Conflict { key: key.clone(), winner, loser: task });
-            }
+        if writes.len() <= n_seen {
+            return;
         }
-        writes.insert(rank, value);
+        let mut upstream = seen;
+        let earlier = writes.range(..rank).rev().find(|(other, other_value)| {
+            while let Some(write) = upstream.filter(|write| write.rank > Some(**other)) {
+                upstream = write.hidden.as_ref();
+            }
+            let is_ancestor = upstream.is_some_and(|write| write.rank == Some(**other));
+            !is_ancestor && differ(other_value.as_ref(), value)
+        });
+        // Nothing that comes later in the order can be an ancestor. A descendant that did not wait for this task is as
+        // much in conflict as any other.
+        let later = writes.range(rank + 1..).find(|(_, other_value)| differ(other_value.as_ref(), value));
+        let number = |(rank, _): (&u32, _)| graph.order()[*rank as usize];
+        if let Some(loser) = earlier.map(number) {
+            conflicts.push(Conflict { key: key.clone(), winner: task, loser });
+        }
+        if let Some(winner) = later.map(number) {
+            conflicts.push(Conflict { key: key.clone(), winner, loser: task });
+        }
     }
 
     /// What a task with that one parent sees.
@@ -279,6 +300,31 @@ impl Merge {
         if context.n_open_children == 0 && context.has_ended {
             (context.view, context.delta, context.after) = (None, None, None);
         }
+    }
+}
+
+/// The content of a view: of each key the value and what it hides, by the writers' places.
+#[cfg(test)]
+pub(super) type Content = BTreeMap<Key, Vec<(Option<u32>, Option<String>)>>;
+
+/// What a task sees, what it wrote, how many children still need that, and whether it has ended.
+#[cfg(test)]
+pub(super) type TaskContent = (Option<Content>, Option<String>, u32, bool);
+
+#[cfg(test)]
+impl Merge {
+    /// Everything but what is only kept so as not to be computed twice.
+    pub(super) fn content(&self) -> (Vec<TaskContent>, String) {
+        let write = |write: &Write| (write.rank, write.value().map(|value| value.get().to_owned()));
+        let content = |view: &View| -> Content {
+            let writes = view.iter();
+            writes.map(|(key, top)| (key.clone(), std::iter::once(&**top).chain(top.hidden()).map(write).collect())).collect()
+        };
+        let tasks = self.tasks.iter().map(|task| {
+            let delta = task.delta.as_ref().map(|delta| format!("{delta:?}"));
+            (task.view.as_ref().map(content), delta, task.n_open_children, task.has_ended)
+        });
+        (tasks.collect(), format!("{:?}", self.writes))
     }
 }
 

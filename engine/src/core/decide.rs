@@ -1,105 +1,28 @@
 //! The one place where it is decided what happens in a run.
 //!
-//! `decide` moves the run in memory and says what must be stored and then done. If it refuses an event, nothing has
-//! changed. What people ask of a run is in [`super::control`], what is read back after a restart in [`super::replay`].
+//! What an event leads to depends on the run after its first consequence: a completion lets dependents run or skips them,
+//! and a skip skips others. So deciding goes step by step. [`Deciding`] has the run, and its one way to change it is
+//! [`Deciding::change`], which applies a transition and notes it. If an event is refused, nothing has changed.
+//!
+//! What people ask of a run is in [`super::control`], what happens after a restart in [`super::replay`].
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use cloacina_workflow::{Timestamp, payload::Delta};
 
 use super::{
-    context::{Key, Merge, Value},
+    apply::{Refused, Run},
     effect::{Actor, Decision, Effect, FailReason, Transition, after},
     explain,
-    plan::{Function, Plan},
     retry::Failure,
-    rule::{Facts, SkipReason, Standing, Upstream, Verdict, When},
-    run, task,
-    view::View,
+    rule::{Facts, Verdict, When},
+    stage::{Closing, Quarantine, TaskStage},
+    task,
 };
 
 /// After so many interruptions in a row a task fails, so that a package which kills its engine cannot do so for ever.
 /// The first may be a guess; the later ones are not, as starts are durable after the first.
 pub(crate) const INTERRUPTIONS_MAX: u32 = 3;
-
-/// A run in memory.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(super) plan: Arc<Plan>,
-    pub(super) state: run::State,
-    pub(super) tasks: Vec<Task>,
-    merge: Merge,
-    /// Tasks by those that their rules look at besides their dependencies, where these may end later.
-    onlookers: HashMap<u32, Vec<u32>>,
-    /// Tasks that are not terminal.
-    n_open: u32,
-    /// Callbacks that have not ended.
-    n_callbacks: u32,
-    required_failed: bool,
-    optional_failed: bool,
-    /// Set when nothing new is to start any more.
-    pub(super) closing: Option<Closing>,
-    pub(super) paused_by: Option<Actor>,
-    /// Why nothing of it starts, though nobody asked anything of the run itself. Not part of its history.
-    pub(super) quarantine: Option<Quarantine>,
-    /// When a run that was created for later starts.
-    pub(super) delayed_until: Option<Timestamp>,
-    started_at: Option<Timestamp>,
-    finished_at: Option<Timestamp>,
-}
-
-/// Why a run ends before its tasks have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Closing {
-    Cancelled { by: Actor },
-    TimedOut,
-}
-
-/// Why the package of a run must not be used now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Quarantine {
-    pub(crate) reason: Arc<str>,
-    /// When it is tried again; absent if somebody has to say so.
-    pub(crate) until: Option<Timestamp>,
-    /// Whether only this engine cannot use it, and nobody has quarantined it.
-    pub(crate) is_here: bool,
-}
-
-/// A task in a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Task {
-    pub(crate) state: task::State,
-    /// The attempt that is running, or the next one; counts from 1.
-    pub(crate) attempt: u32,
-    /// Interruptions since the task last ended an attempt by itself.
-    pub(crate) n_interruptions: u32,
-    /// Attempts that failed by themselves.
-    pub(crate) n_failures: u32,
-    /// When a waiting task may run again.
-    pub(crate) due_at: Option<Timestamp>,
-    pub(crate) started_at: Option<Timestamp>,
-    pub(crate) finished_at: Option<Timestamp>,
-    pub(crate) skip_reason: Option<SkipReason>,
-    /// Why the last attempt failed.
-    pub(crate) fail_reason: Option<FailReason>,
-    /// Whether its callback is still to be called.
-    pub(crate) callback_open: bool,
-    /// Whether it may run although the run is paused.
-    pub(crate) is_released: bool,
-    upstream: Upstream,
-}
-
-/// What has moved in one decision and was not told to others yet.
-#[derive(Default)]
-struct Moved {
-    /// Tasks that became terminal.
-    terminal: VecDeque<u32>,
-    /// Tasks that run although dependencies are open.
-    early: Vec<u32>,
-}
 
 /// Something that happened to a run.
 #[derive(Clone, Debug)]
@@ -121,6 +44,14 @@ pub(crate) enum Event {
         task: u32,
         attempt: u32,
         end: End,
+    },
+    /// The task completed in the run from which this one is derived.
+    Reuse {
+        task: u32,
+        attempt: u32,
+        started_at: Timestamp,
+        finished_at: Timestamp,
+        delta: Arc<Delta>,
     },
     /// The engine ended while the attempt could have been running.
     Interrupt {
@@ -171,524 +102,283 @@ pub(crate) enum End {
     NotBegun,
 }
 
-/// An event that cannot have happened, or must not happen now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
-    #[error(transparent)]
-    Run(#[from] run::IllegalTransition),
-    #[error(transparent)]
-    Task(#[from] task::IllegalTransition),
-    #[error("attempt {attempt} has ended, attempt {current} is the present one")]
-    Stale { attempt: u32, current: u32 },
-    #[error("the workflow has no task {task}")]
-    NoSuchTask { task: u32 },
-    #[error("the task waits at a gate")]
-    Gated,
-    #[error("the task waits for something else than its run")]
-    Waits,
-    #[error("the run is being ended")]
-    Closing,
-    #[error("the task has no open callback")]
-    NoCallback,
+/// A decision that is being made.
+#[derive(Debug)]
+pub(super) struct Deciding<'a> {
+    run: &'a mut Run,
+    pub(super) now: Timestamp,
+    decision: Decision,
 }
 
-/// Decides what follows from an event.
+/// Tasks of which others have not been told yet.
+#[derive(Default)]
+struct Moved {
+    /// Those that became terminal.
+    terminal: VecDeque<u32>,
+    /// Those that run although dependencies are open.
+    early: Vec<u32>,
+}
+
+/// Decides what follows from an event, and applies it.
 ///
 /// # Errors
 /// [`Refused`] if the event does not fit the run's state; the run is as it was.
 pub(crate) fn decide(run: &mut Run, event: Event, now: Timestamp) -> Result<Decision, Refused> {
-    let mut decision = Decision::default();
+    let mut deciding = Deciding::new(run, now);
     match event {
-        Event::Delay { until } => run.delay(until, &mut decision)?,
-        Event::Start { by } => run.start(by, now, &mut decision)?,
-        Event::Admit { task } => run.admit(task, now, &mut decision)?,
-        Event::End { task, attempt, end } => run.end(task, attempt, end, now, &mut decision)?,
-        Event::Interrupt { task } => run.interrupt(task, now, &mut decision)?,
-        Event::Due { task } => run.due(task, &mut decision)?,
-        Event::CallbackEnded { task, failed } => run.end_callback(task, failed, now, &mut decision)?,
-        Event::TimeOut => run.time_out(now, &mut decision)?,
-        Event::Pause { by } => run.pause(by, &mut decision)?,
-        Event::Resume { by } => run.resume(by, &mut decision)?,
-        Event::Cancel { by } => run.cancel(by, now, &mut decision)?,
-        Event::RetryNow { task, by } => run.retry_now(task, by, &mut decision)?,
-        Event::Release { task, by } => run.release(task, by, now, &mut decision)?,
-        Event::Quarantine(quarantine) => run.quarantine(quarantine, now, &mut decision)?,
+        Event::Delay { until } => deciding.delay(until)?,
+        Event::Start { by } => deciding.start(by)?,
+        Event::Admit { task } => deciding.start_attempt(task)?,
+        Event::End { task, attempt, end } => deciding.end(task, attempt, end)?,
+        Event::Reuse { task, attempt, started_at, finished_at, delta } => {
+            let reused = Transition::TaskReused { task, attempt, started_at, finished_at, delta: Arc::clone(&delta) };
+            deciding.complete(task, reused, &delta)?;
+        }
+        Event::Interrupt { task } => deciding.interrupt(task)?,
+        Event::Due { task } => deciding.due(task)?,
+        Event::CallbackEnded { task, failed } => deciding.end_callback(task, failed)?,
+        Event::TimeOut => deciding.time_out()?,
+        Event::Pause { by } => deciding.pause(by)?,
+        Event::Resume { by } => deciding.resume(by)?,
+        Event::Cancel { by } => deciding.cancel(by)?,
+        Event::RetryNow { task, by } => deciding.retry_now(task, by)?,
+        Event::Release { task, by } => deciding.release(task, by)?,
+        Event::Quarantine(quarantine) => deciding.quarantine(quarantine)?,
     }
-    Ok(decision)
+    Ok(deciding.decision)
 }
 
-impl Task {
-    /// What trigger rules see of the task.
-    fn standing(&self) -> Standing {
-        let after_failure = matches!(self.skip_reason, Some(SkipReason::UpstreamFailed { .. }));
-        match self.state {
-            // Nothing is asked in a run that is being cancelled.
-            task::State::Pending
-            | task::State::Ready
-            | task::State::Running
-            | task::State::Waiting
-            | task::State::Cancelled => Standing::Open,
-            task::State::Completed => Standing::Completed,
-            task::State::Failed => Standing::Failed,
-            task::State::Skipped => Standing::Skipped { after_failure },
-        }
-    }
-}
-
-impl Run {
-    pub(crate) fn new(plan: Arc<Plan>, input: &BTreeMap<Key, Value>) -> Self {
-        let tasks = (0..).take(plan.n_tasks()).map(|task| Task {
-            state: task::State::Pending,
-            attempt: 1,
-            n_interruptions: 0,
-            n_failures: 0,
-            due_at: None,
-            started_at: None,
-            finished_at: None,
-            skip_reason: None,
-            fail_reason: None,
-            callback_open: false,
-            is_released: false,
-            upstream: Upstream {
-                open: u32::try_from(plan.graph.parents(task).len()).unwrap_or(u32::MAX),
-                ..Upstream::default()
-            },
-        });
-        let mut merge = Merge::new(&plan.graph, input);
-        for (task, number) in plan.tasks.iter().zip(0..) {
-            if task.has_callbacks() {
-                merge.hold(number);
-            }
-        }
-        Self {
-            state: run::State::Pending,
-            tasks: tasks.collect(),
-            merge,
-            onlookers: plan.onlookers(),
-            n_open: u32::try_from(plan.n_tasks()).unwrap_or(u32::MAX),
-            n_callbacks: 0,
-            required_failed: false,
-            optional_failed: false,
-            closing: None,
-            paused_by: None,
-            quarantine: None,
-            delayed_until: None,
-            started_at: None,
-            finished_at: None,
-            plan,
-        }
+impl<'a> Deciding<'a> {
+    pub(super) fn new(run: &'a mut Run, now: Timestamp) -> Self {
+        Self { run, now, decision: Decision::default() }
     }
 
-    pub(crate) fn plan(&self) -> &Arc<Plan> {
-        &self.plan
+    pub(super) fn run(&self) -> &Run {
+        self.run
     }
 
-    pub(crate) fn state(&self) -> run::State {
-        self.state
+    pub(super) fn decision(self) -> Decision {
+        self.decision
     }
 
-    /// Why the run ends before its tasks have, if it does.
-    pub(crate) fn closing(&self) -> Option<&Closing> {
-        self.closing.as_ref()
+    /// Changes the run, and notes how.
+    pub(super) fn change(&mut self, transition: Transition) -> Result<(), Refused> {
+        self.run.apply(&transition, self.now)?;
+        self.decision.transitions.push(transition);
+        Ok(())
     }
 
-    /// Whether its package must not be used now.
-    #[cfg(debug_assertions)]
-    pub(crate) fn is_quarantined(&self) -> bool {
-        self.quarantine.is_some()
+    pub(super) fn ask(&mut self, effect: Effect) {
+        self.decision.effects.push(effect);
     }
 
-    pub(crate) fn tasks(&self) -> &[Task] {
-        &self.tasks
+    /// The gate of the run's package is no part of its history.
+    pub(super) fn set_quarantine(&mut self, quarantine: Option<Quarantine>) {
+        self.run.set_quarantine(quarantine);
     }
 
-    pub(crate) fn started_at(&self) -> Option<Timestamp> {
-        self.started_at
-    }
-
-    pub(crate) fn finished_at(&self) -> Option<Timestamp> {
-        self.finished_at
-    }
-
-    /// What the task sees, while it may run.
-    pub(crate) fn view(&self, task: u32) -> Option<&View> {
-        self.merge.view(task)
-    }
-
-    /// What the open callback of a task sees: the task's view with what it wrote, if it completed.
-    pub(crate) fn callback_view(&mut self, task: u32) -> View {
-        self.merge.after_task(&self.plan.graph, task)
-    }
-
-    /// The function of the open callback of a task, if it may be called.
-    pub(crate) fn callback(&self, task: u32) -> Option<Function> {
-        let declared = self.plan.task(task);
-        match self.tasks[task as usize].state {
-            _ if !self.tasks[task as usize].callback_open || self.quarantine.is_some() => None,
-            task::State::Completed => declared.on_success,
-            _ => declared.on_failure,
-        }
-    }
-
-    /// The context over all tasks that completed so far, with each value's writer.
-    pub(crate) fn context(&self) -> BTreeMap<Key, (Option<u32>, Value)> {
-        self.merge.result(&self.plan.graph)
-    }
-
-    /// What each task that completed wrote and removed, by number.
-    pub(crate) fn deltas(&self) -> BTreeMap<u32, BTreeMap<Key, Option<Value>>> {
-        self.merge.deltas(&self.plan.graph)
-    }
-
-    pub(super) fn task(&self, task: u32) -> Result<&Task, Refused> {
-        self.tasks.get(task as usize).ok_or(Refused::NoSuchTask { task })
-    }
-
-    /// Whether the next start of the task must be stored before it happens. Only first starts are not.
-    pub(super) fn starts_durably(&self, task: u32) -> bool {
-        let entry = &self.tasks[task as usize];
-        self.plan.task(task).at_most_once || entry.n_interruptions > 0 || entry.n_failures > 0
-    }
-
-    pub(super) fn check_attempt(&self, task: u32, attempt: u32) -> Result<(), Refused> {
-        let current = self.task(task)?.attempt;
-        if attempt == current { Ok(()) } else { Err(Refused::Stale { attempt, current }) }
-    }
-
-    pub(super) fn start(&mut self, by: Option<Actor>, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        self.state = run::next(self.state, run::Event::Started)?;
-        self.started_at = Some(now);
-        self.delayed_until = None;
-        decision.transitions.push(Transition::RunStarted { by });
-        self.limit(decision);
-        let plan = self.plan.clone();
+    pub(super) fn start(&mut self, by: Option<Actor>) -> Result<(), Refused> {
+        self.change(Transition::RunStarted { by })?;
+        self.limit();
+        let plan = Arc::clone(self.run.plan());
         let mut moved = Moved::default();
         for task in plan.graph.order() {
             // Rules that hold from the beginning do not wait.
             if plan.graph.parents(*task).is_empty() || plan.task(*task).when == When::Decided {
-                self.judge(*task, &mut moved, now, decision)?;
+                self.judge(*task, &mut moved)?;
             }
         }
-        self.settle_all(moved, now, decision)
+        self.settle_all(moved)
     }
 
     /// Asks for a sign when the run's time is over.
-    pub(super) fn limit(&self, decision: &mut Decision) {
-        if let (Some(started_at), Some(timeout), None) = (self.started_at, self.plan.timeout, &self.closing) {
-            decision.effects.push(Effect::LimitRun { at: after(started_at, timeout) });
+    pub(super) fn limit(&mut self) {
+        if let (Some(started_at), Some(timeout), None) =
+            (self.run.started_at(), self.run.plan().timeout, self.run.closing())
+        {
+            self.ask(Effect::LimitRun { at: after(started_at, timeout) });
         }
     }
 
-    fn admit(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        task::next(self.task(task)?.state, task::Event::Admitted)?;
-        if !explain::gates(self, task).is_empty() {
+    fn start_attempt(&mut self, task: u32) -> Result<(), Refused> {
+        task::next(self.run.task(task)?.state(), task::Event::Admitted)?;
+        if !explain::gates(self.run, task).is_empty() {
             return Err(Refused::Gated);
         }
-        self.begin(task, now, decision)
-    }
-
-    /// Begins the present attempt.
-    pub(super) fn begin(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        if self.task(task)?.state == task::State::Waiting {
-            self.due(task, decision)?;
-        }
-        let state = task::next(self.task(task)?.state, task::Event::Admitted)?;
-        let is_durable = self.starts_durably(task);
-        let entry = &mut self.tasks[task as usize];
-        entry.state = state;
-        entry.started_at = Some(now);
-        let attempt = entry.attempt;
-        if is_durable {
-            decision.transitions.push(Transition::AttemptStarted { task, attempt });
-        }
-        decision.effects.push(Effect::Perform { task, attempt });
+        let (attempt, is_durable) = (self.run.task(task)?.attempt, starts_durably(self.run, task));
+        self.change(Transition::AttemptStarted { task, attempt, is_durable })?;
+        self.ask(Effect::Perform { task, attempt });
         Ok(())
     }
 
-    fn end(
-        &mut self,
-        task: u32,
-        attempt: u32,
-        end: End,
-        now: Timestamp,
-        decision: &mut Decision,
-    ) -> Result<(), Refused> {
-        self.check_attempt(task, attempt)?;
-        task::next(self.tasks[task as usize].state, task::Event::Succeeded)?;
-        let failure = match end {
-            End::Completed(delta) => return self.complete(task, delta, now, decision),
-            End::Failed(failure) => failure,
-            End::Lost => return self.end_lost(task, self.plan.task(task).at_most_once, now, decision),
-            End::NotBegun => return self.end_lost(task, false, now, decision),
+    fn end(&mut self, task: u32, attempt: u32, end: End) -> Result<(), Refused> {
+        self.run.check_attempt(task, attempt)?;
+        let entry = self.run.task(task)?;
+        let TaskStage::Running { started_at } = entry.stage else {
+            return Err(task::IllegalTransition { from: entry.state(), to: task::State::Completed }.into());
         };
-        match self.closing {
+        let n_failures = entry.n_failures + 1;
+        let failure = match end {
+            End::Completed(delta) => {
+                let completed = Transition::TaskCompleted { task, attempt, started_at, delta: Arc::clone(&delta) };
+                return self.complete(task, completed, &delta);
+            }
+            End::Failed(failure) => failure,
+            End::Lost => return self.end_lost(task, started_at, self.run.plan().task(task).at_most_once),
+            End::NotBegun => return self.end_lost(task, started_at, false),
+        };
+        match self.run.closing() {
             // Whatever it said, it was asked to stop.
-            Some(Closing::Cancelled { .. }) => return self.stopped(task, failure.abandoned, now, decision),
-            Some(Closing::TimedOut) => return self.fail(task, FailReason::TimedOut, now, decision),
+            Some(Closing::Cancelled { .. }) => return self.stopped(task, Some(started_at), failure.abandoned),
+            Some(Closing::TimedOut) => return self.fail(task, Some(started_at), FailReason::TimedOut),
             None => {}
         }
         let reason = FailReason::of_kind(&failure.kind);
-        let n_failures = self.tasks[task as usize].n_failures + 1;
-        match self.plan.task(task).retry.wait(n_failures, &failure) {
-            Some(wait) if !self.plan.task(task).at_most_once => self.postpone(task, reason, after(now, wait), decision),
-            _ => self.fail(task, reason, now, decision),
+        let declared = self.run.plan().task(task);
+        match declared.retry.wait(n_failures, &failure) {
+            Some(wait) if !declared.at_most_once => {
+                let due_at = after(self.now, wait);
+                self.change(Transition::AttemptFailed { task, attempt, started_at, reason, due_at })?;
+                self.ask(Effect::WakeTask { task, at: due_at });
+                Ok(())
+            }
+            _ => self.fail(task, Some(started_at), reason),
         }
     }
 
     /// Decides about an attempt that ended by no fault of it. There is no limit to how often that happens: the runner that runs
     /// packages sees to it that none brings down the processes of others for ever, and that nothing of one starts again
     /// before its code may be there.
-    fn end_lost(&mut self, task: u32, is_last: bool, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        match self.closing {
-            Some(Closing::Cancelled { .. }) => self.stopped(task, false, now, decision),
-            Some(Closing::TimedOut) => self.fail(task, FailReason::TimedOut, now, decision),
-            None if is_last => self.fail(task, FailReason::Lost, now, decision),
-            None => self.lose(task, decision),
+    fn end_lost(&mut self, task: u32, started_at: Timestamp, is_last: bool) -> Result<(), Refused> {
+        match self.run.closing() {
+            Some(Closing::Cancelled { .. }) => self.stopped(task, Some(started_at), false),
+            Some(Closing::TimedOut) => self.fail(task, Some(started_at), FailReason::TimedOut),
+            None if is_last => self.fail(task, Some(started_at), FailReason::Lost),
+            None => {
+                let attempt = self.run.task(task)?.attempt;
+                self.change(Transition::AttemptLost { task, attempt, started_at })?;
+                self.ask(Effect::Offer { task });
+                Ok(())
+            }
         }
     }
 
-    /// Lets the task run again at once.
-    pub(super) fn lose(&mut self, task: u32, decision: &mut Decision) -> Result<(), Refused> {
-        let entry = &mut self.tasks[task as usize];
-        entry.state = task::next(entry.state, task::Event::Interrupted)?;
-        entry.fail_reason = Some(FailReason::Lost);
-        entry.started_at = None;
-        decision.transitions.push(Transition::AttemptLost { task, attempt: entry.attempt });
-        entry.attempt += 1;
-        decision.effects.push(Effect::Offer { task });
-        Ok(())
-    }
-
-    pub(super) fn complete(
-        &mut self,
-        task: u32,
-        delta: Arc<Delta>,
-        now: Timestamp,
-        decision: &mut Decision,
-    ) -> Result<(), Refused> {
-        let entry = &mut self.tasks[task as usize];
-        entry.state = task::next(entry.state, task::Event::Succeeded)?;
-        entry.finished_at = Some(now);
-        entry.n_interruptions = 0;
-        entry.fail_reason = None;
-        decision.transitions.push(Transition::TaskCompleted { task, attempt: entry.attempt });
-        let conflicts = self.merge.complete(&self.plan.graph, task, delta);
-        decision.transitions.extend(conflicts.into_iter().map(Transition::ContextConflict));
-        self.open_callback(task, decision);
-        self.settle(task, now, decision)
-    }
-
-    /// Lets the task wait for another attempt.
-    pub(super) fn postpone(
-        &mut self,
-        task: u32,
-        reason: FailReason,
-        due_at: Timestamp,
-        decision: &mut Decision,
-    ) -> Result<(), Refused> {
-        let entry = &mut self.tasks[task as usize];
-        entry.state = task::next(entry.state, task::Event::Postponed)?;
-        entry.fail_reason = Some(reason);
-        entry.due_at = Some(due_at);
-        entry.started_at = None;
-        entry.n_failures += 1;
-        entry.n_interruptions = 0;
-        decision.transitions.push(Transition::AttemptFailed { task, attempt: entry.attempt, reason, due_at });
-        entry.attempt += 1;
-        decision.effects.push(Effect::WakeTask { task, at: due_at });
-        Ok(())
-    }
-
-    pub(super) fn due(&mut self, task: u32, decision: &mut Decision) -> Result<(), Refused> {
-        let state = task::next(self.task(task)?.state, task::Event::Due)?;
-        let entry = &mut self.tasks[task as usize];
-        entry.state = state;
-        entry.due_at = None;
-        decision.effects.push(Effect::Offer { task });
-        Ok(())
-    }
-
-    pub(super) fn interrupt(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        let state = task::next(self.task(task)?.state, task::Event::Interrupted)?;
-        if matches!(self.closing, Some(Closing::Cancelled { .. })) {
-            return self.stopped(task, false, now, decision);
+    /// Ends a task by that transition, which says that it completed.
+    fn complete(&mut self, task: u32, completed: Transition, delta: &Delta) -> Result<(), Refused> {
+        self.run.task(task)?;
+        // Those that it is in conflict with are those that completed before it.
+        let conflicts = self.run.conflicts(task, delta);
+        self.change(completed)?;
+        for conflict in conflicts {
+            self.change(Transition::ContextConflict(conflict))?;
         }
-        let entry = &mut self.tasks[task as usize];
-        entry.n_interruptions += 1;
-        let is_last = entry.n_interruptions >= INTERRUPTIONS_MAX || self.plan.task(task).at_most_once;
-        if is_last || self.closing.is_some() {
-            return self.fail(task, FailReason::Interrupted, now, decision);
-        }
-        entry.state = state;
-        entry.started_at = None;
-        decision.transitions.push(Transition::AttemptInterrupted { task, attempt: entry.attempt });
-        entry.attempt += 1;
-        decision.effects.push(Effect::Offer { task });
+        self.offer_callback(task)?;
+        self.settle(task)
+    }
+
+    pub(super) fn due(&mut self, task: u32) -> Result<(), Refused> {
+        self.change(Transition::TaskDue { task })?;
+        self.ask(Effect::Offer { task });
         Ok(())
+    }
+
+    pub(super) fn interrupt(&mut self, task: u32) -> Result<(), Refused> {
+        let entry = self.run.task(task)?;
+        task::next(entry.state(), task::Event::Interrupted)?;
+        let attempt = entry.attempt;
+        let n_interruptions = entry.n_interruptions + 1;
+        let is_last = n_interruptions >= INTERRUPTIONS_MAX || self.run.plan().task(task).at_most_once;
+        match self.run.closing() {
+            Some(Closing::Cancelled { .. }) => self.stopped(task, None, false),
+            Some(Closing::TimedOut) => self.fail(task, None, FailReason::Interrupted),
+            None if is_last => self.fail(task, None, FailReason::Interrupted),
+            None => {
+                self.change(Transition::AttemptInterrupted { task, attempt })?;
+                self.ask(Effect::Offer { task });
+                Ok(())
+            }
+        }
     }
 
     /// Ends the task as failed.
-    pub(super) fn fail(
-        &mut self,
-        task: u32,
-        reason: FailReason,
-        now: Timestamp,
-        decision: &mut Decision,
-    ) -> Result<(), Refused> {
-        let entry = &mut self.tasks[task as usize];
-        entry.state = task::next(entry.state, task::Event::GaveUp)?;
-        entry.fail_reason = Some(reason);
-        entry.finished_at = Some(now);
-        decision.transitions.push(Transition::TaskFailed { task, attempt: entry.attempt, reason });
-        self.merge.fail(task);
-        if self.plan.task(task).optional {
-            self.optional_failed = true;
-        } else {
-            self.required_failed = true;
-        }
-        self.open_callback(task, decision);
-        self.settle(task, now, decision)
+    fn fail(&mut self, task: u32, started_at: Option<Timestamp>, reason: FailReason) -> Result<(), Refused> {
+        let attempt = self.run.task(task)?.attempt;
+        self.change(Transition::TaskFailed { task, attempt, started_at, reason })?;
+        self.offer_callback(task)?;
+        self.settle(task)
     }
 
     /// Ends a task as cancelled whose attempt was under way.
-    fn stopped(&mut self, task: u32, abandoned: bool, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        let attempt = self.tasks[task as usize].attempt;
-        self.cancel_task(task, Some(attempt), abandoned, now, decision)?;
-        self.finish_if_done(now, decision)
+    fn stopped(&mut self, task: u32, started_at: Option<Timestamp>, abandoned: bool) -> Result<(), Refused> {
+        let attempt = Some(self.run.task(task)?.attempt);
+        self.change(Transition::TaskCancelled { task, attempt, started_at, abandoned })?;
+        self.finish_if_done()
     }
 
-    /// Ends a task as cancelled. The caller must see whether the run is done.
-    pub(super) fn cancel_task(
-        &mut self,
-        task: u32,
-        attempt: Option<u32>,
-        abandoned: bool,
-        now: Timestamp,
-        decision: &mut Decision,
-    ) -> Result<(), Refused> {
-        let state = task::next(self.task(task)?.state, task::Event::Cancelled)?;
-        let entry = &mut self.tasks[task as usize];
-        entry.state = state;
-        entry.finished_at = Some(now);
-        entry.due_at = None;
-        // Nothing of a run that is being ended looks at its context any more.
-        decision.transitions.push(Transition::TaskCancelled { task, attempt, abandoned });
-        self.n_open -= 1;
+    /// Ends a task as cancelled that does not run. The caller must see whether the run is done.
+    pub(super) fn cancel_task(&mut self, task: u32) -> Result<(), Refused> {
+        self.change(Transition::TaskCancelled { task, attempt: None, started_at: None, abandoned: false })
+    }
+
+    fn offer_callback(&mut self, task: u32) -> Result<(), Refused> {
+        if self.run.task(task)?.has_open_callback() {
+            self.ask(Effect::OfferCallback { task });
+        }
         Ok(())
     }
 
-    fn open_callback(&mut self, task: u32, decision: &mut Decision) {
-        let declared = self.plan.task(task);
-        let entry = &mut self.tasks[task as usize];
-        let is_wanted = match entry.state {
-            task::State::Completed => declared.on_success.is_some(),
-            _ => declared.on_failure.is_some(),
-        };
-        if is_wanted {
-            entry.callback_open = true;
-            self.n_callbacks += 1;
-            decision.effects.push(Effect::OfferCallback { task });
-        } else if declared.has_callbacks() {
-            self.merge.let_go(task);
-        }
+    fn end_callback(&mut self, task: u32, failed: bool) -> Result<(), Refused> {
+        self.change(Transition::CallbackEnded { task, failed })?;
+        self.finish_if_done()
     }
 
-    /// Whether there was one.
-    pub(super) fn drop_callback(&mut self, task: u32) -> bool {
-        let was_open = std::mem::replace(&mut self.tasks[task as usize].callback_open, false);
-        if was_open {
-            self.n_callbacks -= 1;
-            self.merge.let_go(task);
-        }
-        was_open
+    /// Asks the rules of those that depend on a task which has ended, and of those that depend on these if they are
+    /// skipped, and so on.
+    fn settle(&mut self, task: u32) -> Result<(), Refused> {
+        self.settle_all(Moved { terminal: [task].into(), ..Moved::default() })
     }
 
-    pub(super) fn end_callback(
-        &mut self,
-        task: u32,
-        failed: bool,
-        now: Timestamp,
-        decision: &mut Decision,
-    ) -> Result<(), Refused> {
-        self.task(task)?;
-        if !self.drop_callback(task) {
-            return Err(Refused::NoCallback);
-        }
-        decision.transitions.push(Transition::CallbackEnded { task, failed });
-        self.finish_if_done(now, decision)
-    }
-
-    /// Tells the dependents of a task that it is terminal, and theirs if they are skipped, and so on.
-    fn settle(&mut self, task: u32, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        self.settle_all(Moved { terminal: [task].into(), ..Moved::default() }, now, decision)
-    }
-
-    fn settle_all(&mut self, mut moved: Moved, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        let plan = self.plan.clone();
+    fn settle_all(&mut self, mut moved: Moved) -> Result<(), Refused> {
+        let plan = Arc::clone(self.run.plan());
         while let Some(task) = moved.terminal.pop_front() {
-            self.n_open -= 1;
-            if self.closing.is_some() {
+            if self.run.closing().is_some() {
                 continue;
             }
-            let standing = self.tasks[task as usize].standing();
             for child in plan.graph.children(task) {
-                let upstream = &mut self.tasks[*child as usize].upstream;
-                upstream.open -= 1;
-                if standing != Standing::Completed {
-                    upstream.unsuccessful.get_or_insert(task);
-                }
-                if standing.is_after_failure() {
-                    upstream.failed.get_or_insert(task);
-                }
-                if upstream.open == 0 || plan.task(*child).when == When::Decided {
-                    self.judge(*child, &mut moved, now, decision)?;
+                if self.run.task(*child)?.upstream.open == 0 || plan.task(*child).when == When::Decided {
+                    self.judge(*child, &mut moved)?;
                 }
             }
-            for onlooker in self.onlookers.get(&task).cloned().unwrap_or_default() {
-                self.judge(onlooker, &mut moved, now, decision)?;
+            for place in 0..self.run.onlookers(task).len() {
+                let onlooker = self.run.onlookers(task)[place];
+                self.judge(onlooker, &mut moved)?;
             }
         }
         // What has ended by then is seen, in whatever order it was told.
         for task in moved.early {
-            if self.tasks[task as usize].state == task::State::Pending {
-                self.make_ready(task, decision)?;
+            if self.run.task(task)?.stage == TaskStage::Pending {
+                self.make_ready(task)?;
             }
         }
-        self.finish_if_done(now, decision)
+        self.finish_if_done()
     }
 
     /// Asks the rule of a task, if it is still open whether the task runs.
-    fn judge(&mut self, task: u32, moved: &mut Moved, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        if self.tasks[task as usize].state != task::State::Pending {
+    fn judge(&mut self, task: u32, moved: &mut Moved) -> Result<(), Refused> {
+        let entry = self.run.task(task)?;
+        if entry.stage != TaskStage::Pending {
             return Ok(());
         }
-        let plan = self.plan.clone();
-        let declared = plan.task(task);
-        let upstream = self.tasks[task as usize].upstream;
-        if declared.rule.needs_context() && upstream.open == 0 && self.merge.view(task).is_none() {
-            self.merge.open(&plan.graph, task);
-        }
-        let states = &self.tasks;
-        let standing = |other: u32| states[other as usize].standing();
-        let facts = Facts::new(&standing, self.merge.view(task));
+        let (declared, upstream) = (self.run.plan().task(task), entry.upstream);
+        let tasks = self.run.tasks();
+        let standing = |other: u32| tasks[other as usize].standing();
+        let facts = Facts::new(&standing, self.run.view(task));
         match declared.rule.judge(declared.when, upstream, &facts) {
             Verdict::Wait => {}
             Verdict::Run if upstream.open > 0 => moved.early.push(task),
-            Verdict::Run => self.make_ready(task, decision)?,
+            Verdict::Run => self.make_ready(task)?,
             Verdict::Skip(reason) => {
-                let entry = &mut self.tasks[task as usize];
-                entry.state = task::next(entry.state, task::Event::Ruled)?;
-                entry.skip_reason = Some(reason);
-                entry.finished_at = Some(now);
-                if declared.has_callbacks() {
-                    self.merge.let_go(task);
-                }
-                if self.merge.view(task).is_some() {
-                    self.merge.fail(task);
-                } else {
-                    self.merge.skip(&plan.graph, task);
-                }
-                decision.transitions.push(Transition::TaskSkipped { task, reason });
+                self.change(Transition::TaskSkipped { task, reason })?;
                 moved.terminal.push_back(task);
             }
         }
@@ -696,30 +386,24 @@ impl Run {
     }
 
     /// Lets a task run.
-    fn make_ready(&mut self, task: u32, decision: &mut Decision) -> Result<(), Refused> {
-        let entry = &mut self.tasks[task as usize];
-        entry.state = task::next(entry.state, task::Event::Released)?;
-        if self.merge.view(task).is_none() {
-            self.merge.open(&self.plan.graph, task);
-        }
-        decision.effects.push(Effect::Offer { task });
+    fn make_ready(&mut self, task: u32) -> Result<(), Refused> {
+        let is_implied = self.run.is_ready_implied(task);
+        self.change(Transition::TaskReady { task, is_implied })?;
+        self.ask(Effect::Offer { task });
         Ok(())
     }
 
-    pub(super) fn finish_if_done(&mut self, now: Timestamp, decision: &mut Decision) -> Result<(), Refused> {
-        if self.n_open > 0 || self.n_callbacks > 0 || self.state.is_terminal() {
-            return Ok(());
+    pub(super) fn finish_if_done(&mut self) -> Result<(), Refused> {
+        if let Some(end) = self.run.end() {
+            self.change(Transition::RunFinished { end })?;
+            self.ask(Effect::Finish);
         }
-        let event = match (&self.closing, self.required_failed, self.optional_failed) {
-            (Some(Closing::Cancelled { .. }), ..) => run::Event::Cancelled,
-            (Some(Closing::TimedOut), ..) | (None, true, _) => run::Event::RequiredFailed,
-            (None, false, true) => run::Event::OptionalFailed,
-            (None, false, false) => run::Event::AllCompleted,
-        };
-        self.state = run::next(self.state, event)?;
-        self.finished_at = Some(now);
-        decision.transitions.push(Transition::RunFinished { state: self.state });
-        decision.effects.push(Effect::Finish);
         Ok(())
     }
+}
+
+/// Whether the next start of the task must be stored before it happens. Only first starts are not.
+pub(super) fn starts_durably(run: &Run, task: u32) -> bool {
+    let entry = &run.tasks()[task as usize];
+    run.plan().task(task).at_most_once || entry.n_interruptions > 0 || entry.n_failures > 0
 }

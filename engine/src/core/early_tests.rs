@@ -13,14 +13,16 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::{
+    apply::Run,
     context::{Key, Value},
-    decide::{End, Event, Run, Task, decide},
+    decide::{End, Event, decide},
     effect::{Conflict, Decision, Effect, Transition},
     graph::Graph,
     plan::{self, Plan},
-    replay::{Past, PastEnd, recover, replay},
+    replay::{Replay, recover},
     retry::Failure,
     rule::{Condition, Rule, When},
+    stage::{Task, TaskStage},
     task::State,
 };
 
@@ -179,7 +181,7 @@ fn shown(key: &Key, writer: u32, value: &Value) -> (Key, (u32, String)) {
 struct Live<'a> {
     scripts: &'a [Script],
     run: Run,
-    history: Vec<Past>,
+    history: Vec<Transition>,
     ready: Vec<u32>,
     running: Vec<(u32, u32)>,
     /// Of which tasks each one sees what they wrote: those that had ended among its dependencies, and what these saw.
@@ -208,28 +210,21 @@ impl<'a> Live<'a> {
     }
 
     fn take(&mut self, decision: Decision) {
-        for transition in decision.transitions {
-            let mut ended = |task: u32, attempt, end| {
-                self.history.push(Past::Ended { task, attempt, started_at: None, end });
-                self.ended.insert(task);
-            };
-            match transition {
-                Transition::RunStarted { .. } => self.history.push(Past::Started),
-                Transition::AttemptInterrupted { task, .. } => self.history.push(Past::AttemptInterrupted { task }),
-                Transition::AttemptStarted { task, .. } => self.history.push(Past::AttemptStarted { task }),
-                Transition::TaskCompleted { task, attempt } => {
-                    ended(task, attempt, PastEnd::Completed(delta(&self.scripts[task as usize])));
+        for transition in decision.transitions.into_iter().filter(Transition::is_stored) {
+            match &transition {
+                Transition::TaskCompleted { task, .. } | Transition::TaskFailed { task, .. } => {
+                    self.ended.insert(*task);
                 }
-                Transition::TaskFailed { task, attempt, reason } => ended(task, attempt, PastEnd::Failed(reason)),
                 Transition::TaskSkipped { task, .. } => {
-                    self.see(task);
-                    self.ended.insert(task);
+                    self.see(*task);
+                    self.ended.insert(*task);
                 }
                 Transition::ContextConflict(conflict) => {
-                    assert!(self.conflicts.insert(conflict), "a conflict is told once");
+                    assert!(self.conflicts.insert(conflict.clone()), "a conflict is told once");
                 }
                 _ => {}
             }
+            self.history.push(transition);
         }
         for effect in decision.effects {
             match effect {
@@ -320,22 +315,30 @@ impl<'a> Live<'a> {
     }
 
     fn states(&self) -> Vec<State> {
-        self.run.tasks().iter().map(|task| task.state).collect()
+        self.run.tasks().iter().map(Task::state).collect()
     }
 
     /// What a replay must bring back: first starts are not stored.
     fn durable(&self) -> (Vec<Task>, Vec<Option<Seen>>) {
         let tasks = self.run.tasks().iter().cloned().map(|mut task| {
-            if task.state == State::Running {
-                task.state = State::Ready;
+            if let TaskStage::Running { .. } = task.stage {
+                task.stage = TaskStage::Ready;
             }
-            task.started_at = None;
             task
         });
         let states = self.states();
         let view = |task: u32| self.seen(task).filter(|_| !states[task as usize].is_terminal());
         (tasks.collect(), (0..).take(self.scripts.len()).map(view).collect())
     }
+}
+
+/// The run that the history tells of.
+fn fold(plan: &Arc<Plan>, history: &[Transition]) -> Run {
+    let mut replay = Replay::new(Run::new(plan.clone(), &BTreeMap::new()));
+    for transition in history {
+        replay.apply(transition, now()).unwrap();
+    }
+    replay.end(now()).unwrap()
 }
 
 proptest! {
@@ -395,9 +398,7 @@ proptest! {
             live.step(*choice);
         }
         let mut again = Live::new(&scripts, &plan);
-        for past in live.history.clone() {
-            replay(&mut again.run, past, now()).unwrap();
-        }
+        again.run = fold(&plan, &live.history);
         prop_assert_eq!(again.durable(), live.durable());
         (again.visible, again.ended) = (live.visible.clone(), live.ended.clone());
         let decision = recover(&mut again.run, closed_in_order, now()).unwrap();

@@ -1,24 +1,30 @@
-//! What a decision asks for: transitions to store first, effects to perform when they are stored.
+//! What a decision consists of: transitions, which change the run and are stored, and effects, which are performed when
+//! the transitions are stored.
 //!
-//! Both are closed lists of plain data. A transition says all that a replay needs to decide the same again; an effect
-//! may be asked for twice, after a crash, and then does the same or nothing.
+//! Both are closed lists of plain data. A transition carries all that applying it needs; an effect may be asked for twice,
+//! after a crash, and then does the same or nothing.
 
 use std::{sync::Arc, time::Duration};
 
-use cloacina_workflow::Timestamp;
+use cloacina_workflow::{Timestamp, payload::Delta};
 
 use super::{rule::SkipReason, run};
 
 /// The answer of `decide`.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Decision {
-    /// To be stored in one transaction, in this order.
+    /// What has changed, in this order. Those that are stored are stored in one transaction.
     pub(crate) transitions: Vec<Transition>,
     /// To be performed after that, in this order.
     pub(crate) effects: Vec<Effect>,
 }
 
 impl Decision {
+    /// Whether anything of it must be stored before its effects are performed.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.transitions.iter().any(Transition::is_stored)
+    }
+
     /// Takes out what a pipelined workflow does not wait for: its tasks may run once those they depend on completed,
     /// durably or not. Whatever they lead to is stored after it.
     pub(crate) fn take_early(&mut self) -> Vec<Effect> {
@@ -33,8 +39,8 @@ impl Decision {
 /// The actor that asked for something, as it is kept in the history.
 pub(crate) type Actor = Arc<str>;
 
-/// A durable change of a run or of one of its tasks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A change of a run or of one of its tasks. Nothing else changes a run: see `apply`.
+#[derive(Clone, Debug)]
 pub(crate) enum Transition {
     RunDelayed {
         until: Timestamp,
@@ -61,12 +67,19 @@ pub(crate) enum Transition {
     /// The same, because the run's time is over.
     RunTimedOut,
     RunFinished {
-        state: run::State,
+        end: run::End,
     },
-    /// A start that must be durable before it happens. Other starts are not stored: owning the run covers them.
+    /// The task may run. Mostly the ends of its dependencies imply it. It is stored for a task whose rule may let it run
+    /// earlier or later than that: what it sees is the context of that moment.
+    TaskReady {
+        task: u32,
+        is_implied: bool,
+    },
+    /// Stored only if the start must be durable before it happens. Other starts are covered by owning the run.
     AttemptStarted {
         task: u32,
         attempt: u32,
+        is_durable: bool,
     },
     AttemptInterrupted {
         task: u32,
@@ -76,13 +89,19 @@ pub(crate) enum Transition {
     AttemptLost {
         task: u32,
         attempt: u32,
+        started_at: Timestamp,
     },
     /// The attempt failed and another one comes at that time.
     AttemptFailed {
         task: u32,
         attempt: u32,
+        started_at: Timestamp,
         reason: FailReason,
         due_at: Timestamp,
+    },
+    /// That time has come. Not stored: the time itself is.
+    TaskDue {
+        task: u32,
     },
     /// Somebody did not want to wait for that time.
     RetryRequested {
@@ -92,10 +111,22 @@ pub(crate) enum Transition {
     TaskCompleted {
         task: u32,
         attempt: u32,
+        started_at: Timestamp,
+        delta: Arc<Delta>,
+    },
+    /// The task completed in the run from which this one is derived, at those times.
+    TaskReused {
+        task: u32,
+        attempt: u32,
+        started_at: Timestamp,
+        finished_at: Timestamp,
+        delta: Arc<Delta>,
     },
     TaskFailed {
         task: u32,
         attempt: u32,
+        /// Absent if the attempt has not ended by itself.
+        started_at: Option<Timestamp>,
         reason: FailReason,
     },
     TaskSkipped {
@@ -106,12 +137,15 @@ pub(crate) enum Transition {
     TaskCancelled {
         task: u32,
         attempt: Option<u32>,
+        /// Absent if no attempt has ended by itself.
+        started_at: Option<Timestamp>,
         abandoned: bool,
     },
     CallbackEnded {
         task: u32,
         failed: bool,
     },
+    /// A note: it changes nothing.
     ContextConflict(Conflict),
 }
 
@@ -160,6 +194,89 @@ pub(crate) enum Effect {
     LimitRun { at: Timestamp },
     /// The run has ended: tell those who wait and forget it.
     Finish,
+}
+
+impl Transition {
+    /// Whether it is a row of the run's history. What is not stored is implied by what is: see `replay`.
+    pub(crate) fn is_stored(&self) -> bool {
+        match self {
+            Self::AttemptStarted { is_durable, .. } => *is_durable,
+            Self::TaskReady { is_implied, .. } => !*is_implied,
+            Self::TaskDue { .. } => false,
+            Self::RunDelayed { .. }
+            | Self::RunStarted { .. }
+            | Self::RunPaused { .. }
+            | Self::RunResumed { .. }
+            | Self::TaskReleased { .. }
+            | Self::RunCancelRequested { .. }
+            | Self::RunTimedOut
+            | Self::RunFinished { .. }
+            | Self::AttemptInterrupted { .. }
+            | Self::AttemptLost { .. }
+            | Self::AttemptFailed { .. }
+            | Self::RetryRequested { .. }
+            | Self::TaskCompleted { .. }
+            | Self::TaskReused { .. }
+            | Self::TaskFailed { .. }
+            | Self::TaskSkipped { .. }
+            | Self::TaskCancelled { .. }
+            | Self::CallbackEnded { .. }
+            | Self::ContextConflict(_) => true,
+        }
+    }
+
+    /// Whether the state of the run, or when it began or ended, is another after it.
+    pub(crate) fn moves_run(&self) -> bool {
+        match self {
+            Self::RunStarted { .. } | Self::RunPaused { .. } | Self::RunResumed { .. } | Self::RunFinished { .. } => true,
+            Self::RunDelayed { .. }
+            | Self::TaskReleased { .. }
+            | Self::RunCancelRequested { .. }
+            | Self::RunTimedOut
+            | Self::TaskReady { .. }
+            | Self::AttemptStarted { .. }
+            | Self::AttemptInterrupted { .. }
+            | Self::AttemptLost { .. }
+            | Self::AttemptFailed { .. }
+            | Self::TaskDue { .. }
+            | Self::RetryRequested { .. }
+            | Self::TaskCompleted { .. }
+            | Self::TaskReused { .. }
+            | Self::TaskFailed { .. }
+            | Self::TaskSkipped { .. }
+            | Self::TaskCancelled { .. }
+            | Self::CallbackEnded { .. }
+            | Self::ContextConflict(_) => false,
+        }
+    }
+
+    /// Whether it follows, in the same decision, from the transition before it. Tasks that the transition before made
+    /// ready are made so after the last that follows from it.
+    pub(crate) fn is_consequence(&self) -> bool {
+        match self {
+            Self::TaskReady { .. } | Self::TaskSkipped { .. } | Self::ContextConflict(_) | Self::RunFinished { .. } => {
+                true
+            }
+            Self::RunDelayed { .. }
+            | Self::RunStarted { .. }
+            | Self::RunPaused { .. }
+            | Self::RunResumed { .. }
+            | Self::TaskReleased { .. }
+            | Self::RunCancelRequested { .. }
+            | Self::RunTimedOut
+            | Self::AttemptStarted { .. }
+            | Self::AttemptInterrupted { .. }
+            | Self::AttemptLost { .. }
+            | Self::AttemptFailed { .. }
+            | Self::TaskDue { .. }
+            | Self::RetryRequested { .. }
+            | Self::TaskCompleted { .. }
+            | Self::TaskReused { .. }
+            | Self::TaskFailed { .. }
+            | Self::TaskCancelled { .. }
+            | Self::CallbackEnded { .. } => false,
+        }
+    }
 }
 
 impl FailReason {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use cloacina_workflow::Timestamp;
 
 use super::{
-    decide::{Quarantine, Run},
+    apply::Run,
     effect::Actor,
     rule::{Condition, Rule, When},
-    run, task,
+    stage::{Open, Quarantine, RunStage, TaskStage},
+    task,
 };
 
 /// One reason why a task waits.
@@ -22,7 +23,7 @@ pub(crate) enum Gate {
     /// The run starts later.
     RunDelayed { until: Timestamp },
     /// The run is paused.
-    RunPaused { by: Option<Actor> },
+    RunPaused { by: Actor },
     /// The run is being cancelled, or its time is over.
     RunClosing,
     /// The package of the run must not be used now.
@@ -40,50 +41,54 @@ pub(crate) enum Gate {
 /// All gates within the run at which the task waits; none for a task that runs, has ended, or only lacks a slot.
 pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
     let mut gates = Vec::new();
-    let states = run.tasks();
-    let entry = &states[task as usize];
-    if entry.state.is_terminal() || entry.state == task::State::Running {
+    let tasks = run.tasks();
+    let entry = &tasks[task as usize];
+    if entry.state().is_terminal() || entry.state() == task::State::Running {
         return gates;
     }
-    match run.state() {
-        run::State::Pending => gates.push(match run.delayed_until {
-            Some(until) => Gate::RunDelayed { until },
-            None => Gate::RunPending,
-        }),
-        run::State::Paused if entry.is_released => {}
-        run::State::Paused => gates.push(Gate::RunPaused { by: run.paused_by.clone() }),
-        run::State::Running if run.closing.is_some() => gates.push(Gate::RunClosing),
-        run::State::Running
-        | run::State::Completed
-        | run::State::PartiallyCompleted
-        | run::State::Failed
-        | run::State::Cancelled => {}
+    match run.stage() {
+        RunStage::Open(open) | RunStage::Closing { before: open @ Open::Paused { .. }, .. } => {
+            gates.extend(open_gate(open, task));
+        }
+        RunStage::Closing { .. } => gates.push(Gate::RunClosing),
+        RunStage::Ended { .. } => {}
     }
-    if let Some(Quarantine { reason, until, is_here }) = &run.quarantine {
+    if let Some(Quarantine { reason, until, is_here }) = run.quarantine() {
         gates.push(match is_here {
             true => Gate::Withheld { reason: reason.clone() },
             false => Gate::Quarantined { reason: reason.clone(), until: *until },
         });
     }
-    match entry.state {
-        task::State::Pending => {
+    match &entry.stage {
+        TaskStage::Pending => {
             let parents = run.plan().graph.parents(task).iter();
-            let open = parents.map(|parent| (*parent, states[*parent as usize].state));
+            let open = parents.map(|parent| (*parent, tasks[*parent as usize].state()));
             let open = open.filter(|(_, state)| !state.is_terminal());
             gates.extend(open.map(|(task, state)| Gate::Dependency { task, state }));
             if let Rule::When(condition) = &run.plan().task(task).rule {
                 gates.push(rule_gate(run, condition, run.plan().task(task).when));
             }
         }
-        task::State::Waiting => gates.extend(entry.due_at.map(|at| Gate::RetryAt { at })),
-        task::State::Ready
-        | task::State::Running
-        | task::State::Completed
-        | task::State::Failed
-        | task::State::Skipped
-        | task::State::Cancelled => {}
+        TaskStage::Waiting { due_at } => gates.push(Gate::RetryAt { at: *due_at }),
+        TaskStage::Ready
+        | TaskStage::Running { .. }
+        | TaskStage::Completed { .. }
+        | TaskStage::Failed { .. }
+        | TaskStage::Skipped { .. }
+        | TaskStage::Cancelled { .. } => {}
     }
     gates
+}
+
+/// The gate of a run that has not begun or does not go on.
+fn open_gate(open: &Open, task: u32) -> Option<Gate> {
+    match open {
+        Open::Pending { delayed_until: Some(until) } => Some(Gate::RunDelayed { until: *until }),
+        Open::Pending { delayed_until: None } => Some(Gate::RunPending),
+        Open::Paused { released, .. } if released.contains(&task) => None,
+        Open::Paused { by, .. } => Some(Gate::RunPaused { by: Arc::clone(by) }),
+        Open::Running { .. } => None,
+    }
 }
 
 fn rule_gate(run: &Run, condition: &Condition, when: When) -> Gate {

@@ -1,177 +1,157 @@
-//! A run after a restart: what was decided in the past is decided again, then what the restart means for it.
+//! A run after a restart: the fold of what was stored, then what the restart means for the run.
 //!
-//! The history says how each attempt ended and what was made of it, so policies, rules and chance are not asked again;
-//! everything else follows by the same steps as live.
+//! No rule, policy or chance is asked again: the stored transitions say what was decided. Three kinds of transitions are
+//! not stored, because others imply them, and [`Replay`] applies them in front of those:
+//!
+//! - A start that need not be durable. The end of an attempt says when it began.
+//! - That the time for another attempt has come. An attempt that begins, or what presumes a task that may run, implies it.
+//! - That a task may run whose dependencies have all ended. If its rule had kept it from running, the same decision would
+//!   have skipped it; so it is ready when the next decision begins, and at the end of the history. For a task whose rule
+//!   may let it run earlier or later it is stored.
+//!
+//! So what a replay does not know is: whether an attempt is under way whose start was not stored (the task counts as
+//! ready), when such an attempt began if an interruption ended the task, and whether the time of a waiting task has come.
 
-use std::sync::Arc;
-
-use cloacina_workflow::{Timestamp, payload::Delta};
+use cloacina_workflow::Timestamp;
 
 use super::{
-    decide::{Closing, Refused, Run},
-    effect::{Actor, Decision, Effect, FailReason},
-    run, task,
+    apply::{Refused, Run},
+    decide::{Deciding, starts_durably},
+    effect::{Decision, Effect, Transition},
+    stage::{Open, RunStage, TaskStage},
+    task,
 };
 
-/// Something that happened to a run before this process began, as it was decided then.
-#[derive(Clone, Debug)]
-pub(crate) enum Past {
-    Delayed {
-        until: Timestamp,
-    },
-    Started,
-    Paused {
-        by: Actor,
-    },
-    Resumed {
-        by: Actor,
-    },
-    CancelRequested {
-        by: Actor,
-    },
-    TimedOut,
-    RetryRequested {
-        task: u32,
-    },
-    Released {
-        task: u32,
-    },
-    AttemptStarted {
-        task: u32,
-    },
-    AttemptInterrupted {
-        task: u32,
-    },
-    Ended {
-        task: u32,
-        attempt: u32,
-        started_at: Option<Timestamp>,
-        end: PastEnd,
-    },
-    /// Without an attempt, or with one that was under way.
-    Cancelled {
-        task: u32,
-        abandoned: bool,
-        started_at: Option<Timestamp>,
-    },
-    CallbackEnded {
-        task: u32,
-        failed: bool,
-    },
+/// A history that is being folded.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    run: Run,
+    /// Tasks whose dependencies have ended by what was applied since the last decision began.
+    settled: Vec<u32>,
 }
 
-/// How an attempt ended and what was made of it.
-#[derive(Clone, Debug)]
-pub(crate) enum PastEnd {
-    Completed(Arc<Delta>),
-    /// Completed in the run from which this one was derived.
-    Reused(Arc<Delta>),
-    Postponed {
-        reason: FailReason,
-        due_at: Timestamp,
-    },
-    Failed(FailReason),
-    Lost,
-}
+impl Replay {
+    /// `run` is as it was created.
+    pub(crate) fn new(run: Run) -> Self {
+        Self { run, settled: Vec::new() }
+    }
 
-/// Decides again what was decided in the past.
-///
-/// # Errors
-/// [`Refused`] if the history cannot be that of this workflow.
-pub(crate) fn replay(run: &mut Run, past: Past, at: Timestamp) -> Result<(), Refused> {
-    // What follows is in the history already, or is asked for again by `recover`.
-    let decision = &mut Decision::default();
-    match past {
-        Past::Delayed { until } => run.delay(until, decision),
-        Past::Started => run.start(None, at, decision),
-        Past::Paused { by } => run.pause(by, decision),
-        Past::Resumed { by } => run.resume(by, decision),
-        Past::CancelRequested { by } => {
-            run.closing = Some(Closing::Cancelled { by });
-            Ok(())
+    /// Applies the next transition of the history.
+    ///
+    /// # Errors
+    /// [`Refused`] if the history cannot be that of this workflow.
+    pub(crate) fn apply(&mut self, transition: &Transition, at: Timestamp) -> Result<(), Refused> {
+        if !transition.is_consequence() {
+            self.release_settled(at)?;
         }
-        Past::TimedOut => {
-            run.closing = Some(Closing::TimedOut);
-            Ok(())
+        while let Some((implied, at)) = self.implied(transition, at) {
+            self.run.apply(&implied, at)?;
         }
-        Past::RetryRequested { task } => run.due(task, decision),
-        Past::Released { task } => run.let_go(task, decision),
-        Past::AttemptStarted { task } => run.begin(task, at, decision),
-        Past::AttemptInterrupted { task } => run.interrupt(task, at, decision),
-        Past::Ended { task, attempt, started_at, end } => {
-            if matches!(end, PastEnd::Reused(_)) && run.task(task)?.state != task::State::Ready {
-                // With another input the rules decided otherwise, so the result is of no use.
-                return Ok(());
-            }
-            if run.task(task)?.state != task::State::Running {
-                run.begin(task, started_at.unwrap_or(at), decision)?;
-            }
-            if matches!(end, PastEnd::Reused(_)) {
-                run.tasks[task as usize].attempt = attempt;
-            }
-            run.check_attempt(task, attempt)?;
-            match end {
-                PastEnd::Completed(delta) => run.complete(task, delta, at, decision),
-                PastEnd::Reused(delta) => {
-                    run.complete(task, delta, at, decision)?;
-                    run.drop_callback(task);
-                    Ok(())
-                }
-                PastEnd::Postponed { reason, due_at } => run.postpone(task, reason, due_at, decision),
-                PastEnd::Failed(reason) => run.fail(task, reason, at, decision),
-                PastEnd::Lost => run.lose(task, decision),
+        self.run.apply(transition, at)?;
+        self.note_settled(transition);
+        Ok(())
+    }
+
+    /// The run at the end of the history, at that time.
+    ///
+    /// # Errors
+    /// [`Refused`] if the history cannot be that of this workflow.
+    pub(crate) fn end(mut self, at: Timestamp) -> Result<Run, Refused> {
+        self.release_settled(at)?;
+        Ok(self.run)
+    }
+
+    /// Lets those tasks run that the last decision did not skip.
+    fn release_settled(&mut self, at: Timestamp) -> Result<(), Refused> {
+        for task in std::mem::take(&mut self.settled) {
+            if self.run.task(task)?.stage == TaskStage::Pending {
+                self.run.apply(&Transition::TaskReady { task, is_implied: true }, at)?;
             }
         }
-        Past::Cancelled { task, abandoned, started_at } => {
-            if started_at.is_some() && run.task(task)?.state == task::State::Ready {
-                run.begin(task, started_at.unwrap_or(at), decision)?;
+        Ok(())
+    }
+
+    fn note_settled(&mut self, transition: &Transition) {
+        let run = &self.run;
+        let is_settled = |task: &u32| {
+            let entry = &run.tasks()[*task as usize];
+            entry.stage == TaskStage::Pending && entry.upstream.open == 0 && run.is_ready_implied(*task)
+        };
+        match transition {
+            Transition::RunStarted { .. } => self.settled.extend((0..).take(run.tasks().len()).filter(is_settled)),
+            Transition::TaskCompleted { task, .. }
+            | Transition::TaskReused { task, .. }
+            | Transition::TaskFailed { task, .. }
+            | Transition::TaskSkipped { task, .. } => {
+                self.settled.extend(run.plan().graph.children(*task).iter().copied().filter(is_settled));
             }
-            let attempt = (run.task(task)?.state == task::State::Running).then_some(run.tasks[task as usize].attempt);
-            run.cancel_task(task, attempt, abandoned, at, decision)?;
-            run.finish_if_done(at, decision)
+            _ => {}
         }
-        Past::CallbackEnded { task, failed } => run.end_callback(task, failed, at, decision),
+    }
+
+    /// What must have happened before the transition, and when.
+    fn implied(&self, transition: &Transition, at: Timestamp) -> Option<(Transition, Timestamp)> {
+        let (task, began) = match transition {
+            Transition::TaskReleased { task, .. }
+            | Transition::AttemptStarted { task, .. }
+            | Transition::AttemptInterrupted { task, .. } => (*task, None),
+            Transition::AttemptLost { task, attempt, started_at }
+            | Transition::AttemptFailed { task, attempt, started_at, .. }
+            | Transition::TaskCompleted { task, attempt, started_at, .. } => (*task, Some((*attempt, *started_at))),
+            Transition::TaskFailed { task, attempt, started_at, .. } => {
+                (*task, started_at.map(|started_at| (*attempt, started_at)))
+            }
+            Transition::TaskCancelled { task, attempt: Some(attempt), started_at, .. } => {
+                (*task, started_at.map(|started_at| (*attempt, started_at)))
+            }
+            _ => return None,
+        };
+        match (self.run.task(task).ok()?.state(), began) {
+            (task::State::Waiting, _) => Some((Transition::TaskDue { task }, at)),
+            (task::State::Ready, Some((attempt, started_at))) => {
+                Some((Transition::AttemptStarted { task, attempt, is_durable: false }, started_at))
+            }
+            _ => None,
+        }
     }
 }
 
-/// Decides what a restart means for a run whose past was replayed. `closed_in_order` says that the engine before left
+/// Decides what a restart means for a run whose history was replayed. `closed_in_order` says that the engine before left
 /// no attempt without an end; otherwise every task that was ready may have been running.
 ///
 /// # Errors
 /// [`Refused`] never happens to a run that was only moved by `decide`.
 pub(crate) fn recover(run: &mut Run, closed_in_order: bool, now: Timestamp) -> Result<Decision, Refused> {
-    let mut decision = Decision::default();
-    if run.state == run::State::Pending {
-        decision.effects.extend(run.delayed_until.map(|at| Effect::WakeRun { at }));
-        return Ok(decision);
-    }
-    run.limit(&mut decision);
-    for place in 0..run.plan.n_tasks() {
-        let task = run.plan.graph.order()[place];
-        let entry = &run.tasks[task as usize];
-        if entry.callback_open {
-            decision.effects.push(Effect::OfferCallback { task });
+    let mut deciding = Deciding::new(run, now);
+    if let RunStage::Open(Open::Pending { delayed_until }) = deciding.run().stage() {
+        if let Some(at) = *delayed_until {
+            deciding.ask(Effect::WakeRun { at });
         }
-        match entry.state {
-            task::State::Running => run.interrupt(task, now, &mut decision)?,
-            task::State::Ready if !closed_in_order && !run.starts_durably(task) => {
-                run.interrupt(task, now, &mut decision)?;
-            }
+        return Ok(deciding.decision());
+    }
+    deciding.limit();
+    for place in 0..deciding.run().plan().n_tasks() {
+        let task = deciding.run().plan().graph.order()[place];
+        let entry = deciding.run().task(task)?;
+        let stage = entry.stage.clone();
+        if entry.has_open_callback() {
+            deciding.ask(Effect::OfferCallback { task });
+        }
+        let is_closing = deciding.run().closing().is_some();
+        match stage {
+            TaskStage::Running { .. } => deciding.interrupt(task)?,
+            TaskStage::Ready if !closed_in_order && !starts_durably(deciding.run(), task) => deciding.interrupt(task)?,
             // It was to be cancelled when the engine ended.
-            task::State::Ready | task::State::Pending | task::State::Waiting if run.closing.is_some() => {
-                run.cancel_task(task, None, false, now, &mut decision)?;
-            }
-            task::State::Ready => decision.effects.push(Effect::Offer { task }),
-            task::State::Waiting => {
-                decision.effects.push(Effect::WakeTask { task, at: entry.due_at.unwrap_or(now) });
-            }
-            task::State::Pending
-            | task::State::Completed
-            | task::State::Failed
-            | task::State::Skipped
-            | task::State::Cancelled => {}
+            TaskStage::Ready | TaskStage::Pending | TaskStage::Waiting { .. } if is_closing => deciding.cancel_task(task)?,
+            TaskStage::Ready => deciding.ask(Effect::Offer { task }),
+            TaskStage::Waiting { due_at } => deciding.ask(Effect::WakeTask { task, at: due_at }),
+            TaskStage::Pending
+            | TaskStage::Completed { .. }
+            | TaskStage::Failed { .. }
+            | TaskStage::Skipped { .. }
+            | TaskStage::Cancelled { .. } => {}
         }
     }
-    run.finish_if_done(now, &mut decision)?;
-    Ok(decision)
+    deciding.finish_if_done()?;
+    Ok(deciding.decision())
 }

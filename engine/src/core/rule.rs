@@ -110,6 +110,19 @@ pub(crate) struct Facts<'a> {
     without_failures: bool,
 }
 
+impl Upstream {
+    /// Counts a dependency that has ended.
+    pub(super) fn note(&mut self, task: u32, standing: Standing) {
+        self.open -= 1;
+        if standing != Standing::Completed {
+            self.unsuccessful.get_or_insert(task);
+        }
+        if standing.is_after_failure() {
+            self.failed.get_or_insert(task);
+        }
+    }
+}
+
 impl Standing {
     /// What `task_upstream_failed` asks for.
     pub(crate) fn is_after_failure(self) -> bool {

@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use cloacina_workflow::Timestamp;
 
 use super::{
-    decide::{End, Event, Run, decide},
+    apply::Run,
+    decide::{End, Event, decide},
     effect::Effect,
     graph::Graph,
     plan::{self, Plan},
@@ -131,7 +132,7 @@ fn run_to_end(ends: &str, rule: &Rule, when: When, last_first: bool) -> Run {
 /// What became of the task, in the letters of [`rules`].
 fn letter(run: &Run, task: u32) -> char {
     let task = &run.tasks()[task as usize];
-    match (task.state, task.skip_reason) {
+    match (task.state(), task.skip_reason()) {
         (task::State::Completed, _) => 'R',
         (task::State::Skipped, Some(SkipReason::UpstreamFailed { .. })) => 'U',
         (task::State::Skipped, Some(SkipReason::UpstreamSkipped { .. } | SkipReason::RuleNotMet)) => 'K',
@@ -191,9 +192,9 @@ fn one_end_decides_a_rule_for_one_and_a_rule_for_all() {
             {
                 decide(&mut run, event, now()).unwrap();
             }
-            let state = run.tasks()[JOIN as usize].state;
+            let state = run.tasks()[JOIN as usize].state();
             assert_eq!(state, expected.unwrap_or(task::State::Pending), "{name}");
-            assert_eq!(run.tasks()[A as usize].state, task::State::Ready, "{name}: the other goes on");
+            assert_eq!(run.tasks()[A as usize].state(), task::State::Ready, "{name}: the other goes on");
         }
     }
 }

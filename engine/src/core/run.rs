@@ -1,6 +1,6 @@
-//! The states of a run and the one function that moves it from one to the next.
+//! The names of the states of a run and the one table of what leads from one to the next.
 //!
-//! The live path, recovery and replay all go through [`next`]. Nothing leaves a terminal state, and the names that are
+//! `apply` asks [`next`] before it changes a run, live and in a replay. Nothing leaves a terminal state, and the names that are
 //! stored and shown come from here alone.
 
 use std::{fmt, str::FromStr};
@@ -21,6 +21,15 @@ pub enum State {
     /// A task failed that was not optional.
     Failed,
     /// Somebody cancelled it.
+    Cancelled,
+}
+
+/// How a run can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum End {
+    Completed,
+    PartiallyCompleted,
+    Failed,
     Cancelled,
 }
 
@@ -72,7 +81,40 @@ pub(crate) fn next(state: State, event: Event) -> Result<State, IllegalTransitio
     if allowed.contains(&state) { Ok(to) } else { Err(IllegalTransition { from: state, to }) }
 }
 
+impl End {
+    /// The state of a run that has ended so.
+    pub(crate) fn state(self) -> State {
+        match self {
+            Self::Completed => State::Completed,
+            Self::PartiallyCompleted => State::PartiallyCompleted,
+            Self::Failed => State::Failed,
+            Self::Cancelled => State::Cancelled,
+        }
+    }
+
+    /// What brings a run to that end.
+    pub(crate) fn event(self) -> Event {
+        match self {
+            Self::Completed => Event::AllCompleted,
+            Self::PartiallyCompleted => Event::OptionalFailed,
+            Self::Failed => Event::RequiredFailed,
+            Self::Cancelled => Event::Cancelled,
+        }
+    }
+}
+
 impl State {
+    /// How the run ended, if it has.
+    pub(crate) fn end(self) -> Option<End> {
+        match self {
+            Self::Pending | Self::Running | Self::Paused => None,
+            Self::Completed => Some(End::Completed),
+            Self::PartiallyCompleted => Some(End::PartiallyCompleted),
+            Self::Failed => Some(End::Failed),
+            Self::Cancelled => Some(End::Cancelled),
+        }
+    }
+
     /// All states.
     pub const ALL: [Self; 7] = [
         Self::Pending,

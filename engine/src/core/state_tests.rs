@@ -29,6 +29,7 @@ fn the_page_about_states_shows_the_tables_of_the_code() {
         (T::Ruled, "ruled out"),
         (T::Admitted, "got a slot"),
         (T::Succeeded, "succeeded"),
+        (T::Reused, "reused"),
         (T::GaveUp, "failed for good"),
         (T::Postponed, "failed, retry later"),
         (T::Due, "retry due"),

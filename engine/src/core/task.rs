@@ -1,6 +1,6 @@
-//! The states of a task in a run and the one function that moves it from one to the next.
+//! The names of the states of a task in a run and the one table of what leads from one to the next.
 //!
-//! The live path, recovery and replay all go through [`next`]. Nothing leaves a terminal state, and the names that are
+//! `apply` asks [`next`] before it changes a task, live and in a replay. Nothing leaves a terminal state, and the names that are
 //! stored and shown come from here alone.
 
 use std::{fmt, str::FromStr};
@@ -37,6 +37,8 @@ pub(crate) enum Event {
     Admitted,
     /// The attempt succeeded.
     Succeeded,
+    /// It completed in the run from which this one is derived.
+    Reused,
     /// The attempt failed and was the last one.
     GaveUp,
     /// The attempt failed and another one comes later.
@@ -71,6 +73,7 @@ pub(crate) fn next(state: State, event: Event) -> Result<State, IllegalTransitio
         Event::Ruled => (&[Pending], Skipped),
         Event::Admitted => (&[Ready], Running),
         Event::Succeeded => (&[Running], Completed),
+        Event::Reused => (&[Ready], Completed),
         // A task that was interrupted too often fails before it is started again.
         Event::GaveUp => (&[Ready, Running], Failed),
         Event::Postponed => (&[Running], Waiting),

@@ -12,17 +12,20 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::{
+    apply::{Refused, Run},
     context::{Key, Value},
-    decide::{End, Event, INTERRUPTIONS_MAX, Quarantine, Refused, Run, Task, decide},
+    decide::{End, Event, INTERRUPTIONS_MAX, decide},
     effect::{Actor, Conflict, Decision, Effect, FailReason, Transition},
     explain,
     graph::Graph,
     plan,
     plan::Plan,
-    replay::{Past, PastEnd, recover, replay},
+    replay::{Replay, recover},
     retry::{Failure, Policy},
     rule::{Condition, Rule},
-    run, task,
+    run,
+    stage::{Quarantine, Task, TaskStage},
+    task,
 };
 
 fn now() -> Timestamp {
@@ -286,7 +289,7 @@ impl<'a> Model<'a> {
 struct Live<'a> {
     scripts: &'a [Script],
     run: Run,
-    history: Vec<Past>,
+    history: Vec<Transition>,
     ready: Vec<u32>,
     running: Vec<(u32, u32)>,
     waiting: Vec<u32>,
@@ -315,39 +318,11 @@ impl<'a> Live<'a> {
     }
 
     fn take(&mut self, decision: Decision) {
-        for transition in decision.transitions {
-            match transition {
-                Transition::RunStarted { .. } => self.history.push(Past::Started),
-                Transition::AttemptStarted { task, .. } => self.history.push(Past::AttemptStarted { task }),
-                Transition::AttemptInterrupted { task, .. } => self.history.push(Past::AttemptInterrupted { task }),
-                Transition::AttemptLost { task, attempt } => {
-                    self.history.push(Past::Ended { task, attempt, started_at: None, end: PastEnd::Lost });
-                }
-                Transition::TaskCompleted { task, attempt } => {
-                    let end = PastEnd::Completed(delta(&self.scripts[task as usize]));
-                    self.history.push(Past::Ended { task, attempt, started_at: None, end });
-                }
-                Transition::TaskFailed { task, attempt, reason } => {
-                    self.history.push(Past::Ended { task, attempt, started_at: None, end: PastEnd::Failed(reason) });
-                }
-                Transition::AttemptFailed { task, attempt, reason, due_at } => {
-                    let end = PastEnd::Postponed { reason, due_at };
-                    self.history.push(Past::Ended { task, attempt, started_at: None, end });
-                }
-                Transition::CallbackEnded { task, failed } => self.history.push(Past::CallbackEnded { task, failed }),
-                Transition::TaskCancelled { task, attempt, abandoned } => {
-                    let started_at = attempt.map(|_| now());
-                    self.history.push(Past::Cancelled { task, abandoned, started_at });
-                }
-                Transition::RunPaused { by } => self.history.push(Past::Paused { by }),
-                Transition::RunResumed { by } => self.history.push(Past::Resumed { by }),
-                Transition::TaskReleased { task, .. } => self.history.push(Past::Released { task }),
-                Transition::RunCancelRequested { by } => self.history.push(Past::CancelRequested { by }),
-                Transition::RunTimedOut => self.history.push(Past::TimedOut),
-                Transition::RetryRequested { task, .. } => self.history.push(Past::RetryRequested { task }),
-                Transition::ContextConflict(conflict) => self.conflicts.push(conflict),
-                _ => {}
+        for transition in decision.transitions.into_iter().filter(Transition::is_stored) {
+            if let Transition::ContextConflict(conflict) = &transition {
+                self.conflicts.push(conflict.clone());
             }
+            self.history.push(transition);
         }
         for effect in decision.effects {
             match effect {
@@ -445,7 +420,7 @@ impl<'a> Live<'a> {
     }
 
     fn states(&self) -> Vec<task::State> {
-        self.run.tasks().iter().map(|task| task.state).collect()
+        self.run.tasks().iter().map(Task::state).collect()
     }
 }
 
@@ -453,15 +428,22 @@ impl<'a> Live<'a> {
 fn durable(run: &Run) -> (run::State, Vec<Task>, Visible) {
     let tasks = run.tasks().iter().cloned().map(|mut task| {
         // That a retry is due is not stored either; the time tells it again.
-        if matches!(task.state, task::State::Running | task::State::Waiting) {
-            task.state = task::State::Ready;
+        if let TaskStage::Running { .. } | TaskStage::Waiting { .. } = task.stage {
+            task.stage = TaskStage::Ready;
         }
-        task.due_at = None;
-        task.started_at = None;
         task
     });
     let context = run.context().into_iter().map(|(key, (writer, value))| (key, (writer, value.get().to_owned())));
     (run.state(), tasks.collect(), context.collect())
+}
+
+/// The run that the history tells of.
+fn fold(plan: &Arc<Plan>, history: &[Transition]) -> Run {
+    let mut replay = Replay::new(Run::new(plan.clone(), &input()));
+    for transition in history {
+        replay.apply(transition, now()).unwrap();
+    }
+    replay.end(now()).unwrap()
 }
 
 proptest! {
@@ -517,9 +499,7 @@ proptest! {
             live.step_losing(*choice);
         }
         let mut again = Live::new(&scripts, &plan);
-        for past in live.history.clone() {
-            replay(&mut again.run, past, now()).unwrap();
-        }
+        again.run = fold(&plan, &live.history);
         prop_assert_eq!(durable(&again.run), durable(&live.run));
 
         again.history = live.history;
@@ -559,19 +539,17 @@ proptest! {
                     continue;
                 }
             };
-            let before = durable(&live.run);
+            let before = live.run.content();
             match decide(&mut live.run, event, now()) {
                 Ok(decision) => {
                     was_asked = was_asked.or([3, 4].contains(&asked).then_some(asked));
                     live.take(decision);
                 }
-                Err(_) => prop_assert_eq!(before, durable(&live.run), "what is refused changes nothing"),
+                Err(_) => prop_assert_eq!(before, live.run.content(), "what is refused changes nothing"),
             }
         }
         let mut again = Live::new(&scripts, &plan);
-        for past in live.history.clone() {
-            replay(&mut again.run, past, now()).unwrap();
-        }
+        again.run = fold(&plan, &live.history);
         prop_assert_eq!(durable(&again.run), durable(&live.run));
         if crash && !live.run.state().is_terminal() {
             let decision = recover(&mut again.run, false, now()).unwrap();
@@ -611,17 +589,17 @@ proptest! {
                     Event::End { task, attempt, end: End::Completed(script.map(delta).unwrap_or_default()) }
                 }
             };
-            let before = (run.state(), run.tasks().to_vec());
+            let before = run.content();
             let refused = decide(&mut run, event, now()).is_err();
-            let after = (run.state(), run.tasks().to_vec());
+            let after = run.content();
             if refused {
                 prop_assert_eq!(before, after);
                 continue;
             }
-            for (before, after) in before.1.iter().zip(&after.1) {
-                prop_assert!(!before.state.is_terminal() || before == after, "nothing leaves a terminal state");
+            for (before, after) in before.tasks.iter().zip(&after.tasks) {
+                prop_assert!(!before.state().is_terminal() || before == after, "nothing leaves a terminal state");
             }
-            prop_assert!(!before.0.is_terminal(), "nothing happens to a run that has ended");
+            prop_assert!(!before.stage.state().is_terminal(), "nothing happens to a run that has ended");
         }
     }
 }
@@ -656,14 +634,15 @@ fn a_task_fails_after_interruptions_in_a_row() {
     for n_interruptions in 1..=INTERRUPTIONS_MAX {
         assert_eq!(live.run.state(), run::State::Running);
         live.step(0);
-        let starts = live.history.iter().filter(|past| matches!(past, Past::AttemptStarted { .. })).count();
+        let is_start = |stored: &&Transition| matches!(stored, Transition::AttemptStarted { .. });
+        let starts = live.history.iter().filter(is_start).count();
         assert_eq!(starts as u32, n_interruptions - 1, "after the first interruption starts are durable");
         live.running.clear();
         let decision = recover(&mut live.run, false, now()).unwrap();
         live.take(decision);
     }
     assert_eq!(live.run.state(), run::State::Failed);
-    assert_eq!(live.run.tasks()[0].fail_reason, Some(FailReason::Interrupted));
+    assert_eq!(live.run.tasks()[0].fail_reason(), Some(FailReason::Interrupted));
 }
 
 #[test]
@@ -675,7 +654,7 @@ fn a_guess_about_a_task_that_never_ran_does_not_count_twice() {
         let decision = recover(&mut live.run, false, now()).unwrap();
         live.take(decision);
     }
-    assert_eq!((live.run.tasks()[0].state, live.run.tasks()[0].n_interruptions), (task::State::Ready, 1));
+    assert_eq!((live.run.tasks()[0].state(), live.run.tasks()[0].n_interruptions), (task::State::Ready, 1));
 }
 
 #[test]
@@ -684,9 +663,9 @@ fn what_may_start_once_starts_durably_and_is_never_started_again() {
     let mut live = Live::new(&scripts, &plan_of(&scripts));
     live.apply(Event::Start { by: None });
     let decision = recover(&mut live.run, false, now()).unwrap();
-    assert_eq!(decision.transitions, [], "it has certainly not been started");
+    assert!(decision.transitions.is_empty(), "it has certainly not been started");
     live.step(0);
-    assert!(matches!(live.history.last(), Some(Past::AttemptStarted { task: 0 })));
+    assert!(matches!(live.history.last(), Some(Transition::AttemptStarted { task: 0, .. })));
     let decision = recover(&mut live.run, true, now()).unwrap();
     live.take(decision);
     assert_eq!(live.run.state(), run::State::Failed);
@@ -704,8 +683,8 @@ fn what_is_lost_runs_again_at_once_however_often_unless_it_may_start_only_once()
             live.apply(Event::End { task: 0, attempt, end: End::Lost });
             let task = &live.run.tasks()[0];
             let expected = if at_most_once { task::State::Failed } else { task::State::Ready };
-            assert_eq!((task.state, task.n_failures, task.n_interruptions), (expected, 0, 0));
-            assert_eq!(task.fail_reason, Some(FailReason::Lost));
+            assert_eq!((task.state(), task.n_failures, task.n_interruptions), (expected, 0, 0));
+            assert_eq!(task.fail_reason(), Some(FailReason::Lost));
             if at_most_once {
                 break;
             }
@@ -725,10 +704,7 @@ fn what_did_not_begin_runs_again_even_if_it_may_start_only_once() {
         live.apply(Event::End { task: 0, attempt, end: End::NotBegun });
         assert_eq!((live.states(), live.run.tasks()[0].n_failures), (vec![task::State::Ready], 0));
     }
-    let mut replayed = Run::new(live.run.plan().clone(), &BTreeMap::new());
-    for past in live.history.clone() {
-        replay(&mut replayed, past, now()).unwrap();
-    }
+    let replayed = fold(live.run.plan(), &live.history);
     assert_eq!(replayed.tasks(), live.run.tasks());
     live.step(0);
     live.step(0);
@@ -768,7 +744,8 @@ fn a_late_end_is_stale() {
     live.step(0);
     live.apply(Event::Interrupt { task: 0 });
     let late = Event::End { task: 0, attempt: 1, end: End::Completed(Arc::default()) };
-    assert_eq!(decide(&mut live.run, late, now()), Err(Refused::Stale { attempt: 1, current: 2 }));
+    let refused = decide(&mut live.run, late, now()).unwrap_err();
+    assert_eq!(refused, Refused::Stale { attempt: 1, current: 2 });
 }
 
 #[test]

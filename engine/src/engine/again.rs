@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error,
-    core::{decide::Run, plan::Plan, task},
+    core::{apply::Run, plan::Plan, task},
     id::RunId,
     registry,
     runtime::{Version, Workflow, reused_row, stored_version},
@@ -77,7 +77,7 @@ impl Old<'_> {
             Keep::Completed => {
                 let done = |state| matches!(state, task::State::Completed | task::State::Skipped);
                 let tasks = self.run.tasks().iter().zip(0..);
-                let failed = tasks.filter(|(task, _)| !done(task.state)).map(|(_, number)| number);
+                let failed = tasks.filter(|(task, _)| !done(task.state())).map(|(_, number)| number);
                 let failed: Vec<u32> = failed.collect();
                 if failed.is_empty() {
                     return Ok(None);

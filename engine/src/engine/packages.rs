@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     clock::{Clock, until},
-    core::{decide::Quarantine, effect::after},
+    core::{effect::after, stage::Quarantine},
     isolation::Harm,
     registry::{Change, Listener, Offer, Package, Registry},
     runtime::{self, Catalog, Event, PackageVersion, PackagedRunner, TaskRunner, Version, Withheld, Workflow},

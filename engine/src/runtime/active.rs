@@ -8,16 +8,27 @@ use std::{collections::BTreeMap, sync::Arc};
 use cloacina_workflow::{TaskError, Timestamp};
 use tokio::sync::watch;
 
-use super::{catalog::Version, event::Phase, runner::TaskRunner, secret::Secrets};
+use super::{
+    catalog::Version,
+    event::{Derived, Phase},
+    history::{self, AttemptFacts, Reader, Stored},
+    runner::TaskRunner,
+    secret::Secrets,
+};
 use crate::{
     core::{
         admit::Admission,
+        apply::{Refused, Run},
         context::{Key, Value},
-        decide::{Run, Task},
+        decide::{Event, decide},
+        effect::{Decision, Effect, FailReason, Transition},
         explain::{self, gates},
-        run, task,
+        replay, run,
+        stage::Task,
+        task,
     },
     id::RunId,
+    store::{Commit, EventRow, RunUpdate},
     view::GateHolder,
 };
 
@@ -89,6 +100,73 @@ impl ActiveRun {
     pub(super) fn with_code(&self) -> Option<(&Self, Arc<dyn TaskRunner>)> {
         self.runner.clone().map(|runner| (self, runner))
     }
+
+    /// The commit of a decision about this run. `facts` are what the attempt left that the decision ends.
+    pub(super) fn commit(&mut self, epoch: i64, decision: &Decision, at: Timestamp, facts: AttemptFacts) -> Commit {
+        let plan = Arc::clone(&self.record.version.plan);
+        let events = history::to_rows(&plan, &mut self.next_sequence, &decision.transitions, at, facts);
+        for transition in &decision.transitions {
+            if let Transition::TaskFailed { task, reason: FailReason::Interrupted, .. } = transition {
+                self.record.errors.insert(*task, Arc::new(history::interrupted_error(&plan, *task)));
+            }
+        }
+        let run = &self.record.run;
+        let (started_at, finished_at) = (run.started_at(), run.finished_at());
+        let is_moved = decision.transitions.iter().any(Transition::moves_run);
+        let update = is_moved.then(|| RunUpdate { state: run.state(), started_at, finished_at });
+        Commit { run: self.record.id, epoch, term: self.term, create: None, events, update }
+    }
+
+    /// Gives a run that has just begun what completed in the run from which it is derived. Returns the commit of all that
+    /// together, and what follows from it.
+    pub(super) fn derive(
+        &mut self,
+        epoch: i64,
+        derived: Derived,
+        begun: Decision,
+        now: Timestamp,
+    ) -> Result<(Commit, Decision), String> {
+        let derived_row = history::derived_row(self.next_sequence, now, &derived);
+        self.next_sequence += 1;
+        let mut commit = self.commit(epoch, &begun, now, AttemptFacts::default());
+        commit.events.insert(0, derived_row);
+        let mut transitions = begun.transitions;
+        for row in derived.reused {
+            let Some(decision) = self.reuse(&row, now)? else { continue };
+            self.record.secrets = std::mem::take(&mut self.record.secrets).with_row(&row);
+            let usage = history::usage(&row);
+            let facts = AttemptFacts { payload: row.payload, usage, ..AttemptFacts::default() };
+            let next = self.commit(epoch, &decision, now, facts);
+            commit.events.extend(next.events);
+            commit.update = next.update.or(commit.update);
+            transitions.extend(decision.transitions);
+        }
+        if self.record.run.state().is_terminal() {
+            // The rules let nothing run, with the other input.
+            return Ok((commit, Decision { transitions, effects: vec![Effect::Finish] }));
+        }
+        // What is reused takes the place of what the start has offered.
+        let offered = replay::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
+        debug_assert!(offered.transitions.is_empty(), "invariant: nothing of a run that has just begun was interrupted");
+        Ok((commit, Decision { transitions, effects: offered.effects }))
+    }
+
+    /// Decides about the result of a task in the run from which this one is derived; nothing if it is of no use, because
+    /// the rules decided otherwise with another input.
+    fn reuse(&mut self, row: &EventRow, now: Timestamp) -> Result<Option<Decision>, String> {
+        let read = Reader::new(&self.record.version.plan).read(row).map_err(|damage| damage.to_string())?;
+        let Some(Stored {
+            transition: Transition::TaskReused { task, attempt, started_at, finished_at, delta }, ..
+        }) = read
+        else {
+            return Err(format!("row {} tells of no result", row.sequence));
+        };
+        match decide(&mut self.record.run, Event::Reuse { task, attempt, started_at, finished_at, delta }, now) {
+            Ok(decision) => Ok(Some(decision)),
+            Err(Refused::Task(_)) => Ok(None),
+            Err(refused) => Err(refused.to_string()),
+        }
+    }
 }
 
 impl RunRecord {
@@ -106,7 +184,7 @@ impl RunRecord {
     pub(super) fn picture_live(&self, slots: &Slots<'_>) -> Picture {
         self.picture_with(|task| {
             let mut waits_at: Vec<_> = gates(&self.run, task).into_iter().map(PictureGate::Core).collect();
-            if self.run.tasks()[task as usize].state == task::State::Ready && waits_at.is_empty() {
+            if self.run.tasks()[task as usize].state() == task::State::Ready && waits_at.is_empty() {
                 let Slots { admission, held_by } = slots;
                 let (running, slots) = (admission.n_running(), admission.slots());
                 waits_at.push(PictureGate::Slot { running, slots, held_by: held_by.clone() });

@@ -58,7 +58,7 @@ impl Driver {
         let declared = plan.task(key.task);
         let view = active.record.run.view(key.task).cloned();
         let is_closing = active.record.run.closing().is_some();
-        let started_at = active.record.run.tasks()[key.task as usize].started_at.unwrap_or(now);
+        let started_at = active.record.run.tasks()[key.task as usize].started_at().unwrap_or(now);
         self.put(key.run, Some((&declared.id, key.attempt)), now, || NoticeKind::Started);
         let deadline = declared.timeout.map(|timeout| after(now, timeout));
         let completion = self.hold(key, declared.id.clone(), started_at, deadline);

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     Error,
     core::{
-        decide::{self, Refused, decide},
+        apply::Refused,
+        decide::{self, decide},
         effect::Actor,
         explain,
     },
@@ -131,7 +132,7 @@ impl Driver {
         };
         let Some(active) = self.runs.get_mut(&run) else { return };
         if let Timer::TaskDue { task, .. } = timer
-            && active.record.run.tasks()[task as usize].due_at.is_none_or(|at| at > now)
+            && active.record.run.tasks()[task as usize].due_at().is_none_or(|at| at > now)
         {
             // Somebody did not want to wait for it, and the task is elsewhere by now.
             return;

@@ -22,9 +22,9 @@ use super::{
     attempt::Underway,
     catalog::{Catalog, Version, Workflow},
     dormant::Dormant,
-    event::{Begin, Derived, Event, NotSubmitted, Origin, Phase, Submission},
+    event::{Begin, Event, NotSubmitted, Origin, Phase, Submission},
     history::{self, AttemptFacts},
-    notice::{Notice, NoticeKind},
+    notice::{Notice, NoticeKind, told},
     ownership::Takeover,
     runner::{AttemptKey, Surroundings},
     secret::Secrets,
@@ -37,14 +37,14 @@ use crate::{
     clock::until,
     core::{
         admit::{Admission, Role},
-        decide::{self, Quarantine, Refused, Run, decide},
-        effect::{Decision, Effect, FailReason, Transition},
-        replay,
-        rule::SkipReason,
+        apply::{Refused, Run},
+        decide::{self, decide},
+        effect::{Decision, Effect, Transition},
+        stage::Quarantine,
         task,
     },
     id::{RunId, WorkflowId},
-    store::{self, Commit, Committer, Error as StoreError, NewRun, Outcome, RunUpdate, Store},
+    store::{self, Commit, Committer, Error as StoreError, NewRun, Outcome, Store},
 };
 
 /// Events that are decided before their transitions are handed on. Enough to fill a group, few enough not to keep
@@ -266,16 +266,9 @@ impl Driver {
             Begin::At(until) => decide(&mut active.record.run, decide::Event::Delay { until }, now),
             Begin::Held => Ok(Decision::default()),
         };
-        let begun = begun.map_err(|refused| refused.to_string()).and_then(|decision| {
-            let mut commit = active.commit(epoch, &decision, now, AttemptFacts::default());
-            match derived {
-                None => Ok((commit, decision)),
-                Some(derived) => {
-                    // What is reused takes the place of what the start would have offered.
-                    let decision = active.derive(derived, &mut commit, now)?;
-                    Ok((commit, decision))
-                }
-            }
+        let begun = begun.map_err(|refused| refused.to_string()).and_then(|decision| match derived {
+            None => Ok((active.commit(epoch, &decision, now, AttemptFacts::default()), decision)),
+            Some(derived) => active.derive(epoch, derived, decision, now),
         });
         let (mut commit, decision) = match begun {
             Ok(begun) => begun,
@@ -335,7 +328,7 @@ impl Driver {
         answer: Option<Answer>,
         facts: AttemptFacts,
     ) {
-        if decision.transitions.is_empty() && answer.is_none() {
+        if !decision.is_stored() && answer.is_none() {
             self.perform(run, &decision.effects, at);
             return;
         }
@@ -472,53 +465,11 @@ impl Driver {
             return;
         }
         let Some(active) = self.runs.get(&run) else { return };
-        let name = |task: u32| active.record.version.plan.task(task).id.clone();
         for transition in transitions {
-            let error = |task: &u32| active.record.errors.get(task).map(|error| (**error).clone());
-            let (about, kind) = match transition {
-                Transition::RunStarted { .. } => (None, NoticeKind::RunStarted),
-                Transition::RunPaused { .. } => (None, NoticeKind::RunPaused),
-                Transition::RunResumed { .. } => (None, NoticeKind::RunResumed),
-                Transition::RunCancelRequested { .. } => (None, NoticeKind::RunCancelling),
-                Transition::RunTimedOut => (None, NoticeKind::RunTimedOut),
-                Transition::RunFinished { state } => (None, NoticeKind::RunFinished { state: *state }),
-                Transition::AttemptStarted { .. }
-                | Transition::RunDelayed { .. }
-                | Transition::RetryRequested { .. }
-                | Transition::TaskReleased { .. }
-                // Told where its error is known.
-                | Transition::CallbackEnded { .. } => continue,
-                Transition::AttemptInterrupted { task, attempt } => (Some((*task, *attempt)), NoticeKind::Interrupted),
-                Transition::AttemptLost { task, attempt } => {
-                    let Some(error) = error(task) else { continue };
-                    (Some((*task, *attempt)), NoticeKind::Lost { error })
-                }
-                Transition::TaskCompleted { task, attempt } => (Some((*task, *attempt)), NoticeKind::Completed),
-                Transition::AttemptFailed { task, attempt, due_at, .. } => {
-                    let Some(error) = error(task) else { continue };
-                    (Some((*task, *attempt)), NoticeKind::Retrying { error, at: *due_at })
-                }
-                Transition::TaskFailed { task, attempt, .. } => {
-                    let Some(error) = error(task) else { continue };
-                    (Some((*task, *attempt)), NoticeKind::Failed { error })
-                }
-                Transition::TaskCancelled { task, attempt, .. } => {
-                    (Some((*task, attempt.unwrap_or(0))), NoticeKind::Cancelled)
-                }
-                Transition::TaskSkipped {
-                    task,
-                    reason: SkipReason::UpstreamFailed { dependency } | SkipReason::UpstreamSkipped { dependency },
-                } => (Some((*task, 0)), NoticeKind::Skipped { because_of: name(*dependency) }),
-                Transition::TaskSkipped { task, reason: SkipReason::RuleNotMet } => {
-                    (Some((*task, 0)), NoticeKind::RuledOut)
-                }
-                Transition::ContextConflict(conflict) => {
-                    let (winner, loser) = (name(conflict.winner), name(conflict.loser));
-                    (None, NoticeKind::ContextConflict { key: conflict.key.clone(), winner, loser })
-                }
-            };
-            let about = about.map(|(task, attempt)| (name(task), attempt));
-            self.put(run, about.as_ref().map(|(task, attempt)| (task, *attempt)), at, || kind);
+            if let Some((about, kind)) = told(transition, &active.record) {
+                let about = about.map(|(task, attempt)| (&active.record.version.plan.task(task).id, attempt));
+                self.put(run, about, at, || kind);
+            }
         }
     }
 
@@ -561,7 +512,7 @@ impl Driver {
         self.surroundings.is_stopping.store(true, Ordering::Relaxed);
         let running = |active: &ActiveRun| {
             let tasks = active.record.run.tasks().iter().zip(0..);
-            let running = tasks.filter(|(task, _)| task.state == task::State::Running).map(|(_, number)| number);
+            let running = tasks.filter(|(task, _)| task.state() == task::State::Running).map(|(_, number)| number);
             running.collect::<Vec<u32>>()
         };
         let attempts: Vec<(RunId, Vec<u32>)> = self.runs.iter().map(|(id, active)| (*id, running(active))).collect();
@@ -652,68 +603,6 @@ pub(super) struct Stopped {
     pub(super) store: Store,
     /// Whether an attempt may still be running.
     pub(super) has_abandoned: bool,
-}
-
-impl ActiveRun {
-    /// The commit of a decision about this run.
-    fn commit(&mut self, epoch: i64, decision: &Decision, at: Timestamp, attempt: AttemptFacts) -> Commit {
-        let plan = self.record.version.plan.clone();
-        let events = history::rows(&plan, &mut self.next_sequence, &decision.transitions, at, Some(attempt));
-        let state = self.record.run.state();
-        let mut update = None;
-        for transition in &decision.transitions {
-            match transition {
-                Transition::RunFinished { state } => {
-                    let started_at = self.record.run.started_at();
-                    update = Some(RunUpdate { state: *state, started_at, finished_at: Some(at) });
-                }
-                Transition::RunStarted { .. } | Transition::RunPaused { .. } | Transition::RunResumed { .. } => {
-                    let finished_at = self.record.run.finished_at();
-                    update = Some(RunUpdate { state, started_at: self.record.run.started_at(), finished_at });
-                }
-                Transition::TaskFailed { task, reason: FailReason::Interrupted, .. } => {
-                    let error = history::interrupted_error(&plan, *task);
-                    self.record.errors.insert(*task, Arc::new(error));
-                }
-                _ => {}
-            }
-        }
-        Commit { run: self.record.id, epoch, term: self.term, create: None, events, update }
-    }
-
-    /// Gives a run that has just begun what completed in the run from which it is derived.
-    fn derive(&mut self, derived: Derived, commit: &mut Commit, now: Timestamp) -> Result<Decision, String> {
-        let run = self.record.id;
-        let mut rows = vec![history::derived_row(1, now, &derived)];
-        rows.append(&mut commit.events);
-        for row in derived.reused {
-            let task = row.task.and_then(|task| usize::try_from(task).ok());
-            history::replay_row(&mut self.record, row.clone()).map_err(|error| format!("run {run}: {error}"))?;
-            // With another input the rules may have decided otherwise; a result of no use is no part of the history.
-            let reused = task.and_then(|task| self.record.run.tasks().get(task));
-            if reused.is_some_and(|task| task.state == task::State::Completed) {
-                rows.push(row);
-            }
-        }
-        for (row, sequence) in rows.iter_mut().zip(1..) {
-            row.sequence = sequence;
-        }
-        self.next_sequence = rows.last().map_or(1, |row| row.sequence + 1);
-        commit.events = rows;
-        let state = self.record.run.state();
-        if state.is_terminal() {
-            // With the other input the rules let nothing run.
-            let finished = [Transition::RunFinished { state }];
-            let plan = self.record.version.plan.clone();
-            commit.events.extend(history::rows(&plan, &mut self.next_sequence, &finished, now, None));
-            let started_at = self.record.run.started_at();
-            commit.update = Some(RunUpdate { state, started_at, finished_at: Some(now) });
-            return Ok(Decision { transitions: finished.into(), effects: vec![Effect::Finish] });
-        }
-        let mut decision = replay::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
-        decision.transitions.insert(0, Transition::RunStarted { by: None });
-        Ok(decision)
-    }
 }
 
 /// Sends the store's outcomes to the driver, and tells it if the writer goes away.

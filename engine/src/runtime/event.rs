@@ -19,8 +19,8 @@ use crate::{
     Error,
     core::{
         context::{Key, Value},
-        decide::Quarantine,
         effect::Actor,
+        stage::Quarantine,
     },
     id::{RunId, WorkflowId},
     store::{Error as StoreError, EventRow, Outcome, RunRow, TakenOver},

@@ -1,4 +1,7 @@
-//! Between decisions and the rows of a run's history, both ways. What is written here is read here, and nowhere else.
+//! Between transitions and the rows of a run's history, both ways. What is written here is read here, and nowhere else.
+//!
+//! [`to_row`] and [`Reader::read`] are each other's inverse, for everything that the core must know. A row that no version
+//! of this program wrote is damage: its number and the column are named, and nothing is made up in its place.
 //!
 //! | kind | payload |
 //! |---|---|
@@ -7,6 +10,7 @@
 //! | `run_delayed` | `{"until": "time"}` |
 //! | `run_derived` | `{"from": "run", "how": "rerun", "task": "id or null", "by": "who"}` |
 //! | `run_paused`, `run_resumed`, `run_cancel_requested`, `retry_requested` | `{"by": "who"}` |
+//! | `task_ready`, `attempt_started`, `attempt_interrupted`, `run_timed_out` | absent |
 //! | `run_resumed` with a task | the run stays paused, and that task alone goes on |
 //! | `run_finished` | `{"state": "completed"}` |
 //! | `task_completed` | `{"set": {}, "unset": []}`, absent if both are empty |
@@ -14,33 +18,35 @@
 //! | `attempt_failed`, `attempt_lost`, `task_failed` | `{"reason": "attempt", "kind", "message", "details", "retryable", "retry_after_ms", "due_at"}` |
 //! | `task_cancelled` | `{"abandoned": false}`, with the error as above if an attempt was under way |
 //! | `attempt_fenced` | `{"result": "completed"}`: an end that came too late to count |
-//! | `callback_completed`, `callback_failed` | `{"callback": "on_failure", "error": null}` |
+//! | `callback_completed` | absent |
+//! | `callback_failed` | the error as above, absent if the callback was not called |
 //! | `task_skipped` | `{"reason": "upstream_failed" or "upstream_skipped", "dependency": "id"}` or `{"reason": "rule_not_met"}` |
 //! | `context_conflict` | `{"key", "winner": "id", "loser": "id"}` |
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use cloacina_workflow::{ErrorRecord, TaskError, Timestamp, payload::Delta};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 
-use super::{active::RunRecord, catalog::Version, event::Derived, secret::Secrets};
+use super::event::Derived;
 use crate::{
     core::{
         context::{Key, Value},
-        decide::{self, INTERRUPTIONS_MAX},
-        effect::{Actor, FailReason, Transition},
+        decide::INTERRUPTIONS_MAX,
+        effect::{Actor, Conflict, FailReason, Transition},
         plan::Plan,
-        replay::{self, Past, PastEnd},
         rule::SkipReason,
+        run,
     },
     loader::Usage,
-    store::{Error as StoreError, EventRow, Kind, RunRow},
-    view::RunEvent,
+    store::{EventRow, Kind},
 };
-
-/// Members of the engine's own payloads that are moments, stored in microseconds since the epoch.
-const MOMENTS: [&str; 2] = ["due_at", "until"];
 
 /// A task's error with why the task failed.
 #[derive(Serialize, Deserialize)]
@@ -72,14 +78,68 @@ enum FailReasonName {
     Lost,
 }
 
-/// What an attempt or a callback left, for the rows of its end.
+#[derive(Deserialize)]
+struct ByPayload {
+    by: String,
+}
+
+#[derive(Deserialize)]
+struct UntilPayload {
+    /// Microseconds since the epoch.
+    until: u64,
+}
+
+#[derive(Deserialize)]
+struct FinishedPayload {
+    state: String,
+}
+
+#[derive(Deserialize)]
+struct SkipPayload {
+    reason: String,
+    dependency: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ConflictPayload {
+    key: String,
+    winner: String,
+    loser: String,
+}
+
+/// What an attempt or a callback left besides its transition, for the row of its end.
 #[derive(Default)]
 pub(super) struct AttemptFacts {
-    /// The delta.
+    /// The delta as it is stored, if it has been written already.
     pub(super) payload: Option<Vec<u8>>,
     pub(super) error: Option<Arc<TaskError>>,
+    /// When a callback began.
     pub(super) started_at: Option<Timestamp>,
     pub(super) usage: Usage,
+}
+
+/// What a row says.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) transition: Transition,
+    /// Why the attempt or the callback failed that the transition ends.
+    pub(super) error: Option<TaskError>,
+}
+
+/// A row that no version of this program wrote.
+#[derive(Debug, thiserror::Error)]
+#[error("row {sequence}, column {column}: {reason}")]
+pub(super) struct Damage {
+    sequence: i64,
+    column: &'static str,
+    reason: String,
+}
+
+/// Reads the rows of runs of one version of a workflow.
+pub(super) struct Reader<'a> {
+    plan: &'a Plan,
+    /// Made when a row names a task by its id, which few do.
+    numbers: OnceCell<HashMap<&'a str, u32>>,
 }
 
 /// The delta as it is stored; nothing for an empty one.
@@ -104,14 +164,14 @@ pub(super) fn interrupted_error(plan: &Plan, task: u32) -> TaskError {
 
 /// The row of a run's creation, the first of its history.
 pub(super) fn created_row(at: Timestamp, input: Vec<u8>) -> EventRow {
-    row(0, Kind::RunCreated, at, Some(input))
+    EventRow { payload: Some(input), ..blank(0, Kind::RunCreated, at) }
 }
 
 /// The row that says from which run another one is derived.
 pub(super) fn derived_row(sequence: i64, at: Timestamp, derived: &Derived) -> EventRow {
     let Derived { from, how, task, by, .. } = derived;
     let payload = json!({ "from": from.to_string(), "how": how, "task": task, "by": &**by });
-    row(sequence, Kind::RunDerived, at, Some(payload.to_string().into_bytes()))
+    EventRow { payload: bytes(&payload), ..blank(sequence, Kind::RunDerived, at) }
 }
 
 /// The row by which a derived run has the result of a task that completed; nothing for other rows.
@@ -120,267 +180,310 @@ pub(crate) fn reused_row(row: &EventRow) -> Option<EventRow> {
     completed.then(|| EventRow { kind: Kind::TaskReused, ..row.clone() })
 }
 
-/// Moves a run by one row of its history.
-pub(super) fn replay_row(record: &mut RunRecord, row: EventRow) -> Result<(), String> {
-    let (sequence, at) = (row.sequence, row.at);
-    record.secrets = std::mem::take(&mut record.secrets).with_row(&row);
-    match past(row, &mut record.errors)? {
-        Some(past) => replay::replay(&mut record.run, past, at).map_err(|error| format!("row {sequence}: {error}")),
-        None => Ok(()),
-    }
-}
-
 /// The row of a late end.
 pub(super) fn fenced_row(sequence: i64, task: u32, attempt: u32, at: Timestamp, completed: bool) -> EventRow {
     let result = if completed { "completed" } else { "failed" };
-    let mut row = row(sequence, Kind::AttemptFenced, at, Some(json!({ "result": result }).to_string().into_bytes()));
-    (row.task, row.attempt) = (Some(number(task)), Some(number(attempt)));
-    row
+    let row = blank(sequence, Kind::AttemptFenced, at);
+    let (task, attempt) = (Some(number(task)), Some(number(attempt)));
+    EventRow { task, attempt, payload: bytes(&json!({ "result": result })), ..row }
 }
 
-/// The rows of one decision's transitions. `attempt` belongs to the transition that ends one, if there is any.
-pub(super) fn rows(
+/// The rows of one decision's transitions. `facts` belong to the transition that ends an attempt or a callback, if there is
+/// one.
+pub(super) fn to_rows(
     plan: &Plan,
     next_sequence: &mut i64,
     transitions: &[Transition],
     at: Timestamp,
-    attempt: Option<AttemptFacts>,
+    facts: AttemptFacts,
 ) -> Vec<EventRow> {
-    let mut attempt = attempt;
-    let rows = transitions.iter().map(|transition| {
-        let sequence = *next_sequence;
+    let mut facts = Some(facts);
+    let rows = transitions.iter().filter_map(|transition| {
+        let row = to_row(plan, *next_sequence, transition, at, &mut facts)?;
         *next_sequence += 1;
-        let (kind, about, payload) = described(plan, transition);
-        let mut row = row(sequence, kind, at, payload.map(|json| json.to_string().into_bytes()));
-        row.task = about.map(|(task, _)| number(task));
-        row.attempt = about.and_then(|(_, attempt)| attempt).map(number);
-        add_facts(plan, transition, &mut row, &mut attempt);
-        row
+        Some(row)
     });
     rows.collect()
 }
 
-/// A task and perhaps an attempt.
-type About = (u32, Option<u32>);
-
-/// What the row of a transition says without the attempt's own result.
-fn described(plan: &Plan, transition: &Transition) -> (Kind, Option<About>, Option<Json>) {
-    let name = |task: u32| &*plan.task(task).id;
+/// The row of a transition; nothing for one that is not stored.
+fn to_row(
+    plan: &Plan,
+    sequence: i64,
+    transition: &Transition,
+    at: Timestamp,
+    facts: &mut Option<AttemptFacts>,
+) -> Option<EventRow> {
+    if !transition.is_stored() {
+        return None;
+    }
+    let of_run = |kind, payload: Option<Json>| EventRow {
+        payload: payload.as_ref().and_then(bytes),
+        ..blank(sequence, kind, at)
+    };
+    let of_task = |kind, task: u32, attempt: Option<u32>, payload: Option<Json>| EventRow {
+        task: Some(number(task)),
+        attempt: attempt.map(number),
+        ..of_run(kind, payload)
+    };
     let by = |by: &Actor| Some(json!({ "by": &**by }));
-    match transition {
-        Transition::RunDelayed { until } => (Kind::RunDelayed, None, Some(json!({ "until": until.unix_micros() }))),
-        Transition::RunStarted { by: who } => (Kind::RunStarted, None, who.as_ref().and_then(by)),
-        Transition::RunPaused { by: who } => (Kind::RunPaused, None, by(who)),
+    Some(match transition {
+        Transition::TaskDue { task: _ } => return None,
+        Transition::RunDelayed { until } => of_run(Kind::RunDelayed, Some(json!({ "until": until.unix_micros() }))),
+        Transition::RunStarted { by: who } => of_run(Kind::RunStarted, who.as_ref().and_then(by)),
+        Transition::RunPaused { by: who } => of_run(Kind::RunPaused, by(who)),
         // The run goes on for that task.
-        Transition::TaskReleased { task, by: who } => (Kind::RunResumed, Some((*task, None)), by(who)),
-        Transition::RunResumed { by: who } => (Kind::RunResumed, None, by(who)),
-        Transition::RunCancelRequested { by: who } => (Kind::RunCancelRequested, None, by(who)),
-        Transition::RunTimedOut => (Kind::RunTimedOut, None, None),
-        Transition::RunFinished { state } => (Kind::RunFinished, None, Some(json!({ "state": state.as_str() }))),
-        Transition::AttemptStarted { task, attempt } => (Kind::AttemptStarted, Some((*task, Some(*attempt))), None),
-        Transition::AttemptInterrupted { task, attempt } => {
-            (Kind::AttemptInterrupted, Some((*task, Some(*attempt))), None)
+        Transition::TaskReleased { task, by: who } => of_task(Kind::RunResumed, *task, None, by(who)),
+        Transition::RunResumed { by: who } => of_run(Kind::RunResumed, by(who)),
+        Transition::RunCancelRequested { by: who } => of_run(Kind::RunCancelRequested, by(who)),
+        Transition::RunTimedOut => of_run(Kind::RunTimedOut, None),
+        Transition::RunFinished { end } => {
+            of_run(Kind::RunFinished, Some(json!({ "state": end.state().as_str() })))
         }
-        Transition::AttemptLost { task, attempt } => (Kind::AttemptLost, Some((*task, Some(*attempt))), None),
-        Transition::AttemptFailed { task, attempt, .. } => (Kind::AttemptFailed, Some((*task, Some(*attempt))), None),
-        Transition::RetryRequested { task, by: who } => (Kind::RetryRequested, Some((*task, None)), by(who)),
-        Transition::TaskCompleted { task, attempt } => (Kind::TaskCompleted, Some((*task, Some(*attempt))), None),
-        Transition::TaskFailed { task, attempt, .. } => (Kind::TaskFailed, Some((*task, Some(*attempt))), None),
-        Transition::TaskCancelled { task, attempt, abandoned } => {
-            (Kind::TaskCancelled, Some((*task, *attempt)), Some(json!({ "abandoned": abandoned })))
+        Transition::TaskReady { task, is_implied: _ } => of_task(Kind::TaskReady, *task, None, None),
+        Transition::AttemptStarted { task, attempt, is_durable: _ } => {
+            of_task(Kind::AttemptStarted, *task, Some(*attempt), None)
+        }
+        Transition::AttemptInterrupted { task, attempt } => {
+            of_task(Kind::AttemptInterrupted, *task, Some(*attempt), None)
+        }
+        Transition::RetryRequested { task, by: who } => of_task(Kind::RetryRequested, *task, None, by(who)),
+        Transition::TaskSkipped { task, reason } => {
+            of_task(Kind::TaskSkipped, *task, Some(0), Some(skip_payload(plan, *reason)))
+        }
+        Transition::ContextConflict(Conflict { key, winner, loser }) => {
+            let (winner, loser) = (&*plan.task(*winner).id, &*plan.task(*loser).id);
+            of_run(Kind::ContextConflict, Some(json!({ "key": &**key, "winner": winner, "loser": loser })))
+        }
+        Transition::TaskFailed { task, attempt, started_at: None, reason: reason @ FailReason::Interrupted } => {
+            let payload = failure_payload(&interrupted_error(plan, *task), *reason, None, None);
+            EventRow { payload: Some(payload), ..of_task(Kind::TaskFailed, *task, Some(*attempt), None) }
+        }
+        Transition::AttemptLost { task, attempt, started_at } => {
+            let failed = (FailReason::Lost, None);
+            let row = of_task(Kind::AttemptLost, *task, Some(*attempt), None);
+            with_failure(row, Some(*started_at), failed, facts)
+        }
+        Transition::AttemptFailed { task, attempt, started_at, reason, due_at } => {
+            let row = of_task(Kind::AttemptFailed, *task, Some(*attempt), None);
+            with_failure(row, Some(*started_at), (*reason, Some(*due_at)), facts)
+        }
+        Transition::TaskFailed { task, attempt, started_at, reason } => {
+            let row = of_task(Kind::TaskFailed, *task, Some(*attempt), None);
+            with_failure(row, *started_at, (*reason, None), facts)
+        }
+        Transition::TaskCompleted { task, attempt, started_at, delta } => {
+            with_delta(of_task(Kind::TaskCompleted, *task, Some(*attempt), None), *started_at, delta, facts)
+        }
+        Transition::TaskReused { task, attempt, started_at, finished_at, delta } => {
+            // A result is as old as it is.
+            let row = EventRow { at: *finished_at, ..of_task(Kind::TaskReused, *task, Some(*attempt), None) };
+            with_delta(row, *started_at, delta, facts)
+        }
+        Transition::TaskCancelled { task, attempt, started_at, abandoned } => {
+            let row = of_task(Kind::TaskCancelled, *task, *attempt, Some(json!({ "abandoned": abandoned })));
+            let left = attempt.and_then(|_| facts.take()).unwrap_or_default();
+            let error = left.error.as_deref();
+            let payload = error.map(|error| failure_payload(error, FailReason::Cancelled, None, Some(*abandoned)));
+            with_usage(EventRow { started_at: *started_at, payload: payload.or_else(|| row.payload.clone()), ..row }, left.usage)
         }
         Transition::CallbackEnded { task, failed } => {
             let kind = if *failed { Kind::CallbackFailed } else { Kind::CallbackCompleted };
-            (kind, Some((*task, None)), None)
+            let AttemptFacts { error, started_at, usage, .. } = facts.take().unwrap_or_default();
+            let reason = |error: &TaskError| FailReason::of_kind(error.kind());
+            let payload = error.as_deref().map(|error| failure_payload(error, reason(error), None, None));
+            with_usage(EventRow { started_at, payload, ..of_task(kind, *task, None, None) }, usage)
         }
-        Transition::TaskSkipped { task, reason } => {
-            let payload = match reason {
-                SkipReason::UpstreamFailed { dependency } | SkipReason::UpstreamSkipped { dependency } => {
-                    json!({ "reason": reason.as_str(), "dependency": name(*dependency) })
-                }
-                SkipReason::RuleNotMet => json!({ "reason": reason.as_str() }),
-            };
-            (Kind::TaskSkipped, Some((*task, Some(0))), Some(payload))
+    })
+}
+
+fn skip_payload(plan: &Plan, reason: SkipReason) -> Json {
+    match reason {
+        SkipReason::UpstreamFailed { dependency } | SkipReason::UpstreamSkipped { dependency } => {
+            json!({ "reason": reason.as_str(), "dependency": &*plan.task(dependency).id })
         }
-        Transition::ContextConflict(conflict) => {
-            let (winner, loser) = (name(conflict.winner), name(conflict.loser));
-            let payload = json!({ "key": &*conflict.key, "winner": winner, "loser": loser });
-            (Kind::ContextConflict, None, Some(payload))
-        }
+        SkipReason::RuleNotMet => json!({ "reason": reason.as_str() }),
     }
 }
 
-/// Adds to a row what the attempt left that the transition ends, once.
-fn add_facts(plan: &Plan, transition: &Transition, row: &mut EventRow, attempt: &mut Option<AttemptFacts>) {
-    let failure = match transition {
-        Transition::TaskFailed { task, reason: FailReason::Interrupted, .. } => {
-            let error = interrupted_error(plan, *task);
-            row.payload = Some(failure_payload(&error, FailReason::Interrupted, None, None));
-            return;
-        }
-        Transition::AttemptFailed { reason, due_at, .. } => Some((*reason, Some(*due_at))),
-        Transition::AttemptLost { .. } => Some((FailReason::Lost, None)),
-        Transition::TaskFailed { reason, .. } => Some((*reason, None)),
-        Transition::TaskCompleted { .. }
-        | Transition::TaskCancelled { attempt: Some(_), .. }
-        | Transition::CallbackEnded { .. } => None,
-        _ => return,
-    };
-    let Some(AttemptFacts { payload, error, started_at, usage }) = attempt.take() else { return };
-    row.started_at = started_at;
-    row.cpu_us = usage.cpu.map(|cpu| i64::try_from(cpu.as_micros()).unwrap_or(i64::MAX));
-    row.peak_bytes = usage.peak_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-    match (failure, error) {
-        (Some((reason, due_at)), Some(error)) => row.payload = Some(failure_payload(&error, reason, due_at, None)),
-        (None, Some(error)) if let Transition::TaskCancelled { abandoned, .. } = transition => {
-            row.payload = Some(failure_payload(&error, FailReason::Cancelled, None, Some(*abandoned)));
-        }
-        (None, Some(error)) if matches!(transition, Transition::CallbackEnded { .. }) => {
-            row.payload = Some(failure_payload(&error, FailReason::of_kind(error.kind()), None, None));
-        }
-        _ if matches!(transition, Transition::TaskCompleted { .. }) => row.payload = payload,
-        _ => {}
+/// The row of an attempt that failed, with its error.
+fn with_failure(
+    row: EventRow,
+    started_at: Option<Timestamp>,
+    (reason, due_at): (FailReason, Option<Timestamp>),
+    facts: &mut Option<AttemptFacts>,
+) -> EventRow {
+    let AttemptFacts { error, usage, .. } = facts.take().unwrap_or_default();
+    debug_assert!(error.is_some(), "invariant: an attempt that failed left an error");
+    let unknown = || Arc::new(TaskError::Permanent { message: "the attempt left no error".to_owned() });
+    let payload = failure_payload(&error.unwrap_or_else(unknown), reason, due_at, None);
+    with_usage(EventRow { started_at, payload: Some(payload), ..row }, usage)
+}
+
+/// The row of an attempt that completed, with what it wrote.
+fn with_delta(row: EventRow, started_at: Timestamp, delta: &Delta, facts: &mut Option<AttemptFacts>) -> EventRow {
+    let AttemptFacts { payload, usage, .. } = facts.take().unwrap_or_default();
+    let write = || delta_payload(delta).expect("invariant: a delta consists of texts and of values that were read as JSON");
+    with_usage(EventRow { started_at: Some(started_at), payload: payload.or_else(write), ..row }, usage)
+}
+
+fn with_usage(row: EventRow, usage: Usage) -> EventRow {
+    EventRow {
+        cpu_us: usage.cpu.map(|cpu| i64::try_from(cpu.as_micros()).unwrap_or(i64::MAX)),
+        peak_bytes: usage.peak_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        ..row
     }
 }
 
-/// Rebuilds a run from its history; also returns the number of the next row.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] if the rows cannot be the history of a run of this workflow.
-pub(crate) fn load(version: Arc<Version>, run: &RunRow, rows: Vec<EventRow>) -> Result<(RunRecord, i64), StoreError> {
-    let corrupt = |reason: String| StoreError::Corrupt { reason: format!("the history of run {}: {reason}", run.id) };
-    let next_sequence = rows.last().map_or(0, |row| row.sequence + 1);
-    let mut rows = rows.into_iter();
-    let input = match rows.next() {
-        Some(EventRow { kind: Kind::RunCreated, payload: Some(payload), .. }) => {
-            serde_json::from_slice(&payload).map_err(|error| corrupt(error.to_string()))?
-        }
-        _ => return Err(corrupt("it does not begin with the creation".to_owned())),
-    };
-    let mut record = RunRecord {
-        id: run.id,
-        run: decide::Run::new(version.plan.clone(), &input),
-        version,
-        created_at: run.created_at,
-        errors: BTreeMap::new(),
-        secrets: Secrets::of(&input),
-    };
-    for row in rows {
-        replay_row(&mut record, row).map_err(corrupt)?;
+/// What a row says of what was used up.
+pub(super) fn usage(row: &EventRow) -> Usage {
+    Usage {
+        cpu: row.cpu_us.and_then(|cpu| u64::try_from(cpu).ok()).map(Duration::from_micros),
+        peak_bytes: row.peak_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
     }
-    Ok((record, next_sequence))
 }
 
-/// What a row says that must be decided again; skips, conflicts and ends of runs follow from the others.
-fn past(row: EventRow, errors: &mut BTreeMap<u32, Arc<TaskError>>) -> Result<Option<Past>, String> {
-    let EventRow { sequence, kind, task, attempt, started_at, payload, .. } = row;
-    let positive = |column: Option<i32>, name: &str| {
-        let value = column.and_then(|value| u32::try_from(value).ok());
-        value.ok_or_else(|| format!("row {sequence} has no {name}"))
-    };
-    let unreadable = |error: serde_json::Error| format!("row {sequence}: {error}");
-    let number_of = || positive(task, "task");
-    let by = |payload: Option<Vec<u8>>| -> Actor {
-        let json: Json = payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
-        json["by"].as_str().unwrap_or("unknown").into()
-    };
-    let ended = |end: PastEnd| -> Result<Past, String> {
-        Ok(Past::Ended { task: number_of()?, attempt: positive(attempt, "attempt")?, started_at, end })
-    };
-    Ok(Some(match kind {
-        Kind::RunCreated
-        | Kind::RunDerived
-        | Kind::RunFinished
-        | Kind::TaskSkipped
-        | Kind::ContextConflict
-        | Kind::AttemptFenced => return Ok(None),
-        Kind::RunDelayed => {
-            let json: Json = serde_json::from_slice(&payload.unwrap_or_default()).map_err(unreadable)?;
-            Past::Delayed { until: Timestamp::from_unix_micros(json["until"].as_u64().unwrap_or(0)) }
-        }
-        Kind::RunStarted => Past::Started,
-        Kind::RunPaused => Past::Paused { by: by(payload) },
-        Kind::RunResumed if task.is_some() => Past::Released { task: number_of()? },
-        Kind::RunResumed => Past::Resumed { by: by(payload) },
-        Kind::RunCancelRequested => Past::CancelRequested { by: by(payload) },
-        Kind::RunTimedOut => Past::TimedOut,
-        Kind::RetryRequested => Past::RetryRequested { task: number_of()? },
-        Kind::AttemptStarted => Past::AttemptStarted { task: number_of()? },
-        Kind::AttemptInterrupted => Past::AttemptInterrupted { task: number_of()? },
-        Kind::TaskCompleted | Kind::TaskReused => {
-            let delta = payload.map(|payload| serde_json::from_slice(&payload)).transpose().map_err(unreadable)?;
-            let delta = Arc::new(delta.unwrap_or_default());
-            errors.remove(&number_of()?);
-            ended(if kind == Kind::TaskReused { PastEnd::Reused(delta) } else { PastEnd::Completed(delta) })?
-        }
-        Kind::AttemptFailed | Kind::AttemptLost | Kind::TaskFailed => {
-            let payload: FailurePayload = serde_json::from_slice(&payload.unwrap_or_default()).map_err(unreadable)?;
-            let reason = payload.reason.into();
-            let due_at = Timestamp::from_unix_micros(payload.due_at.unwrap_or(0));
-            errors.insert(number_of()?, Arc::new(payload.into_error()));
-            ended(match kind {
-                Kind::AttemptFailed => PastEnd::Postponed { reason, due_at },
-                Kind::AttemptLost => PastEnd::Lost,
-                _ => PastEnd::Failed(reason),
-            })?
-        }
-        Kind::TaskCancelled => {
-            let json: Json = serde_json::from_slice(&payload.unwrap_or_default()).map_err(unreadable)?;
-            let abandoned = json["abandoned"].as_bool().unwrap_or(false);
-            if let Ok(payload) = serde_json::from_value::<FailurePayload>(json) {
-                errors.insert(number_of()?, Arc::new(payload.into_error()));
+impl<'a> Reader<'a> {
+    pub(super) fn new(plan: &'a Plan) -> Self {
+        Self { plan, numbers: OnceCell::new() }
+    }
+
+    /// What a row says; nothing if it changes no run.
+    ///
+    /// # Errors
+    /// [`Damage`] names the row and the column.
+    pub(super) fn read(&self, row: &EventRow) -> Result<Option<Stored>, Damage> {
+        let by = || payload::<ByPayload>(row).map(|payload| Actor::from(payload.by));
+        let transition = match row.kind {
+            Kind::RunCreated | Kind::RunDerived | Kind::AttemptFenced => return Ok(None),
+            Kind::RunDelayed => {
+                let until = payload::<UntilPayload>(row)?.until;
+                Transition::RunDelayed { until: Timestamp::from_unix_micros(until) }
             }
-            Past::Cancelled { task: number_of()?, abandoned, started_at }
+            Kind::RunStarted => Transition::RunStarted { by: row.payload.as_ref().map(|_| by()).transpose()? },
+            Kind::RunPaused => Transition::RunPaused { by: by()? },
+            Kind::RunResumed if row.task.is_some() => Transition::TaskReleased { task: self.task(row)?, by: by()? },
+            Kind::RunResumed => Transition::RunResumed { by: by()? },
+            Kind::RunCancelRequested => Transition::RunCancelRequested { by: by()? },
+            Kind::RunTimedOut => Transition::RunTimedOut,
+            Kind::RunFinished => Transition::RunFinished { end: end(row)? },
+            Kind::TaskReady => Transition::TaskReady { task: self.task(row)?, is_implied: false },
+            Kind::AttemptStarted => {
+                Transition::AttemptStarted { task: self.task(row)?, attempt: attempt(row)?, is_durable: true }
+            }
+            Kind::AttemptInterrupted => {
+                Transition::AttemptInterrupted { task: self.task(row)?, attempt: attempt(row)? }
+            }
+            Kind::RetryRequested => Transition::RetryRequested { task: self.task(row)?, by: by()? },
+            Kind::TaskSkipped => Transition::TaskSkipped { task: self.task(row)?, reason: self.skip_reason(row)? },
+            Kind::ContextConflict => {
+                let ConflictPayload { key, winner, loser } = payload(row)?;
+                let (winner, loser) = (self.number(row, &winner)?, self.number(row, &loser)?);
+                Transition::ContextConflict(Conflict { key: key.into(), winner, loser })
+            }
+            Kind::TaskCompleted => {
+                let (task, attempt, started_at) = (self.task(row)?, attempt(row)?, started_at(row)?);
+                Transition::TaskCompleted { task, attempt, started_at, delta: delta(row)? }
+            }
+            Kind::TaskReused => {
+                let (task, attempt, started_at) = (self.task(row)?, attempt(row)?, started_at(row)?);
+                Transition::TaskReused { task, attempt, started_at, finished_at: row.at, delta: delta(row)? }
+            }
+            Kind::AttemptFailed | Kind::AttemptLost | Kind::TaskFailed => return self.failure(row).map(Some),
+            Kind::TaskCancelled => return self.cancellation(row).map(Some),
+            Kind::CallbackCompleted => Transition::CallbackEnded { task: self.task(row)?, failed: false },
+            Kind::CallbackFailed => {
+                let error = row.payload.as_ref().map(|_| payload::<FailurePayload>(row)).transpose()?;
+                let transition = Transition::CallbackEnded { task: self.task(row)?, failed: true };
+                return Ok(Some(Stored { transition, error: error.map(FailurePayload::into_error) }));
+            }
+        };
+        Ok(Some(Stored { transition, error: None }))
+    }
+
+    fn failure(&self, row: &EventRow) -> Result<Stored, Damage> {
+        let failure: FailurePayload = payload(row)?;
+        let (task, attempt, reason) = (self.task(row)?, attempt(row)?, failure.reason.into());
+        let transition = match row.kind {
+            Kind::AttemptFailed => {
+                let due_at = failure.due_at.ok_or_else(|| damage(row, "payload", "it has no due_at"))?;
+                let (started_at, due_at) = (started_at(row)?, Timestamp::from_unix_micros(due_at));
+                Transition::AttemptFailed { task, attempt, started_at, reason, due_at }
+            }
+            Kind::AttemptLost => Transition::AttemptLost { task, attempt, started_at: started_at(row)? },
+            _ => Transition::TaskFailed { task, attempt, started_at: row.started_at, reason },
+        };
+        Ok(Stored { transition, error: Some(failure.into_error()) })
+    }
+
+    fn cancellation(&self, row: &EventRow) -> Result<Stored, Damage> {
+        let json: Json = payload(row)?;
+        let abandoned = json["abandoned"].as_bool().ok_or_else(|| damage(row, "payload", "it has no abandoned"))?;
+        let error = match json.get("reason") {
+            Some(_) => Some(payload::<FailurePayload>(row)?.into_error()),
+            None => None,
+        };
+        let attempt = row.attempt.map(|_| attempt(row)).transpose()?;
+        let (task, started_at) = (self.task(row)?, row.started_at);
+        Ok(Stored { transition: Transition::TaskCancelled { task, attempt, started_at, abandoned }, error })
+    }
+
+    fn skip_reason(&self, row: &EventRow) -> Result<SkipReason, Damage> {
+        let SkipPayload { reason, dependency } = payload(row)?;
+        let dependency = dependency.map(|id| self.number(row, &id)).transpose()?;
+        match (reason.as_str(), dependency) {
+            ("upstream_failed", Some(dependency)) => Ok(SkipReason::UpstreamFailed { dependency }),
+            ("upstream_skipped", Some(dependency)) => Ok(SkipReason::UpstreamSkipped { dependency }),
+            ("rule_not_met", None) => Ok(SkipReason::RuleNotMet),
+            _ => Err(damage(row, "payload", format!("{reason:?} is no reason, or names no dependency"))),
         }
-        Kind::CallbackCompleted => Past::CallbackEnded { task: number_of()?, failed: false },
-        Kind::CallbackFailed => Past::CallbackEnded { task: number_of()?, failed: true },
-    }))
+    }
+
+    fn task(&self, row: &EventRow) -> Result<u32, Damage> {
+        let task = row.task.ok_or_else(|| damage(row, "task", "it is absent"))?;
+        let known = u32::try_from(task).ok().filter(|task| (*task as usize) < self.plan.n_tasks());
+        known.ok_or_else(|| damage(row, "task", format!("the workflow has no task {task}")))
+    }
+
+    fn number(&self, row: &EventRow, id: &str) -> Result<u32, Damage> {
+        let numbers =
+            self.numbers.get_or_init(|| self.plan.tasks.iter().map(|task| &*task.id).zip(0..).collect());
+        numbers.get(id).copied().ok_or_else(|| damage(row, "payload", format!("the workflow has no task {id:?}")))
+    }
+}
+
+fn damage(row: &EventRow, column: &'static str, reason: impl Into<String>) -> Damage {
+    Damage { sequence: row.sequence, column, reason: reason.into() }
+}
+
+fn payload<T: DeserializeOwned>(row: &EventRow) -> Result<T, Damage> {
+    let payload = row.payload.as_deref().ok_or_else(|| damage(row, "payload", "it is absent"))?;
+    serde_json::from_slice(payload).map_err(|error| damage(row, "payload", error.to_string()))
+}
+
+fn delta(row: &EventRow) -> Result<Arc<Delta>, Damage> {
+    // Of a delta that is empty nothing is stored.
+    if row.payload.is_none() { Ok(Arc::default()) } else { payload(row).map(Arc::new) }
+}
+
+fn attempt(row: &EventRow) -> Result<u32, Damage> {
+    let attempt = row.attempt.ok_or_else(|| damage(row, "attempt", "it is absent"))?;
+    u32::try_from(attempt).map_err(|_| damage(row, "attempt", format!("{attempt} is no number of an attempt")))
+}
+
+fn started_at(row: &EventRow) -> Result<Timestamp, Damage> {
+    row.started_at.ok_or_else(|| damage(row, "started_at", "it is absent"))
+}
+
+fn end(row: &EventRow) -> Result<run::End, Damage> {
+    let state = payload::<FinishedPayload>(row)?.state;
+    let end = state.parse().ok().and_then(run::State::end);
+    end.ok_or_else(|| damage(row, "payload", format!("no run ends as {state:?}")))
 }
 
 /// The error that a row's payload tells of, if it tells of one.
 pub(super) fn stored_error(payload: &[u8]) -> Option<TaskError> {
     serde_json::from_slice::<FailurePayload>(payload).ok().map(FailurePayload::into_error)
-}
-
-/// The rows as users see them, without the run's secrets.
-pub(crate) fn records(version: &Version, rows: Vec<EventRow>, secrets: &Secrets) -> Vec<RunEvent> {
-    let (plan, digest) = (&version.plan, version.key.content_digest());
-    let records = rows.into_iter().map(|row| {
-        let task = row.task.and_then(|task| usize::try_from(task).ok()).and_then(|task| plan.tasks.get(task));
-        // A row with attempt 0 is about a task of which none began.
-        let attempt = row.attempt.and_then(|attempt| u32::try_from(attempt).ok()).filter(|attempt| *attempt > 0);
-        // What is taken over from another run may be of another version.
-        let is_own = attempt.is_some() && row.kind != Kind::TaskReused;
-        let mut details = row.payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
-        show(row.kind, &mut details);
-        secrets.hide_json(&mut details);
-        RunEvent {
-            sequence: row.sequence,
-            at: row.at,
-            kind: row.kind.as_str(),
-            task: task.map(|task| task.id.as_ref().to_owned()),
-            attempt,
-            digest: digest.filter(|_| is_own),
-            details,
-            cpu: row.cpu_us.and_then(|cpu| u64::try_from(cpu).ok()).map(Duration::from_micros),
-            peak_bytes: row.peak_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
-        }
-    });
-    records.collect()
-}
-
-/// Brings details into the form in which everything is shown: nothing is null, and moments are texts. What users wrote stays
-/// as it is.
-fn show(kind: Kind, details: &mut Json) {
-    let is_of_users = matches!(kind, Kind::RunCreated | Kind::TaskCompleted | Kind::TaskReused);
-    if !is_of_users && let Some(details) = details.as_object_mut() {
-        details.retain(|_, value| !value.is_null());
-        for name in MOMENTS {
-            if let Some(at) = details.get(name).and_then(Json::as_u64) {
-                details.insert(name.to_owned(), Timestamp::from_unix_micros(at).to_string().into());
-            }
-        }
-    }
 }
 
 impl From<FailReasonName> for FailReason {
@@ -431,7 +534,11 @@ fn failure_payload(
     serde_json::to_vec(&payload).expect("invariant: strings and JSON values can always be written")
 }
 
-fn row(sequence: i64, kind: Kind, at: Timestamp, payload: Option<Vec<u8>>) -> EventRow {
+fn bytes(json: &Json) -> Option<Vec<u8>> {
+    Some(json.to_string().into_bytes())
+}
+
+fn blank(sequence: i64, kind: Kind, at: Timestamp) -> EventRow {
     EventRow {
         sequence,
         kind,
@@ -439,7 +546,7 @@ fn row(sequence: i64, kind: Kind, at: Timestamp, payload: Option<Vec<u8>>) -> Ev
         attempt: None,
         at,
         started_at: None,
-        payload,
+        payload: None,
         cpu_us: None,
         peak_bytes: None,
     }
@@ -448,3 +555,7 @@ fn row(sequence: i64, kind: Kind, at: Timestamp, payload: Option<Vec<u8>>) -> Ev
 fn number(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;

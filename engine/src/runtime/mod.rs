@@ -30,6 +30,7 @@ mod embedded;
 mod event;
 mod history;
 mod launch;
+mod load;
 mod log;
 mod notice;
 mod ownership;
@@ -58,8 +59,9 @@ pub(crate) use self::{
     catalog::{Catalog, PlanError, Unresolved, Version, Workflow, plan, stored_version, stored_workflow},
     embedded::EmbeddedRunner,
     event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Origin, Phase, Submission},
-    history::{input_payload, load, records, reused_row},
+    history::{input_payload, reused_row},
     launch::{Config, Engine, launch},
+    load::{load, records},
     notice::Board,
     packaged::{PackageVersion, PackagedRunner, Withheld},
     prune::{Next, Progress, ROWS_MAX, step_in_txn},

@@ -12,9 +12,10 @@ use std::sync::{
 use cloacina_workflow::{Level, TaskError, Timestamp};
 use tokio::sync::broadcast;
 
-use super::catalog::Version;
+use super::{active::RunRecord, catalog::Version};
 use crate::{
     RunState,
+    core::{effect::Transition, rule::SkipReason},
     id::{RunId, Scope},
 };
 
@@ -123,6 +124,50 @@ pub enum NoticeKind {
         /// How.
         state: RunState,
     },
+}
+
+/// What listeners are told of a transition that has become durable, and of which task and attempt; nothing of some.
+pub(super) fn told(transition: &Transition, record: &RunRecord) -> Option<(Option<(u32, u32)>, NoticeKind)> {
+    let name = |task: u32| Arc::clone(&record.version.plan.task(task).id);
+    let error = |task: &u32| record.errors.get(task).map(|error| (**error).clone());
+    Some(match transition {
+        Transition::RunStarted { .. } => (None, NoticeKind::RunStarted),
+        Transition::RunPaused { .. } => (None, NoticeKind::RunPaused),
+        Transition::RunResumed { .. } => (None, NoticeKind::RunResumed),
+        Transition::RunCancelRequested { .. } => (None, NoticeKind::RunCancelling),
+        Transition::RunTimedOut => (None, NoticeKind::RunTimedOut),
+        Transition::RunFinished { end } => (None, NoticeKind::RunFinished { state: end.state() }),
+        // An attempt is told of when it starts, and the end of a callback where its error is known.
+        Transition::AttemptStarted { .. }
+        | Transition::CallbackEnded { .. }
+        | Transition::RunDelayed { .. }
+        | Transition::RetryRequested { .. }
+        | Transition::TaskReady { .. }
+        | Transition::TaskDue { .. }
+        | Transition::TaskReused { .. }
+        | Transition::TaskReleased { .. } => return None,
+        Transition::AttemptInterrupted { task, attempt } => (Some((*task, *attempt)), NoticeKind::Interrupted),
+        Transition::AttemptLost { task, attempt, .. } => {
+            (Some((*task, *attempt)), NoticeKind::Lost { error: error(task)? })
+        }
+        Transition::TaskCompleted { task, attempt, .. } => (Some((*task, *attempt)), NoticeKind::Completed),
+        Transition::AttemptFailed { task, attempt, due_at, .. } => {
+            (Some((*task, *attempt)), NoticeKind::Retrying { error: error(task)?, at: *due_at })
+        }
+        Transition::TaskFailed { task, attempt, .. } => {
+            (Some((*task, *attempt)), NoticeKind::Failed { error: error(task)? })
+        }
+        Transition::TaskCancelled { task, attempt, .. } => (Some((*task, attempt.unwrap_or(0))), NoticeKind::Cancelled),
+        Transition::TaskSkipped {
+            task,
+            reason: SkipReason::UpstreamFailed { dependency } | SkipReason::UpstreamSkipped { dependency },
+        } => (Some((*task, 0)), NoticeKind::Skipped { because_of: name(*dependency) }),
+        Transition::TaskSkipped { task, reason: SkipReason::RuleNotMet } => (Some((*task, 0)), NoticeKind::RuledOut),
+        Transition::ContextConflict(conflict) => {
+            let (winner, loser) = (name(conflict.winner), name(conflict.loser));
+            (None, NoticeKind::ContextConflict { key: Arc::clone(&conflict.key), winner, loser })
+        }
+    })
 }
 
 /// A listener's notices; made by `Engine::subscribe`.

@@ -10,7 +10,10 @@ use super::{
     driver::Driver,
 };
 use crate::{
-    core::decide::{self, Quarantine, decide},
+    core::{
+        decide::{self, decide},
+        stage::Quarantine,
+    },
     id::{RunId, WorkflowId},
 };
 

@@ -15,7 +15,7 @@ use super::{
     dormant::Dormant,
     driver::{Driver, Stopping},
     event::{Event, HistoryRead, Phase},
-    history,
+    load::load,
     runner::TaskRunner,
     stall::{Trouble, be_active},
     timer::Timer,
@@ -112,7 +112,7 @@ impl Driver {
             return;
         }
         for (row, events) in runs {
-            let loaded = events.and_then(|events| history::load(version.clone(), &row, events).map_err(Arc::new));
+            let loaded = events.and_then(|events| load(version.clone(), &row, events).map_err(Arc::new));
             let (mut record, next_sequence) = match loaded {
                 Ok(loaded) => loaded,
                 Err(error) => {

@@ -18,10 +18,10 @@ use super::{
 use crate::{
     core::{
         context::{Key, Value as Raw},
-        decide,
         effect::FailReason,
         explain,
         rule::{SkipReason, When},
+        stage::Task,
         task,
     },
     store::{Error as StoreError, RunRow},
@@ -57,10 +57,10 @@ pub(super) fn begun(attempt: u32, started_at: Option<Timestamp>) -> Option<u32> 
 }
 
 impl AttemptOutcome {
-    fn of(task: &decide::Task) -> Option<Self> {
-        Some(match (task.state, task.fail_reason) {
+    fn of(task: &Task) -> Option<Self> {
+        Some(match (task.state(), task.fail_reason()) {
             (task::State::Completed, _) => Self::Ok,
-            (task::State::Cancelled, _) => return task.started_at.map(|_| Self::Cancelled),
+            (task::State::Cancelled, _) => return task.started_at().map(|_| Self::Cancelled),
             (_, None) if task.n_interruptions > 0 => Self::Interrupted,
             (_, None) => return None,
             (_, Some(FailReason::Attempt)) => Self::Failed,
@@ -109,7 +109,7 @@ impl RunReport {
         };
         let shown = |key: &Key, raw: &Raw| if secrets.is_key(key) { Ok(Secrets::hidden()) } else { decode(raw) };
         let name = |task: u32| version.plan.task(task).id.as_ref().to_owned();
-        let states: Vec<task::State> = tasks.iter().map(|(task, _)| task.state).collect();
+        let states: Vec<task::State> = tasks.iter().map(|(task, _)| task.state()).collect();
         let mut reports = Vec::with_capacity(tasks.len());
         for ((task, gates), number) in tasks.into_iter().zip(0..) {
             let (mut set, mut unset) = (BTreeMap::new(), BTreeSet::new());
@@ -122,14 +122,14 @@ impl RunReport {
             reports.push(TaskReport {
                 id: name(number),
                 is_leaf: version.plan.graph.children(number).is_empty(),
-                state: task.state,
-                attempt: begun(task.attempt, task.started_at),
-                started_at: task.started_at,
-                finished_at: task.finished_at,
+                state: task.state(),
+                attempt: begun(task.attempt, task.started_at()),
+                started_at: task.started_at(),
+                finished_at: task.finished_at(),
                 error: errors.get(&number).map(|error| (**error).clone()),
                 outcome: AttemptOutcome::of(&task),
-                retry_at: task.due_at,
-                skipped: task.skip_reason.map(|reason| match reason {
+                retry_at: task.due_at(),
+                skipped: task.skip_reason().map(|reason| match reason {
                     SkipReason::UpstreamFailed { dependency } => {
                         Skipped::UpstreamFailed { dependency: name(dependency) }
                     }
@@ -183,7 +183,7 @@ impl Gate {
             explain::Gate::RunPending => Self::RunPending,
             explain::Gate::RunDelayed { until } => Self::RunDelayed { until },
             explain::Gate::RunPaused { by } => {
-                Self::RunPaused { by: by.map_or_else(|| "unknown".to_owned(), |by| by.as_ref().to_owned()) }
+                Self::RunPaused { by: by.as_ref().to_owned() }
             }
             explain::Gate::RunClosing => Self::RunClosing,
             explain::Gate::Dependency { task, state } => Self::Dependency { task: name(task), state },

@@ -76,24 +76,24 @@ impl Driver {
             let has_timer = stall.is_waiting() && self.timers.has(Timer::CommitsDue { run: id });
             return (!has_timer).then(|| "a refused commit".to_owned());
         }
-        if run.state() != run::State::Running || run.is_quarantined() {
+        if run.state() != run::State::Running || run.quarantine().is_some() {
             return run.state().is_terminal().then(|| "the end".to_owned());
         }
         let underway = |task, attempt, role| self.underway.contains_key(&AttemptKey { run: id, task, attempt, role });
         let mut is_anything_open = false;
         for (entry, number) in run.tasks().iter().zip(0..) {
-            let moves = match entry.state {
+            let moves = match entry.state() {
                 task::State::Ready => Some(offered.contains(&(id, number, Role::Task))),
                 task::State::Running => Some(underway(number, entry.attempt, Role::Task)),
                 task::State::Waiting => Some(self.timers.has(Timer::TaskDue { run: id, task: number })),
-                _ if entry.callback_open => Some(
+                _ if entry.has_open_callback() => Some(
                     offered.contains(&(id, number, Role::Callback)) || underway(number, entry.attempt, Role::Callback),
                 ),
                 _ => None,
             };
             is_anything_open |= moves.is_some();
             if moves == Some(false) {
-                return Some(format!("task {number}, {}", entry.state));
+                return Some(format!("task {number}, {}", entry.state()));
             }
         }
         (!is_anything_open).then(|| "everything".to_owned())

@@ -74,6 +74,8 @@ pub(crate) enum Kind {
     RetryRequested,
     /// The context delta of a task that completed in the run from which this one was derived.
     TaskReused,
+    /// Only written where a task may be ready at another moment than the end of its last dependency.
+    TaskReady,
     /// Whether an attempt was abandoned.
     TaskCancelled,
     CallbackCompleted,
@@ -82,7 +84,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::RunCreated,
         Self::RunStarted,
         Self::RunFinished,
@@ -103,6 +105,7 @@ impl Kind {
         Self::AttemptFenced,
         Self::RetryRequested,
         Self::TaskReused,
+        Self::TaskReady,
         Self::TaskCancelled,
         Self::CallbackCompleted,
         Self::CallbackFailed,
@@ -131,6 +134,7 @@ impl Kind {
             Self::AttemptFenced => "attempt_fenced",
             Self::RetryRequested => "retry_requested",
             Self::TaskReused => "task_reused",
+            Self::TaskReady => "task_ready",
             Self::TaskCancelled => "task_cancelled",
             Self::CallbackCompleted => "callback_completed",
             Self::CallbackFailed => "callback_failed",
