@@ -264,7 +264,11 @@ impl Run {
                 self.check_attempt(*task, *attempt)?;
                 self.check(*task, task::Event::Succeeded)?;
                 let has_callback = self.plan.task(*task).on_success.is_some();
-                self.complete(*task, delta, TaskStage::Completed { started_at: *started_at, finished_at: at, has_callback });
+                self.complete(
+                    *task,
+                    delta,
+                    TaskStage::Completed { started_at: *started_at, finished_at: at, has_callback },
+                );
                 Ok(())
             }
             Transition::TaskReused { task, attempt, started_at, finished_at, delta } => {
@@ -492,7 +496,8 @@ pub(super) struct Content {
 #[cfg(test)]
 impl Run {
     pub(super) fn content(&self) -> Content {
-        let Self { plan: _, stage, tasks, merge, onlookers: _, untied: _, n_open, n_callbacks, quarantine: _, .. } = self;
+        let Self { plan: _, stage, tasks, merge, onlookers: _, untied: _, n_open, n_callbacks, quarantine: _, .. } =
+            self;
         let counters = (*n_open, *n_callbacks, self.required_failed, self.optional_failed);
         Content { stage: stage.clone(), tasks: tasks.clone(), counters, merge: merge.content() }
     }

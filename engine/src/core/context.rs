@@ -193,13 +193,7 @@ impl Merge {
     }
 
     /// Compares a write with the nearest others to the same key.
-    fn compare(
-        &self,
-        graph: &Graph,
-        task: u32,
-        (key, value): (&Key, Option<&Value>),
-        conflicts: &mut Vec<Conflict>,
-    ) {
+    fn compare(&self, graph: &Graph, task: u32, (key, value): (&Key, Option<&Value>), conflicts: &mut Vec<Conflict>) {
         let rank = graph.rank(task);
         let seen = self.tasks[task as usize].view.as_ref().and_then(|view| view.get(key));
         let Some(writes) = self.writes.get(key) else { return };
@@ -318,7 +312,9 @@ impl Merge {
         let write = |write: &Write| (write.rank, write.value().map(|value| value.get().to_owned()));
         let content = |view: &View| -> Content {
             let writes = view.iter();
-            writes.map(|(key, top)| (key.clone(), std::iter::once(&**top).chain(top.hidden()).map(write).collect())).collect()
+            writes
+                .map(|(key, top)| (key.clone(), std::iter::once(&**top).chain(top.hidden()).map(write).collect()))
+                .collect()
         };
         let tasks = self.tasks.iter().map(|task| {
             let delta = task.delta.as_ref().map(|delta| format!("{delta:?}"));

@@ -228,7 +228,9 @@ impl Transition {
     /// Whether the state of the run, or when it began or ended, is another after it.
     pub(crate) fn moves_run(&self) -> bool {
         match self {
-            Self::RunStarted { .. } | Self::RunPaused { .. } | Self::RunResumed { .. } | Self::RunFinished { .. } => true,
+            Self::RunStarted { .. } | Self::RunPaused { .. } | Self::RunResumed { .. } | Self::RunFinished { .. } => {
+                true
+            }
             Self::RunDelayed { .. }
             | Self::TaskReleased { .. }
             | Self::RunCancelRequested { .. }

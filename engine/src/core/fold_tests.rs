@@ -48,8 +48,7 @@ enum Asks {
 }
 
 fn scripts() -> impl Strategy<Value = Vec<Script>> {
-    let end =
-        || prop::sample::select(vec![task::State::Completed, task::State::Failed, task::State::Skipped]);
+    let end = || prop::sample::select(vec![task::State::Completed, task::State::Failed, task::State::Skipped]);
     let asks = prop_oneof![
         4 => Just(Asks::AllCompleted),
         1 => Just(Asks::Always),
@@ -111,7 +110,12 @@ fn plan_of(scripts: &[Script]) -> Arc<Plan> {
             ..plan::Task::new(format!("t{number}"), plan::Function::default())
         }
     });
-    Arc::new(Plan { graph: Graph::new(&dependencies).unwrap(), tasks: tasks.collect(), timeout: None, pipelined: false })
+    Arc::new(Plan {
+        graph: Graph::new(&dependencies).unwrap(),
+        tasks: tasks.collect(),
+        timeout: None,
+        pipelined: false,
+    })
 }
 
 fn input() -> BTreeMap<Key, Value> {

@@ -140,9 +140,13 @@ pub(crate) fn recover(run: &mut Run, closed_in_order: bool, now: Timestamp) -> R
         let is_closing = deciding.run().closing().is_some();
         match stage {
             TaskStage::Running { .. } => deciding.interrupt(task)?,
-            TaskStage::Ready if !closed_in_order && !starts_durably(deciding.run(), task) => deciding.interrupt(task)?,
+            TaskStage::Ready if !closed_in_order && !starts_durably(deciding.run(), task) => {
+                deciding.interrupt(task)?
+            }
             // It was to be cancelled when the engine ended.
-            TaskStage::Ready | TaskStage::Pending | TaskStage::Waiting { .. } if is_closing => deciding.cancel_task(task)?,
+            TaskStage::Ready | TaskStage::Pending | TaskStage::Waiting { .. } if is_closing => {
+                deciding.cancel_task(task)?
+            }
             TaskStage::Ready => deciding.ask(Effect::Offer { task }),
             TaskStage::Waiting { due_at } => deciding.ask(Effect::WakeTask { task, at: due_at }),
             TaskStage::Pending

@@ -147,7 +147,10 @@ impl ActiveRun {
         }
         // What is reused takes the place of what the start has offered.
         let offered = replay::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
-        debug_assert!(offered.transitions.is_empty(), "invariant: nothing of a run that has just begun was interrupted");
+        debug_assert!(
+            offered.transitions.is_empty(),
+            "invariant: nothing of a run that has just begun was interrupted"
+        );
         Ok((commit, Decision { transitions, effects: offered.effects }))
     }
 

@@ -237,9 +237,7 @@ fn to_row(
         Transition::RunResumed { by: who } => of_run(Kind::RunResumed, by(who)),
         Transition::RunCancelRequested { by: who } => of_run(Kind::RunCancelRequested, by(who)),
         Transition::RunTimedOut => of_run(Kind::RunTimedOut, None),
-        Transition::RunFinished { end } => {
-            of_run(Kind::RunFinished, Some(json!({ "state": end.state().as_str() })))
-        }
+        Transition::RunFinished { end } => of_run(Kind::RunFinished, Some(json!({ "state": end.state().as_str() }))),
         Transition::TaskReady { task, is_implied: _ } => of_task(Kind::TaskReady, *task, None, None),
         Transition::AttemptStarted { task, attempt, is_durable: _ } => {
             of_task(Kind::AttemptStarted, *task, Some(*attempt), None)
@@ -285,7 +283,10 @@ fn to_row(
             let left = attempt.and_then(|_| facts.take()).unwrap_or_default();
             let error = left.error.as_deref();
             let payload = error.map(|error| failure_payload(error, FailReason::Cancelled, None, Some(*abandoned)));
-            with_usage(EventRow { started_at: *started_at, payload: payload.or_else(|| row.payload.clone()), ..row }, left.usage)
+            with_usage(
+                EventRow { started_at: *started_at, payload: payload.or_else(|| row.payload.clone()), ..row },
+                left.usage,
+            )
         }
         Transition::CallbackEnded { task, failed } => {
             let kind = if *failed { Kind::CallbackFailed } else { Kind::CallbackCompleted };
@@ -323,7 +324,8 @@ fn with_failure(
 /// The row of an attempt that completed, with what it wrote.
 fn with_delta(row: EventRow, started_at: Timestamp, delta: &Delta, facts: &mut Option<AttemptFacts>) -> EventRow {
     let AttemptFacts { payload, usage, .. } = facts.take().unwrap_or_default();
-    let write = || delta_payload(delta).expect("invariant: a delta consists of texts and of values that were read as JSON");
+    let write =
+        || delta_payload(delta).expect("invariant: a delta consists of texts and of values that were read as JSON");
     with_usage(EventRow { started_at: Some(started_at), payload: payload.or_else(write), ..row }, usage)
 }
 
@@ -446,8 +448,7 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&self, row: &EventRow, id: &str) -> Result<u32, Damage> {
-        let numbers =
-            self.numbers.get_or_init(|| self.plan.tasks.iter().map(|task| &*task.id).zip(0..).collect());
+        let numbers = self.numbers.get_or_init(|| self.plan.tasks.iter().map(|task| &*task.id).zip(0..).collect());
         numbers.get(id).copied().ok_or_else(|| damage(row, "payload", format!("the workflow has no task {id:?}")))
     }
 }

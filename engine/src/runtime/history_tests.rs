@@ -98,7 +98,12 @@ impl Sample {
             Transition::TaskReused { task, attempt, started_at, finished_at: at, delta: delta() },
             Transition::TaskFailed { task, attempt, started_at: some_start, reason },
             Transition::TaskSkipped { task, reason: skip },
-            Transition::TaskCancelled { task, attempt: some_start.map(|_| attempt), started_at: some_start, abandoned: flag },
+            Transition::TaskCancelled {
+                task,
+                attempt: some_start.map(|_| attempt),
+                started_at: some_start,
+                abandoned: flag,
+            },
             Transition::CallbackEnded { task, failed: flag },
             Transition::ContextConflict(Conflict { key: by(), winner: task, loser: other }),
         ]
