@@ -1,4 +1,7 @@
-//! That a transition which is written is read as it was, for every kind of transition, and that damage is named.
+//! That a transition which is written is read as it was, and that damage is named.
+//!
+//! There is a sample of every kind of transition: a new kind does not compile here without a number, and fails without a
+//! sample.
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
