@@ -1,4 +1,7 @@
 //! Runs as their histories tell: rebuilt to be driven or shown, and row by row.
+//!
+//! A history that makes no sense is refused with the number of the row; nothing is made up for what is missing. The
+//! form in which users see the rows is made here too.
 
 use std::{collections::BTreeMap, sync::Arc};
 
