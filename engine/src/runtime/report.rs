@@ -182,9 +182,7 @@ impl Gate {
         match gate {
             explain::Gate::RunPending => Self::RunPending,
             explain::Gate::RunDelayed { until } => Self::RunDelayed { until },
-            explain::Gate::RunPaused { by } => {
-                Self::RunPaused { by: by.as_ref().to_owned() }
-            }
+            explain::Gate::RunPaused { by } => Self::RunPaused { by: by.as_ref().to_owned() },
             explain::Gate::RunClosing => Self::RunClosing,
             explain::Gate::Dependency { task, state } => Self::Dependency { task: name(task), state },
             explain::Gate::Quarantined { reason, until } => {
