@@ -4,6 +4,8 @@
 //! the longer word, or when one of the two begins or ends with the other. Words of similar engines that no distance finds
 //! (`retries`, `depends_on`) stand for ours.
 
+use strsim::osa_distance;
+
 /// The distance above which no length makes two words near.
 const DISTANCE_MAX: usize = 4;
 
@@ -68,7 +70,7 @@ fn rank(lower: &str, candidate: &str) -> Option<usize> {
     let other = candidate.to_lowercase();
     let longer = lower.chars().count().max(other.chars().count());
     let shorter = lower.chars().count().min(other.chars().count());
-    let distance = distance(lower, &other);
+    let distance = osa_distance(lower, &other);
     if distance <= (longer / 3).clamp(1, DISTANCE_MAX) {
         return Some(distance);
     }
@@ -77,38 +79,9 @@ fn rank(lower: &str, candidate: &str) -> Option<usize> {
     (shorter >= AFFIX_CHARS_MIN && contained).then_some(DISTANCE_MAX + longer - shorter)
 }
 
-/// The optimal string alignment distance, which counts two swapped neighbors as one edit.
-fn distance(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().collect();
-    let right: Vec<char> = right.chars().collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut previous: Vec<usize> = (0..=right.len()).collect();
-    for (row, from) in left.iter().enumerate() {
-        let mut current = vec![row + 1];
-        for (column, to) in right.iter().enumerate() {
-            let replaced = previous[column] + usize::from(from != to);
-            let mut least = replaced.min(previous[column + 1] + 1).min(current[column] + 1);
-            if row > 0 && column > 0 && *from == right[column - 1] && left[row - 1] == *to {
-                least = least.min(before[column - 1] + 1);
-            }
-            current.push(least);
-        }
-        before = std::mem::replace(&mut previous, current);
-    }
-    previous[right.len()]
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{distance, hint, list, near};
-
-    #[test]
-    fn distance_counts_a_swap_once() {
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("collcet", "collect"), 1);
-        assert_eq!(distance("same", "same"), 0);
-    }
+    use super::{hint, list, near};
 
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {

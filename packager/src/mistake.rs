@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use strsim::osa_distance;
+
 /// One mistake in a descriptor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistake {
@@ -174,26 +176,10 @@ pub(crate) fn similar<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> 
     const SHOWN_MAX: usize = 3;
     let tolerated = (given.chars().count() / 3).max(1);
     let mut near: Vec<_> =
-        known.map(|name| (distance(given, name), name)).filter(|(distance, _)| *distance <= tolerated).collect();
+        known.map(|name| (osa_distance(given, name), name)).filter(|(distance, _)| *distance <= tolerated).collect();
     near.sort_unstable();
     near.dedup();
     near.into_iter().take(SHOWN_MAX).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// How many characters must be inserted, removed or replaced to make one text of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, character) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, candidate) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(character != *candidate);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

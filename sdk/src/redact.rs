@@ -7,6 +7,9 @@
 //!
 //! A secret is looked for as it is and without the blanks around it, each of these as it is, as JSON and as Rust's `{:?}`
 //! write it, and each long line by itself. What a task encodes, cuts or hashes is not found.
+//!
+//! The automaton is written here, as the crates that have one do not tell how many bytes at the end of a text may be the
+//! beginning of a match, which is what a text in pieces needs, and as each package would carry them.
 
 use std::{
     borrow::Cow,

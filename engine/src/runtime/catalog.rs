@@ -14,6 +14,7 @@ use std::{
 
 use cloacina_packager::Digest;
 use cloacina_workflow::descriptor;
+use strsim::osa_distance;
 
 use super::runner::TaskRunner;
 use crate::{
@@ -354,26 +355,12 @@ fn near<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> Vec<String> 
     let last = |name: &str| name.rsplit("::").next().unwrap_or_default().to_owned();
     let wanted = last(name);
     let allowed = (wanted.chars().count() / 3).max(1);
-    let mut near: Vec<(usize, &String)> =
-        names.map(|full| (distance(&wanted, &last(full)), full)).filter(|(distance, _)| *distance <= allowed).collect();
+    let mut near: Vec<(usize, &String)> = names
+        .map(|full| (osa_distance(&wanted, &last(full)), full))
+        .filter(|(distance, _)| *distance <= allowed)
+        .collect();
     near.sort();
     near.into_iter().take(SUGGESTIONS_MAX).map(|(_, full)| full.clone()).collect()
-}
-
-/// How many letters must be added, removed or replaced to make one word the other.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, letter) in one.chars().enumerate() {
-        let mut diagonal = line;
-        row[0] = line + 1;
-        for column in 0..other.len() {
-            let replaced = diagonal + usize::from(letter != other[column]);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 impl fmt::Debug for Looker {

@@ -4,9 +4,10 @@
 
 use std::{fmt, str::FromStr};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minisign::{KeyPair, PublicKeyBox, SecretKeyBox};
 
-use super::{base64::base64, error::SignError, signature::Signature};
+use super::{error::SignError, signature::Signature};
 use crate::package::Package;
 
 /// Longer texts are no keys.
@@ -119,7 +120,8 @@ impl SecretKey {
     /// A key without a password as the stock program writes it: with zeros where the library wants a checksum.
     fn without_checksum(text: &str) -> Option<Result<Self, SignError>> {
         let line = text.lines().nth(1)?.trim();
-        let bytes = base64(line).filter(|bytes| line.starts_with(UNPROTECTED) && bytes.len() > CHECKSUM_LENGTH)?;
+        let bytes = STANDARD.decode(line).ok();
+        let bytes = bytes.filter(|bytes| line.starts_with(UNPROTECTED) && bytes.len() > CHECKSUM_LENGTH)?;
         let (_, checksum) = bytes.split_at(bytes.len() - CHECKSUM_LENGTH);
         let has_none = checksum.iter().all(|byte| *byte == 0);
         has_none.then(|| Self::whole(minisign::SecretKey::from_bytes(&bytes).map_err(refused)?))

@@ -13,7 +13,6 @@
 //! [`Policy::judge`] is the one place where it is decided whether a package is trusted; only what it lets through, or
 //! what was loudly taken unsigned, is [`crate::Verified`].
 
-mod base64;
 mod error;
 mod key;
 mod signature;

@@ -9,10 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minisign::{SignatureBones, SignatureBox};
 
 use super::{
-    base64::base64,
     error::SignError,
     key::{KeyId, PublicKey},
 };
@@ -109,7 +109,9 @@ impl Signature {
     fn is_made_by(&self, key: &PublicKey) -> bool {
         let lines: Vec<&str> = self.text.lines().collect();
         let [_, over_archive, _, over_both] = lines.as_slice() else { return false };
-        let (Some(over_archive), Some(over_both)) = (base64(over_archive), base64(over_both)) else { return false };
+        let (Ok(over_archive), Ok(over_both)) = (STANDARD.decode(over_archive), STANDARD.decode(over_both)) else {
+            return false;
+        };
         if !self.read.is_prehashed() || over_archive.len() != HEAD_LENGTH + over_both.len() {
             return false;
         }
