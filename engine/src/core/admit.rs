@@ -5,6 +5,7 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
+use super::node::TaskIndex;
 use crate::id::RunId;
 
 /// How many attempts may be under way at once, unless told otherwise. Enough to fill group commits, few enough for
@@ -15,7 +16,7 @@ pub(crate) const SLOTS_DEFAULT: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) run: RunId,
-    pub(crate) task: u32,
+    pub(crate) task: TaskIndex,
     pub(crate) role: Role,
     pub(crate) priority: i32,
     /// Its place among all candidates ever.
@@ -45,7 +46,7 @@ impl Admission {
         Self { slots, n_running: 0, n_offered: 0, candidates: BinaryHeap::new() }
     }
 
-    pub(crate) fn offer(&mut self, run: RunId, task: u32, role: Role, priority: i32) {
+    pub(crate) fn offer(&mut self, run: RunId, task: TaskIndex, role: Role, priority: i32) {
         let sequence = self.n_offered;
         self.n_offered += 1;
         self.candidates.push(Candidate { run, task, role, priority, sequence });
@@ -68,7 +69,7 @@ impl Admission {
 
     /// Those who wait for a slot.
     #[cfg(debug_assertions)]
-    pub(crate) fn candidates(&self) -> impl Iterator<Item = (RunId, u32, Role)> {
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = (RunId, TaskIndex, Role)> {
         self.candidates.iter().map(|candidate| (candidate.run, candidate.task, candidate.role))
     }
 
@@ -104,9 +105,9 @@ mod tests {
         let run = RunId::new(Timestamp::from_unix_micros(0));
         let mut admission = Admission::new(3);
         for (task, priority) in [(0, 0), (1, 5), (2, 0), (3, 5), (4, -1)] {
-            admission.offer(run, task, Role::Task, priority);
+            admission.offer(run, TaskIndex::new(task), Role::Task, priority);
         }
-        let admitted = |admission: &mut Admission| admission.admit().map(|candidate| candidate.task);
+        let admitted = |admission: &mut Admission| admission.admit().map(|candidate| candidate.task.number());
         assert_eq!([admitted(&mut admission), admitted(&mut admission)], [Some(1), Some(3)]);
         assert_eq!([admitted(&mut admission), admitted(&mut admission)], [Some(0), None]);
         admission.release();

@@ -18,6 +18,7 @@ use cloacina_workflow::{Timestamp, payload::Delta};
 use super::{
     context::{Key, Merge, Value},
     effect::{Actor, Conflict, FailReason, Transition},
+    node::{NodeId, TaskIndex},
     plan::{Function, Plan},
     rule::When,
     run,
@@ -33,10 +34,10 @@ pub(crate) struct Run {
     stage: RunStage,
     tasks: Vec<Task>,
     merge: Merge,
-    /// Tasks by those that their rules look at besides their dependencies, where these may end later.
-    onlookers: HashMap<u32, Vec<u32>>,
-    /// Tasks that need not be ready, or skipped, in the moment in which their last dependency ends.
-    untied: BTreeSet<u32>,
+    /// Nodes by those that their rules look at besides their dependencies, where these may end later.
+    onlookers: HashMap<NodeId, Vec<NodeId>>,
+    /// Nodes whose tasks need not be ready, or skipped, in the moment in which their last dependency ends.
+    untied: BTreeSet<NodeId>,
     /// Tasks that are not terminal.
     n_open: u32,
     /// Callbacks that have not ended.
@@ -57,7 +58,7 @@ pub(crate) enum Refused {
     #[error("attempt {attempt} has ended, attempt {current} is the present one")]
     Stale { attempt: u32, current: u32 },
     #[error("the workflow has no task {task}")]
-    NoSuchTask { task: u32 },
+    NoSuchTask { task: TaskIndex },
     #[error("the task waits at a gate")]
     Gated,
     #[error("the task waits for something else than its run")]
@@ -72,16 +73,16 @@ pub(crate) enum Refused {
 
 impl Run {
     pub(crate) fn new(plan: Arc<Plan>, input: &BTreeMap<Key, Value>) -> Self {
-        let n_dependencies = |task| u32::try_from(plan.graph.parents(task).len()).unwrap_or(u32::MAX);
-        let tasks = (0..).take(plan.n_tasks()).map(|task| Task::new(n_dependencies(task)));
+        let n_dependencies = |node| u32::try_from(plan.graph.parents(node).len()).unwrap_or(u32::MAX);
+        let tasks = plan.nodes().map(|(node, _)| Task::new(n_dependencies(node)));
         let mut merge = Merge::new(&plan.graph, input);
-        for (task, number) in plan.tasks.iter().zip(0..) {
+        for (node, task) in plan.nodes() {
             if task.has_callbacks() {
-                merge.hold(number);
+                merge.hold(node);
             }
         }
         let onlookers = plan.onlookers();
-        let early = (0..).zip(&plan.tasks).filter(|(_, task)| task.when == When::Decided).map(|(number, _)| number);
+        let early = plan.nodes().filter(|(_, task)| task.when == When::Decided).map(|(node, _)| node);
         Self {
             stage: RunStage::Open(Open::Pending { delayed_until: None }),
             tasks: tasks.collect(),
@@ -119,8 +120,19 @@ impl Run {
         self.quarantine.as_ref()
     }
 
+    /// By number.
     pub(crate) fn tasks(&self) -> &[Task] {
         &self.tasks
+    }
+
+    /// All tasks with their numbers.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (TaskIndex, &Task)> {
+        (0..).map(TaskIndex::at).zip(&self.tasks)
+    }
+
+    /// The tasks in the order of the workflow.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = TaskIndex> {
+        self.plan.graph.order().iter().map(|node| node.task())
     }
 
     pub(crate) fn started_at(&self) -> Option<Timestamp> {
@@ -132,19 +144,19 @@ impl Run {
     }
 
     /// What the task sees, while it may run.
-    pub(crate) fn view(&self, task: u32) -> Option<&View> {
-        self.merge.view(task)
+    pub(crate) fn view(&self, task: TaskIndex) -> Option<&View> {
+        self.merge.view(task.node())
     }
 
     /// What the open callback of a task sees: the task's view with what it wrote, if it completed.
-    pub(crate) fn callback_view(&self, task: u32) -> View {
-        self.merge.after_task(&self.plan.graph, task)
+    pub(crate) fn callback_view(&self, task: TaskIndex) -> View {
+        self.merge.after_task(&self.plan.graph, task.node())
     }
 
     /// The function of the open callback of a task, if it may be called.
-    pub(crate) fn callback(&self, task: u32) -> Option<Function> {
-        let declared = self.plan.task(task);
-        let entry = &self.tasks[task as usize];
+    pub(crate) fn callback(&self, task: TaskIndex) -> Option<Function> {
+        let declared = self.plan.declared(task);
+        let entry = &self.tasks[task.place()];
         match entry.stage {
             _ if !entry.has_open_callback() || self.quarantine.is_some() => None,
             TaskStage::Completed { .. } => declared.on_success,
@@ -153,35 +165,35 @@ impl Run {
     }
 
     /// The context over all tasks that completed so far, with each value's writer.
-    pub(crate) fn context(&self) -> BTreeMap<Key, (Option<u32>, Value)> {
+    pub(crate) fn context(&self) -> BTreeMap<Key, (Option<NodeId>, Value)> {
         self.merge.result(&self.plan.graph)
     }
 
     /// What each task that completed wrote and removed, by number.
-    pub(crate) fn deltas(&self) -> BTreeMap<u32, BTreeMap<Key, Option<Value>>> {
+    pub(crate) fn deltas(&self) -> BTreeMap<NodeId, BTreeMap<Key, Option<Value>>> {
         self.merge.deltas(&self.plan.graph)
     }
 
-    pub(super) fn task(&self, task: u32) -> Result<&Task, Refused> {
-        self.tasks.get(task as usize).ok_or(Refused::NoSuchTask { task })
+    pub(super) fn task(&self, task: TaskIndex) -> Result<&Task, Refused> {
+        self.tasks.get(task.place()).ok_or(Refused::NoSuchTask { task })
     }
 
     /// Those whose rules look at the task from further down than its children, and may be asked before these have ended.
-    pub(super) fn onlookers(&self, task: u32) -> &[u32] {
-        self.onlookers.get(&task).map_or(&[], Vec::as_slice)
+    pub(super) fn onlookers(&self, task: TaskIndex) -> &[NodeId] {
+        self.onlookers.get(&task.node()).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the task is ready, or skipped, in the moment in which its last dependency ends.
-    pub(super) fn is_ready_implied(&self, task: u32) -> bool {
-        !self.untied.contains(&task)
+    pub(super) fn is_ready_implied(&self, task: TaskIndex) -> bool {
+        !self.untied.contains(&task.node())
     }
 
     /// What a completion with that delta is in conflict with.
-    pub(super) fn conflicts(&self, task: u32, delta: &Delta) -> Vec<Conflict> {
-        self.merge.conflicts(&self.plan.graph, task, delta)
+    pub(super) fn conflicts(&self, task: TaskIndex, delta: &Delta) -> Vec<Conflict> {
+        self.merge.conflicts(&self.plan.graph, task.node(), delta)
     }
 
-    pub(super) fn check_attempt(&self, task: u32, attempt: u32) -> Result<(), Refused> {
+    pub(super) fn check_attempt(&self, task: TaskIndex, attempt: u32) -> Result<(), Refused> {
         let current = self.task(task)?.attempt;
         if attempt == current { Ok(()) } else { Err(Refused::Stale { attempt, current }) }
     }
@@ -263,7 +275,7 @@ impl Run {
             Transition::TaskCompleted { task, attempt, started_at, delta } => {
                 self.check_attempt(*task, *attempt)?;
                 self.check(*task, task::Event::Succeeded)?;
-                let has_callback = self.plan.task(*task).on_success.is_some();
+                let has_callback = self.plan.declared(*task).on_success.is_some();
                 self.complete(
                     *task,
                     delta,
@@ -299,8 +311,8 @@ impl Run {
     }
 
     /// The task, if the event may happen to it.
-    fn check(&mut self, task: u32, event: task::Event) -> Result<&mut Task, Refused> {
-        let entry = self.tasks.get_mut(task as usize).ok_or(Refused::NoSuchTask { task })?;
+    fn check(&mut self, task: TaskIndex, event: task::Event) -> Result<&mut Task, Refused> {
+        let entry = self.tasks.get_mut(task.place()).ok_or(Refused::NoSuchTask { task })?;
         task::next(entry.state(), event)?;
         Ok(entry)
     }
@@ -316,8 +328,8 @@ impl Run {
         run::next(self.state(), run::Event::Started)?;
         self.check_not_closing()?;
         self.stage = RunStage::Open(Open::Running { started_at: at });
-        for task in (0..).take(self.tasks.len()) {
-            if self.tasks[task as usize].upstream.open == 0 {
+        for task in (0..self.tasks.len()).map(TaskIndex::at) {
+            if self.tasks[task.place()].upstream.open == 0 {
                 self.open_for_rule(task);
             }
         }
@@ -344,7 +356,7 @@ impl Run {
         }
     }
 
-    fn release(&mut self, task: u32) -> Result<(), Refused> {
+    fn release(&mut self, task: TaskIndex) -> Result<(), Refused> {
         task::next(self.task(task)?.state(), task::Event::Admitted)?;
         match &mut self.stage {
             RunStage::Open(Open::Paused { released, .. }) => {
@@ -376,35 +388,35 @@ impl Run {
         Ok(())
     }
 
-    fn make_ready(&mut self, task: u32) -> Result<(), Refused> {
+    fn make_ready(&mut self, task: TaskIndex) -> Result<(), Refused> {
         self.check(task, task::Event::Released)?.stage = TaskStage::Ready;
-        if self.merge.view(task).is_none() {
-            self.merge.open(&self.plan.graph, task);
+        if self.merge.view(task.node()).is_none() {
+            self.merge.open(&self.plan.graph, task.node());
         }
         Ok(())
     }
 
     /// Ends a task as completed that may be.
-    fn complete(&mut self, task: u32, delta: &Arc<Delta>, stage: TaskStage) {
-        let entry = &mut self.tasks[task as usize];
+    fn complete(&mut self, task: TaskIndex, delta: &Arc<Delta>, stage: TaskStage) {
+        let entry = &mut self.tasks[task.place()];
         entry.stage = stage;
         entry.n_interruptions = 0;
         entry.last_failure = None;
-        self.merge.complete(&self.plan.graph, task, delta);
+        self.merge.complete(&self.plan.graph, task.node(), delta);
         self.note_callback(task);
         self.settle(task);
     }
 
-    fn fail(&mut self, task: u32, attempt: u32, reason: FailReason, at: Timestamp) -> Result<(), Refused> {
+    fn fail(&mut self, task: TaskIndex, attempt: u32, reason: FailReason, at: Timestamp) -> Result<(), Refused> {
         self.check_attempt(task, attempt)?;
         let started_at = self.task(task)?.started_at();
-        let has_callback = self.plan.task(task).on_failure.is_some();
+        let has_callback = self.plan.declared(task).on_failure.is_some();
         let entry = self.check(task, task::Event::GaveUp)?;
         entry.stage = TaskStage::Failed { reason, started_at, finished_at: at, has_callback };
         entry.last_failure = None;
         entry.n_interruptions += u32::from(reason == FailReason::Interrupted);
-        self.merge.fail(task);
-        if self.plan.task(task).optional {
+        self.merge.fail(task.node());
+        if self.plan.declared(task).optional {
             self.optional_failed = true;
         } else {
             self.required_failed = true;
@@ -415,16 +427,16 @@ impl Run {
     }
 
     /// Counts the callback of a task that has ended, or drops what was kept for one.
-    fn note_callback(&mut self, task: u32) {
-        if self.tasks[task as usize].has_open_callback() {
+    fn note_callback(&mut self, task: TaskIndex) {
+        if self.tasks[task.place()].has_open_callback() {
             self.n_callbacks += 1;
-        } else if self.plan.task(task).has_callbacks() {
-            self.merge.let_go(task);
+        } else if self.plan.declared(task).has_callbacks() {
+            self.merge.let_go(task.node());
         }
     }
 
-    fn end_callback(&mut self, task: u32) -> Result<(), Refused> {
-        let entry = self.tasks.get_mut(task as usize).ok_or(Refused::NoSuchTask { task })?;
+    fn end_callback(&mut self, task: TaskIndex) -> Result<(), Refused> {
+        let entry = self.tasks.get_mut(task.place()).ok_or(Refused::NoSuchTask { task })?;
         match &mut entry.stage {
             TaskStage::Completed { has_callback, .. } | TaskStage::Failed { has_callback, .. } if *has_callback => {
                 *has_callback = false;
@@ -432,44 +444,44 @@ impl Run {
             _ => return Err(Refused::NoCallback),
         }
         self.n_callbacks -= 1;
-        self.merge.let_go(task);
+        self.merge.let_go(task.node());
         Ok(())
     }
 
     /// The context goes on without a task that will not run.
-    fn leave_out(&mut self, task: u32) {
-        if self.plan.task(task).has_callbacks() {
-            self.merge.let_go(task);
+    fn leave_out(&mut self, task: TaskIndex) {
+        if self.plan.declared(task).has_callbacks() {
+            self.merge.let_go(task.node());
         }
-        if self.merge.view(task).is_some() {
-            self.merge.fail(task);
+        if self.merge.view(task.node()).is_some() {
+            self.merge.fail(task.node());
         } else {
-            self.merge.skip(&self.plan.graph, task);
+            self.merge.skip(&self.plan.graph, task.node());
         }
     }
 
     /// Lets the dependents of a task know that it has ended. In a run that is being ended nothing waits for it.
-    fn settle(&mut self, task: u32) {
+    fn settle(&mut self, task: TaskIndex) {
         self.n_open -= 1;
         if self.closing().is_some() {
             return;
         }
         let plan = Arc::clone(&self.plan);
-        let standing = self.tasks[task as usize].standing();
-        for child in plan.graph.children(task) {
-            let upstream = &mut self.tasks[*child as usize].upstream;
-            upstream.note(task, standing);
+        let standing = self.tasks[task.place()].standing();
+        for child in plan.graph.children(task.node()) {
+            let upstream = &mut self.tasks[child.task().place()].upstream;
+            upstream.note(task.node(), standing);
             if upstream.open == 0 {
-                self.open_for_rule(*child);
+                self.open_for_rule(child.task());
             }
         }
     }
 
     /// Makes the view of a task whose dependencies have ended, if its rule looks at the context.
-    fn open_for_rule(&mut self, task: u32) {
-        let is_wanted = self.plan.task(task).rule.needs_context() && self.merge.view(task).is_none();
-        if is_wanted && self.tasks[task as usize].stage == TaskStage::Pending {
-            self.merge.open(&self.plan.graph, task);
+    fn open_for_rule(&mut self, task: TaskIndex) {
+        let is_wanted = self.plan.declared(task).rule.needs_context() && self.merge.view(task.node()).is_none();
+        if is_wanted && self.tasks[task.place()].stage == TaskStage::Pending {
+            self.merge.open(&self.plan.graph, task.node());
         }
     }
 }

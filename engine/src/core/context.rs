@@ -19,7 +19,7 @@ use std::{
 use cloacina_workflow::payload::Delta;
 use serde_json::value::RawValue;
 
-use super::{effect::Conflict, graph::Graph, view::View};
+use super::{effect::Conflict, graph::Graph, node::NodeId, view::View};
 
 /// A key of the context.
 pub(crate) type Key = Arc<str>;
@@ -66,7 +66,7 @@ struct TaskContext {
 
 impl Merge {
     pub(crate) fn new(graph: &Graph, input: &BTreeMap<Key, Value>) -> Self {
-        let tasks = (0..graph.n_tasks()).zip(0..).map(|(_, task)| TaskContext {
+        let tasks = (0..graph.n_tasks()).map(NodeId::at).map(|task| TaskContext {
             n_open_children: u32::try_from(graph.children(task).len()).unwrap_or(u32::MAX),
             ..TaskContext::default()
         });
@@ -80,17 +80,17 @@ impl Merge {
     }
 
     /// Keeps the task's view and delta, as for one more child, until [`Self::let_go`].
-    pub(crate) fn hold(&mut self, task: u32) {
-        self.tasks[task as usize].n_open_children += 1;
+    pub(crate) fn hold(&mut self, task: NodeId) {
+        self.tasks[task.place()].n_open_children += 1;
     }
 
-    pub(crate) fn let_go(&mut self, task: u32) {
+    pub(crate) fn let_go(&mut self, task: NodeId) {
         self.leave(&[task]);
     }
 
     /// What a task that follows this one would see; there while the task is held.
-    pub(crate) fn after_task(&self, graph: &Graph, task: u32) -> View {
-        let context = &self.tasks[task as usize];
+    pub(crate) fn after_task(&self, graph: &Graph, task: NodeId) -> View {
+        let context = &self.tasks[task.place()];
         match (&context.after, &context.view, &context.delta) {
             (Some(after), ..) => after.clone(),
             (None, None, _) => self.input.clone(),
@@ -100,10 +100,10 @@ impl Merge {
     }
 
     /// Makes the view of a task from those of its parents that have ended.
-    pub(crate) fn open(&mut self, graph: &Graph, task: u32) {
+    pub(crate) fn open(&mut self, graph: &Graph, task: NodeId) {
         let parents = graph.parents(task);
-        let has_ended = |parent: &u32| self.tasks[*parent as usize].has_ended;
-        let ended: Cow<'_, [u32]> = match parents.iter().all(has_ended) {
+        let has_ended = |parent: &NodeId| self.tasks[parent.place()].has_ended;
+        let ended: Cow<'_, [NodeId]> = match parents.iter().all(has_ended) {
             true => parents.into(),
             false => parents.iter().copied().filter(has_ended).collect(),
         };
@@ -112,13 +112,13 @@ impl Merge {
             [parent] => self.after(graph, *parent),
             ended => self.join(graph, ended),
         };
-        self.tasks[task as usize].view = Some(view);
+        self.tasks[task.place()].view = Some(view);
         self.leave(parents);
     }
 
     /// Notes that a task will not run. Its ancestors are its children's all the same, so those still need its view.
-    pub(crate) fn skip(&mut self, graph: &Graph, task: u32) {
-        if self.tasks[task as usize].n_open_children > 0 {
+    pub(crate) fn skip(&mut self, graph: &Graph, task: NodeId) {
+        if self.tasks[task.place()].n_open_children > 0 {
             self.open(graph, task);
         } else {
             self.leave(graph.parents(task));
@@ -127,13 +127,13 @@ impl Merge {
     }
 
     /// What a task sees, while it may run.
-    pub(crate) fn view(&self, task: u32) -> Option<&View> {
-        self.tasks[task as usize].view.as_ref()
+    pub(crate) fn view(&self, task: NodeId) -> Option<&View> {
+        self.tasks[task.place()].view.as_ref()
     }
 
     /// The conflicts of what a task writes with what others wrote that completed before: for each key at most one with the
     /// nearest earlier writer and one with the nearest later writer, in the workflow's order.
-    pub(crate) fn conflicts(&self, graph: &Graph, task: u32, delta: &Delta) -> Vec<Conflict> {
+    pub(crate) fn conflicts(&self, graph: &Graph, task: NodeId, delta: &Delta) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
         for (key, value) in changes(delta) {
             self.compare(graph, task, (key, value), &mut conflicts);
@@ -142,24 +142,24 @@ impl Merge {
     }
 
     /// Takes the delta of a task that completed.
-    pub(crate) fn complete(&mut self, graph: &Graph, task: u32, delta: &Arc<Delta>) {
+    pub(crate) fn complete(&mut self, graph: &Graph, task: NodeId, delta: &Arc<Delta>) {
         if !delta.is_empty() {
             let rank = graph.rank(task);
             for (key, value) in changes(delta) {
                 self.writes.entry(key.clone()).or_default().insert(rank, value.cloned());
             }
-            self.tasks[task as usize].delta = Some(Arc::clone(delta));
+            self.tasks[task.place()].delta = Some(Arc::clone(delta));
         }
         self.end(task);
     }
 
     /// Notes that a task ended without a delta that counts.
-    pub(crate) fn fail(&mut self, task: u32) {
+    pub(crate) fn fail(&mut self, task: NodeId) {
         self.end(task);
     }
 
     /// The context over all tasks that completed, with each value's writer.
-    pub(crate) fn result(&self, graph: &Graph) -> BTreeMap<Key, (Option<u32>, Value)> {
+    pub(crate) fn result(&self, graph: &Graph) -> BTreeMap<Key, (Option<NodeId>, Value)> {
         let mut result = BTreeMap::new();
         for (key, write) in self.input.iter() {
             if let Some(value) = &write.value {
@@ -181,8 +181,8 @@ impl Merge {
     }
 
     /// What each task that completed wrote and removed, by number.
-    pub(crate) fn deltas(&self, graph: &Graph) -> BTreeMap<u32, BTreeMap<Key, Option<Value>>> {
-        let mut deltas: BTreeMap<u32, BTreeMap<Key, Option<Value>>> = BTreeMap::new();
+    pub(crate) fn deltas(&self, graph: &Graph) -> BTreeMap<NodeId, BTreeMap<Key, Option<Value>>> {
+        let mut deltas: BTreeMap<NodeId, BTreeMap<Key, Option<Value>>> = BTreeMap::new();
         for (key, writes) in &self.writes {
             for (rank, value) in writes {
                 let task = graph.order()[*rank as usize];
@@ -193,9 +193,15 @@ impl Merge {
     }
 
     /// Compares a write with the nearest others to the same key.
-    fn compare(&self, graph: &Graph, task: u32, (key, value): (&Key, Option<&Value>), conflicts: &mut Vec<Conflict>) {
+    fn compare(
+        &self,
+        graph: &Graph,
+        task: NodeId,
+        (key, value): (&Key, Option<&Value>),
+        conflicts: &mut Vec<Conflict>,
+    ) {
         let rank = graph.rank(task);
-        let seen = self.tasks[task as usize].view.as_ref().and_then(|view| view.get(key));
+        let seen = self.tasks[task.place()].view.as_ref().and_then(|view| view.get(key));
         let Some(writes) = self.writes.get(key) else { return };
         let n_seen = seen.map_or(0, |write| write.n_tasks as usize);
         // If only ancestors wrote the key so far, there is nobody to be in conflict with.
@@ -223,9 +229,9 @@ impl Merge {
     }
 
     /// What a task with that one parent sees.
-    fn after(&mut self, graph: &Graph, parent: u32) -> View {
+    fn after(&mut self, graph: &Graph, parent: NodeId) -> View {
         let rank = graph.rank(parent);
-        let context = &mut self.tasks[parent as usize];
+        let context = &mut self.tasks[parent.place()];
         if let Some(after) = &context.after {
             return after.clone();
         }
@@ -237,12 +243,12 @@ impl Merge {
     }
 
     /// What a task with several parents sees.
-    fn join(&self, graph: &Graph, parents: &[u32]) -> View {
+    fn join(&self, graph: &Graph, parents: &[NodeId]) -> View {
         let mut views: Vec<&View> = Vec::new();
         let mut known = HashSet::new();
         let mut deltas: Vec<(u32, &Arc<Delta>)> = Vec::new();
         for parent in parents {
-            let context = &self.tasks[*parent as usize];
+            let context = &self.tasks[parent.place()];
             let view = match (&context.after, &context.view) {
                 (Some(after), _) => after,
                 (None, Some(view)) => {
@@ -276,21 +282,21 @@ impl Merge {
         joined
     }
 
-    fn leave(&mut self, parents: &[u32]) {
+    fn leave(&mut self, parents: &[NodeId]) {
         for parent in parents {
-            let context = &mut self.tasks[*parent as usize];
+            let context = &mut self.tasks[parent.place()];
             context.n_open_children = context.n_open_children.saturating_sub(1);
             self.release(*parent);
         }
     }
 
-    fn end(&mut self, task: u32) {
-        self.tasks[task as usize].has_ended = true;
+    fn end(&mut self, task: NodeId) {
+        self.tasks[task.place()].has_ended = true;
         self.release(task);
     }
 
-    fn release(&mut self, task: u32) {
-        let context = &mut self.tasks[task as usize];
+    fn release(&mut self, task: NodeId) {
+        let context = &mut self.tasks[task.place()];
         if context.n_open_children == 0 && context.has_ended {
             (context.view, context.delta, context.after) = (None, None, None);
         }

@@ -12,6 +12,7 @@ use super::{
     apply::Refused,
     decide::Deciding,
     effect::{Actor, Effect, Transition},
+    node::TaskIndex,
     run,
     stage::{Quarantine, Task, TaskStage},
     task,
@@ -42,9 +43,8 @@ impl Deciding<'_> {
     }
 
     /// The tasks for which that holds, in the workflow's order.
-    fn in_order(&self, holds: impl Fn(&Task) -> bool) -> Vec<u32> {
-        let order = self.run().plan().graph.order().iter().copied();
-        order.filter(|task| holds(&self.run().tasks()[*task as usize])).collect()
+    fn in_order(&self, holds: impl Fn(&Task) -> bool) -> Vec<TaskIndex> {
+        self.run().in_order().filter(|task| holds(&self.run().tasks()[task.place()])).collect()
     }
 
     /// Closes or opens the gate of the run's package. Nothing of it is stored: packages have a history of their own.
@@ -64,7 +64,7 @@ impl Deciding<'_> {
         Ok(())
     }
 
-    fn open_callbacks(&self) -> Vec<u32> {
+    fn open_callbacks(&self) -> Vec<TaskIndex> {
         self.in_order(Task::has_open_callback)
     }
 
@@ -87,7 +87,7 @@ impl Deciding<'_> {
         self.close(Transition::RunTimedOut)
     }
 
-    pub(super) fn retry_now(&mut self, task: u32, by: Actor) -> Result<(), Refused> {
+    pub(super) fn retry_now(&mut self, task: TaskIndex, by: Actor) -> Result<(), Refused> {
         self.change(Transition::RetryRequested { task, by })?;
         self.ask(Effect::Offer { task });
         Ok(())
@@ -95,11 +95,11 @@ impl Deciding<'_> {
 
     /// Lets one task of a run go on that otherwise stays where it is. A run that waits to be started has been started and
     /// is paused after that.
-    pub(super) fn release(&mut self, task: u32, by: Actor) -> Result<(), Refused> {
+    pub(super) fn release(&mut self, task: TaskIndex, by: Actor) -> Result<(), Refused> {
         if self.run().state() == run::State::Pending {
             self.run().check_not_closing()?;
             self.run().task(task)?;
-            if !self.run().plan().graph.parents(task).is_empty() {
+            if !self.run().plan().graph.parents(task.node()).is_empty() {
                 return Err(Refused::Waits);
             }
             self.start(Some(Arc::clone(&by)))?;
@@ -135,15 +135,15 @@ impl Deciding<'_> {
     fn close(&mut self, asked: Transition) -> Result<(), Refused> {
         self.change(asked)?;
         self.drop_callbacks()?;
-        let plan = Arc::clone(self.run().plan());
-        for task in plan.graph.order() {
-            let entry = self.run().task(*task)?;
+        let tasks: Vec<TaskIndex> = self.run().in_order().collect();
+        for task in tasks {
+            let entry = self.run().task(task)?;
             match entry.state() {
                 task::State::Running => {
                     let attempt = entry.attempt;
-                    self.ask(Effect::Stop { task: *task, attempt });
+                    self.ask(Effect::Stop { task, attempt });
                 }
-                task::State::Pending | task::State::Ready | task::State::Waiting => self.cancel_task(*task)?,
+                task::State::Pending | task::State::Ready | task::State::Waiting => self.cancel_task(task)?,
                 task::State::Completed | task::State::Failed | task::State::Skipped | task::State::Cancelled => {}
             }
         }

@@ -14,6 +14,7 @@ use super::{
     apply::{Refused, Run},
     effect::{Actor, Decision, Effect, FailReason, Transition, after},
     explain,
+    node::{NodeId, TaskIndex},
     retry::Failure,
     rule::{Facts, Verdict, When},
     stage::{Closing, Quarantine, TaskStage},
@@ -37,17 +38,17 @@ pub(crate) enum Event {
     },
     /// The task was given a slot.
     Admit {
-        task: u32,
+        task: TaskIndex,
     },
     /// An attempt ended.
     End {
-        task: u32,
+        task: TaskIndex,
         attempt: u32,
         end: End,
     },
     /// The task completed in the run from which this one is derived.
     Reuse {
-        task: u32,
+        task: TaskIndex,
         attempt: u32,
         started_at: Timestamp,
         finished_at: Timestamp,
@@ -55,15 +56,15 @@ pub(crate) enum Event {
     },
     /// The engine ended while the attempt could have been running.
     Interrupt {
-        task: u32,
+        task: TaskIndex,
     },
     /// The time for another attempt has come.
     Due {
-        task: u32,
+        task: TaskIndex,
     },
     /// The callback of a task was called.
     CallbackEnded {
-        task: u32,
+        task: TaskIndex,
         failed: bool,
     },
     /// The run has used up its time.
@@ -79,12 +80,12 @@ pub(crate) enum Event {
     },
     /// Do not wait for the time of the next attempt.
     RetryNow {
-        task: u32,
+        task: TaskIndex,
         by: Actor,
     },
     /// Run that task, and nothing else of a run that waits to be started or is paused.
     Release {
-        task: u32,
+        task: TaskIndex,
         by: Actor,
     },
     /// Start nothing of it while its package must not be used, or go on.
@@ -114,9 +115,9 @@ pub(super) struct Deciding<'a> {
 #[derive(Default)]
 struct Moved {
     /// Those that became terminal.
-    terminal: VecDeque<u32>,
+    terminal: VecDeque<TaskIndex>,
     /// Those that run although dependencies are open.
-    early: Vec<u32>,
+    early: Vec<TaskIndex>,
 }
 
 /// Decides what follows from an event, and applies it.
@@ -182,10 +183,10 @@ impl<'a> Deciding<'a> {
         self.limit();
         let plan = Arc::clone(self.run.plan());
         let mut moved = Moved::default();
-        for task in plan.graph.order() {
+        for node in plan.graph.order() {
             // Rules that hold from the beginning do not wait.
-            if plan.graph.parents(*task).is_empty() || plan.task(*task).when == When::Decided {
-                self.judge(*task, &mut moved)?;
+            if plan.graph.parents(*node).is_empty() || plan.task(*node).when == When::Decided {
+                self.judge(node.task(), &mut moved)?;
             }
         }
         self.settle_all(moved)
@@ -200,7 +201,7 @@ impl<'a> Deciding<'a> {
         }
     }
 
-    fn start_attempt(&mut self, task: u32) -> Result<(), Refused> {
+    fn start_attempt(&mut self, task: TaskIndex) -> Result<(), Refused> {
         task::next(self.run.task(task)?.state(), task::Event::Admitted)?;
         if !explain::gates(self.run, task).is_empty() {
             return Err(Refused::Gated);
@@ -211,7 +212,7 @@ impl<'a> Deciding<'a> {
         Ok(())
     }
 
-    fn end(&mut self, task: u32, attempt: u32, end: End) -> Result<(), Refused> {
+    fn end(&mut self, task: TaskIndex, attempt: u32, end: End) -> Result<(), Refused> {
         self.run.check_attempt(task, attempt)?;
         let entry = self.run.task(task)?;
         let TaskStage::Running { started_at } = entry.stage else {
@@ -224,7 +225,7 @@ impl<'a> Deciding<'a> {
                 return self.complete(task, completed, &delta);
             }
             End::Failed(failure) => failure,
-            End::Lost => return self.end_lost(task, started_at, self.run.plan().task(task).at_most_once),
+            End::Lost => return self.end_lost(task, started_at, self.run.plan().declared(task).at_most_once),
             End::NotBegun => return self.end_lost(task, started_at, false),
         };
         match self.run.closing() {
@@ -234,7 +235,7 @@ impl<'a> Deciding<'a> {
             None => {}
         }
         let reason = FailReason::of_kind(&failure.kind);
-        let declared = self.run.plan().task(task);
+        let declared = self.run.plan().declared(task);
         match declared.retry.wait(n_failures, &failure) {
             Some(wait) if !declared.at_most_once => {
                 let due_at = after(self.now, wait);
@@ -249,7 +250,7 @@ impl<'a> Deciding<'a> {
     /// Decides about an attempt that ended by no fault of it. There is no limit to how often that happens: the runner that runs
     /// packages sees to it that none brings down the processes of others for ever, and that nothing of one starts again
     /// before its code may be there.
-    fn end_lost(&mut self, task: u32, started_at: Timestamp, is_last: bool) -> Result<(), Refused> {
+    fn end_lost(&mut self, task: TaskIndex, started_at: Timestamp, is_last: bool) -> Result<(), Refused> {
         match self.run.closing() {
             Some(Closing::Cancelled { .. }) => self.stopped(task, Some(started_at), false),
             Some(Closing::TimedOut) => self.fail(task, Some(started_at), FailReason::TimedOut),
@@ -264,7 +265,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// Ends a task by that transition, which says that it completed.
-    fn complete(&mut self, task: u32, completed: Transition, delta: &Delta) -> Result<(), Refused> {
+    fn complete(&mut self, task: TaskIndex, completed: Transition, delta: &Delta) -> Result<(), Refused> {
         self.run.task(task)?;
         // Those that it is in conflict with are those that completed before it.
         let conflicts = self.run.conflicts(task, delta);
@@ -276,18 +277,18 @@ impl<'a> Deciding<'a> {
         self.settle(task)
     }
 
-    pub(super) fn due(&mut self, task: u32) -> Result<(), Refused> {
+    pub(super) fn due(&mut self, task: TaskIndex) -> Result<(), Refused> {
         self.change(Transition::TaskDue { task })?;
         self.ask(Effect::Offer { task });
         Ok(())
     }
 
-    pub(super) fn interrupt(&mut self, task: u32) -> Result<(), Refused> {
+    pub(super) fn interrupt(&mut self, task: TaskIndex) -> Result<(), Refused> {
         let entry = self.run.task(task)?;
         task::next(entry.state(), task::Event::Interrupted)?;
         let attempt = entry.attempt;
         let n_interruptions = entry.n_interruptions + 1;
-        let is_last = n_interruptions >= INTERRUPTIONS_MAX || self.run.plan().task(task).at_most_once;
+        let is_last = n_interruptions >= INTERRUPTIONS_MAX || self.run.plan().declared(task).at_most_once;
         match self.run.closing() {
             Some(Closing::Cancelled { .. }) => self.stopped(task, None, false),
             Some(Closing::TimedOut) => self.fail(task, None, FailReason::Interrupted),
@@ -301,7 +302,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// Ends the task as failed.
-    fn fail(&mut self, task: u32, started_at: Option<Timestamp>, reason: FailReason) -> Result<(), Refused> {
+    fn fail(&mut self, task: TaskIndex, started_at: Option<Timestamp>, reason: FailReason) -> Result<(), Refused> {
         let attempt = self.run.task(task)?.attempt;
         self.change(Transition::TaskFailed { task, attempt, started_at, reason })?;
         self.offer_callback(task)?;
@@ -309,32 +310,32 @@ impl<'a> Deciding<'a> {
     }
 
     /// Ends a task as cancelled whose attempt was under way.
-    fn stopped(&mut self, task: u32, started_at: Option<Timestamp>, abandoned: bool) -> Result<(), Refused> {
+    fn stopped(&mut self, task: TaskIndex, started_at: Option<Timestamp>, abandoned: bool) -> Result<(), Refused> {
         let attempt = Some(self.run.task(task)?.attempt);
         self.change(Transition::TaskCancelled { task, attempt, started_at, abandoned })?;
         self.finish_if_done()
     }
 
     /// Ends a task as cancelled that does not run. The caller must see whether the run is done.
-    pub(super) fn cancel_task(&mut self, task: u32) -> Result<(), Refused> {
+    pub(super) fn cancel_task(&mut self, task: TaskIndex) -> Result<(), Refused> {
         self.change(Transition::TaskCancelled { task, attempt: None, started_at: None, abandoned: false })
     }
 
-    fn offer_callback(&mut self, task: u32) -> Result<(), Refused> {
+    fn offer_callback(&mut self, task: TaskIndex) -> Result<(), Refused> {
         if self.run.task(task)?.has_open_callback() {
             self.ask(Effect::OfferCallback { task });
         }
         Ok(())
     }
 
-    fn end_callback(&mut self, task: u32, failed: bool) -> Result<(), Refused> {
+    fn end_callback(&mut self, task: TaskIndex, failed: bool) -> Result<(), Refused> {
         self.change(Transition::CallbackEnded { task, failed })?;
         self.finish_if_done()
     }
 
     /// Asks the rules of those that depend on a task which has ended, and of those that depend on these if they are
     /// skipped, and so on.
-    fn settle(&mut self, task: u32) -> Result<(), Refused> {
+    fn settle(&mut self, task: TaskIndex) -> Result<(), Refused> {
         self.settle_all(Moved { terminal: [task].into(), ..Moved::default() })
     }
 
@@ -344,14 +345,14 @@ impl<'a> Deciding<'a> {
             if self.run.closing().is_some() {
                 continue;
             }
-            for child in plan.graph.children(task) {
-                if self.run.task(*child)?.upstream.open == 0 || plan.task(*child).when == When::Decided {
-                    self.judge(*child, &mut moved)?;
+            for child in plan.graph.children(task.node()) {
+                if self.run.task(child.task())?.upstream.open == 0 || plan.task(*child).when == When::Decided {
+                    self.judge(child.task(), &mut moved)?;
                 }
             }
             for place in 0..self.run.onlookers(task).len() {
                 let onlooker = self.run.onlookers(task)[place];
-                self.judge(onlooker, &mut moved)?;
+                self.judge(onlooker.task(), &mut moved)?;
             }
         }
         // What has ended by then is seen, in whatever order it was told.
@@ -364,14 +365,14 @@ impl<'a> Deciding<'a> {
     }
 
     /// Asks the rule of a task, if it is still open whether the task runs.
-    fn judge(&mut self, task: u32, moved: &mut Moved) -> Result<(), Refused> {
+    fn judge(&mut self, task: TaskIndex, moved: &mut Moved) -> Result<(), Refused> {
         let entry = self.run.task(task)?;
         if entry.stage != TaskStage::Pending {
             return Ok(());
         }
-        let (declared, upstream) = (self.run.plan().task(task), entry.upstream);
+        let (declared, upstream) = (self.run.plan().declared(task), entry.upstream);
         let tasks = self.run.tasks();
-        let standing = |other: u32| tasks[other as usize].standing();
+        let standing = |node: NodeId| tasks[node.task().place()].standing();
         let facts = Facts::new(&standing, self.run.view(task));
         match declared.rule.judge(declared.when, upstream, &facts) {
             Verdict::Wait => {}
@@ -386,7 +387,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// Lets a task run.
-    fn make_ready(&mut self, task: u32) -> Result<(), Refused> {
+    fn make_ready(&mut self, task: TaskIndex) -> Result<(), Refused> {
         let is_implied = self.run.is_ready_implied(task);
         self.change(Transition::TaskReady { task, is_implied })?;
         self.ask(Effect::Offer { task });
@@ -403,7 +404,7 @@ impl<'a> Deciding<'a> {
 }
 
 /// Whether the next start of the task must be stored before it happens. Only first starts are not.
-pub(super) fn starts_durably(run: &Run, task: u32) -> bool {
-    let entry = &run.tasks()[task as usize];
-    run.plan().task(task).at_most_once || entry.n_interruptions > 0 || entry.n_failures > 0
+pub(super) fn starts_durably(run: &Run, task: TaskIndex) -> bool {
+    let entry = &run.tasks()[task.place()];
+    run.plan().declared(task).at_most_once || entry.n_interruptions > 0 || entry.n_failures > 0
 }

@@ -18,6 +18,7 @@ use super::{
     decide::{End, Event, decide},
     effect::{Conflict, Decision, Effect, Transition},
     graph::Graph,
+    node::{NodeId, TaskIndex},
     plan::{self, Plan},
     replay::{Replay, recover},
     retry::Failure,
@@ -96,17 +97,19 @@ fn ancestors(scripts: &[Script], task: u32) -> BTreeSet<u32> {
 }
 
 fn plan_of(scripts: &[Script]) -> Arc<Plan> {
-    let dependencies: Vec<Vec<u32>> =
-        scripts.iter().map(|script| script.dependencies.iter().copied().collect()).collect();
+    let nodes = |script: &Script| script.dependencies.iter().copied().map(NodeId::new).collect();
+    let dependencies: Vec<Vec<NodeId>> = scripts.iter().map(nodes).collect();
     let tasks = scripts.iter().zip(0_u32..).map(|(script, number)| {
-        let ended = |state| script.dependencies.iter().map(|task| Condition::Ended { task: *task, state }).collect();
+        let ended = |state| {
+            script.dependencies.iter().map(|task| Condition::Ended { task: NodeId::new(*task), state }).collect()
+        };
         let rule = match script.rule {
             Asks::AllCompleted => Rule::AllCompleted,
             Asks::Always => Rule::When(Condition::Always),
             Asks::Any(state) => Rule::When(Condition::Any(ended(state))),
             Asks::All(state) => Rule::When(Condition::All(ended(state))),
             Asks::None(state) => Rule::When(Condition::None(ended(state))),
-            Asks::Far(task, state) => Rule::When(Condition::Ended { task, state }),
+            Asks::Far(task, state) => Rule::When(Condition::Ended { task: NodeId::new(task), state }),
         };
         plan::Task { rule, when: script.when, ..plan::Task::new(format!("t{number}"), plan::Function::default()) }
     });
@@ -173,6 +176,10 @@ fn ends(scripts: &[Script]) -> Vec<State> {
 
 type Seen = BTreeMap<Key, (u32, String)>;
 
+fn number(node: NodeId) -> u32 {
+    node.task().number()
+}
+
 fn shown(key: &Key, writer: u32, value: &Value) -> (Key, (u32, String)) {
     (key.clone(), (writer, value.get().to_owned()))
 }
@@ -213,11 +220,11 @@ impl<'a> Live<'a> {
         for transition in decision.transitions.into_iter().filter(Transition::is_stored) {
             match &transition {
                 Transition::TaskCompleted { task, .. } | Transition::TaskFailed { task, .. } => {
-                    self.ended.insert(*task);
+                    self.ended.insert(task.number());
                 }
                 Transition::TaskSkipped { task, .. } => {
-                    self.see(*task);
-                    self.ended.insert(*task);
+                    self.see(task.number());
+                    self.ended.insert(task.number());
                 }
                 Transition::ContextConflict(conflict) => {
                     assert!(self.conflicts.insert(conflict.clone()), "a conflict is told once");
@@ -229,12 +236,13 @@ impl<'a> Live<'a> {
         for effect in decision.effects {
             match effect {
                 Effect::Offer { task } => {
+                    let task = task.number();
                     if !self.visible.contains_key(&task) {
                         self.see(task);
                     }
                     self.ready.push(task);
                 }
-                Effect::Perform { task, attempt } => self.running.push((task, attempt)),
+                Effect::Perform { task, attempt } => self.running.push((task.number(), attempt)),
                 _ => {}
             }
         }
@@ -273,11 +281,11 @@ impl<'a> Live<'a> {
             self.check_view(task);
             let script = &self.scripts[task as usize];
             let end = if script.fails { End::Failed(Failure::default()) } else { End::Completed(delta(script)) };
-            self.apply(Event::End { task, attempt, end });
+            self.apply(Event::End { task: TaskIndex::new(task), attempt, end });
         } else {
             let task = self.ready.swap_remove(choice);
             self.check_view(task);
-            self.apply(Event::Admit { task });
+            self.apply(Event::Admit { task: TaskIndex::new(task) });
         }
         self.check_decided();
         true
@@ -286,10 +294,10 @@ impl<'a> Live<'a> {
     /// What the task sees, while it may run.
     fn seen(&self, task: u32) -> Option<Seen> {
         let order = self.run.plan().graph.order();
-        let writes = self.run.view(task)?.iter();
+        let writes = self.run.view(TaskIndex::new(task))?.iter();
         Some(
             writes
-                .map(|(key, write)| shown(key, order[write.rank().unwrap() as usize], write.value().unwrap()))
+                .map(|(key, write)| shown(key, number(order[write.rank().unwrap() as usize]), write.value().unwrap()))
                 .collect(),
         )
     }
@@ -361,20 +369,24 @@ proptest! {
         prop_assert_eq!(live.states(), ends(&scripts));
         let all = live.overlay(&(0..).take(scripts.len()).collect());
         let context = live.run.context();
-        let context: Seen = context.iter().map(|(key, (writer, value))| shown(key, writer.unwrap(), value)).collect();
+        let context: Seen = context.iter().map(|(key, (writer, value))| shown(key, number(writer.unwrap()), value)).collect();
         prop_assert_eq!(context, all);
 
         // Of each key that two tasks wrote differently without seeing each other something is told.
         let differ = |winner: u32, loser: u32| {
             let pairs = scripts[winner as usize].writes.iter().zip(&scripts[loser as usize].writes).zip(["k0", "k1"]);
             let keys = pairs.filter(|((one, other), _)| one.is_some() && other.is_some() && one != other);
-            keys.map(move |(_, key)| Conflict { key: key.into(), winner, loser }).collect::<Vec<_>>()
+            keys.map(move |(_, key)| Conflict {
+                key: key.into(),
+                winner: NodeId::new(winner),
+                loser: NodeId::new(loser),
+            }).collect::<Vec<_>>()
         };
         let states = live.states();
         let completed: Vec<u32> =
             (0..).take(scripts.len()).filter(|task| states[*task as usize] == State::Completed).collect();
         let apart = completed.iter().flat_map(|winner| completed.iter().map(move |loser| (*winner, *loser)));
-        let rank = |task: u32| plan.graph.rank(task);
+        let rank = |task: u32| plan.graph.rank(NodeId::new(task));
         let apart = apart.filter(|(winner, loser)| rank(*winner) > rank(*loser) && !live.visible[winner].contains(loser));
         let possible: BTreeSet<Conflict> = apart.flat_map(|(winner, loser)| differ(winner, loser)).collect();
         prop_assert!(live.conflicts.is_subset(&possible), "{:?} against {possible:?}", live.conflicts);

@@ -8,7 +8,11 @@ use std::{sync::Arc, time::Duration};
 
 use cloacina_workflow::{Timestamp, payload::Delta};
 
-use super::{rule::SkipReason, run};
+use super::{
+    node::{NodeId, TaskIndex},
+    rule::SkipReason,
+    run,
+};
 
 /// The answer of `decide`.
 #[derive(Debug, Default)]
@@ -57,7 +61,7 @@ pub(crate) enum Transition {
     },
     /// The run does not go on, but that task may.
     TaskReleased {
-        task: u32,
+        task: TaskIndex,
         by: Actor,
     },
     /// From here on nothing new starts; the run ends when what runs has ended.
@@ -72,28 +76,28 @@ pub(crate) enum Transition {
     /// The task may run. Mostly the ends of its dependencies imply it. It is stored for a task whose rule may let it run
     /// earlier or later than that: what it sees is the context of that moment.
     TaskReady {
-        task: u32,
+        task: TaskIndex,
         is_implied: bool,
     },
     /// Stored only if the start must be durable before it happens. Other starts are covered by owning the run.
     AttemptStarted {
-        task: u32,
+        task: TaskIndex,
         attempt: u32,
         is_durable: bool,
     },
     AttemptInterrupted {
-        task: u32,
+        task: TaskIndex,
         attempt: u32,
     },
     /// The process in which the attempt ran ended by no fault of it; another one follows at once.
     AttemptLost {
-        task: u32,
+        task: TaskIndex,
         attempt: u32,
         started_at: Timestamp,
     },
     /// The attempt failed and another one comes at that time.
     AttemptFailed {
-        task: u32,
+        task: TaskIndex,
         attempt: u32,
         started_at: Timestamp,
         reason: FailReason,
@@ -101,48 +105,48 @@ pub(crate) enum Transition {
     },
     /// That time has come. Not stored: the time itself is.
     TaskDue {
-        task: u32,
+        task: TaskIndex,
     },
     /// Somebody did not want to wait for that time.
     RetryRequested {
-        task: u32,
+        task: TaskIndex,
         by: Actor,
     },
     TaskCompleted {
-        task: u32,
+        task: TaskIndex,
         attempt: u32,
         started_at: Timestamp,
         delta: Arc<Delta>,
     },
     /// The task completed in the run from which this one is derived, at those times.
     TaskReused {
-        task: u32,
+        task: TaskIndex,
         attempt: u32,
         started_at: Timestamp,
         finished_at: Timestamp,
         delta: Arc<Delta>,
     },
     TaskFailed {
-        task: u32,
+        task: TaskIndex,
         attempt: u32,
         /// Absent if the attempt has not ended by itself.
         started_at: Option<Timestamp>,
         reason: FailReason,
     },
     TaskSkipped {
-        task: u32,
+        task: TaskIndex,
         reason: SkipReason,
     },
     /// `attempt` if one was under way; `abandoned` if it did not stop when asked.
     TaskCancelled {
-        task: u32,
+        task: TaskIndex,
         attempt: Option<u32>,
         /// Absent if no attempt has ended by itself.
         started_at: Option<Timestamp>,
         abandoned: bool,
     },
     CallbackEnded {
-        task: u32,
+        task: TaskIndex,
         failed: bool,
     },
     /// A note: it changes nothing.
@@ -171,23 +175,23 @@ pub(crate) enum FailReason {
 pub(crate) struct Conflict {
     pub(crate) key: Arc<str>,
     /// The later in the workflow's order, whose value stands.
-    pub(crate) winner: u32,
-    pub(crate) loser: u32,
+    pub(crate) winner: NodeId,
+    pub(crate) loser: NodeId,
 }
 
 /// Something to do outside of the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// The task may run: let it wait for a slot.
-    Offer { task: u32 },
+    Offer { task: TaskIndex },
     /// Its callback is to be called: let it wait for a slot.
-    OfferCallback { task: u32 },
+    OfferCallback { task: TaskIndex },
     /// Start that attempt.
-    Perform { task: u32, attempt: u32 },
+    Perform { task: TaskIndex, attempt: u32 },
     /// Ask that attempt to stop, and give it up if it does not.
-    Stop { task: u32, attempt: u32 },
+    Stop { task: TaskIndex, attempt: u32 },
     /// Say when it is time for the next attempt.
-    WakeTask { task: u32, at: Timestamp },
+    WakeTask { task: TaskIndex, at: Timestamp },
     /// Say when it is time to start the run.
     WakeRun { at: Timestamp },
     /// Say when the run has used up its time.

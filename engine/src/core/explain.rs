@@ -10,6 +10,7 @@ use cloacina_workflow::Timestamp;
 use super::{
     apply::Run,
     effect::Actor,
+    node::{NodeId, TaskIndex},
     rule::{Condition, Rule, When},
     stage::{Open, Quarantine, RunStage, TaskStage},
     task,
@@ -31,18 +32,18 @@ pub(crate) enum Gate {
     /// This engine cannot use the package of the run.
     Withheld { reason: Arc<str> },
     /// That dependency is not terminal.
-    Dependency { task: u32, state: task::State },
+    Dependency { task: NodeId, state: task::State },
     /// The trigger rule is asked once all dependencies are terminal, or whenever one has become so; what it looks at.
-    Rule { text: String, tasks: Vec<u32>, keys: Vec<String>, when: When },
+    Rule { text: String, tasks: Vec<NodeId>, keys: Vec<String>, when: When },
     /// The last attempt failed and the next one comes then.
     RetryAt { at: Timestamp },
 }
 
 /// All gates within the run at which the task waits; none for a task that runs, has ended, or only lacks a slot.
-pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
+pub(crate) fn gates(run: &Run, task: TaskIndex) -> Vec<Gate> {
     let mut gates = Vec::new();
     let tasks = run.tasks();
-    let entry = &tasks[task as usize];
+    let entry = &tasks[task.place()];
     if entry.state().is_terminal() || entry.state() == task::State::Running {
         return gates;
     }
@@ -61,12 +62,12 @@ pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
     }
     match &entry.stage {
         TaskStage::Pending => {
-            let parents = run.plan().graph.parents(task).iter();
-            let open = parents.map(|parent| (*parent, tasks[*parent as usize].state()));
+            let parents = run.plan().graph.parents(task.node()).iter();
+            let open = parents.map(|parent| (*parent, tasks[parent.task().place()].state()));
             let open = open.filter(|(_, state)| !state.is_terminal());
             gates.extend(open.map(|(task, state)| Gate::Dependency { task, state }));
-            if let Rule::When(condition) = &run.plan().task(task).rule {
-                gates.push(rule_gate(run, condition, run.plan().task(task).when));
+            if let Rule::When(condition) = &run.plan().declared(task).rule {
+                gates.push(rule_gate(run, condition, run.plan().declared(task).when));
             }
         }
         TaskStage::Waiting { due_at } => gates.push(Gate::RetryAt { at: *due_at }),
@@ -81,7 +82,7 @@ pub(crate) fn gates(run: &Run, task: u32) -> Vec<Gate> {
 }
 
 /// The gate of a run that has not begun or does not go on.
-fn open_gate(open: &Open, task: u32) -> Option<Gate> {
+fn open_gate(open: &Open, task: TaskIndex) -> Option<Gate> {
     match open {
         Open::Pending { delayed_until: Some(until) } => Some(Gate::RunDelayed { until: *until }),
         Open::Pending { delayed_until: None } => Some(Gate::RunPending),

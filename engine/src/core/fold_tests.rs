@@ -15,6 +15,7 @@ use super::{
     decide::{End, Event, decide},
     effect::{Decision, Effect, FailReason, Transition},
     graph::Graph,
+    node::{NodeId, TaskIndex},
     plan::{self, Plan},
     replay::{Replay, recover},
     retry::{Failure, Policy},
@@ -88,15 +89,18 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
 }
 
 fn plan_of(scripts: &[Script]) -> Arc<Plan> {
-    let dependencies: Vec<Vec<u32>> = scripts.iter().map(|script| script.dependencies.clone()).collect();
+    let nodes = |script: &Script| script.dependencies.iter().copied().map(NodeId::new).collect();
+    let dependencies: Vec<Vec<NodeId>> = scripts.iter().map(nodes).collect();
     let tasks = scripts.iter().zip(0_u32..).map(|(script, number)| {
-        let ended = |state| script.dependencies.iter().map(|task| Condition::Ended { task: *task, state }).collect();
+        let ended = |state| {
+            script.dependencies.iter().map(|task| Condition::Ended { task: NodeId::new(*task), state }).collect()
+        };
         let rule = match script.rule {
             Asks::AllCompleted => Rule::AllCompleted,
             Asks::Always => Rule::When(Condition::Always),
             Asks::Any(state) => Rule::When(Condition::Any(ended(state))),
             Asks::None(state) => Rule::When(Condition::None(ended(state))),
-            Asks::Far(task, state) => Rule::When(Condition::Ended { task, state }),
+            Asks::Far(task, state) => Rule::When(Condition::Ended { task: NodeId::new(task), state }),
             Asks::Key => Rule::When(Condition::Value { key: "k0".into(), op: Operator::Exists, value: None }),
         };
         plan::Task {
@@ -176,10 +180,10 @@ impl<'a> Live<'a> {
         self.changes.extend(decision.transitions.into_iter().map(|transition| (transition, now)));
         for effect in decision.effects {
             match effect {
-                Effect::Offer { task } => self.ready.push(task),
-                Effect::OfferCallback { task } => self.callbacks.push(task),
-                Effect::Perform { task, attempt } => self.running.push((task, attempt)),
-                Effect::WakeTask { task, .. } => self.waiting.push(task),
+                Effect::Offer { task } => self.ready.push(task.number()),
+                Effect::OfferCallback { task } => self.callbacks.push(task.number()),
+                Effect::Perform { task, attempt } => self.running.push((task.number(), attempt)),
+                Effect::WakeTask { task, .. } => self.waiting.push(task.number()),
                 Effect::Stop { .. } | Effect::WakeRun { .. } | Effect::LimitRun { .. } | Effect::Finish => {}
             }
         }
@@ -190,16 +194,16 @@ impl<'a> Live<'a> {
         let n_choices = self.ready.len() + self.running.len() + self.waiting.len() + self.callbacks.len();
         let Some(mut choice) = choice.checked_rem(n_choices) else { return false };
         let event = if choice < self.ready.len() {
-            Event::Admit { task: self.ready.swap_remove(choice) }
+            Event::Admit { task: TaskIndex::new(self.ready.swap_remove(choice)) }
         } else {
             choice -= self.ready.len();
             if choice < self.running.len() {
                 let (task, attempt) = self.running.swap_remove(choice);
-                Event::End { task, attempt, end: self.end(task, end) }
+                Event::End { task: TaskIndex::new(task), attempt, end: self.end(task, end) }
             } else if let Some(place) = choice.checked_sub(self.running.len() + self.waiting.len()) {
-                Event::CallbackEnded { task: self.callbacks.swap_remove(place), failed: end == 0 }
+                Event::CallbackEnded { task: TaskIndex::new(self.callbacks.swap_remove(place)), failed: end == 0 }
             } else {
-                Event::Due { task: self.waiting.swap_remove(choice - self.running.len()) }
+                Event::Due { task: TaskIndex::new(self.waiting.swap_remove(choice - self.running.len())) }
             }
         };
         self.tell(event);
@@ -217,7 +221,7 @@ impl<'a> Live<'a> {
     }
 
     /// What somebody may ask, or an engine that stops.
-    fn ask(&mut self, asked: u8, task: u32) {
+    fn ask(&mut self, asked: u8, task: TaskIndex) {
         let by = || "ada".into();
         let quarantine = Quarantine { reason: "it crashed".into(), until: None, is_here: false };
         let event = match asked {
@@ -259,12 +263,12 @@ impl<'a> Live<'a> {
 /// Applies what is not stored: starts that are under way, and that the time for another attempt has come.
 fn catch_up(folded: &mut Run, lived: &Run) {
     let now = Timestamp::from_unix_micros(0);
-    for (entry, task) in lived.tasks().iter().zip(0..) {
-        let is_waiting = |run: &Run| run.tasks()[task as usize].state() == task::State::Waiting;
+    for (task, entry) in lived.numbered() {
+        let is_waiting = |run: &Run| run.tasks()[task.place()].state() == task::State::Waiting;
         if is_waiting(folded) && matches!(entry.stage, TaskStage::Ready | TaskStage::Running { .. }) {
             folded.apply(&Transition::TaskDue { task }, now).unwrap();
         }
-        let is_ready = folded.tasks()[task as usize].stage == TaskStage::Ready;
+        let is_ready = folded.tasks()[task.place()].stage == TaskStage::Ready;
         if let (true, TaskStage::Running { started_at }) = (is_ready, &entry.stage) {
             let started = Transition::AttemptStarted { task, attempt: entry.attempt, is_durable: false };
             folded.apply(&started, *started_at).unwrap();
@@ -276,14 +280,14 @@ fn catch_up(folded: &mut Run, lived: &Run) {
 /// ended and with them the task.
 fn without_lost_starts(live: &Live<'_>, folded: Content) -> Content {
     let mut content = live.run.content();
-    let interrupted = |task: u32| {
+    let interrupted = |task: TaskIndex| {
         live.changes.iter().any(|(transition, _)| match transition {
             Transition::TaskFailed { task: other, started_at: None, reason: FailReason::Interrupted, .. }
             | Transition::TaskCancelled { task: other, attempt: Some(_), started_at: None, .. } => *other == task,
             _ => false,
         })
     };
-    for ((entry, folded), task) in content.tasks.iter_mut().zip(folded.tasks).zip(0..) {
+    for ((entry, folded), task) in content.tasks.iter_mut().zip(folded.tasks).zip((0..).map(TaskIndex::at)) {
         if interrupted(task)
             && let TaskStage::Failed { started_at, .. } | TaskStage::Cancelled { started_at, .. } = &mut entry.stage
             && folded.started_at().is_none()
@@ -317,7 +321,7 @@ proptest! {
         for index in reused {
             let task = index.index(n_tasks);
             let (started_at, finished_at) = (Timestamp::from_unix_micros(0), Timestamp::from_unix_micros(1));
-            let (task, delta) = (u32::try_from(task).unwrap(), delta(&scripts[task]));
+            let (task, delta) = (TaskIndex::at(task), delta(&scripts[task]));
             live.tell(Event::Reuse { task, attempt: 3, started_at, finished_at, delta });
             live.check();
         }
@@ -340,7 +344,7 @@ proptest! {
                 continue;
             }
             match asked {
-                asked @ 0..=10 => live.ask(asked, u32::try_from(choice % n_tasks).unwrap()),
+                asked @ 0..=10 => live.ask(asked, TaskIndex::at(choice % n_tasks)),
                 _ => drop(live.step(choice, end)),
             }
             if place < crash_after {

@@ -5,12 +5,14 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
+use super::node::NodeId;
+
 /// A valid DAG. Nothing changes it after it was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Graph {
     parents: Adjacency,
     children: Adjacency,
-    order: Box<[u32]>,
+    order: Box<[NodeId]>,
     rank: Box<[u32]>,
 }
 
@@ -18,9 +20,9 @@ pub(crate) struct Graph {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     #[error("task {task} depends on task {dependency}, and there are {n_tasks} tasks")]
-    NoSuchTask { task: u32, dependency: u32, n_tasks: usize },
+    NoSuchTask { task: NodeId, dependency: NodeId, n_tasks: usize },
     #[error("task {task} waits for itself")]
-    Cycle { task: u32 },
+    Cycle { task: NodeId },
     #[error("{n_tasks} tasks are more than a workflow can have")]
     TooLarge { n_tasks: usize },
 }
@@ -29,28 +31,26 @@ pub(crate) enum Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Adjacency {
     starts: Box<[u32]>,
-    neighbors: Box<[u32]>,
+    neighbors: Box<[NodeId]>,
 }
 
 impl Graph {
-    /// Builds the graph from each task's dependencies.
-    pub(crate) fn new(dependencies: &[Vec<u32>]) -> Result<Self, Error> {
+    /// Builds the graph from each task's dependencies, in the order of the source.
+    pub(crate) fn new(dependencies: &[Vec<NodeId>]) -> Result<Self, Error> {
         let n_tasks = dependencies.len();
         if i32::try_from(n_tasks).is_err() {
             return Err(Error::TooLarge { n_tasks });
         }
         let mut children = vec![Vec::new(); n_tasks];
         let mut parents = Vec::with_capacity(n_tasks);
-        for (task, dependencies) in (0..).zip(dependencies) {
+        for (task, dependencies) in (0..).map(NodeId::at).zip(dependencies) {
             let mut unique = dependencies.clone();
             unique.sort_unstable();
             unique.dedup();
             for dependency in &unique {
-                let of_dependency: &mut Vec<u32> = children.get_mut(*dependency as usize).ok_or(Error::NoSuchTask {
-                    task,
-                    dependency: *dependency,
-                    n_tasks,
-                })?;
+                let of_dependency: &mut Vec<NodeId> = children
+                    .get_mut(dependency.place())
+                    .ok_or(Error::NoSuchTask { task, dependency: *dependency, n_tasks })?;
                 of_dependency.push(task);
             }
             parents.push(unique);
@@ -58,7 +58,7 @@ impl Graph {
         let order = order(&parents, &children)?;
         let mut rank = vec![0; n_tasks].into_boxed_slice();
         for (place, task) in (0..).zip(&order) {
-            rank[*task as usize] = place;
+            rank[task.place()] = place;
         }
         Ok(Self {
             parents: Adjacency::new(&parents),
@@ -73,28 +73,28 @@ impl Graph {
     }
 
     /// The tasks that this one depends on, by number.
-    pub(crate) fn parents(&self, task: u32) -> &[u32] {
+    pub(crate) fn parents(&self, task: NodeId) -> &[NodeId] {
         self.parents.of(task)
     }
 
     /// The tasks that depend on this one, by number.
-    pub(crate) fn children(&self, task: u32) -> &[u32] {
+    pub(crate) fn children(&self, task: NodeId) -> &[NodeId] {
         self.children.of(task)
     }
 
     /// All tasks, each after those that it depends on.
-    pub(crate) fn order(&self) -> &[u32] {
+    pub(crate) fn order(&self) -> &[NodeId] {
         &self.order
     }
 
     /// The task's place in the order.
-    pub(crate) fn rank(&self, task: u32) -> u32 {
-        self.rank[task as usize]
+    pub(crate) fn rank(&self, task: NodeId) -> u32 {
+        self.rank[task.place()]
     }
 }
 
 impl Adjacency {
-    fn new(lists: &[Vec<u32>]) -> Self {
+    fn new(lists: &[Vec<NodeId>]) -> Self {
         let mut starts = Vec::with_capacity(lists.len() + 1);
         let mut neighbors = Vec::with_capacity(lists.iter().map(Vec::len).sum());
         for list in lists {
@@ -105,27 +105,28 @@ impl Adjacency {
         Self { starts: starts.into(), neighbors: neighbors.into() }
     }
 
-    fn of(&self, task: u32) -> &[u32] {
-        let task = task as usize;
+    fn of(&self, task: NodeId) -> &[NodeId] {
+        let task = task.place();
         &self.neighbors[self.starts[task] as usize..self.starts[task + 1] as usize]
     }
 }
 
-fn order(parents: &[Vec<u32>], children: &[Vec<u32>]) -> Result<Vec<u32>, Error> {
+fn order(parents: &[Vec<NodeId>], children: &[Vec<NodeId>]) -> Result<Vec<NodeId>, Error> {
     let mut missing: Vec<usize> = parents.iter().map(Vec::len).collect();
-    let roots = (0..).zip(&missing).filter(|(_, missing)| **missing == 0).map(|(task, _)| Reverse(task));
-    let mut open: BinaryHeap<Reverse<u32>> = roots.collect();
+    let roots =
+        (0..).map(NodeId::at).zip(&missing).filter(|(_, missing)| **missing == 0).map(|(task, _)| Reverse(task));
+    let mut open: BinaryHeap<Reverse<NodeId>> = roots.collect();
     let mut order = Vec::with_capacity(parents.len());
     while let Some(Reverse(task)) = open.pop() {
         order.push(task);
-        for child in &children[task as usize] {
-            missing[*child as usize] -= 1;
-            if missing[*child as usize] == 0 {
+        for child in &children[task.place()] {
+            missing[child.place()] -= 1;
+            if missing[child.place()] == 0 {
                 open.push(Reverse(*child));
             }
         }
     }
-    match (0..).zip(&missing).find(|(_, missing)| **missing > 0) {
+    match (0..).map(NodeId::at).zip(&missing).find(|(_, missing)| **missing > 0) {
         Some((task, _)) => Err(Error::Cycle { task }),
         None => Ok(order),
     }
@@ -144,8 +145,10 @@ mod tests {
             (&[&[3], &[3], &[0, 1], &[]], &[3, 0, 1, 2]),
         ];
         for (dependencies, expected) in cases {
-            let dependencies: Vec<Vec<u32>> = dependencies.iter().map(|list| list.to_vec()).collect();
+            let nodes = |list: &&[u32]| list.iter().copied().map(NodeId::new).collect();
+            let dependencies: Vec<Vec<NodeId>> = dependencies.iter().map(nodes).collect();
             let graph = Graph::new(&dependencies).unwrap();
+            let expected: Vec<NodeId> = expected.iter().copied().map(NodeId::new).collect();
             assert_eq!(graph.order(), expected);
             for task in graph.order() {
                 for parent in graph.parents(*task) {
@@ -158,8 +161,12 @@ mod tests {
 
     #[test]
     fn what_is_no_dag_is_refused() {
-        assert_eq!(Graph::new(&[vec![1], vec![0], vec![]]), Err(Error::Cycle { task: 0 }));
-        assert_eq!(Graph::new(&[vec![0]]), Err(Error::Cycle { task: 0 }));
-        assert_eq!(Graph::new(&[vec![7]]), Err(Error::NoSuchTask { task: 0, dependency: 7, n_tasks: 1 }));
+        let node = NodeId::new;
+        assert_eq!(Graph::new(&[vec![node(1)], vec![node(0)], vec![]]), Err(Error::Cycle { task: node(0) }));
+        assert_eq!(Graph::new(&[vec![node(0)]]), Err(Error::Cycle { task: node(0) }));
+        assert_eq!(
+            Graph::new(&[vec![node(7)]]),
+            Err(Error::NoSuchTask { task: node(0), dependency: node(7), n_tasks: 1 })
+        );
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod decide;
 pub(crate) mod effect;
 pub(crate) mod explain;
 pub(crate) mod graph;
+pub(crate) mod node;
 pub(crate) mod plan;
 pub(crate) mod replay;
 pub(crate) mod retry;

@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     graph::Graph,
+    node::{NodeId, TaskIndex},
     retry::Policy,
     rule::{Rule, When},
 };
@@ -52,8 +53,18 @@ pub(crate) struct Function {
 }
 
 impl Plan {
-    pub(crate) fn task(&self, task: u32) -> &Task {
-        &self.tasks[task as usize]
+    pub(crate) fn task(&self, task: NodeId) -> &Task {
+        &self.tasks[task.place()]
+    }
+
+    /// What was declared for a task of a run.
+    pub(crate) fn declared(&self, task: TaskIndex) -> &Task {
+        self.task(task.node())
+    }
+
+    /// All nodes with what was declared for them.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, &Task)> {
+        (0..).map(NodeId::at).zip(&self.tasks)
     }
 
     pub(crate) fn n_tasks(&self) -> usize {
@@ -62,12 +73,12 @@ impl Plan {
 
     /// For each task, those whose rules look at it from further down than its children. Only where a task may run before
     /// its dependencies have ended: elsewhere whatever a rule looks at has ended when it is asked.
-    pub(super) fn onlookers(&self) -> HashMap<u32, Vec<u32>> {
-        let mut onlookers: HashMap<u32, Vec<u32>> = HashMap::new();
+    pub(super) fn onlookers(&self) -> HashMap<NodeId, Vec<NodeId>> {
+        let mut onlookers: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
         if self.tasks.iter().all(|task| task.when == When::Terminal) {
             return onlookers;
         }
-        for (task, number) in self.tasks.iter().zip(0..) {
+        for (number, task) in self.nodes() {
             let Rule::When(condition) = &task.rule else { continue };
             let (mut tasks, mut keys) = (Vec::new(), Vec::new());
             condition.inputs(&mut tasks, &mut keys);

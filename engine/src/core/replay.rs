@@ -18,6 +18,7 @@ use super::{
     apply::{Refused, Run},
     decide::{Deciding, starts_durably},
     effect::{Decision, Effect, Transition},
+    node::TaskIndex,
     stage::{Open, RunStage, TaskStage},
     task,
 };
@@ -27,7 +28,7 @@ use super::{
 pub(crate) struct Replay {
     run: Run,
     /// Tasks whose dependencies have ended by what was applied since the last decision began.
-    settled: Vec<u32>,
+    settled: Vec<TaskIndex>,
 }
 
 impl Replay {
@@ -73,17 +74,20 @@ impl Replay {
 
     fn note_settled(&mut self, transition: &Transition) {
         let run = &self.run;
-        let is_settled = |task: &u32| {
-            let entry = &run.tasks()[*task as usize];
+        let is_settled = |task: &TaskIndex| {
+            let entry = &run.tasks()[task.place()];
             entry.stage == TaskStage::Pending && entry.upstream.open == 0 && run.is_ready_implied(*task)
         };
         match transition {
-            Transition::RunStarted { .. } => self.settled.extend((0..).take(run.tasks().len()).filter(is_settled)),
+            Transition::RunStarted { .. } => {
+                self.settled.extend(run.numbered().map(|(task, _)| task).filter(is_settled))
+            }
             Transition::TaskCompleted { task, .. }
             | Transition::TaskReused { task, .. }
             | Transition::TaskFailed { task, .. }
             | Transition::TaskSkipped { task, .. } => {
-                self.settled.extend(run.plan().graph.children(*task).iter().copied().filter(is_settled));
+                self.settled
+                    .extend(run.plan().graph.children(task.node()).iter().map(|node| node.task()).filter(is_settled));
             }
             _ => {}
         }
@@ -131,7 +135,7 @@ pub(crate) fn recover(run: &mut Run, closed_in_order: bool, now: Timestamp) -> R
     }
     deciding.limit();
     for place in 0..deciding.run().plan().n_tasks() {
-        let task = deciding.run().plan().graph.order()[place];
+        let task = deciding.run().plan().graph.order()[place].task();
         let entry = deciding.run().task(task)?;
         let stage = entry.stage.clone();
         if entry.has_open_callback() {

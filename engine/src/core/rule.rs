@@ -10,7 +10,7 @@ use std::{cmp::Ordering, fmt};
 use cloacina_workflow::descriptor::Operator;
 use serde_json::{Number, Value as Json};
 
-use super::{context::Key, task, view::View};
+use super::{context::Key, node::NodeId, task, view::View};
 
 /// When a task runs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,12 +41,12 @@ pub(crate) enum Condition {
     None(Vec<Condition>),
     /// That task ended in that state.
     Ended {
-        task: u32,
+        task: NodeId,
         state: task::State,
     },
     /// That task failed, or was skipped because of a failure before it.
     UpstreamFailed {
-        task: u32,
+        task: NodeId,
     },
     /// A value compares so.
     Value {
@@ -62,9 +62,9 @@ pub(crate) struct Upstream {
     /// How many are not terminal yet.
     pub(crate) open: u32,
     /// The first, in the order of events, that did not complete.
-    pub(crate) unsuccessful: Option<u32>,
+    pub(crate) unsuccessful: Option<NodeId>,
     /// The first of these that failed or was skipped because of a failure.
-    pub(crate) failed: Option<u32>,
+    pub(crate) failed: Option<NodeId>,
 }
 
 /// How a task stands, as far as rules go.
@@ -93,9 +93,9 @@ pub(crate) enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SkipReason {
     /// That dependency failed or was skipped for this very reason. Without failures the task might have run.
-    UpstreamFailed { dependency: u32 },
+    UpstreamFailed { dependency: NodeId },
     /// That dependency was skipped, and no failure is why.
-    UpstreamSkipped { dependency: u32 },
+    UpstreamSkipped { dependency: NodeId },
     /// The task's trigger rule did not hold, and would not have held without failures either.
     RuleNotMet,
 }
@@ -103,7 +103,7 @@ pub(crate) enum SkipReason {
 /// What a condition may look at.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
-    standing: &'a dyn Fn(u32) -> Standing,
+    standing: &'a dyn Fn(NodeId) -> Standing,
     /// What the task would see; none while that is not known.
     view: Option<&'a View>,
     /// Whether to take all that failed, or was skipped because of a failure, as completed.
@@ -112,7 +112,7 @@ pub(crate) struct Facts<'a> {
 
 impl Upstream {
     /// Counts a dependency that has ended.
-    pub(super) fn note(&mut self, task: u32, standing: Standing) {
+    pub(super) fn note(&mut self, task: NodeId, standing: Standing) {
         self.open -= 1;
         if standing != Standing::Completed {
             self.unsuccessful.get_or_insert(task);
@@ -140,11 +140,11 @@ impl Standing {
 }
 
 impl<'a> Facts<'a> {
-    pub(crate) fn new(standing: &'a dyn Fn(u32) -> Standing, view: Option<&'a View>) -> Self {
+    pub(crate) fn new(standing: &'a dyn Fn(NodeId) -> Standing, view: Option<&'a View>) -> Self {
         Self { standing, view, without_failures: false }
     }
 
-    fn standing(&self, task: u32) -> Standing {
+    fn standing(&self, task: NodeId) -> Standing {
         match (self.standing)(task) {
             standing if self.without_failures && standing.is_after_failure() => Standing::Completed,
             standing => standing,
@@ -253,7 +253,7 @@ impl Condition {
     }
 
     /// The tasks and keys that the condition looks at.
-    pub(crate) fn inputs<'a>(&'a self, tasks: &mut Vec<u32>, keys: &mut Vec<&'a Key>) {
+    pub(crate) fn inputs<'a>(&'a self, tasks: &mut Vec<NodeId>, keys: &mut Vec<&'a Key>) {
         match self {
             Self::Always => {}
             Self::All(parts) | Self::Any(parts) | Self::None(parts) => {
@@ -265,7 +265,7 @@ impl Condition {
     }
 
     /// The condition as it is written in the source.
-    pub(crate) fn text<'a>(&'a self, name: &'a dyn Fn(u32) -> &'a str) -> impl fmt::Display + 'a {
+    pub(crate) fn text<'a>(&'a self, name: &'a dyn Fn(NodeId) -> &'a str) -> impl fmt::Display + 'a {
         Text { condition: self, name }
     }
 }
@@ -354,7 +354,7 @@ fn contains(found: &Json, wanted: &Json) -> bool {
 
 struct Text<'a> {
     condition: &'a Condition,
-    name: &'a dyn Fn(u32) -> &'a str,
+    name: &'a dyn Fn(NodeId) -> &'a str,
 }
 
 impl fmt::Display for Text<'_> {
@@ -402,8 +402,8 @@ mod tests {
     const SKIPPED: Standing = Standing::Skipped { after_failure: false };
     const AFTER_FAILURE: Standing = Standing::Skipped { after_failure: true };
 
-    fn standing(task: u32) -> Standing {
-        [Standing::Completed, Standing::Failed, SKIPPED, AFTER_FAILURE][task as usize]
+    fn standing(node: NodeId) -> Standing {
+        [Standing::Completed, Standing::Failed, SKIPPED, AFTER_FAILURE][node.place()]
     }
 
     #[test]
@@ -414,16 +414,22 @@ mod tests {
         };
         assert_eq!(verdict(0, None, None), Verdict::Run);
         assert_eq!(verdict(1, None, None), Verdict::Wait);
-        assert_eq!(verdict(1, Some(3), None), Verdict::Wait);
-        assert_eq!(verdict(0, Some(3), None), Verdict::Skip(SkipReason::UpstreamSkipped { dependency: 3 }));
-        assert_eq!(verdict(0, Some(3), Some(4)), Verdict::Skip(SkipReason::UpstreamFailed { dependency: 4 }));
+        assert_eq!(verdict(1, Some(NodeId::new(3)), None), Verdict::Wait);
+        assert_eq!(
+            verdict(0, Some(NodeId::new(3)), None),
+            Verdict::Skip(SkipReason::UpstreamSkipped { dependency: NodeId::new(3) })
+        );
+        assert_eq!(
+            verdict(0, Some(NodeId::new(3)), Some(NodeId::new(4))),
+            Verdict::Skip(SkipReason::UpstreamFailed { dependency: NodeId::new(4) })
+        );
     }
 
     #[test]
     fn conditions_combine_the_ends_of_tasks() {
         use Condition::{All, Always, Any, Ended, None, UpstreamFailed};
         let facts = Facts::new(&standing, Option::None);
-        let ended = |task, state| Ended { task, state };
+        let ended = |number, state| Ended { task: NodeId::new(number), state };
         let (succeeded, failed, skipped) = (task::State::Completed, task::State::Failed, task::State::Skipped);
         for (condition, expected, text) in [
             (Always, true, "always"),
@@ -433,10 +439,10 @@ mod tests {
             (ended(3, failed), false, "task_failed(\"t3\")"),
             (ended(2, skipped), true, "task_skipped(\"t2\")"),
             (ended(3, skipped), true, "task_skipped(\"t3\")"),
-            (UpstreamFailed { task: 0 }, false, "task_upstream_failed(\"t0\")"),
-            (UpstreamFailed { task: 1 }, true, "task_upstream_failed(\"t1\")"),
-            (UpstreamFailed { task: 2 }, false, "task_upstream_failed(\"t2\")"),
-            (UpstreamFailed { task: 3 }, true, "task_upstream_failed(\"t3\")"),
+            (UpstreamFailed { task: NodeId::new(0) }, false, "task_upstream_failed(\"t0\")"),
+            (UpstreamFailed { task: NodeId::new(1) }, true, "task_upstream_failed(\"t1\")"),
+            (UpstreamFailed { task: NodeId::new(2) }, false, "task_upstream_failed(\"t2\")"),
+            (UpstreamFailed { task: NodeId::new(3) }, true, "task_upstream_failed(\"t3\")"),
             (All(vec![ended(0, succeeded), ended(1, failed)]), true, "all(task_success(\"t0\"), task_failed(\"t1\"))"),
             (
                 All(vec![ended(0, succeeded), ended(1, succeeded)]),
@@ -448,8 +454,8 @@ mod tests {
             (None(vec![ended(0, failed)]), true, "none(task_failed(\"t0\"))"),
             (None(vec![ended(0, failed), ended(1, failed)]), false, "none(task_failed(\"t0\"), task_failed(\"t1\"))"),
         ] {
-            assert_eq!(condition.text(&|task| ["t0", "t1", "t2", "t3"][task as usize]).to_string(), text);
-            let upstream = Upstream { open: 0, unsuccessful: Some(1), failed: Option::None };
+            assert_eq!(condition.text(&|task| ["t0", "t1", "t2", "t3"][task.place()]).to_string(), text);
+            let upstream = Upstream { open: 0, unsuccessful: Some(NodeId::new(1)), failed: Option::None };
             let runs = Rule::When(condition).judge(When::Terminal, upstream, &facts) == Verdict::Run;
             assert_eq!(runs, expected, "{text}");
         }
@@ -459,25 +465,28 @@ mod tests {
     fn a_rule_is_decided_when_nothing_that_is_open_can_change_its_answer() {
         use Condition::{All, Always, Any, Ended, None, UpstreamFailed, Value};
         const OPEN: u32 = 4;
-        let standing = |task| if task == OPEN { Standing::Open } else { standing(task) };
+        let standing = |node| if node == NodeId::new(OPEN) { Standing::Open } else { standing(node) };
         let facts = Facts::new(&standing, Option::None);
-        let ended = |task, state| Ended { task, state };
+        let ended = |number, state| Ended { task: NodeId::new(number), state };
         let (succeeded, failed) = (task::State::Completed, task::State::Failed);
         let exists = || Value { key: "k".into(), op: Operator::Exists, value: Option::None };
         let skip = |reason| Verdict::Skip(reason);
         for (condition, expected) in [
             (Always, Verdict::Run),
             (ended(OPEN, succeeded), Verdict::Wait),
-            (UpstreamFailed { task: OPEN }, Verdict::Wait),
+            (UpstreamFailed { task: NodeId::new(OPEN) }, Verdict::Wait),
             (Any(vec![ended(OPEN, succeeded), ended(0, succeeded)]), Verdict::Run),
             (Any(vec![ended(OPEN, succeeded), ended(0, failed)]), Verdict::Wait),
             (All(vec![ended(OPEN, succeeded), ended(0, succeeded)]), Verdict::Wait),
             (All(vec![ended(OPEN, succeeded), ended(0, failed)]), skip(SkipReason::RuleNotMet)),
             (
                 All(vec![ended(OPEN, succeeded), ended(1, succeeded)]),
-                skip(SkipReason::UpstreamFailed { dependency: 1 }),
+                skip(SkipReason::UpstreamFailed { dependency: NodeId::new(1) }),
             ),
-            (None(vec![ended(OPEN, failed), ended(1, failed)]), skip(SkipReason::UpstreamFailed { dependency: 1 })),
+            (
+                None(vec![ended(OPEN, failed), ended(1, failed)]),
+                skip(SkipReason::UpstreamFailed { dependency: NodeId::new(1) }),
+            ),
             (None(vec![ended(OPEN, failed), ended(0, failed)]), Verdict::Wait),
             // What is open may still write the value.
             (exists(), Verdict::Wait),
@@ -493,16 +502,22 @@ mod tests {
             Rule::AllCompleted.judge(When::Decided, Upstream { open: 1, unsuccessful, failed }, &facts)
         };
         assert_eq!(all(Option::None, Option::None), Verdict::Wait);
-        assert_eq!(all(Some(2), Option::None), skip(SkipReason::UpstreamSkipped { dependency: 2 }));
-        assert_eq!(all(Some(2), Some(1)), skip(SkipReason::UpstreamFailed { dependency: 1 }));
+        assert_eq!(
+            all(Some(NodeId::new(2)), Option::None),
+            skip(SkipReason::UpstreamSkipped { dependency: NodeId::new(2) })
+        );
+        assert_eq!(
+            all(Some(NodeId::new(2)), Some(NodeId::new(1))),
+            skip(SkipReason::UpstreamFailed { dependency: NodeId::new(1) })
+        );
     }
 
     #[test]
     fn a_rule_that_could_have_held_without_failures_is_not_met_because_of_one() {
         use Condition::{All, Any, Ended, None, UpstreamFailed};
-        let ended = |task, state| Ended { task, state };
+        let ended = |number, state| Ended { task: NodeId::new(number), state };
         let (succeeded, failed) = (task::State::Completed, task::State::Failed);
-        let because_of = |dependency| SkipReason::UpstreamFailed { dependency };
+        let because_of = |number| SkipReason::UpstreamFailed { dependency: NodeId::new(number) };
         for (condition, expected) in [
             (ended(1, succeeded), because_of(1)),
             (ended(3, succeeded), because_of(3)),
@@ -512,7 +527,10 @@ mod tests {
             (All(vec![ended(1, succeeded), ended(2, succeeded)]), SkipReason::RuleNotMet),
             (Any(vec![ended(3, succeeded), ended(2, succeeded)]), because_of(3)),
             (All(vec![ended(1, failed), ended(0, failed)]), SkipReason::RuleNotMet),
-            (None(vec![UpstreamFailed { task: 0 }, UpstreamFailed { task: 3 }]), because_of(3)),
+            (
+                None(vec![UpstreamFailed { task: NodeId::new(0) }, UpstreamFailed { task: NodeId::new(3) }]),
+                because_of(3),
+            ),
         ] {
             let facts = Facts::new(&standing, Option::None);
             let text = format!("{condition:?}");

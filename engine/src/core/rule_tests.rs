@@ -11,6 +11,7 @@ use super::{
     decide::{End, Event, decide},
     effect::Effect,
     graph::Graph,
+    node::{NodeId, TaskIndex},
     plan::{self, Plan},
     retry::Failure,
     rule::{Condition, Rule, SkipReason, When},
@@ -24,23 +25,23 @@ const GUIDE: &str = include_str!("../../../docs/guide/coming-from-another-engine
 const PAIRS: [&str; 10] = ["SS", "SF", "SK", "SU", "FF", "FK", "FU", "KK", "KU", "UU"];
 
 /// Tasks by number: one that fails, the two dependencies, the task with the rule, and two that follow from it.
-const BAD: u32 = 0;
-const A: u32 = 1;
-const B: u32 = 2;
-const JOIN: u32 = 3;
-const AFTER: u32 = 4;
-const ALARM: u32 = 5;
+const BAD: TaskIndex = TaskIndex::new(0);
+const A: TaskIndex = TaskIndex::new(1);
+const B: TaskIndex = TaskIndex::new(2);
+const JOIN: TaskIndex = TaskIndex::new(3);
+const AFTER: TaskIndex = TaskIndex::new(4);
+const ALARM: TaskIndex = TaskIndex::new(5);
 
 fn now() -> Timestamp {
     Timestamp::from_unix_micros(1)
 }
 
 fn is(state: task::State) -> [Condition; 2] {
-    [A, B].map(|task| Condition::Ended { task, state })
+    [A, B].map(|task| Condition::Ended { task: task.node(), state })
 }
 
 fn upstream_failed() -> [Condition; 2] {
-    [A, B].map(|task| Condition::UpstreamFailed { task })
+    [A, B].map(|task| Condition::UpstreamFailed { task: task.node() })
 }
 
 fn any(parts: impl IntoIterator<Item = Condition>) -> Condition {
@@ -87,11 +88,12 @@ fn plan_of(ends: &str, rule: &Rule, when: When) -> Arc<Plan> {
         b'U' => (vec![BAD], Rule::AllCompleted),
         _ => (vec![], Rule::AllCompleted),
     };
-    let alarm = Rule::When(Condition::UpstreamFailed { task: AFTER });
+    let alarm = Rule::When(Condition::UpstreamFailed { task: AFTER.node() });
     let (a, b) = (dependency(ends.as_bytes()[0]), dependency(ends.as_bytes()[1]));
     let bad = (vec![], Rule::AllCompleted);
     let declared = [bad, a, b, (vec![A, B], rule.clone()), (vec![JOIN], Rule::AllCompleted), (vec![AFTER], alarm)];
-    let dependencies: Vec<Vec<u32>> = declared.iter().map(|(dependencies, _)| dependencies.clone()).collect();
+    let nodes = |tasks: &Vec<TaskIndex>| tasks.iter().map(|task| task.node()).collect();
+    let dependencies: Vec<Vec<NodeId>> = declared.iter().map(|(dependencies, _)| nodes(dependencies)).collect();
     let ids = ["bad", "a", "b", "join", "after", "alarm"];
     let tasks = ids.into_iter().zip(declared).map(|(id, (_, rule))| plan::Task {
         rule,
@@ -104,14 +106,14 @@ fn plan_of(ends: &str, rule: &Rule, when: When) -> Arc<Plan> {
 
 /// Runs to the end; of what is ready, the first or the last comes next.
 fn run_to_end(ends: &str, rule: &Rule, when: When, last_first: bool) -> Run {
-    let fails = |task: u32| match task {
+    let fails = |task: TaskIndex| match task {
         BAD => true,
-        A | B => ends.as_bytes()[task as usize - 1] == b'F',
+        A | B => ends.as_bytes()[task.place() - 1] == b'F',
         _ => false,
     };
     let mut run = Run::new(plan_of(ends, rule, when), &BTreeMap::new());
     let mut ready = Vec::new();
-    let apply = |run: &mut Run, ready: &mut Vec<u32>, event| {
+    let apply = |run: &mut Run, ready: &mut Vec<TaskIndex>, event| {
         for effect in decide(run, event, now()).unwrap().effects {
             if let Effect::Offer { task } = effect {
                 ready.push(task);
@@ -130,8 +132,8 @@ fn run_to_end(ends: &str, rule: &Rule, when: When, last_first: bool) -> Run {
 }
 
 /// What became of the task, in the letters of [`rules`].
-fn letter(run: &Run, task: u32) -> char {
-    let task = &run.tasks()[task as usize];
+fn letter(run: &Run, task: TaskIndex) -> char {
+    let task = &run.tasks()[task.place()];
     match (task.state(), task.skip_reason()) {
         (task::State::Completed, _) => 'R',
         (task::State::Skipped, Some(SkipReason::UpstreamFailed { .. })) => 'U',
@@ -192,9 +194,9 @@ fn one_end_decides_a_rule_for_one_and_a_rule_for_all() {
             {
                 decide(&mut run, event, now()).unwrap();
             }
-            let state = run.tasks()[JOIN as usize].state();
+            let state = run.tasks()[JOIN.place()].state();
             assert_eq!(state, expected.unwrap_or(task::State::Pending), "{name}");
-            assert_eq!(run.tasks()[A as usize].state(), task::State::Ready, "{name}: the other goes on");
+            assert_eq!(run.tasks()[A.place()].state(), task::State::Ready, "{name}: the other goes on");
         }
     }
 }
@@ -206,7 +208,7 @@ fn the_guide_writes_each_rule_as_it_is_tested() {
         let row = row.unwrap_or_else(|| panic!("{name} is not in the guide"));
         let written = match &rule {
             Rule::AllCompleted => "the default".to_owned(),
-            Rule::When(condition) => format!("`{}`", condition.text(&|task| if task == A { "a" } else { "b" })),
+            Rule::When(condition) => format!("`{}`", condition.text(&|node| if node == A.node() { "a" } else { "b" })),
         };
         assert!(row.contains(&written), "{name} is not written as {written}");
     }

@@ -9,6 +9,7 @@ use cloacina_workflow::Timestamp;
 
 use super::{
     effect::{Actor, FailReason},
+    node::TaskIndex,
     rule::{SkipReason, Standing, Upstream},
     run, task,
 };
@@ -44,7 +45,7 @@ pub(crate) enum Open {
         started_at: Timestamp,
         by: Actor,
         /// Tasks that may run although the run is paused.
-        released: BTreeSet<u32>,
+        released: BTreeSet<TaskIndex>,
     },
 }
 

@@ -18,6 +18,7 @@ use super::{
     effect::{Actor, Conflict, Decision, Effect, FailReason, Transition},
     explain,
     graph::Graph,
+    node::{NodeId, TaskIndex},
     plan,
     plan::Plan,
     replay::{Replay, recover},
@@ -100,14 +101,18 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
 
 const RETRIES: u32 = 2;
 
+/// The task of a run that has one.
+const FIRST: TaskIndex = TaskIndex::new(0);
+
 impl Script {
     fn condition(&self, asks: Asks) -> Condition {
         let first = self.dependencies.first();
         match (asks, first) {
-            (Asks::Ended(state), Some(task)) => Condition::Ended { task: *task, state },
-            (Asks::NotEnded(state), Some(task)) => {
-                Condition::None(vec![Condition::Ended { task: *task, state }, Condition::None(vec![Condition::Always])])
-            }
+            (Asks::Ended(state), Some(task)) => Condition::Ended { task: NodeId::new(*task), state },
+            (Asks::NotEnded(state), Some(task)) => Condition::None(vec![
+                Condition::Ended { task: NodeId::new(*task), state },
+                Condition::None(vec![Condition::Always]),
+            ]),
             (Asks::Key(written), _) => Condition::Any(vec![
                 Condition::None(vec![Condition::Always]),
                 Condition::Value { key: key(written), op: Operator::Exists, value: None },
@@ -122,8 +127,8 @@ impl Script {
 }
 
 fn plan_of(scripts: &[Script]) -> Arc<Plan> {
-    let dependencies: Vec<Vec<u32>> =
-        scripts.iter().map(|script| script.dependencies.iter().copied().collect()).collect();
+    let nodes = |script: &Script| script.dependencies.iter().copied().map(NodeId::new).collect();
+    let dependencies: Vec<Vec<NodeId>> = scripts.iter().map(nodes).collect();
     let tasks = scripts.iter().enumerate().map(|(number, script)| plan::Task {
         optional: script.optional,
         at_most_once: script.at_most_once,
@@ -162,6 +167,11 @@ fn delta(script: &Script) -> Arc<Delta> {
         }
     }
     Arc::new(delta)
+}
+
+/// The numbers of the tasks in the workflow's order.
+fn order(plan: &Plan) -> Vec<u32> {
+    plan.graph.order().iter().map(|node| node.task().number()).collect()
 }
 
 /// The model: everything is found by walking the graph.
@@ -276,7 +286,8 @@ impl<'a> Model<'a> {
                     (&self.scripts[*winner as usize].writes, &self.scripts[*loser as usize].writes);
                 for (written, new) in winner_writes {
                     if loser_writes.get(written).is_some_and(|other| other != new) {
-                        conflicts.insert(Conflict { key: key(*written), winner: *winner, loser: *loser });
+                        let (winner, loser) = (NodeId::new(*winner), NodeId::new(*loser));
+                        conflicts.insert(Conflict { key: key(*written), winner, loser });
                     }
                 }
             }
@@ -326,10 +337,10 @@ impl<'a> Live<'a> {
         }
         for effect in decision.effects {
             match effect {
-                Effect::Offer { task } => self.ready.push(task),
-                Effect::OfferCallback { task } => self.callbacks.push(task),
-                Effect::Perform { task, attempt } => self.running.push((task, attempt)),
-                Effect::WakeTask { task, .. } => self.waiting.push(task),
+                Effect::Offer { task } => self.ready.push(task.number()),
+                Effect::OfferCallback { task } => self.callbacks.push(task.number()),
+                Effect::Perform { task, attempt } => self.running.push((task.number(), attempt)),
+                Effect::WakeTask { task, .. } => self.waiting.push(task.number()),
                 _ => {}
             }
         }
@@ -342,7 +353,7 @@ impl<'a> Live<'a> {
         match running.filter(|_| choice.is_multiple_of(5)) {
             Some(place) => {
                 let (task, attempt) = self.running.swap_remove(place);
-                self.apply(Event::End { task, attempt, end: End::Lost });
+                self.apply(Event::End { task: TaskIndex::new(task), attempt, end: End::Lost });
                 true
             }
             None => self.step(choice),
@@ -358,7 +369,7 @@ impl<'a> Live<'a> {
         if choice < self.ready.len() {
             let task = self.ready.swap_remove(choice);
             // A driver does the same: a task that is turned away is offered again when the gate opens.
-            match decide(&mut self.run, Event::Admit { task }, now()) {
+            match decide(&mut self.run, Event::Admit { task: TaskIndex::new(task) }, now()) {
                 Ok(decision) => self.take(decision),
                 Err(refused) => assert!(matches!(refused, Refused::Gated | Refused::Task(_)), "{refused}"),
             }
@@ -376,13 +387,13 @@ impl<'a> Live<'a> {
             } else {
                 End::Completed(delta(script))
             };
-            self.apply(Event::End { task, attempt, end });
+            self.apply(Event::End { task: TaskIndex::new(task), attempt, end });
             return true;
         }
         choice -= self.running.len();
         if choice < self.waiting.len() {
             let task = self.waiting.swap_remove(choice);
-            match decide(&mut self.run, Event::Due { task }, now()) {
+            match decide(&mut self.run, Event::Due { task: TaskIndex::new(task) }, now()) {
                 Ok(decision) => self.take(decision),
                 Err(refused) => assert!(matches!(refused, Refused::Task(_)), "{refused}"),
             }
@@ -390,7 +401,11 @@ impl<'a> Live<'a> {
         }
         let task = self.callbacks.swap_remove(choice - self.waiting.len());
         // It is offered again when a gate opens, and given up with a run that is being ended.
-        match decide(&mut self.run, Event::CallbackEnded { task, failed: choice.is_multiple_of(2) }, now()) {
+        match decide(
+            &mut self.run,
+            Event::CallbackEnded { task: TaskIndex::new(task), failed: choice.is_multiple_of(2) },
+            now(),
+        ) {
             Ok(decision) => self.take(decision),
             Err(refused) => assert_eq!(refused, Refused::NoCallback),
         }
@@ -399,9 +414,10 @@ impl<'a> Live<'a> {
 
     fn seen(&self, task: u32) -> Seen {
         let plan = self.run.plan();
-        let writer = |rank: u32| plan.graph.order()[rank as usize];
+        let order = order(plan);
+        let writer = |rank: u32| order[rank as usize];
         let (mut visible, mut hidden) = (BTreeMap::new(), BTreeSet::new());
-        for (key, write) in self.run.view(task).unwrap().iter() {
+        for (key, write) in self.run.view(TaskIndex::new(task)).unwrap().iter() {
             if let Some(value) = write.value() {
                 visible.insert(key.clone(), (write.rank().map(writer), value.get().to_owned()));
             }
@@ -416,12 +432,16 @@ impl<'a> Live<'a> {
 
     fn context(&self) -> Visible {
         let context = self.run.context().into_iter();
-        context.map(|(key, (writer, value))| (key, (writer, value.get().to_owned()))).collect()
+        context.map(|(key, (writer, value))| (key, (writer.map(number), value.get().to_owned()))).collect()
     }
 
     fn states(&self) -> Vec<task::State> {
         self.run.tasks().iter().map(Task::state).collect()
     }
+}
+
+fn number(node: NodeId) -> u32 {
+    node.task().number()
 }
 
 /// What must be the same after a replay. A start that was not stored is not known, so running counts as ready.
@@ -433,7 +453,8 @@ fn durable(run: &Run) -> (run::State, Vec<Task>, Visible) {
         }
         task
     });
-    let context = run.context().into_iter().map(|(key, (writer, value))| (key, (writer, value.get().to_owned())));
+    let context =
+        run.context().into_iter().map(|(key, (writer, value))| (key, (writer.map(number), value.get().to_owned())));
     (run.state(), tasks.collect(), context.collect())
 }
 
@@ -455,7 +476,8 @@ proptest! {
         choices in prop::collection::vec(any::<usize>(), 24..=24),
     ) {
         let plan = plan_of(&scripts);
-        let model = Model::new(&scripts, plan.graph.order());
+        let order = order(&plan);
+        let model = Model::new(&scripts, &order);
         let mut live = Live::new(&scripts, &plan);
         live.apply(Event::Start { by: None });
         for choice in choices {
@@ -492,7 +514,8 @@ proptest! {
         let scripts: Vec<Script> =
             scripts.into_iter().map(|script| Script { at_most_once: false, ..script }).collect();
         let plan = plan_of(&scripts);
-        let model = Model::new(&scripts, plan.graph.order());
+        let order = order(&plan);
+        let model = Model::new(&scripts, &order);
         let mut live = Live::new(&scripts, &plan);
         live.apply(Event::Start { by: None });
         for choice in &choices[..crash_after] {
@@ -532,8 +555,8 @@ proptest! {
                 13 => Event::Quarantine(Some(Quarantine { reason: "it crashed".into(), until: None, is_here: false })),
                 14 => Event::Quarantine(None),
                 4 => Event::TimeOut,
-                5 => Event::RetryNow { task: u32::try_from(choice % scripts.len()).unwrap(), by },
-                6 => Event::Release { task: u32::try_from(choice % scripts.len()).unwrap(), by },
+                5 => Event::RetryNow { task: TaskIndex::at(choice % scripts.len()), by },
+                6 => Event::Release { task: TaskIndex::at(choice % scripts.len()), by },
                 _ => {
                     live.step(choice);
                     continue;
@@ -582,11 +605,11 @@ proptest! {
         for (kind, task, attempt) in events {
             let event = match kind {
                 0 => Event::Start { by: None },
-                1 => Event::Admit { task },
-                2 => Event::Interrupt { task },
+                1 => Event::Admit { task: TaskIndex::new(task) },
+                2 => Event::Interrupt { task: TaskIndex::new(task) },
                 _ => {
                     let script = scripts.get(task as usize);
-                    Event::End { task, attempt, end: End::Completed(script.map(delta).unwrap_or_default()) }
+                    Event::End { task: TaskIndex::new(task), attempt, end: End::Completed(script.map(delta).unwrap_or_default()) }
                 }
             };
             let before = run.content();
@@ -665,7 +688,7 @@ fn what_may_start_once_starts_durably_and_is_never_started_again() {
     let decision = recover(&mut live.run, false, now()).unwrap();
     assert!(decision.transitions.is_empty(), "it has certainly not been started");
     live.step(0);
-    assert!(matches!(live.history.last(), Some(Transition::AttemptStarted { task: 0, .. })));
+    assert!(matches!(live.history.last(), Some(Transition::AttemptStarted { task: FIRST, .. })));
     let decision = recover(&mut live.run, true, now()).unwrap();
     live.take(decision);
     assert_eq!(live.run.state(), run::State::Failed);
@@ -680,7 +703,7 @@ fn what_is_lost_runs_again_at_once_however_often_unless_it_may_start_only_once()
         for attempt in 1..=10 {
             live.step(0);
             live.running.clear();
-            live.apply(Event::End { task: 0, attempt, end: End::Lost });
+            live.apply(Event::End { task: FIRST, attempt, end: End::Lost });
             let task = &live.run.tasks()[0];
             let expected = if at_most_once { task::State::Failed } else { task::State::Ready };
             assert_eq!((task.state(), task.n_failures, task.n_interruptions), (expected, 0, 0));
@@ -701,7 +724,7 @@ fn what_did_not_begin_runs_again_even_if_it_may_start_only_once() {
         live.step(0);
         assert_eq!(live.running, [(0, attempt)]);
         live.running.clear();
-        live.apply(Event::End { task: 0, attempt, end: End::NotBegun });
+        live.apply(Event::End { task: FIRST, attempt, end: End::NotBegun });
         assert_eq!((live.states(), live.run.tasks()[0].n_failures), (vec![task::State::Ready], 0));
     }
     let replayed = fold(live.run.plan(), &live.history);
@@ -722,7 +745,7 @@ fn nothing_of_a_quarantined_package_starts_and_cancelling_needs_none_of_it() {
     live.apply(quarantine());
     live.step(0);
     assert_eq!((live.running.len(), live.ready.len()), (0, 0));
-    let gates = explain::gates(&live.run, 0);
+    let gates = explain::gates(&live.run, FIRST);
     assert!(matches!(gates.as_slice(), [explain::Gate::Quarantined { until: Some(_), .. }]), "{gates:?}");
     live.apply(Event::Quarantine(None));
     assert_eq!(live.ready, [0]);
@@ -731,7 +754,7 @@ fn nothing_of_a_quarantined_package_starts_and_cancelling_needs_none_of_it() {
     live.apply(quarantine());
     live.step(0);
     assert_eq!((live.states(), live.callbacks.as_slice()), (vec![task::State::Completed], [0].as_slice()));
-    assert_eq!((live.run.callback(0).is_some(), live.run.state()), (false, run::State::Running));
+    assert_eq!((live.run.callback(FIRST).is_some(), live.run.state()), (false, run::State::Running));
     live.apply(Event::Cancel { by: "ada".into() });
     assert_eq!(live.run.state(), run::State::Cancelled);
 }
@@ -742,8 +765,8 @@ fn a_late_end_is_stale() {
     let mut live = Live::new(&scripts, &plan_of(&scripts));
     live.apply(Event::Start { by: None });
     live.step(0);
-    live.apply(Event::Interrupt { task: 0 });
-    let late = Event::End { task: 0, attempt: 1, end: End::Completed(Arc::default()) };
+    live.apply(Event::Interrupt { task: FIRST });
+    let late = Event::End { task: FIRST, attempt: 1, end: End::Completed(Arc::default()) };
     let refused = decide(&mut live.run, late, now()).unwrap_err();
     assert_eq!(refused, Refused::Stale { attempt: 1, current: 2 });
 }

@@ -11,7 +11,12 @@ use super::{
 };
 use crate::{
     Error,
-    core::{apply::Run, plan::Plan, task},
+    core::{
+        apply::Run,
+        node::{NodeId, TaskIndex},
+        plan::Plan,
+        task,
+    },
     id::RunId,
     registry,
     runtime::{Version, Workflow, reused_row, stored_version},
@@ -66,47 +71,46 @@ impl Old<'_> {
     /// The rows of what is not run again, with the tasks' numbers in the new version; none if nothing is to be done.
     pub(super) fn reused(&self, keep: &Keep<'_>, new: &Version) -> Result<Option<Vec<EventRow>>, Error> {
         let (old_plan, new_plan) = (&self.version.plan, &new.plan);
-        let new_numbers = numbers(new_plan);
-        let old_numbers = numbers(old_plan);
-        let begin: Vec<u32> = match keep {
+        let (new_nodes, old_nodes) = (nodes(new_plan), nodes(old_plan));
+        let begin: Vec<NodeId> = match keep {
             Keep::Nothing => return Ok(Some(Vec::new())),
             Keep::Before(task) => {
                 let unknown = || Error::UnknownTask { id: self.id, task: (*task).to_owned() };
-                vec![*new_numbers.get(task).ok_or_else(unknown)?]
+                vec![*new_nodes.get(task).ok_or_else(unknown)?]
             }
             Keep::Completed => {
                 let done = |state| matches!(state, task::State::Completed | task::State::Skipped);
-                let tasks = self.run.tasks().iter().zip(0..);
-                let failed = tasks.filter(|(task, _)| !done(task.state())).map(|(_, number)| number);
-                let failed: Vec<u32> = failed.collect();
+                let tasks = self.run.numbered();
+                let failed = tasks.filter(|(_, task)| !done(task.state())).map(|(number, _)| number.node());
+                let failed: Vec<NodeId> = failed.collect();
                 if failed.is_empty() {
                     return Ok(None);
                 }
-                failed.iter().filter_map(|old| new_numbers.get(&*old_plan.task(*old).id).copied()).collect()
+                failed.iter().filter_map(|old| new_nodes.get(&*old_plan.task(*old).id).copied()).collect()
             }
         };
-        let added = new_numbers.iter().filter(|(id, _)| !old_numbers.contains_key(*id)).map(|(_, number)| *number);
+        let added = new_nodes.iter().filter(|(id, _)| !old_nodes.contains_key(*id)).map(|(_, node)| *node);
         let again = with_descendants(&new_plan.graph, begin.into_iter().chain(added).collect());
         let mut reused = Vec::new();
         for row in self.rows {
-            let old = row.task.and_then(|task| u32::try_from(task).ok());
+            let old = row.task.and_then(|task| u32::try_from(task).ok()).map(|task| TaskIndex::new(task).node());
             let Some((old, id)) = old.map(|old| (old, &*old_plan.task(old).id)) else { continue };
-            let Some(number) = new_numbers.get(id).filter(|number| !again.contains(number)) else { continue };
+            let Some(node) = new_nodes.get(id).filter(|node| !again.contains(node)) else { continue };
             let Some(mut kept) = reused_row(row) else { continue };
-            if parents(old_plan, old) != parents(new_plan, *number) {
+            if parents(old_plan, old) != parents(new_plan, *node) {
                 return Err(registry::Error::DoesNotFit { workflow: new.key.full_name(), task: id.to_owned() }.into());
             }
-            kept.task = i32::try_from(*number).ok();
+            kept.task = i32::try_from(node.task().number()).ok();
             reused.push(kept);
         }
         Ok(Some(reused))
     }
 }
 
-fn numbers(plan: &Plan) -> BTreeMap<&str, u32> {
-    plan.tasks.iter().map(|task| &*task.id).zip(0..).collect()
+fn nodes(plan: &Plan) -> BTreeMap<&str, NodeId> {
+    plan.nodes().map(|(node, task)| (&*task.id, node)).collect()
 }
 
-fn parents(plan: &Plan, task: u32) -> BTreeSet<&str> {
-    plan.graph.parents(task).iter().map(|parent| &*plan.task(*parent).id).collect()
+fn parents(plan: &Plan, node: NodeId) -> BTreeSet<&str> {
+    plan.graph.parents(node).iter().map(|parent| &*plan.task(*parent).id).collect()
 }

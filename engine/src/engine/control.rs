@@ -18,6 +18,7 @@ use crate::{
     core::{
         context::{Key, Value as RawValue},
         graph::Graph,
+        node::NodeId,
         run, task,
     },
     error::Request,
@@ -261,11 +262,11 @@ fn stored_input(rows: &[EventRow]) -> Result<BTreeMap<Key, RawValue>, StoreError
     serde_json::from_slice(payload).map_err(|error| StoreError::Corrupt { reason: format!("an input: {error}") })
 }
 
-pub(super) fn with_descendants(graph: &Graph, tasks: Vec<u32>) -> BTreeSet<u32> {
-    let (mut found, mut open) = (BTreeSet::new(), tasks);
-    while let Some(task) = open.pop() {
-        if found.insert(task) {
-            open.extend(graph.children(task));
+pub(super) fn with_descendants(graph: &Graph, nodes: Vec<NodeId>) -> BTreeSet<NodeId> {
+    let (mut found, mut open) = (BTreeSet::new(), nodes);
+    while let Some(node) = open.pop() {
+        if found.insert(node) {
+            open.extend(graph.children(node));
         }
     }
     found

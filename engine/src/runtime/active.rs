@@ -23,6 +23,7 @@ use crate::{
         decide::{Event, decide},
         effect::{Decision, Effect, FailReason, Transition},
         explain::{self, gates},
+        node::{NodeId, TaskIndex},
         replay, run,
         stage::Task,
         task,
@@ -40,7 +41,7 @@ pub(crate) struct RunRecord {
     pub(crate) run: Run,
     pub(crate) created_at: Timestamp,
     /// Why tasks failed, by number.
-    pub(crate) errors: BTreeMap<u32, Arc<TaskError>>,
+    pub(crate) errors: BTreeMap<TaskIndex, Arc<TaskError>>,
     /// What must not be told of it.
     pub(crate) secrets: Arc<Secrets>,
 }
@@ -88,9 +89,9 @@ pub(crate) struct Picture {
     pub(crate) finished_at: Option<Timestamp>,
     /// By number, each with the gates that it waits at.
     pub(crate) tasks: Vec<(Task, Vec<PictureGate>)>,
-    pub(crate) errors: BTreeMap<u32, Arc<TaskError>>,
-    pub(crate) deltas: BTreeMap<u32, BTreeMap<Key, Option<Value>>>,
-    pub(crate) context: BTreeMap<Key, (Option<u32>, Value)>,
+    pub(crate) errors: BTreeMap<TaskIndex, Arc<TaskError>>,
+    pub(crate) deltas: BTreeMap<NodeId, BTreeMap<Key, Option<Value>>>,
+    pub(crate) context: BTreeMap<Key, (Option<NodeId>, Value)>,
     /// What is not to be shown of it.
     pub(crate) secrets: Arc<Secrets>,
 }
@@ -187,7 +188,7 @@ impl RunRecord {
     pub(super) fn picture_live(&self, slots: &Slots<'_>) -> Picture {
         self.picture_with(|task| {
             let mut waits_at: Vec<_> = gates(&self.run, task).into_iter().map(PictureGate::Core).collect();
-            if self.run.tasks()[task as usize].state() == task::State::Ready && waits_at.is_empty() {
+            if self.run.tasks()[task.place()].state() == task::State::Ready && waits_at.is_empty() {
                 let Slots { admission, held_by } = slots;
                 let (running, slots) = (admission.n_running(), admission.slots());
                 waits_at.push(PictureGate::Slot { running, slots, held_by: held_by.clone() });
@@ -196,8 +197,8 @@ impl RunRecord {
         })
     }
 
-    fn picture_with(&self, gates: impl Fn(u32) -> Vec<PictureGate>) -> Picture {
-        let tasks = self.run.tasks().iter().zip(0..).map(|(task, number)| (task.clone(), gates(number)));
+    fn picture_with(&self, gates: impl Fn(TaskIndex) -> Vec<PictureGate>) -> Picture {
+        let tasks = self.run.numbered().map(|(number, task)| (task.clone(), gates(number)));
         Picture {
             id: self.id,
             version: self.version.clone(),

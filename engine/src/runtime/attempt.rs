@@ -22,6 +22,7 @@ use crate::{
         admit::Role,
         decide::{self, End, decide},
         effect::{Effect, after},
+        node::TaskIndex,
         retry::Failure,
     },
     id::{RunId, chance},
@@ -55,10 +56,10 @@ impl Driver {
             return;
         };
         let plan = active.record.version.plan.clone();
-        let declared = plan.task(key.task);
+        let declared = plan.declared(key.task);
         let view = active.record.run.view(key.task).cloned();
         let is_closing = active.record.run.closing().is_some();
-        let started_at = active.record.run.tasks()[key.task as usize].started_at().unwrap_or(now);
+        let started_at = active.record.run.tasks()[key.task.place()].started_at().unwrap_or(now);
         self.put(key.run, Some((&declared.id, key.attempt)), now, || NoticeKind::Started);
         let deadline = declared.timeout.map(|timeout| after(now, timeout));
         let completion = self.hold(key, declared.id.clone(), started_at, deadline);
@@ -81,10 +82,10 @@ impl Driver {
     }
 
     /// Calls the callback of a task, which has a slot.
-    pub(super) fn start_callback(&mut self, run: RunId, task: u32, now: Timestamp) {
+    pub(super) fn start_callback(&mut self, run: RunId, task: TaskIndex, now: Timestamp) {
         // Those that were offered again when a gate opened may be under way already.
         let is_underway = |active: &ActiveRun| {
-            let attempt = active.record.run.tasks()[task as usize].attempt;
+            let attempt = active.record.run.tasks()[task.place()].attempt;
             self.underway.contains_key(&AttemptKey { run, task, attempt, role: Role::Callback })
         };
         let active = self.runs.get(&run).filter(|active| !is_underway(active));
@@ -95,8 +96,8 @@ impl Driver {
             return;
         };
         let plan = active.record.version.plan.clone();
-        let declared = plan.task(task);
-        let attempt = active.record.run.tasks()[task as usize].attempt;
+        let declared = plan.declared(task);
+        let attempt = active.record.run.tasks()[task.place()].attempt;
         let error = active.record.errors.get(&task).map(|error| (**error).clone());
         let outcome = Some(Outcome::new(&*declared.id, attempt, error));
         let view = active.record.run.callback_view(task);
@@ -183,21 +184,21 @@ impl Driver {
                     (Role::Task, None) => drop(active.record.errors.remove(&task)),
                 }
                 if role == Role::Callback && self.surroundings.board.is_watched() {
-                    let id = active.record.version.plan.task(task).id.clone();
+                    let id = active.record.version.plan.declared(task).id.clone();
                     let error = error.as_ref().map(|error| (**error).clone());
                     self.put(run, Some((&id, attempt)), finished_at, || NoticeKind::CallbackEnded { error });
                 }
                 let facts = AttemptFacts { payload, error, started_at: Some(started_at), usage };
                 self.enact_with(run, decision, finished_at, None, facts);
             }
-            Err(refused) => tracing::warn!(run.id = %run, task, %refused, "an attempt's end is ignored"),
+            Err(refused) => tracing::warn!(run.id = %run, %task, %refused, "an attempt's end is ignored"),
         }
     }
 
     /// Records that an attempt ended after it had been given up.
     fn fence(&mut self, key: AttemptKey, at: Timestamp, completed: bool) {
         self.n_abandoned = self.n_abandoned.saturating_sub(1);
-        tracing::warn!(run.id = %key.run, task = key.task, attempt = key.attempt, "a late end of an attempt is fenced");
+        tracing::warn!(run.id = %key.run, task = %key.task, attempt = key.attempt, "a late end of an attempt is fenced");
         if self.stopping != super::driver::Stopping::No || key.role == Role::Callback {
             return;
         }
@@ -243,7 +244,7 @@ impl Driver {
         let Some(Underway { started_at, timed_out, .. }) = self.underway.remove(&key) else { return };
         self.admission.release();
         self.n_abandoned += 1;
-        tracing::warn!(run.id = %key.run, task = key.task, attempt = key.attempt, "an attempt did not stop and is given up");
+        tracing::warn!(run.id = %key.run, task = %key.task, attempt = key.attempt, "an attempt did not stop and is given up");
         let error = if timed_out {
             self.timed_out(key, true)
         } else {
@@ -259,7 +260,7 @@ impl Driver {
 
     /// The error of an attempt that has used up its time.
     fn timed_out(&self, key: AttemptKey, abandoned: bool) -> TaskError {
-        let declared = self.runs.get(&key.run).map(|active| active.record.version.plan.task(key.task).timeout);
+        let declared = self.runs.get(&key.run).map(|active| active.record.version.plan.declared(key.task).timeout);
         let limit = declared.flatten().unwrap_or(CALLBACK_TIMEOUT);
         let end = if abandoned { ", did not stop when it was asked to, and was given up" } else { "" };
         let message = format!("it took longer than {} ms{end}", limit.as_millis());
@@ -271,7 +272,7 @@ impl Driver {
     pub(super) fn slots(&self) -> Slots<'_> {
         let name = |key: &AttemptKey| {
             let active = self.runs.get(&key.run)?;
-            let task = active.record.version.plan.task(key.task).id.as_ref().to_owned();
+            let task = active.record.version.plan.declared(key.task).id.as_ref().to_owned();
             Some(GateHolder { run: key.run, task })
         };
         Slots {

@@ -20,6 +20,7 @@ use super::runner::TaskRunner;
 use crate::{
     core::{
         graph::Graph,
+        node::NodeId,
         plan::{self, Plan},
         retry::Policy,
         rule::{Condition, Rule, When},
@@ -269,7 +270,8 @@ impl Version {
 
 /// What the core needs to know of a workflow.
 pub(crate) fn plan(workflow: &descriptor::Workflow) -> Result<Plan, PlanError> {
-    let numbers: HashMap<&str, u32> = workflow.tasks.iter().map(|task| task.id.as_str()).zip(0..).collect();
+    let ids = workflow.tasks.iter().map(|task| task.id.as_str());
+    let numbers: HashMap<&str, NodeId> = ids.zip((0..).map(NodeId::at)).collect();
     let mut dependencies = Vec::with_capacity(workflow.tasks.len());
     for task in &workflow.tasks {
         let number = |dependency: &String| {
@@ -278,7 +280,7 @@ pub(crate) fn plan(workflow: &descriptor::Workflow) -> Result<Plan, PlanError> {
                 .copied()
                 .ok_or_else(|| PlanError::UnknownDependency { task: task.id.clone(), dependency: dependency.clone() })
         };
-        dependencies.push(task.dependencies.iter().map(number).collect::<Result<Vec<u32>, _>>()?);
+        dependencies.push(task.dependencies.iter().map(number).collect::<Result<Vec<NodeId>, _>>()?);
     }
     let tasks = workflow.tasks.iter().map(|task| {
         let callback = |index: Option<u32>| {
@@ -311,7 +313,7 @@ pub(crate) fn plan(workflow: &descriptor::Workflow) -> Result<Plan, PlanError> {
 }
 
 /// The rule with numbers instead of names.
-fn condition(rule: &descriptor::Rule, task: &str, numbers: &HashMap<&str, u32>) -> Result<Condition, PlanError> {
+fn condition(rule: &descriptor::Rule, task: &str, numbers: &HashMap<&str, NodeId>) -> Result<Condition, PlanError> {
     let number = |id: &String| {
         let unknown = || PlanError::UnknownDependency { task: task.to_owned(), dependency: id.clone() };
         numbers.get(id.as_str()).copied().ok_or_else(unknown)
@@ -478,8 +480,8 @@ mod tests {
         ]});
         let mut described: descriptor::Workflow = serde_json::from_value(described).unwrap();
         let made = plan(&described).unwrap();
-        assert_eq!(made.graph.order(), [1, 0]);
-        let (a, b) = (made.task(1), made.task(0));
+        assert_eq!(made.graph.order(), [1, 0].map(NodeId::new));
+        let (a, b) = (made.task(NodeId::new(1)), made.task(NodeId::new(0)));
         assert!(a.function.blocking && a.at_most_once && !b.function.blocking && b.optional);
         assert_eq!((a.function.index, b.function.index, b.priority), (1, 3, 5));
         described.tasks[0].dependencies.push("c".to_owned());

@@ -19,15 +19,16 @@ use crate::{
         decide::{self, decide},
         effect::Actor,
         explain,
+        node::TaskIndex,
     },
     error::Request,
     id::RunId,
 };
 
 /// The number of the task of that id.
-fn number(record: &RunRecord, task: &str) -> Result<u32, Error> {
-    let mut tasks = record.version.plan.tasks.iter().zip(0..);
-    let found = tasks.find(|(declared, _)| *declared.id == *task).map(|(_, number)| number);
+fn number(record: &RunRecord, task: &str) -> Result<TaskIndex, Error> {
+    let mut nodes = record.version.plan.nodes();
+    let found = nodes.find(|(_, declared)| *declared.id == *task).map(|(node, _)| node.task());
     found.ok_or_else(|| Error::UnknownTask { id: record.id, task: task.to_owned() })
 }
 
@@ -132,7 +133,7 @@ impl Driver {
         };
         let Some(active) = self.runs.get_mut(&run) else { return };
         if let Timer::TaskDue { task, .. } = timer
-            && active.record.run.tasks()[task as usize].due_at().is_none_or(|at| at > now)
+            && active.record.run.tasks()[task.place()].due_at().is_none_or(|at| at > now)
         {
             // Somebody did not want to wait for it, and the task is elsewhere by now.
             return;

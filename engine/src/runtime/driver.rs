@@ -40,6 +40,7 @@ use crate::{
         apply::{Refused, Run},
         decide::{self, decide},
         effect::{Decision, Effect, Transition},
+        node::TaskIndex,
         stage::Quarantine,
         task,
     },
@@ -422,13 +423,13 @@ impl Driver {
             match *effect {
                 Effect::Offer { task } => {
                     if let Some(active) = self.runs.get(&run) {
-                        let priority = active.record.version.plan.task(task).priority;
+                        let priority = active.record.version.plan.declared(task).priority;
                         self.admission.offer(run, task, Role::Task, priority);
                     }
                 }
                 Effect::OfferCallback { task } => {
                     if let Some(active) = self.runs.get(&run) {
-                        let priority = active.record.version.plan.task(task).priority;
+                        let priority = active.record.version.plan.declared(task).priority;
                         self.admission.offer(run, task, Role::Callback, priority);
                     }
                 }
@@ -467,7 +468,7 @@ impl Driver {
         let Some(active) = self.runs.get(&run) else { return };
         for transition in transitions {
             if let Some((about, kind)) = told(transition, &active.record) {
-                let about = about.map(|(task, attempt)| (&active.record.version.plan.task(task).id, attempt));
+                let about = about.map(|(task, attempt)| (&active.record.version.plan.declared(task).id, attempt));
                 self.put(run, about, at, || kind);
             }
         }
@@ -511,17 +512,18 @@ impl Driver {
         self.stopping = Stopping::Abandoned;
         self.surroundings.is_stopping.store(true, Ordering::Relaxed);
         let running = |active: &ActiveRun| {
-            let tasks = active.record.run.tasks().iter().zip(0..);
-            let running = tasks.filter(|(task, _)| task.state() == task::State::Running).map(|(_, number)| number);
-            running.collect::<Vec<u32>>()
+            let tasks = active.record.run.numbered();
+            let running = tasks.filter(|(_, task)| task.state() == task::State::Running).map(|(number, _)| number);
+            running.collect::<Vec<TaskIndex>>()
         };
-        let attempts: Vec<(RunId, Vec<u32>)> = self.runs.iter().map(|(id, active)| (*id, running(active))).collect();
+        let attempts: Vec<(RunId, Vec<TaskIndex>)> =
+            self.runs.iter().map(|(id, active)| (*id, running(active))).collect();
         for (run, tasks) in attempts {
             for task in tasks {
                 let Some(active) = self.runs.get_mut(&run) else { break };
                 match decide(&mut active.record.run, decide::Event::Interrupt { task }, now) {
                     Ok(decision) => self.enact(run, decision, now, None),
-                    Err(refused) => tracing::error!(run.id = %run, task, %refused, "an attempt cannot be abandoned"),
+                    Err(refused) => tracing::error!(run.id = %run, %task, %refused, "an attempt cannot be abandoned"),
                 }
             }
         }

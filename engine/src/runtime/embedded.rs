@@ -32,7 +32,7 @@ impl EmbeddedRunner {
 
 impl TaskRunner for EmbeddedRunner {
     fn start(&self, attempt: Attempt) {
-        let task = attempt.plan.task(attempt.key.task);
+        let task = attempt.plan.declared(attempt.key.task);
         let Some(function) = self.functions.get(attempt.function.index as usize).copied() else {
             let message = format!("the workflow has no function {}", attempt.function.index);
             attempt.completion.complete(Err(TaskError::Permanent { message }));

@@ -40,6 +40,7 @@ use crate::{
         context::{Key, Value},
         decide::INTERRUPTIONS_MAX,
         effect::{Actor, Conflict, FailReason, Transition},
+        node::{NodeId, TaskIndex},
         plan::Plan,
         rule::SkipReason,
         run,
@@ -139,7 +140,7 @@ pub(super) struct Damage {
 pub(super) struct Reader<'a> {
     plan: &'a Plan,
     /// Made when a row names a task by its id, which few do.
-    numbers: OnceCell<HashMap<&'a str, u32>>,
+    numbers: OnceCell<HashMap<&'a str, NodeId>>,
 }
 
 /// The delta as it is stored; nothing for an empty one.
@@ -153,8 +154,8 @@ pub(crate) fn input_payload(input: &BTreeMap<Key, Value>) -> serde_json::Result<
 }
 
 /// The error of a task that failed because engines ended while it was running.
-pub(super) fn interrupted_error(plan: &Plan, task: u32) -> TaskError {
-    let message = if plan.task(task).at_most_once {
+pub(super) fn interrupted_error(plan: &Plan, task: TaskIndex) -> TaskError {
+    let message = if plan.declared(task).at_most_once {
         "the engine ended while the task was running, and the task may only be started once".to_owned()
     } else {
         format!("the engine ended {INTERRUPTIONS_MAX} times in a row while the task was running")
@@ -181,10 +182,10 @@ pub(crate) fn reused_row(row: &EventRow) -> Option<EventRow> {
 }
 
 /// The row of a late end.
-pub(super) fn fenced_row(sequence: i64, task: u32, attempt: u32, at: Timestamp, completed: bool) -> EventRow {
+pub(super) fn fenced_row(sequence: i64, task: TaskIndex, attempt: u32, at: Timestamp, completed: bool) -> EventRow {
     let result = if completed { "completed" } else { "failed" };
     let row = blank(sequence, Kind::AttemptFenced, at);
-    let (task, attempt) = (Some(number(task)), Some(number(attempt)));
+    let (task, attempt) = (Some(number(task.number())), Some(number(attempt)));
     EventRow { task, attempt, payload: bytes(&json!({ "result": result })), ..row }
 }
 
@@ -221,8 +222,8 @@ fn to_row(
         payload: payload.as_ref().and_then(bytes),
         ..blank(sequence, kind, at)
     };
-    let of_task = |kind, task: u32, attempt: Option<u32>, payload: Option<Json>| EventRow {
-        task: Some(number(task)),
+    let of_task = |kind, task: TaskIndex, attempt: Option<u32>, payload: Option<Json>| EventRow {
+        task: Some(number(task.number())),
         attempt: attempt.map(number),
         ..of_run(kind, payload)
     };
@@ -380,7 +381,7 @@ impl<'a> Reader<'a> {
             Kind::TaskSkipped => Transition::TaskSkipped { task: self.task(row)?, reason: self.skip_reason(row)? },
             Kind::ContextConflict => {
                 let ConflictPayload { key, winner, loser } = payload(row)?;
-                let (winner, loser) = (self.number(row, &winner)?, self.number(row, &loser)?);
+                let (winner, loser) = (self.node(row, &winner)?, self.node(row, &loser)?);
                 Transition::ContextConflict(Conflict { key: key.into(), winner, loser })
             }
             Kind::TaskCompleted => {
@@ -432,7 +433,7 @@ impl<'a> Reader<'a> {
 
     fn skip_reason(&self, row: &EventRow) -> Result<SkipReason, Damage> {
         let SkipPayload { reason, dependency } = payload(row)?;
-        let dependency = dependency.map(|id| self.number(row, &id)).transpose()?;
+        let dependency = dependency.map(|id| self.node(row, &id)).transpose()?;
         match (reason.as_str(), dependency) {
             ("upstream_failed", Some(dependency)) => Ok(SkipReason::UpstreamFailed { dependency }),
             ("upstream_skipped", Some(dependency)) => Ok(SkipReason::UpstreamSkipped { dependency }),
@@ -441,14 +442,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn task(&self, row: &EventRow) -> Result<u32, Damage> {
+    fn task(&self, row: &EventRow) -> Result<TaskIndex, Damage> {
         let task = row.task.ok_or_else(|| damage(row, "task", "it is absent"))?;
-        let known = u32::try_from(task).ok().filter(|task| (*task as usize) < self.plan.n_tasks());
+        let known = u32::try_from(task).ok().map(TaskIndex::new).filter(|task| task.place() < self.plan.n_tasks());
         known.ok_or_else(|| damage(row, "task", format!("the workflow has no task {task}")))
     }
 
-    fn number(&self, row: &EventRow, id: &str) -> Result<u32, Damage> {
-        let numbers = self.numbers.get_or_init(|| self.plan.tasks.iter().map(|task| &*task.id).zip(0..).collect());
+    fn node(&self, row: &EventRow, id: &str) -> Result<NodeId, Damage> {
+        let numbers = self.numbers.get_or_init(|| self.plan.nodes().map(|(node, task)| (&*task.id, node)).collect());
         numbers.get(id).copied().ok_or_else(|| damage(row, "payload", format!("the workflow has no task {id:?}")))
     }
 }

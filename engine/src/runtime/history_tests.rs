@@ -57,8 +57,8 @@ const N_KINDS: usize = 22;
 /// What chance puts into transitions.
 #[derive(Clone, Debug)]
 struct Sample {
-    task: u32,
-    other: u32,
+    task: TaskIndex,
+    other: NodeId,
     attempt: u32,
     at: Timestamp,
     earlier: Timestamp,
@@ -108,7 +108,7 @@ impl Sample {
                 abandoned: flag,
             },
             Transition::CallbackEnded { task, failed: flag },
-            Transition::ContextConflict(Conflict { key: by(), winner: task, loser: other }),
+            Transition::ContextConflict(Conflict { key: by(), winner: task.node(), loser: other }),
         ]
     }
 }
@@ -138,8 +138,8 @@ fn samples() -> impl Strategy<Value = Sample> {
     let numbers = (0..N_TASKS, 0..N_TASKS, 1..i32::MAX as u32, moments);
     (numbers, any::<String>(), reason, end, (any::<bool>(), 0..3_u8), delta).prop_map(
         |((task, other, attempt, (at, earlier)), actor, reason, end, (flag, skip), delta)| Sample {
-            task,
-            other,
+            task: TaskIndex::new(task),
+            other: NodeId::new(other),
             attempt,
             at: Timestamp::from_unix_micros(at),
             earlier: Timestamp::from_unix_micros(earlier),

@@ -15,7 +15,7 @@ use super::{
     secret::Secrets,
 };
 use crate::{
-    core::{apply::Run, effect::Transition, replay::Replay},
+    core::{apply::Run, effect::Transition, node::TaskIndex, replay::Replay},
     store::{Error as StoreError, EventRow, Kind, RunRow},
     view::RunEvent,
 };
@@ -54,7 +54,7 @@ pub(crate) fn load(version: Arc<Version>, run: &RunRow, rows: Vec<EventRow>) -> 
 }
 
 /// Keeps why the last attempt of a task failed, as long as the task has not completed.
-fn note_error(errors: &mut BTreeMap<u32, Arc<TaskError>>, stored: Stored) {
+fn note_error(errors: &mut BTreeMap<TaskIndex, Arc<TaskError>>, stored: Stored) {
     match (stored.transition, stored.error) {
         (Transition::TaskCompleted { task, .. } | Transition::TaskReused { task, .. }, _) => drop(errors.remove(&task)),
         (

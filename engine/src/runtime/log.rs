@@ -141,7 +141,7 @@ fn line(key: AttemptKey, at: Timestamp, level: Level, (target, message, fields):
 fn gap(key: AttemptKey, at: Timestamp, n_dropped: i64) -> LogRow {
     LogRow {
         run: key.run,
-        task: i32::try_from(key.task).unwrap_or(i32::MAX),
+        task: i32::try_from(key.task.number()).unwrap_or(i32::MAX),
         attempt: i32::try_from(key.attempt).unwrap_or(i32::MAX),
         at,
         level: Level::Warn,
@@ -160,11 +160,14 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{core::admit::Role, id::RunId};
+    use crate::{
+        core::{admit::Role, node::TaskIndex},
+        id::RunId,
+    };
 
     fn stored(target: &str, message: &str, fields: &str) -> (String, String, String) {
         let at = Timestamp::from_unix_micros(1);
-        let key = AttemptKey { run: RunId::new(at), task: 0, attempt: 1, role: Role::Task };
+        let key = AttemptKey { run: RunId::new(at), task: TaskIndex::new(0), attempt: 1, role: Role::Task };
         let LogRow { target, message, fields, .. } = line(key, at, Level::Info, (target, message, fields));
         (target, message, fields)
     }

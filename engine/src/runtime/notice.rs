@@ -15,7 +15,11 @@ use tokio::sync::broadcast;
 use super::{active::RunRecord, catalog::Version};
 use crate::{
     RunState,
-    core::{effect::Transition, rule::SkipReason},
+    core::{
+        effect::Transition,
+        node::{NodeId, TaskIndex},
+        rule::SkipReason,
+    },
     id::{RunId, Scope},
 };
 
@@ -127,9 +131,9 @@ pub enum NoticeKind {
 }
 
 /// What listeners are told of a transition that has become durable, and of which task and attempt; nothing of some.
-pub(super) fn told(transition: &Transition, record: &RunRecord) -> Option<(Option<(u32, u32)>, NoticeKind)> {
-    let name = |task: u32| Arc::clone(&record.version.plan.task(task).id);
-    let error = |task: &u32| record.errors.get(task).map(|error| (**error).clone());
+pub(super) fn told(transition: &Transition, record: &RunRecord) -> Option<(Option<(TaskIndex, u32)>, NoticeKind)> {
+    let name = |task: NodeId| Arc::clone(&record.version.plan.task(task).id);
+    let error = |task: &TaskIndex| record.errors.get(task).map(|error| (**error).clone());
     Some(match transition {
         Transition::RunStarted { .. } => (None, NoticeKind::RunStarted),
         Transition::RunPaused { .. } => (None, NoticeKind::RunPaused),

@@ -36,9 +36,9 @@ pub(crate) fn pruned_report(version: &Version, run: &RunRow, rows: &[EventRow]) 
 
 /// The tasks as the last events about them left them.
 fn tasks(version: &Version, rows: &[EventRow]) -> Vec<TaskReport> {
-    let tasks = version.plan.tasks.iter().zip(0..);
+    let nodes = version.plan.nodes();
     let mut reports: Vec<TaskReport> =
-        tasks.map(|(task, number)| untouched(&task.id, version.plan.graph.children(number).is_empty())).collect();
+        nodes.map(|(node, task)| untouched(&task.id, version.plan.graph.children(node).is_empty())).collect();
     for row in rows {
         let task = row.task.and_then(|task| usize::try_from(task).ok());
         let Some(report) = task.and_then(|task| reports.get_mut(task)) else { continue };

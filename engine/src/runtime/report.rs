@@ -20,6 +20,7 @@ use crate::{
         context::{Key, Value as Raw},
         effect::FailReason,
         explain,
+        node::NodeId,
         rule::{SkipReason, When},
         stage::Task,
         task,
@@ -108,25 +109,25 @@ impl RunReport {
             Ok::<Value, StoreError>(value)
         };
         let shown = |key: &Key, raw: &Raw| if secrets.is_key(key) { Ok(Secrets::hidden()) } else { decode(raw) };
-        let name = |task: u32| version.plan.task(task).id.as_ref().to_owned();
+        let name = |task: NodeId| version.plan.task(task).id.as_ref().to_owned();
         let states: Vec<task::State> = tasks.iter().map(|(task, _)| task.state()).collect();
         let mut reports = Vec::with_capacity(tasks.len());
-        for ((task, gates), number) in tasks.into_iter().zip(0..) {
+        for (node, (task, gates)) in (0..).map(NodeId::at).zip(tasks) {
             let (mut set, mut unset) = (BTreeMap::new(), BTreeSet::new());
-            for (key, value) in deltas.get(&number).into_iter().flatten() {
+            for (key, value) in deltas.get(&node).into_iter().flatten() {
                 match value {
                     Some(value) => drop(set.insert(key.as_ref().to_owned(), shown(key, value)?)),
                     None => drop(unset.insert(key.as_ref().to_owned())),
                 }
             }
             reports.push(TaskReport {
-                id: name(number),
-                is_leaf: version.plan.graph.children(number).is_empty(),
+                id: name(node),
+                is_leaf: version.plan.graph.children(node).is_empty(),
                 state: task.state(),
                 attempt: begun(task.attempt, task.started_at()),
                 started_at: task.started_at(),
                 finished_at: task.finished_at(),
-                error: errors.get(&number).map(|error| (**error).clone()),
+                error: errors.get(&node.task()).map(|error| (**error).clone()),
                 outcome: AttemptOutcome::of(&task),
                 retry_at: task.due_at(),
                 skipped: task.skip_reason().map(|reason| match reason {
@@ -174,7 +175,7 @@ impl RunReport {
 }
 
 impl Gate {
-    fn named(gate: PictureGate, name: &dyn Fn(u32) -> String, states: &[task::State]) -> Self {
+    fn named(gate: PictureGate, name: &dyn Fn(NodeId) -> String, states: &[task::State]) -> Self {
         let gate = match gate {
             PictureGate::Slot { running, slots, held_by } => return Self::Slot { running, slots, held_by },
             PictureGate::Core(gate) => gate,
@@ -191,7 +192,8 @@ impl Gate {
             explain::Gate::Withheld { reason } => Self::Withheld { reason: reason.as_ref().to_owned() },
             explain::Gate::RetryAt { at } => Self::RetryAt { at },
             explain::Gate::Rule { text, tasks, keys, when } => {
-                let tasks = tasks.into_iter().map(|task| GateTask { task: name(task), state: states[task as usize] });
+                let tasks =
+                    tasks.into_iter().map(|task| GateTask { task: name(task), state: states[task.task().place()] });
                 Self::TriggerRule { rule: text, tasks: tasks.collect(), keys, early: when == When::Decided }
             }
         }

@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     core::{
         admit::Role,
+        node::TaskIndex,
         plan::{Function, Plan},
         view::View,
     },
@@ -61,7 +62,7 @@ pub(crate) struct Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct AttemptKey {
     pub(crate) run: RunId,
-    pub(crate) task: u32,
+    pub(crate) task: TaskIndex,
     /// Counts from 1.
     pub(crate) attempt: u32,
     pub(crate) role: Role,
@@ -126,7 +127,7 @@ impl Attempt {
     /// What the function must be told of itself.
     pub(crate) fn info(&self) -> TaskInfo {
         let mut info = TaskInfo::default();
-        info.task = self.plan.task(self.key.task).id.as_ref().to_owned();
+        info.task = self.plan.declared(self.key.task).id.as_ref().to_owned();
         info.attempt = self.key.attempt;
         info.idempotency_key = self.idempotency_key();
         info.attempt_key = attempt_key(&info.idempotency_key, self.key.attempt);
@@ -137,7 +138,7 @@ impl Attempt {
     /// The same for all attempts at the task in this run, whichever engine makes them. A callback has its own.
     pub(crate) fn idempotency_key(&self) -> String {
         let callback = if self.key.role == Role::Callback { "/callback" } else { "" };
-        format!("{}/{}{callback}", self.key.run, self.plan.task(self.key.task).id)
+        format!("{}/{}{callback}", self.key.run, self.plan.declared(self.key.task).id)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cloacina_workflow::Timestamp;
 
 use super::runner::AttemptKey;
-use crate::id::RunId;
+use crate::{core::node::TaskIndex, id::RunId};
 
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +19,7 @@ pub(super) enum Timer {
     /// The attempt was asked to stop and has had its time to do so.
     AttemptGrace(AttemptKey),
     /// The task's next attempt may start.
-    TaskDue { run: RunId, task: u32 },
+    TaskDue { run: RunId, task: TaskIndex },
     /// The run may start.
     RunDue { run: RunId },
     /// Something may be due that need not be kept.

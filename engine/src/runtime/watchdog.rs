@@ -19,7 +19,7 @@ use super::{
     timer::Timer,
 };
 use crate::{
-    core::{admit::Role, effect::after, run, task},
+    core::{admit::Role, effect::after, node::TaskIndex, run, task},
     id::RunId,
 };
 
@@ -36,7 +36,7 @@ impl Driver {
         if self.stopping != Stopping::No || self.epoch.is_none() || n_tasks + self.dormant.len() > TASKS_MAX {
             return;
         }
-        let offered: HashSet<(RunId, u32, Role)> = self.admission.candidates().collect();
+        let offered: HashSet<(RunId, TaskIndex, Role)> = self.admission.candidates().collect();
         for (run, active) in &self.runs {
             if let Some(what) = self.what_stands_still(*run, active, &offered) {
                 panic!("invariant: something happens next to each run; {what} of {run} stands still: {active:?}");
@@ -66,7 +66,7 @@ impl Driver {
         &self,
         id: RunId,
         active: &ActiveRun,
-        offered: &HashSet<(RunId, u32, Role)>,
+        offered: &HashSet<(RunId, TaskIndex, Role)>,
     ) -> Option<String> {
         let run = &active.record.run;
         if active.n_pending > 0 {
@@ -81,7 +81,7 @@ impl Driver {
         }
         let underway = |task, attempt, role| self.underway.contains_key(&AttemptKey { run: id, task, attempt, role });
         let mut is_anything_open = false;
-        for (entry, number) in run.tasks().iter().zip(0..) {
+        for (number, entry) in run.numbered() {
             let moves = match entry.state() {
                 task::State::Ready => Some(offered.contains(&(id, number, Role::Task))),
                 task::State::Running => Some(underway(number, entry.attempt, Role::Task)),

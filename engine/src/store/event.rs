@@ -23,7 +23,7 @@ pub(crate) struct EventRow {
     /// Counts from 0 within its run, without gaps.
     pub(crate) sequence: i64,
     pub(crate) kind: Kind,
-    /// The task's place in its workflow.
+    /// The number of the task in its run.
     pub(crate) task: Option<i32>,
     pub(crate) attempt: Option<i32>,
     pub(crate) at: Timestamp,

@@ -25,7 +25,7 @@ use crate::id::RunId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogRow {
     pub(crate) run: RunId,
-    /// The task's place in its workflow.
+    /// The number of the task in its run.
     pub(crate) task: i32,
     pub(crate) attempt: i32,
     pub(crate) at: Timestamp,
