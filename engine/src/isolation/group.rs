@@ -407,6 +407,57 @@ mod tests {
         assert_eq!(folder_of(Path::new("/"), "24 1 0:22 / /proc rw - proc proc rw\n"), None);
     }
 
+    /// What a group is told, by files in a folder that is none: most machines that run the tests lend no controllers.
+    #[test]
+    fn each_controller_that_can_be_had_limits_a_group() {
+        let base = tempfile::tempdir().unwrap();
+        for (controllers, memory, threads, lacks) in [
+            (vec![Controller::Memory, Controller::Pids], Some(320), Some(101), None),
+            (vec![Controller::Pids], None, Some(101), Some("memory: none")),
+            (vec![], None, None, Some("neither")),
+        ] {
+            let folder = base.path().join(controllers.len().to_string());
+            fs::create_dir(&folder).unwrap();
+            let lock = File::open(&folder).unwrap();
+            let lacks = lacks.map(str::to_owned);
+            let controllers = controllers.into_iter().collect();
+            let own = Own { folder: folder.clone(), controllers, lacks: lacks.clone(), _lock: lock };
+            let mut group = Group { folder: folder.clone(), level: Enforced::default(), _engine: Arc::default() };
+            group.limit(&own, Some(256), Some(100));
+            assert_eq!(*group.level(), Enforced { memory_mib: memory, threads, ends: false, lacks });
+            let written = |file: &str| fs::read_to_string(folder.join(file)).ok();
+            let all = |value: &str| memory.map(|_| value.to_owned());
+            assert_eq!(written("memory.max"), all("335544320"));
+            assert_eq!((written("memory.swap.max"), written("memory.oom.group")), (all("0"), all("1")));
+            assert_eq!(written("pids.max"), threads.map(|max| max.to_string()));
+            assert!(!group.ran_out_of_memory());
+            fs::write(folder.join("memory.events"), "low 0\noom 2\noom_kill 3\n").unwrap();
+            assert!(group.ran_out_of_memory());
+        }
+    }
+
+    #[test]
+    fn an_engine_makes_room_for_groups_with_limits_only_if_it_is_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let (own, place) = (process::id().to_string(), base.path().join(ENGINE).join("cgroup.procs"));
+        let tell = |file: &str, text: &str| fs::write(base.path().join(file), text).unwrap();
+        tell("cgroup.controllers", "cpu pids\n");
+        assert_eq!(offered(base.path()).0, [Controller::Pids]);
+        assert!(offered(base.path()).1[0].starts_with("memory: no such controller"));
+        // The root of all groups may hold processes.
+        make_room(base.path(), &[Controller::Pids]).unwrap();
+        tell("cgroup.type", "domain\n");
+        tell("cgroup.procs", &format!("{own}\n1\n"));
+        assert!(make_room(base.path(), &[Controller::Pids]).unwrap_err().starts_with("other processes are in"));
+        tell("cgroup.subtree_control", "pids\n");
+        make_room(base.path(), &[Controller::Pids]).unwrap();
+        assert!(!place.exists());
+        tell("cgroup.subtree_control", "\n");
+        tell("cgroup.procs", &format!("{own}\n"));
+        make_room(base.path(), &[Controller::Pids]).unwrap();
+        assert_eq!(fs::read_to_string(place).unwrap(), own);
+    }
+
     #[test]
     fn all_that_a_process_has_started_ends_with_its_group() {
         let Some(groups) = groups() else { return };
