@@ -52,8 +52,8 @@ pub use self::{
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
     engine::{
-        Builder, Engine, LogFilter, LogFollower, PruneCount, PrunePlan, Records, RunHandle, RunOwner, RunRequest,
-        Scheduler, UsageFilter, Waiting,
+        Builder, Engine, LogFilter, LogFollower, PruneCount, PrunePlan, Records, RunFollower, RunHandle, RunOwner,
+        RunRequest, Scheduler, UsageFilter, Waiting,
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT},

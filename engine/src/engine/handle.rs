@@ -186,7 +186,7 @@ pub(crate) struct Shared {
     pub(super) tally: Arc<Tally>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) data_dir: PathBuf,
-    board: Board,
+    pub(super) board: Board,
     submissions: Semaphore,
 }
 

@@ -6,6 +6,9 @@
 mod again;
 mod built_in;
 mod control;
+mod follow;
+#[cfg(test)]
+mod follow_tests;
 mod handle;
 mod hosts;
 mod logs;
@@ -37,6 +40,7 @@ mod tests;
 pub(crate) use self::handle::{Shared, alive};
 pub use self::{
     control::Waiting,
+    follow::RunFollower,
     handle::{Builder, Engine, Scheduler},
     logs::{LogFilter, LogFollower},
     prune::{PruneCount, PrunePlan},

@@ -170,8 +170,8 @@ impl RunHandle {
         Ok(Self { phase, ..self })
     }
 
-    /// The history without what came before that sequence; read row by row of the workflow's names, not rebuilt.
-    pub(crate) async fn events_from(&self, first: i64) -> Result<Vec<RunEvent>, Error> {
+    /// At most so many events of the history, from that sequence on; read row by row of the workflow's names, not rebuilt.
+    pub(super) async fn events_from(&self, first: i64, n_max: i64) -> Result<Vec<RunEvent>, Error> {
         let (id, shared) = (self.id, alive(&self.shared)?);
         let read = shared.store().read("reading a history", move |connection| {
             let Some(run) = store::run_get(connection, id)?.transpose() else { return Ok(Ok(None)) };
@@ -182,7 +182,7 @@ impl RunHandle {
             let workflow = store::workflow_get(connection, run.workflow)?;
             let created = store::event_payload_first(connection, id)?;
             let marked = store::event_payload_list_with(connection, id, SECRET_MARK)?;
-            let rows = store::event_list_from(connection, id, first)?;
+            let rows = store::event_list_from(connection, id, first, n_max)?;
             Ok(workflow.and_then(|workflow| Ok(Some((workflow, (created, marked), rows?)))))
         });
         let (workflow, (created, marked), rows) = read.await??.ok_or(Error::UnknownRun { id })?;

@@ -26,11 +26,10 @@ use super::{
     wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
 };
 use crate::{
-    Error as EngineError, Records, RunHandle,
+    Error as EngineError,
     api::Caller,
     engine::{Engine, Shared, alive},
     id::RunId,
-    runtime::{NoticeKind, Notices},
 };
 
 /// How long a client may take to say who it is.
@@ -287,69 +286,26 @@ async fn follow(
 ) -> Result<(), Problem> {
     let begun = async {
         let engine = Engine { shared: alive(shared)?, caller: Caller::owner() };
-        let (notices, database) = (engine.subscribe(), engine.database().to_owned());
-        Ok((notices, engine.run(run).await?.watched().await?, database))
+        // The engine may end before the run; it does not stay for those who follow.
+        let handle = engine.run(run).await?.watched().await?;
+        Ok((handle.follow().await?, handle))
     };
-    let (mut notices, handle, database) = match begun.await {
+    let (mut events, handle) = match begun.await {
         Ok(begun) => begun,
         Err(error) => return answer(writer, Err(error)).await,
     };
-    let mut next = 0;
-    let ended = handle.wait();
-    tokio::pin!(ended);
     let result = loop {
-        if let Err(error) = send_new(&handle, &mut next, writer).await? {
-            break Err(error);
-        }
-        tokio::select! {
-            result = &mut ended => break result,
-            // The history says what happened; a notice only says that there is more of it.
-            () = more(&mut notices, run) => {}
+        let event = tokio::select! {
+            event = events.next() => event,
             problem = spoke(reader) => return Err(problem),
+        };
+        match event {
+            Some(Ok(event)) => frame::write(writer, &Reply::Event { event }, MESSAGE_BYTES_MAX).await?,
+            Some(Err(error)) => break Err(error),
+            None => break handle.wait().await,
         }
     };
-    if result.is_ok() && send_new(&handle, &mut next, writer).await?.is_err() {
-        // The engine may have been there for this run only, and has closed its store. What is durable can be read
-        // without it.
-        for event in Records::open(&database).and_then(|mut records| records.events(run)).unwrap_or_default() {
-            if event.sequence >= next {
-                frame::write(writer, &Reply::Event { event }, MESSAGE_BYTES_MAX).await?;
-            }
-        }
-    }
     answer(writer, result.map(|report| Reply::Report { report: Box::new(report) })).await
-}
-
-/// Sends the rows of the history that were not sent before.
-async fn send_new(
-    handle: &RunHandle,
-    next: &mut i64,
-    writer: &mut OwnedWriteHalf,
-) -> Result<Result<(), EngineError>, Problem> {
-    let events = match handle.events_from(*next).await {
-        Ok(events) => events,
-        Err(error) => return Ok(Err(error)),
-    };
-    for event in events {
-        *next = event.sequence + 1;
-        frame::write(writer, &Reply::Event { event }, MESSAGE_BYTES_MAX).await?;
-    }
-    Ok(Ok(()))
-}
-
-/// Waits until something durable has happened to the run, and takes what else has been told meanwhile.
-async fn more(notices: &mut Notices, run: RunId) {
-    let is_durable = |kind: &NoticeKind| {
-        !matches!(kind, NoticeKind::Started | NoticeKind::Log { .. } | NoticeKind::Heartbeat { .. })
-    };
-    loop {
-        let n_dropped = notices.n_dropped();
-        let Some(notice) = notices.next().await else { return std::future::pending().await };
-        if notices.n_dropped() != n_dropped || notice.run == run && is_durable(&notice.kind) {
-            while notices.try_next().is_some() {}
-            return;
-        }
-    }
 }
 
 /// Waits for the client's end; it has nothing to say now.

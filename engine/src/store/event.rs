@@ -154,7 +154,7 @@ type Columns = (i64, String, Option<i32>, Option<i32>, i64, Option<i64>, Option<
 
 /// The whole history of a run, in sequence. The outer result is the database's, the inner one tells of damage.
 pub(crate) fn event_list(connection: &mut Connection, run: RunId) -> QueryResult<Result<Vec<EventRow>, Error>> {
-    event_list_from(connection, run, 0)
+    event_list_from(connection, run, 0, i64::MAX)
 }
 
 /// What the first row of a run's history holds; nothing if there is none, or nothing in it.
@@ -191,11 +191,13 @@ pub(crate) fn event_list_from(
     connection: &mut Connection,
     run: RunId,
     first: i64,
+    n_max: i64,
 ) -> QueryResult<Result<Vec<EventRow>, Error>> {
     let rows: Vec<Columns> = event::table
         .filter(event::run.eq(run.as_bytes().as_slice()))
         .filter(event::sequence.ge(first))
         .order(event::sequence)
+        .limit(n_max)
         .select((
             event::sequence,
             event::kind,

@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime", &["core", "retention", "store", "loader", "isolation", "view", "id", "clock", "error"]),
     // They put the others together.
     ("engine", ANYTHING),
-    ("socket", &["api", "trust", "engine", "runtime", "store", "loader", "view", "core", "id"]),
+    ("socket", &["api", "trust", "engine", "store", "loader", "view", "core", "id"]),
     ("error", ANYTHING),
     ("lib", ANYTHING),
     ("testing", ANYTHING),
