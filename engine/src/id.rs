@@ -12,6 +12,12 @@ use uuid::{NoContext, Uuid};
 /// The tenant of whatever names none.
 pub const TENANT_DEFAULT: &str = "public";
 
+/// Whether a name means the workflow of that full name: `workflow`, `package::workflow` or `tenant::package::workflow`.
+#[must_use]
+pub fn is_name_of(name: &str, full_name: &str) -> bool {
+    full_name.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with("::"))
+}
+
 /// Of which tenants somebody sees anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -192,6 +198,22 @@ mod tests {
         assert_eq!(early.to_string().parse(), Ok(early));
         assert_eq!(RunId::from_bytes(*late.as_bytes()), late);
         assert!("today".parse::<RunId>().is_err());
+    }
+
+    #[test]
+    fn a_name_means_the_workflow_whose_full_name_ends_with_it() {
+        let full = "public::shop::order";
+        for (name, expected) in [
+            ("order", true),
+            ("shop::order", true),
+            (full, true),
+            ("rder", false),
+            ("op::order", false),
+            ("shop", false),
+        ] {
+            assert_eq!(is_name_of(name, full), expected, "{name}");
+        }
+        assert!(is_name_of("compiled_in", "compiled_in") && !is_name_of("order", "reorder"));
     }
 
     #[test]

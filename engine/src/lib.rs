@@ -56,7 +56,7 @@ pub use self::{
         RunRequest, Scheduler, UsageFilter, Waiting,
     },
     error::{Error, Request},
-    id::{ParseRunIdError, RunId, TENANT_DEFAULT},
+    id::{ParseRunIdError, RunId, TENANT_DEFAULT, is_name_of},
     isolation::{
         AllowedNeed, Confined, Confinement, Error as IsolationError, HostProgram, Isolation, Limits as HostLimits,
         NotANeed, PackageHost, Sandbox, needs_of, package_host,

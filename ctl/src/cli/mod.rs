@@ -20,6 +20,7 @@ mod key;
 mod package;
 mod prune;
 mod run;
+mod run_filter;
 mod runs;
 mod secret;
 mod start;

@@ -11,6 +11,7 @@ use super::actor::ActorArgs;
 use super::chosen::ChosenArgs;
 use super::database::DatabaseArgs;
 use super::isolation::IsolationArgs;
+use super::run_filter::RunFilterArgs;
 use super::secret::SecretArgs;
 
 pub(super) const STATES: [&str; 7] =
@@ -268,26 +269,8 @@ Examples:
   cloacina-ctl runs list --workflow data_processing --limit 100
   cloacina-ctl runs list --since 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z --output json")]
 pub(crate) struct RunsListArgs {
-    /// Only runs in these states, separated by commas.
-    #[arg(
-        long,
-        value_name = "STATE",
-        value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(STATES).map(state)
-    )]
-    pub(crate) state: Vec<RunState>,
-    /// Only runs of that workflow: `workflow`, `package::workflow` or `tenant::package::workflow`.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) workflow: Option<String>,
-    /// Only runs of that tenant's workflows.
-    #[arg(long, value_name = "TENANT")]
-    pub(crate) tenant: Option<String>,
-    /// Only runs submitted since: a moment (2026-01-31T12:00:00Z), or a time ago (90s, 15m, 24h, 7d).
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
-    /// Only runs submitted before: a moment, or a time ago.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: RunFilterArgs,
     /// How many runs to list at most.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) limit: u32,
@@ -408,26 +391,8 @@ pub(crate) struct RunsDeleteArgs {
     /// The runs: ids, beginnings of ids, or `latest`.
     #[arg(value_name = "RUN", conflicts_with_all = ["state", "workflow", "tenant", "since", "until"])]
     pub(crate) runs: Vec<String>,
-    /// Only runs in these states, separated by commas.
-    #[arg(
-        long,
-        value_name = "STATE",
-        value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(STATES).map(state)
-    )]
-    pub(crate) state: Vec<RunState>,
-    /// Only runs of that workflow: `workflow`, `package::workflow` or `tenant::package::workflow`.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) workflow: Option<String>,
-    /// Only runs of that tenant's workflows.
-    #[arg(long, value_name = "TENANT")]
-    pub(crate) tenant: Option<String>,
-    /// Only runs submitted since: a moment (2026-01-31T12:00:00Z), or a time ago (90s, 15m, 24h, 7d).
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
-    /// Only runs submitted before: a moment, or a time ago.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: RunFilterArgs,
     /// Only show what would be deleted.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -3,13 +3,12 @@
 //! Each run is asked by itself and answers for itself; one that refuses keeps nobody else from it. Which runs fit is
 //! looked up once, before the first is asked; `--dry-run` ends there.
 
-use cloacina::{Command, Records, RunFilter, RunId, RunState, RunSummary, Timestamp};
+use cloacina::{Command, Records, RunId, RunState, RunSummary};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::engine::with_engine;
 use super::find::find_all;
-use super::moment;
 use super::view::brief_name;
 use crate::cli::ChosenArgs;
 use crate::config::Config;
@@ -122,19 +121,11 @@ pub(super) fn bulk(
 
 /// The runs that fit, the newest.
 fn fitting(bulk: &Bulk<'_>, chosen: &ChosenArgs, records: &mut Records) -> Result<Vec<RunSummary>, Error> {
-    let now = Timestamp::now();
-    let moment =
-        |option, text: &Option<String>| text.as_deref().map(|text| moment::parse(option, text, now)).transpose();
-    let states = if chosen.state.is_empty() { bulk.states.to_vec() } else { chosen.state.clone() };
-    let filter = RunFilter {
-        states,
-        workflow: chosen.workflow.clone(),
-        tenant: chosen.tenant.clone(),
-        created_from: moment("--since", &chosen.since)?,
-        created_before: moment("--until", &chosen.until)?,
-        not_dismissed: bulk.not_dismissed,
-        ids: None,
-    };
+    let mut filter = chosen.filter.filter()?;
+    if filter.states.is_empty() {
+        filter.states = bulk.states.to_vec();
+    }
+    filter.not_dismissed = bulk.not_dismissed;
     Ok(records.runs(&filter, RUNS_MAX + 1)?)
 }
 

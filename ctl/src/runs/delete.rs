@@ -3,13 +3,12 @@
 //! Named runs are deleted all or none, unless a living engine is asked for each. Of those that a filter chooses, those
 //! that have not ended stay, and are named.
 
-use cloacina::{Records, RunFilter, RunId, RunSummary, Timestamp};
+use cloacina::{RunId, RunSummary};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::engine::with_engine;
 use super::find::find_all;
-use super::moment;
 use super::view::brief_name;
 use crate::cli::RunsDeleteArgs;
 use crate::config::Config;
@@ -43,7 +42,7 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
         false => Some(database.records_needed()?),
     };
     let found = match records {
-        Some(mut records) if arguments.runs.is_empty() => fitting(arguments, &mut records)?,
+        Some(mut records) if arguments.runs.is_empty() => records.runs(&arguments.filter.filter()?, RUNS_MAX)?,
         Some(mut records) => find_all(&mut records, &arguments.runs)?,
         None => Vec::new(),
     };
@@ -64,23 +63,6 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
         output.note(&format!("{kept}: cloacina-ctl runs cancel {}{}", row.status.id, database.option()));
     }
     Ok(exit::SUCCESS)
-}
-
-/// The runs that fit.
-fn fitting(arguments: &RunsDeleteArgs, records: &mut Records) -> Result<Vec<RunSummary>, Error> {
-    let now = Timestamp::now();
-    let moment =
-        |option, text: &Option<String>| text.as_deref().map(|text| moment::parse(option, text, now)).transpose();
-    let filter = RunFilter {
-        states: arguments.state.clone(),
-        workflow: arguments.workflow.clone(),
-        tenant: arguments.tenant.clone(),
-        created_from: moment("--since", &arguments.since)?,
-        created_before: moment("--until", &arguments.until)?,
-        not_dismissed: false,
-        ids: None,
-    };
-    Ok(records.runs(&filter, RUNS_MAX)?)
 }
 
 impl Deleted {

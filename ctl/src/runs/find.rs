@@ -1,6 +1,6 @@
 //! From what stands on the command line to the run, or the runs, that it means.
 
-use cloacina::{Records, RunFilter, RunId, RunReport, RunSummary};
+use cloacina::{Records, RunFilter, RunId, RunReport, RunSummary, is_name_of};
 
 use crate::cli::RunArg;
 use crate::config::Config;
@@ -58,8 +58,7 @@ pub(super) fn task_of<'a>(
     ids: impl Iterator<Item = &'a str> + Clone,
     text: &str,
 ) -> Result<String, Error> {
-    let is_workflow = |name: &str| workflow == name || workflow.ends_with(&format!("::{name}"));
-    let last = text.rsplit_once("::").filter(|(before, _)| is_workflow(before)).map(|(_, last)| last);
+    let last = text.rsplit_once("::").filter(|(before, _)| is_name_of(before, workflow)).map(|(_, last)| last);
     let found = ids.clone().find(|id| *id == text).or_else(|| ids.clone().find(|id| Some(*id) == last));
     found.map(str::to_owned).ok_or_else(|| Error::UnknownTask {
         run: run.to_owned(),

@@ -3,7 +3,7 @@
 //! What is listed is what is stored, whether or not an engine lives; one row more than asked for is read, to tell whether
 //! there are more.
 
-use cloacina::{RunFilter, RunSummary, Timestamp};
+use cloacina::{RunSummary, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,17 +31,7 @@ impl Document for Listed {}
 /// Lists runs.
 pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let now = Timestamp::now();
-    let moment =
-        |option, text: &Option<String>| text.as_deref().map(|text| moment::parse(option, text, now)).transpose();
-    let filter = RunFilter {
-        states: arguments.state.clone(),
-        workflow: arguments.workflow.clone(),
-        tenant: arguments.tenant.clone(),
-        created_from: moment("--since", &arguments.since)?,
-        created_before: moment("--until", &arguments.until)?,
-        not_dismissed: false,
-        ids: None,
-    };
+    let filter = arguments.filter.filter()?;
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let limit = arguments.limit as usize;
     let mut runs = match database.records(output)? {

@@ -1,6 +1,6 @@
 //! `workflow show`: one workflow and its tasks.
 
-use cloacina::{PackageState, WorkflowRecord, WorkflowState};
+use cloacina::{PackageState, WorkflowRecord, WorkflowState, is_name_of};
 use cloacina_workflow::descriptor;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,9 +40,7 @@ pub(crate) fn show(arguments: &WorkflowShowArgs, output: &Output, config: &Confi
 
 /// The version that new runs get of the one workflow that the name fits, else its newest.
 fn choose<'a>(known: &'a [WorkflowRecord], name: &str) -> Result<&'a WorkflowRecord, Error> {
-    let ending = format!("::{name}");
-    let fitting: Vec<&WorkflowRecord> =
-        known.iter().filter(|workflow| workflow.name == name || workflow.name.ends_with(&ending)).collect();
+    let fitting: Vec<&WorkflowRecord> = known.iter().filter(|workflow| is_name_of(name, &workflow.name)).collect();
     let mut names: Vec<&str> = fitting.iter().map(|workflow| workflow.name.as_str()).collect();
     names.dedup();
     match (names.as_slice(), fitting.first()) {

@@ -11,7 +11,7 @@ use diesel::QueryResult;
 
 use crate::{
     core::run::State,
-    id::{RunId, Scope, WorkflowId},
+    id::{RunId, Scope, WorkflowId, is_name_of},
     runtime::stored_workflow,
     store::{self, Connection, Error, RunRow, RunSearch, WorkflowName},
     view::{RunStatus, RunSummary},
@@ -66,7 +66,7 @@ impl Page {
 impl RunFilter {
     fn fits(&self, scope: &Scope, workflow: &WorkflowName) -> bool {
         let full = workflow.full_name();
-        let named = |name: &String| full == *name || full.ends_with(&format!("::{name}"));
+        let named = |name: &String| is_name_of(name, &full);
         scope.has(&workflow.tenant)
             && self.workflow.as_ref().is_none_or(named)
             && self.tenant.as_ref().is_none_or(|tenant| workflow.tenant == *tenant)

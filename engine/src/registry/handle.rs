@@ -21,7 +21,7 @@ use super::{
 use crate::{
     api::{Caller, Role},
     clock::Clock,
-    id::{Scope, WorkflowId},
+    id::{Scope, WorkflowId, is_name_of},
     isolation::{self, Choice, Code, HostOptions, Isolation, Owner, Sandbox},
     limit,
     loader::{InitConfig, LazyLibrary, Ready, TrustedFile},
@@ -438,10 +438,9 @@ impl Registry {
     /// of full names. A full name means no other workflow.
     pub(crate) fn versions_of(&self, workflow: &str) -> Vec<(WorkflowKey, String, PackageState)> {
         let seen = self.shared.lock().seen_by(self.caller.scope());
-        let ending = format!("::{workflow}");
         let all = seen.iter().flat_map(|package| package.workflows.iter().map(move |one| (package, &one.key)));
         let mut fitting: Vec<_> = all
-            .filter(|(_, key)| key.full_name() == workflow || key.full_name().ends_with(&ending))
+            .filter(|(_, key)| is_name_of(workflow, &key.full_name()))
             .map(|(package, key)| (key.clone(), package.label(), package.row.state))
             .collect();
         if fitting.iter().any(|(key, ..)| key.full_name() == workflow) {
@@ -487,12 +486,10 @@ impl Registry {
     /// Why no run finds that workflow though it is registered; `None` if it is not, or if nothing is wrong with it.
     pub(crate) fn problem(&self, workflow: &str) -> Option<Error> {
         let state = self.shared.lock();
-        let ending = format!("::{workflow}");
-        let fits = |name: &String| name == workflow || name.ends_with(&ending);
         let is_live = |package: &&Arc<Package>| package.row.state_apart_from_quarantine() == PackageState::Active;
         state.seen_by(self.caller.scope()).iter().filter(is_live).find_map(|package| {
             let source = Arc::clone(state.problems.get(&package.place())?);
-            let is_meant = package.workflow_names().iter().any(fits);
+            let is_meant = package.workflow_names().iter().any(|name| is_name_of(workflow, name));
             is_meant.then(|| Error::Missing { package: package.label(), source })
         })
     }

@@ -26,7 +26,7 @@ use crate::{
         rule::{Condition, Rule, When},
         task,
     },
-    id::{Scope, WorkflowId},
+    id::{Scope, WorkflowId, is_name_of},
     store::{Error as StoreError, WorkflowKey, WorkflowName, WorkflowRow},
 };
 
@@ -188,8 +188,7 @@ impl Catalog {
         if let Some(workflow) = entries.active.get(name).filter(|workflow| workflow.is_of(scope)) {
             return Ok(workflow.clone());
         }
-        let ending = format!("::{name}");
-        let mut fitting = entries.seen_by(scope).filter(|(full, _)| full.ends_with(&ending));
+        let mut fitting = entries.seen_by(scope).filter(|(full, _)| is_name_of(name, full));
         match (fitting.next(), fitting.next()) {
             (Some((_, workflow)), None) => Ok(workflow.clone()),
             (Some((first, _)), Some((second, _))) => {
