@@ -13,7 +13,7 @@ use crate::{
     core::run::State,
     id::{RunId, Scope, WorkflowId, is_name_of},
     runtime::stored_workflow,
-    store::{self, Connection, Error, RunRow, RunSearch, WorkflowName},
+    store::{self, Connection, Error, JobResult, RunRow, RunSearch, WorkflowName},
     view::{RunStatus, RunSummary},
 };
 
@@ -106,38 +106,30 @@ pub(crate) fn list(
     filter: &RunFilter,
     page: &Page,
     is_file_driven: Option<bool>,
-) -> QueryResult<Result<RunPage, Error>> {
+) -> JobResult<RunPage> {
     let search = filter.search(connection, scope, page)?;
-    let mut rows = match store::run_search(connection, &search)? {
-        Ok(rows) => rows,
-        Err(error) => return Ok(Err(error)),
-    };
+    let mut rows = store::run_search(connection, &search)?;
     let has_more = rows.len() > page.limit;
     rows.truncate(page.limit);
     let next = rows.last().map(|row| row.id).filter(|_| has_more);
     let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
     let open: Vec<RunId> = rows.iter().filter(|row| !row.state.is_terminal()).map(|row| row.id).collect();
     let of_rows = rows.iter().map(|row| row.workflow).collect::<HashSet<_>>();
-    let parts = (
-        store::workflow_list_some(connection, of_rows.iter().map(|id| id.as_bytes().to_vec()))?,
-        store::run_count_completed(connection, &ids)?,
-        store::run_list_neighbors(connection, &ids)?,
-        match is_file_driven {
-            Some(is_driven) => Ok(open.into_iter().filter(|_| is_driven).collect()),
-            None => store::run_list_driven(connection, &open)?,
-        },
-    );
-    Ok((|| {
-        let (workflows, completed, near, driven) = (parts.0?, parts.1?, parts.2?, parts.3?);
-        let known = workflows.iter().map(|row| Ok((row.id, Known::new(row)?))).collect::<Result<_, Error>>()?;
-        let summaries = rows.into_iter().map(|row| {
-            let short_id = row.id.short(near.get(&row.id).map_or(&[], Vec::as_slice));
-            let is_driven = driven.contains(&row.id);
-            let n_completed = completed.get(&row.id).copied().unwrap_or_default();
-            summary(row, &known, n_completed, short_id, is_driven)
-        });
-        Ok(RunPage { runs: summaries.collect(), next })
-    })())
+    let workflows = store::workflow_list_some(connection, of_rows.iter().map(|id| id.as_bytes().to_vec()))?;
+    let completed = store::run_count_completed(connection, &ids)?;
+    let near = store::run_list_neighbors(connection, &ids)?;
+    let driven: HashSet<RunId> = match is_file_driven {
+        Some(is_driven) => open.into_iter().filter(|_| is_driven).collect(),
+        None => store::run_list_driven(connection, &open)?,
+    };
+    let known = workflows.iter().map(|row| Ok((row.id, Known::new(row)?))).collect::<Result<_, Error>>()?;
+    let summaries = rows.into_iter().map(|row| {
+        let short_id = row.id.short(near.get(&row.id).map_or(&[], Vec::as_slice));
+        let is_driven = driven.contains(&row.id);
+        let n_completed = completed.get(&row.id).copied().unwrap_or_default();
+        summary(row, &known, n_completed, short_id, is_driven)
+    });
+    Ok(RunPage { runs: summaries.collect(), next })
 }
 
 /// What a list tells of a workflow.

@@ -69,7 +69,7 @@ impl Engine {
 
     /// Makes those known that the database knows, so that their runs can go on.
     pub(super) async fn built_in_add_known(&self) -> Result<(), Error> {
-        let rows = self.shared.store().read("looking for built-in workflows", store::workflow_list).await??;
+        let rows = self.shared.store().read("looking for built-in workflows", store::workflow_list).await?;
         for (name, n_tasks) in rows.iter().filter_map(known) {
             self.built_in(name, n_tasks).await?;
         }

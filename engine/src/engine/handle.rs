@@ -133,7 +133,7 @@ impl Hosts {
                 let tenant = tenant.clone();
                 move |connection| trust::read(connection, &tenant, required)
             });
-            let found = read.await??.key(&name).map_err(registry::Error::from)?.public().clone();
+            let found = read.await?.key(&name).map_err(registry::Error::from)?.public().clone();
             choice.say_inline_by(&tenant, found);
         }
         Ok(choice)
@@ -279,7 +279,7 @@ impl Engine {
     pub async fn run(&self, id: RunId) -> Result<RunHandle, Error> {
         let scope = self.caller.scope().clone();
         let find = move |connection: &mut store::Connection| store::run_find(connection, &scope, id);
-        self.shared.store().read("looking for a run", find).await??.ok_or(Error::UnknownRun { id })?;
+        self.shared.store().read("looking for a run", find).await?.ok_or(Error::UnknownRun { id })?;
         Ok(RunHandle::new(id, Arc::downgrade(&self.shared), self.caller.clone(), None))
     }
 
@@ -641,7 +641,7 @@ impl Scheduler {
                     .shared
                     .store()
                     .read("looking for a key", move |connection| store::run_by_key(connection, &key));
-                let id = found.await??.ok_or(Error::UnknownRun { id })?;
+                let id = found.await?.ok_or(Error::UnknownRun { id })?;
                 Ok(self.handle(id, None))
             }
             (submitted, _) => submitted.map(|(id, phase)| self.handle(id, Some(phase))),
@@ -748,7 +748,7 @@ impl Shared {
         let ensure = move |connection: &mut store::Connection| {
             store::workflow_ensure_in_txn(connection, &stored_key, &json, now)
         };
-        let id = self.store().write("registering a workflow", ensure).await??;
+        let id = self.store().write("registering a workflow", ensure).await?;
         let version = Arc::new(Version { id, key, plan: Arc::new(plan) });
         let workflow = Workflow { version: version.clone(), runner };
         self.catalog.activate(workflow.clone());

@@ -62,7 +62,7 @@ impl RunHandle {
         let plan = stored_version(&self.stored_workflow(&shared).await?)?.plan;
         let search = filter.search(self.id(), &plan)?;
         let read = shared.store().read("reading logs", move |connection| store::log_list(connection, &search));
-        Ok(read.await??.into_iter().map(|row| LogRecord::new(row, &plan)).collect())
+        Ok(read.await?.into_iter().map(|row| LogRecord::new(row, &plan)).collect())
     }
 
     /// As [`Self::logs`], and then every line that follows, until the run has ended.

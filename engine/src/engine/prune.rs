@@ -20,7 +20,7 @@ use crate::{
     id::{RunId, WorkflowId},
     retention::{Class, Retention, What},
     runtime::{Next, Progress, Pruned, ROWS_MAX, step_in_txn},
-    store::{self, Connection},
+    store::{self, Connection, JobResult},
 };
 
 /// Runs that are taken off the lists in one transaction.
@@ -66,7 +66,7 @@ impl Engine {
         loop {
             let (policy, before) = (policy.clone(), progress);
             let step = move |connection: &mut Connection| step_in_txn(connection, &policy, &before, now, true);
-            let step = store.write("removing what need not be kept", step).await??;
+            let step = store.write("removing what need not be kept", step).await?;
             sum.add(step.pruned);
             told(sum);
             if step.next != Next::Now {
@@ -103,10 +103,10 @@ async fn delete(shared: &Shared, caller: &Caller, runs: &[RunId], mut told: impl
         let (runs, scope) = (runs.to_vec(), caller.scope().clone());
         let found = store.read("looking for runs", move |connection| {
             let rows = runs.iter().map(|id| Ok((*id, store::run_find(connection, &scope, *id)?)));
-            rows.collect::<diesel::QueryResult<Vec<_>>>()
+            rows.collect::<JobResult<Vec<_>>>()
         });
         for (id, row) in found.await? {
-            let state = row?.ok_or(Error::UnknownRun { id })?.0.state;
+            let state = row.ok_or(Error::UnknownRun { id })?.0.state;
             if !state.is_terminal() {
                 return Err(Error::Illegal { id, request: Request::Delete, state, is_ending: false });
             }
@@ -156,15 +156,14 @@ impl Records {
             }
         }
         if let Some(limit) = policy.runs_max {
-            let n_counted = self.read("counting runs", |connection| Ok(Ok(store::run_count_finished(connection)?)))?;
+            let n_counted = self.read("counting runs", store::run_count_finished)?;
             plan.n_excess = n_counted.saturating_sub(n_counted_due).saturating_sub(limit);
         }
-        let newest = self.read("counting lines", |connection| Ok(Ok(store::log_newest(connection)?)))?;
+        let newest = self.read("counting lines", store::log_newest)?;
         let limit = policy.logs_max.and_then(|limit| i64::try_from(limit).ok());
         let up_to = limit.map_or(0, |limit| newest.saturating_sub(limit));
         let oldest = policy.logs.map(|age| before(now, age));
-        let n_lines =
-            self.read("counting lines", |connection| Ok(Ok(store::log_count_due(connection, up_to, oldest)?)))?;
+        let n_lines = self.read("counting lines", |connection| store::log_count_due(connection, up_to, oldest))?;
         plan.n_lines = u64::try_from(n_lines).unwrap_or(0);
         Ok(plan)
     }

@@ -7,7 +7,6 @@ use std::{fmt, path::Path, sync::Arc};
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use diesel::QueryResult;
 
 use super::logs::LogFilter;
 use crate::{
@@ -17,7 +16,8 @@ use crate::{
     id::RunId,
     runtime::{Secrets, load, pruned_report, records, stored_version, stored_workflow},
     store::{
-        self, Backup, BackupProgress, Connection, Database, EventRow, PackageRow, Quarantine, RunRow, View, WorkflowRow,
+        self, Backup, BackupProgress, Connection, Database, EventRow, JobError, PackageRow, Quarantine, RunRow, View,
+        WorkflowRow,
     },
     trust::{self, Trust, TrustEvent},
     view::{Gate, LogRecord, RunEvent, RunReport, RunSummary, WorkflowRecord, WorkflowState},
@@ -92,7 +92,7 @@ impl Records {
     /// What the store says.
     pub fn owner(&mut self, id: RunId) -> Result<Option<RunOwner>, Error> {
         self.seen_run(id)?;
-        let row = self.read("looking for an owner", |connection| Ok(Ok(store::owner_of_run(connection, id)?)))?;
+        let row = self.read("looking for an owner", |connection| store::owner_of_run(connection, id))?;
         Ok(row.map(|row| {
             let store::OwnerRow { host, pid, lease_until, is_overdue } = row;
             RunOwner { host, pid: pid.and_then(|pid| u32::try_from(pid).ok()), lease_until, is_overdue }
@@ -277,12 +277,12 @@ impl Records {
         found.ok_or(Error::UnknownRun { id })
     }
 
-    pub(crate) fn read<T>(
+    pub(crate) fn read<T, E: Into<JobError>>(
         &mut self,
         doing: &'static str,
-        query: impl FnMut(&mut Connection) -> QueryResult<Result<T, store::Error>>,
+        query: impl FnMut(&mut Connection) -> Result<T, E>,
     ) -> Result<T, Error> {
-        Ok(self.view.read(doing, query)??)
+        Ok(self.view.read(doing, query)?)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     core::run,
     id::RunId,
     runtime::{Event, Inspected, Phase, RunRecord, Secrets, load, pruned_report, records, stored_version},
-    store::{self, EventRow, RunRow, WorkflowRow},
+    store::{self, EventRow, JobResult, RunRow, WorkflowRow},
     view::{Gate, RunEvent, RunReport, RunStatus, TaskReport},
 };
 
@@ -174,18 +174,14 @@ impl RunHandle {
     pub(super) async fn events_from(&self, first: i64, n_max: i64) -> Result<Vec<RunEvent>, Error> {
         let (id, shared) = (self.id, alive(&self.shared)?);
         let read = shared.store().read("reading a history", move |connection| {
-            let Some(run) = store::run_get(connection, id)?.transpose() else { return Ok(Ok(None)) };
-            let run = match run {
-                Ok(run) => run,
-                Err(error) => return Ok(Err(error)),
-            };
+            let Some(run) = store::run_get(connection, id)? else { return Ok(None) };
             let workflow = store::workflow_get(connection, run.workflow)?;
             let created = store::event_payload_first(connection, id)?;
             let marked = store::event_payload_list_with(connection, id, SECRET_MARK)?;
             let rows = store::event_list_from(connection, id, first, n_max)?;
-            Ok(workflow.and_then(|workflow| Ok(Some((workflow, (created, marked), rows?)))))
+            JobResult::Ok(Some((workflow, (created, marked), rows)))
         });
-        let (workflow, (created, marked), rows) = read.await??.ok_or(Error::UnknownRun { id })?;
+        let (workflow, (created, marked), rows) = read.await?.ok_or(Error::UnknownRun { id })?;
         let input = Secrets::of_payload(created.as_deref());
         let secrets = marked.iter().fold(input, |secrets, payload| secrets.with_payload(payload));
         let secrets = rows.iter().fold(secrets, Secrets::with_row);
@@ -233,28 +229,19 @@ impl RunHandle {
     pub(super) async fn stored_workflow(&self, shared: &Shared) -> Result<WorkflowRow, Error> {
         let id = self.id;
         let read = shared.store().read("reading a run", move |connection| {
-            Ok(match store::run_get(connection, id)? {
-                Ok(Some(run)) => store::workflow_get(connection, run.workflow)?.map(Some),
-                Ok(None) => Ok(None),
-                Err(error) => Err(error),
-            })
+            let Some(run) = store::run_get(connection, id)? else { return Ok(None) };
+            store::workflow_get(connection, run.workflow).map(Some)
         });
-        read.await??.ok_or(Error::UnknownRun { id })
+        read.await?.ok_or(Error::UnknownRun { id })
     }
 
     pub(super) async fn stored(&self, shared: &Shared) -> Result<(RunRow, WorkflowRow, Vec<EventRow>), Error> {
         let id = self.id;
         let read = shared.store().read("reading a run", move |connection| {
-            Ok(match store::run_get(connection, id)? {
-                Ok(Some(run)) => {
-                    let workflow = store::workflow_get(connection, run.workflow)?;
-                    let rows = store::event_list(connection, id)?;
-                    workflow.and_then(|workflow| Ok(Some((run, workflow, rows?))))
-                }
-                Ok(None) => Ok(None),
-                Err(error) => Err(error),
-            })
+            let Some(run) = store::run_get(connection, id)? else { return Ok(None) };
+            let workflow = store::workflow_get(connection, run.workflow)?;
+            store::event_list(connection, id).map(|rows| Some((run, workflow, rows)))
         });
-        read.await??.ok_or(Error::UnknownRun { id })
+        read.await?.ok_or(Error::UnknownRun { id })
     }
 }

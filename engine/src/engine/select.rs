@@ -30,7 +30,7 @@ impl Engine {
         // A file is driven by this engine, as there is one engine to a file.
         let is_file_driven = matches!(self.shared.store().database(), Database::Sqlite(_)).then_some(true);
         let list = move |connection: &mut Connection| api::list(connection, &scope, &filter, &page, is_file_driven);
-        Ok(self.shared.store().read("listing runs", list).await??)
+        Ok(self.shared.store().read("listing runs", list).await?)
     }
 
     /// All runs that fit, newest first.

@@ -15,7 +15,6 @@ use std::{
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use diesel::QueryResult;
 
 use super::{
     handle::{Engine, alive},
@@ -29,7 +28,7 @@ use crate::{
     registry::{self, find_version},
     runtime::{Version, stored_version},
     store::{
-        self, Connection, Error as StoreError, HostSum, PackageRow, RunRow, UsageEnd, UsageSearch, UsageSum,
+        self, Connection, Error as StoreError, HostSum, JobResult, PackageRow, RunRow, UsageEnd, UsageSearch, UsageSum,
         WorkflowRow,
     },
     view::{HostUsage, PackageUsage, RunUsage, TaskUsage, Usage, UsedCall, UsedTask},
@@ -173,7 +172,7 @@ impl Records {
     /// says.
     pub fn package_usage(&mut self, filter: &UsageFilter) -> Result<Vec<PackageUsage>, Error> {
         let (filter, scope) = (filter.clone(), self.caller.scope().clone());
-        Ok(self.read("reading what packages used up", |connection| of_packages(connection, &scope, &filter))??)
+        self.read("reading what packages used up", |connection| of_packages(connection, &scope, &filter))?.known()
     }
 }
 
@@ -185,7 +184,7 @@ impl RunHandle {
     pub async fn usage(&self) -> Result<RunUsage, Error> {
         let (id, shared) = (self.id(), alive(&self.shared)?);
         let read = shared.store().read("reading what a run used up", move |connection| of_run(connection, id));
-        read.await??.ok_or(Error::UnknownRun { id })
+        read.await?.ok_or(Error::UnknownRun { id })
     }
 }
 
@@ -201,32 +200,34 @@ impl Engine {
             .shared
             .store()
             .read("reading what packages used up", move |connection| of_packages(connection, &scope, &filter));
-        Ok(read.await???)
+        read.await?.known()
     }
 }
 
-fn of_run(connection: &mut Connection, id: RunId) -> QueryResult<Result<Option<RunUsage>, StoreError>> {
-    let run = match store::run_get(connection, id)? {
-        Ok(Some(run)) => run,
-        Ok(None) => return Ok(Ok(None)),
-        Err(error) => return Ok(Err(error)),
-    };
+fn of_run(connection: &mut Connection, id: RunId) -> JobResult<Option<RunUsage>> {
+    let Some(run) = store::run_get(connection, id)? else { return Ok(None) };
     let workflow = store::workflow_get(connection, run.workflow)?;
     let ends = store::usage_list(connection, id)?;
-    Ok(workflow.and_then(|workflow| Ok(Some(RunUsage::new(&run, &stored_version(&workflow)?, ends?)))))
+    Ok(Some(RunUsage::new(&run, &stored_version(&workflow)?, ends)))
 }
 
-type Answer<T> = Result<Result<T, registry::Error>, StoreError>;
+/// What packages used up, if there are such packages.
+enum OfPackages {
+    Known(Vec<PackageUsage>),
+    Unknown(registry::Error),
+}
 
-fn of_packages(
-    connection: &mut Connection,
-    scope: &Scope,
-    filter: &UsageFilter,
-) -> QueryResult<Answer<Vec<PackageUsage>>> {
-    let (workflows, packages) = match (store::workflow_list(connection)?, store::package_list(connection)?) {
-        (Ok(workflows), Ok(packages)) => (workflows, packages),
-        (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
-    };
+impl OfPackages {
+    fn known(self) -> Result<Vec<PackageUsage>, Error> {
+        match self {
+            Self::Known(usage) => Ok(usage),
+            Self::Unknown(error) => Err(error.into()),
+        }
+    }
+}
+
+fn of_packages(connection: &mut Connection, scope: &Scope, filter: &UsageFilter) -> JobResult<OfPackages> {
+    let (workflows, packages) = (store::workflow_list(connection)?, store::package_list(connection)?);
     let workflows: Vec<_> = workflows.into_iter().filter(|row| scope.has(&row.key.tenant)).collect();
     let packages: Vec<_> = packages.into_iter().filter(|row| scope.has(&row.tenant)).collect();
     let known: Vec<Known<'_>> = workflows.iter().filter_map(|row| Known::new(row, &packages)).collect();
@@ -234,7 +235,7 @@ fn of_packages(
     if let (Some(name), true) = (&filter.package, fitting.is_empty())
         && let Err(error @ registry::Error::UnknownPackage { .. }) = find_version(&packages, name)
     {
-        return Ok(Ok(Err(error)));
+        return Ok(OfPackages::Unknown(error));
     }
     let search = UsageSearch {
         workflows: fitting.iter().map(|known| known.row.id).collect(),
@@ -243,36 +244,33 @@ fn of_packages(
     };
     let (sums, counts) = (store::usage_sum(connection, &search)?, store::usage_count_runs(connection, &search)?);
     let hosts = store::host_sum(connection, filter.created_from, filter.created_before)?;
-    let summed = sums.and_then(|sums| {
-        let mut of_workflow: HashMap<WorkflowId, Vec<UsageSum>> = HashMap::new();
-        for sum in sums {
-            of_workflow.entry(sum.workflow).or_default().push(sum);
-        }
-        let counts: HashMap<_, _> =
-            counts?.into_iter().map(|runs| (runs.workflow, (runs.n_runs, runs.n_pruned))).collect();
-        // By tenant and name; versions in the order in which their workflows became known.
-        let mut order: BTreeMap<(String, String, WorkflowId), PackageUsage> = BTreeMap::new();
-        let mut firsts: HashMap<(String, Digest), WorkflowId> = HashMap::new();
-        for known in &fitting {
-            let key = &known.row.key;
-            let first = *firsts.entry((key.tenant.clone(), known.digest)).or_insert(known.row.id);
-            let place = (key.tenant.clone(), key.package.clone(), first);
-            let usage = order.entry(place).or_insert_with(|| known.unused());
-            let (n_runs, n_pruned) = counts.get(&known.row.id).copied().unwrap_or_default();
-            usage.n_runs += u64::try_from(n_runs).unwrap_or(0);
-            usage.n_pruned += u64::try_from(n_pruned).unwrap_or(0);
-            usage.add_tasks(known.row, of_workflow.remove(&known.row.id).unwrap_or_default())?;
-        }
-        let hosts: HashMap<_, _> = hosts?.into_iter().map(|sum| ((sum.tenant.clone(), sum.digest), sum)).collect();
-        for usage in order.values_mut() {
-            let its = hosts.get(&(usage.tenant.clone(), usage.digest));
-            usage.hosts = its.map(HostUsage::of_sum).unwrap_or_default();
-        }
-        // By the names of the workflows; the tasks of each stay in the order of the source.
-        order.values_mut().for_each(|usage| usage.tasks.sort_by(|one, other| one.workflow.cmp(&other.workflow)));
-        Ok(order.into_values().filter(|usage| usage.n_runs > 0 || usage.hosts.n_hosts > 0).collect())
-    });
-    Ok(summed.map(Ok))
+    let mut of_workflow: HashMap<WorkflowId, Vec<UsageSum>> = HashMap::new();
+    for sum in sums {
+        of_workflow.entry(sum.workflow).or_default().push(sum);
+    }
+    let counts: HashMap<_, _> = counts.into_iter().map(|runs| (runs.workflow, (runs.n_runs, runs.n_pruned))).collect();
+    // By tenant and name; versions in the order in which their workflows became known.
+    let mut order: BTreeMap<(String, String, WorkflowId), PackageUsage> = BTreeMap::new();
+    let mut firsts: HashMap<(String, Digest), WorkflowId> = HashMap::new();
+    for known in &fitting {
+        let key = &known.row.key;
+        let first = *firsts.entry((key.tenant.clone(), known.digest)).or_insert(known.row.id);
+        let place = (key.tenant.clone(), key.package.clone(), first);
+        let usage = order.entry(place).or_insert_with(|| known.unused());
+        let (n_runs, n_pruned) = counts.get(&known.row.id).copied().unwrap_or_default();
+        usage.n_runs += u64::try_from(n_runs).unwrap_or(0);
+        usage.n_pruned += u64::try_from(n_pruned).unwrap_or(0);
+        usage.add_tasks(known.row, of_workflow.remove(&known.row.id).unwrap_or_default())?;
+    }
+    let hosts: HashMap<_, _> = hosts.into_iter().map(|sum| ((sum.tenant.clone(), sum.digest), sum)).collect();
+    for usage in order.values_mut() {
+        let its = hosts.get(&(usage.tenant.clone(), usage.digest));
+        usage.hosts = its.map(HostUsage::of_sum).unwrap_or_default();
+    }
+    // By the names of the workflows; the tasks of each stay in the order of the source.
+    order.values_mut().for_each(|usage| usage.tasks.sort_by(|one, other| one.workflow.cmp(&other.workflow)));
+    let used = order.into_values().filter(|usage| usage.n_runs > 0 || usage.hosts.n_hosts > 0);
+    Ok(OfPackages::Known(used.collect()))
 }
 
 /// A workflow of a package with what its package is called.

@@ -7,7 +7,6 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use cloacina_packager::Digest;
 use cloacina_workflow::descriptor::Descriptor;
-use diesel::QueryResult;
 
 use super::{
     Change, Error, Package,
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::{
     isolation::{self, Code},
-    store::{self, Connection, Error as StoreError, PackageRow, WorkflowRow},
+    store::{self, Connection, JobResult, PackageRow, WorkflowRow},
 };
 
 /// How long a package gets to shut down when it is removed; it has no runs any more.
@@ -38,24 +37,15 @@ pub(super) struct Snapshot {
 pub(super) type Known = HashSet<Place>;
 
 /// Reads what there is.
-pub(super) fn snapshot(connection: &mut Connection, known: &Known) -> QueryResult<Result<Snapshot, StoreError>> {
+pub(super) fn snapshot(connection: &mut Connection, known: &Known) -> JobResult<Snapshot> {
     let newest = store::package_newest_change(connection)?;
-    let rows = match store::package_list(connection)? {
-        Ok(rows) => rows,
-        Err(error) => return Ok(Err(error)),
-    };
-    let archives = match store::archive_list(connection)? {
-        Ok(archives) => archives,
-        Err(error) => return Ok(Err(error)),
-    };
+    let rows = store::package_list(connection)?;
+    let archives = store::archive_list(connection)?;
     let mut workflows = Vec::new();
     for row in rows.iter().filter(|row| !known.contains(&(row.tenant.clone(), row.digest))) {
-        match store::workflow_list_of(connection, &row.tenant, row.digest)? {
-            Ok(found) => workflows.extend(found),
-            Err(error) => return Ok(Err(error)),
-        }
+        workflows.extend(store::workflow_list_of(connection, &row.tenant, row.digest)?);
     }
-    Ok(Ok(Snapshot { newest, rows, workflows, archives }))
+    Ok(Snapshot { newest, rows, workflows, archives })
 }
 
 impl Shared {

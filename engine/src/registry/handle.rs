@@ -12,7 +12,6 @@ use std::{
 
 use cloacina_packager::{self as packager, Digest, Limits, ReadOptions, Target};
 use cloacina_workflow::{Timestamp, descriptor::Descriptor};
-use diesel::QueryResult;
 
 use super::{
     Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector,
@@ -26,8 +25,8 @@ use crate::{
     limit,
     loader::{InitConfig, LazyLibrary, Ready, TrustedFile},
     store::{
-        self, Activation, Connection, Error as StoreError, LibraryRow, PackageChanged, PackageEvent, PackageOrder,
-        PackageRow, PackageState, Store, WorkflowKey,
+        self, Activation, Connection, JobResult, LibraryRow, PackageChanged, PackageEvent, PackageOrder, PackageRow,
+        PackageState, Store, WorkflowKey,
     },
 };
 
@@ -300,7 +299,7 @@ impl Registry {
         let read = self.shared.options.store.read("reading what happened to a package", move |connection| {
             store::package_event_list(connection, &tenant, &name)
         });
-        Ok(read.await??)
+        Ok(read.await?)
     }
 
     /// Removes a version of a package, named as for [`Self::activate`]. If it was the active version, no other takes its
@@ -552,16 +551,13 @@ impl Shared {
         &self,
         doing: &'static str,
         fresh: Option<&Arc<Code>>,
-        mut change: impl FnMut(&mut Connection) -> QueryResult<Result<T, StoreError>> + Send + 'static,
+        mut change: impl FnMut(&mut Connection) -> JobResult<T> + Send + 'static,
     ) -> Result<T, Error> {
         let known = self.known();
         let (answer, snapshot) = self.options.store.write_blocking(doing, move |connection| {
-            let answer = match change(connection)? {
-                Ok(answer) => answer,
-                Err(error) => return Ok(Err(error)),
-            };
-            Ok(adopt::snapshot(connection, &known)?.map(|snapshot| (answer, snapshot)))
-        })??;
+            let answer = change(connection)?;
+            adopt::snapshot(connection, &known).map(|snapshot| (answer, snapshot))
+        })?;
         self.adopt(snapshot, fresh)?;
         Ok(answer)
     }
@@ -580,7 +576,8 @@ impl Shared {
         let (newest, newest_trust) = match known {
             Some(known) if !self.options.is_shared => known,
             _ => self.options.store.read_blocking("looking for changed packages", |connection| {
-                Ok((store::package_newest_change(connection)?, store::trust_newest_change(connection)?))
+                let newest = store::package_newest_change(connection)?;
+                store::trust_newest_change(connection).map(|newest_trust| (newest, newest_trust))
             })?,
         };
         if is_lapsed || known.is_none_or(|known| known.0 != newest) {

@@ -190,21 +190,16 @@ fn store(
     }
     let (stored, release) = (row.clone(), shared.release_if_distrusted(row));
     let answer = shared.change("registering a package", Some(library), move |connection| {
-        if let Some(order) = &release
-            && let Err(error) = store::package_release_in_txn(connection, order)?
-        {
-            return Ok(Err(error));
+        if let Some(order) = &release {
+            store::package_release_in_txn(connection, order)?;
         }
-        let answer = match store::package_register_in_txn(connection, &stored, &archive, activation)? {
-            Ok(answer @ (PackageRegistered::New | PackageRegistered::Again)) => answer,
-            answered => return Ok(answered),
-        };
-        for (key, json) in &workflows {
-            if let Err(error) = store::workflow_ensure_in_txn(connection, key, json, stored.registered_at)? {
-                return Ok(Err(error));
+        let answer = store::package_register_in_txn(connection, &stored, &archive, activation)?;
+        if matches!(answer, PackageRegistered::New | PackageRegistered::Again) {
+            for (key, json) in &workflows {
+                store::workflow_ensure_in_txn(connection, key, json, stored.registered_at)?;
             }
         }
-        Ok(Ok(answer))
+        Ok(answer)
     })?;
     match answer {
         PackageRegistered::Conflict { registered } => Err(conflict(row, registered)),

@@ -67,10 +67,10 @@ impl Restorer {
         let (tenant, digest, default) = (row.tenant.clone(), row.digest, self.required_default);
         let (trust, kept) = self.store.read_blocking("reading an archive", move |connection| {
             let trust = trust::read(connection, &tenant, default)?;
-            Ok((trust, store::archive_of_package(connection, &tenant, digest)?))
+            store::archive_of_package(connection, &tenant, digest).map(|kept| (trust, kept))
         })?;
-        let (policy, path) = (trust?.policy(), self.folder.join(&library.path));
-        let Some((archive_digest, ArchiveRow { bytes, signatures })) = kept? else {
+        let (policy, path) = (trust.policy(), self.folder.join(&library.path));
+        let Some((archive_digest, ArchiveRow { bytes, signatures })) = kept else {
             // What was registered when archives were not kept yet.
             let package = format!("the package {}", row.name);
             return match policy.required {

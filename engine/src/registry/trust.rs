@@ -15,7 +15,7 @@ use crate::{
     api::Role,
     limit,
     store::{self, ArchiveRow, PackageOrder, PackageRow, TrustEventKind, TrustEventRow},
-    trust::{self, Trust, TrustChange, TrustChanged, TrustEvent},
+    trust::{self, Trust, TrustChange, TrustChanged, TrustEvent, TrustWritten},
 };
 
 /// Events that are told at once.
@@ -80,7 +80,7 @@ impl Registry {
             .options
             .store
             .read("reading whom a tenant trusts", move |connection| trust::read(connection, &tenant, default));
-        Ok(read.await??)
+        Ok(read.await?)
     }
 
     /// What happened to a tenant's trust, newest first, at most 1,000 events.
@@ -95,7 +95,7 @@ impl Registry {
             .options
             .store
             .read("reading events of trust", move |connection| trust::events(connection, &tenant, EVENTS_MAX));
-        Ok(read.await??)
+        Ok(read.await?)
     }
 
     /// What is to be done before any package can be registered: empty, unless signatures are required and no tenant
@@ -138,7 +138,7 @@ impl Shared {
             .options
             .store
             .read_blocking("reading whom a tenant trusts", move |connection| trust::read(connection, &tenant, default));
-        Ok(read??)
+        Ok(read?)
     }
 
     /// Writes down whose signatures a package was taken for.
@@ -170,7 +170,10 @@ impl Shared {
             let (tenant, by) = (tenant.clone(), by.clone());
             move |connection| trust::change_in_txn(connection, (&tenant, default), &change, (&by, now))
         })?;
-        let trust = written?;
+        let trust = match written {
+            TrustWritten::Trust(trust) => trust,
+            TrustWritten::Refused(error) => return Err(error.into()),
+        };
         let changed = self.judge_all(&trust, &by, true)?;
         self.await_expiry(&trust, now);
         tracing::info!(tenant, actor = by, required = trust.required, n_keys = trust.keys.len(), "trust was changed");

@@ -38,7 +38,7 @@ use crate::{
     clock::Clock,
     core::admit::Admission,
     retention::Retention,
-    store::{self, Database, Orphan, Sabotage, Sign, Store, TakenOver, WorkflowRow},
+    store::{self, Database, JobResult, Orphan, Sabotage, Sign, Store, TakenOver, WorkflowRow},
 };
 
 /// How long the last handle waits for the engine when it is dropped. Recording what is abandoned takes one commit;
@@ -311,16 +311,16 @@ struct Begun {
 /// Begins an epoch. The engine of a file takes over every unfinished run; one of several takes over what it can run,
 /// once it knows its workflows, and one that runs nothing leaves them where they are.
 fn begin(store: &Store, lease: Duration, takes_nothing: bool) -> Result<Begun, Error> {
-    let (epoch, taken, workflows) = store.write_blocking("taking over runs", move |connection| {
+    let begun = store.write_blocking("taking over runs", move |connection| -> JobResult<Begun> {
         let workflows = store::workflow_list(connection)?;
         let epoch = store::epoch_begin_in_txn(connection, lease, None)?;
         let taken = match takes_nothing {
-            true => Ok(TakenOver::default()),
+            true => TakenOver::default(),
             false => store::run_take_over(connection, epoch, &mut |_| true)?,
         };
-        Ok((epoch, taken, workflows))
-    })?;
-    Ok(Begun { epoch, taken: taken?, workflows: workflows? })
+        Ok(Begun { epoch, taken, workflows })
+    });
+    Ok(begun?)
 }
 
 /// The runtimes of tasks and of services; not the program's, so that a task that blocks delays tasks only.

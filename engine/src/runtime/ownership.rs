@@ -99,20 +99,16 @@ impl Driver {
         let (catalog, events) = (Arc::clone(&self.catalog), self.surroundings.events.clone());
         // One that failed may have been committed all the same: then the runs are this engine's, and nobody knows.
         let with_own = self.takeover.n_failures > 0;
-        let take = move |connection: &mut store::Connection| {
-            let taken = store::run_take_over(connection, epoch, &mut |row| catalog.find(row).is_some())?;
-            let Ok(mut taken) = taken else { return Ok(taken) };
+        let take = move |connection: &mut store::Connection| -> store::JobResult<TakenOver> {
+            let mut taken = store::run_take_over(connection, epoch, &mut |row| catalog.find(row).is_some())?;
             if with_own {
-                match store::run_list_own(connection, epoch)? {
-                    Ok(own) => taken.add(own),
-                    Err(error) => return Ok(Err(error)),
-                }
+                taken.add(store::run_list_own(connection, epoch)?);
             }
-            Ok(Ok(taken))
+            Ok(taken)
         };
         let queued = self.store.write_detached("taking over runs", take, move |taken| {
             // Without a driver nobody goes on with them; they are there for the next engine.
-            events.send(Event::TakenOver { epoch, taken: taken.and_then(|taken| taken) }).ok();
+            events.send(Event::TakenOver { epoch, taken }).ok();
         });
         match queued {
             Ok(()) => self.takeover.is_underway = true,
@@ -173,7 +169,7 @@ impl Driver {
         let claim = move |connection: &mut store::Connection| store::run_claim(connection, epoch, run);
         let queued = self.store.write_detached("taking over a run", claim, move |claimed| {
             // Without a driver nobody does anything.
-            let (claimed, asked) = (claimed.and_then(|claimed| claimed), Box::new(asked));
+            let asked = Box::new(asked);
             events.send(Event::Claimed { run, claimed, asked }).ok();
         });
         match queued {

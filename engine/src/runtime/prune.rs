@@ -11,7 +11,7 @@ use diesel::QueryResult;
 use crate::{
     core::effect::{after, before},
     retention::{Class, Finished, Oldest, Retention, What, choose_lines, choose_runs, earlier},
-    store::{self, Connection, Error as StoreError},
+    store::{self, Connection, JobResult},
 };
 
 /// Rows in one transaction. They take some milliseconds, which is how long a commit may have to wait for them.
@@ -71,18 +71,15 @@ pub(crate) fn step_in_txn(
     progress: &Progress,
     now: Timestamp,
     waits: bool,
-) -> QueryResult<Result<Step, StoreError>> {
+) -> JobResult<Step> {
     let mut step = Step { pruned: Pruned::default(), next: Next::Never, progress: progress.clone() };
     if !store::retention_lock_in_txn(connection, waits)? {
         step.next = Next::Elsewhere;
-        return Ok(Ok(step));
+        return Ok(step);
     }
     let mut next = None;
     for what in What::ALL {
-        let oldest = match oldest(connection, policy, what, &step.progress)? {
-            Ok(oldest) => oldest,
-            Err(error) => return Ok(Err(error)),
-        };
+        let oldest = oldest(connection, policy, what, &step.progress)?;
         let looked_at = Oldest { runs: &oldest, n_asked: RUNS_MAX, n_counted: step.progress.n_counted };
         let choice = choose_runs(policy, what, looked_at, now);
         let due = &choice.due[..choice.due.len().min(RUNS_MAX)];
@@ -123,7 +120,7 @@ pub(crate) fn step_in_txn(
         step.pruned.n_rows += store::workflow_delete_unused_in_txn(connection)? as u64;
         step.next = next.map_or(Next::Never, Next::At);
     }
-    Ok(Ok(step))
+    Ok(step)
 }
 
 /// Accounts of processes that were removed, and when the next is due.
@@ -146,7 +143,7 @@ fn oldest(
     policy: &Retention,
     what: What,
     progress: &Progress,
-) -> QueryResult<Result<Vec<Finished>, StoreError>> {
+) -> JobResult<Vec<Finished>> {
     let mut oldest = Vec::new();
     for class in Class::ALL {
         let is_limited = what == What::Run && class.counts() && policy.runs_max.is_some();
@@ -154,12 +151,9 @@ fn oldest(
             continue;
         }
         let from = progress.stripped.get(&(what, class)).copied().unwrap_or(Timestamp::from_unix_micros(0));
-        match store::run_list_oldest(connection, (what, class), from, RUNS_MAX as i64)? {
-            Ok(runs) => oldest.extend(runs),
-            Err(error) => return Ok(Err(error)),
-        }
+        oldest.extend(store::run_list_oldest(connection, (what, class), from, RUNS_MAX as i64)?);
     }
-    Ok(Ok(oldest))
+    Ok(oldest)
 }
 
 impl Progress {

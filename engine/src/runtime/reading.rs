@@ -72,17 +72,14 @@ impl Driver {
         let epoch = self.epoch;
         let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
         let unread = rows.clone();
-        let read = move |connection: &mut store::Connection| -> diesel::QueryResult<Vec<_>> {
+        let read = move |connection: &mut store::Connection| -> store::JobResult<Vec<_>> {
             let read = rows.iter().map(|row| {
-                let events = match event_list(connection, row.id) {
-                    Ok(events) => events,
-                    Err(source) => match StoreError::from_diesel("reading a history", source) {
-                        // On a new connection it may be read.
-                        StoreError::Unavailable { source, .. } => return Err(source),
-                        error => Err(error),
-                    },
-                };
-                Ok((row.clone(), events.map_err(Arc::new)))
+                let events = event_list(connection, row.id).map_err(|error| error.into_error("reading a history"));
+                match events {
+                    // On a new connection it may be read.
+                    Err(error @ StoreError::Unavailable { .. }) => Err(error.into()),
+                    events => Ok((row.clone(), events.map_err(Arc::new))),
+                }
             });
             read.collect()
         };

@@ -163,9 +163,9 @@ impl Driver {
         }
         let (progress, events) = (self.upkeep.progress.clone(), self.surroundings.events.clone());
         let step = move |connection: &mut store::Connection| step_in_txn(connection, &policy, &progress, now, false);
-        let told = move |step: Result<Result<Step, StoreError>, StoreError>| {
+        let told = move |step: Result<Step, StoreError>| {
             // Without a driver nobody wants to know.
-            events.send(Event::Pruned(step.and_then(|step| step))).ok();
+            events.send(Event::Pruned(step)).ok();
         };
         self.upkeep.is_passing = true;
         let queued = self.store.write_detached("removing what need not be kept", step, told);

@@ -12,7 +12,7 @@ use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, dsl::exists, select};
 
 use super::{
-    Connection, Error,
+    Connection, JobResult,
     row::{content_digest, micros},
     schema::{archive, package, signature},
 };
@@ -30,24 +30,22 @@ pub(crate) fn archive_of_package(
     connection: &mut Connection,
     tenant: &str,
     content: Digest,
-) -> QueryResult<Result<Option<(Digest, ArchiveRow)>, Error>> {
+) -> JobResult<Option<(Digest, ArchiveRow)>> {
     let named: Option<Vec<u8>> = package::table
         .filter(package::tenant.eq(tenant))
         .filter(package::digest.eq(content.as_bytes().as_slice()))
         .select(package::archive_digest)
         .first(connection)
         .optional()?;
-    match named.map(|named| content_digest(&named)).transpose() {
-        Ok(Some(digest)) => Ok(Ok(archive_get(connection, digest)?.map(|archive| (digest, archive)))),
-        Ok(None) => Ok(Ok(None)),
-        Err(error) => Ok(Err(error)),
-    }
+    let Some(named) = named else { return Ok(None) };
+    let digest = content_digest(&named)?;
+    Ok(archive_get(connection, digest)?.map(|archive| (digest, archive)))
 }
 
 /// The digests of all archives that are kept.
-pub(crate) fn archive_list(connection: &mut Connection) -> QueryResult<Result<HashSet<Digest>, Error>> {
+pub(crate) fn archive_list(connection: &mut Connection) -> JobResult<HashSet<Digest>> {
     let digests: Vec<Vec<u8>> = archive::table.select(archive::digest).load(connection)?;
-    Ok(digests.iter().map(|digest| content_digest(digest)).collect())
+    Ok(digests.iter().map(|digest| content_digest(digest)).collect::<Result<_, _>>()?)
 }
 
 /// The archive of that digest, if it is kept.

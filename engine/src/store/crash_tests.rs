@@ -102,7 +102,7 @@ fn what_cannot_be_found_out_is_neither_success_nor_failure() {
     let pid = fixture.store.write_blocking("test", backend).unwrap();
     server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").unwrap();
     server.execute("SELECT pg_reload_conf()").unwrap();
-    let (run, job) = (RunId::new(now()), |_: &mut Connection| Ok(()));
+    let (run, job) = (RunId::new(now()), |_: &mut Connection| QueryResult::Ok(()));
     fixture.committer().commit(vec![fixture.create(run)]).unwrap();
     wait_for_event(&server, pid, "SyncRep");
     server.crash().unwrap();

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use cloacina_workflow::{Level, Timestamp};
-use diesel::{QueryDsl, QueryResult, RunQueryDsl};
+use diesel::{QueryDsl, RunQueryDsl};
 
 use super::{
-    Commit, Connection, EventRow, Kind, LogRow, RunSearch, RunUpdate, event_list, log_list_oldest,
+    Commit, Connection, EventRow, JobError, JobResult, Kind, LogRow, RunSearch, RunUpdate, event_list, log_list_oldest,
     removal_enlist_in_txn, removal_sweep_in_txn, run_by_key, run_count_due, run_count_finished, run_dismiss_in_txn,
     run_get, run_list_oldest, run_search, schema,
     testing::TestDatabase,
@@ -29,9 +29,9 @@ on_both! {
     the_oldest_of_each_class_are_found,
 }
 
-fn write<T: Send + 'static>(
+fn write<T: Send + 'static, E: Into<JobError>>(
     fixture: &Fixture,
-    change: impl FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+    change: impl FnMut(&mut Connection) -> Result<T, E> + Send + 'static,
 ) -> T {
     fixture.store.write_blocking("test", change).unwrap()
 }
@@ -96,7 +96,7 @@ fn sweep(fixture: &Fixture, n_rows_max: usize) -> Vec<usize> {
 
 fn n_rows(fixture: &Fixture) -> (i64, i64, i64) {
     write(fixture, |connection| {
-        Ok((
+        JobResult::Ok((
             schema::event::table.count().get_result(connection)?,
             schema::log::table.count().get_result(connection)?,
             schema::removal::table.count().get_result(connection)?,
@@ -108,9 +108,8 @@ fn a_deleted_run_is_gone_at_once_and_its_rows_little_by_little(fixture: Fixture)
     let (gone, kept) = (ended(&fixture, State::Completed, now(), 50), ended(&fixture, State::Completed, now(), 3));
     assert_eq!(enlist(&fixture, What::Run, &[gone]), 1);
     let key = gone.to_string();
-    assert_eq!(write(&fixture, move |connection| run_by_key(connection, &key)).unwrap(), None);
-    let listed =
-        write(&fixture, |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() })).unwrap();
+    assert_eq!(write(&fixture, move |connection| run_by_key(connection, &key)), None);
+    let listed = write(&fixture, |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() }));
     assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [kept]);
     assert_eq!(n_rows(&fixture), (51 + 4, 50 + 3, 1));
     let sizes = sweep(&fixture, 10);
@@ -144,9 +143,9 @@ fn what_was_written_goes_and_the_rest_of_the_history_stays(fixture: Fixture) {
     assert_eq!(enlist(&fixture, What::Context, &[run]), 1);
     assert_eq!(enlist(&fixture, What::Context, &[run]), 0, "once is enough");
     sweep(&fixture, 8);
-    let row = write(&fixture, move |connection| run_get(connection, run)).unwrap().unwrap();
+    let row = write(&fixture, move |connection| run_get(connection, run)).unwrap();
     assert_eq!((row.context_pruned_at, row.events_pruned_at), (Some(later(100)), None));
-    let events = write(&fixture, move |connection| event_list(connection, run)).unwrap();
+    let events = write(&fixture, move |connection| event_list(connection, run));
     assert_eq!(events.len(), 31);
     assert!(events.iter().all(|event| event.payload.is_none()));
     assert_eq!(n_rows(&fixture), (31, 30, 0));
@@ -159,7 +158,7 @@ fn a_history_goes_and_its_run_stays(fixture: Fixture) {
         assert_eq!(enlist(&fixture, what, &[run]), 1);
     }
     sweep(&fixture, 3);
-    let row = write(&fixture, move |connection| run_get(connection, run)).unwrap().unwrap();
+    let row = write(&fixture, move |connection| run_get(connection, run)).unwrap();
     assert_eq!((row.state, row.events_pruned_at), (State::Failed, Some(later(100))));
     assert_eq!(n_rows(&fixture), (0, 5, 0));
     enlist(&fixture, What::Run, &[run]);
@@ -176,7 +175,7 @@ fn the_oldest_of_each_class_are_found(fixture: Fixture) {
 
     let oldest = |what, class, from, n_max| {
         let list = move |connection: &mut Connection| run_list_oldest(connection, (what, class), from, n_max);
-        write(&fixture, list).unwrap().iter().map(|run| run.id).collect::<Vec<_>>()
+        write(&fixture, list).iter().map(|run| run.id).collect::<Vec<_>>()
     };
     let from = Timestamp::from_unix_micros(0);
     assert_eq!(oldest(What::Run, Class::Completed, from, 2), [completed[1], completed[2]]);
@@ -191,6 +190,6 @@ fn the_oldest_of_each_class_are_found(fixture: Fixture) {
     assert_eq!(write(&fixture, |connection| log_list_oldest(connection, 2)).len(), 2);
 
     let due = move |connection: &mut Connection| run_count_due(connection, (What::Run, Class::Completed), later(2));
-    let due = write(&fixture, due).unwrap();
+    let due = write(&fixture, due);
     assert_eq!(due.iter().map(|(_, n_runs)| *n_runs).collect::<Vec<_>>(), [2]);
 }

@@ -11,7 +11,7 @@ use diesel::{
 };
 
 use super::{
-    Connection, Error,
+    Connection, Error, JobResult,
     row::{state, timestamp},
     schema::event,
 };
@@ -152,8 +152,8 @@ impl std::str::FromStr for Kind {
 
 type Columns = (i64, String, Option<i32>, Option<i32>, i64, Option<i64>, Option<Vec<u8>>, Option<i64>, Option<i64>);
 
-/// The whole history of a run, in sequence. The outer result is the database's, the inner one tells of damage.
-pub(crate) fn event_list(connection: &mut Connection, run: RunId) -> QueryResult<Result<Vec<EventRow>, Error>> {
+/// The whole history of a run, in sequence.
+pub(crate) fn event_list(connection: &mut Connection, run: RunId) -> JobResult<Vec<EventRow>> {
     event_list_from(connection, run, 0, i64::MAX)
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn event_list_from(
     run: RunId,
     first: i64,
     n_max: i64,
-) -> QueryResult<Result<Vec<EventRow>, Error>> {
+) -> JobResult<Vec<EventRow>> {
     let rows: Vec<Columns> = event::table
         .filter(event::run.eq(run.as_bytes().as_slice()))
         .filter(event::sequence.ge(first))
@@ -210,7 +210,7 @@ pub(crate) fn event_list_from(
             event::peak_bytes,
         ))
         .load(connection)?;
-    Ok(rows.into_iter().map(from_columns).collect())
+    Ok(rows.into_iter().map(from_columns).collect::<Result<_, _>>()?)
 }
 
 fn from_columns(columns: Columns) -> Result<EventRow, Error> {

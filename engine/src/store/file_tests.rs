@@ -15,7 +15,7 @@ use diesel::{
 };
 
 use super::{
-    Connection, Database, Error, Options, Store, View,
+    Connection, Database, Error, JobResult, Options, Store, View,
     file::{beside, resolve},
     run_get, socket_find,
     testing::TestDatabase,
@@ -178,7 +178,7 @@ fn a_store_that_was_closed_is_in_its_one_file() {
         let copy = path.with_file_name("copy.db");
         fs::copy(&path, &copy).unwrap();
         let mut view = View::open(&Database::Sqlite(copy)).unwrap();
-        assert!(view.read("test", |view| run_get(view, run)).unwrap().unwrap().is_some());
+        assert!(view.read("test", |view| run_get(view, run)).unwrap().is_some());
         drop(view);
         fixture = fixture.reopen();
         fixture.epoch = fixture.begin();
@@ -214,7 +214,7 @@ fn nothing_is_acknowledged_into_a_file_that_was_removed_or_replaced() {
                 let outcomes =
                     fixture.commit(vec![fixture.create(RunId::new(now())), fixture.create(RunId::new(now()))]);
                 assert_eq!(names(&outcomes), ["STO0017", "STO0017"], "{path:?}");
-                let changed = fixture.store.write_blocking("test", |_| Ok(()));
+                let changed = fixture.store.write_blocking("test", |_| JobResult::Ok(()));
                 assert_eq!(changed.unwrap_err().code(), "STO0017", "{path:?}");
             }
             fs::rename(&away, &path).unwrap();

@@ -15,11 +15,10 @@ use std::{
     time::Duration,
 };
 
-use diesel::QueryResult;
 use tokio::sync::oneshot;
 
 use super::{
-    Answers, Commit, Connection, Error, Sabotage, Signs,
+    Answers, Commit, Connection, Error, JobError, Sabotage, Signs,
     connection::{self, Access, Place},
     database::Database,
     file::File,
@@ -29,7 +28,7 @@ use super::{
     migrate,
     reader::Readers,
     reconnect::retrying,
-    writer::{Command, Job, Writer},
+    writer::{Command, Job, Undo, Writer},
 };
 
 /// How a store is opened.
@@ -181,25 +180,31 @@ impl Store {
 
     /// Runs a change in a transaction of the writer; returns when it is durable. The change may be called again
     /// after a rollback, so it must not leave anything behind but what it returns.
-    pub(crate) async fn write<T, F>(&self, doing: &'static str, change: F) -> Result<T, Error>
+    ///
+    /// # Errors
+    /// [`Error::Change`] if the database failed. An error of the change itself is given back as it is; then what the
+    /// change wrote is undone, and the rest of its group is not affected.
+    pub(crate) async fn write<T, E, F>(&self, doing: &'static str, change: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+        E: Into<JobError>,
+        F: FnMut(&mut Connection) -> Result<T, E> + Send + 'static,
     {
         self.write_job(doing, change)?.await.map_err(|_| Error::Closed)?
     }
 
     /// As [`Self::write`], for threads that may block.
-    pub(crate) fn write_blocking<T, F>(&self, doing: &'static str, change: F) -> Result<T, Error>
+    pub(crate) fn write_blocking<T, E, F>(&self, doing: &'static str, change: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+        E: Into<JobError>,
+        F: FnMut(&mut Connection) -> Result<T, E> + Send + 'static,
     {
         self.write_job(doing, change)?.blocking_recv().map_err(|_| Error::Closed)?
     }
 
     /// As [`Self::write`], without waiting: what came of it is told on the writer's thread, which must not be blocked.
-    pub(crate) fn write_detached<T, F>(
+    pub(crate) fn write_detached<T, E, F>(
         &self,
         doing: &'static str,
         change: F,
@@ -207,17 +212,19 @@ impl Store {
     ) -> Result<(), Error>
     where
         T: Send + 'static,
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+        E: Into<JobError>,
+        F: FnMut(&mut Connection) -> Result<T, E> + Send + 'static,
     {
         self.queue_job(doing, change, Box::new(then))
     }
 
     /// Runs a query on a connection that can only read. The query may be run again on another connection if a server is
-    /// lost meanwhile.
-    pub(crate) async fn read<T, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
+    /// lost meanwhile. An error of the query itself is given back as it is.
+    pub(crate) async fn read<T, E, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+        E: Into<JobError>,
+        F: FnMut(&mut Connection) -> Result<T, E> + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
         // The caller may have stopped waiting; then there is nobody to tell.
@@ -226,10 +233,11 @@ impl Store {
     }
 
     /// As [`Self::read`], for threads that may block.
-    pub(crate) fn read_blocking<T, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
+    pub(crate) fn read_blocking<T, E, F>(&self, doing: &'static str, query: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+        E: Into<JobError>,
+        F: FnMut(&mut Connection) -> Result<T, E> + Send + 'static,
     {
         let (answer, result) = mpsc::channel();
         // Nobody stops waiting.
@@ -238,14 +246,15 @@ impl Store {
     }
 
     /// As [`Self::read`], without waiting: what came of it is told on the reader's thread, which must not be blocked.
-    pub(crate) fn read_detached<T, F>(
+    pub(crate) fn read_detached<T, E, F>(
         &self,
         doing: &'static str,
         query: F,
         then: impl FnOnce(Result<T, Error>) + Send + 'static,
     ) -> Result<(), Error>
     where
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+        E: Into<JobError>,
+        F: FnMut(&mut Connection) -> Result<T, E> + Send + 'static,
     {
         self.with_open(|open| open.readers.clone())?.queue(Box::new(move |reader| then(reader.read(doing, query))))
     }
@@ -268,10 +277,11 @@ impl Store {
         drop(lock);
     }
 
-    fn write_job<T, F>(&self, doing: &'static str, change: F) -> Result<oneshot::Receiver<Result<T, Error>>, Error>
+    fn write_job<T, E, F>(&self, doing: &'static str, change: F) -> Result<oneshot::Receiver<Result<T, Error>>, Error>
     where
         T: Send + 'static,
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+        E: Into<JobError>,
+        F: FnMut(&mut Connection) -> Result<T, E> + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
         // The caller may have stopped waiting; the change is durable all the same.
@@ -279,12 +289,13 @@ impl Store {
         Ok(result)
     }
 
-    fn queue_job<T, F>(&self, doing: &'static str, change: F, answer: Answer<T>) -> Result<(), Error>
+    fn queue_job<T, E, F>(&self, doing: &'static str, change: F, answer: Answer<T>) -> Result<(), Error>
     where
         T: Send + 'static,
-        F: FnMut(&mut Connection) -> QueryResult<T> + Send + 'static,
+        E: Into<JobError>,
+        F: FnMut(&mut Connection) -> Result<T, E> + Send + 'static,
     {
-        let job = Change { doing, change, value: None, answer: Some(answer) };
+        let job = Change { doing, change, ended: None, answer: Some(answer) };
         self.with_open(|open| open.commands.send(Command::Job(Box::new(job))))?.map_err(|_| Error::Closed)
     }
 
@@ -319,25 +330,33 @@ impl Committer {
 struct Change<T, F> {
     doing: &'static str,
     change: F,
-    value: Option<T>,
+    /// What the change ended with when it was run last, unless the database failed.
+    ended: Option<Result<T, Error>>,
     answer: Option<Answer<T>>,
 }
 
 type Answer<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 
-impl<T, F> Job for Change<T, F>
+impl<T, E, F> Job for Change<T, F>
 where
     T: Send,
-    F: FnMut(&mut Connection) -> QueryResult<T> + Send,
+    E: Into<JobError>,
+    F: FnMut(&mut Connection) -> Result<T, E> + Send,
 {
-    fn write(&mut self, connection: &mut Connection) -> QueryResult<()> {
-        self.value = Some((self.change)(connection)?);
-        Ok(())
+    fn write(&mut self, connection: &mut Connection) -> Result<(), Undo> {
+        self.ended = None;
+        let (ended, written) = match (self.change)(connection).map_err(Into::into) {
+            Ok(value) => (Ok(value), Ok(())),
+            Err(JobError::Store(error)) => (Err(error), Err(Undo::Answered)),
+            Err(JobError::Query(source)) => return Err(Undo::Failed(source)),
+        };
+        self.ended = Some(ended);
+        written
     }
 
     fn finish(&mut self, result: Result<(), Arc<Error>>) {
-        let result = match (result, self.value.take()) {
-            (Ok(()), Some(value)) => Ok(value),
+        let result = match (result, self.ended.take()) {
+            (Ok(()), Some(ended)) => ended,
             (Ok(()), None) => Err(Error::Closed),
             (Err(error), _) => Err(Error::Change { doing: self.doing, source: error }),
         };

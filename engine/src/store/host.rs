@@ -13,7 +13,7 @@ use diesel::{
 };
 
 use super::{
-    Connection, Error,
+    Connection, JobResult,
     row::{content_digest, micros, timestamp},
     schema::package_host,
 };
@@ -103,7 +103,7 @@ pub(crate) fn host_sum(
     connection: &mut Connection,
     from: Option<Timestamp>,
     before: Option<Timestamp>,
-) -> QueryResult<Result<Vec<HostSum>, Error>> {
+) -> JobResult<Vec<HostSum>> {
     type Columns = ((String, Vec<u8>), (i64, i64, i64), (i64, i64), (i64, Option<i64>));
     // Sums of PostgreSQL are of a type that no other database has.
     let whole = |sum: &str| sql::<BigInt>(&format!("CAST({sum} AS BIGINT)"));
@@ -133,7 +133,7 @@ pub(crate) fn host_sum(
         let digest = content_digest(&digest)?;
         Ok(HostSum { tenant, digest, n_hosts, n_crashed, n_calls, n_cpu, cpu_us, n_peak, peak_bytes })
     });
-    Ok(sums.collect())
+    sums.collect()
 }
 
 /// When the process was looked at last that nobody has looked at for longest.

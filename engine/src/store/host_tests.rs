@@ -52,7 +52,7 @@ fn put(fixture: &Fixture, rows: &[HostRow]) {
 fn sums(fixture: &Fixture, from: Option<u64>, before: Option<u64>) -> Vec<HostSum> {
     let (from, before) = (from.map(at), before.map(at));
     let read = move |connection: &mut Connection| host_sum(connection, from, before);
-    let mut sums = fixture.store.write_blocking("test", read).unwrap().unwrap();
+    let mut sums = fixture.store.write_blocking("test", read).unwrap();
     sums.sort_by(|one, other| (&one.tenant, one.digest.hex()).cmp(&(&other.tenant, other.digest.hex())));
     sums
 }

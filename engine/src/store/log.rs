@@ -14,7 +14,7 @@ use diesel::{
 };
 
 use super::{
-    Connection, Error,
+    Connection, Error, JobResult,
     postgres::PgConnection,
     row::{micros, run_id, timestamp},
     schema::log,
@@ -64,10 +64,7 @@ impl LogRow {
 type Columns = (i64, Vec<u8>, i32, i32, i64, i32, String, String, String, i64);
 
 /// The lines that fit with their ids, in order.
-pub(crate) fn log_list(
-    connection: &mut Connection,
-    search: &LogSearch,
-) -> QueryResult<Result<Vec<(i64, LogRow)>, Error>> {
+pub(crate) fn log_list(connection: &mut Connection, search: &LogSearch) -> JobResult<Vec<(i64, LogRow)>> {
     let mut query = log::table
         .filter(log::run.eq(search.run.as_bytes().to_vec()))
         .filter(log::id.gt(search.after))
@@ -90,7 +87,7 @@ pub(crate) fn log_list(
     if search.from_end {
         rows.reverse();
     }
-    Ok(rows.into_iter().map(from_columns).collect())
+    Ok(rows.into_iter().map(from_columns).collect::<Result<_, _>>()?)
 }
 
 /// Writes lines in their order. Must be called in a transaction of the writer.

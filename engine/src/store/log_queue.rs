@@ -13,13 +13,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::Sender},
 };
 
-use diesel::{QueryResult, connection::SimpleConnection};
+use diesel::connection::SimpleConnection;
 use tokio::sync::watch;
 
 use super::{
     Connection, Error,
     log::{LogRow, log_insert_in_txn},
-    writer::{Command, Job},
+    writer::{Command, Job, Undo},
 };
 
 /// Lines that may wait at once, in all attempts together. Some hundred attempts that all talk at once fit.
@@ -140,11 +140,11 @@ impl LogQueue {
 }
 
 impl Job for Batch {
-    fn write(&mut self, connection: &mut Connection) -> QueryResult<()> {
+    fn write(&mut self, connection: &mut Connection) -> Result<(), Undo> {
         if self.is_alone && matches!(connection, Connection::Postgres(_)) {
             connection.batch_execute("SET LOCAL synchronous_commit = off")?;
         }
-        log_insert_in_txn(connection, &self.lines)
+        Ok(log_insert_in_txn(connection, &self.lines)?)
     }
 
     fn finish(&mut self, result: Result<(), Arc<Error>>) {

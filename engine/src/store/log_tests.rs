@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use super::{
     Connection, Full, LogRow, LogSearch, log_list,
     testing::TestDatabase,
-    tests::{Fixture, completed, names, now, on_both},
+    tests::{Fixture, completed, hold_writer, names, now, on_both},
 };
 use crate::id::RunId;
 
@@ -41,7 +41,7 @@ fn all(run: RunId) -> LogSearch {
 
 fn find(fixture: &Fixture, search: LogSearch) -> Vec<(i64, LogRow)> {
     let read = move |connection: &mut Connection| log_list(connection, &search);
-    fixture.store.write_blocking("test", read).unwrap().unwrap()
+    fixture.store.write_blocking("test", read).unwrap()
 }
 
 fn flush(fixture: &Fixture) {
@@ -71,7 +71,7 @@ fn lines_ride_along_with_commits(fixture: Fixture) {
     assert_eq!(names(&fixture.commit(vec![completed(run, fixture.epoch, 1, 0)])), ["Committed"]);
     // Asked on a connection of its own, without making the writer do anything.
     let mut view = super::View::open(&fixture.database.database).unwrap();
-    assert_eq!(view.read("test", |view| log_list(view, &all(run))).unwrap().unwrap().len(), 1);
+    assert_eq!(view.read("test", |view| log_list(view, &all(run))).unwrap().len(), 1);
 }
 
 fn the_last_lines_are_stored_when_the_store_is_closed(fixture: Fixture) {
@@ -83,7 +83,7 @@ fn the_last_lines_are_stored_when_the_store_is_closed(fixture: Fixture) {
     fixture.store.close();
     assert_eq!(logs.push(line(run, 1, "too late")), Err(Full));
     let mut view = super::View::open(&fixture.database.database).unwrap();
-    assert_eq!(view.read("test", |view| log_list(view, &all(run))).unwrap().unwrap().len(), 1_000);
+    assert_eq!(view.read("test", |view| log_list(view, &all(run))).unwrap().len(), 1_000);
 }
 
 fn lines_are_found_by_what_they_are(fixture: Fixture) {
@@ -118,26 +118,14 @@ fn lines_are_found_by_what_they_are(fixture: Fixture) {
 }
 
 fn a_full_queue_refuses_lines_and_waits_for_nobody(fixture: Fixture) {
-    let (started, is_started) = std::sync::mpsc::channel();
-    let (go_on, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let store = fixture.store.clone();
-    let blocker = std::thread::spawn(move || {
-        store.write_blocking("test", move |_| {
-            started.send(()).unwrap();
-            wait.lock().unwrap().recv().ok();
-            Ok(())
-        })
-    });
-    is_started.recv().unwrap();
+    let held = hold_writer(&fixture.store);
     let run = RunId::new(now());
     let logs = fixture.store.logs();
     let n_taken = (0..100_000).take_while(|_| logs.push(line(run, 1, "line")).is_ok()).count();
     assert!((10_000..100_000).contains(&n_taken), "{n_taken}");
     assert!(!logs.has_room());
     logs.push(LogRow { n_dropped: 7, ..line(run, 1, "") }).unwrap();
-    drop(go_on);
-    blocker.join().unwrap().unwrap();
+    drop(held);
     flush(&fixture);
     let found = find(&fixture, all(run));
     assert_eq!((found.len(), found[n_taken].1.n_dropped), (n_taken + 1, 7));

@@ -31,6 +31,7 @@ mod event;
 mod file;
 mod handle;
 mod host;
+mod job;
 mod lease;
 mod library;
 mod lock;
@@ -100,6 +101,7 @@ pub(crate) use self::{
     event::{EventRow, Kind, event_list, event_list_from, event_payload_first, event_payload_list_with},
     handle::{Committer, Options, Store},
     host::{HostEnd, HostRow, HostSum, host_delete_in_txn, host_oldest, host_put_in_txn, host_sum},
+    job::{JobError, JobResult},
     lease::{Sign, Signs},
     library::LibraryRow,
     lock::socket_find,

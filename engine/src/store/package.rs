@@ -9,10 +9,10 @@ use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
 use serde::Serialize;
 
 use super::{
-    Connection, Error, PackageState,
+    Connection, Error, JobResult, PackageState,
     archive::{ArchiveRow, archive_drop_unused_in_txn, archive_keep_in_txn},
     library::{LibraryRow, libraries_of, libraries_text},
-    package_change::{PackageChanged, PackageOrder, PackageRefusal, Versions, settle},
+    package_change::{PackageChanged, PackageOrder, PackageRefusal, Versions},
     package_event::{PackageEventKind, package_lock_in_txn},
     row::{content_digest, micros, state, timestamp},
     schema::package,
@@ -111,7 +111,7 @@ pub(crate) fn package_register_in_txn(
     row: &PackageRow,
     archive: &ArchiveRow,
     activation: Activation,
-) -> QueryResult<Result<PackageRegistered, Error>> {
+) -> JobResult<PackageRegistered> {
     package_lock_in_txn(connection)?;
     let order = PackageOrder {
         tenant: row.tenant.clone(),
@@ -120,7 +120,7 @@ pub(crate) fn package_register_in_txn(
         at: row.registered_at,
         reason: None,
     };
-    settle(register_in_txn(connection, row, archive, activation, &order))
+    register_in_txn(connection, row, archive, activation, &order)
 }
 
 fn register_in_txn(
@@ -129,7 +129,7 @@ fn register_in_txn(
     archive: &ArchiveRow,
     activation: Activation,
     order: &PackageOrder,
-) -> Result<PackageRegistered, super::package_change::Failed> {
+) -> JobResult<PackageRegistered> {
     let versions = Versions::load(connection, &row.tenant, &row.name)?;
     let (found, is_first) = (versions.named(&row.version).cloned(), versions.is_empty());
     let answer = match found {
@@ -186,7 +186,7 @@ fn register_in_txn(
 }
 
 /// All packages, those registered first in front.
-pub(crate) fn package_list(connection: &mut Connection) -> QueryResult<Result<Vec<PackageRow>, Error>> {
+pub(crate) fn package_list(connection: &mut Connection) -> JobResult<Vec<PackageRow>> {
     let first = (
         package::tenant,
         package::digest,
@@ -207,7 +207,7 @@ pub(crate) fn package_list(connection: &mut Connection) -> QueryResult<Result<Ve
     );
     let rows: Vec<Columns> =
         package::table.order((package::registered_at, package::digest)).select((first, second)).load(connection)?;
-    Ok(rows.into_iter().map(from_columns).collect())
+    Ok(rows.into_iter().map(from_columns).collect::<Result<_, _>>()?)
 }
 
 fn package_insert_in_txn(connection: &mut Connection, row: &PackageRow) -> QueryResult<usize> {

@@ -9,10 +9,10 @@
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, result::Error as DieselError};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
 
 use super::{
-    Connection, Error, PackageAct, PackageState,
+    Connection, Error, JobResult, PackageAct, PackageState,
     archive::archive_drop_unused_in_txn,
     package_event::{
         PackageEvent, PackageEventKind, package_event_add_in_txn, package_event_list, package_lock_in_txn,
@@ -79,12 +79,6 @@ pub enum PackageRefusal {
     },
 }
 
-/// What keeps a change from being decided.
-pub(super) enum Failed {
-    Query(DieselError),
-    Store(Error),
-}
-
 /// What is known of one version.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
@@ -111,22 +105,22 @@ pub(crate) fn package_activate_in_txn(
     connection: &mut Connection,
     order: &PackageOrder,
     share: Option<u8>,
-) -> QueryResult<Result<PackageChanged, Error>> {
+) -> JobResult<PackageChanged> {
     change(connection, order, |connection, versions, _| {
         versions.activate(connection, order, share, PackageEventKind::Activated)
     })
 }
 
 /// Lets new runs take the version no more.
-pub(crate) fn package_retire_in_txn(
-    connection: &mut Connection,
-    order: &PackageOrder,
-) -> QueryResult<Result<PackageChanged, Error>> {
+pub(crate) fn package_retire_in_txn(connection: &mut Connection, order: &PackageOrder) -> JobResult<PackageChanged> {
     change(connection, order, |connection, versions, version| match next(version.state, PackageAct::Retire) {
         PackageNext::Same => Ok(PackageChanged::Unchanged),
         PackageNext::To(_) => match versions.sharer_with(version) {
             Some(other) => Ok(PackageChanged::Refused(version.shared_with(other))),
-            None => version.retire(connection, order).map(|()| PackageChanged::Done),
+            None => {
+                version.retire(connection, order)?;
+                Ok(PackageChanged::Done)
+            }
         },
         PackageNext::Before | PackageNext::Gone | PackageNext::Refused => {
             Ok(PackageChanged::Refused(version.refuses(PackageAct::Retire)))
@@ -139,7 +133,7 @@ pub(crate) fn package_quarantine_in_txn(
     connection: &mut Connection,
     order: &PackageOrder,
     until: Option<Timestamp>,
-) -> QueryResult<Result<PackageChanged, Error>> {
+) -> JobResult<PackageChanged> {
     change(connection, order, |connection, _, version| {
         let (from, before) = (version.state, version.state_apart_from_quarantine());
         let to = PackageState::Quarantined;
@@ -164,10 +158,7 @@ pub(crate) fn package_quarantine_in_txn(
 }
 
 /// Lets the version be used again, as it was before its quarantine.
-pub(crate) fn package_release_in_txn(
-    connection: &mut Connection,
-    order: &PackageOrder,
-) -> QueryResult<Result<PackageChanged, Error>> {
+pub(crate) fn package_release_in_txn(connection: &mut Connection, order: &PackageOrder) -> JobResult<PackageChanged> {
     change(connection, order, |connection, _, version| {
         if next(version.state, PackageAct::Release) != PackageNext::Before {
             return Ok(PackageChanged::Unchanged);
@@ -181,10 +172,7 @@ pub(crate) fn package_release_in_txn(
 }
 
 /// Releases every version whose quarantine is over by then; returns how many there were.
-pub(crate) fn package_release_due_in_txn(
-    connection: &mut Connection,
-    now: Timestamp,
-) -> QueryResult<Result<usize, Error>> {
+pub(crate) fn package_release_due_in_txn(connection: &mut Connection, now: Timestamp) -> JobResult<usize> {
     const ACTOR: &str = "engine";
     package_lock_in_txn(connection)?;
     let due: Vec<(String, Vec<u8>)> = package::table
@@ -192,24 +180,16 @@ pub(crate) fn package_release_due_in_txn(
         .select((package::tenant, package::digest))
         .load(connection)?;
     for (tenant, digest) in &due {
-        let digest = match content_digest(digest) {
-            Ok(digest) => digest,
-            Err(error) => return Ok(Err(error)),
-        };
+        let digest = content_digest(digest)?;
         let reason = Some("its time was over".to_owned());
         let order = PackageOrder { tenant: tenant.clone(), digest, actor: ACTOR.to_owned(), at: now, reason };
-        if let Err(error) = package_release_in_txn(connection, &order)? {
-            return Ok(Err(error));
-        }
+        package_release_in_txn(connection, &order)?;
     }
-    Ok(Ok(due.len()))
+    Ok(due.len())
 }
 
 /// Forgets the version, unless unfinished runs need it.
-pub(crate) fn package_remove_in_txn(
-    connection: &mut Connection,
-    order: &PackageOrder,
-) -> QueryResult<Result<PackageChanged, Error>> {
+pub(crate) fn package_remove_in_txn(connection: &mut Connection, order: &PackageOrder) -> JobResult<PackageChanged> {
     change(connection, order, |connection, versions, version| {
         if let Some(other) = versions.sharer_with(version) {
             return Ok(PackageChanged::Refused(version.shared_with(other)));
@@ -231,16 +211,8 @@ pub(crate) fn package_roll_back_in_txn(
     connection: &mut Connection,
     order: &PackageOrder,
     name: &str,
-) -> QueryResult<Result<(PackageChanged, Option<Digest>), Error>> {
+) -> JobResult<(PackageChanged, Option<Digest>)> {
     package_lock_in_txn(connection)?;
-    settle(roll_back_in_txn(connection, order, name))
-}
-
-fn roll_back_in_txn(
-    connection: &mut Connection,
-    order: &PackageOrder,
-    name: &str,
-) -> Result<(PackageChanged, Option<Digest>), Failed> {
     let versions = Versions::load(connection, &order.tenant, name)?;
     if versions.is_empty() {
         return Ok((PackageChanged::Missing, None));
@@ -250,7 +222,7 @@ fn roll_back_in_txn(
         sharing.retire(connection, order)?;
         return Ok((PackageChanged::Done, main.map(|main| main.digest)));
     }
-    let events = package_event_list(connection, &order.tenant, name)?.map_err(Failed::Store)?;
+    let events = package_event_list(connection, &order.tenant, name)?;
     let mut earlier = mains(&events);
     // What is the main one now is not what was before.
     while earlier
@@ -286,8 +258,8 @@ fn mains(events: &[PackageEvent]) -> Vec<Digest> {
 fn change(
     connection: &mut Connection,
     order: &PackageOrder,
-    change: impl FnOnce(&mut Connection, &Versions, &Version) -> Result<PackageChanged, Failed>,
-) -> QueryResult<Result<PackageChanged, Error>> {
+    change: impl FnOnce(&mut Connection, &Versions, &Version) -> JobResult<PackageChanged>,
+) -> JobResult<PackageChanged> {
     package_lock_in_txn(connection)?;
     let name: Option<String> = package::table
         .filter(package::tenant.eq(&order.tenant))
@@ -295,26 +267,18 @@ fn change(
         .select(package::name)
         .first(connection)
         .optional()?;
-    let Some(name) = name else { return Ok(Ok(PackageChanged::Missing)) };
-    settle(Versions::load(connection, &order.tenant, &name).and_then(|versions| match versions.of(order.digest) {
+    let Some(name) = name else { return Ok(PackageChanged::Missing) };
+    let versions = Versions::load(connection, &order.tenant, &name)?;
+    match versions.of(order.digest) {
         Some(version) => change(connection, &versions, version),
         None => Ok(PackageChanged::Missing),
-    }))
-}
-
-/// What the database said fails the transaction; what it held is an answer.
-pub(super) fn settle<T>(result: Result<T, Failed>) -> QueryResult<Result<T, Error>> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(Failed::Store(error)) => Ok(Err(error)),
-        Err(Failed::Query(error)) => Err(error),
     }
 }
 
 type Columns = (String, String, String, Vec<u8>, Vec<u8>, String, Option<String>, Option<i32>);
 
 impl Versions {
-    pub(super) fn load(connection: &mut Connection, tenant: &str, name: &str) -> Result<Self, Failed> {
+    pub(super) fn load(connection: &mut Connection, tenant: &str, name: &str) -> JobResult<Self> {
         let rows: Vec<Columns> = package::table
             .filter(package::tenant.eq(tenant))
             .filter(package::name.eq(name))
@@ -331,7 +295,7 @@ impl Versions {
             ))
             .load(connection)?;
         let versions: Result<_, Error> = rows.into_iter().map(Version::from_columns).collect();
-        versions.map(Self).map_err(Failed::Store)
+        Ok(Self(versions?))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -380,7 +344,7 @@ impl Versions {
         order: &PackageOrder,
         share: Option<u8>,
         kind: PackageEventKind,
-    ) -> Result<PackageChanged, Failed> {
+    ) -> JobResult<PackageChanged> {
         let Some(version) = self.of(order.digest) else { return Ok(PackageChanged::Missing) };
         if let Some(refusal) = self.refusal_to_activate(version, share) {
             return Ok(PackageChanged::Refused(refusal));
@@ -435,13 +399,13 @@ impl Version {
     }
 
     /// Says which libraries the version has.
-    pub(super) fn set_libraries(&self, connection: &mut Connection, libraries: &str) -> Result<(), Failed> {
+    pub(super) fn set_libraries(&self, connection: &mut Connection, libraries: &str) -> QueryResult<()> {
         diesel::update(self.row()).set(package::libraries.eq(libraries)).execute(connection)?;
         Ok(())
     }
 
     /// Writes the state, which is not a quarantine.
-    fn set(&self, connection: &mut Connection, to: PackageState, share: Option<u8>) -> Result<(), Failed> {
+    fn set(&self, connection: &mut Connection, to: PackageState, share: Option<u8>) -> QueryResult<()> {
         diesel::update(self.row())
             .set((
                 package::state.eq(to.as_str()),
@@ -456,7 +420,7 @@ impl Version {
     }
 
     /// New runs get it no more. A quarantine stays.
-    fn retire(&self, connection: &mut Connection, order: &PackageOrder) -> Result<(), Failed> {
+    fn retire(&self, connection: &mut Connection, order: &PackageOrder) -> QueryResult<()> {
         let to = match self.before {
             None => {
                 self.set(connection, PackageState::Retired, None)?;
@@ -513,7 +477,7 @@ impl Version {
         package_event_add_in_txn(connection, &event)
     }
 
-    fn unfinished_runs(&self, connection: &mut Connection) -> Result<Vec<RunId>, Failed> {
+    fn unfinished_runs(&self, connection: &mut Connection) -> JobResult<Vec<RunId>> {
         let unfinished = RunState::ALL.into_iter().filter(|state| !state.is_terminal()).map(RunState::as_str);
         let runs: Vec<Vec<u8>> = run::table
             .inner_join(workflow::table)
@@ -524,12 +488,6 @@ impl Version {
             .limit(NEEDED_BY_MAX)
             .select(run::id)
             .load(connection)?;
-        runs.iter().map(|id| run_id(id)).collect::<Result<_, _>>().map_err(Failed::Store)
-    }
-}
-
-impl From<DieselError> for Failed {
-    fn from(error: DieselError) -> Self {
-        Self::Query(error)
+        Ok(runs.iter().map(|id| run_id(id)).collect::<Result<_, _>>()?)
     }
 }

@@ -11,7 +11,7 @@ use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, connection::
 use serde::Serialize;
 
 use super::{
-    Connection, Error, PackageState,
+    Connection, Error, JobResult, PackageState,
     row::{content_digest, micros, state, timestamp},
     schema::package_event,
 };
@@ -169,13 +169,13 @@ pub(crate) fn package_event_list(
     connection: &mut Connection,
     tenant: &str,
     name: &str,
-) -> QueryResult<Result<Vec<PackageEvent>, Error>> {
+) -> JobResult<Vec<PackageEvent>> {
     let rows: Vec<Columns> = package_event::table
         .filter(package_event::tenant.eq(tenant))
         .filter(package_event::name.eq(name))
         .order(package_event::id)
         .load(connection)?;
-    Ok(rows.into_iter().map(from_columns).collect())
+    Ok(rows.into_iter().map(from_columns).collect::<Result<_, _>>()?)
 }
 
 fn from_columns(columns: Columns) -> Result<PackageEvent, Error> {

@@ -5,10 +5,9 @@
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use diesel::QueryResult;
 
 use super::{
-    Activation, ArchiveRow, Commit, Connection, Error, LibraryRow, PackageAct, PackageChanged, PackageOrder,
+    Activation, ArchiveRow, Commit, Connection, JobResult, LibraryRow, PackageAct, PackageChanged, PackageOrder,
     PackageRefusal, PackageRegistered, PackageRow, PackageState, RunUpdate, WorkflowKey, archive_get,
     migrate::again_from,
     package_activate_in_txn, package_event_list, package_list, package_newest_change, package_quarantine_in_txn,
@@ -67,11 +66,8 @@ fn order(row: &PackageRow, reason: Option<&str>) -> PackageOrder {
 }
 
 impl Fixture {
-    fn change<T: Send + 'static>(
-        &self,
-        mut change: impl FnMut(&mut Connection) -> QueryResult<Result<T, Error>> + Send + 'static,
-    ) -> T {
-        self.store.write_blocking("test", move |connection| change(connection)).unwrap().unwrap()
+    fn change<T: Send + 'static>(&self, mut change: impl FnMut(&mut Connection) -> JobResult<T> + Send + 'static) -> T {
+        self.store.write_blocking("test", move |connection| change(connection)).unwrap()
     }
 
     fn register(&self, row: &PackageRow, archive: ArchiveRow, activation: Activation) -> PackageRegistered {
@@ -184,11 +180,11 @@ fn other_content_under_a_version_is_a_conflict(fixture: Fixture) {
 
 fn libraries_of_old_versions_are_known_without_their_target(fixture: Fixture) {
     let row = fixture.add_version("1", 1);
-    let listed = || fixture.store.write_blocking("test", package_list).unwrap().unwrap().remove(0).libraries;
+    let listed = || fixture.store.write_blocking("test", package_list).unwrap().remove(0).libraries;
     assert_eq!(listed(), row.libraries);
     let again = |connection: &mut Connection| {
         again_from(connection, "0010");
-        Ok(())
+        JobResult::Ok(())
     };
     fixture.store.write_blocking("test", again).unwrap();
     let first = LibraryRow { target: None, ..row.libraries[0].clone() };
@@ -340,7 +336,7 @@ fn a_package_that_runs_need_stays(fixture: Fixture) {
     let row = fixture.add_version("1", 1);
     let key = WorkflowKey { package: "p".to_owned(), digest: row.digest.as_bytes().to_vec(), ..key() };
     let ensure = move |connection: &mut _| workflow_ensure_in_txn(connection, &key, "{}", now());
-    let workflow = fixture.store.write_blocking("test", ensure).unwrap().unwrap();
+    let workflow = fixture.store.write_blocking("test", ensure).unwrap();
     let run = RunId::new(now());
     let mut create = fixture.create(run);
     if let Some(new) = &mut create.create {

@@ -13,10 +13,8 @@ use std::{
     thread,
 };
 
-use diesel::QueryResult;
-
 use super::{
-    Connection, Error,
+    Connection, Error, JobError,
     connection::{self, Access, Place},
     reconnect::retrying,
 };
@@ -72,14 +70,14 @@ impl Reader {
     }
 
     /// Runs a query, again and on another connection if a server is lost meanwhile.
-    pub(crate) fn read<T>(
+    pub(crate) fn read<T, E: Into<JobError>>(
         &mut self,
         doing: &'static str,
-        mut query: impl FnMut(&mut Connection) -> QueryResult<T>,
+        mut query: impl FnMut(&mut Connection) -> Result<T, E>,
     ) -> Result<T, Error> {
         let place = self.place.again();
         retrying(&place, || {
-            let read = query(self.open()?).map_err(|source| Error::from_diesel(doing, source));
+            let read = query(self.open()?).map_err(|error| error.into().into_error(doing));
             if matches!(read, Err(Error::Unavailable { .. })) {
                 self.connection = None;
             }

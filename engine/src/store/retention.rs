@@ -12,7 +12,7 @@ use diesel::{
 };
 
 use super::{
-    Connection, Error,
+    Connection, JobResult,
     row::{micros, run_id, timestamp, workflow_id},
     schema::{log, run},
 };
@@ -48,7 +48,7 @@ pub(crate) fn run_list_oldest(
     (what, class): (What, Class),
     from: Timestamp,
     n_max: i64,
-) -> QueryResult<Result<Vec<Finished>, Error>> {
+) -> JobResult<Vec<Finished>> {
     let mut query = run::table
         .filter(sql::<Bool>(&condition(class)))
         .filter(run::state.eq(class.state().as_str()))
@@ -68,7 +68,7 @@ pub(crate) fn run_list_oldest(
     let finished = |(id, at): (Vec<u8>, Option<i64>)| {
         Ok(Finished { id: run_id(&id)?, class, finished_at: timestamp(at.unwrap_or_default()) })
     };
-    Ok(rows.into_iter().map(finished).collect())
+    rows.into_iter().map(finished).collect()
 }
 
 /// How many finished runs count against the limit of runs.
@@ -100,7 +100,7 @@ pub(crate) fn run_count_due(
     connection: &mut Connection,
     (what, class): (What, Class),
     until: Timestamp,
-) -> QueryResult<Result<Vec<(WorkflowId, i64)>, Error>> {
+) -> JobResult<Vec<(WorkflowId, i64)>> {
     let mut due = run::table
         .group_by(run::workflow)
         .select((run::workflow, count_star()))
@@ -114,7 +114,7 @@ pub(crate) fn run_count_due(
         What::Context => due = due.filter(run::context_pruned_at.is_null().and(run::events_pruned_at.is_null())),
     }
     let rows: Vec<(Vec<u8>, i64)> = due.load(connection)?;
-    Ok(rows.into_iter().map(|(workflow, n_runs)| Ok((workflow_id(&workflow)?, n_runs))).collect())
+    rows.into_iter().map(|(workflow, n_runs)| Ok((workflow_id(&workflow)?, n_runs))).collect()
 }
 
 /// The condition of the index in which the class is found, word for word.

@@ -9,7 +9,7 @@ use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
 
 use super::{
-    Connection, Error, owner,
+    Connection, Error, JobResult, owner,
     row::{micros, run_id, state, timestamp, workflow_id},
     schema::run,
     workflow::{WorkflowRow, workflow_get, workflow_list_some},
@@ -94,10 +94,10 @@ pub(super) const COLUMNS: Selected = (
     run::dismissed_by,
 );
 
-pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> QueryResult<Result<Option<RunRow>, Error>> {
+pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> JobResult<Option<RunRow>> {
     let row: Option<Columns> =
         run::table.filter(run::id.eq(id.as_bytes().as_slice())).select(COLUMNS).first(connection).optional()?;
-    Ok(row.map(from_columns).transpose())
+    Ok(row.map(from_columns).transpose()?)
 }
 
 /// The run with its workflow, if its tenant is in that scope. A run of another tenant is unknown.
@@ -105,14 +105,10 @@ pub(crate) fn run_find(
     connection: &mut Connection,
     scope: &Scope,
     id: RunId,
-) -> QueryResult<Result<Option<(RunRow, WorkflowRow)>, Error>> {
-    let run = match run_get(connection, id)? {
-        Ok(Some(run)) => run,
-        Ok(None) => return Ok(Ok(None)),
-        Err(error) => return Ok(Err(error)),
-    };
+) -> JobResult<Option<(RunRow, WorkflowRow)>> {
+    let Some(run) = run_get(connection, id)? else { return Ok(None) };
     let workflow = workflow_get(connection, run.workflow)?;
-    Ok(workflow.map(|workflow| scope.has(&workflow.key.tenant).then_some((run, workflow))))
+    Ok(scope.has(&workflow.key.tenant).then_some((run, workflow)))
 }
 
 /// Makes that epoch the owner of the unfinished runs whose engine is there no more and whose workflow is wanted. Must be
@@ -124,11 +120,11 @@ pub(crate) fn run_take_over(
     connection: &mut Connection,
     epoch: i64,
     is_wanted: &mut dyn FnMut(&WorkflowRow) -> bool,
-) -> QueryResult<Result<TakenOver, Error>> {
+) -> JobResult<TakenOver> {
     let ended = owner::owner_end_in_txn(connection, epoch)?;
     let epochs: Vec<i64> = ended.iter().map(|owner| owner.epoch).collect();
     if epochs.is_empty() {
-        return Ok(Ok(TakenOver::default()));
+        return Ok(TakenOver::default());
     }
     let orphaned = || run::table.filter(run::finished_at.is_null()).filter(run::owner_epoch.eq_any(epochs.clone()));
     let rows: Vec<(i64, Columns)> = orphaned().order(run::id).select((run::owner_epoch, COLUMNS)).load(connection)?;
@@ -142,10 +138,7 @@ pub(crate) fn run_take_over(
         }
     }
     let ids: BTreeSet<Vec<u8>> = runs.iter().map(|(_, row)| row.workflow.as_bytes().to_vec()).collect();
-    let workflows = match workflow_list_some(connection, ids)? {
-        Ok(workflows) => workflows.into_iter().filter(is_wanted).collect::<Vec<_>>(),
-        Err(error) => return Ok(Err(error)),
-    };
+    let workflows: Vec<WorkflowRow> = workflow_list_some(connection, ids)?.into_iter().filter(is_wanted).collect();
     let wanted: HashSet<WorkflowId> = workflows.iter().map(|row| row.id).collect();
     let names: Vec<Vec<u8>> = wanted.iter().map(|id| id.as_bytes().to_vec()).collect();
     let taken = orphaned().filter(run::workflow.eq_any(names)).filter(run::id.ne_all(damaged));
@@ -154,29 +147,23 @@ pub(crate) fn run_take_over(
     let in_order = |epoch| ended.iter().any(|owner| owner.epoch == epoch && owner.closed_in_order);
     let taken = runs.into_iter().filter(|(_, row)| wanted.contains(&row.workflow));
     let runs = taken.map(|(epoch, row)| Orphan { row, closed_in_order: in_order(epoch) }).collect();
-    Ok(Ok(TakenOver { runs, workflows, ended: epochs }))
+    Ok(TakenOver { runs, workflows, ended: epochs })
 }
 
 /// Makes that epoch the owner of one unfinished run whose engine is there no more; of none otherwise. Must be called in a
 /// transaction of the writer.
-pub(crate) fn run_claim(connection: &mut Connection, epoch: i64, id: RunId) -> QueryResult<Result<TakenOver, Error>> {
+pub(crate) fn run_claim(connection: &mut Connection, epoch: i64, id: RunId) -> JobResult<TakenOver> {
     let ended = owner::owner_end_in_txn(connection, epoch)?;
     let one = || run::table.filter(run::id.eq(id.as_bytes().to_vec())).filter(run::finished_at.is_null());
     let row: Option<(i64, Columns)> = one().select((run::owner_epoch, COLUMNS)).first(connection).optional()?;
-    let Some((before, columns)) = row else { return Ok(Ok(TakenOver::default())) };
-    let Some(owner) = ended.iter().find(|owner| owner.epoch == before) else { return Ok(Ok(TakenOver::default())) };
-    let row = match from_columns(columns) {
-        Ok(row) => row,
-        Err(error) => return Ok(Err(error)),
-    };
-    let workflow = match workflow_get(connection, row.workflow)? {
-        Ok(workflow) => workflow,
-        Err(error) => return Ok(Err(error)),
-    };
+    let Some((before, columns)) = row else { return Ok(TakenOver::default()) };
+    let Some(owner) = ended.iter().find(|owner| owner.epoch == before) else { return Ok(TakenOver::default()) };
+    let row = from_columns(columns)?;
+    let workflow = workflow_get(connection, row.workflow)?;
     diesel::update(one()).set(run::owner_epoch.eq(epoch)).execute(connection)?;
     owner::owner_remove_idle(connection, &[before])?;
     let runs = vec![Orphan { row, closed_in_order: owner.closed_in_order }];
-    Ok(Ok(TakenOver { runs, workflows: vec![workflow], ended: Vec::new() }))
+    Ok(TakenOver { runs, workflows: vec![workflow], ended: Vec::new() })
 }
 
 /// The run, unless its row makes no sense.
@@ -186,23 +173,20 @@ fn readable(columns: Columns) -> Option<RunRow> {
 }
 
 /// The unfinished runs of that epoch, as if they had been taken over. Nobody knows what may have been running.
-pub(crate) fn run_list_own(connection: &mut Connection, epoch: i64) -> QueryResult<Result<TakenOver, Error>> {
+pub(crate) fn run_list_own(connection: &mut Connection, epoch: i64) -> JobResult<TakenOver> {
     let own = run::table.filter(run::finished_at.is_null()).filter(run::owner_epoch.eq(epoch));
     let rows: Vec<Columns> = own.order(run::id).select(COLUMNS).load(connection)?;
     let ids: BTreeSet<Vec<u8>> = rows.iter().map(|columns| columns.1.clone()).collect();
-    let workflows = match workflow_list_some(connection, ids)? {
-        Ok(workflows) => workflows,
-        Err(error) => return Ok(Err(error)),
-    };
+    let workflows = workflow_list_some(connection, ids)?;
     let runs = rows.into_iter().filter_map(readable).map(|row| Orphan { row, closed_in_order: false });
-    Ok(Ok(TakenOver { runs: runs.collect(), workflows, ended: Vec::new() }))
+    Ok(TakenOver { runs: runs.collect(), workflows, ended: Vec::new() })
 }
 
 /// The run that was submitted with that key.
-pub(crate) fn run_by_key(connection: &mut Connection, key: &str) -> QueryResult<Result<Option<RunId>, Error>> {
+pub(crate) fn run_by_key(connection: &mut Connection, key: &str) -> JobResult<Option<RunId>> {
     let id: Option<Vec<u8>> =
         run::table.filter(run::submission_key.eq(key)).select(run::id).first(connection).optional()?;
-    Ok(id.map(|id| run_id(&id)).transpose())
+    Ok(id.map(|id| run_id(&id)).transpose()?)
 }
 
 /// Notes that somebody has seen that the run failed. Must be called in a transaction of the writer.

@@ -14,7 +14,7 @@ use diesel::{
 };
 
 use super::{
-    Connection, Error,
+    Connection, Error, JobResult,
     row::{micros, workflow_id},
     run::{RunRow, from_columns},
     schema::workflow,
@@ -76,7 +76,7 @@ struct Found {
 }
 
 /// The runs that fit, newest first.
-pub(crate) fn run_search(connection: &mut Connection, search: &RunSearch) -> QueryResult<Result<Vec<RunRow>, Error>> {
+pub(crate) fn run_search(connection: &mut Connection, search: &RunSearch) -> JobResult<Vec<RunRow>> {
     let mut found = Vec::new();
     for statement in statements(connection, search)? {
         found.extend(match connection {
@@ -86,7 +86,7 @@ pub(crate) fn run_search(connection: &mut Connection, search: &RunSearch) -> Que
     }
     found.sort_unstable_by(|one, other| other.id.cmp(&one.id));
     found.truncate(usize::try_from(search.n_max).unwrap_or(usize::MAX));
-    Ok(found.into_iter().map(Found::row).collect())
+    Ok(found.into_iter().map(Found::row).collect::<Result<_, _>>()?)
 }
 
 /// What is asked of the database; each statement gives the newest runs of a part.

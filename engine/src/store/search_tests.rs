@@ -79,7 +79,7 @@ fn fill(database: &TestDatabase) -> (Connection, Vec<WorkflowId>, Vec<Written>) 
                 digest: vec![7; 32],
                 fingerprint: String::new(),
             };
-            workflow_ensure_in_txn(&mut connection, &key, "{}", Timestamp::from_unix_micros(BEGIN)).unwrap().unwrap()
+            workflow_ensure_in_txn(&mut connection, &key, "{}", Timestamp::from_unix_micros(BEGIN)).unwrap()
         })
         .collect();
     let runs = written(&workflows);
@@ -147,7 +147,7 @@ fn what_fits_is_found_newest_first_and_page_by_page(fixture: Fixture) {
         let expected: Vec<RunId> = runs.iter().rev().filter(|run| fits(&search, run)).map(|run| run.id).collect();
         let (mut found, mut after) = (Vec::new(), None);
         for _page in 0..3 {
-            let page = run_search(&mut connection, &RunSearch { after, ..search.clone() }).unwrap().unwrap();
+            let page = run_search(&mut connection, &RunSearch { after, ..search.clone() }).unwrap();
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             found.extend(page.into_iter().map(|run| run.id));

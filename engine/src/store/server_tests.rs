@@ -214,7 +214,7 @@ fn a_lost_connection_is_opened_again() {
 
     // In the middle of a change as well; it is made again.
     let mut n_calls = 0;
-    let change = move |connection: &mut Connection| {
+    let change = move |connection: &mut Connection| -> QueryResult<i32> {
         n_calls += 1;
         if n_calls == 1 {
             connection.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())")?;

@@ -9,10 +9,10 @@ use cloacina_workflow::Timestamp;
 use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, result::Error as DieselError};
 
 use super::{
-    Commit, Committer, Database, Error, EventRow, Kind, LEASE_DEFAULT, NewRun, Options, Outcome, RunSearch, RunUpdate,
-    Store, WorkflowKey, epoch_begin_in_txn, epoch_end_in_txn, event_list, event_payload_list_with, run_by_key,
-    run_dismiss_in_txn, run_get, run_search, run_take_over, schema, testing::TestDatabase, workflow_ensure_in_txn,
-    workflow_get, workflow_list,
+    Commit, Committer, Connection, Database, Error, EventRow, JobResult, Kind, LEASE_DEFAULT, NewRun, Options, Outcome,
+    RunSearch, RunUpdate, Store, WorkflowKey, epoch_begin_in_txn, epoch_end_in_txn, event_list,
+    event_payload_list_with, run_by_key, run_dismiss_in_txn, run_get, run_search, run_take_over, schema,
+    testing::TestDatabase, workflow_ensure_in_txn, workflow_get, workflow_list,
 };
 use crate::{
     core::run::State,
@@ -57,7 +57,7 @@ impl Fixture {
             Err(error) => return Err(Box::new((error, database))),
         };
         let ensure = |connection: &mut _| workflow_ensure_in_txn(connection, &key(), "{}", now());
-        let workflow = store.write_blocking("test", ensure).unwrap().unwrap();
+        let workflow = store.write_blocking("test", ensure).unwrap();
         Ok(Self { store, outcomes, workflow, epoch: 0, database })
     }
 
@@ -116,7 +116,7 @@ impl Fixture {
 
     pub(super) fn history(&self, run: RunId) -> Vec<(i64, Kind)> {
         let read = move |connection: &mut _| event_list(connection, run);
-        let rows = self.store.write_blocking("test", read).unwrap().unwrap();
+        let rows = self.store.write_blocking("test", read).unwrap();
         rows.into_iter().map(|row| (row.sequence, row.kind)).collect()
     }
 }
@@ -127,7 +127,7 @@ pub(super) fn begin(store: &Store) -> i64 {
 
 pub(super) fn take_over(store: &Store, epoch: i64) -> Vec<(RunId, bool)> {
     let take = move |connection: &mut _| run_take_over(connection, epoch, &mut |_| true);
-    let taken = store.write_blocking("test", take).unwrap().unwrap();
+    let taken = store.write_blocking("test", take).unwrap();
     taken.runs.iter().map(|orphan| (orphan.row.id, orphan.closed_in_order)).collect()
 }
 
@@ -180,6 +180,8 @@ on_both! {
     what_tasks_left_is_found_by_a_text_in_it,
     only_the_culprit_gets_the_error_and_its_run_stops,
     what_queues_up_while_a_group_is_written_becomes_one_group,
+    a_job_that_ends_with_its_own_error_leaves_its_group_alone,
+    a_query_of_a_reader_gives_its_own_error_back,
     a_change_that_fails_leaves_the_others_alone,
     a_schema_from_the_future_is_left_alone,
     a_new_epoch_takes_over_what_is_unfinished,
@@ -206,7 +208,6 @@ fn what_was_committed_is_there_after_reopening(fixture: Fixture) {
     let rows = fixture
         .store
         .write_blocking("test", |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() }))
-        .unwrap()
         .unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].id, rows[0].state, rows[0].finished_at), (run, State::Completed, Some(now())));
@@ -271,25 +272,58 @@ fn only_the_culprit_gets_the_error_and_its_run_stops(fixture: Fixture) {
 }
 
 fn what_queues_up_while_a_group_is_written_becomes_one_group(fixture: Fixture) {
-    let (started, is_started) = mpsc::channel();
-    let (go_on, wait) = mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let store = fixture.store.clone();
-    let blocker = std::thread::spawn(move || {
-        store.write_blocking("test", move |_| {
-            started.send(()).unwrap();
-            wait.lock().unwrap().recv().ok();
-            Ok(())
-        })
-    });
-    is_started.recv().unwrap();
+    let held = hold_writer(&fixture.store);
     let committer = fixture.committer();
     for _ in 0..20 {
         committer.commit(vec![fixture.create(RunId::new(now()))]).unwrap();
     }
-    drop(go_on);
+    drop(held);
     assert_eq!(fixture.outcomes.recv().unwrap().len(), 20);
-    blocker.join().unwrap().unwrap();
+}
+
+/// Keeps the writer busy until the sender is dropped, so that what is queued meanwhile becomes one group.
+pub(super) fn hold_writer(store: &Store) -> mpsc::Sender<()> {
+    let (started, is_started) = mpsc::channel();
+    let (held, released) = mpsc::channel::<()>();
+    let hold = move |_: &mut Connection| -> QueryResult<()> {
+        started.send(()).unwrap();
+        // The sender says nothing, and is dropped in the end.
+        released.recv().ok();
+        Ok(())
+    };
+    store.write_detached("holding the writer", hold, Result::unwrap).unwrap();
+    is_started.recv().unwrap();
+    held
+}
+
+fn a_job_that_ends_with_its_own_error_leaves_its_group_alone(fixture: Fixture) {
+    let (before, after) = (RunId::new(now()), RunId::new(now()));
+    let held = hold_writer(&fixture.store);
+    let n_transactions = fixture.store.n_transactions();
+    let committer = fixture.committer();
+    committer.commit(vec![fixture.create(before)]).unwrap();
+    let (ended, answer) = mpsc::channel();
+    let job = |connection: &mut Connection| -> JobResult<()> {
+        connection.batch_execute("DELETE FROM event")?;
+        Err(Error::Corrupt { reason: "a row cannot be".to_owned() }.into())
+    };
+    fixture.store.write_detached("changing", job, move |answer| ended.send(answer).unwrap()).unwrap();
+    committer.commit(vec![fixture.create(after)]).unwrap();
+    drop(held);
+    assert_eq!(names(&fixture.outcomes.recv().unwrap()), ["Committed"; 2]);
+    let error = answer.recv().unwrap().unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { reason } if reason == "a row cannot be"), "{error:?}");
+    let of_both = [before, after].map(|run| fixture.history(run));
+    assert_eq!(of_both, [[(0, Kind::RunCreated)], [(0, Kind::RunCreated)]], "what the job wrote is undone");
+    // The one that held the writer, the group, and the two that read: the group was not halved.
+    assert_eq!(fixture.store.n_transactions(), n_transactions + 4);
+}
+
+fn a_query_of_a_reader_gives_its_own_error_back(fixture: Fixture) {
+    let query =
+        |_: &mut Connection| JobResult::<()>::Err(Error::Corrupt { reason: "a row cannot be".to_owned() }.into());
+    let error = fixture.store.read_blocking("reading", query).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { reason } if reason == "a row cannot be"), "{error:?}");
 }
 
 fn a_change_that_fails_leaves_the_others_alone(fixture: Fixture) {
@@ -340,7 +374,7 @@ fn what_nobody_here_can_run_stays_for_another(fixture: Fixture) {
     fixture.expire(fixture.epoch);
     let second = fixture.begin();
     let take = move |connection: &mut _| run_take_over(connection, second, &mut |row| row.key.name != "w");
-    let taken = fixture.store.write_blocking("test", take).unwrap().unwrap();
+    let taken = fixture.store.write_blocking("test", take).unwrap();
     assert!(taken.runs.is_empty() && taken.workflows.is_empty(), "{taken:?}");
     assert_eq!(taken.ended, [fixture.epoch]);
     assert_eq!(fixture.owners(), [fixture.epoch, second]);
@@ -355,12 +389,12 @@ fn an_engine_that_leaves_no_run_leaves_nothing(fixture: Fixture) {
 
 fn a_workflow_is_kept_once(fixture: Fixture) {
     let again = move |connection: &mut _| workflow_ensure_in_txn(connection, &key(), "{}", now());
-    assert_eq!(fixture.store.write_blocking("test", again).unwrap().unwrap(), fixture.workflow);
-    let rows = fixture.store.write_blocking("test", workflow_list).unwrap().unwrap();
+    assert_eq!(fixture.store.write_blocking("test", again).unwrap(), fixture.workflow);
+    let rows = fixture.store.write_blocking("test", workflow_list).unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].id, &rows[0].key), (fixture.workflow, &key()));
     let id = fixture.workflow;
-    let got = fixture.store.write_blocking("test", move |connection| workflow_get(connection, id)).unwrap().unwrap();
+    let got = fixture.store.write_blocking("test", move |connection| workflow_get(connection, id)).unwrap();
     assert_eq!(got, rows[0]);
 }
 
@@ -413,13 +447,12 @@ fn times_that_are_absent_stay_as_they_were(fixture: Fixture) {
         update(State::Cancelled, None, Some(now())),
     ]);
     let row = fixture.store.write_blocking("test", move |connection| run_get(connection, run));
-    let row = row.unwrap().unwrap().unwrap();
+    let row = row.unwrap().unwrap();
     assert_eq!((row.state, row.started_at, row.finished_at), (State::Cancelled, Some(now()), Some(now())));
     fixture.commit(vec![update(State::Failed, None, None)]);
     let listed = fixture
         .store
         .write_blocking("test", |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() }))
-        .unwrap()
         .unwrap();
     assert_eq!(listed, [super::RunRow { state: State::Failed, ..row }]);
 }
@@ -441,11 +474,11 @@ fn what_a_commit_says_of_a_run_that_it_creates_is_written(fixture: Fixture) {
     whole.events.push(EventRow { payload: Some(vec![0, 255]), ..event(2, Kind::RunFinished, None) });
     let expected = whole.events.clone();
     assert_eq!(names(&fixture.commit(vec![whole])), ["Committed"]);
-    let read = move |connection: &mut _| Ok((run_get(connection, run)?, event_list(connection, run)?));
+    let read = move |connection: &mut _| JobResult::Ok((run_get(connection, run)?, event_list(connection, run)?));
     let (row, events) = fixture.store.write_blocking("test", read).unwrap();
-    let row = row.unwrap().unwrap();
+    let row = row.unwrap();
     assert_eq!((row.state, row.started_at, row.finished_at), (State::Completed, Some(now()), Some(now())));
-    assert_eq!(events.unwrap(), expected);
+    assert_eq!(events, expected);
     assert_eq!(names(&fixture.commit(vec![fixture.create(run)])), ["Duplicate"], "an id is given once");
 }
 
@@ -476,7 +509,7 @@ fn a_submission_key_is_taken_once(fixture: Fixture) {
     assert_eq!(names(&fixture.commit(vec![keyed(second)])), ["Duplicate"]);
     assert_eq!(fixture.history(second), []);
     let find = |key: &'static str| {
-        fixture.store.write_blocking("test", move |connection| run_by_key(connection, key)).unwrap().unwrap()
+        fixture.store.write_blocking("test", move |connection| run_by_key(connection, key)).unwrap()
     };
     assert_eq!((find("monday"), find("tuesday")), (Some(first), None));
 }
@@ -490,11 +523,7 @@ fn failed_runs_are_listed_until_they_are_dismissed(fixture: Fixture) {
     let finish = RunUpdate { state: State::Failed, started_at: None, finished_at: Some(now()) };
     fixture.commit(vec![fixture.create(RunId::new(now())), Commit { update: Some(finish), ..fixture.create(run) }]);
     let listed = || {
-        let rows = fixture
-            .store
-            .write_blocking("test", |connection| run_search(connection, &dead_letters()))
-            .unwrap()
-            .unwrap();
+        let rows = fixture.store.write_blocking("test", |connection| run_search(connection, &dead_letters())).unwrap();
         rows.iter().map(|row| row.id).collect::<Vec<_>>()
     };
     assert_eq!(listed(), [run]);

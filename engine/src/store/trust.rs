@@ -10,7 +10,7 @@ use diesel::{
 };
 
 use super::{
-    Connection, Error,
+    Connection, Error, JobResult,
     row::{micros, state, timestamp},
     schema::{trust_event, trust_key, trust_policy},
 };
@@ -196,17 +196,13 @@ pub(crate) fn trust_event_insert_in_txn(connection: &mut Connection, row: &Trust
 type EventColumns = (i64, String, String, i64, String, Option<String>, Option<Vec<u8>>, String);
 
 /// The newest events of a tenant, newest first.
-pub(crate) fn trust_event_list(
-    connection: &mut Connection,
-    tenant: &str,
-    n_max: i64,
-) -> QueryResult<Result<Vec<TrustEventRow>, Error>> {
+pub(crate) fn trust_event_list(connection: &mut Connection, tenant: &str, n_max: i64) -> JobResult<Vec<TrustEventRow>> {
     let rows: Vec<EventColumns> = trust_event::table
         .filter(trust_event::tenant.eq(tenant))
         .order(trust_event::id.desc())
         .limit(n_max)
         .load(connection)?;
-    Ok(rows.into_iter().map(event).collect())
+    Ok(rows.into_iter().map(event).collect::<Result<_, _>>()?)
 }
 
 /// The number of the newest change of whom any tenant trusts; 0 if there was none.

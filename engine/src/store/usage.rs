@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use cloacina_workflow::Timestamp;
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, QueryDsl, QueryResult, RunQueryDsl,
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, QueryDsl, RunQueryDsl,
     dsl::{count_star, sql},
     sql_types::{BigInt, Nullable},
 };
 
 use super::{
-    Connection, Error, Kind,
+    Connection, Error, JobResult, Kind,
     row::{micros, state, timestamp, workflow_id},
     schema::{event, run},
 };
@@ -84,7 +84,7 @@ pub(crate) struct UsageRuns {
 }
 
 /// The ends of a run's attempts and callbacks, in order.
-pub(crate) fn usage_list(connection: &mut Connection, run: RunId) -> QueryResult<Result<Vec<UsageEnd>, Error>> {
+pub(crate) fn usage_list(connection: &mut Connection, run: RunId) -> JobResult<Vec<UsageEnd>> {
     type Columns = (String, Option<i32>, Option<i32>, i64, Option<i64>, Option<i64>, Option<i64>);
     let rows: Vec<Columns> = event::table
         .filter(event::run.eq(run.as_bytes().as_slice()))
@@ -110,14 +110,11 @@ pub(crate) fn usage_list(connection: &mut Connection, run: RunId) -> QueryResult
         let (kind, at, started_at) = (state(&kind)?, timestamp(at), started_at.map(timestamp));
         Ok(UsageEnd { kind, task, attempt, at, started_at, cpu_us, peak_bytes })
     });
-    Ok(ends.collect())
+    ends.collect()
 }
 
 /// What the tasks of those runs used up, by workflow and task.
-pub(crate) fn usage_sum(
-    connection: &mut Connection,
-    search: &UsageSearch,
-) -> QueryResult<Result<Vec<UsageSum>, Error>> {
+pub(crate) fn usage_sum(connection: &mut Connection, search: &UsageSearch) -> JobResult<Vec<UsageSum>> {
     type Columns = (Vec<u8>, Option<i32>, (i64, i64), (i64, i64), (i64, i64), (i64, Option<i64>));
     // Sums of PostgreSQL are of a type that no other database has.
     let whole = |sum: &str| sql::<BigInt>(&format!("CAST({sum} AS BIGINT)"));
@@ -154,14 +151,11 @@ pub(crate) fn usage_sum(
         let workflow = workflow_id(&workflow)?;
         Ok(UsageSum { workflow, task, n_attempts, n_callbacks, n_timed, time_us, n_cpu, cpu_us, n_peak, peak_bytes })
     });
-    Ok(sums.collect())
+    sums.collect()
 }
 
 /// How many runs that are, by workflow.
-pub(crate) fn usage_count_runs(
-    connection: &mut Connection,
-    search: &UsageSearch,
-) -> QueryResult<Result<Vec<UsageRuns>, Error>> {
+pub(crate) fn usage_count_runs(connection: &mut Connection, search: &UsageSearch) -> JobResult<Vec<UsageRuns>> {
     let mut query = run::table
         .group_by(run::workflow)
         .select((run::workflow, count_star(), sql::<BigInt>("COUNT(events_pruned_at)")))
@@ -177,7 +171,7 @@ pub(crate) fn usage_count_runs(
     let counts = rows
         .into_iter()
         .map(|(workflow, n_runs, n_pruned)| Ok(UsageRuns { workflow: workflow_id(&workflow)?, n_runs, n_pruned }));
-    Ok(counts.collect())
+    counts.collect()
 }
 
 /// No run that was created at that moment or later has a smaller id.

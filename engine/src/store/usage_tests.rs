@@ -98,7 +98,7 @@ fn write(fixture: &Fixture, workflow: WorkflowId, created_at: Timestamp, rows: V
 fn sums(fixture: &Fixture, search: &UsageSearch) -> Vec<UsageSum> {
     let search = search.clone();
     let read = move |connection: &mut Connection| usage_sum(connection, &search);
-    let mut sums = fixture.store.write_blocking("test", read).unwrap().unwrap();
+    let mut sums = fixture.store.write_blocking("test", read).unwrap();
     sums.sort_by_key(|sum| (sum.workflow.as_bytes().to_vec(), sum.task));
     sums
 }
@@ -106,7 +106,7 @@ fn sums(fixture: &Fixture, search: &UsageSearch) -> Vec<UsageSum> {
 fn counts(fixture: &Fixture, search: &UsageSearch) -> Vec<UsageRuns> {
     let search = search.clone();
     let read = move |connection: &mut Connection| usage_count_runs(connection, &search);
-    fixture.store.write_blocking("test", read).unwrap().unwrap()
+    fixture.store.write_blocking("test", read).unwrap()
 }
 
 fn of(workflows: &[WorkflowId]) -> UsageSearch {
@@ -117,7 +117,7 @@ fn each_attempt_and_callback_is_listed_once(fixture: Fixture) {
     let run = write(&fixture, fixture.workflow, now(), rows());
     write(&fixture, fixture.workflow, now(), rows());
     let read = move |connection: &mut Connection| usage_list(connection, run);
-    let ends = fixture.store.write_blocking("test", read).unwrap().unwrap();
+    let ends = fixture.store.write_blocking("test", read).unwrap();
     let listed: Vec<_> = ends.iter().map(|end| (end.kind, end.task, end.attempt, end.cpu_us, end.peak_bytes)).collect();
     assert_eq!(
         listed,
@@ -134,7 +134,7 @@ fn each_attempt_and_callback_is_listed_once(fixture: Fixture) {
     assert_eq!(ends[0].started_at.map(|began| ends[0].at.unix_micros() - began.unix_micros()), Some(400));
     let nobody = RunId::new(now());
     let read = move |connection: &mut Connection| usage_list(connection, nobody);
-    assert_eq!(fixture.store.write_blocking("test", read).unwrap().unwrap(), []);
+    assert_eq!(fixture.store.write_blocking("test", read).unwrap(), []);
 }
 
 fn sums_count_what_is_known_apart_from_what_is_not(fixture: Fixture) {
@@ -173,7 +173,7 @@ fn sums_count_what_is_known_apart_from_what_is_not(fixture: Fixture) {
 fn only_runs_of_the_time_and_the_workflows_count(fixture: Fixture) {
     let key = super::WorkflowKey { name: "other".to_owned(), ..super::tests::key() };
     let ensure = move |connection: &mut Connection| workflow_ensure_in_txn(connection, &key, "{}", now());
-    let other = fixture.store.write_blocking("test", ensure).unwrap().unwrap();
+    let other = fixture.store.write_blocking("test", ensure).unwrap();
     let hour = |n_hours: u64| after(Duration::from_secs(3_600 * n_hours));
     let one = || vec![row(Kind::TaskCompleted, 0, Some(1), Some(1), (None, None))];
     for n_hours in 0..4 {
@@ -228,7 +228,7 @@ fn a_question_about_a_time_looks_at_the_runs_of_that_time_alone() {
             told.lock().unwrap().push(query.to_string());
         }
     });
-    usage_sum(&mut view, &search).unwrap().unwrap();
+    usage_sum(&mut view, &search).unwrap();
     let query = asked.lock().unwrap().pop().unwrap();
     let (query, _) = query.split_once("--").unwrap();
     let steps: Vec<Step> = match &mut view {

@@ -12,7 +12,7 @@ use diesel::{
 };
 
 use super::{
-    Connection, Error, Kind,
+    Connection, Error, JobError, JobResult, Kind,
     connection::Place,
     database::Database,
     file::File,
@@ -48,15 +48,15 @@ impl View {
             Database::Postgres(server) => Place::Server(server.clone()),
         };
         let mut reader = Reader::new(place);
-        reader.read("looking at the schema", |connection| Ok(migrate::check(connection, database)))??;
+        reader.read("looking at the schema", |connection| migrate::check(connection, database))?;
         Ok(Self { reader })
     }
 
     /// Runs a query, again and on another connection if a server is lost meanwhile.
-    pub(crate) fn read<T>(
+    pub(crate) fn read<T, E: Into<JobError>>(
         &mut self,
         doing: &'static str,
-        query: impl FnMut(&mut Connection) -> QueryResult<T>,
+        query: impl FnMut(&mut Connection) -> Result<T, E>,
     ) -> Result<T, Error> {
         self.reader.read(doing, query)
     }
@@ -85,12 +85,9 @@ impl View {
 }
 
 /// Those of the runs that belong to an engine that lives, on a server.
-pub(crate) fn run_list_driven(
-    connection: &mut Connection,
-    runs: &[RunId],
-) -> QueryResult<Result<HashSet<RunId>, Error>> {
+pub(crate) fn run_list_driven(connection: &mut Connection, runs: &[RunId]) -> JobResult<HashSet<RunId>> {
     if runs.is_empty() {
-        return Ok(Ok(HashSet::new()));
+        return Ok(HashSet::new());
     }
     let alive = owner::owner_list_alive(connection)?;
     let rows: Vec<Vec<u8>> = run::table
@@ -98,7 +95,7 @@ pub(crate) fn run_list_driven(
         .filter(run::owner_epoch.eq_any(alive))
         .select(run::id)
         .load(connection)?;
-    Ok(rows.iter().map(|id| run_id(id)).collect())
+    Ok(rows.iter().map(|id| run_id(id)).collect::<Result<_, _>>()?)
 }
 
 /// The engine that drives a run, as it has told of itself.
@@ -130,24 +127,18 @@ pub(crate) fn owner_of_run(connection: &mut Connection, id: RunId) -> QueryResul
 }
 
 /// How many tasks of each run completed, in it or in the run from which it was derived; runs without any are absent.
-pub(crate) fn run_count_completed(
-    connection: &mut Connection,
-    runs: &[RunId],
-) -> QueryResult<Result<HashMap<RunId, i64>, Error>> {
+pub(crate) fn run_count_completed(connection: &mut Connection, runs: &[RunId]) -> JobResult<HashMap<RunId, i64>> {
     let rows: Vec<(Vec<u8>, i64)> = event::table
         .filter(event::run.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
         .filter(event::kind.eq_any([Kind::TaskCompleted, Kind::TaskReused].map(Kind::as_str)))
         .group_by(event::run)
         .select((event::run, count(event::task).aggregate_distinct()))
         .load(connection)?;
-    Ok(rows.into_iter().map(|(run, n_completed)| Ok((run_id(&run)?, n_completed))).collect())
+    rows.into_iter().map(|(run, n_completed)| Ok((run_id(&run)?, n_completed))).collect()
 }
 
 /// The ids right before and right after that of each run, in the order of ids.
-pub(crate) fn run_list_neighbors(
-    connection: &mut Connection,
-    runs: &[RunId],
-) -> QueryResult<Result<HashMap<RunId, Vec<RunId>>, Error>> {
+pub(crate) fn run_list_neighbors(connection: &mut Connection, runs: &[RunId]) -> JobResult<HashMap<RunId, Vec<RunId>>> {
     let nearest = |comparison: &str, order: &str| {
         sql::<Nullable<Binary>>(&format!(
             "(SELECT other.id FROM run AS other WHERE other.id {comparison} run.id ORDER BY other.id {order} LIMIT 1)"
@@ -162,5 +153,5 @@ pub(crate) fn run_list_neighbors(
         let near = before.iter().chain(&after).map(|id| run_id(id)).collect::<Result<_, _>>()?;
         Ok((run_id(&id)?, near))
     });
-    Ok(neighbors.collect())
+    neighbors.collect()
 }

@@ -7,7 +7,7 @@ use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
 
-use super::{Connection, Error, row::workflow_id, schema::workflow};
+use super::{Connection, Error, JobResult, row::workflow_id, schema::workflow};
 use crate::id::WorkflowId;
 
 /// What makes a workflow's version one of its own.
@@ -48,7 +48,7 @@ pub(crate) fn workflow_ensure_in_txn(
     key: &WorkflowKey,
     descriptor: &str,
     now: Timestamp,
-) -> QueryResult<Result<WorkflowId, Error>> {
+) -> JobResult<WorkflowId> {
     let id = WorkflowId::new(now);
     let insert = diesel::insert_into(workflow::table).values((
         workflow::id.eq(id.as_bytes().as_slice()),
@@ -72,13 +72,13 @@ pub(crate) fn workflow_ensure_in_txn(
         .filter(workflow::fingerprint.eq(&key.fingerprint))
         .select(workflow::id)
         .first(connection)?;
-    Ok(workflow_id(&id))
+    Ok(workflow_id(&id)?)
 }
 
 /// All workflows that those runs could refer to.
-pub(crate) fn workflow_list(connection: &mut Connection) -> QueryResult<Result<Vec<WorkflowRow>, Error>> {
+pub(crate) fn workflow_list(connection: &mut Connection) -> JobResult<Vec<WorkflowRow>> {
     let rows: Vec<Columns> = workflow::table.order(workflow::id).load(connection)?;
-    Ok(rows.into_iter().map(from_columns).collect())
+    Ok(rows.into_iter().map(from_columns).collect::<Result<_, _>>()?)
 }
 
 /// The names of all workflows that runs could refer to, without what they consist of.
@@ -97,27 +97,27 @@ pub(crate) fn workflow_list_of(
     connection: &mut Connection,
     tenant: &str,
     content: Digest,
-) -> QueryResult<Result<Vec<WorkflowRow>, Error>> {
+) -> JobResult<Vec<WorkflowRow>> {
     let rows: Vec<Columns> = workflow::table
         .filter(workflow::tenant.eq(tenant))
         .filter(workflow::digest.eq(content.as_bytes().as_slice()))
         .order(workflow::id)
         .load(connection)?;
-    Ok(rows.into_iter().map(from_columns).collect())
+    Ok(rows.into_iter().map(from_columns).collect::<Result<_, _>>()?)
 }
 
 /// Those of the workflows that are there.
 pub(crate) fn workflow_list_some(
     connection: &mut Connection,
     ids: impl IntoIterator<Item = Vec<u8>>,
-) -> QueryResult<Result<Vec<WorkflowRow>, Error>> {
+) -> JobResult<Vec<WorkflowRow>> {
     let rows: Vec<Columns> = workflow::table.filter(workflow::id.eq_any(ids)).order(workflow::id).load(connection)?;
-    Ok(rows.into_iter().map(from_columns).collect())
+    Ok(rows.into_iter().map(from_columns).collect::<Result<_, _>>()?)
 }
 
-pub(crate) fn workflow_get(connection: &mut Connection, id: WorkflowId) -> QueryResult<Result<WorkflowRow, Error>> {
+pub(crate) fn workflow_get(connection: &mut Connection, id: WorkflowId) -> JobResult<WorkflowRow> {
     let row: Columns = workflow::table.filter(workflow::id.eq(id.as_bytes().as_slice())).first(connection)?;
-    Ok(from_columns(row))
+    Ok(from_columns(row)?)
 }
 
 fn from_columns(columns: Columns) -> Result<WorkflowRow, Error> {

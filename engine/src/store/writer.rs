@@ -62,9 +62,17 @@ pub(super) enum Command {
 /// A rare change that is no commit, such as registering a package. May be run several times; each time that counts
 /// is preceded by a rollback of the one before.
 pub(super) trait Job: Send {
-    fn write(&mut self, connection: &mut Connection) -> QueryResult<()>;
+    fn write(&mut self, connection: &mut Connection) -> Result<(), Undo>;
     /// Called once, after the group is durable or has failed.
     fn finish(&mut self, result: Result<(), Arc<Error>>);
+}
+
+/// Why what a job wrote is undone.
+pub(super) enum Undo {
+    /// The database failed a statement of the job.
+    Failed(DieselError),
+    /// The job ended with an error of its own, which it keeps for its caller.
+    Answered,
 }
 
 pub(super) struct Writer {
@@ -476,16 +484,25 @@ fn write_commits(units: &mut [Unit], stopped: &Terms, connection: &mut Connectio
     Ok(())
 }
 
-/// A job has a savepoint of its own, so its failure leaves the rest of the group alone.
+/// A job has a savepoint of its own, so its failure leaves the rest of the group alone. An error of its own is an answer
+/// like any other, which counts once the group is committed.
 fn write_job(job: &mut dyn Job, connection: &mut Connection, is_alone: bool) -> QueryResult<Outcome> {
     match connection.transaction(|connection| job.write(connection)) {
-        Ok(()) => Ok(Outcome::Committed),
-        Err(error @ (DieselError::BrokenTransactionManager | DieselError::RollbackErrorOnCommit { .. })) => Err(error),
-        Err(error) => match Error::from_diesel("writing", error) {
+        Ok(()) | Err(Undo::Answered) => Ok(Outcome::Committed),
+        Err(Undo::Failed(
+            error @ (DieselError::BrokenTransactionManager | DieselError::RollbackErrorOnCommit { .. }),
+        )) => Err(error),
+        Err(Undo::Failed(error)) => match Error::from_diesel("writing", error) {
             Error::Unavailable { source, .. } => Err(source),
             Error::Busy { source, .. } if is_alone => Err(source),
             error => Ok(Outcome::Failed(Arc::new(error), None)),
         },
+    }
+}
+
+impl From<DieselError> for Undo {
+    fn from(source: DieselError) -> Self {
+        Self::Failed(source)
     }
 }
 

@@ -8,13 +8,12 @@ use cloacina_packager::{
     sign::{PublicKey, Scope},
 };
 use cloacina_workflow::Timestamp;
-use diesel::QueryResult;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Trust, TrustKey, stored};
 use crate::{
     limit::{self, TextRefused},
-    store::{self, Connection, RevokedRow, TrustEventKind, TrustEventRow, TrustKeyRow},
+    store::{self, Connection, JobResult, RevokedRow, TrustEventKind, TrustEventRow, TrustKeyRow},
 };
 
 /// Nobody has more people to ask than that.
@@ -73,25 +72,31 @@ impl TrustChange {
     }
 }
 
-/// Changes whom a tenant trusts and returns that. Must be called in a transaction of the writer.
+/// How a change ended.
+pub(crate) enum TrustWritten {
+    /// Whom the tenant trusts now.
+    Trust(Trust),
+    /// Nothing was written.
+    Refused(Error),
+}
+
+/// Changes whom a tenant trusts. Must be called in a transaction of the writer.
 pub(crate) fn change_in_txn(
     connection: &mut Connection,
     (tenant, default): (&str, usize),
     change: &TrustChange,
     (by, now): (&str, Timestamp),
-) -> QueryResult<Result<Trust, Error>> {
+) -> JobResult<TrustWritten> {
     if let Some(reason) = name_problem(tenant) {
-        return Ok(Err(Error::Text { what: "the name of the tenant", text: tenant.to_owned(), reason }));
+        let refused = Error::Text { what: "the name of the tenant", text: tenant.to_owned(), reason };
+        return Ok(TrustWritten::Refused(refused));
     }
     store::trust_lock_in_txn(connection)?;
-    let trust = match stored::read(connection, tenant, default)? {
-        Ok(trust) => trust,
-        Err(error) => return Ok(Err(error.into())),
-    };
+    let trust = stored::read(connection, tenant, default)?;
     let step = match step(&trust, change, (by, now)) {
         Ok(Some(step)) => step,
-        Ok(None) => return Ok(Ok(trust)),
-        Err(error) => return Ok(Err(error)),
+        Ok(None) => return Ok(TrustWritten::Trust(trust)),
+        Err(error) => return Ok(TrustWritten::Refused(error)),
     };
     let (kind, key_id, detail) = step.event();
     match &step {
@@ -103,7 +108,7 @@ pub(crate) fn change_in_txn(
     let event =
         TrustEventRow { tenant: tenant.to_owned(), kind, at: now, actor: by.to_owned(), key_id, digest: None, detail };
     store::trust_event_insert_in_txn(connection, &event)?;
-    Ok(stored::read(connection, tenant, default)?.map_err(Error::from))
+    Ok(TrustWritten::Trust(stored::read(connection, tenant, default)?))
 }
 
 /// What is to be written.

@@ -20,7 +20,7 @@ pub use self::{
     policy::{REQUIRED_BY_SERVERS, Revoked, Trust, TrustChanged, TrustEvent, TrustKey},
 };
 pub(crate) use self::{
-    change::change_in_txn,
+    change::{TrustWritten, change_in_txn},
     policy::{FIRST_STEPS, REQUIRED_DEFAULT},
     stored::{events, read},
 };

@@ -3,42 +3,31 @@
 //! A row that makes no sense is damage and refuses everything: a policy of which a part cannot be read is none to go by.
 
 use cloacina_packager::sign::{PublicKey, Scope};
-use diesel::QueryResult;
 
 use super::{Revoked, Trust, TrustEvent, TrustKey};
-use crate::store::{self, Connection, Error as StoreError, RevokedRow, TrustEventRow, TrustKeyRow};
+use crate::store::{self, Connection, Error as StoreError, JobResult, RevokedRow, TrustEventRow, TrustKeyRow};
 
 /// Whom a tenant trusts; `default` is what it requires if it never said.
-pub(crate) fn read(
-    connection: &mut Connection,
-    tenant: &str,
-    default: usize,
-) -> QueryResult<Result<Trust, StoreError>> {
+pub(crate) fn read(connection: &mut Connection, tenant: &str, default: usize) -> JobResult<Trust> {
     let required = store::trust_required_get(connection, tenant)?;
     let rows = store::trust_key_list(connection, tenant)?;
     let keys: Result<Vec<TrustKey>, StoreError> = rows.into_iter().map(key).collect();
-    Ok(keys.map(|keys| Trust {
+    Ok(Trust {
         tenant: tenant.to_owned(),
         required: required.map_or(default, |required| usize::try_from(required).unwrap_or(usize::MAX)),
         is_default: required.is_none(),
-        keys,
-    }))
+        keys: keys?,
+    })
 }
 
 /// What happened to a tenant's trust, newest first.
-pub(crate) fn events(
-    connection: &mut Connection,
-    tenant: &str,
-    n_max: i64,
-) -> QueryResult<Result<Vec<TrustEvent>, StoreError>> {
+pub(crate) fn events(connection: &mut Connection, tenant: &str, n_max: i64) -> JobResult<Vec<TrustEvent>> {
     let rows = store::trust_event_list(connection, tenant, n_max)?;
-    Ok(rows.map(|rows| {
-        let event = |row: TrustEventRow| {
-            let TrustEventRow { kind, at, actor, key_id, digest, detail, .. } = row;
-            TrustEvent { kind, at, actor, key: key_id, digest, detail }
-        };
-        rows.into_iter().map(event).collect()
-    }))
+    let event = |row: TrustEventRow| {
+        let TrustEventRow { kind, at, actor, key_id, digest, detail, .. } = row;
+        TrustEvent { kind, at, actor, key: key_id, digest, detail }
+    };
+    Ok(rows.into_iter().map(event).collect())
 }
 
 fn key(row: TrustKeyRow) -> Result<TrustKey, StoreError> {

@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::fixture::{
     BLOCKING_NAME, FAILS, NAME, SEES, SHARED, Shape, engine, input, n_threads, nothing, runtime, workflow,
 };
-use crate::{Engine, Error, NoticeKind, RunState, Skipped, TaskState};
+use crate::{Engine, Error, NoticeKind, RunState, Skipped, TaskState, store::JobResult};
 
 #[test]
 fn a_diamond_joins_after_both_sides_and_passes_data_on() {
@@ -383,7 +383,7 @@ fn dependents_of_a_pipelined_workflow_start_before_anything_is_durable() {
             let hold = move |_: &mut _| {
                 entered.take().unwrap().send(()).unwrap();
                 may_leave.recv().unwrap();
-                Ok(())
+                JobResult::Ok(())
             };
             store.write_blocking("waiting", hold).unwrap();
         });

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use cloacina_workflow::Timestamp;
-use diesel::{RunQueryDsl, connection::SimpleConnection, sql_query};
+use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, sql_query};
 
 use super::{MeasureError, store};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     core::run::State,
     engine::Records,
     id::{RunId, TENANT_DEFAULT, WorkflowId},
-    store::{Connection, Error as StoreError, Store, WorkflowKey, workflow_ensure_in_txn},
+    store::{Connection, JobResult, Store, WorkflowKey, workflow_ensure_in_txn},
 };
 
 /// Runs on a page.
@@ -99,7 +99,7 @@ struct Row {
 type Condition<'a> = &'a dyn Fn(bool) -> String;
 
 fn bare_query(records: &mut Records, condition: Condition<'_>) -> Result<usize, MeasureError> {
-    let rows = records.read("asking a bare query", |connection| {
+    let rows = records.read("asking a bare query", |connection| -> QueryResult<usize> {
         let is_file = matches!(connection, Connection::Sqlite(_));
         let query = format!(
             "SELECT id, workflow, state, created_at, started_at, finished_at FROM run WHERE {} ORDER BY id DESC LIMIT {PAGE}",
@@ -109,14 +109,14 @@ fn bare_query(records: &mut Records, condition: Condition<'_>) -> Result<usize, 
             Connection::Sqlite(connection) => sql_query(query).load(connection)?,
             Connection::Postgres(connection) => sql_query(query).load(connection)?,
         };
-        Ok(Ok(rows.len()))
+        Ok(rows.len())
     });
     rows.map_err(store_error)
 }
 
 /// Adds two more workflows, one of another tenant, and the runs.
 fn fill(store: &Store, first: WorkflowId, epoch: i64, n_runs: u64) -> Result<[WorkflowId; 2], MeasureError> {
-    let filled = store.write_blocking("filling a database", move |connection| {
+    let filled = store.write_blocking("filling a database", move |connection| -> JobResult<[WorkflowId; 2]> {
         let mut ensure = |tenant: &str, name: &str| {
             let key = WorkflowKey {
                 tenant: tenant.to_owned(),
@@ -128,15 +128,12 @@ fn fill(store: &Store, first: WorkflowId, epoch: i64, n_runs: u64) -> Result<[Wo
             let described = format!(r#"{{"name":"{name}","tasks":[]}}"#);
             workflow_ensure_in_txn(connection, &key, &described, Timestamp::from_unix_micros(BEGIN_MS * 1_000))
         };
-        let workflows = match (ensure(TENANT_DEFAULT, "other")?, ensure("acme", "load")?) {
-            (Ok(other), Ok(acme)) => [other, acme],
-            (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
-        };
+        let workflows = [ensure(TENANT_DEFAULT, "other")?, ensure("acme", "load")?];
         let is_file = matches!(connection, Connection::Sqlite(_));
         connection.batch_execute(&filling([first, workflows[0], workflows[1]], epoch, n_runs, is_file))?;
-        Ok(Ok::<_, StoreError>(workflows))
+        Ok(workflows)
     });
-    Ok(filled??)
+    Ok(filled?)
 }
 
 /// One statement that makes all runs.

@@ -17,7 +17,7 @@ use crate::{
     clock::{Clock, SystemClock},
     id::{TENANT_DEFAULT, WorkflowId},
     store::{
-        self, Answers, Commit, Connection, Database, Error as StoreError, LEASE_DEFAULT, Outcome, Store, WorkflowKey,
+        self, Answers, Commit, Connection, Database, JobResult, LEASE_DEFAULT, Outcome, Store, WorkflowKey,
         epoch_begin_in_txn,
     },
 };
@@ -50,7 +50,7 @@ pub(super) fn open(address: &str, answers: Answers) -> Result<(Store, WorkflowId
     let store = Store::open(store::Options::new(database, answers))?;
     let now = SystemClock.now();
     let prepared = store.write_blocking("preparing a measurement", move |connection| prepare(connection, now));
-    match prepared.and_then(|(workflow, epoch)| Ok((workflow?, epoch))) {
+    match prepared {
         Ok((workflow, epoch)) => {
             store.keep_lease(epoch);
             Ok((store, workflow, epoch))
@@ -62,9 +62,7 @@ pub(super) fn open(address: &str, answers: Answers) -> Result<(Store, WorkflowId
     }
 }
 
-type Prepared = (Result<WorkflowId, StoreError>, i64);
-
-fn prepare(connection: &mut Connection, now: Timestamp) -> diesel::QueryResult<Prepared> {
+fn prepare(connection: &mut Connection, now: Timestamp) -> JobResult<(WorkflowId, i64)> {
     let key = WorkflowKey {
         tenant: TENANT_DEFAULT.to_owned(),
         package: "bench".to_owned(),
@@ -109,7 +107,7 @@ fn push(
         if under_way.is_empty() {
             break;
         }
-        let outcomes = answers.recv().map_err(|_| StoreError::Closed)?;
+        let outcomes = answers.recv().map_err(|_| store::Error::Closed)?;
         let answered = begin.elapsed();
         for outcome in outcomes {
             if !matches!(outcome, Outcome::Committed) {
