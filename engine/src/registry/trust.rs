@@ -21,9 +21,15 @@ use crate::{
 /// Events that are told at once.
 const EVENTS_MAX: i64 = 1000;
 
+/// Whether a version may be used.
+enum Review {
+    Trusted,
+    Distrusted(Distrust),
+}
+
 /// Why a version is not trusted.
 #[derive(Debug)]
-pub(super) enum Distrust {
+enum Distrust {
     Untrusted(Untrusted),
     /// A signature in the database is none.
     Unreadable(SignError),
@@ -239,7 +245,7 @@ impl Shared {
                 reason,
             };
             match self.review(&package.row, &policy)? {
-                Err(refusal) => {
+                Review::Distrusted(refusal) => {
                     let reason = refusal.reason();
                     if package.row.quarantine.as_ref().is_some_and(|quarantine| quarantine.reason == reason) {
                         continue;
@@ -250,11 +256,11 @@ impl Shared {
                     })?;
                     changed.quarantined.push(package.label());
                 }
-                Ok(_) if may_release && is_for(&package.row, &[REASON]) => {
+                Review::Trusted if may_release && is_for(&package.row, &[REASON]) => {
                     self.release_trusted(order(Some("it is trusted again".to_owned())))?;
                     changed.released.push(package.label());
                 }
-                Ok(_) => {}
+                Review::Trusted => {}
             }
         }
         Ok(changed)
@@ -279,7 +285,7 @@ impl Shared {
     }
 
     /// Whether the version may be used by what the policy says now and the database keeps of it.
-    pub(super) fn review(&self, row: &PackageRow, policy: &Policy) -> Result<Result<Vec<Voucher>, Distrust>, Error> {
+    fn review(&self, row: &PackageRow, policy: &Policy) -> Result<Review, Error> {
         let digest = row.archive_digest;
         let read = self
             .options
@@ -288,14 +294,20 @@ impl Shared {
         let Some(ArchiveRow { bytes, signatures }) = read? else {
             let package = format!("the package {}", row.name);
             let unsigned = Untrusted::Unsigned { package, required: policy.required };
-            return Ok(if policy.required == 0 { Ok(Vec::new()) } else { Err(Distrust::Untrusted(unsigned)) });
+            return Ok(match policy.required {
+                0 => Review::Trusted,
+                _ => Review::Distrusted(Distrust::Untrusted(unsigned)),
+            });
         };
         let signatures = match signatures_of(&signatures) {
             Ok(signatures) => signatures,
-            Err(error) => return Ok(Err(Distrust::Unreadable(error))),
+            Err(error) => return Ok(Review::Distrusted(Distrust::Unreadable(error))),
         };
         let now = self.options.clock.now();
-        Ok(policy.review(&bytes, &row.name, &signatures, now).map_err(Distrust::Untrusted))
+        Ok(match policy.review(&bytes, &row.name, &signatures, now) {
+            Ok(_) => Review::Trusted,
+            Err(untrusted) => Review::Distrusted(Distrust::Untrusted(untrusted)),
+        })
     }
 
     /// The signatures of those bytes that are in the database already, behind those that came along.
