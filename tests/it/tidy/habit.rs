@@ -61,6 +61,11 @@ fn printing_happens_in_one_place() {
 }
 
 #[test]
+fn results_are_not_nested() {
+    enforce("nested-result", nested_results(Repository::here()));
+}
+
+#[test]
 fn unsafe_code_stays_at_the_boundary() {
     enforce("unsafe", unsafety(Repository::here()));
 }
@@ -193,6 +198,20 @@ fn prints(repository: &Repository) -> Vec<Finding> {
     findings
 }
 
+/// A result in a result of the engine. The inner one is forgotten easily, as the outer one has been handled.
+fn nested_results(repository: &Repository) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in repository.sources().filter(|source| source.path.starts_with("engine/src/")) {
+        for (line, text) in source.numbered() {
+            if text.code.contains("Result<Result<") {
+                let remedy = "give the two one error, as `store::JobError` is, or make the inner one an enum";
+                findings.push(finding("E1", source, line, &text.code, remedy));
+            }
+        }
+    }
+    findings
+}
+
 fn unsafety(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in repository.sources() {
@@ -246,6 +265,18 @@ fn a_bad_test_is_found() {
         ("examples/a/src/lib.rs", "tokio::time::sleep(second).await;", 0),
     ] {
         assert_eq!(count(testing, path, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_nested_result_is_found() {
+    for (path, text, expected) in [
+        ("engine/src/a.rs", "fn a() -> Result<Result<(), A>, B> {}", 1),
+        ("engine/src/a.rs", "fn a() -> QueryResult<Result<(), A>> {}", 1),
+        ("engine/src/a.rs", "fn a() -> Result<Option<A>, B> {} // Result<Result<(), A>, B>", 0),
+        ("ctl/src/a.rs", "fn a() -> Result<Result<(), A>, B> {}", 0),
+    ] {
+        assert_eq!(count(nested_results, path, text), expected, "{text}");
     }
 }
 
