@@ -9,5 +9,7 @@ mod row;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::connection::{PgConnection, drive};
+pub(crate) use self::connection::PgConnection;
+#[cfg(any(test, feature = "measuring"))]
+pub(crate) use self::connection::drive;
 pub(super) use self::failure::{OpenTrouble, sqlstate_of};
