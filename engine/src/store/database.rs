@@ -58,7 +58,7 @@ impl Database {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Sqlite(path) => path.display().to_string(),
-            Self::Postgres(server) => database_shown(&server.url),
+            Self::Postgres(server) => server.name(),
         }
     }
 
@@ -81,6 +81,11 @@ fn password_from_environment() -> Option<std::ffi::OsString> {
 }
 
 impl Server {
+    /// The address without what is secret.
+    pub(crate) fn name(&self) -> String {
+        database_shown(&self.url)
+    }
+
     /// What the client needs to know.
     ///
     /// # Errors

@@ -44,7 +44,8 @@ impl Postgres {
         let failed = |message: String| MeasureError::Database { doing: DOING, message };
         let config = server.config().map_err(|error| failed(error.to_string()))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
-        let (client, connection) = drive(&runtime, config.connect(NoTls)).map_err(|error| failed(error.to_string()))?;
+        let (client, connection) =
+            drive(&runtime, config.connect(NoTls)).map_err(|error| failed(format!("{}: {error}", server.name())))?;
         // The statement that waits is told of its errors.
         runtime.spawn(async { connection.await.ok() });
         let mut connection = Self { client, runtime: Some(runtime), prepared: None };
