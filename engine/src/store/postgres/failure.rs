@@ -110,7 +110,7 @@ pub(super) fn open_trouble(error: &tokio_postgres::Error) -> OpenTrouble {
 }
 
 /// What went wrong and why, in one line.
-pub(super) fn words(error: &tokio_postgres::Error) -> String {
+pub(crate) fn words(error: &tokio_postgres::Error) -> String {
     if let Some(server) = error.as_db_error() {
         return server.message().to_owned();
     }

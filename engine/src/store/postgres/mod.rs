@@ -10,6 +10,6 @@ mod row;
 mod tests;
 
 pub(crate) use self::connection::PgConnection;
-#[cfg(any(test, feature = "measuring"))]
-pub(crate) use self::connection::drive;
 pub(super) use self::failure::{OpenTrouble, sqlstate_of};
+#[cfg(any(test, feature = "measuring"))]
+pub(crate) use self::{connection::drive, failure::words};

@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, NoTls, Statement, types::ToSql};
 
 use crate::{
-    store::{Commit, EventRow, LEASE_DEFAULT, Server, drive, server_settings},
+    store::{Commit, EventRow, LEASE_DEFAULT, Server, drive, server_settings, words},
     testing::measure::MeasureError,
 };
 
@@ -44,8 +44,8 @@ impl Postgres {
         let failed = |message: String| MeasureError::Database { doing: DOING, message };
         let config = server.config().map_err(|error| failed(error.to_string()))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
-        let (client, connection) =
-            drive(&runtime, config.connect(NoTls)).map_err(|error| failed(format!("{}: {error}", server.name())))?;
+        let (client, connection) = drive(&runtime, config.connect(NoTls))
+            .map_err(|error| failed(format!("{}: {}", server.name(), words(&error))))?;
         // The statement that waits is told of its errors.
         runtime.spawn(async { connection.await.ok() });
         let mut connection = Self { client, runtime: Some(runtime), prepared: None };
@@ -143,7 +143,7 @@ impl Postgres {
     ) -> Result<T, MeasureError> {
         let failed = |message: String| MeasureError::Database { doing, message };
         let runtime = self.runtime.as_ref().ok_or_else(|| failed("the connection is closed".to_owned()))?;
-        drive(runtime, future).map_err(|error| failed(error.to_string()))
+        drive(runtime, future).map_err(|error| failed(words(&error)))
     }
 }
 
