@@ -97,6 +97,7 @@ static int32_t start(const clcn_start *call) {
     case 10: for (;;) sink = 1;
     case 11: return CLCN_OK;
     case 13: for (int fd = 3; fd < 16; fd++) if (write(fd, "this is no frame, whatever it is meant to be or to become", 57) > 0) pause();
+        break;
     case 14: { clock_t began = clock(); while (clock() - began < CLOCKS_PER_SEC / 40) sink = 1; break; }
     case 21:
         if (close(open("inside", O_CREAT | O_WRONLY, 0600)) < 0) return CLCN_REFUSED;
