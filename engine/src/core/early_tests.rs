@@ -17,7 +17,6 @@ use super::{
     context::{Key, Value},
     decide::{End, Event, decide},
     effect::{Conflict, Decision, Effect, Transition},
-    graph::Graph,
     node::{NodeId, TaskIndex},
     plan::{self, Plan},
     replay::{Replay, recover},
@@ -47,13 +46,29 @@ struct Script {
 
 /// A rule over all dependencies, or over one task that may be further up.
 #[derive(Clone, Copy, Debug)]
-enum Asks {
+pub(super) enum Asks {
     AllCompleted,
     Always,
     Any(State),
     All(State),
     None(State),
     Far(u32, State),
+}
+
+impl Asks {
+    /// The rule of a task with those dependencies.
+    pub(super) fn rule<'a>(self, dependencies: impl IntoIterator<Item = &'a u32>) -> Rule {
+        let one = |task, state| Condition::Ended { task: NodeId::new(task), state };
+        let all = |state| dependencies.into_iter().map(|task| one(*task, state)).collect();
+        match self {
+            Self::AllCompleted => Rule::AllCompleted,
+            Self::Always => Rule::When(Condition::Always),
+            Self::Any(state) => Rule::When(Condition::Any(all(state))),
+            Self::All(state) => Rule::When(Condition::All(all(state))),
+            Self::None(state) => Rule::When(Condition::None(all(state))),
+            Self::Far(task, state) => Rule::When(one(task, state)),
+        }
+    }
 }
 
 fn scripts() -> impl Strategy<Value = Vec<Script>> {
@@ -97,28 +112,11 @@ fn ancestors(scripts: &[Script], task: u32) -> BTreeSet<u32> {
 }
 
 fn plan_of(scripts: &[Script]) -> Arc<Plan> {
-    let nodes = |script: &Script| script.dependencies.iter().copied().map(NodeId::new).collect();
-    let dependencies: Vec<Vec<NodeId>> = scripts.iter().map(nodes).collect();
     let tasks = scripts.iter().zip(0_u32..).map(|(script, number)| {
-        let ended = |state| {
-            script.dependencies.iter().map(|task| Condition::Ended { task: NodeId::new(*task), state }).collect()
-        };
-        let rule = match script.rule {
-            Asks::AllCompleted => Rule::AllCompleted,
-            Asks::Always => Rule::When(Condition::Always),
-            Asks::Any(state) => Rule::When(Condition::Any(ended(state))),
-            Asks::All(state) => Rule::When(Condition::All(ended(state))),
-            Asks::None(state) => Rule::When(Condition::None(ended(state))),
-            Asks::Far(task, state) => Rule::When(Condition::Ended { task: NodeId::new(task), state }),
-        };
+        let rule = script.rule.rule(&script.dependencies);
         plan::Task { rule, when: script.when, ..plan::Task::new(format!("t{number}"), plan::Function::default()) }
     });
-    Arc::new(Plan {
-        graph: Graph::new(&dependencies).unwrap(),
-        tasks: tasks.collect(),
-        timeout: None,
-        pipelined: false,
-    })
+    plan::of_tests(scripts.iter().map(|script| &script.dependencies), tasks)
 }
 
 fn delta(script: &Script) -> Arc<Delta> {

@@ -200,87 +200,55 @@ pub(crate) enum Effect {
     Finish,
 }
 
+/// What else there is to know of a kind of transition.
+#[derive(Clone, Copy, Debug)]
+struct Nature {
+    is_stored: bool,
+    moves_run: bool,
+    is_consequence: bool,
+}
+
 impl Transition {
     /// Whether it is a row of the run's history. What is not stored is implied by what is: see `replay`.
     pub(crate) fn is_stored(&self) -> bool {
-        match self {
-            Self::AttemptStarted { is_durable, .. } => *is_durable,
-            Self::TaskReady { is_implied, .. } => !*is_implied,
-            Self::TaskDue { .. } => false,
-            Self::RunDelayed { .. }
-            | Self::RunStarted { .. }
-            | Self::RunPaused { .. }
-            | Self::RunResumed { .. }
-            | Self::TaskReleased { .. }
-            | Self::RunCancelRequested { .. }
-            | Self::RunTimedOut
-            | Self::RunFinished { .. }
-            | Self::AttemptInterrupted { .. }
-            | Self::AttemptLost { .. }
-            | Self::AttemptFailed { .. }
-            | Self::RetryRequested { .. }
-            | Self::TaskCompleted { .. }
-            | Self::TaskReused { .. }
-            | Self::TaskFailed { .. }
-            | Self::TaskSkipped { .. }
-            | Self::TaskCancelled { .. }
-            | Self::CallbackEnded { .. }
-            | Self::ContextConflict(_) => true,
-        }
+        self.nature().is_stored
     }
 
     /// Whether the state of the run, or when it began or ended, is another after it.
     pub(crate) fn moves_run(&self) -> bool {
-        match self {
-            Self::RunStarted { .. } | Self::RunPaused { .. } | Self::RunResumed { .. } | Self::RunFinished { .. } => {
-                true
-            }
-            Self::RunDelayed { .. }
-            | Self::TaskReleased { .. }
-            | Self::RunCancelRequested { .. }
-            | Self::RunTimedOut
-            | Self::TaskReady { .. }
-            | Self::AttemptStarted { .. }
-            | Self::AttemptInterrupted { .. }
-            | Self::AttemptLost { .. }
-            | Self::AttemptFailed { .. }
-            | Self::TaskDue { .. }
-            | Self::RetryRequested { .. }
-            | Self::TaskCompleted { .. }
-            | Self::TaskReused { .. }
-            | Self::TaskFailed { .. }
-            | Self::TaskSkipped { .. }
-            | Self::TaskCancelled { .. }
-            | Self::CallbackEnded { .. }
-            | Self::ContextConflict(_) => false,
-        }
+        self.nature().moves_run
     }
 
     /// Whether it follows, in the same decision, from the transition before it. Tasks that the transition before made
     /// ready are made so after the last that follows from it.
     pub(crate) fn is_consequence(&self) -> bool {
+        self.nature().is_consequence
+    }
+
+    fn nature(&self) -> Nature {
+        let plain = Nature { is_stored: true, moves_run: false, is_consequence: false };
         match self {
-            Self::TaskReady { .. } | Self::TaskSkipped { .. } | Self::ContextConflict(_) | Self::RunFinished { .. } => {
-                true
+            Self::RunStarted { .. } | Self::RunPaused { .. } | Self::RunResumed { .. } => {
+                Nature { moves_run: true, ..plain }
             }
+            Self::RunFinished { .. } => Nature { moves_run: true, is_consequence: true, ..plain },
+            Self::TaskReady { is_implied, .. } => Nature { is_stored: !is_implied, is_consequence: true, ..plain },
+            Self::TaskSkipped { .. } | Self::ContextConflict(_) => Nature { is_consequence: true, ..plain },
+            Self::AttemptStarted { is_durable, .. } => Nature { is_stored: *is_durable, ..plain },
+            Self::TaskDue { .. } => Nature { is_stored: false, ..plain },
             Self::RunDelayed { .. }
-            | Self::RunStarted { .. }
-            | Self::RunPaused { .. }
-            | Self::RunResumed { .. }
-            | Self::TaskReleased { .. }
             | Self::RunCancelRequested { .. }
             | Self::RunTimedOut
-            | Self::AttemptStarted { .. }
+            | Self::TaskReleased { .. }
             | Self::AttemptInterrupted { .. }
             | Self::AttemptLost { .. }
             | Self::AttemptFailed { .. }
-            | Self::TaskDue { .. }
             | Self::RetryRequested { .. }
             | Self::TaskCompleted { .. }
             | Self::TaskReused { .. }
             | Self::TaskFailed { .. }
             | Self::TaskCancelled { .. }
-            | Self::CallbackEnded { .. } => false,
+            | Self::CallbackEnded { .. } => plain,
         }
     }
 }

@@ -13,9 +13,9 @@ use super::{
     apply::{Content, Run},
     context::{Key, Value},
     decide::{End, Event, decide},
+    early_tests::Asks,
     effect::{Decision, Effect, FailReason, Transition},
-    graph::Graph,
-    node::{NodeId, TaskIndex},
+    node::TaskIndex,
     plan::{self, Plan},
     replay::{Replay, recover},
     retry::{Failure, Policy},
@@ -29,7 +29,7 @@ use super::{
 struct Script {
     /// Earlier tasks.
     dependencies: Vec<u32>,
-    rule: Asks,
+    rule: Looks,
     when: When,
     optional: bool,
     at_most_once: bool,
@@ -37,26 +37,22 @@ struct Script {
     writes: [Option<u8>; 2],
 }
 
-/// A rule over all dependencies, over a task that may be further up, or over a key.
+/// A rule over tasks, or over a key.
 #[derive(Clone, Copy, Debug)]
-enum Asks {
-    AllCompleted,
-    Always,
-    Any(task::State),
-    None(task::State),
-    Far(u32, task::State),
+enum Looks {
+    Tasks(Asks),
     Key,
 }
 
 fn scripts() -> impl Strategy<Value = Vec<Script>> {
     let end = || prop::sample::select(vec![task::State::Completed, task::State::Failed, task::State::Skipped]);
     let asks = prop_oneof![
-        4 => Just(Asks::AllCompleted),
-        1 => Just(Asks::Always),
-        2 => end().prop_map(Asks::Any),
-        2 => end().prop_map(Asks::None),
-        2 => (any::<u32>(), end()).prop_map(|(task, end)| Asks::Far(task, end)),
-        1 => Just(Asks::Key),
+        4 => Just(Looks::Tasks(Asks::AllCompleted)),
+        1 => Just(Looks::Tasks(Asks::Always)),
+        2 => end().prop_map(|end| Looks::Tasks(Asks::Any(end))),
+        2 => end().prop_map(|end| Looks::Tasks(Asks::None(end))),
+        2 => (any::<u32>(), end()).prop_map(|(task, end)| Looks::Tasks(Asks::Far(task, end))),
+        1 => Just(Looks::Key),
     ];
     let task = (
         prop::collection::vec(any::<u32>(), 0..4),
@@ -78,7 +74,9 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
                 Some(if above.is_empty() { parent } else { above[chance as usize % above.len()] })
             };
             let rule = match rule {
-                Asks::Far(chance, end) => far(&scripts, chance).map_or(Asks::Always, |task| Asks::Far(task, end)),
+                Looks::Tasks(Asks::Far(chance, end)) => {
+                    Looks::Tasks(far(&scripts, chance).map_or(Asks::Always, |task| Asks::Far(task, end)))
+                }
                 rule => rule,
             };
             let when = if is_early { When::Decided } else { When::Terminal };
@@ -89,19 +87,10 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
 }
 
 fn plan_of(scripts: &[Script]) -> Arc<Plan> {
-    let nodes = |script: &Script| script.dependencies.iter().copied().map(NodeId::new).collect();
-    let dependencies: Vec<Vec<NodeId>> = scripts.iter().map(nodes).collect();
     let tasks = scripts.iter().zip(0_u32..).map(|(script, number)| {
-        let ended = |state| {
-            script.dependencies.iter().map(|task| Condition::Ended { task: NodeId::new(*task), state }).collect()
-        };
         let rule = match script.rule {
-            Asks::AllCompleted => Rule::AllCompleted,
-            Asks::Always => Rule::When(Condition::Always),
-            Asks::Any(state) => Rule::When(Condition::Any(ended(state))),
-            Asks::None(state) => Rule::When(Condition::None(ended(state))),
-            Asks::Far(task, state) => Rule::When(Condition::Ended { task: NodeId::new(task), state }),
-            Asks::Key => Rule::When(Condition::Value { key: "k0".into(), op: Operator::Exists, value: None }),
+            Looks::Tasks(asks) => asks.rule(&script.dependencies),
+            Looks::Key => Rule::When(Condition::Value { key: "k0".into(), op: Operator::Exists, value: None }),
         };
         plan::Task {
             rule,
@@ -114,12 +103,7 @@ fn plan_of(scripts: &[Script]) -> Arc<Plan> {
             ..plan::Task::new(format!("t{number}"), plan::Function::default())
         }
     });
-    Arc::new(Plan {
-        graph: Graph::new(&dependencies).unwrap(),
-        tasks: tasks.collect(),
-        timeout: None,
-        pipelined: false,
-    })
+    plan::of_tests(scripts.iter().map(|script| &script.dependencies), tasks)
 }
 
 fn input() -> BTreeMap<Key, Value> {

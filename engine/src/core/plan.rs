@@ -115,3 +115,15 @@ impl Task {
         self.on_success.is_some() || self.on_failure.is_some()
     }
 }
+
+/// The plan of a test: for each task the tasks that it depends on, and what is declared for it.
+#[cfg(test)]
+pub(super) fn of_tests<'a, D>(dependencies: impl Iterator<Item = D>, tasks: impl Iterator<Item = Task>) -> Arc<Plan>
+where
+    D: IntoIterator<Item = &'a u32>,
+{
+    let nodes = |dependencies: D| dependencies.into_iter().copied().map(NodeId::new).collect();
+    let dependencies: Vec<Vec<NodeId>> = dependencies.map(nodes).collect();
+    let graph = Graph::new(&dependencies).unwrap();
+    Arc::new(Plan { graph, tasks: tasks.collect(), timeout: None, pipelined: false })
+}

@@ -17,7 +17,6 @@ use super::{
     decide::{End, Event, INTERRUPTIONS_MAX, decide},
     effect::{Actor, Conflict, Decision, Effect, FailReason, Transition},
     explain,
-    graph::Graph,
     node::{NodeId, TaskIndex},
     plan,
     plan::Plan,
@@ -127,8 +126,6 @@ impl Script {
 }
 
 fn plan_of(scripts: &[Script]) -> Arc<Plan> {
-    let nodes = |script: &Script| script.dependencies.iter().copied().map(NodeId::new).collect();
-    let dependencies: Vec<Vec<NodeId>> = scripts.iter().map(nodes).collect();
     let tasks = scripts.iter().enumerate().map(|(number, script)| plan::Task {
         optional: script.optional,
         at_most_once: script.at_most_once,
@@ -138,12 +135,7 @@ fn plan_of(scripts: &[Script]) -> Arc<Plan> {
         on_failure: script.has_callbacks.then(plan::Function::default),
         ..plan::Task::new(format!("t{number}"), plan::Function::default())
     });
-    Arc::new(Plan {
-        graph: Graph::new(&dependencies).unwrap(),
-        tasks: tasks.collect(),
-        timeout: None,
-        pipelined: false,
-    })
+    plan::of_tests(scripts.iter().map(|script| &script.dependencies), tasks)
 }
 
 fn key(key: u8) -> Key {

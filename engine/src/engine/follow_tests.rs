@@ -41,6 +41,16 @@ async fn held(engine: &Engine) -> RunHandle {
     engine.scheduler().submit(RunRequest::new("three", Context::new()).held()).await.unwrap()
 }
 
+/// An engine with a run that waits to be started, and a follower that has seen how the run was created.
+async fn followed(database: &TestDatabase, folder: &Path) -> (Engine, RunHandle, RunFollower) {
+    let engine = engine(database, folder).await;
+    let run = held(&engine).await;
+    let mut follower = run.follow().await.unwrap();
+    let first = follower.next().await.unwrap().unwrap();
+    assert_eq!((first.sequence, first.kind), (0, "run_created"));
+    (engine, run, follower)
+}
+
 async fn rest(follower: &mut RunFollower) -> Vec<RunEvent> {
     let mut events = Vec::new();
     while let Some(event) = follower.next().await {
@@ -57,10 +67,7 @@ fn databases() -> [TestDatabase; 2] {
 async fn a_run_is_followed_from_its_beginning_to_its_end() {
     for database in databases() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = engine(&database, folder.path()).await;
-        let run = held(&engine).await;
-        let mut follower = run.follow().await.unwrap();
-        assert_eq!(follower.next().await.unwrap().unwrap().kind, "run_created");
+        let (engine, run, mut follower) = followed(&database, folder.path()).await;
         run.start("ada").await.unwrap();
         let live = rest(&mut follower).await;
         assert_eq!(live.last().unwrap().kind, "run_finished");
@@ -78,10 +85,7 @@ async fn a_run_is_followed_from_its_beginning_to_its_end() {
 async fn a_slow_reader_misses_nothing_even_if_the_engine_has_stopped_meanwhile() {
     for database in databases() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = engine(&database, folder.path()).await;
-        let run = held(&engine).await;
-        let mut follower = run.follow().await.unwrap();
-        assert_eq!(follower.next().await.unwrap().unwrap().sequence, 0);
+        let (engine, run, mut follower) = followed(&database, folder.path()).await;
         run.start("ada").await.unwrap();
         assert_eq!(run.wait().await.unwrap().state, RunState::Completed);
         let history = run.events().await.unwrap();
@@ -94,10 +98,7 @@ async fn a_slow_reader_misses_nothing_even_if_the_engine_has_stopped_meanwhile()
 async fn a_stream_ends_with_an_error_when_the_engine_stops_before_the_run() {
     for database in databases() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = engine(&database, folder.path()).await;
-        let run = held(&engine).await;
-        let mut follower = run.follow().await.unwrap();
-        assert_eq!(follower.next().await.unwrap().unwrap().sequence, 0);
+        let (engine, run, mut follower) = followed(&database, folder.path()).await;
         let (next, stopped) = tokio::join!(follower.next(), engine.shutdown());
         stopped.unwrap();
         assert!(matches!(next, Some(Err(Error::ShutDown))), "{next:?}");
