@@ -150,5 +150,5 @@ pub use self::{
 pub(crate) use self::{
     connection::{file_settings, server_settings},
     database::Server,
-    postgres::{drive, words},
+    postgres::{Link, words},
 };

@@ -1,9 +1,8 @@
 //! One connection to a server, as diesel wants one.
 //!
-//! It waits on a runtime of its own that has no threads: whoever asks drives the connection until there is an answer, so
-//! a statement costs no change of threads.
+//! Each statement is prepared once and found again by its query's type, or by its text and the types of its values.
 
-use std::{any::TypeId, collections::HashMap, fmt, future::Future, panic::resume_unwind, thread};
+use std::{any::TypeId, borrow::Cow, collections::HashMap, fmt};
 
 use diesel::{
     QueryResult, RunQueryDsl,
@@ -18,20 +17,18 @@ use diesel::{
     result::{ConnectionError, ConnectionResult, Error as DieselError},
     sql_types::TypeMetadata,
 };
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio_postgres::{Client, Config, NoTls, Statement, types::Type};
+use tokio_postgres::{Config, Statement, types::Type};
 
 use super::{
     super::error::NotOpened,
     failure,
+    link::Link,
     row::{Bound, PgRow},
 };
 
 /// A connection to a PostgreSQL server.
 pub(crate) struct PgConnection {
-    client: Client,
-    /// Absent while the connection is being dropped.
-    runtime: Option<Runtime>,
+    link: Link,
     /// What the server has prepared for this connection.
     statements: HashMap<Key, Statement>,
     transactions: AnsiTransactionManager,
@@ -44,7 +41,7 @@ pub(crate) struct PgConnection {
 enum Key {
     /// The type of the query says all of it.
     Query(TypeId),
-    Text(String),
+    Text(String, Vec<Type>),
 }
 
 /// What a statement gave.
@@ -59,20 +56,8 @@ struct Unobserved;
 impl PgConnection {
     /// Opens a connection to the server of that address.
     pub(crate) fn open(config: &Config) -> Result<Self, NotOpened> {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| NotOpened::other(format!("cannot wait for a server: {error}")))?;
-        let opened = drive(&runtime, config.connect(NoTls));
-        let (client, connection) =
-            opened.map_err(|error| NotOpened::new(failure::words(&error), failure::open_trouble(&error)))?;
-        // Its errors are told to the statement that waits. It ends with the client.
-        runtime.spawn(async {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a connection to the server has ended");
-            }
-        });
         Ok(Self {
-            client,
-            runtime: Some(runtime),
+            link: Link::open(config)?,
             statements: HashMap::new(),
             transactions: AnsiTransactionManager::default(),
             types: PgMetadataCache::new(),
@@ -92,10 +77,6 @@ impl PgConnection {
         }
     }
 
-    fn runtime(&self) -> QueryResult<&Runtime> {
-        self.runtime.as_ref().ok_or(DieselError::BrokenTransactionManager)
-    }
-
     /// Sends a statement and waits for all that it gives.
     fn ask<T>(&mut self, source: &T) -> QueryResult<Answer>
     where
@@ -106,26 +87,29 @@ impl PgConnection {
         let types = collected.metadata.iter().map(type_of).collect::<QueryResult<Vec<Type>>>()?;
         let values = collected.binds.into_iter().map(Bound);
         let answer = if source.is_safe_to_cache_prepared(&Pg)? {
-            self.prepare(source, &types).and_then(|statement| self.ask_prepared(&statement, values))
+            self.prepare(source, types).and_then(|statement| self.ask_prepared(&statement, values))
         } else {
             self.ask_once(&text_of(source)?, values.zip(types))
         };
         answer.map_err(|error| self.failed(error))
     }
 
-    fn prepare<T>(&mut self, source: &T, types: &[Type]) -> Result<Statement, Failure>
+    fn prepare<T>(&mut self, source: &T, types: Vec<Type>) -> Result<Statement, Failure>
     where
         T: QueryFragment<Pg> + QueryId,
     {
         let key = match T::query_id() {
             Some(id) => Key::Query(id),
-            None => Key::Text(text_of(source)?),
+            None => Key::Text(text_of(source)?, types.clone()),
         };
         if let Some(statement) = self.statements.get(&key) {
             return Ok(statement.clone());
         }
-        let text = text_of(source)?;
-        let statement = drive(self.runtime()?, self.client.prepare_typed(&text, types))?;
+        let text = match &key {
+            Key::Query(_) => Cow::Owned(text_of(source)?),
+            Key::Text(text, _) => Cow::Borrowed(text),
+        };
+        let statement = self.link.wait(self.link.client().prepare_typed(&text, &types))?;
         self.statements.insert(key, statement.clone());
         Ok(statement)
     }
@@ -135,9 +119,8 @@ impl PgConnection {
         statement: &Statement,
         values: impl ExactSizeIterator<Item = Bound> + Send,
     ) -> Result<Answer, Failure> {
-        let client = &self.client;
-        let answer = async { gather(client.query_raw(statement, values).await?).await };
-        Ok(drive(self.runtime()?, answer)?)
+        let client = self.link.client();
+        Ok(self.link.wait(async { gather(client.query_raw(statement, values).await?).await })?)
     }
 
     /// Prepares nothing, for what may never come again.
@@ -146,9 +129,8 @@ impl PgConnection {
         text: &str,
         values: impl ExactSizeIterator<Item = (Bound, Type)> + Send,
     ) -> Result<Answer, Failure> {
-        let client = &self.client;
-        let answer = async { gather(client.query_typed_raw(text, values).await?).await };
-        Ok(drive(self.runtime()?, answer)?)
+        let client = self.link.client();
+        Ok(self.link.wait(async { gather(client.query_typed_raw(text, values).await?).await })?)
     }
 
     /// Notes what a failure means for the transaction, and tells diesel of it.
@@ -185,19 +167,6 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
-/// Drives the runtime until the future is done.
-pub(crate) fn drive<F>(runtime: &Runtime, future: F) -> F::Output
-where
-    F: Future + Send,
-    F::Output: Send,
-{
-    if Handle::try_current().is_err() {
-        return runtime.block_on(future);
-    }
-    // A thread that drives another runtime must not drive this one, too.
-    thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join()).unwrap_or_else(|panic| resume_unwind(panic))
-}
-
 async fn gather(stream: tokio_postgres::RowStream) -> Result<Answer, tokio_postgres::Error> {
     let mut stream = std::pin::pin!(stream);
     let mut rows = Vec::new();
@@ -226,8 +195,7 @@ impl ConnectionSealed for PgConnection {}
 
 impl SimpleConnection for PgConnection {
     fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        let runtime = self.runtime()?;
-        let executed = drive(runtime, self.client.batch_execute(query));
+        let executed = self.link.wait(self.link.client().batch_execute(query));
         executed.map_err(|error| self.failed(error.into()))?;
         // If the transaction is still aborted, the next statement fails again.
         let status = AnsiTransactionManager::transaction_manager_status_mut(self);
@@ -310,15 +278,6 @@ impl MultiConnectionHelper for PgConnection {
 
 impl Instrumentation for Unobserved {
     fn on_connection_event(&mut self, _: InstrumentationEvent<'_>) {}
-}
-
-impl Drop for PgConnection {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Where another runtime runs, waiting for this one to end would be an error.
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl fmt::Debug for PgConnection {

@@ -5,6 +5,7 @@
 
 mod connection;
 mod failure;
+mod link;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -12,4 +13,4 @@ mod tests;
 pub(crate) use self::connection::PgConnection;
 pub(super) use self::failure::{OpenTrouble, sqlstate_of};
 #[cfg(any(test, feature = "measuring"))]
-pub(crate) use self::{connection::drive, failure::words};
+pub(crate) use self::{failure::words, link::Link};

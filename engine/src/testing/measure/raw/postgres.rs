@@ -4,11 +4,10 @@
 
 use std::future::Future;
 
-use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::{Client, NoTls, Statement, types::ToSql};
+use tokio_postgres::{Statement, types::ToSql};
 
 use crate::{
-    store::{Commit, EventRow, LEASE_DEFAULT, Server, drive, server_settings, words},
+    store::{Commit, EventRow, LEASE_DEFAULT, Link, Server, server_settings, words},
     testing::measure::MeasureError,
 };
 
@@ -23,9 +22,7 @@ const UPDATE_RUNS: &str = "UPDATE run SET state = new.state, started_at = new.st
 
 /// A connection, set up as the writer's.
 pub(in crate::testing::measure) struct Postgres {
-    client: Client,
-    /// Absent while the connection is being dropped.
-    runtime: Option<Runtime>,
+    link: Link,
     prepared: Option<Prepared>,
 }
 
@@ -43,12 +40,8 @@ impl Postgres {
         const DOING: &str = "connecting to PostgreSQL";
         let failed = |message: String| MeasureError::Database { doing: DOING, message };
         let config = server.config().map_err(|error| failed(error.to_string()))?;
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
-        let (client, connection) = drive(&runtime, config.connect(NoTls))
-            .map_err(|error| failed(format!("{}: {}", server.name(), words(&error))))?;
-        // The statement that waits is told of its errors.
-        runtime.spawn(async { connection.await.ok() });
-        let mut connection = Self { client, runtime: Some(runtime), prepared: None };
+        let link = Link::open(&config).map_err(|error| failed(format!("{}: {error}", server.name())))?;
+        let mut connection = Self { link, prepared: None };
         connection.execute("preparing a connection", &server_settings(LEASE_DEFAULT))?;
         Ok(connection)
     }
@@ -59,19 +52,19 @@ impl Postgres {
         doing: &'static str,
         statements: &str,
     ) -> Result<(), MeasureError> {
-        self.wait(doing, self.client.batch_execute(statements))
+        self.wait(doing, self.link.client().batch_execute(statements))
     }
 
     /// The version of the server as one number: 170002 for 17.2.
     pub(in crate::testing::measure) fn version(&self) -> Result<i32, MeasureError> {
         const DOING: &str = "asking for the version of PostgreSQL";
-        let row =
-            self.wait(DOING, self.client.query_one("SELECT current_setting('server_version_num')::integer", &[]))?;
+        let row = self
+            .wait(DOING, self.link.client().query_one("SELECT current_setting('server_version_num')::integer", &[]))?;
         Ok(row.get(0))
     }
 
     pub(super) fn prepare_all(&mut self) -> Result<(), MeasureError> {
-        let prepare = |sql| self.wait("preparing a statement", self.client.prepare(sql));
+        let prepare = |sql| self.wait("preparing a statement", self.link.client().prepare(sql));
         self.prepared = Some(Prepared {
             insert_runs: prepare(INSERT_RUNS)?,
             insert_events: prepare(INSERT_EVENTS)?,
@@ -133,7 +126,7 @@ impl Postgres {
         let Some(prepared) = &self.prepared else {
             return Err(MeasureError::Database { doing: DOING, message: "nothing is prepared".to_owned() });
         };
-        self.wait(DOING, self.client.execute(statement(prepared), values)).map(drop)
+        self.wait(DOING, self.link.client().execute(statement(prepared), values)).map(drop)
     }
 
     fn wait<T: Send>(
@@ -141,17 +134,7 @@ impl Postgres {
         doing: &'static str,
         future: impl Future<Output = Result<T, tokio_postgres::Error>> + Send,
     ) -> Result<T, MeasureError> {
-        let failed = |message: String| MeasureError::Database { doing, message };
-        let runtime = self.runtime.as_ref().ok_or_else(|| failed("the connection is closed".to_owned()))?;
-        drive(runtime, future).map_err(|error| failed(words(&error)))
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.link.wait(future).map_err(|error| MeasureError::Database { doing, message: words(&error) })
     }
 }
 
