@@ -1,7 +1,7 @@
 //! The calls that are under way in one child: whose they are, which is alone, and which did not stop when it was asked to.
 //!
 //! Pure: the roster, which owns them, holds its lock meanwhile. A call is here from when it is sent until its end is told, and
-//! is taken out once, by whoever tells that end.
+//! is taken out once, by the thread that tells that end.
 
 use std::{
     collections::HashMap,

@@ -212,7 +212,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        // Whoever cannot remove it leaves it to the next engine.
+        // An engine that cannot remove it leaves it to the next one.
         fs::remove_dir(&self.folder).ok();
     }
 }

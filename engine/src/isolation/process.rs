@@ -63,7 +63,7 @@ pub(super) struct Process {
     connection: Option<Identity>,
     bounds: Bounds,
     cpu: Option<CpuClock>,
-    /// The watcher and whoever changes which calls are under way read them in turn.
+    /// The watcher and the threads that begin or end calls read them in turn.
     outputs: Mutex<[Output; 2]>,
     inherited_bytes: Option<u64>,
     /// The most memory that it was seen to have held, which only grows; 0 if nobody has looked.

@@ -4,7 +4,7 @@
 //! pool, starter, reader, watcher, keeper ──(id, event)──► Roster ──► ChildState::next
 //! ```
 //! Others hold a [`Child`], which is an id and a process, and ask. Nothing here does I/O or waits for a package, but for the
-//! two functions that wait for an end. The lock is the last one but the keeper's: whoever holds it asks for no other, and
+//! two functions that wait for an end. The lock is the last one but the keeper's: a thread that holds it asks for no other, and
 //! what may run code of others is dropped after it.
 
 use std::{
