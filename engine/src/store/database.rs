@@ -10,7 +10,7 @@ use std::{
 
 use tokio_postgres::Config;
 
-use super::{Error, error::NotOpened};
+use super::{Error, error::NotOpened, postgres::OpenTrouble};
 
 /// How long opening a connection to a server may take, where the address does not say otherwise.
 const CONNECT_SECONDS: u32 = 10;
@@ -95,7 +95,8 @@ impl Server {
         let mut config = parsed.map_err(|error| {
             // What is wrong may be a part of the password.
             let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            let source = NotOpened::other(format!("its address makes no sense: {}", self.scrub(&reason)));
+            let reason = format!("its address makes no sense: {}", self.scrub(&reason));
+            let source = NotOpened::new(reason, OpenTrouble::Address);
             Error::Open { database: database_shown(&self.url), source }
         })?;
         if let (None, Some(password)) = (config.get_password(), password_from_environment()) {
@@ -236,6 +237,21 @@ mod tests {
         }
         let error = Database::parse("mysql://user:secret@host").unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_makes_no_sense_is_told_to_be_corrected() {
+        for (address, expected) in [
+            ("postgres://u:secret@h/d?sslrootcert=/x", "its address makes no sense: unknown option `sslrootcert`"),
+            ("postgres://u:secret@h:port/d", "its address makes no sense: invalid value for option `port`"),
+        ] {
+            let Database::Postgres(server) = Database::parse(address).unwrap() else { panic!("{address}") };
+            let error = server.config().unwrap_err();
+            let reason = std::error::Error::source(&error).unwrap().to_string();
+            assert_eq!((error.code(), reason.as_str()), ("STO0003", expected));
+            assert!(error.hints()[0].starts_with("correct the address"), "{:?}", error.hints());
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
     }
 
     #[test]

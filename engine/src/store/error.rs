@@ -259,6 +259,10 @@ impl Error {
                 "an engine needs up to three connections: end other programs that use the server, or raise `max_connections` or the limit of the user or database"
                     .to_owned()
             }
+            Self::Open { source: NotOpened { trouble: OpenTrouble::Address, .. }, .. } => {
+                "correct the address; parameters that only `libpq` knows, such as `sslrootcert` and `passfile`, cannot be used"
+                    .to_owned()
+            }
             Self::Open { database, .. } if database.starts_with("postgres") => {
                 "the server must be running, and the user and the database must exist: `psql <address>` tells more"
                     .to_owned()
@@ -348,7 +352,7 @@ impl Error {
             Self::Open { source, .. } => match source.trouble {
                 OpenTrouble::Soon | OpenTrouble::Full => Patience::Full,
                 OpenTrouble::Refused => Patience::Brief,
-                OpenTrouble::Other => Patience::None,
+                OpenTrouble::Address | OpenTrouble::Other => Patience::None,
             },
             _ => Patience::None,
         }

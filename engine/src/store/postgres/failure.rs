@@ -24,7 +24,9 @@ pub(crate) enum OpenTrouble {
     Soon,
     /// The server has no connection left, for now.
     Full,
-    /// Something that does not pass by itself.
+    /// The address makes no sense, so nothing was tried.
+    Address,
+    /// Something else that does not pass by itself.
     Other,
 }
 
