@@ -7,12 +7,7 @@
 #[expect(unreachable_pub, reason = "in its own crate the functions are public")]
 mod checks;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::PathBuf,
-    process::Command,
-};
+use std::{fs, path::PathBuf};
 
 use cloacina_packager::{Input, InputLibrary, ReadOptions};
 use cloacina_tests::{library, root};
@@ -57,34 +52,6 @@ fn link_sections_and_libraries_are_read_within_their_bounds() {
 #[test]
 fn frames_of_package_hosts_are_written_as_they_were_read() {
     run("frame", cloacina::testing::check_frames);
-}
-
-/// What runs for hours should be what is shipped, and a lock file that does not fit any more is refused by `--locked`.
-#[test]
-fn the_targets_are_locked_to_what_the_workspace_is_built_from() {
-    let manifest = root().join("fuzz/Cargo.toml");
-    let resolve = ["metadata", "--locked", "--offline", "--format-version", "1", "--manifest-path"];
-    let output = Command::new(env!("CARGO")).args(resolve).arg(&manifest).output().unwrap();
-    // Without what only fuzzing needs in cargo's cache this fails too, but only after the file was found to fit.
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("lock file"), "cargo update --workspace --manifest-path fuzz/Cargo.toml\n{said}");
-    let (own, workspace) = (locked("fuzz/Cargo.lock"), locked("Cargo.lock"));
-    let differs = |(name, versions): &(&String, &BTreeSet<String>)| {
-        workspace.get(*name).is_some_and(|known| !versions.is_subset(known))
-    };
-    let different: Vec<_> = own.iter().filter(differs).collect();
-    assert!(different.is_empty() && own.len() > 10, "cargo update --precise, in fuzz: {different:?}");
-}
-
-/// The versions of each package in a lock file.
-fn locked(file: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let lock: toml::Table = fs::read_to_string(root().join(file)).unwrap().parse().unwrap();
-    let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for package in lock["package"].as_array().unwrap() {
-        let text = |key: &str| package[key].as_str().unwrap().to_owned();
-        versions.entry(text("name")).or_default().insert(text("version"));
-    }
-    versions
 }
 
 /// Every file of the corpus, then mutations of them.

@@ -107,8 +107,14 @@ async fn a_run_in_the_middle_goes_on_and_repeats_nothing_that_completed() {
     let resumed = engine.run(run.id()).await.unwrap();
     let report = resumed.report().await.unwrap();
     let task = report.task("wait").unwrap();
-    assert_eq!((report.state, task.attempt), (RunState::Running, Some(2)), "{report:?}");
-    assert!(matches!(task.state, TaskState::Running | TaskState::Ready), "{report:?}");
+    assert_eq!(report.state, RunState::Running, "{report:?}");
+    // The attempt that runs, or the last one that began.
+    let attempt = match task.state {
+        TaskState::Running => 2,
+        TaskState::Ready => 1,
+        _ => panic!("{report:?}"),
+    };
+    assert_eq!(task.attempt, Some(attempt), "{report:?}");
     let kinds: Vec<_> = resumed.events().await.unwrap().iter().map(|event| event.kind).collect();
     assert!(kinds.iter().any(|kind| kind.contains("interrupted")), "{kinds:?}");
     in_time(engine.shutdown_within(std::time::Duration::ZERO)).await.unwrap();

@@ -3,10 +3,14 @@
 //! Arrows are those that a crate needs to run. What tests need may point anywhere.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::process::Command;
 
 use super::finding::Finding;
 use super::finding::enforce;
+use super::repository::Repository;
 use super::repository::is_fixture;
+use super::repository::root;
 use super::workspace::Crate;
 use super::workspace::Workspace;
 
@@ -81,6 +85,12 @@ fn there_is_one_version_of_each_crate() {
     enforce("duplicate", duplicates(Workspace::here()));
 }
 
+/// What is fuzzed for hours, or is input to a test, should be what is shipped.
+#[test]
+fn every_lock_file_says_what_the_workspace_is_built_from() {
+    enforce("lock-file", lock_files(Repository::here()));
+}
+
 fn finding(rule: &'static str, krate: &Crate, found: String, remedy: &'static str) -> Finding {
     let folder = krate.folder.as_deref().map(|folder| format!("{folder}/Cargo.toml"));
     Finding { rule, path: folder.unwrap_or_else(|| "Cargo.lock".to_owned()), line: 0, found, remedy }
@@ -132,6 +142,63 @@ fn arrows(workspace: &Workspace) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn lock_files(repository: &Repository) -> Vec<Finding> {
+    let shipped = locked(repository.text("Cargo.lock").expect("the workspace has a lock file"));
+    let others = repository.ending("/Cargo.lock");
+    others.flat_map(|(path, text)| stale(path).into_iter().chain(apart(path, &locked(text), &shipped))).collect()
+}
+
+/// A lock file that does not fit its manifest any more, which `--locked` refuses.
+fn stale(path: &str) -> Option<Finding> {
+    let manifest = root().join(path.replace("Cargo.lock", "Cargo.toml"));
+    let resolve = ["metadata", "--locked", "--offline", "--format-version", "1", "--manifest-path"];
+    let output = Command::new(env!("CARGO")).args(resolve).arg(&manifest).output().expect("cargo is there");
+    let said = String::from_utf8_lossy(&output.stderr);
+    // Cargo's cache may lack what only this crate needs; that is found after the file was found to fit.
+    said.contains("lock file").then(|| Finding {
+        rule: "P2",
+        path: path.to_owned(),
+        line: 0,
+        found: "the file lacks what its manifest asks for".to_owned(),
+        remedy: "cargo update --workspace --manifest-path, with the manifest beside the file",
+    })
+}
+
+/// Crates in other versions than the ones of the workspace.
+fn apart(path: &str, own: &Versions, shipped: &Versions) -> Vec<Finding> {
+    let differs = |(name, versions): &(&String, &BTreeSet<String>)| {
+        shipped.get(*name).is_some_and(|known| !versions.is_subset(known))
+    };
+    let finding = |(name, versions): (&String, &BTreeSet<String>)| Finding {
+        rule: "P2",
+        path: path.to_owned(),
+        line: 0,
+        found: format!("`{name}` is {versions:?}, in the workspace {:?}", shipped[name]),
+        remedy: "cargo update --precise VERSION CRATE, in the folder of the file",
+    };
+    own.iter().filter(differs).map(finding).collect()
+}
+
+/// The versions of each crate.
+type Versions = BTreeMap<String, BTreeSet<String>>;
+
+fn locked(text: &str) -> Versions {
+    let lock: toml::Table = text.parse().expect("a lock file is TOML");
+    let mut versions = Versions::new();
+    for package in lock["package"].as_array().expect("a lock file lists packages") {
+        let text = |key: &str| package[key].as_str().expect("a package has a name and a version").to_owned();
+        versions.entry(text("name")).or_default().insert(text("version"));
+    }
+    versions
+}
+
+#[test]
+fn a_crate_in_another_version_than_the_one_of_the_workspace_is_found() {
+    let lock = |version: &str| locked(&format!("[[package]]\nname = \"a\"\nversion = \"{version}\"\n"));
+    assert!(apart("x/Cargo.lock", &lock("1.0.0"), &lock("1.0.0")).is_empty());
+    assert_eq!(apart("x/Cargo.lock", &lock("1.0.1"), &lock("1.0.0")).len(), 1);
 }
 
 fn licences(workspace: &Workspace) -> Vec<Finding> {

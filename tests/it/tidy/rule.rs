@@ -22,6 +22,7 @@ pub(super) const CHECKS: &[(&str, &[&str])] = &[
     ("length", &["S9", "B5"]),
     ("licence", &["P2"]),
     ("link", &["B6"]),
+    ("lock-file", &["P2"]),
     ("machine", &["B9"]),
     ("manifest", &["P1", "B1", "B9", "M4"]),
     ("migration", &["B10"]),
