@@ -207,7 +207,7 @@ impl Driver {
         let Some(active) = active else { return };
         let row = history::fenced_row(active.next_sequence, key.task, key.attempt, at, completed);
         active.next_sequence += 1;
-        let Some(epoch) = self.epoch else { return };
+        let Some(epoch) = self.ownership.epoch() else { return };
         let commit = Commit { run: key.run, epoch, term: active.term, create: None, events: vec![row], update: None };
         self.queue(commit, super::driver::Pending::nothing(key.run, epoch, at));
     }

@@ -64,7 +64,7 @@ impl Driver {
             return;
         }
         if self.dormant.contains_key(&run) && self.stopping == Stopping::No {
-            self.wake_for((action, by, answer), run, now);
+            self.wake_for((action, by, answer), run);
             return;
         }
         match self.decide_control(run, &action, &by, now) {
@@ -120,11 +120,17 @@ impl Driver {
     pub(super) fn ring(&mut self, timer: Timer, now: Timestamp) {
         let (run, event) = match timer {
             Timer::ShutdownDeadline => return self.abandon(now),
-            Timer::EpochDue { before } => return self.begin_epoch(now, before),
+            Timer::EpochDue { before } => {
+                let step = self.ownership.begin_epoch(before);
+                return self.follow(step, now);
+            }
             Timer::Upkeep => return self.keep_up(now),
             Timer::CommitsDue { run } => return self.commit_again(run, now),
             Timer::HistoriesDue => return self.read_again(now),
-            Timer::TakeoverDue => return self.take_over_again(),
+            Timer::TakeoverDue => {
+                let step = self.ownership.take_over_again();
+                return self.follow(step, now);
+            }
             Timer::AttemptDeadline(key) => return self.overdue(key, now),
             Timer::AttemptGrace(key) => return self.give_up(key, now),
             Timer::TaskDue { run, task } => (run, decide::Event::Due { task }),

@@ -4,7 +4,6 @@
 //! asks something of such a run has it done: the run is read with the description that the store keeps, changed, and
 //! put back. None of its tasks starts meanwhile.
 
-use cloacina_workflow::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -49,7 +48,7 @@ impl Dormant {
 
 impl Driver {
     /// Reads a run without its code, to do what is asked of it.
-    pub(super) fn wake_for(&mut self, asked: Asked, run: RunId, now: Timestamp) {
+    pub(super) fn wake_for(&mut self, asked: Asked, run: RunId) {
         let Some(dormant) = self.dormant.get_mut(&run) else { return };
         let Some(version) = self.versions.get(&dormant.row.workflow).cloned() else {
             // Its description is damaged. The caller may have stopped waiting.
@@ -59,7 +58,7 @@ impl Driver {
         dormant.is_loading = true;
         dormant.asked.push(asked);
         let row = dormant.row.clone();
-        self.read_histories(vec![row], version, None, now);
+        self.read_histories(vec![row], version, None);
     }
 
     /// Says how a run stands. One whose history is being read has its code: it is answered when it has been read.
@@ -82,7 +81,7 @@ impl Driver {
     }
 
     /// Puts a run without code back, once everything that was decided of it is durable.
-    pub(super) fn put_back(&mut self, run: RunId, now: Timestamp) {
+    pub(super) fn put_back(&mut self, run: RunId) {
         let is_ready = |active: &ActiveRun| active.runner.is_none() && active.n_pending == 0;
         if !self.runs.get(&run).is_some_and(is_ready) || self.stalls.contains_key(&run) {
             return;
@@ -92,7 +91,7 @@ impl Driver {
         // What may have been running has been recorded as interrupted.
         self.dormant.insert(run, Dormant::told(record.row(), true, phase));
         if let Some(workflow) = self.catalog.code_for(&version) {
-            self.load(&workflow, now);
+            self.load(&workflow);
         }
     }
 }

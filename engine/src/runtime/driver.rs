@@ -5,7 +5,7 @@
 //! queued and no timer is set it is blocked.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
     sync::{
         Arc,
         atomic::Ordering,
@@ -20,12 +20,13 @@ use tokio::sync::{oneshot, watch};
 use super::{
     active::{ActiveRun, RunRecord},
     attempt::Underway,
-    catalog::{Catalog, Version, Workflow},
-    dormant::Dormant,
-    event::{Begin, Event, NotSubmitted, Origin, Phase, Submission},
+    catalog::{Catalog, Version, Workflow, stored_version},
+    dormant::{Asked, Dormant},
+    event::{Begin, Event, Inspected, NotSubmitted, Origin, Phase, Submission},
     history::{self, AttemptFacts},
+    jobs::Jobs,
     notice::{Notice, NoticeKind, told},
-    ownership::Takeover,
+    ownership::{Ownership, Step},
     runner::{AttemptKey, Surroundings},
     secret::Secrets,
     stall::Stall,
@@ -45,7 +46,7 @@ use crate::{
         task,
     },
     id::{RunId, WorkflowId},
-    store::{self, Commit, Committer, Error as StoreError, NewRun, Outcome, Store},
+    store::{Commit, Committer, Error as StoreError, NewRun, Orphan, Outcome, TakenOver},
 };
 
 /// Events that are decided before their transitions are handed on. Enough to fill a group, few enough not to keep
@@ -55,17 +56,9 @@ const BATCH_MAX: usize = 1024;
 /// The owner of all runs in memory.
 pub(super) struct Driver {
     pub(super) surroundings: Arc<Surroundings>,
-    pub(super) store: Store,
+    pub(super) jobs: Jobs,
     pub(super) committer: Option<Committer>,
-    /// None while the last one has ended and the next one has not begun.
-    pub(super) epoch: Option<i64>,
-    /// Whether other engines may live on the same database.
-    pub(super) is_shared: bool,
-    /// Whether it starts nothing, and is there to do what is asked of single runs.
-    pub(super) is_idle: bool,
-    /// How long this engine counts as alive after it was last heard of.
-    pub(super) lease: Duration,
-    pub(super) takeover: Takeover,
+    pub(super) ownership: Ownership,
     pub(super) catalog: Arc<Catalog>,
     pub(super) runs: HashMap<RunId, ActiveRun>,
     /// Unfinished runs whose code or history is not there yet.
@@ -138,8 +131,8 @@ pub(super) enum Stopping {
 }
 
 impl Driver {
-    /// Serves until the engine has stopped.
-    pub(super) fn run(mut self, queue: &Receiver<Event>) -> Stopped {
+    /// Serves until the engine has stopped. Returns whether an attempt may still be running.
+    pub(super) fn run(mut self, queue: &Receiver<Event>) -> bool {
         loop {
             let first = match queue.try_recv() {
                 Ok(event) => Ok(event),
@@ -161,7 +154,7 @@ impl Driver {
                 self.ring(timer, now);
             }
             self.admit(now);
-            self.flush();
+            self.flush(now);
             if self.is_done() {
                 break;
             }
@@ -184,13 +177,13 @@ impl Driver {
     }
 
     pub(super) fn handle(&mut self, event: Event, now: Timestamp) {
+        if self.ownership.must_wait(&event, |run| self.has(run)) {
+            return self.ownership.defer(event);
+        }
         match event {
             Event::Submit(submission) => self.submit(*submission, now),
             Event::Ended(ended) => self.end(*ended),
-            Event::Control { run, action, by, answer } if !self.has(run) && self.is_finding_runs() => {
-                self.defer(Event::Control { run, action, by, answer });
-            }
-            Event::Control { run, action, by, answer } if self.is_idle && !self.has(run) => {
+            Event::Control { run, action, by, answer } if self.ownership.is_idle() && !self.has(run) => {
                 self.claim(run, (action, by, answer));
             }
             Event::Control { run, action, by, answer } => self.control(run, action, by, answer, now),
@@ -201,21 +194,31 @@ impl Driver {
                 }
             }
             Event::WorkflowAdded(workflow) => {
-                self.load(&workflow, now);
-                self.workflow_added();
+                self.load(&workflow);
+                let step = self.ownership.workflow_added();
+                self.follow(step, now);
             }
             Event::Quarantine { workflows, quarantine } => self.quarantine(workflows, quarantine.as_ref(), now),
-            Event::Seek { answer } => self.seek(answer),
-            Event::Orphaned { epochs } => self.orphaned(&epochs),
-            Event::TakenOver { epoch, taken } => self.taken_over(epoch, taken, now),
-            Event::EpochEnded { epoch } => self.epoch_ended(epoch, now),
-            Event::EpochBegun { before, begun } => self.epoch_begun(before, begun, now),
-            // Of runs that were taken over from this engine, and perhaps are its own again.
-            Event::Loaded { epoch, .. } if epoch != self.epoch => {}
-            Event::Loaded { version, runner, runs, .. } => self.loaded(&version, runner.as_ref(), runs, now),
-            Event::Watch { run, answer } if !self.has(run) && self.is_finding_runs() => {
-                self.defer(Event::Watch { run, answer });
+            Event::Seek { answer } => {
+                let step = self.ownership.seek(answer);
+                self.follow(step, now);
             }
+            Event::Orphaned { epochs } => {
+                let step = self.ownership.orphaned(&epochs);
+                self.follow(step, now);
+            }
+            Event::TakenOver { epoch, taken } => {
+                let steps = self.ownership.taken_over(epoch, taken, now, &mut self.timers);
+                self.follow(steps, now);
+            }
+            Event::EpochEnded { epoch } => self.end_epoch(epoch, Phase::Fenced, now),
+            Event::EpochBegun { before, begun } => {
+                let steps = self.ownership.epoch_begun(before, begun, now, &mut self.timers);
+                self.follow(steps, now);
+            }
+            // Of runs that were taken over from this engine, and perhaps are its own again.
+            Event::Loaded { epoch, .. } if epoch != self.ownership.epoch() => {}
+            Event::Loaded { version, runner, runs, .. } => self.loaded(&version, runner.as_ref(), runs, now),
             Event::Watch { run, answer } => {
                 let phase = self.runs.get(&run).map(|active| &active.phase);
                 let phase = phase.or_else(|| self.dormant.get(&run).map(|dormant| &dormant.phase));
@@ -226,7 +229,7 @@ impl Driver {
             Event::Stop { grace } => self.stop(grace, now),
             Event::FinishedCounted(counted) => self.finished_counted(counted, now),
             Event::Pruned(step) => self.pruned(step, now),
-            Event::WriterGone => self.lose_everything(),
+            Event::WriterGone => self.lose_everything(now),
         }
     }
 
@@ -236,12 +239,10 @@ impl Driver {
     }
 
     pub(super) fn submit(&mut self, submission: Submission, now: Timestamp) {
-        let Some(epoch) = self.epoch.filter(|_| self.stopping == Stopping::No) else {
-            match self.stopping {
-                Stopping::No => self.defer(Event::Submit(Box::new(submission))),
-                // The caller may have stopped waiting.
-                _ => drop(submission.answer.send(Err(NotSubmitted::Failed(Error::ShutDown)))),
-            }
+        // It would have waited for an epoch.
+        let Some(epoch) = self.ownership.epoch().filter(|_| self.stopping == Stopping::No) else {
+            // The caller may have stopped waiting.
+            submission.answer.send(Err(NotSubmitted::Failed(Error::ShutDown))).ok();
             return;
         };
         let Submission { id, workflow, input, payload, created_at, begin, origin, answer } = submission;
@@ -337,7 +338,7 @@ impl Driver {
         if self.runs.get(&run).is_some_and(|active| active.record.version.plan.pipelined) {
             self.perform(run, &decision.take_early(), at);
         }
-        if let (Some(active), Some(epoch)) = (self.runs.get_mut(&run), self.epoch) {
+        if let (Some(active), Some(epoch)) = (self.runs.get_mut(&run), self.ownership.epoch()) {
             let commit = active.commit(epoch, &decision, at, facts);
             self.queue(commit, Pending { run, epoch, answer, decision, at });
         }
@@ -351,14 +352,14 @@ impl Driver {
         self.pending.push_back(pending);
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, now: Timestamp) {
         if self.commits.is_empty() {
             return;
         }
         let commits = std::mem::take(&mut self.commits);
         let sent = self.committer.as_ref().is_some_and(|committer| committer.commit(commits).is_ok());
         if !sent {
-            self.lose_everything();
+            self.lose_everything(now);
         }
     }
 
@@ -370,7 +371,7 @@ impl Driver {
         };
         let (run, epoch) = (pending.run, pending.epoch);
         // What was decided under an epoch that has ended concerns nobody here any more but those who wait for it.
-        let is_current = self.epoch == Some(epoch);
+        let is_current = self.ownership.epoch() == Some(epoch);
         if let Some(active) = self.runs.get_mut(&run).filter(|_| is_current) {
             active.n_pending = active.n_pending.saturating_sub(1);
         }
@@ -383,7 +384,7 @@ impl Driver {
                     self.announce(run, &pending.decision.transitions, pending.at);
                     self.perform(run, &pending.decision.effects, now);
                     self.unstall(run);
-                    self.put_back(run, now);
+                    self.put_back(run);
                 }
             }
             Outcome::Duplicate => {
@@ -398,8 +399,8 @@ impl Driver {
             }
             Outcome::Fenced => {
                 self.discard(pending, || (NotSubmitted::EpochEnded, Error::Fenced { id: run }));
-                if self.is_shared {
-                    self.epoch_ended(epoch, now);
+                if self.ownership.is_shared() {
+                    self.end_epoch(epoch, Phase::Fenced, now);
                 } else if is_current {
                     tracing::error!(run.id = %run, "the database says that another engine owns the run");
                     self.lose(run, Phase::Fenced, now);
@@ -494,7 +495,8 @@ impl Driver {
             return;
         }
         self.stopping = Stopping::Draining;
-        self.refuse_deferred(now);
+        let steps = self.ownership.stop();
+        self.follow(steps, now);
         if grace.is_zero() {
             self.abandon(now);
         } else {
@@ -540,7 +542,7 @@ impl Driver {
     }
 
     /// The store is gone: nothing that happens now can be recorded.
-    fn lose_everything(&mut self) {
+    fn lose_everything(&mut self, now: Timestamp) {
         if self.committer.take().is_none() {
             return;
         }
@@ -552,6 +554,122 @@ impl Driver {
         self.pending.clear();
         self.stalls.clear();
         self.runs.clear();
+        let steps = self.ownership.stop();
+        self.follow(steps, now);
+    }
+
+    /// Does what the part about ownership has decided.
+    pub(super) fn follow(&mut self, steps: impl IntoIterator<Item = Step>, now: Timestamp) {
+        for step in steps {
+            match step {
+                Step::TakeOver { epoch, with_own } => self.jobs.take_over(epoch, with_own),
+                Step::Adopt(taken) => self.adopt(taken),
+                Step::ReleaseRuns { epoch, phase } => self.release_runs(epoch, &phase),
+                Step::BeginEpoch { before } => self.jobs.begin_epoch(before),
+                Step::KeepLease { epoch } => self.jobs.keep_lease(Some(epoch)),
+                Step::Redo(event) => self.handle(event, now),
+            }
+        }
+    }
+
+    /// Drives nothing any longer that was decided under that epoch.
+    pub(super) fn end_epoch(&mut self, epoch: i64, phase: Phase, now: Timestamp) {
+        let steps = self.ownership.epoch_ended(epoch, phase);
+        self.follow(steps, now);
+    }
+
+    /// Takes over one run, as something is asked of it, unless its engine lives.
+    fn claim(&mut self, run: RunId, asked: Asked) {
+        let Some(epoch) = self.ownership.epoch().filter(|_| self.stopping == Stopping::No) else {
+            // The caller may have stopped waiting.
+            asked.2.send(Err(Error::ShutDown)).ok();
+            return;
+        };
+        match self.jobs.claim(epoch, run, asked) {
+            Ok(()) => self.ownership.claim_begun(),
+            Err(error) => tracing::error!(%error, "a run cannot be taken over"),
+        }
+    }
+
+    /// A run that was asked about is this engine's now, if it is to be had.
+    fn claimed(&mut self, run: RunId, claimed: Result<TakenOver, StoreError>, asked: Asked, now: Timestamp) {
+        self.ownership.claim_ended();
+        let (action, by, answer) = asked;
+        match claimed {
+            Ok(taken) => {
+                self.adopt(taken);
+                self.control(run, action, by, answer, now);
+            }
+            // The caller may have stopped waiting.
+            Err(error) => drop(answer.send(Err(error.into()))),
+        }
+    }
+
+    /// Runs are this engine's from now on: reads their histories, as far as it has the code.
+    fn adopt(&mut self, taken: TakenOver) {
+        let TakenOver { runs, workflows, .. } = taken;
+        let new: Vec<Orphan> = runs.into_iter().filter(|orphan| !self.has(orphan.row.id)).collect();
+        if !new.is_empty() {
+            let n_runs = new.len();
+            if self.ownership.is_idle() {
+                tracing::debug!(n_runs, "took over a run to do what is asked of it");
+            } else {
+                tracing::warn!(n_runs, "took over runs of engines that are there no more");
+            }
+        }
+        for Orphan { row, closed_in_order } in new {
+            self.dormant.insert(row.id, Dormant::new(row, closed_in_order));
+        }
+        for row in workflows {
+            if let (Entry::Vacant(entry), Ok(version)) = (self.versions.entry(row.id), stored_version(&row)) {
+                entry.insert(Arc::new(version));
+            }
+            if let Some(workflow) = self.catalog.find(&row) {
+                self.load(&workflow);
+            }
+        }
+    }
+
+    /// Drives no run any longer, as they are not this engine's. What their attempts still send is discarded.
+    fn release_runs(&mut self, epoch: i64, phase: &Phase) {
+        let (n_runs, n_attempts) = (self.runs.len() + self.dormant.len(), self.underway.len());
+        match phase {
+            Phase::Lost(error) => tracing::error!(
+                epoch,
+                %error,
+                "the engine lets go of its runs, and goes on with them when the database is back"
+            ),
+            Phase::Fenced | Phase::Active | Phase::Ended(_) => tracing::error!(
+                epoch,
+                n_runs,
+                n_attempts,
+                "this engine was not heard of for longer than its lease, and another one has taken over its runs; it stops \
+                 them and goes on with new ones. If the machine was not stopped on purpose, see whether it, the network or \
+                 the database is overloaded, or give the engine a longer lease"
+            ),
+        }
+        self.jobs.keep_lease(None);
+        let stalled: Vec<RunId> = self.stalls.keys().copied().collect();
+        stalled.into_iter().for_each(|run| self.drop_stall(run));
+        for (_, active) in self.runs.drain() {
+            active.phase.send_replace(phase.clone());
+        }
+        for (id, dormant) in self.dormant.drain() {
+            dormant.phase.send_replace(phase.clone());
+            for (.., answer) in dormant.asked {
+                answer.send(Err(Error::Fenced { id })).ok();
+            }
+            for answer in dormant.inspectors {
+                answer.send(Inspected::Elsewhere).ok();
+            }
+        }
+        self.timers.unset_runs();
+        // Their slots are free; whatever they send is discarded, as for one that was given up.
+        for (_, underway) in self.underway.drain() {
+            underway.stop.ask();
+            self.admission.release();
+            self.n_abandoned += 1;
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -561,21 +679,17 @@ impl Driver {
             Stopping::Abandoned => true,
         };
         let is_stored = self.pending.is_empty() && self.commits.is_empty() && self.stalls.is_empty();
-        nothing_runs && is_stored && !self.takeover.is_underway()
+        nothing_runs && is_stored && !self.ownership.is_taking_over()
     }
 
-    /// Notes that everything is recorded, and closes the store.
-    fn close(mut self) -> Stopped {
+    /// Notes that everything is recorded. The store can be closed after that.
+    fn close(self) -> bool {
         // Runs that were never gone on with are as unsure as they were.
         let in_order = !self.is_incomplete && self.dormant.values().all(|dormant| dormant.closed_in_order);
-        if let Some(epoch) = self.epoch {
-            let end = move |connection: &mut store::Connection| store::epoch_end_in_txn(connection, epoch, in_order);
-            if let Err(error) = self.store.write_blocking("closing", end) {
-                tracing::warn!(%error, "the next start will assume that attempts were interrupted");
-            }
+        if let Some(epoch) = self.ownership.epoch() {
+            self.jobs.end_epoch(epoch, in_order);
         }
-        self.committer = None;
-        Stopped { store: self.store, has_abandoned: self.admission.n_running() > 0 || self.n_abandoned > 0 }
+        self.admission.n_running() > 0 || self.n_abandoned > 0
     }
 }
 
@@ -598,13 +712,6 @@ impl Answer {
             Self::Controlled(answer) => drop(answer.send(Err(error))),
         }
     }
-}
-
-/// What is left to be closed after the driver has ended.
-pub(super) struct Stopped {
-    pub(super) store: Store,
-    /// Whether an attempt may still be running.
-    pub(super) has_abandoned: bool,
 }
 
 /// Sends the store's outcomes to the driver, and tells it if the writer goes away.

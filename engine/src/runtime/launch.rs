@@ -24,10 +24,11 @@ use tokio::{
 use super::{
     catalog::{Catalog, Version, stored_version},
     dormant::Dormant,
-    driver::{Answering, Driver, Stopped, Stopping},
+    driver::{Answering, Driver, Stopping},
     event::Event,
+    jobs::Jobs,
     notice::Board,
-    ownership::Takeover,
+    ownership::Ownership,
     runner::Surroundings,
     services::{ServiceRuntime, Services},
     timer::Timers,
@@ -190,16 +191,16 @@ impl Drop for Ready {
 fn drive(config: Config, farewell: Farewell, ready: oneshot::Sender<Result<Ready, Error>>) {
     let (events, queue) = mpsc::channel();
     match open(config, events.clone()) {
-        Ok((driver, tasks, services)) => {
+        Ok(Opened { store, driver, tasks, services }) => {
             let handles = Ready {
                 events: Some(events),
-                store: driver.store.clone(),
+                store: store.clone(),
                 tasks: tasks.handle().clone(),
                 services: services.services().clone(),
             };
             // If nobody takes them, dropping them stops the driver at once.
             drop(ready.send(Ok(handles)));
-            let Stopped { store, has_abandoned } = driver.run(&queue);
+            let has_abandoned = driver.run(&queue);
             if has_abandoned {
                 tasks.shutdown_background();
             } else {
@@ -214,7 +215,15 @@ fn drive(config: Config, farewell: Farewell, ready: oneshot::Sender<Result<Ready
     }
 }
 
-fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime, ServiceRuntime), Error> {
+/// What the driver's thread takes down again.
+struct Opened {
+    store: Store,
+    driver: Driver,
+    tasks: Runtime,
+    services: ServiceRuntime,
+}
+
+fn open(config: Config, events: Sender<Event>) -> Result<Opened, Error> {
     let Config {
         database,
         slots,
@@ -271,14 +280,10 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime, Servi
     // An engine that runs nothing is there for a moment only, and leaves the past alone.
     let upkeep = Upkeep::new((!is_idle).then_some(retention), &mut timers, clock.now());
     let driver = Driver {
+        jobs: Jobs::new(store.clone(), events.clone(), Arc::clone(&catalog), lease),
         surroundings: Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping, twice }),
-        store,
         committer: Some(committer),
-        epoch: Some(epoch),
-        is_shared,
-        is_idle,
-        lease,
-        takeover: Takeover::default(),
+        ownership: Ownership::new(epoch, is_shared, is_idle),
         catalog,
         runs: HashMap::new(),
         dormant: dormant.collect(),
@@ -298,7 +303,7 @@ fn open(config: Config, events: Sender<Event>) -> Result<(Driver, Runtime, Servi
         suspects: HashMap::new(),
         is_incomplete: false,
     };
-    Ok((driver, tasks, services))
+    Ok(Opened { store, driver, tasks, services })
 }
 
 /// What an engine begins with.

@@ -29,6 +29,7 @@ mod driver;
 mod embedded;
 mod event;
 mod history;
+mod jobs;
 mod launch;
 mod load;
 mod log;

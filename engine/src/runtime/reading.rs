@@ -14,7 +14,8 @@ use super::{
     catalog::{Version, Workflow},
     dormant::Dormant,
     driver::{Driver, Stopping},
-    event::{Event, HistoryRead, Phase},
+    event::{HistoryRead, Phase},
+    jobs::Reading,
     load::load,
     runner::TaskRunner,
     stall::{Trouble, be_active},
@@ -24,7 +25,7 @@ use crate::{
     Error,
     core::replay,
     id::RunId,
-    store::{self, Error as StoreError, RunRow, event_list},
+    store::{Error as StoreError, RunRow},
 };
 
 /// Runs whose histories are read in one go after a restart.
@@ -32,7 +33,7 @@ const LOAD_MAX: usize = 256;
 
 impl Driver {
     /// Reads the histories of those who waited for that workflow.
-    pub(super) fn load(&mut self, workflow: &Workflow, now: Timestamp) {
+    pub(super) fn load(&mut self, workflow: &Workflow) {
         if self.stopping != Stopping::No {
             return;
         }
@@ -44,10 +45,10 @@ impl Driver {
                 && version.is_some_and(|version| workflow.version.continues(version))
         };
         let rows: Vec<RunRow> = self.dormant.values().filter(waits).map(|dormant| dormant.row.clone()).collect();
-        self.load_rows(rows, workflow, now);
+        self.load_rows(rows, workflow);
     }
 
-    fn load_rows(&mut self, mut rows: Vec<RunRow>, workflow: &Workflow, now: Timestamp) {
+    fn load_rows(&mut self, mut rows: Vec<RunRow>, workflow: &Workflow) {
         rows.sort_by_key(|row| row.id);
         for row in &rows {
             if let Some(dormant) = self.dormant.get_mut(&row.id) {
@@ -56,45 +57,19 @@ impl Driver {
         }
         for rows in rows.chunks(LOAD_MAX) {
             let runner = Some(workflow.runner.clone());
-            self.read_histories(rows.to_vec(), workflow.version.clone(), runner, now);
+            self.read_histories(rows.to_vec(), workflow.version.clone(), runner);
         }
     }
 
     /// Reads histories in the background; [`Self::loaded`] goes on with them.
     pub(super) fn read_histories(
-        &mut self,
+        &self,
         rows: Vec<RunRow>,
         version: Arc<Version>,
         runner: Option<Arc<dyn TaskRunner>>,
-        now: Timestamp,
     ) {
-        let events = self.surroundings.events.clone();
-        let epoch = self.epoch;
-        let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
-        let unread = rows.clone();
-        let read = move |connection: &mut store::Connection| -> store::JobResult<Vec<_>> {
-            let read = rows.iter().map(|row| {
-                let events = event_list(connection, row.id).map_err(|error| error.into_error("reading a history"));
-                match events {
-                    // On a new connection it may be read.
-                    Err(error @ StoreError::Unavailable { .. }) => Err(error.into()),
-                    events => Ok((row.clone(), events.map_err(Arc::new))),
-                }
-            });
-            read.collect()
-        };
-        let queued = self.store.read_detached("reading histories", read, move |runs| {
-            let runs = runs.unwrap_or_else(|error| {
-                let error = Arc::new(error);
-                unread.into_iter().map(|row| (row, Err(Arc::clone(&error)))).collect()
-            });
-            // Without a driver nobody waits for the histories.
-            events.send(Event::Loaded { epoch, version, runner, runs }).ok();
-        });
-        if let Err(error) = queued {
-            let error = Arc::new(error);
-            ids.into_iter().for_each(|run| self.postpone(run, &error, now));
-        }
+        let epoch = self.ownership.epoch();
+        self.jobs.read_histories(Reading { epoch, version, runner, rows });
     }
 
     /// Goes on with runs from where their histories end.
@@ -152,7 +127,7 @@ impl Driver {
             for (action, by, answer) in asked {
                 self.control(row.id, action, by, answer, now);
             }
-            self.put_back(row.id, now);
+            self.put_back(row.id);
             for answer in inspectors {
                 self.inspect(row.id, answer);
             }
@@ -218,7 +193,7 @@ impl Driver {
             }
         }
         for (workflow, rows) in by_code {
-            self.load_rows(rows, &workflow, now);
+            self.load_rows(rows, &workflow);
         }
     }
 

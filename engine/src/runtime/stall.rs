@@ -133,7 +133,7 @@ impl Driver {
             let failed = Error::NotCreated { id: run, source: Arc::clone(error) };
             (NotSubmitted::Failed(failed), Error::RunLost { id: run, source: Arc::clone(error) })
         };
-        let is_driven = self.epoch == Some(epoch) && self.runs.contains_key(&run);
+        let is_driven = self.ownership.epoch() == Some(epoch) && self.runs.contains_key(&run);
         let commit = match commit {
             Some(commit) if is_driven => commit,
             _ => return self.discard(pending, lost),
@@ -143,10 +143,10 @@ impl Driver {
             self.discard(pending, lost);
             return self.lose(run, Phase::Lost(Arc::clone(error)), now);
         }
-        if self.is_shared && matches!(**error, StoreError::Unavailable { .. } | StoreError::InDoubt { .. }) {
+        if self.ownership.is_shared() && matches!(**error, StoreError::Unavailable { .. } | StoreError::InDoubt { .. }) {
             // What became of the commit is not known, so nothing may be written before the epoch has ended.
             self.discard(pending, lost);
-            return self.renounce(epoch, error, now);
+            return self.end_epoch(epoch, Phase::Lost(Arc::clone(error)), now);
         }
         if self.stalls.get(&run).is_some_and(|stall| stall.is_last) {
             self.discard(pending, lost);

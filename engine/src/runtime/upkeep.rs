@@ -10,14 +10,13 @@ use cloacina_workflow::Timestamp;
 
 use super::{
     driver::{Driver, Stopping},
-    event::Event,
-    prune::{Next, Progress, Step, step_in_txn},
+    prune::{Next, Progress, Step},
     timer::{Timer, Timers},
 };
 use crate::{
     core::effect::after,
     retention::Retention,
-    store::{self, Error as StoreError},
+    store::Error as StoreError,
 };
 
 /// Between two steps while attempts run, so that steps take a small part of the writer's time.
@@ -107,13 +106,9 @@ impl Driver {
         if self.upkeep.is_passing || policy.runs_max.is_none() {
             return self.prune_step(now);
         }
-        let events = self.surroundings.events.clone();
-        let counted = self.store.read_detached("counting runs", store::run_count_finished, move |counted| {
-            // Without a driver nobody wants to know.
-            events.send(Event::FinishedCounted(counted)).ok();
-        });
         self.upkeep.is_passing = true;
-        self.await_answer(counted, now);
+        self.upkeep.is_waiting = true;
+        self.jobs.count_finished();
     }
 
     /// The count of a pass is there.
@@ -161,22 +156,9 @@ impl Driver {
         if self.stopping != Stopping::No {
             return;
         }
-        let (progress, events) = (self.upkeep.progress.clone(), self.surroundings.events.clone());
-        let step = move |connection: &mut store::Connection| step_in_txn(connection, &policy, &progress, now, false);
-        let told = move |step: Result<Step, StoreError>| {
-            // Without a driver nobody wants to know.
-            events.send(Event::Pruned(step)).ok();
-        };
         self.upkeep.is_passing = true;
-        let queued = self.store.write_detached("removing what need not be kept", step, told);
-        self.await_answer(queued, now);
-    }
-
-    fn await_answer(&mut self, asked: Result<(), StoreError>, now: Timestamp) {
-        match asked {
-            Ok(()) => self.upkeep.is_waiting = true,
-            Err(error) => self.upkeep_failed(&error, now),
-        }
+        self.upkeep.is_waiting = true;
+        self.jobs.prune(policy, self.upkeep.progress.clone(), now);
     }
 
     fn upkeep_failed(&mut self, error: &StoreError, now: Timestamp) {

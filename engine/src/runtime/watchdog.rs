@@ -33,7 +33,7 @@ impl Driver {
     /// Panics if a run stands still.
     pub(super) fn check_that_nothing_stands_still(&mut self, now: Timestamp) {
         let n_tasks: usize = self.runs.values().map(|active| active.record.run.tasks().len()).sum();
-        if self.stopping != Stopping::No || self.epoch.is_none() || n_tasks + self.dormant.len() > TASKS_MAX {
+        if self.stopping != Stopping::No || self.ownership.epoch().is_none() || n_tasks + self.dormant.len() > TASKS_MAX {
             return;
         }
         let offered: HashSet<(RunId, TaskIndex, Role)> = self.admission.candidates().collect();
