@@ -686,9 +686,8 @@ impl Shared {
                 created_at,
                 begin,
                 origin: origin.clone(),
-                answer,
             };
-            self.engine.send(Event::Submit(Box::new(submission)))?;
+            self.engine.send(Event::Submit { submission: Box::new(submission), answer })?;
             n_tries += 1;
             match answered.await.map_err(|_| Error::ShutDown)? {
                 Ok(phase) => {

@@ -1,295 +1,290 @@
-//! The driver's part about attempts and callbacks: starting them, their ends, their time limits, asking them to stop.
+//! Slots, and the calls that hold them: attempts at tasks, and their callbacks.
 //!
-//! An attempt that has used up its time, or whose run is being ended, is asked to stop. If it does not within a while
-//! it is given up: its slot is free again, its end is recorded without it, and whatever it sends later is *fenced*.
+//! ```text
+//!   enqueue ─▶ grant_slot ─▶ begin ──────────── end ─▶ slot is free
+//!                              │ deadline, or asked to stop
+//!                              ▼
+//!                            grace ── give_up ─▶ slot is free, and what the call sends later is late
+//! ```
+//! A call that has used up its time, or whose run is being ended, is asked to stop. If it does not within a while it is given
+//! up: its slot is free again, its end is recorded without it, and whatever it sends later is *fenced*.
+//!
+//! This part knows nothing of what is called, and of runs only their ids.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use cloacina_workflow::{Outcome, TaskError, Timestamp};
-use serde_json::json;
+use cloacina_workflow::Timestamp;
 
 use super::{
-    active::{ActiveRun, Slots},
-    driver::Driver,
-    history::{self, AttemptFacts},
-    notice::NoticeKind,
-    runner::{Attempt, AttemptKey, Completion, Ended, Loss},
+    picture::Slots,
+    runner::AttemptKey,
     stop::Stop,
-    timer::Timer,
+    timer::{RunTimer, Timers},
 };
 use crate::{
     core::{
-        admit::Role,
-        decide::{self, End, decide},
-        effect::{Effect, after},
+        admit::{Admission, Candidate, Role},
+        effect::after,
         node::TaskIndex,
-        retry::Failure,
     },
-    id::{RunId, chance},
-    loader::Usage,
-    store::Commit,
+    id::RunId,
     view::GateHolder,
 };
-
-/// How long a callback may take whose task has no limit of its own. A run does not end before its callbacks have.
-const CALLBACK_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Holders of slots that are named to those who wait for one.
 const HOLDERS_SHOWN: usize = 5;
 
-/// An attempt or callback that holds a slot.
+/// The calls under way, and what waits for a slot.
 #[derive(Debug)]
-pub(super) struct Underway {
-    pub(super) stop: Arc<Stop>,
+pub(super) struct Attempts {
+    admission: Admission,
+    underway: HashMap<AttemptKey, Underway>,
+    /// How long a call that was asked to stop may take to do so.
+    stop_grace: Duration,
+    /// Calls that were given up and have not ended since.
+    n_abandoned: usize,
+}
+
+/// A call that holds a slot.
+#[derive(Debug)]
+struct Underway {
+    stop: Arc<Stop>,
     started_at: Timestamp,
     /// The timer that is set for it.
-    timer: Option<(Timestamp, Timer)>,
+    timer: Option<(Timestamp, RunTimer)>,
     /// Whether its time was over before it ended.
     timed_out: bool,
 }
 
-impl Driver {
-    /// Starts an attempt that has a slot.
-    pub(super) fn start(&mut self, key: AttemptKey, now: Timestamp) {
-        let Some((active, runner)) = self.runs.get(&key.run).and_then(ActiveRun::with_code) else {
-            self.admission.release();
-            return;
-        };
-        let plan = active.record.version.plan.clone();
-        let declared = plan.declared(key.task);
-        let view = active.record.run.view(key.task).cloned();
-        let is_closing = active.record.run.closing().is_some();
-        let started_at = active.record.run.tasks()[key.task.place()].started_at().unwrap_or(now);
-        self.put(key.run, Some((&declared.id, key.attempt)), now, || NoticeKind::Started);
-        let deadline = declared.timeout.map(|timeout| after(now, timeout));
-        let completion = self.hold(key, declared.id.clone(), started_at, deadline);
-        if is_closing {
-            // Somebody cancelled the run while the start was being made durable.
-            self.ask_to_stop(key, now);
-            completion.complete(Err(TaskError::Cancelled { message: "the run was cancelled".to_owned() }));
-            return;
-        }
-        let function = declared.function;
-        match view {
-            Some(view) => {
-                runner.start(Attempt { key, plan, function, view, outcome: None, deadline, completion });
-            }
-            None => {
-                let message = "the task has no view of the context".to_owned();
-                completion.complete(Err(TaskError::Permanent { message }));
-            }
-        }
+/// What the end that a call sent is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndOf {
+    /// The call held its slot until now.
+    Holder,
+    /// The same, but its time was over before: it has failed, whatever it sent.
+    Overdue,
+    /// The call had been given up, or has ended before.
+    Abandoned,
+}
+
+/// A call that is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GivenUp {
+    pub(super) started_at: Timestamp,
+    /// Whether it was asked to stop because its time was over.
+    pub(super) timed_out: bool,
+}
+
+impl Attempts {
+    pub(super) fn new(slots: usize, stop_grace: Duration) -> Self {
+        Self { admission: Admission::new(slots), underway: HashMap::new(), stop_grace, n_abandoned: 0 }
     }
 
-    /// Calls the callback of a task, which has a slot.
-    pub(super) fn start_callback(&mut self, run: RunId, task: TaskIndex, now: Timestamp) {
-        // Those that were offered again when a gate opened may be under way already.
-        let is_underway = |active: &ActiveRun| {
-            let attempt = active.record.run.tasks()[task.place()].attempt;
-            self.underway.contains_key(&AttemptKey { run, task, attempt, role: Role::Callback })
-        };
-        let active = self.runs.get(&run).filter(|active| !is_underway(active));
-        let callback = active.and_then(|active| active.record.run.callback(task));
-        let active = self.runs.get_mut(&run).and_then(|active| Some((active.runner.clone()?, active)));
-        let (Some((runner, active)), Some(function)) = (active, callback) else {
-            self.admission.release();
-            return;
-        };
-        let plan = active.record.version.plan.clone();
-        let declared = plan.declared(task);
-        let attempt = active.record.run.tasks()[task.place()].attempt;
-        let error = active.record.errors.get(&task).map(|error| (**error).clone());
-        let outcome = Some(Outcome::new(&*declared.id, attempt, error));
-        let view = active.record.run.callback_view(task);
-        let key = AttemptKey { run, task, attempt, role: Role::Callback };
-        let deadline = Some(after(now, declared.timeout.unwrap_or(CALLBACK_TIMEOUT)));
-        let completion = self.hold(key, declared.id.clone(), now, deadline);
-        runner.start(Attempt { key, plan, function, view, outcome, deadline, completion });
+    /// Has a task, or its callback, wait for a slot.
+    pub(super) fn enqueue(&mut self, run: RunId, task: TaskIndex, role: Role, priority: i32) {
+        self.admission.offer(run, task, role, priority);
     }
 
-    /// Notes that a slot is held, and until when.
-    fn hold(
+    /// Gives a free slot to what has waited longest among the most urgent.
+    pub(super) fn grant_slot(&mut self) -> Option<Candidate> {
+        self.admission.admit()
+    }
+
+    /// Gives a slot back that is not used for a call.
+    pub(super) fn release_slot(&mut self) {
+        self.admission.release();
+    }
+
+    /// Uses a slot for a call.
+    pub(super) fn begin(
         &mut self,
         key: AttemptKey,
-        task: Arc<str>,
+        stop: Arc<Stop>,
         started_at: Timestamp,
         deadline: Option<Timestamp>,
-    ) -> Completion {
-        let record = self.runs.get(&key.run).map(|active| &active.record);
-        let secrets = record.map(|record| record.secrets.clone()).unwrap_or_default();
-        let version = record.map(|record| Arc::clone(&record.version));
-        let completion = Completion::new(key, task, started_at, (self.surroundings.clone(), secrets), version);
-        let timer = deadline.map(|at| (at, Timer::AttemptDeadline(key)));
+        timers: &mut Timers,
+    ) {
+        let timer = deadline.map(|at| (at, RunTimer::AttemptDeadline(key)));
         if let Some((at, timer)) = timer {
-            self.timers.set(at, timer);
+            timers.set(at, timer);
         }
-        self.underway.insert(key, Underway { stop: completion.stop(), started_at, timer, timed_out: false });
-        completion
+        self.underway.insert(key, Underway { stop, started_at, timer, timed_out: false });
     }
 
-    /// Takes note of the end that an attempt or callback sent.
-    pub(super) fn end(&mut self, ended: Ended) {
-        let key = ended.key;
-        let Some(Underway { timer, timed_out, .. }) = self.underway.remove(&key) else {
-            self.fence(key, ended.finished_at, ended.result.is_ok());
-            return;
+    /// A call has ended. Its slot is free, unless it was before.
+    pub(super) fn end(&mut self, key: &AttemptKey, timers: &mut Timers) -> EndOf {
+        let Some(Underway { timer, timed_out, .. }) = self.underway.remove(key) else {
+            self.n_abandoned = self.n_abandoned.saturating_sub(1);
+            return EndOf::Abandoned;
         };
         if let Some((at, timer)) = timer {
-            self.timers.unset(at, timer);
+            timers.unset(at, timer);
         }
         self.admission.release();
-        self.note_written(ended.finished_at);
-        let ended = match timed_out {
-            true => Ended { result: Err(self.timed_out(key, false)), loss: None, ..ended },
-            false => ended,
-        };
-        self.conclude(ended, false);
+        if timed_out { EndOf::Overdue } else { EndOf::Holder }
     }
 
-    /// Decides what follows from the end of an attempt or callback.
-    fn conclude(&mut self, ended: Ended, abandoned: bool) {
-        let Ended { key, result, loss, payload, retry_after, usage, started_at, finished_at } = ended;
-        let AttemptKey { run, task, attempt, role } = key;
-        let Some(active) = self.runs.get_mut(&run) else { return };
-        if loss.is_some() && role == Role::Callback {
-            // It has been called as if it never was; callbacks are called at least once.
-            self.perform(run, &[Effect::OfferCallback { task }], finished_at);
-            return;
-        }
-        let secrets = match (role, &result) {
-            (Role::Task, Ok(delta)) => active.record.secrets.with(delta),
-            _ => None,
-        };
-        let (end, error) = match (result, loss) {
-            (Ok(delta), _) => (End::Completed(delta), None),
-            (Err(error), Some(Loss::Process)) => (End::Lost, Some(Arc::new(error))),
-            (Err(error), Some(Loss::NotBegun)) => (End::NotBegun, Some(Arc::new(error))),
-            (Err(error), None) => {
-                let failure = failure(&error, retry_after, abandoned, finished_at);
-                (End::Failed(failure), Some(Arc::new(error)))
-            }
-        };
-        let event = match role {
-            Role::Task => decide::Event::End { task, attempt, end },
-            Role::Callback => decide::Event::CallbackEnded { task, failed: error.is_some() },
-        };
-        match decide(&mut active.record.run, event, finished_at) {
-            Ok(decision) => {
-                if let Some(secrets) = secrets {
-                    active.record.secrets = secrets;
-                }
-                match (role, &error) {
-                    (Role::Callback, _) => {}
-                    (Role::Task, Some(error)) => drop(active.record.errors.insert(task, error.clone())),
-                    (Role::Task, None) => drop(active.record.errors.remove(&task)),
-                }
-                if role == Role::Callback && self.surroundings.board.is_watched() {
-                    let id = active.record.version.plan.declared(task).id.clone();
-                    let error = error.as_ref().map(|error| (**error).clone());
-                    self.put(run, Some((&id, attempt)), finished_at, || NoticeKind::CallbackEnded { error });
-                }
-                let facts = AttemptFacts { payload, error, started_at: Some(started_at), usage };
-                self.enact_with(run, decision, finished_at, None, facts);
-            }
-            Err(refused) => tracing::warn!(run.id = %run, %task, %refused, "an attempt's end is ignored"),
-        }
-    }
-
-    /// Records that an attempt ended after it had been given up.
-    fn fence(&mut self, key: AttemptKey, at: Timestamp, completed: bool) {
-        self.n_abandoned = self.n_abandoned.saturating_sub(1);
-        tracing::warn!(run.id = %key.run, task = %key.task, attempt = key.attempt, "a late end of an attempt is fenced");
-        if self.stopping != super::driver::Stopping::No || key.role == Role::Callback {
-            return;
-        }
-        // Nothing follows the end of a run.
-        let active = self.runs.get_mut(&key.run).filter(|active| !active.record.run.state().is_terminal());
-        let Some(active) = active else { return };
-        let row = history::fenced_row(active.next_sequence, key.task, key.attempt, at, completed);
-        active.next_sequence += 1;
-        let Some(epoch) = self.ownership.epoch() else { return };
-        let commit = Commit { run: key.run, epoch, term: active.term, create: None, events: vec![row], update: None };
-        self.queue(commit, super::driver::Pending::nothing(key.run, epoch, at));
-    }
-
-    /// Asks an attempt to stop, and gives it a while to do so.
-    pub(super) fn ask_to_stop(&mut self, key: AttemptKey, now: Timestamp) {
-        let grace = after(now, self.stop_grace);
+    /// Asks a call to stop, and gives it a while to do so.
+    pub(super) fn ask_to_stop(&mut self, key: AttemptKey, now: Timestamp, timers: &mut Timers) {
         let Some(underway) = self.underway.get_mut(&key) else { return };
-        if let Some((at, timer)) = underway.timer.replace((grace, Timer::AttemptGrace(key))) {
-            self.timers.unset(at, timer);
+        let grace = after(now, self.stop_grace);
+        if let Some((at, timer)) = underway.timer.replace((grace, RunTimer::AttemptGrace(key))) {
+            timers.unset(at, timer);
         }
-        self.timers.set(grace, Timer::AttemptGrace(key));
+        timers.set(grace, RunTimer::AttemptGrace(key));
         underway.stop.ask();
     }
 
-    /// Asks all attempts of a run to stop that is driven no longer.
-    pub(super) fn stop_attempts(&mut self, run: RunId, now: Timestamp) {
+    /// Asks all calls of a run to stop.
+    pub(super) fn ask_run_to_stop(&mut self, run: RunId, now: Timestamp, timers: &mut Timers) {
         let keys: Vec<AttemptKey> = self.underway.keys().filter(|key| key.run == run).copied().collect();
         for key in keys {
-            self.ask_to_stop(key, now);
+            self.ask_to_stop(key, now, timers);
         }
     }
 
-    /// An attempt has used up its time.
-    pub(super) fn overdue(&mut self, key: AttemptKey, now: Timestamp) {
+    /// A call has used up its time.
+    pub(super) fn overdue(&mut self, key: AttemptKey, now: Timestamp, timers: &mut Timers) {
         if let Some(underway) = self.underway.get_mut(&key) {
             underway.timed_out = true;
-            self.ask_to_stop(key, now);
+            self.ask_to_stop(key, now, timers);
         }
     }
 
-    /// An attempt did not stop when it was asked to: gives it up.
-    pub(super) fn give_up(&mut self, key: AttemptKey, now: Timestamp) {
-        let Some(Underway { started_at, timed_out, .. }) = self.underway.remove(&key) else { return };
+    /// Gives up a call that did not stop when it was asked to; nothing if it has ended.
+    pub(super) fn give_up(&mut self, key: &AttemptKey) -> Option<GivenUp> {
+        let Underway { started_at, timed_out, .. } = self.underway.remove(key)?;
         self.admission.release();
         self.n_abandoned += 1;
-        tracing::warn!(run.id = %key.run, task = %key.task, attempt = key.attempt, "an attempt did not stop and is given up");
-        let error = if timed_out {
-            self.timed_out(key, true)
-        } else {
-            TaskError::Cancelled {
-                message: "the attempt did not stop when it was asked to, and was given up".to_owned(),
-            }
-        };
-        let (result, retry_after) = (Err(error), None);
-        let (payload, usage, finished_at) = (None, Usage::default(), now);
-        let ended = Ended { key, result, loss: None, payload, retry_after, usage, started_at, finished_at };
-        self.conclude(ended, true);
+        Some(GivenUp { started_at, timed_out })
     }
 
-    /// The error of an attempt that has used up its time.
-    fn timed_out(&self, key: AttemptKey, abandoned: bool) -> TaskError {
-        let declared = self.runs.get(&key.run).map(|active| active.record.version.plan.declared(key.task).timeout);
-        let limit = declared.flatten().unwrap_or(CALLBACK_TIMEOUT);
-        let end = if abandoned { ", did not stop when it was asked to, and was given up" } else { "" };
-        let message = format!("it took longer than {} ms{end}", limit.as_millis());
-        let details = json!({ "abandoned": abandoned });
-        TaskError::Custom { kind: "timed_out".to_owned(), message, details, retryable: true }
+    /// Gives up every call, and asks it to stop. No timer may be left that was set for one.
+    pub(super) fn give_up_all(&mut self) {
+        for (_, underway) in self.underway.drain() {
+            underway.stop.ask();
+            self.admission.release();
+            self.n_abandoned += 1;
+        }
     }
 
-    /// The slots as those who wait for one are shown them.
-    pub(super) fn slots(&self) -> Slots<'_> {
-        let name = |key: &AttemptKey| {
-            let active = self.runs.get(&key.run)?;
-            let task = active.record.version.plan.declared(key.task).id.as_ref().to_owned();
-            Some(GateHolder { run: key.run, task })
-        };
+    pub(super) fn is_underway(&self, key: &AttemptKey) -> bool {
+        self.underway.contains_key(key)
+    }
+
+    /// Whether any call of the run is under way.
+    pub(super) fn has_any_of(&self, run: RunId) -> bool {
+        self.underway.keys().any(|key| key.run == run)
+    }
+
+    /// How many slots are held.
+    pub(super) fn n_running(&self) -> usize {
+        self.admission.n_running()
+    }
+
+    /// How many calls hold a slot.
+    pub(super) fn n_underway(&self) -> usize {
+        self.underway.len()
+    }
+
+    /// Whether code of a task may still run.
+    pub(super) fn may_run(&self) -> bool {
+        self.admission.n_running() > 0 || self.n_abandoned > 0
+    }
+
+    /// The slots as they are shown to those who wait for one. `name` gives the name of a holder.
+    pub(super) fn slots(&self, name: impl Fn(&AttemptKey) -> Option<GateHolder>) -> Slots {
         Slots {
-            admission: &self.admission,
+            n_running: self.admission.n_running(),
+            n_slots: self.admission.slots(),
             held_by: self.underway.keys().filter_map(name).take(HOLDERS_SHOWN).collect(),
         }
     }
+
+    /// What waits for a slot.
+    #[cfg(debug_assertions)]
+    pub(super) fn candidates(&self) -> impl Iterator<Item = (RunId, TaskIndex, Role)> {
+        self.admission.candidates()
+    }
 }
 
-/// What decides about another attempt.
-fn failure(error: &TaskError, retry_after: Option<Duration>, abandoned: bool, at: Timestamp) -> Failure {
-    Failure {
-        kind: error.kind().to_owned(),
-        message: error.message(),
-        retryable: error.is_retryable(),
-        retry_after: error.retry_after().or(retry_after),
-        abandoned,
-        chance: chance(at),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_micros(seconds * 1_000_000)
+    }
+
+    fn key(task: u32) -> AttemptKey {
+        AttemptKey { run: RunId::floor(at(1)), task: TaskIndex::new(task), attempt: 1, role: Role::Task }
+    }
+
+    /// Two slots, of which a call holds the first until the deadline.
+    fn one_underway(deadline: Option<Timestamp>) -> (Attempts, Timers, Arc<Stop>) {
+        let (mut attempts, mut timers, stop) = (Attempts::new(2, GRACE), Timers::default(), Arc::<Stop>::default());
+        attempts.enqueue(key(0).run, key(0).task, Role::Task, 0);
+        assert_eq!(attempts.grant_slot().map(|candidate| candidate.task), Some(key(0).task));
+        attempts.begin(key(0), Arc::clone(&stop), at(5), deadline, &mut timers);
+        assert_eq!((attempts.n_running(), attempts.n_underway()), (1, 1));
+        (attempts, timers, stop)
+    }
+
+    #[test]
+    fn an_end_in_time_frees_the_slot_and_takes_back_the_timer() {
+        let (mut attempts, mut timers, stop) = one_underway(Some(at(60)));
+        assert_eq!(timers.earliest(), Some(at(60)));
+        assert_eq!(attempts.end(&key(0), &mut timers), EndOf::Holder);
+        assert_eq!((timers.earliest(), attempts.n_running(), attempts.may_run()), (None, 0, false));
+        assert!(!stop.is_asked());
+        assert_eq!(attempts.end(&key(0), &mut timers), EndOf::Abandoned, "the same end twice");
+        assert_eq!(attempts.n_running(), 0);
+    }
+
+    #[test]
+    fn a_call_that_stops_after_its_deadline_has_failed_by_it() {
+        let (mut attempts, mut timers, stop) = one_underway(Some(at(60)));
+        assert_eq!(timers.pop_due(at(60)), Some(RunTimer::AttemptDeadline(key(0)).into()));
+        attempts.overdue(key(0), at(60), &mut timers);
+        assert!(stop.is_asked());
+        assert_eq!(timers.earliest(), Some(after(at(60), GRACE)));
+        assert_eq!(attempts.end(&key(0), &mut timers), EndOf::Overdue);
+        assert_eq!(timers.earliest(), None);
+    }
+
+    #[test]
+    fn a_call_that_does_not_stop_is_given_up_and_its_end_is_late() {
+        let (mut attempts, mut timers, _stop) = one_underway(None);
+        attempts.ask_run_to_stop(key(0).run, at(20), &mut timers);
+        assert_eq!(timers.pop_due(at(30)), Some(RunTimer::AttemptGrace(key(0)).into()));
+        assert_eq!(attempts.give_up(&key(0)), Some(GivenUp { started_at: at(5), timed_out: false }));
+        assert_eq!(attempts.give_up(&key(0)), None);
+        assert_eq!((attempts.n_running(), attempts.may_run()), (0, true));
+        assert_eq!(attempts.end(&key(0), &mut timers), EndOf::Abandoned);
+        assert!(!attempts.may_run());
+    }
+
+    #[test]
+    fn a_call_asked_to_stop_before_its_deadline_has_not_timed_out() {
+        let (mut attempts, mut timers, _stop) = one_underway(Some(at(60)));
+        attempts.ask_to_stop(key(0), at(20), &mut timers);
+        assert_eq!(timers.pop_due(at(1_000)), Some(RunTimer::AttemptGrace(key(0)).into()));
+        assert_eq!(timers.earliest(), None, "the deadline counts no longer");
+        assert_eq!(attempts.end(&key(0), &mut timers), EndOf::Holder);
+    }
+
+    #[test]
+    fn giving_up_all_frees_every_slot_that_a_call_holds() {
+        let (mut attempts, _timers, stop) = one_underway(None);
+        attempts.enqueue(key(1).run, key(1).task, Role::Task, 0);
+        assert!(attempts.grant_slot().is_some());
+        attempts.give_up_all();
+        assert!(stop.is_asked());
+        assert_eq!((attempts.n_running(), attempts.n_underway()), (1, 0), "the other slot waits for its start");
+        attempts.release_slot();
+        assert_eq!(attempts.n_running(), 0);
+        assert!(attempts.may_run());
     }
 }

@@ -1,118 +1,354 @@
-//! Runs that wait for their code or for their history, and what can be done with them all the same.
+//! Unfinished runs that are not in memory: they wait for their code, or for their history.
 //!
-//! A workflow that is compiled into a program is there only while the program runs, a package may be gone. A caller that
-//! asks something of such a run has it done: the run is read with the description that the store keeps, changed, and
-//! put back. None of its tasks starts meanwhile.
+//! - A workflow that is compiled into a program is there only while the program runs, a package may be gone. A caller that
+//!   asks something of such a run has it done: the run is read with the description that the store keeps, changed, and
+//!   put back. None of its tasks starts meanwhile.
+//! - One history that cannot be read, or that makes no sense, keeps no other run from being driven.
+//! - What cannot be read is read again, after pauses that get longer and are bounded, for as long as the run is this
+//!   engine's. A caller that asks why the run waits is told so.
+//! - A history that is read again may show that the run has ended; then that is its end.
 
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    mem,
+    sync::Arc,
+};
+
+use cloacina_workflow::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    active::{ActiveRun, RunRecord},
-    catalog::{Catalog, Version, Workflow},
-    driver::Driver,
+    active::{RunRecord, Unloaded, be_active},
+    catalog::{Catalog, Version, Workflow, stored_version},
     event::{Action, Inspected, Phase},
+    load::load,
+    quarantine::Quarantines,
     stall::Trouble,
+    timer::{Timer, Timers},
 };
-use crate::{Error, core::effect::Actor, id::RunId, store::RunRow};
+use crate::{
+    Error,
+    core::{
+        effect::{Actor, Decision},
+        replay,
+    },
+    id::{RunId, WorkflowId},
+    store::{Error as StoreError, EventRow, Orphan, RunRow, WorkflowRow},
+};
+
+/// The runs that are this engine's and not in memory.
+#[derive(Debug)]
+pub(super) struct DormantRuns {
+    runs: HashMap<RunId, Dormant>,
+    /// What they are pinned to.
+    versions: HashMap<WorkflowId, Arc<Version>>,
+}
 
 /// A run that waits for its code, or for its history.
 #[derive(Debug)]
-pub(super) struct Dormant {
-    pub(super) row: RunRow,
+struct Dormant {
+    row: RunRow,
     /// Whether no attempt was left without an end.
-    pub(super) closed_in_order: bool,
-    pub(super) is_loading: bool,
+    closed_in_order: bool,
+    is_loading: bool,
     /// Why its history could not be read, and when that is tried again.
-    pub(super) trouble: Option<Trouble>,
-    pub(super) phase: watch::Sender<Phase>,
+    trouble: Option<Trouble>,
+    phase: watch::Sender<Phase>,
     /// What was asked while its history is being read.
+    asked: Vec<Asked>,
+    /// Where it is told how the run stands, as soon as its history has been read.
+    inspectors: Vec<oneshot::Sender<Inspected>>,
+}
+
+/// A request, its actor, and where the answer goes.
+pub(super) type Asked = (Action, Actor, oneshot::Sender<Result<(), Error>>);
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(super) enum Asking {
+    /// The run is not here.
+    NotHere(Asked),
+    /// The request is answered, or waits for the history that is being read.
+    Done,
+    /// The request waits for that history, which is to be read without the code.
+    Read(RunRow, Arc<Version>),
+}
+
+/// A history that was read, or why it cannot be.
+#[derive(Debug)]
+pub(super) struct Read<'a> {
+    pub(super) version: &'a Arc<Version>,
+    pub(super) row: RunRow,
+    pub(super) events: Result<Vec<EventRow>, Arc<StoreError>>,
+}
+
+/// A run that comes into memory.
+pub(super) struct Woken {
+    /// What there is to go on with; nothing if the run had ended, of which nobody had heard.
+    pub(super) run: Option<WokenRun>,
+    /// What was asked of it meanwhile.
     pub(super) asked: Vec<Asked>,
-    /// Who wants to know how it stands, as soon as its history has been read.
+    /// Where it is told how the run stands.
     pub(super) inspectors: Vec<oneshot::Sender<Inspected>>,
 }
 
-/// A request, who it comes from, and who waits for the answer.
-pub(super) type Asked = (Action, Actor, oneshot::Sender<Result<(), Error>>);
+/// A run that goes on.
+pub(super) struct WokenRun {
+    pub(super) record: RunRecord,
+    pub(super) next_sequence: i64,
+    pub(super) phase: watch::Sender<Phase>,
+    /// What the restart means for it.
+    pub(super) decision: Decision,
+}
 
 impl Dormant {
-    pub(super) fn new(row: RunRow, closed_in_order: bool) -> Self {
-        Self::told(row, closed_in_order, watch::Sender::new(Phase::Active))
-    }
-
-    /// The same, for whose end somebody waits.
-    pub(super) fn told(row: RunRow, closed_in_order: bool, phase: watch::Sender<Phase>) -> Self {
+    fn new(row: RunRow, closed_in_order: bool, phase: watch::Sender<Phase>) -> Self {
         let (asked, inspectors) = (Vec::new(), Vec::new());
         Self { row, closed_in_order, is_loading: false, trouble: None, phase, asked, inspectors }
     }
 }
 
-impl Driver {
-    /// Reads a run without its code, to do what is asked of it.
-    pub(super) fn wake_for(&mut self, asked: Asked, run: RunId) {
-        let Some(dormant) = self.dormant.get_mut(&run) else { return };
-        let Some(version) = self.versions.get(&dormant.row.workflow).cloned() else {
+impl DormantRuns {
+    pub(super) fn new(orphans: Vec<Orphan>, workflows: &[WorkflowRow]) -> Self {
+        let mut dormant = Self { runs: HashMap::new(), versions: HashMap::new() };
+        workflows.iter().for_each(|row| dormant.learn(row));
+        orphans.into_iter().for_each(|orphan| dormant.add(orphan));
+        dormant
+    }
+
+    /// Adds a run that is this engine's from now on.
+    pub(super) fn add(&mut self, Orphan { row, closed_in_order }: Orphan) {
+        self.runs.insert(row.id, Dormant::new(row, closed_in_order, watch::Sender::new(Phase::Active)));
+    }
+
+    /// Keeps what runs may be pinned to.
+    pub(super) fn learn(&mut self, row: &WorkflowRow) {
+        let Entry::Vacant(entry) = self.versions.entry(row.id) else { return };
+        match stored_version(row) {
+            Ok(version) => drop(entry.insert(Arc::new(version))),
+            Err(error) => tracing::error!(workflow = %row.key.full_name(), %error, "a stored workflow is damaged"),
+        }
+    }
+
+    /// Adds a run that was in memory without its code, and of which everything is stored.
+    pub(super) fn put_back(&mut self, Unloaded { row, phase, .. }: Unloaded) {
+        // What may have been running has been recorded as interrupted.
+        self.runs.insert(row.id, Dormant::new(row, true, phase));
+    }
+
+    /// Adds a run of which the database has more than the engine thought: its history is read again.
+    pub(super) fn read_anew(&mut self, unloaded: Unloaded, now: Timestamp, timers: &mut Timers) {
+        let Unloaded { row, phase, .. } = unloaded;
+        let run = row.id;
+        let reason = format!("the database has more of run {run} than the engine had written");
+        let error = Arc::new(StoreError::Corrupt { reason });
+        tracing::error!(run.id = %run, %error, "the history of a run is read again");
+        let mut trouble = Trouble::new(Arc::clone(&error), now);
+        timers.set(trouble.again(error, now), Timer::HistoriesDue);
+        self.runs.insert(run, Dormant { trouble: Some(trouble), ..Dormant::new(row, false, phase) });
+    }
+
+    pub(super) fn contains(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Whether of none of them an attempt was left without an end.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.runs.values().all(|dormant| dormant.closed_in_order)
+    }
+
+    /// The phase as the callers see it that wait for a run.
+    pub(super) fn subscribe(&self, run: RunId) -> Option<watch::Receiver<Phase>> {
+        self.runs.get(&run).map(|dormant| dormant.phase.subscribe())
+    }
+
+    /// Something is asked of a run.
+    pub(super) fn ask(&mut self, run: RunId, asked: Asked) -> Asking {
+        let Some(dormant) = self.runs.get_mut(&run) else { return Asking::NotHere(asked) };
+        if dormant.is_loading {
+            dormant.asked.push(asked);
+            return Asking::Done;
+        }
+        let Some(version) = self.versions.get(&dormant.row.workflow) else {
             // Its description is damaged. The caller may have stopped waiting.
             asked.2.send(Err(Error::CodeMissing { id: run })).ok();
-            return;
+            return Asking::Done;
         };
         dormant.is_loading = true;
         dormant.asked.push(asked);
-        let row = dormant.row.clone();
-        self.read_histories(vec![row], version, None);
+        Asking::Read(dormant.row.clone(), Arc::clone(version))
     }
 
-    /// Says how a run stands. One whose history is being read has its code: it is answered when it has been read.
-    pub(super) fn inspect(&mut self, run: RunId, answer: oneshot::Sender<Inspected>) {
-        let inspected = match (self.runs.get(&run), self.dormant.get_mut(&run)) {
-            (Some(active), _) => match self.stall_gate(run) {
-                // What is in memory is ahead of what is durable, which is what is shown.
-                Some(gate) => Inspected::Waiting(gate),
-                None => Inspected::Live(active.record.picture_live(&self.slots())),
-            },
-            (None, Some(dormant)) => match &dormant.trouble {
-                Some(trouble) => Inspected::Waiting(trouble.gate(true)),
-                None if dormant.is_loading => return dormant.inspectors.push(answer),
-                None => Inspected::Dormant,
-            },
-            (None, None) => Inspected::Elsewhere,
+    /// Says how a run stands. One whose history is being read has its code: it is answered when it has been read. Gives
+    /// the inspector back if the run is not here.
+    pub(super) fn inspect(
+        &mut self,
+        run: RunId,
+        inspector: oneshot::Sender<Inspected>,
+    ) -> Option<oneshot::Sender<Inspected>> {
+        let Some(dormant) = self.runs.get_mut(&run) else { return Some(inspector) };
+        let inspected = match &dormant.trouble {
+            Some(trouble) => Inspected::Waiting(trouble.gate(true)),
+            None if dormant.is_loading => {
+                dormant.inspectors.push(inspector);
+                return None;
+            }
+            None => Inspected::Dormant,
         };
         // The caller may have stopped waiting.
-        answer.send(inspected).ok();
+        inspector.send(inspected).ok();
+        None
     }
 
-    /// Puts a run without code back, once everything that was decided of it is durable.
-    pub(super) fn put_back(&mut self, run: RunId) {
-        let is_ready = |active: &ActiveRun| active.runner.is_none() && active.n_pending == 0;
-        if !self.runs.get(&run).is_some_and(is_ready) || self.stalls.contains_key(&run) {
-            return;
+    /// The runs that waited for that workflow, whose histories are to be read now.
+    pub(super) fn begin_loading(&mut self, workflow: &Workflow) -> Vec<RunRow> {
+        let versions = &self.versions;
+        let waits = |dormant: &&mut Dormant| {
+            let version = versions.get(&dormant.row.workflow);
+            !dormant.is_loading
+                && dormant.trouble.is_none()
+                && version.is_some_and(|version| workflow.version.continues(version))
+        };
+        let waiting = self.runs.values_mut().filter(waits).map(|dormant| {
+            dormant.is_loading = true;
+            dormant.row.clone()
+        });
+        in_order(waiting.collect())
+    }
+
+    /// The runs whose histories could not be read and are to be read again now, by the code that goes on with them.
+    /// `is_busy` says whether something of a run that was begun before has not come to its end.
+    pub(super) fn begin_again(
+        &mut self,
+        catalog: &Catalog,
+        is_busy: impl Fn(RunId) -> bool,
+        now: Timestamp,
+        timers: &mut Timers,
+    ) -> Vec<(Workflow, Vec<RunRow>)> {
+        let mut by_code: Vec<(Workflow, Vec<RunRow>)> = Vec::new();
+        for (run, dormant) in self.runs.iter_mut().filter(|(_, dormant)| !dormant.is_loading) {
+            let Some(trouble) = dormant.trouble.as_mut().filter(|trouble| trouble.is_due(now)) else { continue };
+            if is_busy(*run) {
+                timers.set(trouble.postpone(now), Timer::HistoriesDue);
+                continue;
+            }
+            let code = self.versions.get(&dormant.row.workflow).and_then(|version| catalog.code_for(version));
+            let Some(code) = code else {
+                // From now on it waits for its code.
+                dormant.trouble = None;
+                be_active(&dormant.phase);
+                continue;
+            };
+            dormant.is_loading = true;
+            let row = dormant.row.clone();
+            match by_code.iter_mut().find(|(known, _)| known.version.id == code.version.id) {
+                Some((_, rows)) => rows.push(row),
+                None => by_code.push((code, vec![row])),
+            }
         }
-        let Some(ActiveRun { record, phase, .. }) = self.runs.remove(&run) else { return };
-        let version = record.version.clone();
-        // What may have been running has been recorded as interrupted.
-        self.dormant.insert(run, Dormant::told(record.row(), true, phase));
-        if let Some(workflow) = self.catalog.code_for(&version) {
-            self.load(&workflow);
+        by_code.into_iter().map(|(workflow, rows)| (workflow, in_order(rows))).collect()
+    }
+
+    /// The history of a run has been read, or cannot be. Takes the run out if it can go on; the history is read again later
+    /// if it makes no sense.
+    pub(super) fn loaded(
+        &mut self,
+        read: Read<'_>,
+        quarantines: &Quarantines,
+        now: Timestamp,
+        timers: &mut Timers,
+    ) -> Option<Woken> {
+        let Read { version, row, events } = read;
+        let run = row.id;
+        let closed_in_order = self.runs.get(&run)?.closed_in_order;
+        let loaded = events.and_then(|events| load(Arc::clone(version), &row, events).map_err(Arc::new));
+        let recovered = loaded.and_then(|(mut record, next_sequence)| {
+            if record.run.state().is_terminal() {
+                return Ok((record, next_sequence, None));
+            }
+            quarantines.close_gate(&mut record, now);
+            match replay::recover(&mut record.run, closed_in_order, now) {
+                Ok(decision) => Ok((record, next_sequence, Some(decision))),
+                Err(refused) => {
+                    let reason = format!("the history of run {run}: {refused}");
+                    Err(Arc::new(StoreError::Corrupt { reason }))
+                }
+            }
+        });
+        let (record, next_sequence, decision) = match recovered {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                self.postpone(run, &error, now, timers);
+                return None;
+            }
+        };
+        let Dormant { phase, asked, inspectors, trouble, .. } = self.runs.remove(&run)?;
+        if trouble.is_some() {
+            tracing::warn!(run.id = %run, "the history of a run has been read, and the run goes on");
+            be_active(&phase);
+        }
+        let run = match decision {
+            Some(decision) => Some(WokenRun { record, next_sequence, phase, decision }),
+            // The end of the run was stored, and nobody had heard of it.
+            None => {
+                phase.send_replace(Phase::Ended(Arc::new(record)));
+                None
+            }
+        };
+        Some(Woken { run, asked, inspectors })
+    }
+
+    /// The history of a run could not be read: it is read again later. Tells the callers that asked something of the run.
+    fn postpone(&mut self, run: RunId, error: &Arc<StoreError>, now: Timestamp, timers: &mut Timers) {
+        let Some(dormant) = self.runs.get_mut(&run) else { return };
+        dormant.is_loading = false;
+        let trouble = dormant.trouble.get_or_insert_with(|| {
+            tracing::error!(run.id = %run, error = &**error as &dyn std::error::Error, "the history of a run cannot be read; \
+                the run waits, and the engine tries again");
+            Trouble::new(Arc::clone(error), now)
+        });
+        timers.set(trouble.again(Arc::clone(error), now), Timer::HistoriesDue);
+        if trouble.is_to_be_told(now) {
+            dormant.phase.send_replace(Phase::Lost(Arc::clone(error)));
+        }
+        let gate = trouble.gate(true);
+        for (.., answer) in mem::take(&mut dormant.asked) {
+            // The caller may have stopped waiting, here and below.
+            answer.send(Err(Error::RunLost { id: run, source: Arc::clone(error) })).ok();
+        }
+        for inspector in mem::take(&mut dormant.inspectors) {
+            inspector.send(Inspected::Waiting(gate.clone())).ok();
         }
     }
-}
 
-impl RunRecord {
-    /// The run as the store has it.
-    pub(super) fn row(&self) -> RunRow {
-        RunRow {
-            id: self.id,
-            workflow: self.version.id,
-            state: self.run.state(),
-            created_at: self.created_at,
-            started_at: self.run.started_at(),
-            finished_at: self.run.finished_at(),
-            // Nothing is removed of a run that has not ended.
-            context_pruned_at: None,
-            events_pruned_at: None,
-            // Nothing that is decided depends on the actor.
-            created_by: None,
-            dismissed_by: None,
+    /// Forgets all runs, as they are not this engine's. Tells the callers that wait for them.
+    pub(super) fn release_all(&mut self, phase: &Phase) {
+        for (id, dormant) in self.runs.drain() {
+            dormant.phase.send_replace(phase.clone());
+            for (.., answer) in dormant.asked {
+                // The caller may have stopped waiting, here and below.
+                answer.send(Err(Error::Fenced { id })).ok();
+            }
+            for inspector in dormant.inspectors {
+                inspector.send(Inspected::Elsewhere).ok();
+            }
         }
+    }
+
+    /// The runs whose code is there, and about which nothing is done.
+    #[cfg(debug_assertions)]
+    pub(super) fn asleep<'a>(&'a self, catalog: &'a Catalog, timers: &'a Timers) -> impl Iterator<Item = RunId> + 'a {
+        let sleeps = |dormant: &Dormant| {
+            let version = self.versions.get(&dormant.row.workflow);
+            let has_code = version.is_some_and(|version| catalog.code_for(version).is_some());
+            let is_read_later = dormant.trouble.is_some() && timers.has(Timer::HistoriesDue);
+            has_code && !dormant.is_loading && !is_read_later
+        };
+        self.runs.iter().filter(move |(_, dormant)| sleeps(dormant)).map(|(run, _)| *run)
     }
 }
 
@@ -122,9 +358,20 @@ impl Catalog {
         self.version(version.id).or_else(|| self.continuing(version))
     }
 
+    /// What can go on with runs that are pinned to that workflow.
+    pub(super) fn code_for_row(&self, row: &WorkflowRow) -> Option<Workflow> {
+        self.version(row.id).or_else(|| self.continuing(&stored_version(row).ok()?))
+    }
+
     /// The active version of the workflow, if it can go on with runs of that one.
-    pub(super) fn continuing(&self, version: &Version) -> Option<Workflow> {
+    fn continuing(&self, version: &Version) -> Option<Workflow> {
         let active = self.resolve(&version.key.full_name()).ok()?;
         active.version.continues(version).then_some(active)
     }
+}
+
+/// Oldest first.
+fn in_order(mut rows: Vec<RunRow>) -> Vec<RunRow> {
+    rows.sort_by_key(|row| row.id);
+    rows
 }

@@ -1,11 +1,19 @@
-//! The driver: the one thread that owns every run in memory and decides what happens next.
+//! The driver: the one thread that owns every run in memory, and the one place where its parts meet.
 //!
-//! It takes what has queued up, decides, and hands all transitions to the store in one message; effects wait in
-//! `pending` until the store answers. It never touches the disk itself and never runs user code. When nothing is
-//! queued and no timer is set it is blocked.
+//! ```text
+//!   event ─▶ driver ─▶ a part decides ─▶ what is to be done, as a closed list ─▶ driver ─▶ other parts
+//!
+//!   ownership  which runs are this engine's       live      runs in memory; it has parts of its own:
+//!   dormant    runs that are not in memory          attempts  slots, and the calls that hold them
+//!   upkeep     what need not be kept                commits   what the store has not answered
+//!   timers     what is due when                     stalls    what the store refused
+//! ```
+//! - Each part owns its fields. It is given what it needs to know of the others, and never sees them.
+//! - The driver takes what has queued up, decides, and hands all transitions to the store in one message; effects wait
+//!   until the store answers. It never touches the disk itself and never runs user code. When nothing is queued and no
+//!   timer is set it is blocked.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
     sync::{
         Arc,
         atomic::Ordering,
@@ -15,109 +23,73 @@ use std::{
 };
 
 use cloacina_workflow::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
+#[cfg(debug_assertions)]
+use super::watchdog::Watchdog;
 use super::{
-    active::{ActiveRun, RunRecord},
-    attempt::Underway,
-    catalog::{Catalog, Version, Workflow, stored_version},
-    dormant::{Asked, Dormant},
-    event::{Begin, Event, Inspected, NotSubmitted, Origin, Phase, Submission},
-    history::{self, AttemptFacts},
-    jobs::Jobs,
-    notice::{Notice, NoticeKind, told},
+    active::{ActiveRun, Unloaded},
+    catalog::{Catalog, Version, Workflow},
+    commits::WriterGone,
+    dormant::{Asked, Asking, DormantRuns, Read, Woken, WokenRun},
+    event::{Event, HistoryRead, Inspected, Phase},
+    jobs::{Jobs, Reading},
+    live::{LiveRuns, News, Next},
     ownership::{Ownership, Step},
-    runner::{AttemptKey, Surroundings},
-    secret::Secrets,
-    stall::Stall,
+    runner::{Surroundings, TaskRunner},
     timer::{Timer, Timers},
-    upkeep::Upkeep,
+    upkeep::{Job, Upkeep},
 };
 use crate::{
     Error,
     clock::until,
-    core::{
-        admit::{Admission, Role},
-        apply::{Refused, Run},
-        decide::{self, decide},
-        effect::{Decision, Effect, Transition},
-        node::TaskIndex,
-        stage::Quarantine,
-        task,
-    },
-    id::{RunId, WorkflowId},
-    store::{Commit, Committer, Error as StoreError, NewRun, Orphan, Outcome, TakenOver},
+    core::effect::after,
+    id::RunId,
+    store::{Error as StoreError, Orphan, RunRow, TakenOver},
 };
 
 /// Events that are decided before their transitions are handed on. Enough to fill a group, few enough not to keep
 /// the first of them waiting.
 const BATCH_MAX: usize = 1024;
 
+/// Runs whose histories are read in one go after a restart.
+const LOAD_MAX: usize = 256;
+
 /// The owner of all runs in memory.
 pub(super) struct Driver {
+    surroundings: Arc<Surroundings>,
+    jobs: Jobs,
+    catalog: Arc<Catalog>,
+    timers: Timers,
+    ownership: Ownership,
+    live: LiveRuns,
+    dormant: DormantRuns,
+    upkeep: Upkeep,
+    stopping: Stopping,
+    #[cfg(debug_assertions)]
+    watchdog: Watchdog,
+}
+
+/// What a driver begins with.
+pub(super) struct Parts {
     pub(super) surroundings: Arc<Surroundings>,
     pub(super) jobs: Jobs,
-    pub(super) committer: Option<Committer>,
-    pub(super) ownership: Ownership,
     pub(super) catalog: Arc<Catalog>,
-    pub(super) runs: HashMap<RunId, ActiveRun>,
-    /// Unfinished runs whose code or history is not there yet.
-    pub(super) dormant: HashMap<RunId, Dormant>,
-    /// What dormant runs are pinned to.
-    pub(super) versions: HashMap<WorkflowId, Arc<Version>>,
-    /// Workflows whose package must not be used now.
-    pub(super) quarantines: HashMap<WorkflowId, Quarantine>,
-    pub(super) admission: Admission,
     pub(super) timers: Timers,
-    /// Attempts and callbacks that hold a slot.
-    pub(super) underway: HashMap<AttemptKey, Underway>,
-    /// How long an attempt that was asked to stop may take to do so.
-    pub(super) stop_grace: Duration,
-    /// Attempts that were given up and have not ended since.
-    pub(super) n_abandoned: usize,
-    /// Decided in this batch, not handed on yet.
-    pub(super) commits: Vec<Commit>,
-    /// What follows from each commit that the store has not answered, in order.
-    pub(super) pending: VecDeque<Pending>,
-    /// Runs of which the store refused commits, which are kept.
-    pub(super) stalls: HashMap<RunId, Stall>,
+    pub(super) ownership: Ownership,
+    pub(super) live: LiveRuns,
+    pub(super) dormant: DormantRuns,
     pub(super) upkeep: Upkeep,
+}
+
+/// The turn of one event: what the runs in memory may use while it is handled.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) now: Timestamp,
+    /// The epoch under which is decided, if there is one.
+    pub(super) epoch: Option<i64>,
     pub(super) stopping: Stopping,
-    /// Runs that seem to stand still, and since when.
-    #[cfg(debug_assertions)]
-    pub(super) suspects: HashMap<RunId, Timestamp>,
-    /// Whether the history lacks something that happened, so that the next engine must assume the worst.
-    pub(super) is_incomplete: bool,
-}
-
-/// What is to be done when a commit is durable.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) run: RunId,
-    /// The epoch under which it was decided.
-    pub(super) epoch: i64,
-    pub(super) answer: Option<Answer>,
-    decision: Decision,
-    at: Timestamp,
-}
-
-impl Pending {
-    /// Nothing follows but that the order is kept.
-    pub(super) fn nothing(run: RunId, epoch: i64, at: Timestamp) -> Self {
-        Self { run, epoch, answer: None, decision: Decision::default(), at }
-    }
-
-    /// How many slots are held for attempts that are to start when it is durable.
-    pub(super) fn n_slots(&self) -> usize {
-        self.decision.effects.iter().filter(|effect| matches!(effect, Effect::Perform { .. })).count()
-    }
-}
-
-/// Who waits for a commit.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Submitted(oneshot::Sender<Result<watch::Receiver<Phase>, NotSubmitted>>),
-    Controlled(oneshot::Sender<Result<(), Error>>),
+    pub(super) timers: &'a mut Timers,
 }
 
 /// How far shutting down is.
@@ -130,8 +102,33 @@ pub(super) enum Stopping {
     Abandoned,
 }
 
+impl Turn<'_> {
+    /// The same for something that happened at another moment.
+    pub(super) fn at(&mut self, now: Timestamp) -> Turn<'_> {
+        let &mut Self { epoch, stopping, ref mut timers, .. } = self;
+        Turn { now, epoch, stopping, timers }
+    }
+}
+
 impl Driver {
-    /// Serves until the engine has stopped. Returns whether an attempt may still be running.
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { surroundings, jobs, catalog, timers, ownership, live, dormant, upkeep } = parts;
+        Self {
+            surroundings,
+            jobs,
+            catalog,
+            timers,
+            ownership,
+            live,
+            dormant,
+            upkeep,
+            stopping: Stopping::No,
+            #[cfg(debug_assertions)]
+            watchdog: Watchdog::default(),
+        }
+    }
+
+    /// Serves until the engine has stopped. Returns whether code of a task may still be running.
     pub(super) fn run(mut self, queue: &Receiver<Event>) -> bool {
         loop {
             let first = match queue.try_recv() {
@@ -153,8 +150,14 @@ impl Driver {
             while let Some(timer) = self.timers.pop_due(now) {
                 self.ring(timer, now);
             }
-            self.admit(now);
-            self.flush(now);
+            if !self.is_stopping() {
+                let (live, mut turn) = self.turn(now);
+                live.grant_slots(&mut turn);
+            }
+            if let Err(WriterGone) = self.live.flush() {
+                self.lose_everything(now);
+            }
+            self.note_news(now);
             if self.is_done() {
                 break;
             }
@@ -165,32 +168,55 @@ impl Driver {
     /// Waits for the next event, or until the earliest timer is due.
     fn sleep(&mut self, queue: &Receiver<Event>) -> Result<Event, RecvTimeoutError> {
         #[cfg(debug_assertions)]
-        self.check_that_nothing_stands_still(self.now());
+        self.check_that_nothing_stands_still();
         match self.timers.earliest() {
             None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => queue.recv_timeout(until(self.now(), at)),
         }
     }
 
+    #[cfg(debug_assertions)]
+    fn check_that_nothing_stands_still(&mut self) {
+        if self.is_stopping() || self.ownership.epoch().is_none() {
+            return;
+        }
+        let now = self.now();
+        self.watchdog.look(self.live.watched(), &self.dormant, &self.timers, &self.catalog, now);
+    }
+
     fn now(&self) -> Timestamp {
         self.surroundings.clock.now()
     }
 
-    pub(super) fn handle(&mut self, event: Event, now: Timestamp) {
+    /// The runs in memory, and the turn in which they are handled.
+    fn turn(&mut self, now: Timestamp) -> (&mut LiveRuns, Turn<'_>) {
+        let (epoch, stopping) = (self.ownership.epoch(), self.stopping);
+        (&mut self.live, Turn { now, epoch, stopping, timers: &mut self.timers })
+    }
+
+    fn handle(&mut self, event: Event, now: Timestamp) {
         if self.ownership.must_wait(&event, |run| self.has(run)) {
             return self.ownership.defer(event);
         }
         match event {
-            Event::Submit(submission) => self.submit(*submission, now),
-            Event::Ended(ended) => self.end(*ended),
+            Event::Submit { submission, answer } => {
+                let (live, turn) = self.turn(now);
+                live.submit(*submission, answer, &turn);
+            }
+            Event::Ended(ended) => {
+                let (live, mut turn) = self.turn(now);
+                live.end(*ended, &mut turn);
+            }
             Event::Control { run, action, by, answer } if self.ownership.is_idle() && !self.has(run) => {
                 self.claim(run, (action, by, answer));
             }
-            Event::Control { run, action, by, answer } => self.control(run, action, by, answer, now),
+            Event::Control { run, action, by, answer } => self.control(run, (action, by, answer), now),
             Event::Claimed { run, claimed, asked } => self.claimed(run, claimed, *asked, now),
             Event::Committed(outcomes) => {
                 for outcome in outcomes {
-                    self.committed(outcome, now);
+                    let (live, mut turn) = self.turn(now);
+                    let next = live.committed(outcome, &mut turn);
+                    self.go_on(next, now);
                 }
             }
             Event::WorkflowAdded(workflow) => {
@@ -198,7 +224,10 @@ impl Driver {
                 let step = self.ownership.workflow_added();
                 self.follow(step, now);
             }
-            Event::Quarantine { workflows, quarantine } => self.quarantine(workflows, quarantine.as_ref(), now),
+            Event::Quarantine { workflows, quarantine } => {
+                let (live, mut turn) = self.turn(now);
+                live.quarantine(&workflows, quarantine.as_ref(), &mut turn);
+            }
             Event::Seek { answer } => {
                 let step = self.ownership.seek(answer);
                 self.follow(step, now);
@@ -220,346 +249,198 @@ impl Driver {
             Event::Loaded { epoch, .. } if epoch != self.ownership.epoch() => {}
             Event::Loaded { version, runner, runs, .. } => self.loaded(&version, runner.as_ref(), runs, now),
             Event::Watch { run, answer } => {
-                let phase = self.runs.get(&run).map(|active| &active.phase);
-                let phase = phase.or_else(|| self.dormant.get(&run).map(|dormant| &dormant.phase));
-                // The caller may have stopped waiting, here and below.
-                answer.send(phase.map(watch::Sender::subscribe)).ok();
+                let phase = self.live.get(run).map(ActiveRun::subscribe).or_else(|| self.dormant.subscribe(run));
+                // The caller may have stopped waiting.
+                answer.send(phase).ok();
             }
             Event::Inspect { run, answer } => self.inspect(run, answer),
             Event::Stop { grace } => self.stop(grace, now),
-            Event::FinishedCounted(counted) => self.finished_counted(counted, now),
-            Event::Pruned(step) => self.pruned(step, now),
+            Event::FinishedCounted(counted) => {
+                let job = self.upkeep.counted(counted, now, &mut self.timers);
+                self.keep_up(job, now);
+            }
+            Event::Pruned(step) => {
+                let job = self.upkeep.pruned(step, self.live.is_quiet(), now, &mut self.timers);
+                self.keep_up(job, now);
+            }
             Event::WriterGone => self.lose_everything(now),
+        }
+    }
+
+    /// Does what a timer was set for.
+    fn ring(&mut self, timer: Timer, now: Timestamp) {
+        match timer {
+            Timer::ShutdownDeadline => self.abandon(now),
+            Timer::EpochDue { before } => {
+                let step = self.ownership.begin_epoch(before);
+                self.follow(step, now);
+            }
+            Timer::TakeoverDue => {
+                let step = self.ownership.take_over_again();
+                self.follow(step, now);
+            }
+            Timer::Upkeep => {
+                let job = self.upkeep.ring();
+                self.keep_up(job, now);
+            }
+            Timer::HistoriesDue => self.read_again(now),
+            Timer::Run(timer) => {
+                let (live, mut turn) = self.turn(now);
+                live.ring(timer, &mut turn);
+            }
         }
     }
 
     /// Whether the run is this engine's, as far as it knows.
     fn has(&self, run: RunId) -> bool {
-        self.runs.contains_key(&run) || self.dormant.contains_key(&run)
+        self.live.contains(run) || self.dormant.contains(run)
     }
 
-    pub(super) fn submit(&mut self, submission: Submission, now: Timestamp) {
-        // It would have waited for an epoch.
-        let Some(epoch) = self.ownership.epoch().filter(|_| self.stopping == Stopping::No) else {
+    fn is_stopping(&self) -> bool {
+        self.stopping != Stopping::No
+    }
+}
+
+/// What is asked of single runs.
+impl Driver {
+    /// Does what somebody asks of a run, and answers when it is durable. A request for a run whose history is being read
+    /// waits for that.
+    fn control(&mut self, run: RunId, asked: Asked, now: Timestamp) {
+        if self.is_stopping() {
+            // The caller may have stopped waiting, here and below.
+            asked.2.send(Err(Error::ShutDown)).ok();
+            return;
+        }
+        match self.dormant.ask(run, asked) {
+            Asking::NotHere(asked) => {
+                let (live, mut turn) = self.turn(now);
+                live.control(run, asked, &mut turn);
+            }
+            Asking::Done => {}
+            Asking::Read(row, version) => self.read(vec![row], &version, None),
+        }
+    }
+
+    /// Takes over one run, as something is asked of it, unless its engine lives.
+    fn claim(&mut self, run: RunId, asked: Asked) {
+        let Some(epoch) = self.ownership.epoch().filter(|_| !self.is_stopping()) else {
             // The caller may have stopped waiting.
-            submission.answer.send(Err(NotSubmitted::Failed(Error::ShutDown))).ok();
+            asked.2.send(Err(Error::ShutDown)).ok();
             return;
         };
-        let Submission { id, workflow, input, payload, created_at, begin, origin, answer } = submission;
-        let Origin { key, by, derived } = origin;
-        let by = by.map(|by| by.as_ref().to_owned());
-        let Workflow { version, runner } = workflow;
-        let workflow = version.id;
-        let run = Run::new(version.plan.clone(), &input);
-        let secrets = Secrets::of(&input);
-        let record = RunRecord { id, version, run, created_at, errors: BTreeMap::new(), secrets };
-        let mut active = ActiveRun {
-            record,
-            runner: Some(runner),
-            next_sequence: 1,
-            phase: watch::Sender::new(Phase::Active),
-            limit: None,
-            n_pending: 0,
-            term: 0,
-        };
-        self.close_gate(&mut active.record, now);
-        let begun = match begin {
-            Begin::Now => decide(&mut active.record.run, decide::Event::Start { by: None }, now),
-            Begin::At(until) => decide(&mut active.record.run, decide::Event::Delay { until }, now),
-            Begin::Held => Ok(Decision::default()),
-        };
-        let begun = begun.map_err(|refused| refused.to_string()).and_then(|decision| match derived {
-            None => Ok((active.commit(epoch, &decision, now, AttemptFacts::default()), decision)),
-            Some(derived) => active.derive(epoch, derived, decision, now),
-        });
-        let (mut commit, decision) = match begun {
-            Ok(begun) => begun,
-            Err(reason) => {
-                tracing::error!(run.id = %id, reason, "a new run could not be started");
-                answer.send(Err(NotSubmitted::Failed(StoreError::Corrupt { reason }.into()))).ok();
-                return;
-            }
-        };
-        commit.events.insert(0, history::created_row(created_at, payload));
-        let (state, started_at) = (active.record.run.state(), active.record.run.started_at());
-        commit.create = Some(NewRun { workflow, state, created_at, started_at, key, by });
-        commit.update = commit.update.filter(|update| update.finished_at.is_some());
-        self.runs.insert(id, active);
-        self.queue(commit, Pending { run: id, epoch, answer: Some(Answer::Submitted(answer)), decision, at: now });
-    }
-
-    /// Gives free slots to those who wait for one.
-    fn admit(&mut self, now: Timestamp) {
-        if self.stopping != Stopping::No {
-            return;
-        }
-        while let Some(candidate) = self.admission.admit() {
-            let (run, task) = (candidate.run, candidate.task);
-            // Without its code a run goes back to those who wait for it, and offers its tasks again after that.
-            let Some(active) = self.runs.get_mut(&run).filter(|active| active.runner.is_some()) else {
-                self.admission.release();
-                continue;
-            };
-            if candidate.role == Role::Callback {
-                self.start_callback(run, task, now);
-                continue;
-            }
-            match decide(&mut active.record.run, decide::Event::Admit { task }, now) {
-                Ok(decision) => self.enact(run, decision, now, None),
-                // It is offered again when its gate opens. Who was cancelled, or offered twice, waits no more.
-                Err(Refused::Gated | Refused::Task(_)) => self.admission.release(),
-                Err(refused) => {
-                    tracing::error!(run.id = %run, %refused, "a task could not be admitted");
-                    self.admission.release();
-                }
-            }
+        match self.jobs.claim(epoch, run, asked) {
+            Ok(()) => self.ownership.claim_begun(),
+            Err(error) => tracing::error!(%error, "a run cannot be taken over"),
         }
     }
 
-    /// Stores a decision if it must be, otherwise performs it at once.
-    pub(super) fn enact(&mut self, run: RunId, decision: Decision, now: Timestamp, answer: Option<Answer>) {
-        self.enact_with(run, decision, now, answer, AttemptFacts::default());
+    /// A run of which something is asked is this engine's now, if it is to be had.
+    fn claimed(&mut self, run: RunId, claimed: Result<TakenOver, StoreError>, asked: Asked, now: Timestamp) {
+        self.ownership.claim_ended();
+        match claimed {
+            Ok(taken) => {
+                self.adopt(taken);
+                self.control(run, asked, now);
+            }
+            // The caller may have stopped waiting.
+            Err(error) => drop(asked.2.send(Err(error.into()))),
+        }
     }
 
-    /// As [`Self::enact`], with what the attempt left that the decision ends.
-    pub(super) fn enact_with(
+    /// Says how a run stands.
+    fn inspect(&mut self, run: RunId, inspector: oneshot::Sender<Inspected>) {
+        let Some(inspector) = self.dormant.inspect(run, inspector) else { return };
+        // The caller may have stopped waiting.
+        inspector.send(self.live.inspect(run)).ok();
+    }
+}
+
+/// Runs that come into memory, and that leave it.
+impl Driver {
+    /// Reads the histories of the runs that waited for that workflow.
+    fn load(&mut self, workflow: &Workflow) {
+        if !self.is_stopping() {
+            let rows = self.dormant.begin_loading(workflow);
+            self.read(rows, &workflow.version, Some(&workflow.runner));
+        }
+    }
+
+    /// Reads histories in the background; [`Self::loaded`] goes on with them.
+    fn read(&self, rows: Vec<RunRow>, version: &Arc<Version>, runner: Option<&Arc<dyn TaskRunner>>) {
+        let epoch = self.ownership.epoch();
+        for rows in rows.chunks(LOAD_MAX) {
+            let (version, runner, rows) = (Arc::clone(version), runner.cloned(), rows.to_vec());
+            self.jobs.read_histories(Reading { epoch, version, runner, rows });
+        }
+    }
+
+    /// Reads again what could not be read, as far as its time has come.
+    fn read_again(&mut self, now: Timestamp) {
+        if self.is_stopping() {
+            return;
+        }
+        let live = &self.live;
+        let is_busy = |run| live.is_busy(run);
+        let again = self.dormant.begin_again(&self.catalog, is_busy, now, &mut self.timers);
+        for (workflow, rows) in again {
+            self.read(rows, &workflow.version, Some(&workflow.runner));
+        }
+    }
+
+    /// Goes on with runs from where their histories end.
+    fn loaded(
         &mut self,
-        run: RunId,
-        decision: Decision,
-        at: Timestamp,
-        answer: Option<Answer>,
-        facts: AttemptFacts,
+        version: &Arc<Version>,
+        runner: Option<&Arc<dyn TaskRunner>>,
+        runs: Vec<HistoryRead>,
+        now: Timestamp,
     ) {
-        if !decision.is_stored() && answer.is_none() {
-            self.perform(run, &decision.effects, at);
+        if self.is_stopping() {
             return;
         }
-        let mut decision = decision;
-        if self.runs.get(&run).is_some_and(|active| active.record.version.plan.pipelined) {
-            self.perform(run, &decision.take_early(), at);
-        }
-        if let (Some(active), Some(epoch)) = (self.runs.get_mut(&run), self.ownership.epoch()) {
-            let commit = active.commit(epoch, &decision, at, facts);
-            self.queue(commit, Pending { run, epoch, answer, decision, at });
-        }
-    }
-
-    pub(super) fn queue(&mut self, commit: Commit, pending: Pending) {
-        if let Some(active) = self.runs.get_mut(&pending.run) {
-            active.n_pending += 1;
-        }
-        self.commits.push(commit);
-        self.pending.push_back(pending);
-    }
-
-    fn flush(&mut self, now: Timestamp) {
-        if self.commits.is_empty() {
-            return;
-        }
-        let commits = std::mem::take(&mut self.commits);
-        let sent = self.committer.as_ref().is_some_and(|committer| committer.commit(commits).is_ok());
-        if !sent {
-            self.lose_everything(now);
-        }
-    }
-
-    /// Does what was to be done once the oldest commit is durable.
-    fn committed(&mut self, outcome: Outcome, now: Timestamp) {
-        let Some(pending) = self.pending.pop_front() else {
-            tracing::error!("the store answered a commit that was not made");
-            return;
-        };
-        let (run, epoch) = (pending.run, pending.epoch);
-        // What was decided under an epoch that has ended concerns nobody here any more but those who wait for it.
-        let is_current = self.ownership.epoch() == Some(epoch);
-        if let Some(active) = self.runs.get_mut(&run).filter(|_| is_current) {
-            active.n_pending = active.n_pending.saturating_sub(1);
-        }
-        match outcome {
-            Outcome::Committed => {
-                if let Some(answer) = pending.answer {
-                    answer.done(self.runs.get(&run).filter(|_| is_current));
-                }
-                if is_current {
-                    self.announce(run, &pending.decision.transitions, pending.at);
-                    self.perform(run, &pending.decision.effects, now);
-                    self.unstall(run);
-                    self.put_back(run);
-                }
+        for (row, events) in runs {
+            let run = row.id;
+            let read = Read { version, row, events };
+            let woken = self.dormant.loaded(read, self.live.quarantines(), now, &mut self.timers);
+            let Some(Woken { run: to_go_on, asked, inspectors }) = woken else { continue };
+            if let Some(WokenRun { record, next_sequence, phase, decision }) = to_go_on {
+                let active = ActiveRun::new(record, runner.cloned(), next_sequence, phase);
+                let (live, mut turn) = self.turn(now);
+                live.go_on(run, active, decision, &mut turn);
             }
-            Outcome::Duplicate => {
-                let is_new = matches!(pending.answer, Some(Answer::Submitted(_)));
-                self.discard(pending, || (NotSubmitted::KeyTaken, Error::Fenced { id: run }));
-                if is_new {
-                    self.lose(run, Phase::Fenced, now);
-                } else if is_current {
-                    // The database has more of the run than the engine thought.
-                    self.reread(run, now);
-                }
+            for asked in asked {
+                self.control(run, asked, now);
             }
-            Outcome::Fenced => {
-                self.discard(pending, || (NotSubmitted::EpochEnded, Error::Fenced { id: run }));
-                if self.ownership.is_shared() {
-                    self.end_epoch(epoch, Phase::Fenced, now);
-                } else if is_current {
-                    tracing::error!(run.id = %run, "the database says that another engine owns the run");
-                    self.lose(run, Phase::Fenced, now);
-                }
+            if let Some(unloaded) = self.live.put_back(run) {
+                self.put_back(unloaded);
             }
-            Outcome::Failed(error, commit) => self.refused(pending, commit, &error, now),
-        }
-    }
-
-    /// Forgets what was to follow from a commit that is not in the database.
-    pub(super) fn discard(&mut self, pending: Pending, why: impl FnOnce() -> (NotSubmitted, Error)) {
-        (0..pending.n_slots()).for_each(|_| self.admission.release());
-        if let Some(answer) = pending.answer {
-            let (submission, error) = why();
-            answer.refuse(submission, error);
-        }
-    }
-
-    pub(super) fn perform(&mut self, run: RunId, effects: &[Effect], now: Timestamp) {
-        for effect in effects {
-            match *effect {
-                Effect::Offer { task } => {
-                    if let Some(active) = self.runs.get(&run) {
-                        let priority = active.record.version.plan.declared(task).priority;
-                        self.admission.offer(run, task, Role::Task, priority);
-                    }
-                }
-                Effect::OfferCallback { task } => {
-                    if let Some(active) = self.runs.get(&run) {
-                        let priority = active.record.version.plan.declared(task).priority;
-                        self.admission.offer(run, task, Role::Callback, priority);
-                    }
-                }
-                Effect::Perform { task, attempt } => {
-                    self.start(AttemptKey { run, task, attempt, role: Role::Task }, now);
-                }
-                Effect::Stop { task, attempt } => {
-                    self.ask_to_stop(AttemptKey { run, task, attempt, role: Role::Task }, now);
-                }
-                Effect::WakeTask { task, at } => self.timers.set(at, Timer::TaskDue { run, task }),
-                Effect::WakeRun { at } => self.timers.set(at, Timer::RunDue { run }),
-                Effect::LimitRun { at } => {
-                    if let Some(active) = self.runs.get_mut(&run) {
-                        active.limit = Some(at);
-                        self.timers.set(at, Timer::RunLimit { run });
-                    }
-                }
-                Effect::Finish => {
-                    if let Some(ActiveRun { record, phase, limit, .. }) = self.runs.remove(&run) {
-                        if let Some(at) = limit {
-                            self.timers.unset(at, Timer::RunLimit { run });
-                        }
-                        phase.send_replace(Phase::Ended(Arc::new(record)));
-                        self.note_finished(now);
-                    }
-                }
+            for inspector in inspectors {
+                self.inspect(run, inspector);
             }
         }
     }
 
-    /// Tells listeners what has become durable.
-    fn announce(&self, run: RunId, transitions: &[Transition], at: Timestamp) {
-        if !self.surroundings.board.is_watched() {
-            return;
-        }
-        let Some(active) = self.runs.get(&run) else { return };
-        for transition in transitions {
-            if let Some((about, kind)) = told(transition, &active.record) {
-                let about = about.map(|(task, attempt)| (&active.record.version.plan.declared(task).id, attempt));
-                self.put(run, about, at, || kind);
-            }
+    /// Puts a run back that was in memory without its code.
+    fn put_back(&mut self, unloaded: Unloaded) {
+        let version = Arc::clone(&unloaded.version);
+        self.dormant.put_back(unloaded);
+        if let Some(workflow) = self.catalog.code_for(&version) {
+            self.load(&workflow);
         }
     }
 
-    pub(super) fn put(
-        &self,
-        run: RunId,
-        about: Option<(&Arc<str>, u32)>,
-        at: Timestamp,
-        kind: impl FnOnce() -> NoticeKind,
-    ) {
-        let board = &self.surroundings.board;
-        if board.is_watched() {
-            let (task, attempt) = about.map_or((None, 0), |(task, attempt)| (Some(task.clone()), attempt));
-            let version = self.runs.get(&run).map(|active| Arc::clone(&active.record.version));
-            board.put(Notice { run, task, attempt, at, kind: kind(), version });
+    /// Does what follows from the answer of a commit, besides its effects.
+    fn go_on(&mut self, next: Next, now: Timestamp) {
+        match next {
+            Next::Nothing => {}
+            Next::PutBack(unloaded) => self.put_back(unloaded),
+            Next::ReadAnew(unloaded) => self.dormant.read_anew(unloaded, now, &mut self.timers),
+            Next::EndEpoch { epoch, phase } => self.end_epoch(epoch, phase, now),
         }
-    }
-
-    fn stop(&mut self, grace: Duration, now: Timestamp) {
-        if self.stopping == Stopping::Abandoned {
-            return;
-        }
-        self.stopping = Stopping::Draining;
-        let steps = self.ownership.stop();
-        self.follow(steps, now);
-        if grace.is_zero() {
-            self.abandon(now);
-        } else {
-            let grace = u64::try_from(grace.as_micros()).unwrap_or(u64::MAX);
-            let deadline = Timestamp::from_unix_micros(now.unix_micros().saturating_add(grace));
-            self.timers.set(deadline, Timer::ShutdownDeadline);
-        }
-    }
-
-    /// Records what still runs as interrupted; whatever it does from now on counts no more.
-    pub(super) fn abandon(&mut self, now: Timestamp) {
-        if self.stopping == Stopping::Abandoned {
-            return;
-        }
-        self.stopping = Stopping::Abandoned;
-        self.surroundings.is_stopping.store(true, Ordering::Relaxed);
-        let running = |active: &ActiveRun| {
-            let tasks = active.record.run.numbered();
-            let running = tasks.filter(|(_, task)| task.state() == task::State::Running).map(|(number, _)| number);
-            running.collect::<Vec<TaskIndex>>()
-        };
-        let attempts: Vec<(RunId, Vec<TaskIndex>)> =
-            self.runs.iter().map(|(id, active)| (*id, running(active))).collect();
-        for (run, tasks) in attempts {
-            for task in tasks {
-                let Some(active) = self.runs.get_mut(&run) else { break };
-                match decide(&mut active.record.run, decide::Event::Interrupt { task }, now) {
-                    Ok(decision) => self.enact(run, decision, now, None),
-                    Err(refused) => tracing::error!(run.id = %run, %task, %refused, "an attempt cannot be abandoned"),
-                }
-            }
-        }
-        self.try_a_last_time(now);
-    }
-
-    /// Drives a run no longer. What its attempts still send is discarded.
-    pub(super) fn lose(&mut self, run: RunId, phase: Phase, now: Timestamp) {
-        self.drop_stall(run);
-        if let Some(active) = self.runs.remove(&run) {
-            active.phase.send_replace(phase);
-            self.stop_attempts(run, now);
-        }
-    }
-
-    /// The store is gone: nothing that happens now can be recorded.
-    fn lose_everything(&mut self, now: Timestamp) {
-        if self.committer.take().is_none() {
-            return;
-        }
-        tracing::error!("the store's writer is gone, the engine stops");
-        self.is_incomplete = true;
-        self.stopping = Stopping::Abandoned;
-        self.surroundings.is_stopping.store(true, Ordering::Relaxed);
-        self.commits.clear();
-        self.pending.clear();
-        self.stalls.clear();
-        self.runs.clear();
-        let steps = self.ownership.stop();
-        self.follow(steps, now);
     }
 
     /// Does what the part about ownership has decided.
-    pub(super) fn follow(&mut self, steps: impl IntoIterator<Item = Step>, now: Timestamp) {
+    fn follow(&mut self, steps: impl IntoIterator<Item = Step>, now: Timestamp) {
         for step in steps {
             match step {
                 Step::TakeOver { epoch, with_own } => self.jobs.take_over(epoch, with_own),
@@ -573,36 +454,9 @@ impl Driver {
     }
 
     /// Drives nothing any longer that was decided under that epoch.
-    pub(super) fn end_epoch(&mut self, epoch: i64, phase: Phase, now: Timestamp) {
+    fn end_epoch(&mut self, epoch: i64, phase: Phase, now: Timestamp) {
         let steps = self.ownership.epoch_ended(epoch, phase);
         self.follow(steps, now);
-    }
-
-    /// Takes over one run, as something is asked of it, unless its engine lives.
-    fn claim(&mut self, run: RunId, asked: Asked) {
-        let Some(epoch) = self.ownership.epoch().filter(|_| self.stopping == Stopping::No) else {
-            // The caller may have stopped waiting.
-            asked.2.send(Err(Error::ShutDown)).ok();
-            return;
-        };
-        match self.jobs.claim(epoch, run, asked) {
-            Ok(()) => self.ownership.claim_begun(),
-            Err(error) => tracing::error!(%error, "a run cannot be taken over"),
-        }
-    }
-
-    /// A run that was asked about is this engine's now, if it is to be had.
-    fn claimed(&mut self, run: RunId, claimed: Result<TakenOver, StoreError>, asked: Asked, now: Timestamp) {
-        self.ownership.claim_ended();
-        let (action, by, answer) = asked;
-        match claimed {
-            Ok(taken) => {
-                self.adopt(taken);
-                self.control(run, action, by, answer, now);
-            }
-            // The caller may have stopped waiting.
-            Err(error) => drop(answer.send(Err(error.into()))),
-        }
     }
 
     /// Runs are this engine's from now on: reads their histories, as far as it has the code.
@@ -617,14 +471,10 @@ impl Driver {
                 tracing::warn!(n_runs, "took over runs of engines that are there no more");
             }
         }
-        for Orphan { row, closed_in_order } in new {
-            self.dormant.insert(row.id, Dormant::new(row, closed_in_order));
-        }
+        new.into_iter().for_each(|orphan| self.dormant.add(orphan));
         for row in workflows {
-            if let (Entry::Vacant(entry), Ok(version)) = (self.versions.entry(row.id), stored_version(&row)) {
-                entry.insert(Arc::new(version));
-            }
-            if let Some(workflow) = self.catalog.find(&row) {
+            self.dormant.learn(&row);
+            if let Some(workflow) = self.catalog.code_for_row(&row) {
                 self.load(&workflow);
             }
         }
@@ -632,7 +482,7 @@ impl Driver {
 
     /// Drives no run any longer, as they are not this engine's. What their attempts still send is discarded.
     fn release_runs(&mut self, epoch: i64, phase: &Phase) {
-        let (n_runs, n_attempts) = (self.runs.len() + self.dormant.len(), self.underway.len());
+        let (n_runs, n_attempts) = (self.live.len() + self.dormant.len(), self.live.n_calls());
         match phase {
             Phase::Lost(error) => tracing::error!(
                 epoch,
@@ -649,68 +499,88 @@ impl Driver {
             ),
         }
         self.jobs.keep_lease(None);
-        let stalled: Vec<RunId> = self.stalls.keys().copied().collect();
-        stalled.into_iter().for_each(|run| self.drop_stall(run));
-        for (_, active) in self.runs.drain() {
-            active.phase.send_replace(phase.clone());
-        }
-        for (id, dormant) in self.dormant.drain() {
-            dormant.phase.send_replace(phase.clone());
-            for (.., answer) in dormant.asked {
-                answer.send(Err(Error::Fenced { id })).ok();
-            }
-            for answer in dormant.inspectors {
-                answer.send(Inspected::Elsewhere).ok();
-            }
-        }
+        self.live.release_all(phase);
+        self.dormant.release_all(phase);
         self.timers.unset_runs();
-        // Their slots are free; whatever they send is discarded, as for one that was given up.
-        for (_, underway) in self.underway.drain() {
-            underway.stop.ask();
-            self.admission.release();
-            self.n_abandoned += 1;
+    }
+
+    /// Takes note of what the runs in memory left that need not be kept for ever.
+    fn note_news(&mut self, now: Timestamp) {
+        let News { n_ended, written_at } = self.live.take_news();
+        if let Some(at) = written_at {
+            self.upkeep.note_written(at, &mut self.timers);
         }
+        if n_ended > 0 {
+            self.upkeep.note_ended(n_ended, now, &mut self.timers);
+        }
+    }
+
+    /// Has the store do what the part about upkeep wants.
+    fn keep_up(&self, job: Option<Job>, now: Timestamp) {
+        match job.filter(|_| !self.is_stopping()) {
+            Some(Job::Count) => self.jobs.count_finished(),
+            Some(Job::Prune(policy, progress)) => self.jobs.prune(policy, progress, now),
+            None => {}
+        }
+    }
+}
+
+/// The end.
+impl Driver {
+    fn stop(&mut self, grace: Duration, now: Timestamp) {
+        if self.stopping == Stopping::Abandoned {
+            return;
+        }
+        self.stopping = Stopping::Draining;
+        let steps = self.ownership.stop();
+        self.follow(steps, now);
+        if grace.is_zero() {
+            self.abandon(now);
+        } else {
+            self.timers.set(after(now, grace), Timer::ShutdownDeadline);
+        }
+    }
+
+    /// Records what still runs as interrupted; whatever it does from now on counts no more.
+    fn abandon(&mut self, now: Timestamp) {
+        if self.stopping == Stopping::Abandoned {
+            return;
+        }
+        self.stopping = Stopping::Abandoned;
+        self.surroundings.is_stopping.store(true, Ordering::Relaxed);
+        let (live, mut turn) = self.turn(now);
+        live.abandon(&mut turn);
+    }
+
+    /// The store is gone: nothing that happens now can be recorded.
+    fn lose_everything(&mut self, now: Timestamp) {
+        if !self.live.lose_everything() {
+            return;
+        }
+        tracing::error!("the store's writer is gone, the engine stops");
+        self.stopping = Stopping::Abandoned;
+        self.surroundings.is_stopping.store(true, Ordering::Relaxed);
+        let steps = self.ownership.stop();
+        self.follow(steps, now);
     }
 
     fn is_done(&self) -> bool {
         let nothing_runs = match self.stopping {
             Stopping::No => false,
-            Stopping::Draining => self.admission.n_running() == 0,
+            Stopping::Draining => !self.live.holds_slots(),
             Stopping::Abandoned => true,
         };
-        let is_stored = self.pending.is_empty() && self.commits.is_empty() && self.stalls.is_empty();
-        nothing_runs && is_stored && !self.ownership.is_taking_over()
+        nothing_runs && self.live.is_stored() && !self.ownership.is_taking_over()
     }
 
-    /// Notes that everything is recorded. The store can be closed after that.
+    /// Notes whether everything is recorded. The store can be closed after that.
     fn close(self) -> bool {
         // Runs that were never gone on with are as unsure as they were.
-        let in_order = !self.is_incomplete && self.dormant.values().all(|dormant| dormant.closed_in_order);
+        let in_order = !self.live.has_gap() && self.dormant.is_in_order();
         if let Some(epoch) = self.ownership.epoch() {
             self.jobs.end_epoch(epoch, in_order);
         }
-        self.admission.n_running() > 0 || self.n_abandoned > 0
-    }
-}
-
-impl Answer {
-    /// The commit is durable. The run goes on even if the caller has gone.
-    fn done(self, active: Option<&ActiveRun>) {
-        match self {
-            // Without the run another engine has it by now.
-            Self::Submitted(answer) => {
-                let phase = active.map_or_else(|| watch::channel(Phase::Fenced).1, |active| active.phase.subscribe());
-                drop(answer.send(Ok(phase)));
-            }
-            Self::Controlled(answer) => drop(answer.send(Ok(()))),
-        }
-    }
-
-    pub(super) fn refuse(self, submission: NotSubmitted, error: Error) {
-        match self {
-            Self::Submitted(answer) => drop(answer.send(Err(submission))),
-            Self::Controlled(answer) => drop(answer.send(Err(error))),
-        }
+        self.live.may_run()
     }
 }
 

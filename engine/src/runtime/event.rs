@@ -9,9 +9,10 @@ use cloacina_workflow::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    active::{Picture, RunRecord},
+    active::RunRecord,
     catalog::{Version, Workflow},
     dormant::Asked,
+    picture::Picture,
     prune::Step,
     runner::{Ended, TaskRunner},
 };
@@ -30,7 +31,7 @@ use crate::{
 /// Something for the driver to do.
 pub(crate) enum Event {
     /// A new run.
-    Submit(Box<Submission>),
+    Submit { submission: Box<Submission>, answer: SubmissionAnswer },
     /// An attempt ended.
     Ended(Box<Ended>),
     /// Somebody asks something of a run.
@@ -153,9 +154,10 @@ pub(crate) struct Submission {
     pub(crate) created_at: Timestamp,
     pub(crate) begin: Begin,
     pub(crate) origin: Origin,
-    /// Told when the submission is durable.
-    pub(crate) answer: oneshot::Sender<Result<watch::Receiver<Phase>, NotSubmitted>>,
 }
+
+/// Told when a submission is durable.
+pub(crate) type SubmissionAnswer = oneshot::Sender<Result<watch::Receiver<Phase>, NotSubmitted>>;
 
 /// Why a submission was not accepted; nothing of it is stored.
 #[derive(Debug)]

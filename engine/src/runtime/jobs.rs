@@ -11,7 +11,7 @@ use std::{
 use cloacina_workflow::Timestamp;
 
 use super::{
-    catalog::{Catalog, Version, stored_version},
+    catalog::{Catalog, Version},
     dormant::Asked,
     event::{Event, HistoryRead},
     prune::{Progress, step_in_txn},
@@ -59,7 +59,7 @@ impl Jobs {
     pub(super) fn take_over(&self, epoch: i64, with_own: bool) {
         let catalog = Arc::clone(&self.catalog);
         let take = move |connection: &mut Connection| -> JobResult<TakenOver> {
-            let mut has_code = |row: &store::WorkflowRow| catalog.find(row).is_some();
+            let mut has_code = |row: &store::WorkflowRow| catalog.code_for_row(row).is_some();
             let mut taken = store::run_take_over(connection, epoch, &mut has_code)?;
             if with_own {
                 taken.add(store::run_list_own(connection, epoch)?);
@@ -165,12 +165,5 @@ impl Jobs {
         if let Err(error) = queued {
             self.events.send(answer(Err(error))).ok();
         }
-    }
-}
-
-impl Catalog {
-    /// What can go on with runs that are pinned to that workflow.
-    pub(super) fn find(&self, row: &store::WorkflowRow) -> Option<super::catalog::Workflow> {
-        self.version(row.id).or_else(|| self.continuing(&stored_version(row).ok()?))
     }
 }

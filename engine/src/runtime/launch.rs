@@ -4,7 +4,6 @@
 //! opposite order; the lock on the database is the last thing to go. Handles only have a channel to it.
 
 use std::{
-    collections::{HashMap, VecDeque},
     fmt, io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -22,11 +21,14 @@ use tokio::{
 };
 
 use super::{
-    catalog::{Catalog, Version, stored_version},
-    dormant::Dormant,
-    driver::{Answering, Driver, Stopping},
+    attempt::Attempts,
+    catalog::Catalog,
+    commits::Commits,
+    dormant::DormantRuns,
+    driver::{Answering, Driver, Parts},
     event::Event,
     jobs::Jobs,
+    live::LiveRuns,
     notice::Board,
     ownership::Ownership,
     runner::Surroundings,
@@ -37,9 +39,8 @@ use super::{
 use crate::{
     Error,
     clock::Clock,
-    core::admit::Admission,
     retention::Retention,
-    store::{self, Database, JobResult, Orphan, Sabotage, Sign, Store, TakenOver, WorkflowRow},
+    store::{self, Database, JobResult, Sabotage, Sign, Store, TakenOver, WorkflowRow},
 };
 
 /// How long the last handle waits for the engine when it is dropped. Recording what is abandoned takes one commit;
@@ -272,37 +273,24 @@ fn open(config: Config, events: Sender<Event>) -> Result<Opened, Error> {
         }
     };
     store.keep_lease(epoch);
-    let committer = store.committer()?;
-    let dormant =
-        taken.runs.into_iter().map(|Orphan { row, closed_in_order }| (row.id, Dormant::new(row, closed_in_order)));
+    let commits = Commits::new(store.committer()?);
     let (logs, is_stopping) = (store.logs(), AtomicBool::new(false));
     let mut timers = Timers::default();
     // An engine that runs nothing is there for a moment only, and leaves the past alone.
     let upkeep = Upkeep::new((!is_idle).then_some(retention), &mut timers, clock.now());
-    let driver = Driver {
-        jobs: Jobs::new(store.clone(), events.clone(), Arc::clone(&catalog), lease),
-        surroundings: Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping, twice }),
-        committer: Some(committer),
-        ownership: Ownership::new(epoch, is_shared, is_idle),
+    let jobs = Jobs::new(store.clone(), events.clone(), Arc::clone(&catalog), lease);
+    let surroundings = Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping, twice });
+    let attempts = Attempts::new(slots, stop_grace);
+    let driver = Driver::new(Parts {
+        live: LiveRuns::new(Arc::clone(&surroundings), is_shared, attempts, commits),
+        surroundings,
+        jobs,
         catalog,
-        runs: HashMap::new(),
-        dormant: dormant.collect(),
-        versions: versions(workflows),
-        quarantines: HashMap::new(),
-        admission: Admission::new(slots),
         timers,
-        underway: HashMap::new(),
-        stop_grace,
-        n_abandoned: 0,
-        commits: Vec::new(),
-        pending: VecDeque::new(),
-        stalls: HashMap::new(),
+        ownership: Ownership::new(epoch, is_shared, is_idle),
+        dormant: DormantRuns::new(taken.runs, &workflows),
         upkeep,
-        stopping: Stopping::No,
-        #[cfg(debug_assertions)]
-        suspects: HashMap::new(),
-        is_incomplete: false,
-    };
+    });
     Ok(Opened { store, driver, tasks, services })
 }
 
@@ -369,19 +357,6 @@ fn try_threads(n_threads: usize) -> io::Result<()> {
         thread.join().ok();
     }
     tried
-}
-
-fn versions(rows: Vec<WorkflowRow>) -> HashMap<crate::id::WorkflowId, Arc<Version>> {
-    let mut versions = HashMap::new();
-    for row in rows {
-        match stored_version(&row) {
-            Ok(version) => {
-                versions.insert(row.id, Arc::new(version));
-            }
-            Err(error) => tracing::error!(workflow = %row.key.full_name(), %error, "a stored workflow is damaged"),
-        }
-    }
-    versions
 }
 
 impl fmt::Debug for Engine {

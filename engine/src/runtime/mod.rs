@@ -22,7 +22,9 @@
 
 mod active;
 mod attempt;
+mod call;
 mod catalog;
+mod commits;
 mod control;
 mod dormant;
 mod driver;
@@ -31,15 +33,16 @@ mod event;
 mod history;
 mod jobs;
 mod launch;
+mod live;
 mod load;
 mod log;
 mod notice;
 mod ownership;
 mod packaged;
+mod picture;
 mod prune;
 mod pruned;
 mod quarantine;
-mod reading;
 mod report;
 mod runner;
 mod secret;

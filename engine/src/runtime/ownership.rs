@@ -98,10 +98,6 @@ impl Ownership {
         self.epoch
     }
 
-    pub(super) fn is_shared(&self) -> bool {
-        self.is_shared
-    }
-
     pub(super) fn is_idle(&self) -> bool {
         self.is_idle
     }
@@ -115,7 +111,7 @@ impl Ownership {
     /// `has` says whether a run is known to be.
     pub(super) fn must_wait(&self, event: &Event, has: impl Fn(RunId) -> bool) -> bool {
         match event {
-            Event::Submit(_) => self.epoch.is_none() && !self.is_stopping,
+            Event::Submit { .. } => self.epoch.is_none() && !self.is_stopping,
             Event::Control { run, .. } | Event::Watch { run, .. } => self.is_finding_runs() && !has(*run),
             _ => false,
         }
@@ -252,7 +248,7 @@ impl Ownership {
                 tracing::warn!(before, epoch, "the engine goes on under a new epoch");
                 self.epoch = Some(epoch);
                 self.n_failures = 0;
-                let is_submission = |event: &mut Event| matches!(event, Event::Submit(_));
+                let is_submission = |event: &mut Event| matches!(event, Event::Submit { .. });
                 let submissions: Vec<Event> = self.deferred.extract_if(.., is_submission).collect();
                 let mut steps = vec![Step::KeepLease { epoch }];
                 steps.extend(submissions.into_iter().map(Step::Redo));
@@ -313,8 +309,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let now = Timestamp::from_unix_micros(1_000_000);
-            let mut bench =
-                Self { ownership: Ownership::new(BEFORE, true, false), timers: Timers::default(), now };
+            let mut bench = Self { ownership: Ownership::new(BEFORE, true, false), timers: Timers::default(), now };
             let (answer, mut told) = oneshot::channel();
             let step = bench.ownership.seek(answer);
             assert!(matches!(step, Some(Step::TakeOver { epoch: BEFORE, with_own: false })));

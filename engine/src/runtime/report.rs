@@ -11,8 +11,8 @@ use std::{
 use cloacina_workflow::{Context, Timestamp, Value};
 
 use super::{
-    active::{Picture, PictureGate},
     catalog::Version,
+    picture::{Picture, PictureGate},
     secret::Secrets,
 };
 use crate::{

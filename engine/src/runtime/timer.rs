@@ -14,6 +14,19 @@ pub(super) enum Timer {
     ShutdownDeadline,
     /// It is time to try again to begin an epoch in the place of that one.
     EpochDue { before: i64 },
+    /// It is time to take over runs again, after that failed.
+    TakeoverDue,
+    /// Something may be due that need not be kept.
+    Upkeep,
+    /// It is time to read histories again that could not be read.
+    HistoriesDue,
+    /// Something is due in a run in memory.
+    Run(RunTimer),
+}
+
+/// What a timer is for that is about a run in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RunTimer {
     /// The attempt has used up its time.
     AttemptDeadline(AttemptKey),
     /// The attempt was asked to stop and has had its time to do so.
@@ -22,16 +35,16 @@ pub(super) enum Timer {
     TaskDue { run: RunId, task: TaskIndex },
     /// The run may start.
     RunDue { run: RunId },
-    /// Something may be due that need not be kept.
-    Upkeep,
     /// The run has used up its time.
     RunLimit { run: RunId },
     /// It is time to hand the run's commits over again that the store refused.
     CommitsDue { run: RunId },
-    /// It is time to read histories again that could not be read.
-    HistoriesDue,
-    /// It is time to take over runs again, after that failed.
-    TakeoverDue,
+}
+
+impl From<RunTimer> for Timer {
+    fn from(timer: RunTimer) -> Self {
+        Self::Run(timer)
+    }
 }
 
 /// The timers that are set.
@@ -41,32 +54,27 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn set(&mut self, at: Timestamp, timer: Timer) {
-        self.due.insert((at, timer));
+    pub(super) fn set(&mut self, at: Timestamp, timer: impl Into<Timer>) {
+        self.due.insert((at, timer.into()));
     }
 
     /// Takes back what [`Self::set`] did, so that nothing wakes up for it.
-    pub(super) fn unset(&mut self, at: Timestamp, timer: Timer) {
-        self.due.remove(&(at, timer));
+    pub(super) fn unset(&mut self, at: Timestamp, timer: impl Into<Timer>) {
+        self.due.remove(&(at, timer.into()));
     }
 
     /// Takes back all that are about a run.
     pub(super) fn unset_runs(&mut self) {
         self.due.retain(|(_, timer)| match timer {
             Timer::ShutdownDeadline | Timer::EpochDue { .. } | Timer::Upkeep | Timer::TakeoverDue => true,
-            Timer::AttemptDeadline(_)
-            | Timer::AttemptGrace(_)
-            | Timer::TaskDue { .. }
-            | Timer::RunDue { .. }
-            | Timer::RunLimit { .. }
-            | Timer::CommitsDue { .. }
-            | Timer::HistoriesDue => false,
+            Timer::Run(_) | Timer::HistoriesDue => false,
         });
     }
 
     /// Whether one for that is set.
     #[cfg(debug_assertions)]
-    pub(super) fn has(&self, timer: Timer) -> bool {
+    pub(super) fn has(&self, timer: impl Into<Timer>) -> bool {
+        let timer = timer.into();
         self.due.iter().any(|(_, set)| *set == timer)
     }
 

@@ -8,7 +8,7 @@
 //! `rule` says which rules are watched over here, which ones by a lint, and which by nobody. The ones that a machine
 //! cannot check yet:
 //!
-//! - how decisions, state machines, owners of state and queues are designed (S3 to S8, C1 to C3, C7);
+//! - how decisions, state machines, owners of state and queues are designed (S3 to S8, C2, C3, C7);
 //! - what names, signatures, types and comments mean (S12, S15, S16, N1, N3, N4, N7, V2 to V6, D2, D4, D5, P4);
 //! - the shape of errors (E1, E2, E4, E6 to E8, E10, E11), which the tests of each crate show;
 //! - which tests are missing (T1 to T5, T7 to T12, T15);

@@ -1,4 +1,5 @@
-//! Arrows between the modules of the engine, and what may stand in a module's front page.
+//! Arrows between the modules of the engine, what may stand in a module's front page, and that the parts of the driver own
+//! their fields.
 //!
 //! A module is the part of a path after `crate::`; `super::` chains that leave a module count as well. The table holds
 //! for tests too: a test that needs the neighbor belongs to the neighbor.
@@ -37,6 +38,23 @@ const ANYTHING: &[&str] = &["*"];
 /// What a front page may not hold: everything but `mod`, `use` and attributes.
 const LOGIC: &[&str] = &["fn", "impl", "struct", "enum", "trait", "const", "static", "type", "macro_rules"];
 
+/// The parts of the driver, which own what they remember: no other file reads a field of theirs.
+const PARTS: &[&str] = &[
+    "ActiveRun",
+    "Attempts",
+    "Commits",
+    "DormantRuns",
+    "Driver",
+    "Jobs",
+    "LiveRuns",
+    "Ownership",
+    "Quarantines",
+    "Stalls",
+    "Timers",
+    "Upkeep",
+    "Watchdog",
+];
+
 #[test]
 fn modules_of_the_engine_use_what_they_may() {
     enforce("module-arrow", arrows(Repository::here()));
@@ -45,6 +63,18 @@ fn modules_of_the_engine_use_what_they_may() {
 #[test]
 fn front_pages_hold_no_logic() {
     enforce("front-page", front_pages(Repository::here()));
+}
+
+#[test]
+fn parts_of_the_driver_own_their_fields() {
+    enforce("part", shared_fields(Repository::here()));
+}
+
+#[test]
+fn every_part_of_the_driver_is_there() {
+    let sources = Repository::here().sources().filter(|source| source.path.starts_with("engine/src/runtime/"));
+    let declared: Vec<&str> = sources.flat_map(|source| &source.lines).filter_map(|line| part(&line.code)).collect();
+    assert_eq!(declared.len(), PARTS.len(), "{declared:?}: take out of the table what is not there");
 }
 
 #[test]
@@ -165,6 +195,34 @@ fn front_pages(repository: &Repository) -> Vec<Finding> {
     findings
 }
 
+/// The part of the driver that the line declares.
+fn part(code: &str) -> Option<&'static str> {
+    let declared = code.split("struct ").nth(1)?;
+    let name: String = declared.chars().take_while(|c| c.is_alphanumeric()).collect();
+    PARTS.iter().find(|part| **part == name).copied()
+}
+
+fn shared_fields(repository: &Repository) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in repository.sources().filter(|source| source.path.starts_with("engine/src/runtime/")) {
+        let mut inside = None;
+        for (line, text) in source.numbered() {
+            if !text.code.starts_with(' ') {
+                inside = part(&text.code);
+            } else if let Some(part) = inside.filter(|_| text.code.trim().starts_with("pub")) {
+                findings.push(Finding {
+                    rule: "C1",
+                    path: source.path.clone(),
+                    line,
+                    found: format!("{part}: {}", text.code.trim()),
+                    remedy: "keep it private, and give the part a method that says what is wanted",
+                });
+            }
+        }
+    }
+    findings
+}
+
 fn public_modules(repository: &Repository) -> Vec<Finding> {
     let roots = repository.sources().filter(|source| source.path == "engine/src/lib.rs");
     let modules = roots.flat_map(|source| source.numbered().map(move |(line, text)| (source, line, text)));
@@ -212,6 +270,18 @@ fn logic_in_a_front_page_is_found() {
     ] {
         assert_eq!(front_pages(&Repository::of(&[("engine/src/a/mod.rs", text)])).len(), expected, "{text}");
         assert!(front_pages(&Repository::of(&[("engine/src/a.rs", text)])).is_empty());
+    }
+}
+
+#[test]
+fn a_field_that_others_read_is_found() {
+    for (text, expected) in [
+        ("pub(super) struct Timers {\n    pub(super) due: u8,\n    pub other: u8,\n}\n", 2),
+        ("pub(super) struct Timers {\n    due: u8,\n}\n\nimpl Timers {\n    pub(super) fn set() {}\n}\n", 0),
+        ("pub(super) struct TimersOfOthers {\n    pub(super) due: u8,\n}\n", 0),
+    ] {
+        assert_eq!(shared_fields(&Repository::of(&[("engine/src/runtime/a.rs", text)])).len(), expected, "{text}");
+        assert!(shared_fields(&Repository::of(&[("engine/src/store/a.rs", text)])).is_empty());
     }
 }
 
