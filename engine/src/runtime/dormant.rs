@@ -375,3 +375,179 @@ fn in_order(mut rows: Vec<RunRow>) -> Vec<RunRow> {
     rows.sort_by_key(|row| row.id);
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        core::run,
+        runtime::{
+            history,
+            runner::{Attempt, TaskRunner},
+        },
+        store::WorkflowKey,
+    };
+
+    #[derive(Debug)]
+    struct NoRunner;
+
+    impl TaskRunner for NoRunner {
+        fn start(&self, _: Attempt) {}
+    }
+
+    /// One dormant run, and a catalog with the code for it.
+    struct Bench {
+        dormant: DormantRuns,
+        timers: Timers,
+        catalog: Catalog,
+        workflow: Workflow,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let key = WorkflowKey {
+                tenant: "public".to_owned(),
+                package: String::new(),
+                name: "w".to_owned(),
+                digest: Vec::new(),
+                fingerprint: String::new(),
+            };
+            let descriptor = r#"{"name": "w", "tasks": [{"id": "a", "index": 0}]}"#.to_owned();
+            let row = WorkflowRow { id: WorkflowId::new(at(0)), key, descriptor };
+            let workflow = Workflow { version: Arc::new(stored_version(&row).unwrap()), runner: Arc::new(NoRunner) };
+            let catalog = Catalog::default();
+            catalog.activate(workflow.clone());
+            let run = RunRow {
+                id: run(),
+                workflow: row.id,
+                state: run::State::Pending,
+                created_at: at(0),
+                started_at: None,
+                finished_at: None,
+                context_pruned_at: None,
+                events_pruned_at: None,
+                created_by: None,
+                dismissed_by: None,
+            };
+            let dormant = DormantRuns::new(vec![Orphan { row: run, closed_in_order: true }], &[row]);
+            Self { dormant, timers: Timers::default(), catalog, workflow }
+        }
+
+        fn begin_loading(&mut self) -> usize {
+            self.dormant.begin_loading(&self.workflow).len()
+        }
+
+        fn begin_again(&mut self, is_busy: bool, now: Timestamp) -> usize {
+            self.dormant.begin_again(&self.catalog, |_| is_busy, now, &mut self.timers).len()
+        }
+
+        fn loaded(&mut self, events: Result<Vec<EventRow>, Arc<StoreError>>, now: Timestamp) -> Option<Woken> {
+            let row = self.dormant.runs[&run()].row.clone();
+            let read = Read { version: &self.workflow.version, row, events };
+            self.dormant.loaded(read, &Quarantines::default(), now, &mut self.timers)
+        }
+
+        fn inspect(&mut self) -> oneshot::Receiver<Inspected> {
+            let (inspector, told) = oneshot::channel();
+            assert!(self.dormant.inspect(run(), inspector).is_none());
+            told
+        }
+    }
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_unix_micros(millis * 1_000)
+    }
+
+    fn run() -> RunId {
+        RunId::floor(at(1))
+    }
+
+    fn cancel() -> (Asked, oneshot::Receiver<Result<(), Error>>) {
+        let (answer, told) = oneshot::channel();
+        ((Action::Cancel, "ann".into(), answer), told)
+    }
+
+    #[test]
+    fn what_is_asked_while_a_history_is_read_comes_with_the_run() {
+        let mut bench = Bench::new();
+        assert_eq!((bench.begin_loading(), bench.begin_loading()), (1, 0), "one is read once");
+        let (asked, _told) = cancel();
+        assert!(matches!(bench.dormant.ask(run(), asked), Asking::Done));
+        let _inspected = bench.inspect();
+        let woken = bench.loaded(Ok(vec![history::created_row(at(0), b"{}".to_vec())]), at(5)).unwrap();
+        assert_eq!((woken.asked.len(), woken.inspectors.len()), (1, 1));
+        assert_eq!(woken.run.map(|woken| woken.next_sequence), Some(1));
+        assert!(!bench.dormant.contains(run()));
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_read_is_read_again_and_callers_are_told() {
+        let mut bench = Bench::new();
+        bench.begin_loading();
+        let (asked, mut told) = cancel();
+        assert!(matches!(bench.dormant.ask(run(), asked), Asking::Done));
+        let mut inspected = bench.inspect();
+        assert!(bench.loaded(Err(Arc::new(StoreError::Stopped)), at(1_000)).is_none());
+        assert!(matches!(told.try_recv(), Ok(Err(Error::RunLost { .. }))));
+        assert!(matches!(inspected.try_recv(), Ok(Inspected::Waiting(_))));
+        assert_eq!(bench.timers.pop_due(at(1_100)), Some(Timer::HistoriesDue));
+        assert_eq!(bench.begin_loading(), 0, "code that comes does not cut the pause short");
+        assert_eq!(bench.begin_again(false, at(1_099)), 0);
+        assert_eq!(bench.begin_again(true, at(1_100)), 0);
+        assert_eq!(bench.timers.pop_due(at(1_300)), Some(Timer::HistoriesDue), "it is put off for twice as long");
+        assert_eq!(bench.begin_again(false, at(1_300)), 1);
+        assert_eq!(bench.begin_again(false, at(9_000)), 0, "one is read once");
+    }
+
+    #[test]
+    fn a_history_that_makes_no_sense_keeps_the_run_here() {
+        let mut bench = Bench::new();
+        bench.begin_loading();
+        assert!(bench.loaded(Ok(Vec::new()), at(0)).is_none());
+        assert!(bench.dormant.contains(run()));
+        let phase = bench.dormant.subscribe(run()).unwrap();
+        assert!(matches!(&*phase.borrow(), Phase::Lost(_)), "that does not pass by itself, so it is told at once");
+    }
+
+    #[test]
+    fn a_run_whose_code_is_gone_when_it_is_to_be_read_again_waits_for_the_code() {
+        let mut bench = Bench::new();
+        bench.begin_loading();
+        bench.loaded(Err(Arc::new(StoreError::Stopped)), at(0));
+        bench.catalog = Catalog::default();
+        assert_eq!(bench.begin_again(false, at(1_000)), 0);
+        assert!(matches!(bench.inspect().try_recv(), Ok(Inspected::Dormant)));
+        assert_eq!(bench.begin_loading(), 1);
+    }
+
+    #[test]
+    fn a_request_has_the_history_read_without_the_code() {
+        let mut bench = Bench::new();
+        let (first, _told) = cancel();
+        assert!(matches!(bench.dormant.ask(run(), first), Asking::Read(row, _) if row.id == run()));
+        let (second, _told) = cancel();
+        assert!(matches!(bench.dormant.ask(run(), second), Asking::Done));
+        let (other, _told) = cancel();
+        assert!(matches!(bench.dormant.ask(RunId::floor(at(2)), other), Asking::NotHere(_)));
+        bench.dormant.versions.clear();
+        bench.loaded(Err(Arc::new(StoreError::Stopped)), at(0));
+        let (damaged, mut told) = cancel();
+        assert!(matches!(bench.dormant.ask(run(), damaged), Asking::Done));
+        assert!(matches!(told.try_recv(), Ok(Err(Error::CodeMissing { .. }))));
+    }
+
+    #[test]
+    fn released_runs_are_forgotten_and_callers_are_told() {
+        let mut bench = Bench::new();
+        bench.begin_loading();
+        let phase = bench.dormant.subscribe(run()).unwrap();
+        let (asked, mut told) = cancel();
+        bench.dormant.ask(run(), asked);
+        let mut inspected = bench.inspect();
+        bench.dormant.release_all(&Phase::Fenced);
+        assert!(matches!(&*phase.borrow(), Phase::Fenced));
+        assert!(matches!(told.try_recv(), Ok(Err(Error::Fenced { .. }))));
+        assert!(matches!(inspected.try_recv(), Ok(Inspected::Elsewhere)));
+        assert_eq!(bench.dormant.len(), 0);
+    }
+}
