@@ -1,7 +1,7 @@
 //! A call of a task or of its callback: what the runner needs for it, and what its end means for the run.
 //!
 //! A call is made from a run in memory and holds nothing of it but handles, so the run may go on, or go away, meanwhile. Its
-//! end comes back to the run by the key of the attempt. This file starts nothing and sets no timer.
+//! end comes back to the run by the key of the attempt. This file gives no slot and sets no timer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,8 +12,9 @@ use super::{
     active::ActiveRun,
     catalog::Version,
     history::AttemptFacts,
-    runner::{Attempt, AttemptKey, Completion, Ended, Loss, TaskRunner},
+    runner::{Attempt, AttemptKey, Completion, Ended, Loss, Surroundings, TaskRunner},
     secret::Secrets,
+    stop::Stop,
 };
 use crate::{
     core::{
@@ -64,15 +65,18 @@ impl Call {
         &self.version.plan.declared(self.key.task).id
     }
 
-    /// Has the runner make the call, which ends by the completion.
-    pub(super) fn make(self, completion: Completion) {
-        let Self { key, runner, version, function, view, outcome, deadline, is_cancelled, .. } = self;
+    /// Has the runner make the call. `begin` is called before that, with what asks the call to stop.
+    pub(super) fn make(self, surroundings: Arc<Surroundings>, begin: impl FnOnce(Arc<Stop>)) {
+        let Self { key, runner, version, secrets, function, view, outcome, started_at, deadline, is_cancelled } = self;
+        let plan = Arc::clone(&version.plan);
+        let task = Arc::clone(&plan.declared(key.task).id);
+        let completion = Completion::new(key, task, started_at, (surroundings, secrets), Some(version));
+        begin(completion.stop());
         match view {
             _ if is_cancelled => {
                 completion.complete(Err(TaskError::Cancelled { message: "the run was cancelled".to_owned() }));
             }
             Some(view) => {
-                let plan = Arc::clone(&version.plan);
                 runner.start(Attempt { key, plan, function, view, outcome, deadline, completion });
             }
             None => {

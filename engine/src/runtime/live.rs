@@ -26,7 +26,7 @@ use super::{
     notice::{Notice, NoticeKind, told},
     picture::Slots,
     quarantine::Quarantines,
-    runner::{AttemptKey, Completion, Ended, Surroundings},
+    runner::{AttemptKey, Ended, Surroundings},
     stall::{self, Stalls, Standing, Then, Verdict},
     timer::RunTimer,
 };
@@ -299,27 +299,26 @@ impl LiveRuns {
     }
 
     fn make(&mut self, call: Call, turn: &mut Turn<'_>) {
-        let (key, started_at) = (call.key, call.started_at);
-        let shared = (Arc::clone(&self.surroundings), Arc::clone(&call.secrets));
-        let version = Some(Arc::clone(&call.version));
-        let completion = Completion::new(key, Arc::clone(call.task()), started_at, shared, version);
-        self.attempts.begin(key, completion.stop(), started_at, call.deadline, turn.timers);
-        if call.is_cancelled {
-            self.attempts.ask_to_stop(key, turn.now, turn.timers);
-        }
-        call.make(completion);
+        let Call { key, started_at, deadline, is_cancelled, .. } = call;
+        call.make(Arc::clone(&self.surroundings), |stop| {
+            self.attempts.begin(key, stop, started_at, deadline, turn.timers);
+            if is_cancelled {
+                self.attempts.ask_to_stop(key, turn.now, turn.timers);
+            }
+        });
     }
 
     /// Takes note of the end that a call sent.
     pub(super) fn end(&mut self, mut ended: Ended, turn: &mut Turn<'_>) {
         let key = ended.key;
-        let end = self.attempts.end(&key, turn.timers);
-        match (end, self.runs.get(&key.run)) {
-            (EndOf::Abandoned, _) => return self.fence(key, ended.finished_at, ended.result.is_ok(), turn),
-            (EndOf::Overdue, Some(active)) => {
-                (ended.result, ended.loss) = (Err(active.timed_out(key.task, false)), None);
+        match self.attempts.end(&key, turn.timers) {
+            EndOf::Holder => {}
+            EndOf::Overdue => {
+                if let Some(active) = self.runs.get(&key.run) {
+                    (ended.result, ended.loss) = (Err(active.timed_out(key.task, false)), None);
+                }
             }
-            (EndOf::Overdue, None) | (EndOf::Holder, _) => {}
+            EndOf::Abandoned => return self.fence(key, ended.finished_at, ended.result.is_ok(), turn),
         }
         self.news.written_at.get_or_insert(ended.finished_at);
         self.conclude(ended, false, turn);
