@@ -37,8 +37,8 @@ pub(crate) enum Error {
     /// The path is nothing that can be run or drawn.
     #[error("`{}` is neither the folder of a crate nor an archive", .path.display())]
     NeitherCrateNorArchive { path: PathBuf },
-    /// The input is no JSON.
-    #[error("{place} is no JSON: {reason}")]
+    /// The input is not JSON.
+    #[error("{place} is not JSON: {reason}")]
     InputNotJson { option: &'static str, place: String, reason: String },
     /// The input is JSON, but no object.
     #[error("{place} is {found}, where an object is needed")]
@@ -55,14 +55,14 @@ pub(crate) enum Error {
     /// The system refused.
     #[error("cannot {action} `{}`", .path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    /// The text is no id of a run.
-    #[error("`{text}` is no run id")]
+    /// The text is not the id of a run.
+    #[error("`{text}` is not a run id")]
     BadRunId { text: String },
     /// Ctrl-C before the run had ended.
     #[error("interrupted before the run {run} had ended")]
     Interrupted { run: String, resume: Option<String> },
-    /// Nobody reads stdout any more.
-    #[error("nobody reads the output any more, and the run {run} had not ended")]
+    /// The reader of stdout has closed it.
+    #[error("the standard output was closed before the run {run} had ended")]
     Unread { run: String, resume: Option<String> },
     /// The run took longer than it may.
     #[error("the run {run} had not ended after {seconds} s")]
@@ -71,7 +71,7 @@ pub(crate) enum Error {
     #[error("`{}` cannot be read as settings: {reason}", .path.display())]
     BadConfig { path: PathBuf, reason: String },
     /// A setting has a value that it cannot have.
-    #[error("`{text}` is nothing that `{name}` can be: {reason}")]
+    #[error("`{text}` is not a value of `{name}`: {reason}")]
     BadSetting { name: String, text: String, reason: String },
     /// No database is named, and there is no folder for the default one.
     #[error("no database is named, and the user has no data folder")]
@@ -88,8 +88,8 @@ pub(crate) enum Error {
     /// There is no newest run.
     #[error("the database has no runs")]
     NoRuns,
-    /// The text is no moment.
-    #[error("`{text}` is no moment for {option}: {reason}")]
+    /// The text is not a time.
+    #[error("`{text}` is not a time for {option}: {reason}")]
     BadMoment { option: &'static str, text: String, reason: String },
     /// The run has no such task.
     #[error("the run {run} has no task `{task}`")]
@@ -101,7 +101,7 @@ pub(crate) enum Error {
     #[error("the database knows no workflow `{name}`")]
     WorkflowNotThere { name: String },
     /// What is to be loaded into this program is not there.
-    #[error("there is no package `{name}` to be loaded into this program")]
+    #[error("there is no package `{name}` to load into this program")]
     NothingInline { name: String, available: Vec<String> },
     /// Ctrl-C before everything was measured.
     #[error("interrupted before everything was measured")]
@@ -122,7 +122,7 @@ pub(crate) enum Error {
     #[error("a key cannot be called `{name}`")]
     BadKeyName { name: String },
     /// A key of that name is there.
-    #[error("there is a key `{name}`: `{}`", .path.display())]
+    #[error("the key `{name}` exists already: `{}`", .path.display())]
     KeyExists { name: String, path: PathBuf },
     /// There is no key of that name.
     #[error("there is no key `{name}` in `{}`", .folder.display())]
@@ -134,7 +134,7 @@ pub(crate) enum Error {
     #[error("the package `{package}` has no task `{task}`")]
     UnknownPackageTask { package: String, task: String, available: Vec<String> },
     /// The process that examines a package could not be started or asked.
-    #[error("the package cannot be examined in a process of its own")]
+    #[error("the package cannot be tested in a separate process")]
     Examine { source: io::Error },
     /// A key or a signature cannot be used.
     #[error(transparent)]
@@ -161,9 +161,9 @@ pub(crate) enum Error {
     #[error("the database {database} is on a server, which makes its backups itself")]
     ServerBackup { database: String, file: PathBuf },
     /// Ctrl-C before a backup was whole.
-    #[error("interrupted before the backup `{}` was whole; nothing was left of it", .file.display())]
+    #[error("interrupted before the backup `{}` was complete; the incomplete file was removed", .file.display())]
     BackupInterrupted { file: PathBuf },
-    /// The living engine could not be asked, or said no.
+    /// The running engine could not be asked, or said no.
     #[error(transparent)]
     Socket(#[from] cloacina::SocketError),
     /// The engine or its database had trouble.
@@ -276,7 +276,7 @@ impl Error {
                 known.into_iter().chain(["`cloacina-ctl explain` lists every code".to_owned()]).collect()
             }
             Error::BadPackageName { suggestion, .. } => {
-                suggestion.iter().map(|name| format!("`{name}` would do")).collect()
+                suggestion.iter().map(|name| format!("use for example `{name}`")).collect()
             }
             Error::FolderNotEmpty { .. } => one("choose another name, or another folder with --path DIR"),
             Error::NoSdk { path } if *path == Config::built_in_sdk() => {
@@ -297,18 +297,18 @@ impl Error {
             }
             Error::UnknownWorkflow { available, .. } => vec![format!("it has: {}", available.join(", "))],
             Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                one("a path is looked for from the folder in which the command runs")
+                one("a relative path starts at the folder in which the command runs")
             }
             Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                one("this user may not: see the permissions of it, and of the folders that it is in")
+                one("this user lacks the permission: check the permissions of the file and of the folders above it")
             }
             Error::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory => one("name a file in it"),
             Error::Io { .. } => Vec::new(),
             Error::BadRunId { .. } => {
                 one("a run's id looks like this, and may be shortened: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")
             }
-            Error::BadConfig { .. } => one("docs/reference/config.md lists what may stand there"),
-            Error::BadSetting { .. } => one("docs/reference/config.md lists what it can be"),
+            Error::BadConfig { .. } => one("docs/reference/config.md lists every setting"),
+            Error::BadSetting { .. } => one("docs/reference/config.md lists the values of every setting"),
             Error::NoDatabase => one("name one with --database FILE, or set HOME"),
             Error::AmbiguousRun { candidates, .. } => candidates.clone(),
             Error::UnknownRunPrefix { .. } => one("`cloacina-ctl runs list` lists the runs of the database"),
@@ -318,7 +318,7 @@ impl Error {
             Error::NoDatabaseYet { .. } => {
                 one("`cloacina-ctl demo` or `cloacina-ctl run PACKAGE` makes it; --database names another one")
             }
-            Error::BadMoment { .. } => one("a moment looks like this: 2026-01-31T12:00:00Z; a time like this: 24h"),
+            Error::BadMoment { .. } => one("a time looks like 2026-01-31T12:00:00Z, and a duration like 24h"),
             Error::UnknownTask { available, .. } | Error::UnknownKey { available, .. } => match available.as_slice() {
                 [] => one("it has none"),
                 several => {
@@ -340,8 +340,8 @@ impl Error {
             }
             Error::Interrupted { resume, .. } | Error::Unread { resume, .. } | Error::TimedOut { resume, .. } => {
                 match resume {
-                    Some(command) => vec![format!("go on with: {command}")],
-                    None => one("without --ephemeral, a run that was stopped can go on later"),
+                    Some(command) => vec![format!("continue with: {command}")],
+                    None => one("without --ephemeral, an interrupted run can be continued later"),
                 }
             }
             Error::BenchInterrupted => Vec::new(),
@@ -353,7 +353,7 @@ impl Error {
                 one("--dir names another folder for the databases, --postgres another server, --no-postgres none")
             }
             Error::NoKeyFolder => one("name one with --keys DIR, or set HOME"),
-            Error::BadKeyName { .. } => one("a name has letters, digits, `_` and `-`: `release` would do"),
+            Error::BadKeyName { .. } => one("a name has letters, digits, `_` and `-`, such as `release`"),
             Error::KeyExists { .. } => one("choose another name; a key that is no longer wanted is removed by hand"),
             Error::UnknownKeyName { available, .. } => match available.as_slice() {
                 [] => one("make one: cloacina-ctl key generate NAME"),
@@ -365,7 +365,7 @@ impl Error {
             Error::BadSecret { key, .. } => vec![format!("for example: --secret {key}=@FILE")],
             Error::UnknownPackageTask { available, .. } => vec![format!("it has: {}", available.join(", "))],
             Error::Examine { .. } => {
-                one("this program starts itself again: it must still be where it was started from")
+                one("this program starts its own file again, which must still be at the path that it was started from")
             }
             Error::Sign(error) => error.hints(),
             Error::ServerBackup { database, file } => dump_hints(database, file),
@@ -373,12 +373,12 @@ impl Error {
             Error::NothingRuns { execute, .. } => {
                 vec![
                     format!("run it with: {execute}"),
-                    "an engine that is started on the database runs it, too".to_owned(),
+                    "or start an engine on the database, which then runs it".to_owned(),
                 ]
             }
             Error::OwnedElsewhere { wait, .. } => vec![
                 format!("wait for it with: {wait}"),
-                "stop that engine, or let its lease run out, and the command takes the run over".to_owned(),
+                "or stop that engine or wait for the end of its lease: then this command takes over the run".to_owned(),
             ],
             Error::OfFile(OfFile { error, .. }) => error.hints(),
             Error::Package(error) => error.hints(),
@@ -404,7 +404,7 @@ impl Error {
         }
     }
 
-    /// Whether a living engine was asked that is there no more.
+    /// Whether the engine that was asked has ended.
     pub(crate) fn is_of_an_ending_engine(&self) -> bool {
         matches!(self, Error::Socket(error) if error.is_ending())
     }
@@ -452,15 +452,15 @@ fn dump_hints(database: &str, file: &Path) -> Vec<String> {
     vec![
         format!("pg_dump --format=custom --file='{file}' --dbname='{database}'"),
         format!(
-            "pg_restore --clean --if-exists --dbname='{database}' '{file}' brings it back, once every engine is stopped"
+            "pg_restore --clean --if-exists --dbname='{database}' '{file}' restores it, after every engine was stopped"
         ),
     ]
 }
 
-/// Who an engine is and how long nobody else may take its runs over.
+/// The process and the machine of an engine, and the end of its lease.
 fn owner_text(owner: &cloacina::RunOwner) -> String {
     let pid = owner.pid.map(|pid| format!(" in process {pid}")).unwrap_or_default();
     let host = owner.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
-    let lease = owner.lease_until.map(|until| format!(", whose lease runs until {until}")).unwrap_or_default();
+    let lease = owner.lease_until.map(|until| format!(", with a lease until {until}")).unwrap_or_default();
     format!("engine{pid}{host}{lease}")
 }

@@ -1,6 +1,6 @@
 //! Errors of the engine and of runs as callers see them.
 //!
-//! What goes wrong inside a task is no error of the engine: it is data in the run's report.
+//! A failure inside a task is not an error of the engine: it is data in the run's report.
 
 use std::{io, sync::Arc};
 
@@ -111,14 +111,14 @@ pub enum Error {
         /// The run.
         id: RunId,
     },
-    /// No engine drives the run, and this one cannot: it lacks the code, or has just begun to look for runs.
-    #[error("no engine drives run {id} now, this one included")]
+    /// No engine drives the run, and this one cannot: it lacks the code, or has just begun to take over runs.
+    #[error("no engine drives run {id} now")]
     Undriven {
         /// The run.
         id: RunId,
     },
     /// Retention has removed what that would need.
-    #[error("the {} of run {id} was removed by retention at {}, so the run cannot be {}", part.as_str(), part.at(), request.done())]
+    #[error("retention has removed the {} of run {id} at {}, so the run cannot be {}", part.as_str(), part.at(), request.done())]
     Pruned {
         /// The run.
         id: RunId,
@@ -137,7 +137,7 @@ pub enum Error {
         id: RunId,
     },
     /// The store refused to record what happened to the run, or its history could not be read. The engine tries on.
-    #[error("the engine cannot go on with run {id} now")]
+    #[error("the engine cannot continue run {id} now")]
     RunLost {
         /// The run.
         id: RunId,
@@ -161,7 +161,7 @@ pub enum Error {
         source: Box<descriptor::Error>,
     },
     /// The tasks of a workflow do not make a graph.
-    #[error("the tasks of workflow {name:?} make no graph: {reason}")]
+    #[error("the tasks of workflow {name:?} do not form a graph: {reason}")]
     Graph {
         /// The workflow.
         name: String,
@@ -241,17 +241,19 @@ impl Request {
     /// What to do instead.
     fn hint(self, state: run::State, is_ending: bool) -> &'static str {
         match (self, state) {
-            _ if is_ending => "wait for its end; then it can be run again or forked",
-            (Self::Rerun | Self::Fork, state) if !state.is_terminal() => "wait for its end, or cancel it first",
-            (Self::Rerun, _) => "nothing failed in it; fork it from a task, or run everything again",
+            _ if is_ending => "wait until it has ended; then it can be run again or forked",
+            (Self::Rerun | Self::Fork, state) if !state.is_terminal() => "wait until it has ended, or cancel it first",
+            (Self::Rerun, _) => "no task failed in it; fork it from a task, or run everything again",
             (Self::Dismiss, _) => "only runs that failed can be dismissed",
-            (Self::Delete, _) => "cancel it first, or wait for its end",
+            (Self::Delete, _) => "cancel it first, or wait until it has ended",
             (_, state) if state.is_terminal() => "it has ended; run it again or fork it, which makes a new run",
             (Self::Retry, run::State::Running | run::State::Paused) => "none of its tasks waits for its next attempt",
-            (Self::RunTask, run::State::Running) => "its tasks run by themselves; pause it first to run one alone",
+            (Self::RunTask, run::State::Running) => {
+                "the engine runs its tasks; pause the run first to run one task alone"
+            }
             (_, run::State::Pending) => "start it or cancel it",
             (_, run::State::Paused) => "resume it or cancel it",
-            (_, _) => "pause it, cancel it or wait for its end",
+            (_, _) => "pause it, cancel it or wait until it has ended",
         }
     }
 }
@@ -345,23 +347,23 @@ impl Error {
             Self::AmbiguousWorkflow { candidates, .. } => vec![format!("use one of {}", candidates.join(", "))],
             Self::NotActive { versions, .. } => {
                 let newest = versions.last().map(|(version, _)| version.as_str()).unwrap_or_default();
-                vec![format!("let new runs take a version again: cloacina-ctl package activate {newest}")]
+                vec![format!("activate a version for new runs: cloacina-ctl package activate {newest}")]
             }
-            Self::ShutDown => vec!["the run goes on when an engine is started on this database again".to_owned()],
+            Self::ShutDown => vec!["the run continues when an engine is started on this database again".to_owned()],
             Self::Text(refused) => vec![refused.hint()],
             Self::Denied(denied) => vec![denied.hint()],
             Self::UnknownRun { .. } => vec!["the id may belong to another database".to_owned()],
             Self::RunLost { source, .. } => {
                 let mut hints = source.hints();
                 hints.push(
-                    "a run that exists goes on by itself when the database is back, at the latest with the next engine"
+                    "a run that was created continues by itself when the database is available again, at the latest with the next engine"
                         .to_owned(),
                 );
                 hints
             }
             Self::NotCreated { id, source } if source.is_in_doubt() => {
                 vec![format!(
-                    "`runs show {id}` says so when the database can be reached; a run that is submitted again with the same submission key is not created twice"
+                    "`runs show {id}` tells when the database is reachable again; submitting again with the same submission key does not create a second run"
                 )]
             }
             Self::NotCreated { source, .. } => source.hints(),
@@ -388,8 +390,8 @@ impl Error {
                 "register its package, or start the program that its workflow is compiled into: that engine takes it over"
                     .to_owned(),
             ],
-            Self::TaskWaits { .. } => vec!["run what it waits for first, or let the whole run go on".to_owned()],
-            Self::BuiltIn { .. } => vec!["`nightly` or `nightly_2` would do".to_owned()],
+            Self::TaskWaits { .. } => vec!["run the tasks that it waits for first, or continue the whole run".to_owned()],
+            Self::BuiltIn { .. } => vec!["choose a name such as `nightly` or `nightly_2`".to_owned()],
             Self::Pruned { .. } => vec![
                 "submit a new run with the input given anew".to_owned(),
                 "`retention.contexts` and `retention.events` say how long both are kept".to_owned(),
@@ -413,7 +415,7 @@ impl Error {
     }
 }
 
-/// At most as many versions of a package as anybody reads.
+/// The maximum number of versions of a package in a message.
 const VERSIONS_MAX: usize = 5;
 
 fn listed(versions: &[(String, PackageState)]) -> String {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of trouble an error is, and so who can do something about it.
+/// The class of an error, which tells who can correct it: the caller, an operator, or the authors of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {

@@ -31,7 +31,7 @@ pub enum Error {
     /// The content does not have the checksum or length that the gzip trailer states.
     #[error("the archive is damaged: {field} is {found:#010x}, the gzip trailer states {stated:#010x}")]
     Checksum { field: &'static str, stated: u32, found: u32 },
-    /// The compressed stream is no deflate stream.
+    /// The compressed stream is not a deflate stream.
     #[error("the archive is damaged: the compressed stream is invalid after {expanded_bytes} bytes of content")]
     Inflate { expanded_bytes: usize },
     /// A limit is exceeded.
@@ -55,7 +55,7 @@ pub enum Error {
     #[error("the entry `{entry}` is a hard link")]
     HardLink { entry: String },
     /// The entry is a device, FIFO, folder or of an unknown kind.
-    #[error("the entry `{entry}` is no regular file but {kind}")]
+    #[error("the entry `{entry}` is not a regular file but {kind}")]
     SpecialEntry { entry: String, kind: String },
     /// Two entries have one name.
     #[error("the entry `{entry}` occurs twice")]
@@ -72,7 +72,7 @@ pub enum Error {
     /// Something follows the end of the tar.
     #[error("data follows the end of the tar, from byte {offset} of the expanded archive")]
     TrailingData { offset: usize },
-    /// The header of an entry is damaged, or this is no tar.
+    /// The header of an entry is damaged, or the file is not a tar.
     #[error("the tar header at byte {offset} of the expanded archive is damaged: {reason}")]
     TarHeader { offset: usize, reason: &'static str },
 
@@ -81,7 +81,7 @@ pub enum Error {
     #[error("the file `{entry}` is missing")]
     MissingFile { entry: String },
     /// A file is there that the format does not have, or the manifest does not name.
-    #[error("the file `{entry}` does not belong into an archive")]
+    #[error("the file `{entry}` does not belong in an archive")]
     UnexpectedFile { entry: String },
     /// The manifest cannot be read.
     #[error("manifest.toml cannot be read: {reason}")]
@@ -130,7 +130,7 @@ pub enum Error {
     /// The package has no library for this machine.
     #[error("the package has no library for {wanted}, only for {}", .available.join(", "))]
     NoLibraryForTarget { wanted: String, available: Vec<String> },
-    /// The file is no shared library.
+    /// The file is not a shared library.
     #[error("`{library}` is not a shared library: {reason}")]
     NotALibrary { library: String, reason: String },
     /// The library is for another machine or system.
@@ -331,7 +331,7 @@ impl Error {
             }
             Error::TooLarge { limit, .. } => vec![format!("the operator's setting limits the {limit}")],
             Error::TrailingBytes { .. } => {
-                one("whatever was appended is not part of the package: obtain the file anew")
+                one("the appended bytes are not part of the package: get the file again from its source")
             }
             Error::PathEscape { .. }
             | Error::AbsolutePath { .. }
@@ -346,7 +346,7 @@ impl Error {
                 one("an archive holds manifest.toml, metadata.json, its libraries and at most sbom.cdx.json")
             }
             Error::ManifestUnknownField { .. } | Error::ManifestFormat { .. } => {
-                one("the archive may come from a newer version: update this program, or build the package anew")
+                one("the archive may come from a newer version: update this program, or build the package again")
             }
             Error::ManifestUnreadable { .. }
             | Error::MetadataUnreadable { .. }
@@ -354,7 +354,7 @@ impl Error {
             | Error::SizeMismatch { .. }
             | Error::ManifestDisagrees { .. }
             | Error::MetadataDisagrees { .. } => {
-                one("the library is the truth and the manifest is written from it: build the package anew")
+                one("the manifest is generated from the library, which is authoritative: build the package again")
             }
             Error::NoLibraryForTarget { wanted, .. } => vec![
                 format!("build the package on or for {wanted}"),
@@ -395,9 +395,9 @@ impl Error {
             }
             Error::Mistakes { mistakes } => mistakes.iter().flat_map(Mistake::hints).collect(),
             Error::Io { .. } => one("this user must be able to write there, and the disk must have room"),
-            Error::ExistingDiffers { .. } => {
-                one("somebody changed the file after it was unpacked: find out who, then remove it and register again")
-            }
+            Error::ExistingDiffers { .. } => one(
+                "the file was changed after it was unpacked: find out how, then remove its folder and register the package again",
+            ),
         }
     }
 }

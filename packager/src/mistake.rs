@@ -24,8 +24,8 @@ pub enum MistakeKind {
     /// Two tasks have one id.
     #[error("two tasks have the id `{id}`")]
     DuplicateTask { id: String },
-    /// A dependency is no task of the workflow.
-    #[error("the dependency `{dependency}` is no task of this workflow")]
+    /// A dependency is not a task of the workflow.
+    #[error("the dependency `{dependency}` is not a task of this workflow")]
     UnknownDependency { dependency: String, similar: Vec<String> },
     /// Tasks wait for each other.
     #[error("the tasks wait for each other: {}", .path.join(" → "))]
@@ -40,7 +40,7 @@ pub enum MistakeKind {
     #[error("{what} `{name}` is not allowed: {reason}")]
     BadName { what: &'static str, name: String, reason: &'static str },
     /// A value is out of its range.
-    #[error("{attribute} is {found}, allowed is {allowed}")]
+    #[error("{attribute} is {found}, but must be {allowed}")]
     OutOfRange { attribute: &'static str, found: String, allowed: &'static str },
     /// Two functions have one index.
     #[error("the function index {index} is used by {first} and by {second}")]
@@ -50,8 +50,8 @@ pub enum MistakeKind {
         "the function index {index} of {function} is out of range: there are {n_functions} functions, counted from 0"
     )]
     IndexOutOfRange { index: u32, function: String, n_functions: usize },
-    /// A trigger rule names something that is no task of the workflow.
-    #[error("the trigger rule names `{named}`, which is no task of this workflow")]
+    /// A trigger rule names an id that is not a task of the workflow.
+    #[error("the trigger rule names `{named}`, which is not a task of this workflow")]
     UnknownTaskInRule { named: String, similar: Vec<String> },
     /// A trigger rule names a task that may not be over when the rule is evaluated.
     #[error("the trigger rule names `{named}`, which is not upstream of this task")]
@@ -60,7 +60,7 @@ pub enum MistakeKind {
     #[error("the trigger rule is malformed: {reason}")]
     MalformedRule { reason: &'static str },
     /// A callback's index is none of the workflow's callbacks.
-    #[error("{attribute} is {index}, which is the index of no callback of this workflow")]
+    #[error("{attribute} is {index}, which is not the index of a callback of this workflow")]
     UnknownCallback { attribute: &'static str, index: u32 },
     /// Two callbacks of one workflow have one name.
     #[error("two callbacks are called `{name}`")]
@@ -74,10 +74,10 @@ pub enum MistakeKind {
     /// There is no workflow, or a workflow without a task.
     #[error("{what} has no {missing}")]
     Empty { what: &'static str, missing: &'static str },
-    /// The version is no semantic version.
-    #[error("the version `{version}` is no semantic version: {reason}")]
+    /// The version is not a semantic version.
+    #[error("the version `{version}` is not a semantic version: {reason}")]
     BadVersion { version: String, reason: String },
-    /// The fingerprint is no sha-256.
+    /// The fingerprint is not a sha-256.
     #[error("the fingerprint `{fingerprint}` is not 64 lower-case hex digits")]
     BadFingerprint { fingerprint: String },
     /// The modules of one package disagree.
@@ -134,7 +134,7 @@ impl Mistake {
             }
             MistakeKind::BadName { .. } => {
                 vec![
-                    "start with a letter or `_`; go on with letters, digits, `_` and `-`; at most 128 bytes".to_owned(),
+                    "a name starts with a letter or `_`, continues with letters, digits, `_` and `-`, and has at most 128 bytes".to_owned(),
                 ]
             }
             MistakeKind::DuplicateTask { .. }
@@ -168,10 +168,10 @@ pub(crate) fn list(mistakes: &[Mistake]) -> String {
     lines.join("\n")
 }
 
-/// How many mistakes come with suggestions: nobody reads more, and each costs a look at every name.
+/// How many mistakes have suggestions: each one compares every name, and more would not be read.
 pub(crate) const SUGGESTED_MAX: usize = 100;
 
-/// The names that were probably meant, nearest first.
+/// Similar names, nearest first.
 pub(crate) fn similar<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
     const SHOWN_MAX: usize = 3;
     let tolerated = (given.chars().count() / 3).max(1);

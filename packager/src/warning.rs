@@ -1,11 +1,11 @@
-//! What should be known of a package, though it is no error: codes `WRN…`.
+//! Warnings about a package, which are not errors: codes `WRN…`.
 //!
 //! Build, registration and run show these warnings. A declaration that were not executed would be one of them; there
 //! is none at present.
 
 use cloacina_workflow::descriptor::{Descriptor, Panic};
 
-/// Something to know about a package that is no error.
+/// A warning about a package, which is not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// The workflow it is about, if it is about one.
@@ -45,7 +45,7 @@ impl std::fmt::Display for Warning {
         }
         formatter.write_str(match self.kind {
             WarningKind::PanicAbort => {
-                "the package was built with panic = \"abort\": a panic ends the process, so it runs in a process of its own (--isolation process) and never within an engine"
+                "the package was built with panic = \"abort\": a panic ends the process, so it runs in a separate process (--isolation process) and never inside an engine"
             }
         })
     }

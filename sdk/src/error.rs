@@ -1,7 +1,7 @@
 //! What can go wrong inside a task, as data: a kind, a message, details, and whether another attempt may help.
 //!
 //! Errors cross the C ABI in that form ([`ErrorRecord`]), so a failure of a packaged task looks the same as one of
-//! an embedded task. Nothing here decides about retries; it only says what the author knew.
+//! an embedded task. Nothing here decides about retries: an error only carries what its author knew.
 
 use std::{fmt, time::Duration};
 
@@ -11,10 +11,10 @@ use crate::Timestamp;
 
 /// Why a task failed.
 ///
-/// Everything that a task body calls with `?` ends up here: any error type, boxed errors and texts convert by themselves
-/// ([`From`]), and [`ResultExt`](crate::ResultExt) says of any error whether another attempt may help.
+/// `?` in a task body converts any error type, boxed errors and texts into this type ([`From`]), and
+/// [`ResultExt`](crate::ResultExt) adds to any error whether another attempt may help.
 ///
-/// `TaskError` is therefore no [`std::error::Error`] itself; [`TaskError::into_error`] makes one of it.
+/// `TaskError` is therefore not a [`std::error::Error`] itself; [`TaskError::into_error`] converts it into one.
 ///
 /// ```
 /// use cloacina_workflow::TaskError;
@@ -41,19 +41,19 @@ pub enum TaskError {
         /// What is wrong with the input.
         message: String,
     },
-    /// Something outside failed that is expected to recover: a network, a lock, a busy service.
+    /// An external failure that is expected to pass: a network, a lock, a busy service.
     Transient {
         /// What happened.
         message: String,
-        /// The earliest moment of another attempt, counted from now; the retry policy decides when absent.
+        /// The minimum wait before another attempt; if absent, the retry policy decides.
         retry_after: Option<Duration>,
     },
-    /// Trying again is pointless.
+    /// Another attempt would fail in the same way.
     Permanent {
         /// What happened.
         message: String,
     },
-    /// The context has not the key, or not the type, that the task asked for. Not retried.
+    /// The context does not have the requested key, or its value does not have the requested type. Not retried.
     Context(ContextError),
     /// The task's code panicked.
     Panicked {
@@ -64,30 +64,30 @@ pub enum TaskError {
     },
     /// The attempt was asked to stop and did.
     Cancelled {
-        /// Who or what asked for it.
+        /// What requested the stop.
         message: String,
     },
-    /// An error of another type, which `?` converted; see [`ResultExt`](crate::ResultExt) for ways to say more about it.
+    /// An error of another type, which `?` converted; see [`ResultExt`](crate::ResultExt) for ways to add to it.
     Other {
         /// The name of the error's type in `snake_case`, such as `parse_int_error`; `execution_failed` where the error
-        /// has no type of its own (a text, a boxed error), `transient` for an error of input and output.
+        /// has no specific type (a text, a boxed error), `transient` for an error of input and output.
         kind: String,
-        /// What the error says.
+        /// The message of the error.
         message: String,
-        /// What its sources say, the nearest first.
+        /// The messages of its sources, the nearest first.
         causes: Vec<String>,
         /// Whether another attempt may succeed.
         retryable: bool,
-        /// The earliest moment of another attempt, counted from now; the retry policy decides when absent.
+        /// The minimum wait before another attempt; if absent, the retry policy decides.
         retry_after: Option<Duration>,
     },
-    /// A failure with a kind of its own, also what a package in another language reports.
+    /// A failure with its own kind, also one that a package in another language reports.
     Custom {
         /// A short stable name, `snake_case` by convention.
         kind: String,
         /// What happened.
         message: String,
-        /// Anything worth keeping for the reader of the failure.
+        /// Further data for the reader of the failure.
         details: Value,
         /// Whether another attempt may succeed.
         retryable: bool,
@@ -95,17 +95,17 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    /// A failure of something outside that is expected to recover.
+    /// An external failure that is expected to pass.
     pub fn transient(message: impl Into<String>) -> Self {
         Self::Transient { message: message.into(), retry_after: None }
     }
 
-    /// A failure that no further attempt can mend.
+    /// A failure that another attempt would repeat.
     pub fn permanent(message: impl Into<String>) -> Self {
         Self::Permanent { message: message.into() }
     }
 
-    /// A failure with a kind of its own that may be retried; build [`TaskError::Custom`] for full control.
+    /// A failure with its own kind that may be retried; build [`TaskError::Custom`] for full control.
     pub fn custom(kind: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Custom { kind: kind.into(), message: message.into(), details: Value::Null, retryable: true }
     }
@@ -135,7 +135,7 @@ impl TaskError {
         }
     }
 
-    /// The wait that the failing side asked for before another attempt.
+    /// The wait before another attempt that the failing side requested.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -252,11 +252,11 @@ pub struct ErrorRecord {
     pub kind: String,
     /// What happened, for people.
     pub message: String,
-    /// What else is known, any JSON; `null` when nothing.
+    /// Further details as JSON; `null` if there are none.
     pub details: Value,
     /// Whether another attempt may succeed.
     pub retryable: bool,
-    /// The wait asked for before another attempt.
+    /// The requested wait before another attempt.
     pub retry_after: Option<Duration>,
 }
 
@@ -269,16 +269,16 @@ pub enum ContextError {
         /// The key.
         key: String,
     },
-    /// The key is not there.
+    /// The key does not exist.
     KeyMissing {
         /// The key.
         key: String,
     },
-    /// The value is there and cannot be read as, or written from, the type asked for.
+    /// The value exists, but cannot be read as, or written from, the requested type.
     WrongType {
         /// The key.
         key: String,
-        /// What serde says of it.
+        /// The message of serde.
         reason: String,
     },
     /// The value nests deeper than contexts may, see [`crate::payload::DEPTH_MAX`].

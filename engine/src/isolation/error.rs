@@ -18,7 +18,7 @@ pub enum Error {
     #[error(transparent)]
     Library(#[from] loader::Error),
     /// The program of package hosts could not be started.
-    #[error("cannot start {} as the process of a package", program.display())]
+    #[error("cannot start {} as a package host", program.display())]
     Start {
         /// What was to be started.
         program: PathBuf,
@@ -26,13 +26,13 @@ pub enum Error {
         source: io::Error,
     },
     /// There is no folder in which the process may write.
-    #[error("cannot make the folder in which a package may write")]
+    #[error("cannot create the scratch folder of a package")]
     Scratch {
         /// What the system said.
         source: io::Error,
     },
     /// In the sandbox of a server the package may not have what it needs.
-    #[error("the package {package} needs what nobody has allowed it: {}", needs.join(", "))]
+    #[error("the package {package} has needs that are not allowed: {}", needs.join(", "))]
     NotAllowed {
         /// The package's name.
         package: String,
@@ -44,7 +44,7 @@ pub enum Error {
     Crashed {
         /// How it ended.
         death: String,
-        /// Whether somebody killed it who is neither the package nor the engine.
+        /// Whether another process than the package and the engine killed it.
         is_outside: bool,
     },
     /// The process refused the library.
@@ -59,14 +59,14 @@ pub enum Error {
         /// What may be done.
         hints: Vec<String>,
     },
-    /// The program is no package host, or not of this version.
-    #[error("{} does not answer as the process of a package", program.display())]
+    /// The program is not a package host, or not of this version.
+    #[error("{} does not answer as a package host", program.display())]
     NoHost {
         /// What was started.
         program: PathBuf,
     },
-    /// The engine does not use the package any more.
-    #[error("the engine has let go of the package")]
+    /// The engine no longer uses the package.
+    #[error("the engine has unloaded the package")]
     Closed,
 }
 
@@ -115,8 +115,8 @@ impl Error {
             Self::NotAllowed { package, needs } => {
                 let flags: Vec<String> = needs.iter().map(|need| format!("--allow-need '{package}={need}'")).collect();
                 vec![
-                    format!("if it may have that: {}", flags.join(" ")),
-                    "packages of your own need no permission with `--sandbox dev`".to_owned(),
+                    format!("to allow it: {}", flags.join(" ")),
+                    "for packages that you wrote, `--sandbox dev` needs no permissions".to_owned(),
                 ]
             }
             Self::Crashed { .. } => {
@@ -124,7 +124,10 @@ impl Error {
             }
             Self::Refused { hints, .. } => hints.clone(),
             Self::NoHost { .. } => {
-                vec!["in that role the program must call `cloacina::package_host()` and nothing else".to_owned()]
+                vec![
+                    "started in that role, the program must call `cloacina::package_host()` and nothing else"
+                        .to_owned(),
+                ]
             }
             Self::Closed => Vec::new(),
         }
@@ -144,7 +147,7 @@ impl Error {
     pub(crate) fn is_withheld(&self) -> bool {
         match self {
             Self::Library(source) => source.is_withheld(),
-            // Changed after this process had looked at the file.
+            // Changed after this process had read the file.
             Self::Refused { code: "LIB0002", .. } => true,
             error => error.lasting().is_some(),
         }

@@ -37,7 +37,7 @@ pub enum Error {
     Differs { field: String, library: String, archive: String },
     #[error("the package was built with panic = \"abort\", so a panic in it would end the engine")]
     PanicAborts,
-    #[error("the package refused to start up: init answered {status}")]
+    #[error("the package refused to start: init answered {status}")]
     Init { status: String },
     /// The package is for other machines.
     #[error(transparent)]
@@ -49,7 +49,7 @@ pub enum Error {
         code: &'static str,
         class: Class,
         hints: Vec<String>,
-        /// Whether that stays so until somebody does something about it.
+        /// Whether that lasts until a user corrects it.
         is_withheld: bool,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -110,7 +110,7 @@ impl Error {
         }
     }
 
-    /// Whether the library must not be loaded until somebody does something about it, though nothing is wrong with the
+    /// Whether the library must not be loaded until a user corrects the cause, although nothing is wrong with the
     /// package: it is not trusted, or its file or archive was changed.
     pub(crate) fn is_withheld(&self) -> bool {
         matches!(self, Self::Changed { .. } | Self::NotReady { is_withheld: true, .. })
@@ -123,8 +123,7 @@ impl Error {
             Self::Read { .. } => vec!["register the package again: its file is restored from the archive".to_owned()],
             Self::Changed { .. } => vec![
                 "nothing of the file was run; register the package again to restore it".to_owned(),
-                "files under the packages folder are never written again by the engine: look for what changed it"
-                    .to_owned(),
+                "the engine never changes a file in the packages folder: find out what changed it".to_owned(),
             ],
             Self::Open { .. } => vec!["build the package on this system, or for its libc and its processor".to_owned()],
             Self::Symbol { symbol, .. } => {
@@ -145,7 +144,7 @@ impl Error {
                         .to_owned(),
                 ]
             }
-            Self::Init { .. } => vec!["the package's log says why, if it said anything".to_owned()],
+            Self::Init { .. } => vec!["the log of the package may tell why".to_owned()],
             Self::OtherTarget(source) => source.hints(),
             Self::NotReady { hints, .. } => hints.clone(),
         }

@@ -1,7 +1,7 @@
 //! Why a package was not registered, found or removed.
 //!
 //! What is wrong with an archive, a library or the store keeps its own code; this layer adds what only the registry
-//! can know: names, tenants, what is there already and who needs it.
+//! can know: names, tenants, existing packages and the runs that need them.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Whom a tenant trusts was not changed.
+    /// The trust of a tenant was not changed.
     #[error(transparent)]
     Trust(#[from] trust::Error),
     /// A text that was given cannot be used.
@@ -74,7 +74,7 @@ pub enum Error {
         upload: String,
     },
     /// The caller acts for another tenant.
-    #[error("the caller acts for the tenant {own:?}, and not for {asked:?}")]
+    #[error("the caller acts for the tenant {own:?}, but the request names the tenant {asked:?}")]
     OtherTenant {
         /// The tenant that was asked for.
         asked: String,
@@ -120,7 +120,7 @@ pub enum Error {
         package: String,
         /// What it did.
         reason: String,
-        /// When it may be used again; without it, when somebody releases it.
+        /// When the quarantine ends; without it, when the version is released.
         until: Option<Timestamp>,
     },
     /// What was asked for is not allowed for a version in that state.
@@ -134,7 +134,7 @@ pub enum Error {
         act: PackageAct,
     },
     /// Another version has a share of the new runs that the version gets.
-    #[error("{package} gets the new runs that version {with} does not get, so it cannot go")]
+    #[error("{package} gets the new runs that version {with} does not get, so it cannot be retired or removed")]
     Shared {
         /// The package.
         package: String,
@@ -228,7 +228,7 @@ impl Error {
         }
     }
 
-    /// Whether a library must not be loaded until somebody does something about it, though nothing is wrong with the
+    /// Whether a library must not be loaded until a user corrects the cause, although nothing is wrong with the
     /// package: it is not trusted, or what was registered has been changed since.
     pub(super) fn is_withheld(&self) -> bool {
         match self {
@@ -315,12 +315,12 @@ impl Error {
                     .to_owned()
             }
             Self::Tenant { .. } => "upload it for the tenant that it names, or build it without one".to_owned(),
-            Self::OtherTenant { .. } => "name the own tenant, or ask as somebody who acts for that one".to_owned(),
+            Self::OtherTenant { .. } => "name the tenant of the caller, or make the request as a caller of the other tenant".to_owned(),
             Self::UnknownPackage { known, .. } if known.is_empty() => "no package is registered".to_owned(),
             Self::UnknownPackage { name, .. }
                 if name.strip_prefix("sha256:").is_some_and(|digits| digits.len() < DIGITS_MIN) =>
             {
-                format!("of a digest the first {DIGITS_MIN} digits are needed, as in sha256:01234567")
+                format!("a digest needs its first {DIGITS_MIN} digits, as in sha256:01234567")
             }
             Self::UnknownPackage { known, .. } => format!("registered are {}", known.join(", ")),
             Self::AmbiguousPackage { candidates, .. } => format!("use one of {}", candidates.join(", ")),
@@ -331,15 +331,15 @@ impl Error {
             Self::Missing { source, .. } => return source.hints(),
             Self::Disk { .. } => "the engine needs to write to its data folder".to_owned(),
             Self::Quarantined { until: Some(until), .. } => {
-                format!("it may be used again from {until}; see what it did, and `activate` another version or wait")
+                format!("the quarantine ends at {until}: find out what the version did, and `activate` another version or wait")
             }
             Self::Quarantined { until: None, .. } => {
-                "put that right and release it, or activate another version".to_owned()
+                "correct the cause and release the version, or activate another version".to_owned()
             }
             Self::NotAllowed { state: PackageState::Quarantined, .. } => {
-                "`package show` tells why it is; put that right and release it, or activate another version".to_owned()
+                "`package show` tells the reason; correct the cause and release the version, or activate another version".to_owned()
             }
-            Self::NotAllowed { .. } => "see in which state the version is, and what is possible there".to_owned(),
+            Self::NotAllowed { .. } => "check the state of the version, and what that state allows".to_owned(),
             Self::Shared { with, .. } => format!("first retire version {with}, or activate it for all new runs"),
             Self::NoRest { .. } => "activate it without a percentage, or activate another version first".to_owned(),
             Self::DoesNotFit { .. } => {

@@ -25,7 +25,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Engine and program are of different versions.
-    #[error("the engine speaks version {theirs} of the protocol ({program}), this program version {ours}")]
+    #[error("the engine speaks version {theirs} of the protocol ({program}), and this program speaks version {ours}")]
     Version {
         /// The engine's.
         theirs: u32,
@@ -34,7 +34,7 @@ pub enum Error {
         /// This program's.
         ours: u32,
     },
-    /// What came is no message, or too large for one.
+    /// The bytes are not a message, or too large for one.
     #[error("the message is refused: {reason}")]
     Message {
         /// What is wrong with it.
@@ -55,7 +55,7 @@ pub enum Error {
         uid: u32,
     },
     /// The engine serves as many as it can.
-    #[error("the engine has as many {what} as it can have at once: {max}")]
+    #[error("the engine has reached its limit of {what}: {max}")]
     Crowded {
         /// Of what there are too many.
         what: String,
@@ -63,7 +63,7 @@ pub enum Error {
         max: usize,
     },
     /// The client is a process that a sandbox keeps in, such as that of a package.
-    #[error("the engine takes nothing from a process that a sandbox keeps in: {reason}")]
+    #[error("the engine refuses requests of a process in a sandbox: {reason}")]
     Confined {
         /// How that shows.
         reason: String,
@@ -150,18 +150,18 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::Unreachable { .. } => "see whether the process in the lock file beside the database is well",
+            Self::Unreachable { .. } => "check the process whose id is in the lock file beside the database",
             Self::Version { .. } => "use the program that the engine was started with, or restart the engine",
             Self::Message { .. } => {
-                "what was sent may be too large, or say what could not be kept: `cloacina-ctl explain SOC0003` tells which"
+                "the message may be too large, or contain a value that cannot be stored exactly: see `cloacina-ctl explain SOC0003`"
             }
-            Self::Lost { .. } => "show the run to see whether it was done; a request is durable before it is answered",
+            Self::Lost { .. } => {
+                "show the run to see whether the request was performed; a request is durable before it is answered"
+            }
             Self::Stranger { .. } => "run this as the user of the engine, or as root",
-            Self::Crowded { .. } => {
-                "try again in a moment; end programs that keep connections open and ask for nothing"
-            }
+            Self::Crowded { .. } => "try again in a moment; end programs that keep idle connections open",
             Self::Confined { .. } => {
-                "run this outside of packages, and of services that are kept in more tightly than the engine"
+                "run the command outside of packages, and outside of services that are more restricted than the engine"
             }
             Self::Refused(refusal) => return refusal.hints.clone(),
         };

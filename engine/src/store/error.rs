@@ -1,6 +1,6 @@
 //! What can go wrong with the store, sorted by what to do about it.
 //!
-//! Expected conflicts (a fenced run, a second end of one attempt) are no errors but outcomes of a commit.
+//! Expected conflicts (a fenced run, a second end of one attempt) are not errors but outcomes of a commit.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -285,19 +285,19 @@ impl Error {
             }
             Self::Backup { .. } => "the folder of the backup must be writable, and have room for the database".to_owned(),
             Self::Removed { .. } => {
-                "put the file back under its name and go on, or stop the engine; until it is stopped, `cloacina-ctl explain STO0017` tells how to save what it wrote".to_owned()
+                "move the file back to its path, or stop the engine; before you stop it, `cloacina-ctl explain STO0017` tells how to save the data".to_owned()
             }
             Self::Foreign { .. } => "give the path of a new file: nothing was written to this one".to_owned(),
             Self::OtherName { .. } => {
-                "use the name under which the database was made, or remove its other names; mount its folder and not the file".to_owned()
+                "use the name under which the database was created, or remove its other names; mount its folder instead of the file".to_owned()
             }
             Self::NewerSchema { .. } => "use the version of Cloacina that wrote it, or a newer one".to_owned(),
             Self::Busy { .. } => "close other programs that have the database open".to_owned(),
             Self::Unavailable { .. } => {
-                "see that the server runs, then start the engine again; nothing acknowledged is lost".to_owned()
+                "check that the server runs, then start the engine again; nothing acknowledged is lost".to_owned()
             }
             Self::InDoubt { .. } => {
-                "see that the server runs, and look whether the change was made before you make it again".to_owned()
+                "check that the server runs, and whether the change was made, before you repeat the change".to_owned()
             }
             Self::ReadOnly { .. } => {
                 "use the address of a server and a user that may write: `SHOW transaction_read_only` must say `off`".to_owned()
@@ -406,7 +406,7 @@ impl NotOpened {
 /// What a failure of a statement comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
-    /// The server is there no more, or not yet.
+    /// The server has ended, or has not started yet.
     Lost,
     /// Somebody else is in the way.
     Busy,
@@ -437,7 +437,7 @@ fn trouble_of(error: &DieselError) -> Option<(Trouble, String)> {
 }
 
 /// Whether a statement names a table that is not there.
-pub(super) fn is_no_table(error: &DieselError) -> bool {
+pub(super) fn is_missing_table(error: &DieselError) -> bool {
     let DieselError::DatabaseError(_, information) = error else { return false };
     match sqlstate_of(&**information) {
         Some(sqlstate) => sqlstate == "42P01",

@@ -1,4 +1,4 @@
-//! Why whom a tenant trusts was not changed.
+//! Why the trust of a tenant was not changed.
 //!
 //! Why a *package* is not trusted is another question: [`cloacina_packager::sign::Untrusted`].
 
@@ -7,18 +7,18 @@ use cloacina_workflow::Timestamp;
 
 use crate::{id::TENANT_DEFAULT, store::Error as StoreError};
 
-/// Why whom a tenant trusts was not changed. Nothing was.
+/// Why the trust of a tenant was not changed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The text is no key.
+    /// The text is not a key.
     #[error(transparent)]
     Sign(#[from] SignError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The key is there, or another of that name.
-    #[error("there is a key {name} ({id}) already")]
+    #[error("the key {name} ({id}) exists already")]
     KeyThere {
         /// The name of the key that is there.
         name: String,
@@ -57,7 +57,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// So many signatures nobody can give.
+    /// The number of signatures is too large.
     #[error("{asked} signatures cannot be required, at most {max}")]
     TooMany {
         /// How many were asked for.
@@ -112,7 +112,7 @@ impl Error {
             Self::UnknownKey { known, .. } => format!("there are: {}", known.join(", ")),
             Self::KeyRevoked { .. } => "make and trust another key, and sign with that one".to_owned(),
             Self::Text { .. } => return Vec::new(),
-            Self::TooMany { .. } => "the number is that of different people who must agree".to_owned(),
+            Self::TooMany { .. } => "the number counts the different keys that must sign".to_owned(),
         };
         vec![hint]
     }

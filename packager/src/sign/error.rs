@@ -12,13 +12,13 @@ use crate::digest::Digest;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// The text is no public key.
-    #[error("this is no minisign public key: {reason}")]
+    /// The text is not a public key.
+    #[error("this is not a minisign public key: {reason}")]
     PublicKey {
         /// What is wrong with it.
         reason: String,
     },
-    /// The text is no secret key, or its password is another.
+    /// The text is not a secret key, or the password is wrong.
     #[error("the secret key cannot be used: {reason}")]
     SecretKey {
         /// What is wrong with it.
@@ -27,8 +27,8 @@ pub enum SignError {
     /// The secret key is protected, and no password was given.
     #[error("the secret key is protected by a password")]
     PasswordNeeded,
-    /// The text is no signature.
-    #[error("this is no minisign signature: {reason}")]
+    /// The text is not a signature.
+    #[error("this is not a minisign signature: {reason}")]
     Signature {
         /// What is wrong with it.
         reason: String,
@@ -40,7 +40,7 @@ pub enum SignError {
         key: KeyId,
     },
     /// The key made it over other bytes: the archive was changed or packed again since, or the files are mixed up.
-    #[error("the key {key} signed other bytes than these; it said: {stated}")]
+    #[error("the key {key} signed an archive with other content; the signature states: {stated}")]
     OtherArchive {
         /// The key.
         key: KeyId,
@@ -48,7 +48,7 @@ pub enum SignError {
         stated: String,
     },
     /// The signature is genuine, but says that it is over another package.
-    #[error("the signature by key {key} says that it is over {stated}, and this is {found}")]
+    #[error("the signature by key {key} states that it is for {stated}, but this is {found}")]
     OtherPackage {
         /// The key.
         key: KeyId,
@@ -83,7 +83,7 @@ pub enum Untrusted {
         /// Why each of the others does not count.
         reasons: Vec<String>,
     },
-    /// A signature by a trusted key is wrong: somebody changed the archive, or mixed up the files.
+    /// A signature by a trusted key is wrong: the archive was changed, or files were mixed up.
     #[error("{package} has a wrong signature: {source}")]
     Wrong {
         /// The package, or the archive if it was not read.
@@ -101,7 +101,7 @@ pub enum Untrusted {
         /// The digest of what is there.
         found: Digest,
     },
-    /// The key that would have been needed is not trusted any more.
+    /// The key that would have been needed is no longer trusted.
     #[error("the key {name} ({key}), which signed {package}, was revoked at {at}")]
     Revoked {
         /// The package, or the archive if it was not read.

@@ -1,6 +1,6 @@
 //! Why a descriptor cannot be read: damaged records, JSON that does not fit, records that disagree.
 //!
-//! Each variant carries the values; what to advise is decided by the program that shows the error.
+//! Each variant carries the values; the program that shows the error adds hints.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::FORMAT;
 pub enum Error {
     /// The section holds no record.
     Empty,
-    /// Where a record should start there is something else.
+    /// The bytes at the start of a record are not those of a record.
     NoRecord {
         /// Bytes from the section's start.
         offset: usize,
@@ -24,15 +24,15 @@ pub enum Error {
     },
     /// The record, or its JSON, is of a schema that this version does not know.
     Format {
-        /// What the record says.
+        /// The version in the record.
         found: u32,
     },
     /// The JSON is malformed or does not fit the schema.
     Json {
-        /// What serde says of it, with line and column.
+        /// The message of serde, with line and column.
         reason: String,
     },
-    /// Two records of one library disagree on what must be one.
+    /// Two records of one library disagree on a member that must be the same.
     Disagree {
         /// Which member.
         member: &'static str,
@@ -52,7 +52,9 @@ impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => formatter.write_str("there is no workflow in the section `cloacina`"),
-            Self::NoRecord { offset } => write!(formatter, "no record at byte {offset} of the section `cloacina`"),
+            Self::NoRecord { offset } => {
+                write!(formatter, "there is no record at byte {offset} of the section `cloacina`")
+            }
             Self::Truncated { offset } => {
                 write!(formatter, "the record at byte {offset} of the section `cloacina` ends after the section")
             }
