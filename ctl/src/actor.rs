@@ -1,6 +1,6 @@
-//! Who asks: the name that the history of a run keeps for what was asked of it.
+//! The actor of a request: the name that the history of a run records.
 //!
-//! It is a note for people and proves nothing; who may ask at all is decided by who may use the database.
+//! The name is a note for people and proves nothing: every user that may use the database may make requests.
 
 use crate::cli::ActorArgs;
 use crate::config::Config;

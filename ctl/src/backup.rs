@@ -33,7 +33,7 @@ pub(crate) struct Made {
     bytes: u64,
     /// How many runs the copy holds.
     runs: u64,
-    /// Whether the copy was read again and found sound.
+    /// Whether the copy was read again and is valid.
     verified: bool,
 }
 

@@ -21,7 +21,7 @@ const FILE: &str = "cloacina.toml";
 pub(crate) struct Config {
     /// `NO_COLOR` is set to anything: <https://no-color.org>.
     pub(crate) no_color: bool,
-    /// The terminal cannot do more than print lines: `TERM` is `dumb`, or nobody says what it is.
+    /// The terminal can only print lines: `TERM` is `dumb`, or not set.
     pub(crate) is_dumb: bool,
     /// The cargo to run; `CARGO` where cargo itself started this program.
     pub(crate) cargo: PathBuf,
@@ -31,7 +31,7 @@ pub(crate) struct Config {
     pub(crate) database_url: Option<String>,
     /// The folders in which programs are looked for: `PATH`.
     pub(crate) path: Vec<PathBuf>,
-    /// Who the user is: `USER`, else `LOGNAME`.
+    /// The name of the user: `USER`, else `LOGNAME`.
     pub(crate) user: Option<String>,
     /// The folder for data of the user: `XDG_DATA_HOME`, else `~/.local/share`.
     pub(crate) data_home: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub(crate) struct Config {
     pub(crate) retention: BTreeMap<&'static str, String>,
 }
 
-/// What stands in `cloacina.toml`. A misspelt name must not become a silent default.
+/// The content of `cloacina.toml`. A misspelled name must not silently become a default.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {

@@ -62,7 +62,7 @@ impl Database {
         ["postgres://", "postgresql://"].iter().any(|scheme| self.url.starts_with(scheme))
     }
 
-    /// What the database holds. None, and a note how to begin, if there is no such database yet: there is nothing in it.
+    /// The records of the database. None, and a note how to begin, if there is no such database yet.
     pub(crate) fn records(&self, output: &Output) -> Result<Option<Records>, Error> {
         let records = self.look()?;
         if records.is_none() {
@@ -75,12 +75,12 @@ impl Database {
         Ok(records)
     }
 
-    /// What the database holds, of every tenant; none if there is no such database.
+    /// The records of every tenant in the database; none if there is no such database.
     pub(crate) fn look(&self) -> Result<Option<Records>, Error> {
         Ok(Records::find(&self.url)?.map(|records| records.on_behalf_of(Caller::owner())))
     }
 
-    /// What the database holds, for one who looks for a run in it.
+    /// The records of the database, for a search for a run.
     pub(crate) fn records_needed(&self) -> Result<Records, Error> {
         self.look()?.ok_or_else(|| Error::NoDatabaseYet { database: self.shown() })
     }

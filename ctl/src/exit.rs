@@ -16,7 +16,7 @@ pub(crate) const REFUSED: u8 = 3;
 pub(crate) const ENGINE: u8 = 4;
 /// Interrupted from the keyboard.
 pub(crate) const INTERRUPTED: u8 = 130;
-/// Nobody reads the output any more: what a shell says of a program that the signal for it has ended.
+/// The reader of stdout has closed it: the code that a shell reports for a program that SIGPIPE has ended.
 pub(crate) const UNREAD: u8 = 141;
 
 /// The exit code of an error.

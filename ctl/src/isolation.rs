@@ -33,7 +33,7 @@ pub(crate) fn isolate(builder: Builder, arguments: &IsolationArgs) -> Builder {
     arguments.inline_signer.iter().fold(builder, |builder, key| builder.inline_signer(key))
 }
 
-/// Refuses a package that is named to be loaded into this program and that there is not. The engine itself looks for
+/// Refuses the name of a package to load into this program if no such package exists. The engine itself looks for
 /// signers, and takes packages for what may yet come.
 pub(crate) fn refuse_unknown(engine: &Engine, arguments: &IsolationArgs) -> Result<(), Error> {
     if arguments.inline.is_empty() {
@@ -57,7 +57,7 @@ pub(crate) fn note_living(client: &Client, arguments: &IsolationArgs, output: &O
     if is_said || !arguments.allow_need.is_empty() {
         let pid = client.pid();
         output.note(&format!(
-            "the engine in process {pid} drives the database: where packages run, and what they may, was said when it was started"
+            "the engine in process {pid} drives the database: the options of isolation are those with which that engine was started"
         ));
     }
 }

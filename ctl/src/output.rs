@@ -3,7 +3,7 @@
 //! stdout is for data: what was asked for, as text or as one JSON document. stderr is for everything else: progress,
 //! notes, warnings, errors. On a terminal, progress is drawn in lines that change ([`Live`]), and tables are made to fit;
 //! otherwise, and on a terminal that cannot move its cursor, progress is plain lines, and nothing is cut. Color never
-//! carries meaning alone. A reader that went away (a closed pipe) is no error.
+//! carries meaning alone. A closed pipe is not an error.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -91,7 +91,7 @@ impl Output {
         self.stderr
     }
 
-    /// How many cells a line of a help text may have; none where nobody knows.
+    /// The width of a line of a help text, in cells; none if it is not known.
     pub(crate) fn help_width(&self) -> Option<usize> {
         self.stdout.size.map(|(_, columns)| columns)
     }
@@ -229,11 +229,11 @@ impl Output {
 /// A line of the engine's log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogLine {
-    /// How important it is: `error`, `warning` or `info`.
+    /// The level: `error`, `warning` or `info`.
     pub(crate) level: &'static str,
     /// The line in words.
     pub(crate) message: String,
-    /// What the line is about, by name. A line that a package wrote has `package`, `pid` and `module`.
+    /// The fields of the line, by name. A line that a package wrote has `package`, `pid` and `module`.
     pub(crate) fields: Map<String, Value>,
     /// Whether a package wrote it; then its name, the process and the place in the package are among the fields.
     #[serde(skip)]
@@ -250,7 +250,7 @@ pub(crate) struct LogDocument<'a> {
 impl Document for LogDocument<'_> {}
 
 impl LogLine {
-    /// The line for people: who says it, what happened, and to what in brackets.
+    /// The line for people: the source, the event, and its object in brackets.
     fn text(&self, paint: Paint) -> String {
         let told = |name: &str| self.fields.get(name).map(shown).filter(|_| self.is_of_package);
         let source = match (told("package"), told("pid"), told("module")) {
@@ -308,7 +308,7 @@ pub(crate) struct Problem {
     code: String,
     /// The error in words.
     message: String,
-    /// What caused it, the nearest cause first.
+    /// The causes of the error, the nearest first.
     causes: Vec<String>,
     /// What to do about it.
     hints: Vec<String>,
@@ -382,7 +382,7 @@ impl Drop for Live {
     }
 }
 
-/// How text looks on a stream: with colors or without, and within the size of a terminal if it is one.
+/// The style of text on a stream: with colors or without, and within the size of a terminal if it is one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint {
     on: bool,
@@ -426,7 +426,7 @@ impl Paint {
         }
     }
 
-    /// How many lines can be seen at once; none where nobody knows.
+    /// The number of visible lines; none if it is not known.
     pub(crate) fn n_rows(self) -> Option<usize> {
         self.size.map(|(rows, _)| rows)
     }

@@ -18,14 +18,14 @@ use crate::runs::with_idle_engine;
 
 const PROGRESS: &str = "  {spinner} {msg} {elapsed}";
 
-/// What need not be kept.
+/// Expired runs and logs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Planned {
-    /// What is old enough, by kind, state and workflow.
+    /// What has expired, by kind, state and workflow.
     due: Vec<Due>,
-    /// How many runs go because there are too many.
+    /// How many runs are removed because there are too many.
     excess_runs: u64,
-    /// How many lines of logs go.
+    /// How many log lines are removed.
     log_lines: u64,
 }
 
@@ -34,7 +34,7 @@ impl Document for Planned {}
 /// What is old enough to go.
 #[derive(Debug, Serialize, ToSchema)]
 struct Due {
-    /// What goes: `run`, `history` or `context`.
+    /// What is removed: `run`, `history` or `context`.
     what: &'static str,
     /// The state in which the runs ended.
     state: &'static str,

@@ -1,7 +1,7 @@
-//! Whether somebody still reads what this program prints: a command that goes on for long ends with its reader.
+//! Detects that the reader of stdout has closed it: a long-running command ends then.
 //!
-//! A pipe tells its end only to those who write to it, and a command that follows something may write nothing for hours. So
-//! a thread asks the system about stdout, and sleeps until that is broken: a pipe that nobody reads, a terminal that hung
+//! A pipe reports its end only to a writer, and a command that follows a run may write nothing for hours. So a thread polls
+//! stdout, and sleeps until it is broken: a pipe without a reader, a terminal that hung
 //! up. A file never is.
 
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ impl Reader {
         Self { gone }
     }
 
-    /// Waits until nobody reads stdout any more.
+    /// Waits until the reader of stdout has closed it.
     pub(crate) async fn gone(&mut self) {
         if self.gone.changed().await.is_err() {
             std::future::pending::<()>().await;

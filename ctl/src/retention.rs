@@ -114,14 +114,14 @@ fn age(name: &str, text: &str) -> Result<Option<Duration>, Error> {
     }
     humantime::parse_duration(text)
         .map(Some)
-        .map_err(|error| bad(name, text, &format!("{error}; `30d` or `off` would do")))
+        .map_err(|error| bad(name, text, &format!("{error}; use a duration such as `30d`, or `off`")))
 }
 
 fn number(name: &str, text: &str) -> Result<Option<u64>, Error> {
     if text == OFF {
         return Ok(None);
     }
-    text.replace('_', "").parse().map(Some).map_err(|_| bad(name, text, "a number or `off` would do"))
+    text.replace('_', "").parse().map(Some).map_err(|_| bad(name, text, "use a number or `off`"))
 }
 
 fn bad(name: &str, text: &str, reason: &str) -> Error {

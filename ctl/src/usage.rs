@@ -1,6 +1,6 @@
 //! What attempts used up, as it is shown: numbers for programs, cells of a table for people.
 //!
-//! What nobody measured is absent for programs and the word *unknown* for people, never 0; of how many attempts and callbacks
+//! A value that was not measured is absent for programs and the word *unknown* for people, never 0; of how many attempts and callbacks
 //! a sum is known stands beside it. What processes used up holds for all that ran in them.
 
 use std::time::Duration;

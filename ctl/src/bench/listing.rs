@@ -33,11 +33,11 @@ pub(super) struct Lists {
 /// What a list costs; medians.
 #[derive(Debug, Serialize, ToSchema)]
 struct List {
-    /// What the runs were chosen by: `state`, `workflow`, `tenant` or `time`.
+    /// The filter of the list: `state`, `workflow`, `tenant` or `time`.
     by: &'static str,
     /// The list, in microseconds.
     list_us: f64,
-    /// The barest query by the same index, in microseconds.
+    /// The simplest query that uses the same index, in microseconds.
     bare_us: f64,
 }
 

@@ -1,6 +1,6 @@
 //! The packages that are measured: tasks that do nothing, and chains whose tasks write, in archives given or built.
 //!
-//! What cannot be built is no error of the benchmark: it is named, and its figures are absent.
+//! A package that cannot be built is not an error of the benchmark: the report names it, and its figures are absent.
 
 use std::path::Path;
 

@@ -44,10 +44,10 @@ pub(super) struct Calls {
     /// A call in the process of the engine, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     inline_us: Option<f64>,
-    /// A call in a process of the package's own, in microseconds.
+    /// A call in a separate process, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     process_us: Option<f64>,
-    /// What a process of its own adds to a call, in microseconds.
+    /// What a separate process adds to the time of a call, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     added_us: Option<f64>,
     #[serde(skip)]

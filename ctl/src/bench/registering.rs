@@ -1,8 +1,8 @@
-//! What registering a package costs, from its bytes to a workflow that can be run, beside what nobody can leave out.
+//! The cost of registering a package, from its bytes to a workflow that can run, compared with the unavoidable work.
 //!
 //! ```text
 //! limit:     hash ── gunzip ── write and sync the library ── dlopen
-//! measured:  Registry::register_workflow, on a living engine
+//! measured:  Registry::register_workflow, on a running engine
 //! parts:     check ── unpack ── open, each by itself; the rest of the whole is the commit and the bookkeeping
 //! ```
 //! Each round has content of its own: a library is mapped once per process, so the same would be found loaded. A byte
@@ -130,7 +130,7 @@ fn another(archive: &[u8], number: usize) -> Result<Vec<u8>, Error> {
     write(&Input { libraries, ..Input::default() }).map_err(failed)
 }
 
-/// What nobody can leave out.
+/// The unavoidable work.
 fn limit(archive: &[u8], folder: &Path) -> Result<[(&'static str, Duration); 4], Error> {
     let library = read(archive, &Limits::default()).map_err(failed)?.library().to_vec();
     let disk = |source: std::io::Error| failed(source);

@@ -28,11 +28,11 @@ pub(crate) struct Report {
     pub(super) quick: bool,
     /// How many rounds were measured.
     pub(super) rounds: usize,
-    /// Where it was measured.
+    /// The machine of the measurement.
     pub(super) machine: Machine,
-    /// What could not be measured here.
+    /// What could not be measured on this machine.
     pub(super) missing: Vec<Missing>,
-    /// The ratios by name. One of which a side is missing is absent.
+    /// The ratios by name. A ratio with a missing side is absent.
     #[schema(value_type = BTreeMap<String, f64>)]
     #[serde(serialize_with = "known")]
     pub(super) ratios: Ratios,
@@ -44,7 +44,7 @@ pub(crate) struct Report {
     pub(super) growth: BTreeMap<&'static str, Option<f64>>,
     /// What was measured, cell by cell.
     pub(super) cells: Vec<CellReport>,
-    /// What it costs to register a package. Absent without a package.
+    /// The cost of registering a package. Absent without a package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) registering: Option<Registering>,
     /// What a call of a package costs. Absent without a package.
@@ -60,7 +60,7 @@ pub(crate) struct Report {
 
 impl Document for Report {}
 
-/// Where it was measured.
+/// The machine of the measurement.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Machine {
     /// How many processor cores the program may use.
@@ -92,13 +92,13 @@ pub(super) struct Missing {
 /// What a ratio should be.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GoalReport {
-    /// The least that it should be. Absent if it has a most.
+    /// The minimum. Absent if the goal is a maximum.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_least: Option<f64>,
-    /// The most that it should be. Absent if it has a least.
+    /// The maximum. Absent if the goal is a minimum.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_most: Option<f64>,
-    /// Whether it is. Absent if the ratio was not measured.
+    /// Whether the goal is met. Absent if the ratio was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     met: Option<bool>,
 }
@@ -136,10 +136,10 @@ pub(super) struct CellReport {
     /// The latency that 99 of 100 had or less, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     p99_us: Option<f64>,
-    /// The processor time of the program for each task, in microseconds.
+    /// The CPU time of the program for each task, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_us_per_task: Option<f64>,
-    /// The processor time of the server for each task, in microseconds, where the server is the benchmark's own.
+    /// The CPU time of the server for each task, in microseconds, where the server is the benchmark's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     server_cpu_us_per_task: Option<f64>,
     /// The most memory that the program held in any round, in bytes.

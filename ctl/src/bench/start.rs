@@ -45,7 +45,7 @@ pub(crate) fn bench(arguments: &BenchArgs, output: &Output, config: &Config) -> 
         let (end, ended) = oneshot::channel();
         let measuring = thread::Builder::new().name("cloacina-bench".to_owned()).spawn_scoped(scope, move || {
             let report = measure(arguments, output, config, interrupted);
-            // Nobody has stopped waiting: that ends when this does.
+            // The receiver waits as long as this runs.
             end.send(()).ok();
             report
         });

@@ -35,7 +35,7 @@ impl Usage {
     }
 }
 
-/// The processor time of all children of this process that have ended, and of their children.
+/// The CPU time of all children of this process that have ended, and of their children.
 pub(super) fn ended_children_cpu() -> Option<Duration> {
     Stat::parse(&fs::read_to_string("/proc/self/stat").ok()?).map(|stat| of_ticks(stat.ended_children))
 }
@@ -66,7 +66,7 @@ fn cpu() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanoseconds)
 }
 
-/// The processor time of a process, of those of its children that live, and of those that it has seen end.
+/// The CPU time of a process, of those of its children that live, and of those that it has seen end.
 fn server_cpu(server: u32) -> Option<Duration> {
     let mut ticks = 0;
     let mut found = false;

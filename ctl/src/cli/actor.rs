@@ -4,7 +4,7 @@ use clap::Args;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ActorArgs {
-    /// Who asks, for the run's history; by default the user and the machine.
+    /// The actor to record in the history of the run; by default the user and the machine.
     #[arg(long, value_name = "NAME", help_heading = "Database")]
     pub(crate) actor: Option<String>,
 }

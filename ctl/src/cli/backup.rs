@@ -6,17 +6,17 @@ use clap::Args;
 
 use super::database::DatabaseArgs;
 
-/// Copy the database to a file, while an engine drives it or while none does.
+/// Copy the database to a file, also while an engine drives it.
 ///
-/// The copy has everything that was acknowledged before it began. It is checked before it gets its name, and never
-/// replaces a file. A database on a server has its own tools; the command for them is told.
+/// The copy contains every change that was acknowledged before it began. The copy is verified before it gets its name, and
+/// never replaces a file. For a database on a server, the command prints how to use the tools of the server.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cloacina-ctl backup runs-monday.db
   cloacina-ctl backup /backup/runs.db --database runs.db --output json")]
 pub(crate) struct BackupArgs {
-    /// The file to make.
+    /// The file to create.
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,

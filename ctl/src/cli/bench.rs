@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Measure what the engine costs beside what the disk can do, on this machine.
+/// Measure the cost of the engine relative to the speed of the disk, on this machine.
 ///
-/// Every figure stands beside a limit that is taken in the same run: the same rows written by bare prepared statements, the same transitions pushed at the store, the same tasks compiled in and packaged. Trust the ratios,
-/// which are medians of rounds that take turns; absolute times are this machine's. What is measured, and what each key means, stands in docs/performance.md.
+/// Each figure is compared with a limit that is measured in the same run: the same rows written by bare prepared statements, the same transitions sent to the store, the same tasks compiled in and packaged. Use the ratios, which are
+/// medians of interleaved rounds; absolute times depend on the machine. docs/performance.md explains the measurements and each key.
 ///
-/// SQLite files are made in a temporary folder. PostgreSQL is measured on the server of --postgres, in schemas that are dropped again, or on a private server that is made of the programs found on this machine and removed
-/// at the end. What is missing is named, and its keys are absent.
+/// SQLite files are created in a temporary folder. PostgreSQL is measured on the server of --postgres, in schemas that are dropped again, or on a private server that uses the programs of this machine and is removed
+/// at the end. If PostgreSQL is missing, the command says so, and its keys are absent.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,13 +23,13 @@ pub(crate) struct BenchArgs {
     /// Measure only what the ratios need.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// How many times everything is measured; 5 unless told otherwise.
+    /// How many times to repeat the measurement; 5 by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(5..=1000))]
     pub(crate) rounds: Option<u32>,
-    /// The folder for the databases, on the disk that is to be measured; by default that of temporary files.
+    /// The folder for the databases, on the disk to measure; by default the folder of temporary files.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// The address of a PostgreSQL database in which schemas may be made; by default a private server.
+    /// The address of a PostgreSQL database in which the user may create schemas; by default a private server.
     #[arg(long, value_name = "URL", conflicts_with = "no_postgres", value_parser = server)]
     pub(crate) postgres: Option<String>,
     /// Leave PostgreSQL out.
@@ -41,10 +41,10 @@ pub(crate) struct BenchArgs {
     /// An archive of tests/fixtures/writers; by default it is built.
     #[arg(long, value_name = "FILE")]
     pub(crate) writers: Option<PathBuf>,
-    /// Only cells whose names contain that, such as `postgres store`; ratios without both their sides are absent.
+    /// Measure only cells with a name that contains this text, such as `postgres store`; a ratio needs both of its cells.
     #[arg(long, value_name = "TEXT", hide = true)]
     pub(crate) only: Option<String>,
-    /// As little as possible of everything, for tests: the numbers mean nothing.
+    /// Do as little work as possible, for tests: the figures have no meaning.
     #[arg(long, hide = true)]
     pub(crate) tiny: bool,
 }

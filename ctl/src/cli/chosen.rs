@@ -1,6 +1,6 @@
 //! The runs that a command is about: those that are named, or all that fit a filter.
 //!
-//! Something must be said, so that nobody asks something of every run by leaving out its id.
+//! A command needs an id or a filter, so that a missing id never means every run.
 
 use clap::Args;
 
@@ -18,12 +18,12 @@ pub(crate) struct ChosenArgs {
     /// The runs: ids, beginnings of ids, or `latest`.
     #[arg(value_name = "RUN", conflicts_with_all = ["all", "state", "workflow", "tenant", "since", "until"])]
     pub(crate) runs: Vec<String>,
-    /// All runs of which that can be asked; the other filters choose among them.
+    /// All runs in a state that allows the request; other filters restrict them.
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) filter: RunFilterArgs,
-    /// Only show which runs would be asked.
+    /// Only show which runs would be affected.
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]

@@ -34,11 +34,11 @@ Examples:
 Exit codes:
   0    success
   1    the run or a check failed
-  2    what was given is wrong: the command line, a name, an input, a package
-  3    not allowed, or not possible as things stand: trust, a state, a conflict
-  4    the database, the engine or the system had trouble
+  2    invalid command line, name, input or package
+  3    refused: by trust, by a state, or by a conflict
+  4    error of the database, the engine or the system
   130  interrupted
-  141  nobody reads the output any more";
+  141  the standard output was closed";
 
 /// Builds, inspects, verifies and runs packages of workflows, and shows what their runs do.
 #[derive(Debug, Parser)]
@@ -55,16 +55,16 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GlobalOptions {
-    /// Print text for people, or one JSON document; errors are JSON on stderr then.
+    /// Print text, or one JSON document; with JSON, errors are JSON on stderr.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, global = true, help_heading = "Global options")]
     pub(crate) output: Format,
-    /// When to use colors; NO_COLOR in the environment counts as never.
+    /// When to use colors; NO_COLOR in the environment means never.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true, help_heading = "Global options")]
     pub(crate) color: ColorWhen,
-    /// No progress and no notes on stderr; warnings and errors remain.
+    /// Print no progress and no notes on stderr, only warnings and errors.
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) quiet: bool,
 }
@@ -87,16 +87,16 @@ pub(crate) enum ColorWhen {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(RunArgs),
-    /// Make, build, look into and check packages.
+    /// Create, build, inspect, check and manage packages.
     #[command(subcommand)]
     Package(PackageCommand),
-    /// Make and show the keys that packages are signed with.
+    /// Create and show the keys that sign packages.
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Say whose signatures a tenant's packages need.
+    /// Set the signatures that the packages of a tenant need.
     #[command(subcommand)]
     Trust(TrustCommand),
-    /// Look at runs and steer them, on a database.
+    /// Show and control the runs of a database.
     #[command(subcommand)]
     Runs(RunsCommand),
     Demo(DemoArgs),
@@ -105,7 +105,7 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     Explain(ExplainArgs),
     Completions(CompletionsArgs),
-    /// Look at the workflows of a database.
+    /// Show the workflows of a database.
     #[command(subcommand)]
     Workflow(WorkflowCommand),
 }

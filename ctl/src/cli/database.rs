@@ -4,7 +4,7 @@ use clap::Args;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DatabaseArgs {
-    /// The database: a SQLite file, or its URL; otherwise CLOACINA__DATABASE__URL, cloacina.toml, the user's data folder.
+    /// The database: a SQLite file or a URL; by default CLOACINA__DATABASE__URL, cloacina.toml, or the user's data folder.
     #[arg(long, value_name = "URL", help_heading = "Database")]
     pub(crate) database: Option<String>,
 }

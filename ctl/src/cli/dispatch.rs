@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::output::Output;
 use crate::{backup, bench, completions, demo, explain, key, package, prune, run, runs, trust, workflow};
 
-/// Does what was asked for, and returns the exit code.
+/// Performs the command, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
     match command {
         Command::Run(arguments) => run::run(&arguments, output, config),

@@ -4,19 +4,19 @@ use clap::Args;
 
 /// Explain an error: its cause, what to check and what to do.
 ///
-/// Without a code every code is listed with its title.
+/// Without a code, list every code with its title.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cloacina-ctl explain PKG0004
   cloacina-ctl explain")]
 pub(crate) struct ExplainArgs {
-    /// The code of the error, as it stands in its message.
+    /// The code of the error, as printed in its message.
     #[arg(value_name = "CODE")]
     pub(crate) code: Option<String>,
 }
 
-/// Write the script with which a shell completes commands and options.
+/// Print the script that lets a shell complete commands and options.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

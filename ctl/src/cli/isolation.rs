@@ -5,18 +5,18 @@ use cloacina::AllowedNeed;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct IsolationArgs {
-    /// Where packages run: each in processes of its own, or within this program, which is faster and less safe.
+    /// Where packages run: each in separate processes, or inside this process, which is faster and less safe.
     #[arg(long, value_enum, value_name = "WHERE", default_value_t, help_heading = "Isolation")]
     pub(crate) isolation: Where,
-    /// Load this package into this program, whatever the others get: NAME, or NAME* for all whose names begin so;
-    /// TENANT::NAME for a tenant other than `public`, *::NAME for every one. May be given several times.
+    /// Load this package into this process, whatever --isolation says: NAME, or NAME* for all names that begin with NAME;
+    /// TENANT::NAME for a tenant other than `public`, *::NAME for every tenant. May be repeated.
     #[arg(long, value_name = "PACKAGE", help_heading = "Isolation")]
     pub(crate) inline: Vec<String>,
-    /// Load packages into this program that are signed with this key: the name or id of a key that the tenant `public`
-    /// trusts, or after TENANT:: of one that another tenant trusts. May be given several times.
+    /// Load packages that are signed with this key into this process: the name or id of a key that the tenant `public`
+    /// trusts, or TENANT::KEY for a key that another tenant trusts. May be repeated.
     #[arg(long, value_name = "KEY", help_heading = "Isolation")]
     pub(crate) inline_signer: Vec<String>,
-    /// MiB of memory that one process of a package may have.
+    /// The memory limit of each process of a package, in MiB.
     #[arg(
         long,
         value_name = "MIB",
@@ -25,7 +25,7 @@ pub(crate) struct IsolationArgs {
         help_heading = "Isolation"
     )]
     pub(crate) package_memory: u64,
-    /// With `--sandbox server`: MiB of files that one process of a package may have in the folder in which it may write.
+    /// With `--sandbox server`: the size limit of the scratch folder of each process of a package, in MiB.
     #[arg(
         long,
         value_name = "MIB",
@@ -34,32 +34,32 @@ pub(crate) struct IsolationArgs {
         help_heading = "Isolation"
     )]
     pub(crate) package_scratch: u64,
-    /// How tightly packages in processes of their own are kept in.
+    /// How strictly packages in separate processes are confined.
     #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = "Isolation")]
     pub(crate) sandbox: Tightness,
-    /// With `--sandbox server`: let packages have something that they say they need, such as 'billing=net', '*=read:/etc/ssl' or 'report*=env:HOME'.
+    /// With `--sandbox server`: allow packages a need that they declare, such as 'billing=net', '*=read:/etc/ssl' or 'report*=env:HOME'.
     #[arg(long, value_name = "SCOPE=NEED", help_heading = "Isolation")]
     pub(crate) allow_need: Vec<AllowedNeed>,
-    /// Refuse a package unless the system can do all of that.
+    /// Refuse to run packages unless the system supports the complete sandbox.
     #[arg(long, help_heading = "Isolation")]
     pub(crate) require_sandbox: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tightness {
-    /// Limits, no way to gain privileges, and none to leave processes behind.
+    /// Limits; a package can neither gain privileges nor leave processes behind.
     #[default]
     Dev,
-    /// Also: files, network and environment only as the package says that it needs them and `--allow-need` allows, and no other programs.
+    /// Also: only those files, networks and environment variables that the package declares and `--allow-need` allows, and no other programs.
     Server,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Where {
-    /// In processes of their own.
+    /// In separate processes.
     #[default]
     Process,
-    /// Within this program.
+    /// Inside this process.
     Inline,
 }
 

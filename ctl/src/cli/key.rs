@@ -13,7 +13,7 @@ pub(crate) enum KeyCommand {
     Show(KeyShowArgs),
 }
 
-/// Where keys are.
+/// The place of the keys.
 #[derive(Debug, Args)]
 pub(crate) struct RingArgs {
     /// The folder of the keys; by default cloacina/keys in the user's data folder.
@@ -21,9 +21,9 @@ pub(crate) struct RingArgs {
     pub(crate) keys: Option<PathBuf>,
 }
 
-/// Make a key to sign packages with, in minisign's format.
+/// Create a key to sign packages, in the format of minisign.
 ///
-/// The secret half is protected by the password in CLOACINA_KEY_PASSWORD, if that is set.
+/// The password in CLOACINA_KEY_PASSWORD protects the secret key, if the variable is set.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,7 +48,7 @@ pub(crate) struct KeyListArgs {
     pub(crate) ring: RingArgs,
 }
 
-/// Show the public half of a key, for users who should trust it.
+/// Show the public key, for users that should trust it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

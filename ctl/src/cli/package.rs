@@ -12,7 +12,7 @@ use super::database::DatabaseArgs;
 use super::isolation::Tightness;
 use super::key::RingArgs;
 
-/// The heading of the options that say where the crate cloacina-workflow comes from.
+/// The heading of the options for the source of the crate cloacina-workflow.
 const SDK: &str = "The sdk";
 
 #[derive(Debug, Subcommand)]
@@ -42,7 +42,7 @@ pub(crate) enum PackageCommand {
     Diff(DiffArgs),
 }
 
-/// Make the crate of a package: two tasks, a test, and what to do next.
+/// Create the crate of a package, with two tasks and a test.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -54,13 +54,13 @@ Examples:
 pub(crate) struct NewArgs {
     /// The package's name: lower-case letters, digits, `_` and `-`.
     pub(crate) name: String,
-    /// The folder to make; by default ./NAME.
+    /// The folder to create; by default ./NAME.
     #[arg(long, value_name = "DIR")]
     pub(crate) path: Option<PathBuf>,
-    /// The folder of the crate cloacina-workflow; by default that of the checkout that built this program.
+    /// The folder of the crate cloacina-workflow; by default the folder `sdk` of the checkout that built this program.
     #[arg(long, value_name = "DIR", help_heading = SDK)]
     pub(crate) sdk: Option<PathBuf>,
-    /// The address of a git repository that has the crate cloacina-workflow.
+    /// The address of a git repository with the crate cloacina-workflow.
     #[arg(
         long,
         value_name = "URL",
@@ -69,16 +69,16 @@ pub(crate) struct NewArgs {
         conflicts_with_all = ["sdk", "sdk_version"]
     )]
     pub(crate) sdk_git: Option<String>,
-    /// The commit of that repository; by default the newest of its main branch.
+    /// The commit of the git repository; by default the newest commit of its main branch.
     #[arg(long, value_name = "REV", help_heading = SDK, requires = "sdk_git", conflicts_with = "sdk_tag")]
     pub(crate) sdk_rev: Option<String>,
-    /// The tag of that repository.
+    /// The tag of the git repository.
     #[arg(long, value_name = "TAG", help_heading = SDK, requires = "sdk_git")]
     pub(crate) sdk_tag: Option<String>,
-    /// The version of the crate cloacina-workflow in a registry, as Cargo.toml takes it: 0.1, or =0.1.0.
+    /// The version of the crate cloacina-workflow in a registry, as in Cargo.toml: 0.1, or =0.1.0.
     #[arg(long, value_name = "VERSION", help_heading = SDK, value_parser = version, conflicts_with = "sdk")]
     pub(crate) sdk_version: Option<String>,
-    /// The registry, by its name in cargo's settings; without one it is cargo's default, where another project has that name.
+    /// The name of the registry in the settings of cargo; by default the default registry of cargo, where the crate of that name belongs to another project.
     #[arg(long, value_name = "NAME", help_heading = SDK, requires = "sdk_version")]
     pub(crate) sdk_registry: Option<String>,
 }
@@ -96,21 +96,21 @@ pub(crate) struct BuildArgs {
     /// The folder of the crate.
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
-    /// Where to write the archive; by default PACKAGE.cloacina beside the crate's Cargo.toml or the library.
+    /// The archive to write; by default PACKAGE.cloacina beside the Cargo.toml of the crate or beside the library.
     #[arg(short = 'o', long = "to", value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) cargo: CargoArgs,
-    /// A target to build for, by default this machine's; several give one archive with a library for each.
+    /// The target to build for; by default the target of this machine. Several targets give one archive with a library for each.
     #[arg(long, value_name = "TRIPLE", num_args = 1.., help_heading = "Building")]
     pub(crate) target: Vec<String>,
-    /// Pack a library that another compiler made, with everything from its descriptor; several, if each is for another
-    /// target.
+    /// Pack a library that was built with another compiler, described by its descriptor. Several libraries must be for
+    /// different targets.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "target", "CargoArgs"])]
     pub(crate) library: Vec<PathBuf>,
 }
 
-/// What is handed on to cargo.
+/// Options that are passed to cargo.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Building")]
 pub(crate) struct CargoArgs {
@@ -132,12 +132,12 @@ pub(crate) struct CargoArgs {
     /// Refuse to change Cargo.lock.
     #[arg(long)]
     pub(crate) locked: bool,
-    /// Do without the network.
+    /// Do not use the network.
     #[arg(long)]
     pub(crate) offline: bool,
 }
 
-/// Show what is in an archive. Runs none of the package's code.
+/// Show the content of an archive, without running code of the package.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -148,9 +148,9 @@ pub(crate) struct InspectArgs {
     pub(crate) file: PathBuf,
 }
 
-/// Check an archive: its form, its digests, its manifest and its library. Runs none of the package's code.
+/// Check the format, the digests, the manifest and the libraries of an archive, without running code of the package.
 ///
-/// Every check is listed with its result. The exit code is 0 if all passed, 1 if one failed.
+/// Lists every check with its result. The exit code is 0 if all checks passed, 1 if one failed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -161,24 +161,24 @@ Examples:
 pub(crate) struct VerifyArgs {
     /// The archive.
     pub(crate) file: PathBuf,
-    /// The target to check the library for; by default that of this machine.
+    /// The target of the library to check; by default the target of this machine.
     #[arg(long, value_name = "TRIPLE")]
     pub(crate) target: Option<String>,
-    /// A library that the package may need besides those of the system; may be repeated.
+    /// A library that the package may need in addition to those of the system; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_library: Vec<String>,
-    /// A key that must have signed the archive: its name, the file of its public half, or its line; may be repeated.
-    /// Signatures are looked for beside the archive.
+    /// A key that must have signed the archive: its name, the file of the public key, or the line in it; may be repeated.
+    /// The signatures are files beside the archive.
     #[arg(long, value_name = "NAME|FILE|LINE")]
     pub(crate) key: Vec<String>,
     #[command(flatten)]
     pub(crate) ring: RingArgs,
 }
 
-/// Run a package against the rules of the protocol, and say of each whether it keeps it. Runs the package's code.
+/// Run the code of a package, and check that it follows each rule of the protocol.
 ///
-/// The tasks are run many times, with contexts that make no sense among others, in processes of their own: a package
-/// that crashes is a package that breaks a rule. The exit code is 0 if all rules are kept, 1 if one is broken.
+/// Runs the tasks many times, also with invalid contexts, in separate processes: a package that crashes breaks a
+/// rule. The exit code is 0 if the package follows all rules, 1 if it breaks one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -188,26 +188,26 @@ Examples:
 pub(crate) struct TestArgs {
     /// The archive.
     pub(crate) file: PathBuf,
-    /// The task or callback to run: its name, or WORKFLOW.NAME; by default all of them.
+    /// The task or callback to run: its name, or WORKFLOW.NAME; by default all tasks and callbacks.
     #[arg(long, value_name = "NAME")]
     pub(crate) task: Option<String>,
-    /// The values that the tasks see: a JSON object, @FILE, or - for stdin.
+    /// The context of the tasks: a JSON object, @FILE, or - for stdin.
     #[arg(long, value_name = "JSON")]
     pub(crate) context: Option<String>,
-    /// How tightly the package is kept in while it is tested, as an engine would. It gets what it says that it needs.
+    /// How strictly the package is confined during the test. All needs that it declares are allowed.
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub(crate) sandbox: Tightness,
-    /// How long a call may take before it is cancelled, and how long after that.
+    /// The seconds that a call may take before it is cancelled, and again after it was cancelled.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
-    /// A library that the package may need besides those of the system; may be repeated.
+    /// A library that the package may need in addition to those of the system; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_library: Vec<String>,
 }
 
 /// Sign an archive.
 ///
-/// The signature is a file beside it, `ARCHIVE.KEY_ID.minisig`, which the stock minisign verifies too.
+/// The signature is a file beside the archive, `ARCHIVE.KEY_ID.minisig`, which the program minisign can verify too.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -217,7 +217,7 @@ Examples:
 pub(crate) struct SignArgs {
     /// The archive.
     pub(crate) file: PathBuf,
-    /// The key: its name, or the file of its secret half.
+    /// The key: its name, or the file of the secret key.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) key: String,
     #[command(flatten)]
@@ -235,13 +235,13 @@ Examples:
 pub(crate) struct VisualizeArgs {
     /// An archive, or the folder of a crate, which is built first.
     pub(crate) path: PathBuf,
-    /// The workflow to draw; by default every one of the package. A picture needs one.
+    /// The workflow to draw; by default every workflow of the package. An image shows one workflow.
     #[arg(long, value_name = "NAME")]
     pub(crate) workflow: Option<String>,
-    /// What to draw: text, the language of Graphviz, or a picture.
+    /// The format: text, the language of Graphviz, or an SVG image.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub(crate) format: DrawFormat,
-    /// Where to write the drawing; by default stdout.
+    /// The file to write; by default stdout.
     #[arg(short = 'o', long = "to", value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
     #[command(flatten)]
@@ -256,10 +256,10 @@ pub(crate) enum DrawFormat {
     Svg,
 }
 
-/// Make one archive of several that hold the same package for different targets. Runs none of the package's code.
+/// Merge archives of the same package for different targets, without running code of the package.
 ///
-/// The archives must agree on everything but the target and the compiler. Signatures are those of a file, so the new
-/// archive has none.
+/// The archives must agree on everything but the target and the compiler. A signature belongs to one file, so the new
+/// archive has no signatures.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -268,12 +268,12 @@ pub(crate) struct MergeArgs {
     /// The archives.
     #[arg(required = true, num_args = 2..)]
     pub(crate) files: Vec<PathBuf>,
-    /// Where to write the archive.
+    /// The archive to write.
     #[arg(short = 'o', long = "to", value_name = "FILE")]
     pub(crate) to: PathBuf,
 }
 
-/// Write an archive that another tar made again, in the one form that is read.
+/// Rewrite an archive that another program packed, in the canonical form.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -282,15 +282,15 @@ Examples:
 pub(crate) struct RepackArgs {
     /// The archive.
     pub(crate) file: PathBuf,
-    /// Where to write the archive; by default over the old one.
+    /// The archive to write; by default it replaces the old one.
     #[arg(short = 'o', long = "to", value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
 }
 
-/// Register archives: the first version of a package becomes active, later ones wait.
+/// Register archives: the first version of a package becomes active, later versions must be activated.
 ///
-/// Signatures that lie beside an archive are sent with it. A living engine takes the archive at once; without one this
-/// program writes it into the database.
+/// Signatures beside an archive are sent with it. A running engine registers the archive at once; without an engine,
+/// this program writes the archive to the database.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -301,13 +301,13 @@ pub(crate) struct RegisterArgs {
     /// The archives.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Let new runs take it at once.
+    /// Activate the version for new runs at once.
     #[arg(long, conflicts_with = "no_activate")]
     pub(crate) activate: bool,
-    /// Let no new run take it, even if it is the first version.
+    /// Do not activate the version, even if it is the first one.
     #[arg(long)]
     pub(crate) no_activate: bool,
-    /// The tenant; by default the one that the package names, else `public`.
+    /// The tenant; by default the tenant in the package, or `public`.
     #[arg(long, value_name = "NAME")]
     pub(crate) tenant: Option<String>,
     #[command(flatten)]
@@ -316,7 +316,7 @@ pub(crate) struct RegisterArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// List the versions of packages that are registered, and how a living engine runs them.
+/// List the registered versions of packages, and how a running engine runs them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -324,7 +324,7 @@ Examples:
   cloacina-ctl package list billing
   cloacina-ctl package list --tenant acme --output json")]
 pub(crate) struct PackageListArgs {
-    /// Only versions of packages of this name.
+    /// List only packages of this name.
     pub(crate) name: Option<String>,
     /// Only packages of this tenant.
     #[arg(long, value_name = "NAME")]
@@ -343,7 +343,7 @@ pub(crate) struct VersionArg {
     pub(crate) database: DatabaseArgs,
 }
 
-/// Show a version of a package, how a living engine runs it, and what happened to the package.
+/// Show a version of a package, how a running engine runs it, and the history of the package.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -354,9 +354,9 @@ pub(crate) struct PackageShowArgs {
     pub(crate) version: VersionArg,
 }
 
-/// Show what versions of packages used up: time, processor time and memory, of all runs of a time and of their processes.
+/// Show the usage of package versions: time, CPU time and memory of their runs and processes.
 ///
-/// Only attempts that ended count. Processor time is known of attempts in Rust, and of others that were alone in their process or say it themselves; memory of one that was alone in its process and took 10 ms or longer, or whose process ended with it; the rest is shown as unknown. Processes of packages that lived in that time are told apart, with all that ran in them: of a living engine's up to some seconds ago. It costs as much as those runs have events: about a second for a million.
+/// Only attempts that have ended count. The CPU time is known for attempts in Rust, and for other attempts that were alone in their process or that report it. The memory is known for an attempt that was alone in its process, if the attempt took at least 10 ms or the process ended with it. Other values are shown as unknown. The processes of packages in that period are shown separately, with everything that ran in them; the figures of a running engine are some seconds old. The command reads all events of these runs: about a million per second.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -365,26 +365,26 @@ Examples:
   cloacina-ctl package usage acme::billing@1.4.0 --since 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z
   cloacina-ctl package usage --output json | jq '.packages[] | {name, version, cpu_us, of_processes: .processes.cpu_us}'")]
 pub(crate) struct PackageUsageArgs {
-    /// Only this package, and each of its tasks: NAME, TENANT::NAME, either with @VERSION, or sha256: and the first digits
-    /// of a digest.
+    /// Only this package, with each of its tasks: NAME or TENANT::NAME, either with @VERSION, or sha256: and the first
+    /// digits of a digest.
     pub(crate) package: Option<String>,
     /// Only packages of this tenant.
     #[arg(long, value_name = "NAME")]
     pub(crate) tenant: Option<String>,
-    /// Only runs submitted since: a moment (2026-01-31T12:00:00Z), or a time ago (90s, 15m, 24h, 7d). [default: 24h]
+    /// Only runs submitted at or after this time (2026-01-31T12:00:00Z), or so long ago at most (90s, 15m, 24h, 7d). [default: 24h]
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// Only runs submitted before: a moment, or a time ago.
+    /// Only runs submitted before this time, or longer ago than this duration.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
 }
 
-/// Let new runs take a version: all of them, or a percentage.
+/// Activate a version for all new runs, or for a percentage of them.
 ///
-/// Runs that are under way stay with the version that they began with. Which run gets which version depends on its key,
-/// or on its id without one, and stays the same.
+/// Unfinished runs keep their version. The version of a new run depends on its submission key, or on its id if it has no
+/// key, and does not change.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -393,16 +393,16 @@ Examples:
 pub(crate) struct ActivateArgs {
     #[command(flatten)]
     pub(crate) version: VersionArg,
-    /// How many of a hundred new runs; the version that was active gets the rest.
+    /// The percentage of new runs that get this version; the active version gets the rest.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) percent: Option<u8>,
     #[command(flatten)]
     pub(crate) actor: ActorArgs,
 }
 
-/// Go back to the version that was active before, or end a percentage.
+/// Activate the previous version again, or end a percentage.
 ///
-/// Called again, it goes further back. Versions that were removed are stepped over.
+/// Repeat the command to go further back. Removed versions are skipped.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -417,7 +417,7 @@ pub(crate) struct RollbackArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Let new runs take a version no more. Runs that are under way go on; no other version takes its place.
+/// Retire a version: new runs no longer get it. Unfinished runs continue; no other version takes its place.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -429,7 +429,7 @@ pub(crate) struct RetireArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Forget a version, unless unfinished runs need it.
+/// Remove a version, unless unfinished runs need it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -441,7 +441,7 @@ pub(crate) struct RemoveArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Keep a version from being used. No other version takes its place before somebody says so.
+/// Quarantine a version: none of its tasks start. No other version takes its place automatically.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -449,14 +449,14 @@ Examples:
 pub(crate) struct QuarantineArgs {
     #[command(flatten)]
     pub(crate) version: VersionArg,
-    /// The reason, shown to users who want to run the version.
+    /// The reason, shown to users that want to run the version.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) actor: ActorArgs,
 }
 
-/// Let a quarantined version be used again, as it was before.
+/// End the quarantine of a version, which gets its previous state.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -468,9 +468,9 @@ pub(crate) struct ReleaseArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Compare two versions: workflows, tasks, what they depend on, and what is declared.
+/// Compare the workflows, tasks, dependencies and declarations of two versions.
 ///
-/// Each is an archive on the disk, or a version that is registered. Exit code 0 whether they differ or not.
+/// Each version is an archive or a registered version. The exit code is 0 whether they differ or not.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -478,10 +478,10 @@ Examples:
   cloacina-ctl package diff billing new/billing.cloacina
   cloacina-ctl package diff old.cloacina new.cloacina --output json")]
 pub(crate) struct DiffArgs {
-    /// The older one: a file, or a version.
+    /// The older version: an archive, or a registered version.
     #[arg(value_name = "FILE|PACKAGE")]
     pub(crate) old: String,
-    /// The newer one.
+    /// The newer version.
     #[arg(value_name = "FILE|PACKAGE")]
     pub(crate) new: String,
     #[command(flatten)]

@@ -1,14 +1,14 @@
 //! `cloacina-ctl prune`: its arguments.
 //!
-//! What is kept is no argument: it is a setting, which engines on the database follow as well.
+//! The rules are settings and not arguments, so that engines on the database follow the same rules.
 
 use clap::Args;
 
 use super::database::DatabaseArgs;
 
-/// Remove what need not be kept any more: finished runs, histories, contexts and logs.
+/// Remove finished runs, histories, contexts and logs that have expired.
 ///
-/// The settings `retention.…` say what that is. An engine does the same by itself while it lives.
+/// The settings `retention.…` are the rules. A running engine does the same by itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

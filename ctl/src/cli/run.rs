@@ -16,11 +16,11 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// Run a workflow of a package.
 ///
-/// Builds the package if it is a crate, registers it, runs the workflow, shows how it goes and what came out. Progress, logs and warnings go to stderr, the result to stdout. The exit code is 0 if the run completed, 1 if it failed.
+/// Builds the package if it is a crate, registers it, runs the workflow, and shows the progress and the result. Progress, logs and warnings go to stderr, the result to stdout. The exit code is 0 if the run completed, 1 if it failed.
 ///
-/// The run is kept in the database, where `runs list` shows it, unless --ephemeral. It runs the version that is named here, and no other run does: new runs of the package get what they got before, unless --activate. Only the first version of a package in a database is active at once. Where the database has other content under the same version, the digits of the digest tell them apart, as in 1.2.0+3fa2b1c0.
+/// The run is kept in the database, where `runs list` shows it, unless --ephemeral is given. This run uses the given version, but other new runs of the package keep theirs, unless --activate is given. Only the first version of a package in a database is activated automatically. If the database has other content under the same version, digits of the digest are added to the version, as in 1.2.0+3fa2b1c0.
 ///
-/// Where no engine drives the database, the program is its engine until the run has ended, and goes on with the other unfinished runs meanwhile; beside a living engine it asks that one and watches.
+/// If no engine drives the database, this program is its engine until the run has ended, and meanwhile continues the other unfinished runs too. Otherwise the running engine executes the run, and this program shows the progress.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,10 +33,10 @@ Examples:
   cloacina-ctl run my_package.cloacina --database runs.db --activate
   cloacina-ctl run --resume latest")]
 pub(crate) struct RunArgs {
-    /// An archive, or the folder of a crate, which is built first; by default the working folder, and with --resume what the
-    /// database has.
+    /// An archive, or the folder of a crate, which is built first; by default the working folder, and with --resume the
+    /// package in the database.
     pub(crate) path: Option<PathBuf>,
-    /// The workflow to run; needed if the package has several.
+    /// The workflow to run; required if the package has several.
     #[arg(long, value_name = "NAME")]
     pub(crate) workflow: Option<String>,
     /// The run's input: a JSON object, @FILE for one in a file, - for one on stdin.
@@ -47,14 +47,14 @@ pub(crate) struct RunArgs {
     /// Keep the run in a temporary database, which is removed at the end.
     #[arg(long, conflicts_with_all = ["database", "resume", "activate"])]
     pub(crate) ephemeral: bool,
-    /// Let new runs of the package get this version from now on.
+    /// Activate this version for new runs of the package.
     #[arg(long)]
     pub(crate) activate: bool,
-    /// Go on with a run of the database that was interrupted, instead of starting one: its id, the beginning of its id, or
+    /// Continue an interrupted run of the database instead of starting a new one: its id, the beginning of its id, or
     /// `latest`.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["input", "secret", "workflow"])]
     pub(crate) resume: Option<String>,
-    /// The least important lines of the tasks' logs to show.
+    /// The lowest level of the tasks' log lines to show.
     #[arg(
         long,
         value_name = "LEVEL",
@@ -62,7 +62,7 @@ pub(crate) struct RunArgs {
         value_parser = PossibleValuesParser::new(LEVELS).try_map(|level| level.parse::<Level>())
     )]
     pub(crate) log_level: Level,
-    /// Stop if the run takes longer than that many seconds.
+    /// Stop if the run takes longer than this number of seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,
     #[command(flatten)]

@@ -20,22 +20,22 @@ pub(crate) struct RunFilterArgs {
         value_parser = PossibleValuesParser::new(STATES).map(state)
     )]
     state: Vec<RunState>,
-    /// Only runs of that workflow: `workflow`, `package::workflow` or `tenant::package::workflow`.
+    /// Only runs of this workflow: `workflow`, `package::workflow` or `tenant::package::workflow`.
     #[arg(long, value_name = "NAME")]
     workflow: Option<String>,
-    /// Only runs of that tenant's workflows.
+    /// Only runs of workflows of this tenant.
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
-    /// Only runs submitted since: a moment (2026-01-31T12:00:00Z), or a time ago (90s, 15m, 24h, 7d).
+    /// Only runs submitted at or after this time (2026-01-31T12:00:00Z), or so long ago at most (90s, 15m, 24h, 7d).
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only runs submitted before: a moment, or a time ago.
+    /// Only runs submitted before this time, or longer ago than this duration.
     #[arg(long, value_name = "TIME", visible_alias = "before")]
     until: Option<String>,
 }
 
 impl RunFilterArgs {
-    /// The filter, at this moment.
+    /// The filter, relative to the present time.
     pub(crate) fn filter(&self) -> Result<RunFilter, Error> {
         let now = Timestamp::now();
         let moment =

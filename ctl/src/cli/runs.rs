@@ -24,15 +24,15 @@ pub(crate) enum RunsCommand {
     Execute(RunsExecuteArgs),
     Start(RunsStartArgs),
     Resume(RunsResumeArgs),
-    /// Let nothing new of a run start; of one run, of several, or of all that fit.
+    /// Pause runs: no further task of them starts. One run, several, or all that match.
     Pause(RunsPlainArgs),
-    /// End a run: what has not run is cancelled; one run, several, or all that fit.
+    /// Cancel runs: running tasks are stopped, waiting ones do not start. One run, several, or all that match.
     Cancel(RunsPlainArgs),
     Retry(RunsRetryArgs),
     Rerun(RunsRerunArgs),
     Fork(RunsForkArgs),
     DeadLetters(RunsDeadLettersArgs),
-    /// Take a failed run off the list of dead letters; one run, several, or all that fit.
+    /// Remove failed runs from the list of dead letters. One run, several, or all that match.
     Dismiss(RunsPlainArgs),
     List(RunsListArgs),
     #[command(visible_alias = "status")]
@@ -47,17 +47,17 @@ pub(crate) enum RunsCommand {
     Watch(RunsWatchArgs),
 }
 
-/// The one run that a command is about.
+/// The run of a command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunArg {
-    /// The run: its id, the beginning of its id as long as no other run's begins so, or `latest`.
+    /// The run: its id, an unambiguous beginning of its id, or `latest`.
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
 }
 
-/// Create a run that waits to be started: of a workflow that the database knows, or of a built-in one.
+/// Create a run that waits until it is started, of a registered workflow or of a built-in one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -67,10 +67,10 @@ Examples:
   cloacina-ctl runs create --workflow data_processing --after 15m --key 2026-01-31")]
 #[group(id = "what", required = true, multiple = false)]
 pub(crate) struct RunsCreateArgs {
-    /// The name of a built-in workflow, whose tasks do nothing and depend on nothing.
+    /// The name of a built-in workflow. Its tasks do nothing and have no dependencies.
     #[arg(long, value_name = "NAME", group = "what")]
     pub(crate) name: Option<String>,
-    /// How many tasks the built-in workflow has.
+    /// The number of tasks of the built-in workflow.
     #[arg(
         long,
         value_name = "K",
@@ -87,13 +87,13 @@ pub(crate) struct RunsCreateArgs {
     pub(crate) input: Option<String>,
     #[command(flatten)]
     pub(crate) secret: SecretArgs,
-    /// Let an engine that lives by then begin it at that moment, such as 2026-01-31T12:00:00Z.
+    /// The time at which a running engine starts the run, such as 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "MOMENT", conflicts_with = "after")]
     pub(crate) at: Option<String>,
-    /// The same, so much later than now: 90s, 15m, 24h.
+    /// The same as a duration from now: 90s, 15m, 24h.
     #[arg(long, value_name = "TIME")]
     pub(crate) after: Option<String>,
-    /// A key that makes it happen once: a second run of the same workflow with it is not made, and the caller gets the run that is there.
+    /// A submission key, unique for the workflow: with the key of an existing run, the command creates no run and returns the existing one.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
     #[command(flatten)]
@@ -102,9 +102,9 @@ pub(crate) struct RunsCreateArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Run a run: start it if it waits to be started, go on with it if it is paused or was interrupted.
+/// Execute a run: start a new one, or continue one that is paused or was interrupted.
 ///
-/// Where no engine drives the database, the program is its engine until the run has ended, and goes on with the other unfinished runs meanwhile; beside a living engine it asks that one and watches. The exit code is 0 if the run completed, 1 if it ended otherwise or the time ran out.
+/// If no engine drives the database, this program is its engine until the run has ended, and meanwhile continues the other unfinished runs too. Otherwise the running engine executes the run, and this program shows the progress. The exit code is 0 if the run completed, 1 if it ended in another state or reached the timeout.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -114,14 +114,14 @@ Examples:
 pub(crate) struct RunsExecuteArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
-    /// Run only that task of a run that waits to be started or is paused; the run is paused then.
+    /// Run only this task of a run that is not started or is paused; afterwards the run is paused.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
     #[command(flatten)]
     pub(crate) drive: DriveArgs,
 }
 
-/// Let a run begin that waits to be started, and run it as `execute` does.
+/// Start a run that waits to be started, and execute it as `execute` does.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -134,7 +134,7 @@ pub(crate) struct RunsStartArgs {
     pub(crate) drive: DriveArgs,
 }
 
-/// Go on with a run that is paused, and run it as `execute` does; of several, or of all that fit, only note it.
+/// Resume a paused run, and execute it as `execute` does; several runs are only marked as resumed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -148,13 +148,13 @@ pub(crate) struct RunsResumeArgs {
     pub(crate) drive: DriveArgs,
 }
 
-/// How a run is run from the command line.
+/// How the command line executes a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DriveArgs {
-    /// Stop if the run takes longer than that many seconds.
+    /// Stop if the run takes longer than this number of seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,
-    /// Return once the request is durable, and leave the run to the engine that drives the database now or next.
+    /// Return when the request is durable, and leave the run to the present or next engine of the database.
     #[arg(long, conflicts_with = "timeout")]
     pub(crate) no_wait: bool,
     #[command(flatten)]
@@ -163,7 +163,7 @@ pub(crate) struct DriveArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// What only needs a run.
+/// A command that needs only a run.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -179,7 +179,7 @@ pub(crate) struct RunsPlainArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Let tasks that wait for their next attempt have it now; of one run, of several, or of all that fit.
+/// Start the next attempt of waiting tasks now. One run, several, or all that match.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -188,14 +188,14 @@ Examples:
 pub(crate) struct RunsRetryArgs {
     #[command(flatten)]
     pub(crate) chosen: ChosenArgs,
-    /// The task; without one, every task that waits for its next attempt.
+    /// The task; by default every task that waits for its next attempt.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
     #[command(flatten)]
     pub(crate) actor: ActorArgs,
 }
 
-/// Run a run that has ended again, in a new run: everything, or what failed.
+/// Run a finished run again, as a new run: all tasks, or only the failed ones.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -207,7 +207,7 @@ Examples:
 pub(crate) struct RunsRerunArgs {
     #[command(flatten)]
     pub(crate) chosen: ChosenArgs,
-    /// Only what failed, was cancelled or was skipped because of it; the new run takes over the rest.
+    /// Run only tasks that failed, were cancelled, or were skipped because of them; the new run takes over the other results.
     #[arg(long)]
     pub(crate) failed: bool,
     /// Another input: a JSON object, @FILE for one in a file, - for one on stdin.
@@ -219,7 +219,7 @@ pub(crate) struct RunsRerunArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Run a run that has ended again from one task, in a new run that takes over the rest.
+/// Run a finished run again from one task on, as a new run that takes over the other results.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -228,7 +228,7 @@ Examples:
 pub(crate) struct RunsForkArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
-    /// The task to begin with; what follows from it runs again too.
+    /// The first task to run again; all tasks downstream of it run again too.
     #[arg(long, value_name = "TASK")]
     pub(crate) from: String,
     /// Another input: a JSON object, @FILE for one in a file, - for one on stdin.
@@ -240,16 +240,16 @@ pub(crate) struct RunsForkArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Which version of its package a run is run again with.
+/// The package version of the new run.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct VersionArgs {
-    /// Another version of its package, or the first digits of its digest, sha256:…; by default the run's own. What the new
-    /// run takes over must fit it.
+    /// Another version of the package, or the first digits of its digest, sha256:…; by default the version of the run. The
+    /// results that the new run takes over must fit this version.
     #[arg(long, value_name = "VERSION|DIGEST")]
     pub(crate) package_version: Option<String>,
 }
 
-/// List the failed runs that nobody dismissed.
+/// List the failed runs that were not dismissed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -271,14 +271,14 @@ Examples:
 pub(crate) struct RunsListArgs {
     #[command(flatten)]
     pub(crate) filter: RunFilterArgs,
-    /// How many runs to list at most.
+    /// The maximum number of runs to list.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
 }
 
-/// Show a run: where it stands, how many of its tasks completed, and each of them.
+/// Show the state of a run and of each of its tasks.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -290,7 +290,7 @@ pub(crate) struct RunsShowArgs {
     pub(crate) run: RunArg,
 }
 
-/// Show a run's history: every transition in the order in which it became durable.
+/// Show the history of a run: every transition, in the order in which it became durable.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -300,14 +300,14 @@ Examples:
 pub(crate) struct RunsEventsArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
-    /// Only what happened to that task.
+    /// Only events of this task.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
 }
 
-/// Show what a run used up so far: time, processor time and memory, by task.
+/// Show the usage of a run: time, CPU time and memory of each task.
 ///
-/// Only attempts that ended count. Processor time is known of attempts in Rust, and of others that were alone in their process or say it themselves; memory of one that was alone in its process and took 10 ms or longer, or whose process ended with it; the rest is shown as unknown. With --output json every attempt is listed.
+/// Only attempts that have ended count. The CPU time is known for attempts in Rust, and for other attempts that were alone in their process or that report it. The memory is known for an attempt that was alone in its process, if the attempt took at least 10 ms or the process ended with it. Other values are shown as unknown. With --output json every attempt is listed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -317,17 +317,17 @@ Examples:
 pub(crate) struct RunsUsageArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
-    /// Only that task.
+    /// Only this task.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
-    /// A line for each attempt and callback too.
+    /// Also show each attempt and callback.
     #[arg(long)]
     pub(crate) attempts: bool,
 }
 
-/// Show what a run's tasks wrote to their logs.
+/// Show the logs of the tasks of a run.
 ///
-/// While the run goes on its engine stores lines within a second. With --output json, following prints one JSON object a line.
+/// The engine stores log lines within a second. With --output json, --follow prints one JSON object per line.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -338,31 +338,31 @@ Examples:
 pub(crate) struct RunsLogsArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
-    /// Only lines of that task.
+    /// Only lines of this task.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
-    /// Only lines of attempts of that number, counted from 1.
+    /// Only lines of attempts with this number, counted from 1.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempt: Option<u32>,
-    /// Only lines that are at least as important.
+    /// Only lines of this level or a higher one.
     #[arg(
         long,
         value_name = "LEVEL",
         value_parser = PossibleValuesParser::new(LEVELS).try_map(|level| level.parse::<Level>())
     )]
     pub(crate) level: Option<Level>,
-    /// Only lines that were written since: a moment (2026-01-31T12:00:00Z), or a time ago (90s, 15m, 24h, 7d).
+    /// Only lines written at or after this time (2026-01-31T12:00:00Z), or so long ago at most (90s, 15m, 24h, 7d).
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
     /// Only the last N lines.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) tail: Option<u32>,
-    /// Go on with every line that follows, until the run has ended.
+    /// Print new lines too, until the run has ended.
     #[arg(long, short)]
     pub(crate) follow: bool,
 }
 
-/// Show a run's context: its input overlaid with what its tasks wrote.
+/// Show the context of a run: its input and the values that its tasks wrote.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -372,12 +372,12 @@ Examples:
 pub(crate) struct RunsContextArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
-    /// Only the value of that key.
+    /// Only the value of this key.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
 }
 
-/// Delete runs that have ended, with their histories and logs: those that are named, or all that fit.
+/// Delete finished runs with their histories and logs: the named runs, or all that match.
 ///
 /// A run that has not ended must be cancelled first.
 #[derive(Debug, Args)]
@@ -400,7 +400,7 @@ pub(crate) struct RunsDeleteArgs {
     pub(crate) database: DatabaseArgs,
 }
 
-/// Tell why tasks of a run are not running: each gate that they wait at, with its present value, and why others were skipped.
+/// Show why tasks of a run are not running: each gate with its present value, and the reason of each skipped task.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -413,7 +413,7 @@ pub(crate) struct RunsWhyArgs {
 
 /// Wait until a run has ended, then show it.
 ///
-/// The exit code is 0 if the run completed, 1 if it ended otherwise or the time ran out.
+/// The exit code is 0 if the run completed, 1 if it ended in another state or reached the timeout.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -422,14 +422,14 @@ Examples:
 pub(crate) struct RunsWaitArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
-    /// Stop waiting after that many seconds.
+    /// Stop waiting after this number of seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,
 }
 
-/// Show what happens to a run, from its beginning until it has ended, then show the run.
+/// Show the events of a run, from its beginning until it has ended, then show the run.
 ///
-/// The exit code is 0 if the run completed, 1 if it ended otherwise or the time ran out.
+/// The exit code is 0 if the run completed, 1 if it ended in another state or reached the timeout.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -438,7 +438,7 @@ Examples:
 pub(crate) struct RunsWatchArgs {
     #[command(flatten)]
     pub(crate) run: RunArg,
-    /// Stop watching after that many seconds.
+    /// Stop watching after this number of seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,
 }

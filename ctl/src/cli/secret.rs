@@ -4,8 +4,8 @@ use clap::Args;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SecretArgs {
-    /// A value of the input that is left out of logs, errors and reports: KEY=@FILE from a file, KEY=env:VARIABLE from
-    /// the environment, KEY=VALUE as it stands, which others on the machine can see; may be repeated.
+    /// A value of the input that is redacted in logs, errors and reports: KEY=@FILE from a file, KEY=env:VARIABLE from
+    /// the environment, KEY=VALUE literally, which other users of the machine can see; may be repeated.
     #[arg(long, value_name = "KEY=SOURCE")]
     pub(crate) secret: Vec<String>,
 }

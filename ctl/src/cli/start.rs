@@ -17,7 +17,7 @@ use crate::exit;
 use crate::isolation::PACKAGE_HOST;
 use crate::output::Output;
 
-/// Help texts are broken between words after so many columns, or where the terminal ends.
+/// The line width of help texts, unless the terminal is narrower.
 pub(super) const HELP_COLUMNS_MAX: usize = 100;
 
 /// Runs the program.

@@ -17,7 +17,7 @@ pub(crate) enum TrustCommand {
     Require(TrustRequireArgs),
 }
 
-/// Whose trust it is about.
+/// The tenant of a command about trust.
 #[derive(Debug, Args)]
 pub(crate) struct TenantArgs {
     /// The tenant.
@@ -26,13 +26,13 @@ pub(crate) struct TenantArgs {
 }
 
 impl TenantArgs {
-    /// What names it to another command, if that needs it.
+    /// The option that names the tenant to another command, if that command needs it.
     pub(crate) fn option(&self) -> String {
         if self.tenant == cloacina::TENANT_DEFAULT { String::new() } else { format!(" --tenant {}", self.tenant) }
     }
 }
 
-/// Show whom a tenant trusts to sign packages.
+/// Show the keys that a tenant trusts to sign packages.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,7 +40,7 @@ Examples:
   cloacina-ctl trust show --tenant acme --events
   cloacina-ctl trust show --output json")]
 pub(crate) struct TrustShowArgs {
-    /// Also show what has happened to it, newest first.
+    /// Also show the history of the tenant's trust, newest first.
     #[arg(long)]
     pub(crate) events: bool,
     #[command(flatten)]
@@ -60,13 +60,13 @@ pub(crate) struct TrustAddArgs {
     /// The public key: its file, its line, or its name in the folder of keys.
     #[arg(value_name = "NAME|FILE|LINE")]
     pub(crate) key: String,
-    /// The name to know it by, of letters, digits and `_-.@`.
+    /// The name of the key: letters, digits and `_-.@`.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: String,
-    /// A package that it may sign, or how names of packages begin, with `*` behind; may be repeated. All by default.
+    /// A package that the key may sign, or the beginning of package names followed by `*`; may be repeated. By default all.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) scope: Vec<String>,
-    /// From when on it does not count any more: a moment, or a span of time from now on, such as 90d.
+    /// When the key expires: a time, or a duration from now, such as 90d.
     #[arg(long, value_name = "WHEN")]
     pub(crate) expires: Option<String>,
     #[command(flatten)]
@@ -79,7 +79,7 @@ pub(crate) struct TrustAddArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Forget a key. What only it signed is not trusted any more; a key that was revoked stays on the list.
+/// Remove a key. Packages that only this key signed are no longer trusted. A revoked key cannot be removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -96,7 +96,7 @@ pub(crate) struct TrustRemoveArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Revoke a key, for good: it was lost or stolen. What only it signed goes into quarantine.
+/// Revoke a lost or stolen key permanently. Packages that only this key signed go into quarantine.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -104,7 +104,7 @@ Examples:
 pub(crate) struct TrustRevokeArgs {
     /// The key: its name or its id.
     pub(crate) key: String,
-    /// Why, for the record.
+    /// The reason, for the history.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
     #[command(flatten)]
@@ -115,7 +115,7 @@ pub(crate) struct TrustRevokeArgs {
     pub(crate) actor: ActorArgs,
 }
 
-/// Say how many different trusted keys must have signed a package. What has fewer goes into quarantine.
+/// Set how many different trusted keys must sign a package. Packages with fewer signatures go into quarantine.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -123,7 +123,7 @@ Examples:
   cloacina-ctl trust require 2 --tenant acme
   cloacina-ctl trust require none")]
 pub(crate) struct TrustRequireArgs {
-    /// How many, or `none`.
+    /// The number of keys, or `none`.
     #[arg(value_name = "N|none", value_parser = parse_required)]
     pub(crate) n_signatures: usize,
     #[command(flatten)]
@@ -137,6 +137,6 @@ pub(crate) struct TrustRequireArgs {
 fn parse_required(text: &str) -> Result<usize, String> {
     match text {
         "none" => Ok(0),
-        text => text.parse().map_err(|_| "a number or `none` would do".to_owned()),
+        text => text.parse().map_err(|_| "use a number or `none`".to_owned()),
     }
 }

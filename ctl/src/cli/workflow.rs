@@ -10,7 +10,7 @@ pub(crate) enum WorkflowCommand {
     Show(WorkflowShowArgs),
 }
 
-/// List the workflows that a database knows.
+/// List the workflows of a database.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -18,17 +18,17 @@ Examples:
   cloacina-ctl workflow list --tenant acme --all
   cloacina-ctl workflow list --output json | jq '.workflows[].name'")]
 pub(crate) struct WorkflowListArgs {
-    /// Only workflows of that tenant.
+    /// Only workflows of this tenant.
     #[arg(long, value_name = "TENANT")]
     pub(crate) tenant: Option<String>,
-    /// Every version, also those that new runs do not get.
+    /// Every version, including those that new runs do not get.
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
 }
 
-/// Show a workflow: its tasks, what they depend on, and what is declared for them.
+/// Show the tasks of a workflow with their dependencies and declarations.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -2,7 +2,7 @@
 //! told is what engines said.
 //!
 //! - `life`: the life of a run of the built-in workflow.
-//! - `order`: a task that fails, a run that waits while no engine lives, and another engine that goes on with it.
+//! - `order`: a task that fails, a run that waits without an engine, and another engine that continues it.
 
 mod life;
 mod order;

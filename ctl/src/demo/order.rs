@@ -1,4 +1,4 @@
-//! A run whose second task fails once: its first engine ends while the task waits for its next attempt, and another one goes
+//! A run with a second task that fails once: its first engine ends while the task waits for its next attempt, and another one goes
 //! on, without doing again what was done.
 //!
 //! The workflow is compiled into this program. The first attempt fails on purpose, and the wait for the next is longer than
@@ -73,7 +73,7 @@ struct Attempts {
 }
 
 impl Story {
-    /// Lets a run fail, wait and go on.
+    /// Lets a run fail, wait and continue.
     pub(super) fn live(database: &Database, by: &str) -> Result<Self, Error> {
         let runtime = runtime()?;
         let (id, error) = runtime.block_on(async {

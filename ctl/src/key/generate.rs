@@ -23,7 +23,7 @@ pub(crate) struct Generated {
     name: String,
     /// The id of the pair, 16 hexadecimal digits.
     id: String,
-    /// The public key, in the one line that others need.
+    /// The public key, in one line.
     public_key: String,
     /// The file of the secret key.
     #[schema(value_type = String)]
@@ -49,7 +49,7 @@ pub(crate) fn generate(arguments: &KeyGenerateArgs, output: &Output, config: &Co
     let (key, text) = SecretKey::generate(password)?;
     let (secret_file, public_file) = ring.add(&arguments.name, &text, key.public())?;
     if password.is_none() {
-        output.note("the key has no password; with CLOACINA_KEY_PASSWORD set it would have that one");
+        output.note("the key has no password; set CLOACINA_KEY_PASSWORD to protect a key with one");
     }
     let generated = Generated {
         name: arguments.name.clone(),

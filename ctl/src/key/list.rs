@@ -1,6 +1,6 @@
 //! `key list`: the keys of the user's folder.
 //!
-//! A file that is no key is listed with what is wrong with it, so that it does not hide the others.
+//! A file that is not a key is listed with its error, so that it does not hide the other keys.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ pub(crate) struct Listed {
     /// The id of the key, 16 hexadecimal digits. Absent if its file cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    /// Whether this user can sign with it.
+    /// Whether this user can sign with the key.
     can_sign: bool,
     /// Why its file cannot be read. Absent if it can.
     #[serde(skip_serializing_if = "Option::is_none")]

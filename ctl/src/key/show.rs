@@ -1,4 +1,4 @@
-//! `key show`: the public half of a key, to be given to users who should trust it.
+//! `key show`: the public key, for users that should trust it.
 //!
 //! Takes a name, the path of a public key's file, or its line; a secret key is never looked into.
 

@@ -42,7 +42,7 @@ pub(crate) struct Summary {
     libraries: Vec<PathBuf>,
     /// Its workflows.
     workflows: Vec<WorkflowSummary>,
-    /// What is to be known of it, though it is sound.
+    /// Warnings about the archive, which is valid nevertheless.
     warnings: Vec<Warning>,
 }
 

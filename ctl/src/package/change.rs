@@ -85,7 +85,7 @@ pub(crate) fn remove(arguments: &RemoveArgs, output: &Output, config: &Config) -
 pub(crate) fn quarantine(arguments: &QuarantineArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let QuarantineArgs { version, reason, actor } = arguments;
     let command = PackageCommand::Quarantine { package: version.package.clone(), reason: reason.clone() };
-    let done = |_: &PackageAnswer| "is quarantined, nothing of it is started".to_owned();
+    let done = |_: &PackageAnswer| "is quarantined: no task of it starts".to_owned();
     Order { command, database: version.database.database.as_deref(), actor }.carry_out(output, config, done)
 }
 

@@ -1,6 +1,6 @@
 //! `package inspect`: what is in an archive, for people and for programs.
 //!
-//! Reads packages for any machine and judges none of them; `verify` does that. As JSON, manifest, metadata and
+//! Reads packages for any machine without checking them; `verify` checks. As JSON, manifest, metadata and
 //! descriptor are as the archive has them.
 
 use std::path::Path;
@@ -33,12 +33,12 @@ pub(crate) struct Inspected<'a> {
     /// The content of [`metadata.json`](../archive.md).
     #[schema(value_type = Object)]
     metadata: &'a Metadata,
-    /// What the system's loader will make of each library.
+    /// What the loader of the system will find in each library.
     libraries: Vec<LibraryFacts<'a>>,
     /// [The description](../abi.md) that the libraries hold.
     #[schema(value_type = Object)]
     descriptor: &'a Descriptor,
-    /// What is to be known of the package, though it is sound.
+    /// Warnings about the package, which is valid nevertheless.
     warnings: Vec<Warning>,
 }
 
@@ -79,11 +79,11 @@ struct LibraryFacts<'a> {
     /// The oldest version of glibc that has what it needs. Absent if it needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     glibc: Option<String>,
-    /// The paths in which it has libraries looked for.
+    /// The paths in which the loader searches for its libraries.
     search_paths: &'a [String],
-    /// Whether it asks for a stack that can be executed.
+    /// Whether the library requests an executable stack.
     executable_stack: bool,
-    /// The functions that it offers.
+    /// The functions that the library exports.
     exports: &'a [String],
 }
 

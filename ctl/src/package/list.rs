@@ -1,6 +1,6 @@
 //! `package list`: the versions of packages that a database holds, with what new runs get of each.
 //!
-//! The database is only looked at, beside a living engine or without one.
+//! The database is only looked at, beside a running engine or without one.
 
 use cloacina::PackageRecord;
 use serde::Serialize;
@@ -55,7 +55,7 @@ impl Listed {
             return "no packages\n".to_owned();
         }
         let header = ["package", "version", "state", "new runs", "registered", "by", "digest"].map(str::to_owned);
-        // Only a living engine knows where anything runs.
+        // Only a running engine knows where anything runs.
         let more = self.engine.is_asked().then(|| "runs".to_owned());
         let rows = self.packages.iter().map(|version| version.row(paint));
         paint.columns([header.into_iter().chain(more).collect()].into_iter().chain(rows), "")

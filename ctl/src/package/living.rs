@@ -1,7 +1,7 @@
-//! What the living engine of a database says of its packages, as it is shown.
+//! What the running engine of a database says of its packages, as it is shown.
 //!
 //! Asked through the engine's socket. On a server there is none, and whether an engine lives there is all that is known. An
-//! engine that does not answer keeps nobody from what the database says.
+//! engine that does not answer does not prevent reading the database.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,16 +26,16 @@ pub(super) struct Living {
 /// The engine of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct EngineView {
-    /// Whether one lives.
+    /// Whether an engine is running.
     alive: bool,
     /// The id of its process. Absent if none lives, or only a server knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
-    /// Whether it answered, and said how the packages run.
+    /// Whether the engine answered, and reported how the packages run.
     asked: bool,
 }
 
-/// How the living engine runs a version.
+/// How the running engine runs a version.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RunningView {
     /// `inline` or `process`. Absent while it depends on the keys by which the version is signed.
@@ -69,7 +69,7 @@ struct HostView {
     /// The memory that it holds, in bytes. Absent if it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     resident_bytes: Option<u64>,
-    /// The processor time that it used, in microseconds. Absent if it is not known.
+    /// The CPU time that it used, in microseconds. Absent if it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_us: Option<u64>,
     /// The steps of the sandbox that are in force.
@@ -84,7 +84,7 @@ impl Living {
         Self { engine: EngineView { alive: false, pid: None, asked: false }, packages: HashMap::new() }
     }
 
-    /// Asks the living engine, if there is one.
+    /// Asks the running engine, if there is one.
     pub(super) fn ask(database: &Database, records: &mut Records, output: &Output) -> Result<Self, Error> {
         let alive = records.engine()?;
         let mut living = Self {
@@ -102,7 +102,7 @@ impl Living {
                 living.packages = named.collect();
             }
             Ok(None) => {}
-            Err(error) => output.note(&format!("the living engine could not be asked: {error} ({})", error.code())),
+            Err(error) => output.note(&format!("the running engine could not be asked: {error} ({})", error.code())),
         }
         Ok(living)
     }
@@ -120,9 +120,9 @@ impl EngineView {
 
     pub(super) fn text(self) -> String {
         match (self.alive, self.pid) {
-            (false, _) => "none lives: nothing runs it now".to_owned(),
+            (false, _) => "none is running".to_owned(),
             (true, Some(pid)) => format!("process {pid}"),
-            (true, None) => "one lives on the server, and cannot be asked from here".to_owned(),
+            (true, None) => "one is running on the server, and cannot be asked from here".to_owned(),
         }
     }
 }

@@ -19,7 +19,7 @@ const TAKEN: &[&str] = &[
     "cloacina", "cloacina-macros", "cloacina_macros", "cloacina-workflow", "cloacina_workflow", "serde_json", "serde",
 ];
 
-/// Refuses a name with a reason and, where one can be made of it, a name that would do.
+/// Refuses a name with a reason and, where one can be made of it, a valid name.
 pub(super) fn check(name: &str) -> Result<(), Error> {
     match mistake(name) {
         None => Ok(()),
@@ -37,13 +37,13 @@ fn mistake(name: &str) -> Option<&'static str> {
     } else if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
         Some("it does not start with a letter")
     } else if TAKEN.contains(&name) {
-        Some("the name is taken by the language or by a crate that packages link")
+        Some("the name is reserved by the language or by a crate that packages link")
     } else {
         None
     }
 }
 
-/// The nearest name that would do: `MyPackage 2` becomes `my_package_2`.
+/// The nearest valid name: `MyPackage 2` becomes `my_package_2`.
 fn suggestion(name: &str) -> Option<String> {
     let mut better = String::new();
     let mut after_lower = false;

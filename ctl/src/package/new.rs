@@ -45,7 +45,7 @@ pub(crate) struct Made {
     /// with the `registry` that has it.
     #[schema(value_type = BTreeMap<String, String>)]
     sdk: Sdk,
-    /// Whether the crate had to be kept apart from a workspace around it.
+    /// Whether the crate is a workspace of its own, because it is inside of another workspace.
     own_workspace: bool,
     /// The files of the crate.
     files: Vec<&'static str>,

@@ -1,4 +1,4 @@
-//! `package register`: archives become registered versions, in the living engine or in the database.
+//! `package register`: archives become registered versions, in the running engine or in the database.
 //!
 //! Each archive is its own registration: one that is refused does not undo those before it, which have been shown.
 
@@ -25,13 +25,13 @@ pub(crate) struct Registered {
     file: String,
     #[serde(flatten)]
     package: ChangedView,
-    /// Whether the tenant did not have the same content before.
+    /// Whether the tenant did not have this content before.
     is_new: bool,
     /// What it says that it needs of the world outside, in the words in which it is allowed.
     needs: Vec<String>,
     /// What the package declares and the engine does not execute.
     warnings: Vec<Warning>,
-    /// Whether a living engine has it now.
+    /// Whether a running engine has it now.
     is_living: bool,
 }
 

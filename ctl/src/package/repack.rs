@@ -25,7 +25,7 @@ pub(crate) struct Repacked {
     content_digest: String,
     /// The digest of the archive's bytes.
     archive_digest: String,
-    /// Whether the old archive was in that form already.
+    /// Whether the old archive was canonical already.
     was_canonical: bool,
 }
 

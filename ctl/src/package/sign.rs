@@ -1,6 +1,6 @@
 //! `package sign`: a signature beside an archive.
 //!
-//! The archive is read as an engine that registers it reads it, so that nothing is signed that nobody can use.
+//! The archive is read as at its registration, so that an unusable archive is never signed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(crate) struct Signed {
     key: String,
     /// The comment that is signed with it.
     comment: String,
-    /// Whether a good signature by the key was there already, and was left alone.
+    /// Whether a valid signature by the key existed already, and was kept.
     was_signed: bool,
 }
 

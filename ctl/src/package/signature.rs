@@ -1,12 +1,12 @@
-//! The signatures that lie beside an archive, and who they are by.
+//! The signatures beside an archive, and their signers.
 //!
-//! What counts is decided by [`Policy::judge`]: with `--key` every named key must have signed; without, the keys of the
-//! user's folder say who it was, and a wrong signature by one of them is a failure.
+//! [`Policy::check`] decides which signatures count: with `--key` every named key must have signed; without, the keys in the
+//! user's folder name the signers, and a wrong signature by one of them is a failure.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cloacina_packager::sign::{Policy, Scope, SignError, Signature, TrustedKey, Voucher};
+use cloacina_packager::sign::{Policy, Scope, SignError, Signature, Signer, TrustedKey};
 use cloacina_packager::{Package, ReadOptions};
 use cloacina_workflow::Timestamp;
 use serde::Serialize;
@@ -22,7 +22,7 @@ use crate::output::Problem;
 /// A key that has signed the archive.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SignedBy {
-    /// The name by which the user knows the key. Absent if the user does not know it.
+    /// The name of the key in the user's folder of keys. Absent if the folder does not have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// The id of the key, 16 hexadecimal digits.
@@ -39,24 +39,24 @@ pub(super) struct Signatures {
 }
 
 impl Signatures {
-    /// Looks at what lies beside the archive.
+    /// Checks the signatures beside the archive.
     pub(super) fn check(arguments: &VerifyArgs, archive: &[u8], config: &Config) -> Result<Self, Error> {
         let (signatures, mut problems) = beside(&arguments.file)?;
         let package = cloacina_packager::read_with(archive, &ReadOptions::default());
         let is_checked = !arguments.key.is_empty() || !signatures.is_empty() || !problems.is_empty();
-        // What is no package has other troubles.
+        // A file that is not a package is reported elsewhere.
         let (Ok(package), true) = (package, is_checked) else { return Ok(Self::default()) };
         let policy = policy(arguments, config)?;
-        let vouchers = match judge(&policy, archive, &package, &signatures) {
-            Ok(vouchers) => vouchers,
+        let signers = match check_policy(&policy, archive, &package, &signatures) {
+            Ok(signers) => signers,
             Err(problem) => {
                 problems.push(problem);
                 Vec::new()
             }
         };
         let name = |signature: &Signature| {
-            let voucher = vouchers.iter().find(|voucher| voucher.key == signature.key_id());
-            voucher.map(|voucher| voucher.name.clone())
+            let signer = signers.iter().find(|signer| signer.key == signature.key_id());
+            signer.map(|signer| signer.name.clone())
         };
         let signed_by = signatures
             .iter()
@@ -69,20 +69,20 @@ impl Signatures {
     pub(super) fn text(&self) -> String {
         let lines = self.signed_by.iter().map(|by| match &by.name {
             Some(name) => format!("signed by {name} ({})\n", by.key),
-            None => format!("signed by {}, which is not known here: name the key with --key\n", by.key),
+            None => format!("signed by {}, an unknown key: name the key with --key\n", by.key),
         });
         lines.collect()
     }
 }
 
-fn judge(
+fn check_policy(
     policy: &Policy,
     archive: &[u8],
     package: &Package,
     signatures: &[Signature],
-) -> Result<Vec<Voucher>, Problem> {
-    let judged = policy.judge(archive, package, signatures, Timestamp::now());
-    judged.map_err(|untrusted| Problem::new(untrusted.code(), untrusted.to_string(), Vec::new(), untrusted.hints()))
+) -> Result<Vec<Signer>, Problem> {
+    let checked = policy.check(archive, package, signatures, Timestamp::now());
+    checked.map_err(|untrusted| Problem::new(untrusted.code(), untrusted.to_string(), Vec::new(), untrusted.hints()))
 }
 
 fn policy(arguments: &VerifyArgs, config: &Config) -> Result<Policy, Error> {

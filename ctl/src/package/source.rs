@@ -19,7 +19,7 @@ use crate::output::Output;
 pub(crate) struct Source {
     pub(crate) archive: Vec<u8>,
     pub(crate) package: Package,
-    /// What lies beside it; nobody has checked them.
+    /// The signatures beside it, not checked yet.
     pub(crate) signatures: Vec<Vec<u8>>,
 }
 

@@ -1,6 +1,6 @@
 //! `package usage`: what the versions of packages used up in the runs of a time, and what their processes did in that time.
 //!
-//! The histories of those runs are looked at, beside a living engine or without one; what retention has removed is not
+//! The histories of those runs are looked at, beside a running engine or without one; what retention has removed is not
 //! there, and is said not to be.
 
 use std::time::{Duration, SystemTime};
@@ -22,13 +22,13 @@ use crate::usage::{HEADINGS, HOST_HEADINGS, cells, host_cells};
 /// How far back is looked without `--since`.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What packages used up.
+/// The usage of packages.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Listed {
-    /// Only runs that were submitted at this moment or later count.
+    /// Only runs that were submitted at this time or later count.
     #[schema(value_type = Moment)]
     since: Timestamp,
-    /// Only runs that were submitted before this moment count. Absent without `--until`.
+    /// Only runs that were submitted before this time count. Absent without `--until`.
     #[schema(value_type = Option<Moment>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
@@ -61,7 +61,7 @@ pub(crate) fn usage(arguments: &PackageUsageArgs, output: &Output, config: &Conf
     output.answer(&listed, |paint| listed.text(arguments.package.is_some(), paint))?;
     let n_pruned: u64 = listed.packages.iter().map(|package| package.n_pruned).sum();
     if n_pruned > 0 {
-        output.note(&format!("of {n_pruned} runs retention has removed the history; what they used up is not counted"));
+        output.note(&format!("retention has removed the history of {n_pruned} runs; their usage is not counted"));
     }
     Ok(exit::SUCCESS)
 }

@@ -66,7 +66,7 @@ pub(crate) struct Verified<'a> {
     passed: bool,
     /// Every check with its result.
     checks: Vec<Checked>,
-    /// What is to be known of it, though it is sound.
+    /// Warnings about the archive, which is valid nevertheless.
     warnings: Vec<Warning>,
     /// The keys by which it is signed, as far as signatures were checked.
     signed_by: Vec<SignedBy>,
@@ -124,7 +124,7 @@ fn wanted(triple: Option<&str>) -> Result<Target, Error> {
 impl<'a> Verified<'a> {
     fn new(archive: &'a Path, bytes: &[u8], options: &ReadOptions, target: Target) -> Self {
         let (problems, content_digest, warnings) = problems(bytes, options, target);
-        // Reading ends at the first problem; beyond it only the library is judged as a whole.
+        // Reading ends at the first problem; only the checks of the library report all problems.
         let stopped_at = problems.iter().map(check_of).min().filter(|check| *check < Check::Needed);
         let checks = CHECKS.map(|check| {
             let problems: Vec<Problem> =
@@ -158,7 +158,7 @@ impl<'a> Verified<'a> {
         let Signatures { signed_by, problems, .. } = signatures;
         let result = if problems.is_empty() { CheckResult::Passed } else { CheckResult::Failed };
         self.passed &= problems.is_empty();
-        let about = "the signatures are genuine, and by the keys that were asked for";
+        let about = "the signatures are genuine and made by the required keys";
         self.checks.push(Checked { check: "signatures", about, result, problems });
         self.signed_by = signed_by;
     }
@@ -183,8 +183,8 @@ impl<'a> Verified<'a> {
             text.push_str(&format!("\n{}: {}\n", paint.yellow(&format!("warning[{}]", warning.code)), warning.message));
         }
         text.push_str(&match self.passed {
-            true => format!("\n{archive} is sound for {}: {digest}\n", self.target),
-            false => format!("\n{archive} is not to be used\n"),
+            true => format!("\n{archive} is valid for {}: {digest}\n", self.target),
+            false => format!("\n{archive} must not be used\n"),
         });
         text
     }
@@ -202,7 +202,7 @@ fn problems(bytes: &[u8], options: &ReadOptions, target: Target) -> (Vec<Package
     let warnings = cloacina_packager::warnings(package.descriptor()).iter().map(Warning::of_package).collect();
     let problems = match package.target() == target {
         true => package.problems(options),
-        // The library of another place in the archive is judged by reading it again for that target.
+        // A library for another target is checked by reading the archive again for that target.
         false => cloacina_packager::read_with(bytes, options).err().into_iter().collect(),
     };
     (problems, digest, warnings)
@@ -233,12 +233,12 @@ impl Check {
             Check::Digests => "the libraries have the sizes and digests that the manifest states",
             Check::Library => "the libraries are shared libraries of known machines",
             Check::EntryPoint => "the libraries export the entry point of this ABI",
-            Check::Descriptor => "the descriptors can be read and make sense",
+            Check::Descriptor => "the descriptors can be read and have no mistakes",
             Check::Agreement => "manifest, metadata and libraries agree",
             Check::Machine => "there is a library for the target",
             Check::Needed => "the library needs only libraries that are allowed",
-            Check::Glibc => "the library needs no newer glibc than there is",
-            Check::SearchPath => "the library brings no search path",
+            Check::Glibc => "the library does not need a newer glibc than this machine has",
+            Check::SearchPath => "the library sets no search path",
             Check::Stack => "the library asks for no executable stack",
         }
     }

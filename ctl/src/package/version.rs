@@ -9,12 +9,12 @@ use utoipa::ToSchema;
 use super::living::{EngineView, Living, RunningView};
 use crate::output::Paint;
 
-/// A version of a package, and how the living engine runs it.
+/// A version of a package, and how the running engine runs it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct VersionView {
     #[serde(flatten)]
     pub(super) record: PackageRecord,
-    /// How the living engine runs it. Absent where none was asked.
+    /// How the running engine runs it. Absent where none was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<RunningView>,
 }

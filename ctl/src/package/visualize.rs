@@ -36,7 +36,7 @@ impl Document for Drawn {}
 struct Drawing {
     /// The name of the workflow.
     workflow: String,
-    /// The drawing, in the format that was asked for.
+    /// The drawing, in the requested format.
     drawing: String,
 }
 

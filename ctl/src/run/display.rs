@@ -128,13 +128,13 @@ impl<'a> Display<'a> {
             NoticeKind::RunPaused => self.line(notice.at, "the run is paused"),
             NoticeKind::RunResumed => self.line(notice.at, "the run is resumed"),
             NoticeKind::RunCancelling => self.line(notice.at, "the run is being cancelled"),
-            NoticeKind::RunTimedOut => self.line(notice.at, "the run has used up its time"),
+            NoticeKind::RunTimedOut => self.line(notice.at, "the run has reached its timeout"),
             NoticeKind::Interrupted => self.plain(notice, &format!("interrupted {task}, another attempt follows")),
             NoticeKind::Lost { error } => {
                 self.plain(notice, &format!("lost {task}, another attempt follows: {}", error.message()));
             }
             NoticeKind::ContextConflict { key, winner, loser } => {
-                self.line(notice.at, &format!("conflict on {key}: {winner}'s value hides that of {loser}"));
+                self.line(notice.at, &format!("conflict on {key}: the value of {winner} hides the value of {loser}"));
             }
             NoticeKind::Log { level, message, fields, .. } if level.number() <= self.log_level.number() => {
                 let fields = if matches!(fields.as_str(), "" | "{}") { "" } else { fields.as_str() };

@@ -34,12 +34,12 @@ const LOCKED: &str = "STO0001";
 
 /// What to do.
 pub(super) struct Job<'a> {
-    /// What is registered first; a run that goes on needs nothing but the database.
+    /// The package to register first; a run that continues needs only the database.
     pub(super) source: Option<&'a Source>,
     pub(super) begin: Begin,
     pub(super) arguments: &'a RunArgs,
     pub(super) database: &'a Database,
-    /// Who asks.
+    /// The actor of the request.
     pub(super) by: &'a str,
     pub(super) output: &'a Output,
 }
@@ -63,13 +63,13 @@ struct Watched<'a> {
 enum Stop {
     /// The run has ended.
     Ended(Box<RunReport>),
-    /// A signal to stop, or nobody reads the output any more.
+    /// A signal to stop, or stdout was closed.
     Interrupted(Interrupt),
     /// The run took too long.
     TimedOut,
 }
 
-/// Does the job: beside the living engine of the database, or as its engine.
+/// Does the job: beside the running engine of the database, or as its engine.
 pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
     let mut interrupts = Interrupts::listen()?;
     log::show(job.output);
@@ -95,7 +95,7 @@ pub(super) async fn drive(job: Job<'_>) -> Result<RunReport, Error> {
     conclude(&engine, result, (arguments.timeout, &resume), output, &mut interrupts).await
 }
 
-/// Has the living engine do it, and watches.
+/// Has the running engine do it, and watches.
 async fn beside(mut client: Client, job: Job<'_>) -> Result<RunReport, Error> {
     let Job { source, begin, arguments, database, by, output } = job;
     note_living(&client, &arguments.isolation, output);
@@ -134,7 +134,7 @@ fn told(label: &str, digest: &str, (is_new, is_active): (bool, bool), is_asked: 
 }
 
 /// Watches a run of an engine that is there for nothing else, and shuts the engine down. The seconds are how long the
-/// run may take, and `resume` is the command that goes on with it.
+/// run may take, and `resume` is the command that continues it.
 pub(crate) async fn watch_run(
     engine: &Engine,
     begin: impl Future<Output = Result<(RunHandle, Level), Error>>,
@@ -215,7 +215,7 @@ async fn execute<'a>(
     watch(Watched { handle, notices, display }, limit, interrupts).await
 }
 
-/// Shows what happens until the run has ended, or nobody wants to wait any longer.
+/// Shows the events until the run has ended, or the wait is interrupted.
 async fn watch<'a>(
     mut watched: Watched<'a>,
     limit: Option<Duration>,
@@ -253,7 +253,7 @@ async fn watch<'a>(
     Ok((watched, stop))
 }
 
-/// Lets attempts finish that nobody watches; a second signal to stop does not. Says so if the engine is stopped early.
+/// Lets attempts finish without showing them; a second signal stops at once. Prints a note if the engine is stopped early.
 pub(crate) async fn stop(
     engine: &Engine,
     is_early: bool,
@@ -297,7 +297,7 @@ async fn shut_down(
     Ok(ended?)
 }
 
-/// The command that goes on with a run.
+/// The command that continues a run.
 fn go_on(database: &Database, id: RunId) -> String {
     format!("cloacina-ctl run --resume {id}{}", database.option())
 }

@@ -94,8 +94,8 @@ mod tests {
     #[test]
     fn a_mistake_names_its_place() {
         for (text, expected) in [
-            (r#"{"a": }"#, "the value of --input is no JSON: expected value at line 1 column 7"),
-            ("", "the value of --input is no JSON: EOF while parsing a value at line 1 column 0"),
+            (r#"{"a": }"#, "the value of --input is not JSON: expected value at line 1 column 7"),
+            ("", "the value of --input is not JSON: EOF while parsing a value at line 1 column 0"),
             ("[1]", "the value of --input is an array, where an object is needed"),
             ("3", "the value of --input is a number, where an object is needed"),
             (

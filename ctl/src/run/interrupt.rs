@@ -1,8 +1,8 @@
 //! What ends a command before its time, from the moment at which a run begins to the end of the program: Ctrl-C, what
-//! service managers, containers and closing terminals send, or that nobody reads its output any more.
+//! service managers, containers and closing terminals send, or that the reader of its output has closed it.
 //!
-//! Listening starts with [`Interrupts::listen`] and never pauses: one that comes while nobody waits is kept for the
-//! next who does. So the first always stops in order, and the second at once. A hang-up that the process which started the
+//! Listening starts with [`Interrupts::listen`] and never pauses: a signal without a waiter is kept for the
+//! next one. So the first always stops gracefully, and the second at once. A hang-up that the process which started the
 //! program has it ignore, as `nohup` does, stays ignored.
 
 use crate::error::Error;
@@ -33,7 +33,7 @@ pub(crate) struct Interrupts {
 pub(crate) enum Interrupt {
     /// Somebody asked for it.
     Asked,
-    /// Nobody reads stdout any more. Told once.
+    /// The reader of stdout has closed it. Told once.
     Unread,
 }
 

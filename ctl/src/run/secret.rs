@@ -43,19 +43,18 @@ fn secret(argument: &str) -> Result<(&str, String), Error> {
     let value = match (source.strip_prefix('@'), source.strip_prefix("env:")) {
         (Some(file), _) => {
             let text = String::from_utf8(place::read(Path::new(file))?);
-            let text = text.map_err(|_| bad(key, "the file is no text"))?;
+            let text = text.map_err(|_| bad(key, "the file is not UTF-8 text"))?;
             // Editors end a file with a line break that is not meant.
             text.strip_suffix('\n').unwrap_or(&text).to_owned()
         }
-        (None, Some(name)) => {
-            Config::secret_variable(name).ok_or_else(|| bad(key, "there is no such variable, or it is no text"))?
-        }
+        (None, Some(name)) => Config::secret_variable(name)
+            .ok_or_else(|| bad(key, "the variable is not set, or its value is not UTF-8"))?,
         (None, None) => source.to_owned(),
     };
     // A task may print it without the blanks around it.
     match value.trim().len() {
         n_bytes if n_bytes < SECRET_BYTES_MIN => {
-            Err(bad(key, "so short a value cannot be found in what tasks write; it needs 4 letters"))
+            Err(bad(key, "the value must have at least 4 bytes: a shorter value cannot be redacted reliably"))
         }
         _ => Ok((key, value)),
     }
@@ -98,9 +97,12 @@ mod tests {
         for (argument, expected) in [
             ("hunter2", "the secret KEY cannot be used: it looks like this"),
             ("=hunter2", "the secret KEY cannot be used: it looks like this"),
-            ("pin=hu2", "the secret pin cannot be used: so short"),
-            ("pin=hu2  \r\n", "the secret pin cannot be used: so short"),
-            ("pin=env:CLOACINA_HUNTER2", "the secret pin cannot be used: there is no such variable"),
+            ("pin=hu2", "the secret pin cannot be used: the value must have at least 4 bytes"),
+            ("pin=hu2  \r\n", "the secret pin cannot be used: the value must have at least 4 bytes"),
+            (
+                "pin=env:CLOACINA_HUNTER2",
+                "the secret pin cannot be used: the variable is not set, or its value is not UTF-8",
+            ),
             ("open=hunter2", "the secret open cannot be used: the input has another value"),
         ] {
             let error = with(&[argument], json!({"open": 1})).unwrap_err();

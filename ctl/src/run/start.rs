@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Resu
     let by = actor::name(&arguments.actor, config);
     let job = Job { source: source.as_ref(), begin, arguments, database: &database, by: &by, output };
     let report = runtime.block_on(drive::drive(job));
-    // Tasks of a package that do not heed their cancellation keep threads; the process does not wait for them.
+    // Tasks of a package that ignore their cancellation keep threads; the process does not wait for them.
     runtime.shutdown_background();
     let report = report?;
     let finished = Finished::new(&report, summary(&report, &database)?, temporary.is_none().then(|| database.shown()));

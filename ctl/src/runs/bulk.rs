@@ -1,6 +1,6 @@
 //! The same asked of several runs: those that are named, or all that fit.
 //!
-//! Each run is asked by itself and answers for itself; one that refuses keeps nobody else from it. Which runs fit is
+//! Each run has its own request and its own result; a refusal of one run does not affect the others. Which runs fit is
 //! looked up once, before the first is asked; `--dry-run` ends there.
 
 use cloacina::{Command, Records, RunId, RunState, RunSummary};
@@ -39,13 +39,13 @@ pub(crate) struct Answers {
     request: &'static str,
     /// Whether the runs were only looked up, with `--dry-run`.
     dry_run: bool,
-    /// The runs that were named or fit, the oldest first.
+    /// The named or matching runs, the oldest first.
     runs: Vec<Row>,
-    /// How many runs did what was asked.
+    /// How many runs performed the request.
     done: usize,
-    /// How many runs refused.
+    /// How many runs refused the request.
     refused: usize,
-    /// Whether more runs fit than one command asks.
+    /// Whether more runs match than one command handles.
     more: bool,
 }
 
@@ -58,10 +58,10 @@ struct Row {
     run: RunSummary,
     /// `done`, `refused`, or `chosen` with `--dry-run`.
     result: &'static str,
-    /// The id of the run that was made of this one, for a request that makes one.
+    /// The id of the new run, for a request that creates one.
     #[serde(skip_serializing_if = "Option::is_none")]
     new_run: Option<String>,
-    /// Why the run refused. Absent if it did not.
+    /// Why the run refused the request. Absent if it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Refusal>,
 }
@@ -114,7 +114,7 @@ pub(super) fn bulk(
     let answers = Answers { request: bulk.verb, dry_run: chosen.dry_run, runs: rows, done, refused, more };
     output.answer(&answers, |paint| answers.text(paint))?;
     if more {
-        output.note(&format!("more runs fit; the command asked the newest {RUNS_MAX} and can be given again"));
+        output.note(&format!("more runs match; this command handled the newest {RUNS_MAX}: repeat it for the rest"));
     }
     Ok(if refused == 0 { exit::SUCCESS } else { exit::FAILED })
 }

@@ -1,4 +1,4 @@
-//! `runs context`: what the tasks of a run see, and who wrote it.
+//! `runs context`: the values that the tasks of a run see, and the task that wrote each.
 
 use std::collections::BTreeMap;
 

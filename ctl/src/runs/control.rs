@@ -1,6 +1,6 @@
 //! `runs pause`, `cancel`, `retry`, `rerun`, `fork` and `dismiss`: changes of a run, durable when the command returns.
 //!
-//! The living engine makes them where there is one. Without one none of them runs a task: what begins anew is run by
+//! The running engine makes them where there is one. Without one none of them runs a task: what begins anew is run by
 //! `runs execute`, or by the next engine on the database.
 
 use cloacina::{Command, RunId, RunState, Value};

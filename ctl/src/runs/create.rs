@@ -32,7 +32,9 @@ pub(crate) fn create(arguments: &RunsCreateArgs, output: &Output, config: &Confi
     let (id, option) = (report.id, database.option());
     output.note(&match at {
         None => format!("execute it with: cloacina-ctl runs execute {id}{option}"),
-        Some(at) => format!("an engine that lives at {at} begins it; now: cloacina-ctl runs execute {id}{option}"),
+        Some(at) => format!(
+            "an engine that is running at {at} starts it; to run it now: cloacina-ctl runs execute {id}{option}"
+        ),
     });
     Ok(exit::SUCCESS)
 }

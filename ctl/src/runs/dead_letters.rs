@@ -1,4 +1,4 @@
-//! `runs dead-letters`: the failed runs that nobody dismissed.
+//! `runs dead-letters`: the failed runs that were not dismissed.
 //!
 //! A list and no state of its own: `runs dismiss` takes a run off it, `runs rerun --failed` makes a new one of it.
 
@@ -19,7 +19,7 @@ use crate::output::{Output, Paint};
 /// As many as anybody reads.
 const RUNS_MAX: usize = 10_000;
 
-/// Failed runs that nobody has dismissed, the newest first.
+/// Failed runs that were not dismissed, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Listed {
     /// The runs.
@@ -28,7 +28,7 @@ pub(crate) struct Listed {
 
 impl Document for Listed {}
 
-/// Lists the failed runs that nobody dismissed.
+/// Lists the failed runs that were not dismissed.
 pub(crate) fn dead_letters(arguments: &RunsDeadLettersArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let filter = RunFilter { states: vec![RunState::Failed], not_dismissed: true, ..RunFilter::default() };

@@ -1,6 +1,6 @@
 //! `runs delete`: removes runs that have ended, with their histories and logs.
 //!
-//! Named runs are deleted all or none, unless a living engine is asked for each. Of those that a filter chooses, those
+//! Named runs are deleted all or none, unless a running engine is asked for each. Of those that a filter chooses, those
 //! that have not ended stay, and are named.
 
 use cloacina::{RunId, RunSummary};
@@ -28,7 +28,7 @@ pub(crate) struct Deleted {
     dry_run: bool,
     /// The runs that were deleted, as they were before.
     runs: Vec<RunSummary>,
-    /// The runs that fit and stay, as they have not ended.
+    /// The matching runs that are kept, because they have not ended.
     not_ended: Vec<RunSummary>,
 }
 

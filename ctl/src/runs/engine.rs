@@ -1,8 +1,8 @@
-//! Who does what a command asks for: the living engine of the database, through its socket, or an engine for the moment.
+//! The engine that performs a command: the running engine of the database, through its socket, or a temporary engine.
 //!
 //! Where no engine lives, changing a run takes one that starts no task ([`with_engine`]). To run, the program becomes
-//! the engine in the foreground ([`drive`]): like any engine it goes on with every unfinished run of the database, and
-//! it ends when the run that it was started for has ended. Beside a living engine both only ask and watch.
+//! the engine in the foreground ([`drive`]): like any engine it continues every unfinished run of the database, and
+//! it ends when the run that it was started for has ended. Beside a running engine both only ask and watch.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::run::{Interrupts, stop, watch_run};
 /// An engine that starts no task has none to wait for.
 const NO_GRACE: Duration = Duration::ZERO;
 
-/// Who does what is asked, on one database.
+/// The engine that performs requests on one database.
 #[derive(Debug)]
 pub(crate) struct Performer<'a> {
     who: Who,
@@ -107,7 +107,7 @@ impl<'a> Performer<'a> {
         Ok(Self { who, database, patience })
     }
 
-    /// Asks; a living engine that refuses because it ends has done nothing, and another one is asked.
+    /// Asks; a running engine that refuses because it ends has done nothing, and another one is asked.
     async fn ask<T>(&mut self, ask: impl AsyncFn(&mut Who) -> Result<T, Error>) -> Result<T, Error> {
         loop {
             match ask(&mut self.who).await {
@@ -122,7 +122,7 @@ impl<'a> Performer<'a> {
     }
 }
 
-/// The living engine of the database, or an engine of this process that starts no task.
+/// The running engine of the database, or an engine of this process that starts no task.
 async fn meet(database: &Database, patience: &mut Patience<'_>) -> Result<Who, Error> {
     living_or(database, patience, async || start_idle(database).await).await.map(|met| match met {
         Met::Living(client) => Who::Living(client),
@@ -130,13 +130,13 @@ async fn meet(database: &Database, patience: &mut Patience<'_>) -> Result<Who, E
     })
 }
 
-/// Who drives a database.
+/// The engine that drives a database.
 enum Met {
     Living(Box<Client>),
     Started(Engine),
 }
 
-/// The living engine of the database, or the one that `start` starts; waits for one that has the database for a moment.
+/// The running engine of the database, or the one that `start` starts; waits for one that has the database for a moment.
 async fn living_or(
     database: &Database,
     patience: &mut Patience<'_>,
@@ -209,7 +209,7 @@ pub(crate) async fn start_patiently<E: Into<Error>>(
     }
 }
 
-/// The living engine of the database, for those who only look: none also if it serves another user.
+/// The running engine of the database, for commands that only read: none also if it serves another user.
 pub(super) async fn reach(database: &Database) -> Result<Option<Client>, Error> {
     match Client::connect(&database.url).await {
         Err(error) if error.is_of_another_user() => Ok(None),
@@ -217,7 +217,7 @@ pub(super) async fn reach(database: &Database) -> Result<Option<Client>, Error> 
     }
 }
 
-/// The report of a run as its living engine sees it, and that engine's process; none if no engine lives.
+/// The report of a run as its running engine sees it, and that engine's process; none if no engine lives.
 pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(RunReport, u32)>, Error> {
     runtime()?.block_on(async {
         let Some(mut client) = reach(database).await? else { return Ok(None) };
@@ -226,7 +226,7 @@ pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(Ru
     })
 }
 
-/// Says whose the run is, if it is another engine's.
+/// Reports the owner of the run, if it is another engine.
 fn named(error: Error, run: Option<RunId>, database: &Database) -> Error {
     let Error::Engine(cloacina::Error::NotDriven { .. }) = &error else { return error };
     let owner = run.and_then(|run| database.look().ok()??.owner(run).ok()?);
@@ -251,7 +251,7 @@ pub(crate) struct Drive<'a> {
     pub(crate) isolation: &'a IsolationArgs,
 }
 
-/// Lets a run begin or go on, and watches it until it has ended: beside the living engine, or as its engine.
+/// Starts or continues a run, and watches it until it has ended: beside the running engine, or as its engine.
 pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error> {
     let resume = format!("cloacina-ctl runs watch {}{}", job.id, job.database.option());
     beside_or_here(job, None, resume, output, async |engine, job, mut interrupts| {
@@ -265,7 +265,7 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
     })
 }
 
-/// Has one task run, and watches it until it has ended: beside the living engine, or as its engine.
+/// Has one task run, and watches it until it has ended: beside the running engine, or as its engine.
 pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<RunReport, Error> {
     let resume = format!("cloacina-ctl runs execute {} --task {task}{}", job.id, job.database.option());
     let again = resume.clone();
@@ -284,8 +284,8 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
     })
 }
 
-/// Has the job done by the living engine of the database and follows the run, or has an engine of this process do it
-/// as `here` says. `resume` is the command that goes on beside a living engine.
+/// Has the job done by the running engine of the database and follows the run, or has an engine of this process do it
+/// as `here` says. `resume` is the command that continues beside a running engine.
 fn beside_or_here<'a>(
     job: Drive<'a>,
     task: Option<&str>,
@@ -327,7 +327,7 @@ async fn run_task(engine: &Engine, id: RunId, task: &str) -> Result<RunReport, E
         if is_over(&report, task) {
             return Ok(report);
         }
-        // Whatever is told is a reason to look again; when nothing is told any more, the engine has stopped.
+        // Every event is a reason to check again; when there are no further events, the engine has stopped.
         if notices.next().await.is_none() {
             return Ok(handle.report().await?);
         }
@@ -347,9 +347,9 @@ async fn start(database: &Database, isolation: &IsolationArgs, output: &Output) 
 }
 
 async fn start_idle(database: &Database) -> Result<Engine, Error> {
-    // What it loads to look at it runs where commands run packages by default; what each engine does is its own to say.
+    // A package that it loads for reading runs where commands run packages by default; each engine decides for itself.
     let builder = isolate(builder(database)?, &IsolationArgs::default());
-    // Nobody is to ask an engine for anything that is about to end.
+    // A temporary engine accepts no requests of other processes.
     Ok(builder.idle().socket(false).start().await?)
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn start(arguments: &RunsStartArgs, output: &Output, config: &Config)
     run(&arguments.run, &arguments.drive, output, config, |run| Command::Start { run })
 }
 
-/// Goes on with a paused run, and runs it.
+/// Resumes a paused run, and executes it.
 pub(crate) fn resume(arguments: &RunsResumeArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let Some(one) = arguments.chosen.one() else {
         let asked = Bulk {
@@ -122,7 +122,7 @@ fn run(
     Ok(code)
 }
 
-/// Whether a living engine has the run, on a server where it cannot be asked.
+/// Whether a running engine has the run, on a server where it cannot be asked.
 fn has_owner(records: &mut Records, id: RunId) -> Result<bool, Error> {
     Ok(records.engine()?.is_some() && records.owner(id)?.is_some_and(|owner| !owner.is_overdue))
 }

@@ -20,7 +20,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Opens the database and looks for the run.
+    /// Opens the database and finds the run.
     pub(super) fn open(argument: &RunArg, config: &Config) -> Result<Self, Error> {
         let database = Database::choose(argument.database.database.as_deref(), config)?;
         let mut records = database.records_needed()?;
@@ -67,7 +67,7 @@ pub(super) fn task_of<'a>(
     })
 }
 
-/// The one run whose id begins so, or the newest.
+/// The one run with an id that begins so, or the newest.
 pub(crate) fn find(records: &mut Records, text: &str) -> Result<RunId, Error> {
     let all = RunFilter::default();
     if text == LATEST {

@@ -1,4 +1,4 @@
-//! A run that the living engine drives, until it has ended: what happens is pushed through the socket.
+//! A run that the running engine drives, until it has ended: what happens is pushed through the socket.
 //!
 //! What is to make the run begin is asked only once the run is followed, over a second connection: the engine may live for
 //! this run alone, and be gone before anybody could ask how it ended.
@@ -30,7 +30,7 @@ pub(crate) struct Follow<'a> {
     pub(crate) begin: Option<(Command, &'a str)>,
     /// How many seconds it may take.
     pub(crate) timeout: Option<u64>,
-    /// The command that goes on with it.
+    /// The command that continues it.
     pub(crate) resume: String,
     /// How many events were shown.
     pub(crate) n_shown: &'a Cell<usize>,
@@ -102,7 +102,7 @@ fn is_ending(error: &Error) -> bool {
     error.is_of_an_ending_engine() || error.code() == "SOC0001"
 }
 
-/// Waits for that unless it takes too long or somebody interrupts; `resume` is the command that goes on with it.
+/// Waits for that unless it takes too long or is interrupted; `resume` is the command that continues it.
 pub(super) async fn in_time(
     ended: impl Future<Output = Result<RunReport, Error>>,
     id: RunId,
@@ -121,7 +121,7 @@ pub(super) async fn in_time(
     }
 }
 
-/// Waits for the run through the socket of the living engine; none if no engine lives, if it ends before the run, or if
+/// Waits for the run through the socket of the running engine; none if no engine lives, if it ends before the run, or if
 /// too many wait already.
 pub(super) fn wait_beside(
     database: &Database,
@@ -144,7 +144,7 @@ fn unless_alone(followed: Result<RunReport, Error>) -> Result<Option<RunReport>,
     }
 }
 
-/// Follows the run through the socket of the living engine; none as for [`wait_beside`].
+/// Follows the run through the socket of the running engine; none as for [`wait_beside`].
 pub(super) fn beside(
     database: &Database,
     id: RunId,

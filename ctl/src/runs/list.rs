@@ -20,9 +20,9 @@ use crate::output::{Output, Paint};
 /// Runs, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Listed {
-    /// The runs that fit.
+    /// The matching runs.
     runs: Vec<RunSummary>,
-    /// Whether more runs fit than were asked for.
+    /// Whether more runs match than were listed.
     more: bool,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
     output.answer(&listed, |paint| listed.text(now, paint))?;
     if listed.runs.iter().any(RunSummary::is_stalled) {
         let option = database.option();
-        output.note(&format!("to go on with a run that has no engine: cloacina-ctl runs execute RUN{option}"));
+        output.note(&format!("to continue a run that has no engine: cloacina-ctl runs execute RUN{option}"));
     }
     if listed.more {
         output.note(&format!("only the newest {limit} are listed; --limit N lists more"));

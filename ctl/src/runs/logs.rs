@@ -1,6 +1,6 @@
 //! `runs logs`: what the tasks of a run wrote to their logs, so far or until the run has ended.
 //!
-//! Lines are looked for in the database, where the engine that drives the run puts them. A command that follows looks again
+//! Lines are read from the database, where the engine of the run stores them. A command that follows reads again
 //! and again, as the engine is another process; once the run has ended, until no more lines have come for a while.
 
 use cloacina::{Level, LogFilter, LogRecord, Records, RunId, Timestamp, Value};
@@ -19,7 +19,7 @@ use crate::output::{Output, Paint};
 use crate::reader::Reader;
 use crate::table::printable;
 
-/// How many looks at the log of a run that has ended must find nothing new. Together they take longer than an engine
+/// How many reads of the log of an ended run must find nothing new. Together they take longer than an engine
 /// keeps lines before it stores them.
 const QUIET_LOOKS: usize = 5;
 
@@ -31,7 +31,7 @@ const TASK: &str = "task";
 pub(crate) struct Listed {
     /// The id of the run.
     run: String,
-    /// The lines that fit, the oldest first.
+    /// The matching lines, the oldest first.
     lines: Vec<LogRecord>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -
     Ok(exit::SUCCESS)
 }
 
-/// Shows lines until the run has ended, or nobody reads them.
+/// Shows lines until the run has ended, or the output is closed.
 fn follow(
     records: &mut Records,
     id: RunId,
@@ -77,7 +77,7 @@ fn follow(
     output: &Output,
 ) -> Result<u8, Error> {
     if !records.state(id)?.is_terminal() && records.engine()?.is_none() {
-        output.note("no engine drives this database: the run goes on when one is started on it");
+        output.note("no engine drives this database: the run continues when an engine is started on it");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime =
@@ -101,7 +101,7 @@ fn follow(
                     output.part(line, |paint| text(line, width, paint))?;
                 }
             }
-            // Without an engine nobody can add lines any more.
+            // Without an engine there are no further lines.
             if has_ended && (n_quiet >= QUIET_LOOKS || records.engine()?.is_none()) {
                 return Ok(exit::SUCCESS);
             }

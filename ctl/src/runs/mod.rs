@@ -3,8 +3,8 @@
 //! ```text
 //! --database ── database ──> Records ── find (which run) ──> one file per verb ──> view (as shown) ──> output
 //! ```
-//! What only looks asks [`cloacina::Records`], which works beside a living engine and without one. What changes a run
-//! asks the living engine through its socket, or is the database's engine for a moment (`engine`).
+//! A command that only reads uses [`cloacina::Records`], which works with and without a running engine. What changes a run
+//! asks the running engine through its socket, or is the database's engine for a moment (`engine`).
 
 pub(crate) mod bulk;
 pub(crate) mod context;

@@ -10,7 +10,7 @@ use crate::output::Output;
 
 /// How long a command waits in all. A command holds a database for a fraction of a second, an engine that ends for a few.
 const WAIT: Duration = Duration::from_secs(5);
-/// How often it looks again.
+/// How often it checks again.
 const STEP: Duration = Duration::from_millis(25);
 /// When it tells that it waits.
 const NOTICEABLE: Duration = Duration::from_millis(500);

@@ -1,6 +1,6 @@
 //! `runs usage`: what a run used up, by task, and attempt by attempt.
 //!
-//! What is stored is shown, beside a living engine too: only attempts that ended have used up anything that is known.
+//! What is stored is shown, beside a running engine too: only attempts that ended have used up anything that is known.
 
 use cloacina::{RunUsage, UsedCall};
 
@@ -28,7 +28,7 @@ pub(crate) fn usage(arguments: &RunsUsageArgs, output: &Output, config: &Config)
     }
     output.answer(&usage, |paint| text(&usage, arguments.attempts, paint))?;
     if let Some(at) = usage.history_removed_at {
-        output.note(&format!("its history was removed by retention at {at}, and with it what is known of this"));
+        output.note(&format!("retention has removed the history at {at}, and the usage with it"));
     }
     Ok(exit::SUCCESS)
 }

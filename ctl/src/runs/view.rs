@@ -127,7 +127,7 @@ pub(crate) fn task_table(tasks: &[TaskReport], paint: Paint) -> String {
     paint.columns([header].into_iter().chain(tasks.iter().map(|task| row(task, paint))), "  ")
 }
 
-/// The exit code of who waited for a run: one that went as its author allows, optional tasks aside, is a success.
+/// The exit code of a command that waited for a run: a run in which only optional tasks failed is a success.
 pub(crate) fn exit_code(state: RunState) -> u8 {
     match state {
         RunState::Completed | RunState::PartiallyCompleted => exit::SUCCESS,

@@ -30,7 +30,7 @@ pub(crate) fn wait(arguments: &RunsWaitArgs, output: &Output, config: &Config) -
     Ok(exit_code(report.state))
 }
 
-/// Looks at a run again and again until it has ended; each look is also shown to `look`.
+/// Reads a run repeatedly until it has ended; each state is also passed to `look`.
 pub(super) fn until_ended(
     records: &mut Records,
     id: RunId,
@@ -41,7 +41,7 @@ pub(super) fn until_ended(
 ) -> Result<RunReport, Error> {
     let report = records.report(id)?;
     if !report.state.is_terminal() && !records.is_driven(id)? {
-        output.note("no engine drives the run: it goes on when one is started on its database");
+        output.note("no engine drives the run: it continues when an engine is started on its database");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime =

@@ -1,6 +1,6 @@
 //! `runs why`: the gates at which the tasks of a run wait.
 //!
-//! The gates come from the decisions that admit tasks: those of the living engine where there is one, otherwise over
+//! The gates come from the function that schedules tasks: that of the running engine if there is one, otherwise over
 //! what is stored. Of tasks that were skipped the reason is shown, and nothing of others that run or have ended.
 
 use cloacina::{Gate, RunReport, RunState, TaskReport, TaskState};
@@ -84,7 +84,7 @@ struct GateInWords {
 pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
     let (report, engine) = match living_report(&database, id)? {
-        // Only the engine itself knows who holds its slots.
+        // Only the engine itself knows which tasks hold its slots.
         Some((report, pid)) => (report, Some(Engine { pid: Some(pid) })),
         None => (records.report(id)?, records.engine()?.map(|pid| Engine { pid })),
     };
@@ -93,7 +93,7 @@ pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> 
     Ok(exit::SUCCESS)
 }
 
-/// Tells a user who looks at a run or waits for it that nothing of it starts, if its package or the database keeps it from
+/// Tells a user who reads a run or waits for it that no task of it starts, if its package or the database keeps it from
 /// that.
 pub(crate) fn note_withheld(report: &RunReport, output: &Output) {
     let mut open = report.tasks.iter().filter(|task| !task.state.is_terminal());

@@ -24,9 +24,9 @@ pub(crate) struct Changed<'a> {
     tenant: &'a str,
     /// The change in words, for people.
     change: String,
-    /// The versions that are quarantined since, as `tenant::name@version`.
+    /// The versions that were quarantined by the change, as `tenant::name@version`.
     quarantined: Vec<String>,
-    /// The versions that may be used again, as `tenant::name@version`.
+    /// The versions whose quarantine has ended, as `tenant::name@version`.
     released: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn add(arguments: &TrustAddArgs, output: &Output, config: &Config) ->
 /// Forgets a key.
 pub(crate) fn remove(arguments: &TrustRemoveArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let TrustRemoveArgs { key, tenant, database, actor } = arguments;
-    let done = format!("has no key {key} any more");
+    let done = format!("no longer has the key {key}");
     let order = Order { tenant: &tenant.tenant, change: TrustChange::Remove { key: key.clone() }, done, actor };
     order.carry_out(database.database.as_deref(), output, config)
 }
@@ -70,7 +70,7 @@ pub(crate) fn remove(arguments: &TrustRemoveArgs, output: &Output, config: &Conf
 /// Revokes a key.
 pub(crate) fn revoke(arguments: &TrustRevokeArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let TrustRevokeArgs { key, reason, tenant, database, actor } = arguments;
-    let done = format!("does not trust the key {key} any more, for good");
+    let done = format!("no longer trusts the key {key}, permanently");
     let change = TrustChange::Revoke { key: key.clone(), reason: reason.clone() };
     let order = Order { tenant: &tenant.tenant, change, done, actor };
     order.carry_out(database.database.as_deref(), output, config)

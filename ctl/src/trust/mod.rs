@@ -1,6 +1,6 @@
 //! The verbs of `cloacina-ctl trust`: whom a tenant trusts to sign packages.
 //!
-//! To show it the database is only looked at. To change it the living engine is asked, and without one this program is
+//! To show it the database is only looked at. To change it the running engine is asked, and without one this program is
 //! an engine that starts no task, for the moment.
 
 pub(crate) mod change;

@@ -26,7 +26,7 @@ pub(crate) fn show(arguments: &TrustShowArgs, output: &Output, config: &Config) 
     output.answer(&view, |paint| view.text(paint))?;
     if view.requires_nothing() {
         output.note(&format!(
-            "packages are taken from anybody; to change that: cloacina-ctl trust require 1{}{}",
+            "packages are accepted without a signature; to change that: cloacina-ctl trust require 1{}{}",
             arguments.tenant.option(),
             database.option()
         ));

@@ -16,7 +16,7 @@ pub(crate) struct TrustView {
     tenant: String,
     /// How many signatures a package needs, each by another key.
     required: usize,
-    /// Whether the tenant never said how many it requires.
+    /// Whether the tenant has not set the number.
     is_default: bool,
     /// The keys.
     keys: Vec<KeyView>,
@@ -40,7 +40,7 @@ struct KeyView {
     state: &'static str,
     /// The packages that the key may sign.
     scopes: Vec<String>,
-    /// Until when it is trusted. Absent if for ever.
+    /// When the key expires. Absent if it never does.
     #[schema(value_type = Option<Moment>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
@@ -106,7 +106,7 @@ impl TrustView {
 
     pub(super) fn text(&self, paint: Paint) -> String {
         let Self { tenant, required, is_default, keys, events } = self;
-        let by_default = if *is_default { ", unless the engine says otherwise" } else { "" };
+        let by_default = if *is_default { ", unless the settings of the engine differ" } else { "" };
         let mut text = match required {
             0 => format!("{tenant} requires no signatures{by_default}\n"),
             1 => format!("{tenant} requires 1 signature\n"),

@@ -46,7 +46,7 @@ fn run_pages() -> Vec<Page> {
         Page::of::<runs::logs::Listed>("logs", "The log of a run", &["runs logs"]),
         Page::of::<cloacina::LogRecord>("log-line", "A line of a log", &["runs logs --follow"]),
         Page::of::<runs::context::Shown>("context", "The context of a run", &["runs context"]),
-        Page::of::<cloacina::RunUsage>("run-usage", "What a run used up", &["runs usage"]),
+        Page::of::<cloacina::RunUsage>("run-usage", "The usage of a run", &["runs usage"]),
     ]
 }
 
@@ -67,7 +67,7 @@ fn package_pages() -> Vec<Page> {
                 "package release",
             ],
         ),
-        Page::of::<package::usage::Listed>("package-usage", "What packages used up", &["package usage"]),
+        Page::of::<package::usage::Listed>("package-usage", "The usage of packages", &["package usage"]),
         Page::of::<package::new::Made>("new-package", "A new crate", &["package new"]),
         Page::of::<package::build::Summary>("built-package", "A built archive", &["package build"]),
         Page::of::<package::inspect::Inspected<'_>>("archive", "What is in an archive", &["package inspect"]),
@@ -94,7 +94,7 @@ fn other_pages() -> Vec<Page> {
             "A change of trust",
             &["trust add", "trust remove", "trust revoke", "trust require"],
         ),
-        Page::of::<prune::Planned>("prune-plan", "What need not be kept", &["prune --dry-run"]),
+        Page::of::<prune::Planned>("prune-plan", "Expired runs and logs", &["prune --dry-run"]),
         Page::of::<prune::Removed>("pruned", "What was removed", &["prune"]),
         Page::of::<backup::Made>("backup", "A backup", &["backup"]),
         Page::of::<demo::show::Shown>("demo", "The demonstration", &["demo"]),

@@ -98,7 +98,7 @@ fn kind(schema: &Value) -> String {
         return format!("[{name}](#{})", name.to_lowercase());
     }
     match schema["type"].as_str() {
-        Some("string") if schema["format"] == "date-time" => "moment".to_owned(),
+        Some("string") if schema["format"] == "date-time" => "timestamp".to_owned(),
         Some("array") => format!("list of {}", kind(&schema["items"])),
         Some("object") => match &schema["additionalProperties"] {
             Value::Object(values) if !values.is_empty() => format!("map to {}", kind(&schema["additionalProperties"])),

@@ -70,7 +70,7 @@ fn simplify(schema: &mut Value, named: &BTreeMap<String, Value>) {
             }
             for (keyword, part) in object {
                 match part {
-                    // The names of fields are no keywords.
+                    // The names of fields are not keywords.
                     Value::Object(fields) if keyword == "properties" => {
                         fields.values_mut().for_each(|field| simplify(field, named));
                     }

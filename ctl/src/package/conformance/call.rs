@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use cloacina::{CallEnd, Heard, Probe, ProbeCall, StructSize};
+use cloacina::{CallEnd, HostCall, Probe, ProbeCall, StructSize};
 use cloacina_workflow::abi::{STATUS_OK, STATUS_REFUSED};
 
 use super::message::Subject;
 
 /// What `start` of a task that does not block may take on a busy machine.
 const START_MAX: Duration = Duration::from_secs(2);
-/// How long a task may go on before it is cancelled.
+/// How long a task may run before it is cancelled.
 const HEAD_START: Duration = Duration::from_millis(20);
-/// How long a package is listened to for what it should not say any more.
+/// How long to wait for calls of the host that a package must no longer make.
 pub(super) const QUIET: Duration = Duration::from_millis(50);
 
 /// The package, and the numbers that were given out.
@@ -75,11 +75,11 @@ impl Calls {
 
     /// Waits for the end of a call, and then a little for a second one.
     pub(super) fn outcome(&self, number: u64) -> Outcome {
-        let has_ended = |heard: &[Heard]| !ends(heard, number).is_empty();
-        let has_answered = |heard: &[Heard]| answer(heard, number).is_some();
+        let has_ended = |heard: &[HostCall]| !ends(heard, number).is_empty();
+        let has_answered = |heard: &[HostCall]| answer(heard, number).is_some();
         let is_held_up = !self.subject.blocking && !has_answered(&self.probe.wait(START_MAX, has_answered));
         let is_over =
-            |heard: &[Heard]| has_ended(heard) || answer(heard, number).is_some_and(|status| status != STATUS_OK);
+            |heard: &[HostCall]| has_ended(heard) || answer(heard, number).is_some_and(|status| status != STATUS_OK);
         let is_late = !is_over(&self.probe.wait(self.patience, is_over));
         if is_late {
             // A task may well take longer than anybody wants to wait here; then it has to stop when it is asked to.
@@ -90,14 +90,15 @@ impl Calls {
         if has_ended(&heard) {
             self.probe.wait(START_MAX, has_answered);
         }
-        let heard = self.probe.heard();
+        let heard = self.probe.host_calls();
         Outcome { answer: answer(&heard, number), ends: ends(&heard, number), is_late, is_held_up }
     }
 
     /// Makes a call that must be refused; whether it was, and nothing completed.
     pub(super) fn is_refused(&self, making: &Making) -> bool {
-        let n_ends = |heard: &[Heard]| heard.iter().filter(|heard| matches!(heard, Heard::Completed { .. })).count();
-        let n_before = n_ends(&self.probe.heard());
+        let n_ends =
+            |heard: &[HostCall]| heard.iter().filter(|heard| matches!(heard, HostCall::Completed { .. })).count();
+        let n_before = n_ends(&self.probe.host_calls());
         let number = self.make(making);
         self.probe.wait(START_MAX, |heard| answer(heard, number).is_some());
         let heard = self.probe.wait(QUIET, |heard| n_ends(heard) > n_before);
@@ -132,7 +133,7 @@ impl Outcome {
         let patience = humantime::format_duration(calls.patience);
         match (self.answer, self.ends.as_slice()) {
             (Some(STATUS_REFUSED), []) => None,
-            (Some(STATUS_REFUSED), _) => Some("was refused, and completed all the same".to_owned()),
+            (Some(STATUS_REFUSED), _) => Some("was refused, and completed nevertheless".to_owned()),
             (Some(status), _) if status != STATUS_OK => {
                 Some(format!("start answered {status}, which is neither CLCN_OK nor CLCN_REFUSED"))
             }
@@ -142,7 +143,7 @@ impl Outcome {
             }
             (None, _) => Some("start had not returned 2s after the call completed".to_owned()),
             (_, [CallEnd::Bad { code, message }]) => {
-                Some(format!("completed with what cannot be read: {code}: {message}"))
+                Some(format!("completed with an invalid result: {code}: {message}"))
             }
             (_, [_]) => None,
             (_, several) => Some(format!("completed {} times", several.len())),
@@ -166,18 +167,18 @@ impl Outcome {
 }
 
 /// The ends of that call.
-pub(super) fn ends(heard: &[Heard], number: u64) -> Vec<CallEnd> {
+pub(super) fn ends(heard: &[HostCall], number: u64) -> Vec<CallEnd> {
     let of_call = heard.iter().filter_map(|heard| match heard {
-        Heard::Completed { call, end } if *call == number => Some(end.clone()),
+        HostCall::Completed { call, end } if *call == number => Some(end.clone()),
         _ => None,
     });
     of_call.collect()
 }
 
 /// What `start` answered to that call.
-fn answer(heard: &[Heard], number: u64) -> Option<i32> {
+fn answer(heard: &[HostCall], number: u64) -> Option<i32> {
     heard.iter().find_map(|heard| match heard {
-        Heard::Answered { call, status } if *call == number => Some(*status),
+        HostCall::Answered { call, status } if *call == number => Some(*status),
         _ => None,
     })
 }

@@ -1,7 +1,7 @@
 //! The parent's side of a child: starts it, asks it, listens until it is done, has died, or has said nothing for too
 //! long.
 //!
-//! A child never outlives the question: it is killed when it is done, as threads of the package may go on.
+//! A child never outlives its question: it is killed after the answer, because threads of the package may still run.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -59,7 +59,7 @@ pub(super) fn ask(question: &Question) -> Result<Answer, Error> {
     match end {
         End::Done => {}
         End::Died => answer.findings.push(format!("{} {at}{}", death(status), printed_text(printed))),
-        End::Silent => answer.findings.push(format!("did nothing for too long {at}")),
+        End::Silent => answer.findings.push(format!("made no progress for too long {at}")),
     }
     Ok(answer)
 }
@@ -115,11 +115,11 @@ fn signal_name(signal: i32) -> String {
     let name = match signal {
         4 => "SIGILL (an instruction that does not exist)",
         5 => "SIGTRAP",
-        6 => "SIGABRT (abort, a failed assertion, an exception that nobody caught)",
-        7 => "SIGBUS (memory that is not there)",
+        6 => "SIGABRT (abort, a failed assertion, an uncaught exception)",
+        7 => "SIGBUS (access to memory that does not exist)",
         8 => "SIGFPE (a division by zero)",
         9 => "SIGKILL (out of memory?)",
-        11 => "SIGSEGV (memory that is not its own, or a stack that is too small)",
+        11 => "SIGSEGV (invalid memory access, or a stack overflow)",
         31 => "SIGSYS (a system call that the sandbox forbids)",
         _ => return format!("signal {signal}"),
     };

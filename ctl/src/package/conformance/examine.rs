@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use cloacina::{CallEnd, Confined, Heard, Probe, StructSize};
+use cloacina::{CallEnd, Confined, HostCall, Probe, StructSize};
 use cloacina_workflow::abi::STATUS_OK;
 use cloacina_workflow::descriptor::Descriptor;
 use serde_json::{Map, Value, json};
@@ -63,7 +63,7 @@ impl Examination<'_> {
     fn say(&mut self, word: &Word) {
         let mut line = serde_json::to_string(word).expect("invariant: a word is a string");
         line.push('\n');
-        // Without anybody who listens there is no use in going on, and the process ends soon.
+        // Without a reader of the answer the test is useless, and the process ends soon.
         self.socket.write_all(line.as_bytes()).ok();
     }
 
@@ -79,7 +79,7 @@ impl Examination<'_> {
         self.say(&Word::Note(note.into()));
     }
 
-    /// Loads the package, and initialises it as the rule asks for.
+    /// Loads the package, and initializes it as the rule asks for.
     fn begin(&mut self) -> Option<Calls> {
         let Question { library, descriptor, rule, subject, patience_ms, .. } = self.question;
         self.at("while it was being loaded");
@@ -178,9 +178,9 @@ impl Examination<'_> {
         self.at(self.in_call(" with an unknown encoding"));
         let outcome = calls.call(&Making { encoding: 7, ..ordinary });
         if outcome.ends.contains(&CallEnd::Done) {
-            self.find("a call whose context has an encoding that nobody knows is completed");
+            self.find("a call whose context has an unknown encoding is completed");
         } else if let Some(problem) = outcome.problem(calls) {
-            self.find(format!("a call whose context has an encoding that nobody knows: {problem}"));
+            self.find(format!("a call whose context has an unknown encoding: {problem}"));
         }
         for number in [0, u64::MAX] {
             self.at("in cancel of a call that was never made");
@@ -198,18 +198,20 @@ impl Examination<'_> {
         }
         self.at("in cancel of a call that has ended");
         calls.probe.cancel(1);
-        let others = calls.probe.heard().into_iter().find_map(|heard| match heard {
-            Heard::Completed { call, .. } if !calls.was_made(call) => {
+        let others = calls.probe.host_calls().into_iter().find_map(|heard| match heard {
+            HostCall::Completed { call, .. } if !calls.was_made(call) => {
                 Some(format!("completed the call {call:#x}, which was never made; was it read after start returned?"))
             }
-            Heard::Secret { call } if !calls.was_made(call) => {
+            HostCall::Secret { call } if !calls.was_made(call) => {
                 Some(format!("named a secret of the call {call:#x}, which was never made"))
             }
-            Heard::Overstated { said, spent, .. } => {
+            HostCall::Overstated { said, spent, .. } => {
                 let [said, spent] = [said, spent].map(|time| time.as_millis());
                 Some(format!("cpu_ns says {said} ms of processor time, but the whole process has used up {spent} ms"))
             }
-            Heard::Stranger => Some("called the host with another first argument than the host's ctx".to_owned()),
+            HostCall::WrongContext => {
+                Some("called the host with another first argument than the host's ctx".to_owned())
+            }
             _ => None,
         });
         others.into_iter().for_each(|other| self.find(other));
@@ -256,30 +258,30 @@ impl Examination<'_> {
         self.at(self.in_call(" with all levels of its log"));
         calls.call(&calls.ordinary(&self.context()));
         let mut n_lines = 0;
-        for heard in calls.probe.heard() {
+        for heard in calls.probe.host_calls() {
             match heard {
-                Heard::Log { problem: Some(problem), message, .. } => {
+                HostCall::Log { problem: Some(problem), message, .. } => {
                     self.find(format!("the line \"{message}\": {problem}"))
                 }
-                Heard::Log { level: level @ (0 | 6..), message, .. } => {
+                HostCall::Log { level: level @ (0 | 6..), message, .. } => {
                     self.find(format!("the line \"{message}\" has the level {level}"));
                 }
-                Heard::Log { call, message, .. } if call != 0 && !calls.was_made(call) => {
+                HostCall::Log { call, message, .. } if call != 0 && !calls.was_made(call) => {
                     self.find(format!("the line \"{message}\" belongs to no call"));
                 }
-                Heard::Log { .. } => n_lines += 1,
-                Heard::Heartbeat { permille: permille @ 1001.., .. } => {
-                    self.find(format!("a sign of life at {permille} thousandths"));
+                HostCall::Log { .. } => n_lines += 1,
+                HostCall::Heartbeat { permille: permille @ 1001.., .. } => {
+                    self.find(format!("a heartbeat at {permille} thousandths"));
                 }
                 _ => {}
             }
         }
         calls.probe.want_logs(0);
-        self.at(self.in_call(" while nobody wants log lines"));
+        self.at(self.in_call(" while log lines are switched off"));
         calls.call(&calls.ordinary(&self.context()));
-        let n_all = calls.probe.heard().iter().filter(|heard| matches!(heard, Heard::Log { .. })).count();
+        let n_all = calls.probe.host_calls().iter().filter(|heard| matches!(heard, HostCall::Log { .. })).count();
         if n_all > n_lines {
-            self.find("writes log lines though nobody wants any");
+            self.find("writes log lines although they are switched off");
         }
     }
 
@@ -296,10 +298,10 @@ impl Examination<'_> {
             self.find(format!("shutdown answered {status}"));
         }
         self.at("after shutdown");
-        let is_shut_down = |heard: &&Heard| **heard == Heard::ShutDown;
-        let after = |heard: &[Heard]| {
+        let is_shut_down = |heard: &&HostCall| **heard == HostCall::ShutDown;
+        let after = |heard: &[HostCall]| {
             let after = heard.iter().skip_while(|heard| !is_shut_down(heard)).skip(1);
-            after.filter(|heard| !matches!(heard, Heard::Answered { .. })).count()
+            after.filter(|heard| !matches!(heard, HostCall::Answered { .. })).count()
         };
         let heard = calls.probe.wait(QUIET * 4, |heard| after(heard) > 0);
         if after(&heard) > 0 {

@@ -42,11 +42,11 @@ pub(super) struct Examined {
     about: &'static str,
     /// `passed`, `failed`, `advice` for one that is broken without harm, or `not_reached`.
     result: Verdict,
-    /// How it was broken.
+    /// How the package breaks the rule.
     findings: Vec<Remark>,
-    /// What else is to be known.
+    /// Further notes.
     notes: Vec<Remark>,
-    /// What to do about it. Absent if it was kept.
+    /// What to do about it. Absent if the package follows the rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<&'static str>,
 }
@@ -86,7 +86,7 @@ impl Report {
         };
         let n_failed = self.rules.iter().filter(|examined| examined.result == Verdict::Failed).count();
         text.push_str(&match self.passed {
-            true => format!("\n{name} keeps the rules\n"),
+            true => format!("\n{name} follows the rules\n"),
             false => format!("\n{name} breaks {n_failed} of {} rules\n", RULES.len()),
         });
         text

@@ -46,20 +46,20 @@ impl Rule {
     /// What the rule asks for.
     pub(super) fn about(self) -> &'static str {
         match self {
-            Rule::Archive => "the archive is sound for this machine, and its description makes sense",
-            Rule::Table => "the library loads, and its table says what the file says",
+            Rule::Archive => "the archive is valid for this machine, and its descriptor has no mistakes",
+            Rule::Table => "the library loads, and its table agrees with the descriptor in the file",
             Rule::Init => "init answers CLCN_OK, whatever else the configuration holds",
             Rule::NewerHost => "a newer host is accepted: longer structs, a larger minor version",
             Rule::OlderHost => "a struct that is too short is refused",
-            Rule::Unknown => "a task, an encoding and a cancel that nobody knows do nothing",
-            Rule::Completes => "each call completes once, with what can be read, from what was copied",
-            Rule::Context => "no context does harm: none, no JSON, other shapes, 1 MiB",
+            Rule::Unknown => "an unknown task, an unknown encoding and a cancel of an unknown call have no effect",
+            Rule::Completes => "each call completes once, with a valid result, and reads only what it has copied",
+            Rule::Context => "every context is survived: none, invalid JSON, other shapes, 1 MiB",
             Rule::Cancel => "a call that is cancelled completes",
-            Rule::Parallel => "many calls at a time complete, each under its own number",
-            Rule::Logs => "log lines are wanted and have fields, signs of life have a share",
-            Rule::Shutdown => "shutdown ends all calls in time, and nobody uses the host after it",
+            Rule::Parallel => "concurrent calls complete, each under its own number",
+            Rule::Logs => "log lines respect the level and have fields, heartbeats have a share",
+            Rule::Shutdown => "shutdown ends all calls in time, and the package does not use the host afterwards",
             Rule::Again => "init may follow shutdown",
-            Rule::Sandbox => "the sandbox refused it no system call",
+            Rule::Sandbox => "the sandbox refused no system call",
         }
     }
 
@@ -76,7 +76,7 @@ impl Rule {
                 "return CLCN_REFUSED from init and start when `size < sizeof(...)`, before reading further"
             }
             Rule::Unknown => {
-                "return CLCN_REFUSED from start for an index or an encoding that is not yours, and look calls up before you cancel them"
+                "return CLCN_REFUSED from start for an unknown index or encoding, and look up a call before you cancel it"
             }
             Rule::Completes => {
                 "call complete once for each start that returned CLCN_OK, also when the task fails; return from start at \
@@ -85,16 +85,14 @@ impl Rule {
             }
             Rule::Context => "complete with CLCN_FAILED when the context is not what you expect",
             Rule::Cancel => {
-                "have cancel wake the task up, or ask is_cancelled now and then, and complete with CLCN_CANCELLED"
+                "let cancel wake the task up, or call is_cancelled regularly, and complete with CLCN_CANCELLED"
             }
-            Rule::Parallel => "keep what belongs to a call with the call: start is called from many threads at a time",
-            Rule::Logs => {
-                "look at *max_log_level before you write a line, and give fields as a JSON object or not at all"
-            }
-            Rule::Shutdown => "stop your threads in shutdown, wait for them, and let nobody call the host afterwards",
-            Rule::Again => "reset in shutdown what init sets",
+            Rule::Parallel => "keep the state of each call apart: start is called from many threads at a time",
+            Rule::Logs => "read *max_log_level before you write a line, and give fields as a JSON object or not at all",
+            Rule::Shutdown => "stop your threads in shutdown, wait for them, and do not call the host afterwards",
+            Rule::Again => "reset in shutdown the state that init sets",
             Rule::Sandbox => {
-                "do without it, or declare it with `needs` where that is possible; docs/concepts/isolation.md says what each sandbox refuses"
+                "avoid the call, or declare it with `needs` where that is possible; docs/concepts/isolation.md lists what each sandbox refuses"
             }
         }
     }

@@ -113,7 +113,7 @@ struct Bench<'a> {
     question: Question,
     subjects: Vec<Subject>,
     output: &'a Output,
-    /// System calls that the sandbox refused, and whose.
+    /// System calls that the sandbox refused, with the caller.
     refused: BTreeSet<(String, String)>,
 }
 
