@@ -1,14 +1,14 @@
-/* What a package in C can do besides the happy path: a print shop whose tasks run on threads of their own.
+/* What a package in C can do besides the happy path: a print shop with tasks that run on their own threads.
  *
  *   fetch    asks to be tried again, with a wait, while the paper is late; fails for good when there is none
  *   print    works for a while, says how far it is, writes log lines with fields, and stops when it is asked to
  *   deliver  takes a value away and adds another, {"set": ..., "unset": [...]}
  *
- * Who may do what, in one picture:
+ * The threads and their work:
  *
  *   host thread     start ── copies the call ──> its own thread ── complete, exactly once
  *   any thread      cancel ── sets a mark and wakes the thread up
- *   any thread      shutdown ── marks every call, waits for the threads, and lets nobody use the host after that
+ *   any thread      shutdown ── marks every call, waits for the threads, and prevents later use of the host
  *
  * No task is marked as blocking, so start returns at once. The list of calls is the only state that threads share, and
  * it is locked by one mutex; nothing of the host is called under it. */
@@ -75,7 +75,7 @@ static clcn_bytes text(const char *string) {
     return bytes;
 }
 
-/* A log line whose fields are the JSON that the format makes. Nothing is formatted that nobody reads. */
+/* A log line whose fields are the JSON that the format makes. A line is not formatted if its level is not wanted. */
 static void log_line(const call *call, uint32_t level, const char *message, const char *format, ...) {
     if (!enter_host()) return;
     if (*host->max_log_level >= level) {

@@ -4,7 +4,7 @@
 //
 //   a task      is a function that returns its output, or throws; no exception gets past `run`
 //   a call      is a jthread, and `cancel` is its stop token
-//   the host    is behind a lock that many may share, and that `shutdown` takes for itself, so nobody uses it after
+//   the host    is behind a lock that many may share, and that `shutdown` takes for itself, so no thread uses it after
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -67,7 +67,7 @@ class Host {
         table = given;
     }
 
-    /// Waits for whoever is inside; nobody comes in after that.
+    /// Waits for the threads that are inside; no thread enters after that.
     void close() { open(nullptr); }
 
     template <typename Use> void use(Use &&with) {
@@ -210,7 +210,7 @@ void run(const Call &call) {
     } catch (const std::exception &error) {
         fail(CLCN_PANIC, 0, "panicked", error.what());
     } catch (...) {
-        fail(CLCN_PANIC, 0, "panicked", "something was thrown that is no exception");
+        fail(CLCN_PANIC, 0, "panicked", "something else than an exception was thrown");
     }
 }
 
@@ -249,7 +249,7 @@ class Calls {
             is_open = false;
             for (auto &[id, thread] : under_way) thread.request_stop();
             n_changed.wait_for(lock, grace, [this] { return under_way.empty(); });
-            // Those that do not stop are left to themselves, with nobody to talk to.
+            // Threads that do not stop are abandoned, without a host.
             for (auto &[id, thread] : under_way) thread.detach();
             under_way.clear();
         }
@@ -258,7 +258,7 @@ class Calls {
     }
 
   private:
-    /// A thread cannot wait for its own end, so it leaves that to whoever comes next.
+    /// A thread cannot wait for its own end, so it leaves that to the next thread.
     void end(std::uint64_t id) {
         std::lock_guard lock(mutex);
         if (const auto found = under_way.find(id); found != under_way.end()) {

@@ -27,7 +27,7 @@ fn limits() -> Limits {
     }
 }
 
-/// An archive as it comes: read whole, and judged.
+/// An archive, read completely and checked.
 pub fn archive(bytes: &[u8]) {
     files(bytes);
     match read_with(bytes, &ReadOptions { limits: limits(), ..ReadOptions::default() }) {

@@ -154,8 +154,8 @@ impl Argument {
     }
 }
 
-/// The arguments of an attribute. What is no argument is reported and handed to `rest`, so that the caller can tell
-/// what may have been meant.
+/// The arguments of an attribute. Anything else is reported and passed to `rest`, so that the caller can guess
+/// what was meant.
 pub(crate) fn arguments(
     tokens: TokenStream,
     example: &str,
@@ -186,7 +186,7 @@ pub(crate) fn arguments(
 }
 
 /// The parts between top-level commas, groups without delimiters dissolved. A comma at the end adds no part; an empty
-/// part elsewhere stays, for the caller to judge.
+/// part elsewhere stays, for the caller to check.
 pub(crate) fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     let mut parts = vec![Vec::new()];
     for tree in flatten(tokens) {

@@ -2,7 +2,7 @@
 //!
 //! Making the tree also cleans the module: each `#[task(…)]` becomes `#[task(__checked)]`, under which the attribute
 //! expands to the bare function. So the user's import of `task` stays in use, the functions stay ordinary functions, and
-//! a `#[task]` that no module attribute has seen can be told from one that was. Judging is left to `valid.rs`, except
+//! a `#[task]` that no module attribute has seen can be told from one that was. Validation is left to `valid.rs`, except
 //! for a `#[task]` where none can be.
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -25,7 +25,7 @@ pub(crate) const CHECKED: &str = "__checked";
 /// Which of the two module attributes it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
-    /// `#[packaged_workflow]`: compiled into a library of its own.
+    /// `#[packaged_workflow]`: compiled into a separate library.
     Packaged,
     /// `#[workflow]`: compiled into the program that runs it.
     Embedded,
@@ -39,7 +39,7 @@ pub(crate) struct Module {
     pub(crate) description: Option<String>,
     /// In the order of the source, which is the order of the function indices.
     pub(crate) tasks: Vec<Task>,
-    /// The functions of the module that are no tasks.
+    /// The functions of the module that are not tasks.
     pub(crate) functions: Vec<Function>,
     pub(crate) fingerprint: String,
     /// The cleaned module.
@@ -60,7 +60,7 @@ pub(crate) struct Function {
 }
 
 impl Module {
-    /// `None` when the tokens are no module with a body; then there is nothing to clean either.
+    /// `None` when the tokens are not a module with a body; then there is nothing to clean either.
     pub(crate) fn read(
         kind: Kind,
         arguments: TokenStream,
@@ -76,7 +76,7 @@ impl Module {
             }
         };
         let Item::Mod(mut item) = item else {
-            mistakes.push(head(&item), format!("#[{name}] goes on a module: `mod name {{ … }}`"));
+            mistakes.push(head(&item), format!("#[{name}] belongs on a module: `mod name {{ … }}`"));
             return None;
         };
         if item.content.is_none() {
@@ -211,7 +211,7 @@ struct Stray<'a> {
 impl VisitMut for Stray<'_> {
     fn visit_attribute_mut(&mut self, attribute: &mut Attribute) {
         if is_task(attribute) {
-            let message = "#[task] goes on a function that stands directly in the workflow module";
+            let message = "#[task] belongs on a function directly in the workflow module";
             self.mistakes.push(&*attribute, message);
             check_off(attribute);
         }
@@ -250,7 +250,7 @@ fn described(attribute: Option<&Located<String>>, attributes: &[Attribute]) -> O
     (!first.is_empty()).then(|| first.join(" "))
 }
 
-/// What to underline of an item that is no module: its name where it has one that is easy to find.
+/// What to underline of an item that is not a module: its name, if it is easy to find.
 fn head(item: &Item) -> TokenStream {
     let ident = match item {
         Item::Fn(function) => &function.sig.ident,

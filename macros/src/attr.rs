@@ -1,7 +1,7 @@
 //! The grammar of the two attributes: which names there are, what each takes, and in which range.
 //!
-//! `docs/reference/macros.md` is this file for readers. Reading collects mistakes and goes on; what a combination of
-//! attributes means is not judged here but in `valid.rs`. Nothing has a default here: `None` is "not written", and the
+//! `docs/reference/macros.md` is this file for readers. Reading collects mistakes and continues; `valid.rs` checks combinations of
+//! attributes. Nothing has a default here: `None` is "not written", and the
 //! place that gives an attribute its meaning gives it its default.
 
 use std::collections::BTreeSet;
@@ -109,7 +109,7 @@ pub(crate) struct TaskAttributes {
     /// As in `WorkflowAttributes`.
     pub(crate) written: BTreeSet<String>,
     /// The strings of arguments that could not be read: one of them may have been meant as the id, so that a reference
-    /// to it is no second mistake.
+    /// to it is not a second mistake.
     pub(crate) claimed: Vec<String>,
     pub(crate) id: Option<Located<String>>,
     pub(crate) description: Option<Located<String>>,
@@ -271,8 +271,10 @@ fn condition(argument: &Argument, mistakes: &mut Mistakes) -> Option<Located<Con
     if let [TokenTree::Group(_)] = value {
         let items = argument.items("\"timeout\"", mistakes)?;
         if items.is_empty() {
-            mistakes
-                .push(argument::stream(value), "a list of patterns needs at least one; `\"never\"` retries nothing");
+            mistakes.push(
+                argument::stream(value),
+                "a list of patterns needs at least one pattern; `\"never\"` switches retries off",
+            );
         }
         let count = items.len();
         let patterns = texts(items, "a pattern", mistakes);
@@ -333,13 +335,13 @@ fn needs(argument: &Argument, mistakes: &mut Mistakes) -> Option<Needs> {
     Some(needs)
 }
 
-/// The strings of `read("/a", "/b")`; a list that is empty would ask for nothing in a way that looks like something.
+/// The strings of `read("/a", "/b")`; an empty list would need nothing but look like a need.
 fn only(name: &Ident, list: &proc_macro2::Group, mistakes: &mut Mistakes) -> Option<Need> {
     let items = argument::split(list.stream());
     if items.is_empty() {
         mistakes.push(
             TokenTree::from(list.clone()),
-            format!("`{name}` needs at least one value in its list; without a list it means anything"),
+            format!("`{name}` needs at least one value in its list; without a list it allows everything"),
         );
         return None;
     }

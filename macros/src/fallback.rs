@@ -13,7 +13,7 @@ use crate::{
     scope,
 };
 
-/// A module whose mistakes are known.
+/// A module with known mistakes.
 pub(crate) fn with_stub(module: Module, private: &Path, mistakes: Mistakes) -> TokenStream {
     // What was said to be missing is not to be missed by the compiler once more.
     let missing = scope::missing(&module);
@@ -33,7 +33,7 @@ pub(crate) fn with_stub(module: Module, private: &Path, mistakes: Mistakes) -> T
     with_errors(item.into_token_stream(), mistakes)
 }
 
-/// Tokens that are no module, or one that cannot be parsed: as they are, but for the `#[task]` in them, which would
+/// Tokens that are not a module, or a module that cannot be parsed: as they are, but for the `#[task]` in them, which would
 /// complain that no module attribute has seen them, and with the stub where there is a module to hold it.
 pub(crate) fn unread(tokens: TokenStream, private: &Path, mistakes: Mistakes) -> TokenStream {
     let mut trees: Vec<TokenTree> = without_tasks(tokens);

@@ -36,7 +36,7 @@ fn feed_stream(hasher: &mut Sha256, stream: TokenStream) {
     while let Some(tree) = trees.next() {
         match tree {
             TokenTree::Group(group) => {
-                // A group without delimiters is a trace of a macro's variable, not something anybody wrote.
+                // A group without delimiters comes from a macro's variable, not from the source.
                 let (open, close) = match group.delimiter() {
                     Delimiter::Parenthesis => ("(", ")"),
                     Delimiter::Brace => ("{", "}"),

@@ -1,7 +1,7 @@
 //! The graph of a module: which task waits for which, and what is wrong with it.
 //!
 //! Finds everything at once: unknown and doubled dependencies, a task that waits for itself, every cycle with its path,
-//! and trigger rules that look at tasks which may not be over yet. Loops, no recursion: a chain of tasks may be as long
+//! and trigger rules that name tasks which may not have ended. Loops, no recursion: a chain of tasks may be as long
 //! as the compiler can bear.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +70,7 @@ impl<'a> Names<'a> {
                     ));
                 }
                 if self.functions.iter().any(|function| function.signature.ident == *ident) {
-                    return Some(format!("the function `{name}` is no task; mark it with #[task]"));
+                    return Some(format!("the function `{name}` is not a task; mark it with #[task]"));
                 }
                 let hint = suggest::hint(&name, self.by_function.keys().map(String::as_str));
                 Some(format!("there is no task function `{name}` in this module{hint}"))
@@ -198,7 +198,7 @@ fn cycle_message(tasks: &[Task], members: &[usize]) -> String {
     format!("these tasks wait for each other: {}", ids.join(" -> "))
 }
 
-/// A rule is evaluated once all dependencies are over, so it may only look at tasks that are over by then.
+/// A rule is evaluated when all dependencies have ended, so it may only name tasks that have ended by then.
 fn rule_references(
     place: usize,
     references: &[&Reference],
@@ -229,12 +229,12 @@ fn rule_references(
                 }
             }
             Some(named) if named == place => {
-                mistakes.push(tokens(reference), "a task's trigger rule cannot look at the task itself");
+                mistakes.push(tokens(reference), "a task's trigger rule cannot name the task itself");
             }
-            // With an unknown dependency nobody knows what the ancestors are; that mistake is reported already.
+            // With an unknown dependency the ancestors are not known; that mistake is reported already.
             Some(named) if is_complete && !ancestors.contains(&named) => {
                 let id = &names.tasks[named].id.value;
-                let message = format!("`{id}` is no dependency, direct or not, of this task; add it to `dependencies`");
+                let message = format!("`{id}` is not upstream of this task; add it to `dependencies`");
                 mistakes.push(tokens(reference), message);
             }
             Some(_) => {}

@@ -52,21 +52,21 @@ pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
     function(&arguments.into(), item.into()).into()
 }
 
-/// `packaged_workflow` for those who depend on the engine.
+/// `packaged_workflow` for crates that depend on the engine.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn engine_packaged_workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
     module(Kind::Packaged, parse_quote!(::cloacina), arguments.into(), item.into()).into()
 }
 
-/// `workflow` for those who depend on the engine.
+/// `workflow` for crates that depend on the engine.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn engine_workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
     module(Kind::Embedded, parse_quote!(::cloacina), arguments.into(), item.into()).into()
 }
 
-/// `task` for those who depend on the engine.
+/// `task` for crates that depend on the engine.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn engine_task(arguments: TokenStream, item: TokenStream) -> TokenStream {

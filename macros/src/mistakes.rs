@@ -1,6 +1,6 @@
 //! The collector of compile errors.
 //!
-//! Every rule adds what it found and goes on, so that the author of a module reads all of its mistakes at once, from
+//! Every rule adds its mistakes and continues, so that the author of a module reads all mistakes at once, from
 //! top to bottom. The collector decides nothing and never stops anything.
 
 use proc_macro2::{Span, TokenStream};
@@ -31,7 +31,7 @@ impl Mistakes {
         self.found.push(syn::Error::new_spanned(tokens, message.into()));
     }
 
-    /// Adds a mistake at a place that is no token of its own, such as between two parentheses.
+    /// Adds a mistake at a place without a token, such as between two parentheses.
     pub(crate) fn push_at(&mut self, span: Span, message: impl Into<String>) {
         self.found.push(syn::Error::new(span, message.into()));
     }

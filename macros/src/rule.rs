@@ -6,7 +6,7 @@
 //! condition = task_success(task) | task_failed(task) | task_skipped(task) | task_upstream_failed(task)
 //!           | context_value("key", operator, literal)
 //! ```
-//! Only the form is judged here; whether a named task exists and is a dependency is the business of `graph.rs`.
+//! Only the form is checked here; whether a named task exists and is a dependency is checked in `graph.rs`.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenTree};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use crate::{
     suggest,
 };
 
-/// How deep groups may nest: more than anybody reads, and far from every reader's recursion limit.
+/// How deep groups may nest: deeper than a person can read, and far below the recursion limit of every parser.
 const DEPTH_MAX: usize = 16;
 
 const GROUPS: &[&str] = &["all", "any", "none"];

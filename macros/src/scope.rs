@@ -12,7 +12,7 @@ use syn::{Item, Signature, UseTree};
 
 use crate::{ast::Module, mistakes::Mistakes};
 
-/// What the prelude offers and signatures need.
+/// The names that the prelude exports and signatures need.
 const NAMES: &[&str] = &["Context", "Value", "TaskError", "Outcome"];
 
 pub(crate) fn check(module: &Module, mistakes: &mut Mistakes) {

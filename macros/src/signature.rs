@@ -1,7 +1,7 @@
 //! The signatures of tasks and callbacks, as far as they can be told from the tokens.
 //!
 //! A macro sees names and not types: a `Context` is what is called so. What a name hides from here (another crate's
-//! `Context`, an error that is no `TaskError`) the compiler reports at the function, because the expansion calls it
+//! `Context`, an error other than `TaskError`) the compiler reports at the function, because the expansion calls it
 //! under the function's own span.
 
 use proc_macro2::TokenStream;
@@ -18,7 +18,7 @@ pub(crate) fn task(signature: &Signature, mistakes: &mut Mistakes) {
         None => mistakes
             .push_at(signature.paren_token.span.join(), "a task takes one parameter: `context: &mut Context<Value>`"),
         Some(FnArg::Receiver(receiver)) => {
-            mistakes.push(receiver, "a task is no method: its one parameter is `context: &mut Context<Value>`");
+            mistakes.push(receiver, "a task is not a method: its one parameter is `context: &mut Context<Value>`");
         }
         Some(FnArg::Typed(typed)) if !is_reference_to(&typed.ty, "Context", true) => {
             mistakes.push(&typed.ty, "the parameter of a task has the type `&mut Context<Value>`");
@@ -27,14 +27,14 @@ pub(crate) fn task(signature: &Signature, mistakes: &mut Mistakes) {
     }
     let others: TokenStream = inputs.map(ToTokens::to_token_stream).collect();
     if !others.is_empty() {
-        mistakes.push(others, "a task takes one parameter; everything else comes in with its context");
+        mistakes.push(others, "a task takes one parameter; everything else comes from its context");
     }
     match &signature.output {
         ReturnType::Default => {
             mistakes.push(&signature.ident, "a task returns `Result<(), TaskError>`, but this one returns nothing");
         }
         ReturnType::Type(_, output) if !is_result(output) => {
-            mistakes.push(output, "a task returns `Result<(), TaskError>`; what it made goes into its context");
+            mistakes.push(output, "a task returns `Result<(), TaskError>`; its results go into its context");
         }
         ReturnType::Type(..) => {}
     }
@@ -88,7 +88,8 @@ fn ordinary(what: &str, signature: &Signature, mistakes: &mut Mistakes) {
         match parameter {
             GenericParam::Lifetime(_) => {}
             GenericParam::Type(_) | GenericParam::Const(_) => {
-                mistakes.push(parameter, format!("a {what} has no generic parameters: nobody could choose them"));
+                mistakes
+                    .push(parameter, format!("a {what} has no generic parameters: the engine could not choose them"));
             }
         }
     }

@@ -12,7 +12,7 @@ const DISTANCE_MAX: usize = 4;
 /// The shortest word that counts as the beginning or the end of another.
 const AFFIX_CHARS_MIN: usize = 3;
 
-/// What authors who come from other engines write, and the word for it here.
+/// The words of other engines, and the word for each here.
 const TRANSLATIONS: &[(&str, &str)] = &[
     ("after", "dependencies"),
     ("authors", "author"),
@@ -38,7 +38,7 @@ const TRANSLATIONS: &[(&str, &str)] = &[
     ("le", "less_or_equal"),
 ];
 
-/// The word of `candidates` that is most probably meant by `word`; the first one where several are as near.
+/// The nearest word to `word` among `candidates`; the first one if several are as near.
 pub(crate) fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     let ranked = candidates.into_iter().filter_map(|candidate| {
@@ -96,7 +96,7 @@ mod tests {
             ("timeout", Some("timeout_ms")),
             ("ids", Some("id")),
             ("Priority", Some("priority")),
-            ("colour", None),
+            ("color", None),
             ("x", None),
         ] {
             assert_eq!(near(word, names), expected, "{word}");

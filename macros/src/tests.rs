@@ -174,7 +174,7 @@ fn each_mistake_has_its_message() {
         ("retry_attempts = 1, retry_condition = [\"\"]", "a pattern may not be empty"),
         (
             "retry_attempts = 1, retry_condition = []",
-            "a list of patterns needs at least one; `\"never\"` retries nothing",
+            "a list of patterns needs at least one pattern; `\"never\"` switches retries off",
         ),
         (
             "retry_attempts = 1, retry_condition = \"allways\"",
@@ -197,7 +197,7 @@ fn each_mistake_has_its_message() {
         ("trigger_rules = all()", "`all` needs at least one condition"),
         ("trigger_rules = all", "`all` needs its list: `all(…)`"),
         ("trigger_rules = always()", "`always` takes no list"),
-        ("trigger_rules = task_failed(second)", "a task's trigger rule cannot look at the task itself"),
+        ("trigger_rules = task_failed(second)", "a task's trigger rule cannot name the task itself"),
         ("trigger_rules = task_failed()", "`task_failed` takes one task: its function's name, or its id in quotes"),
         ("trigger_rules = context_value(\"k\")", "`context_value` is written as `context_value(\"key\", equals, 1)`"),
         ("trigger_rules = context_value(k, exists)", "the key is a string in quotes that is not empty"),

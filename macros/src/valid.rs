@@ -61,7 +61,7 @@ fn workflow(module: &Module, mistakes: &mut Mistakes) {
     if let Some(version) = &attributes.version
         && let Err(error) = semver::Version::parse(&version.value)
     {
-        let message = format!("the version is no semantic version such as `1.0.0`: {error}");
+        let message = format!("the version is not a semantic version such as `1.0.0`: {error}");
         mistakes.push(&version.tokens, message);
     }
     if let Some(ident) = taken_name(module) {
@@ -191,9 +191,9 @@ fn blocking(task: &Task, mistakes: &mut Mistakes) {
     }
 }
 
-/// Every callback is a function of the module with the right signature; one that several tasks name is judged once.
+/// Every callback is a function of the module with the right signature; a callback that several tasks name is checked once.
 fn callbacks(module: &Module, mistakes: &mut Mistakes) {
-    let mut judged = BTreeSet::new();
+    let mut checked = BTreeSet::new();
     for task in &module.tasks {
         let given = [("on_success", &task.attributes.on_success), ("on_failure", &task.attributes.on_failure)];
         for (attribute, ident) in given {
@@ -202,7 +202,7 @@ fn callbacks(module: &Module, mistakes: &mut Mistakes) {
                 mistakes.push(ident, missing_callback(attribute, ident, module));
                 continue;
             };
-            if judged.insert(ident.to_string()) {
+            if checked.insert(ident.to_string()) {
                 signature::callback(&function.signature, mistakes);
                 name("callback name", &Located::new(ident.unraw().to_string(), ident), mistakes);
                 if let Some(condition) = &function.condition {

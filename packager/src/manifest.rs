@@ -135,7 +135,7 @@ impl Manifest {
         let unreadable = |reason: String| Error::ManifestUnreadable { reason };
         let text = std::str::from_utf8(text).map_err(|error| unreadable(error.to_string()))?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| unreadable(one_line(&error)))?;
-        // The version is looked at first: whatever else a newer format has, it is not a misspelt field.
+        // The version is checked first: an unknown field of a newer format is not a misspelled field.
         match table.get("format") {
             Some(toml::Value::Integer(format)) if *format == i64::from(FORMAT) => {}
             Some(toml::Value::Integer(format)) => {

@@ -1,4 +1,4 @@
-//! `metadata.json`: who made the package, under which license, and how it was built.
+//! `metadata.json`: the authors of the package, its license, and how it was built.
 //!
 //! For people and inventories; nothing is decided by it. Name and version are those of the manifest, checked when
 //! an archive is read. No time of day and no path of the building machine: they would differ from build to build.
@@ -20,7 +20,7 @@ pub struct Metadata {
     /// What the package is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Who wrote it.
+    /// The authors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authors: Vec<String>,
     /// The license, as an SPDX expression.

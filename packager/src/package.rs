@@ -50,7 +50,7 @@ struct Library {
 pub struct ReadOptions {
     /// How large the archive may be.
     pub limits: Limits,
-    /// The target whose library is wanted; without one, any package is read and its first library is selected.
+    /// The target of the library to select; without one, any package is read and its first library is selected.
     pub target: Option<Target>,
     /// Libraries that the package may need besides those of the system.
     pub allowed_libraries: Vec<String>,
@@ -115,13 +115,13 @@ pub fn write(input: &Input) -> Result<Vec<u8>, Error> {
     write_placed(libraries, &input.origin, input.sbom.clone())
 }
 
-/// Writes the archive of libraries whose targets are known.
+/// Writes the archive of libraries with known targets.
 pub(crate) fn write_placed(
     mut libraries: Vec<Placed>,
     origin: &Origin,
     sbom: Option<Vec<u8>>,
 ) -> Result<Vec<u8>, Error> {
-    // The first one's compiler is named in the metadata, so which one that is must not depend on who packs.
+    // The first one's compiler is named in the metadata, so the first library must not depend on the packing machine.
     libraries.sort_by_key(|library| library.target.triple());
     let paths: Vec<String> = match libraries.as_slice() {
         [one] => vec![format!("{LIBRARIES}{}", one.name)],
@@ -247,7 +247,7 @@ impl Package {
 
     /// Chooses the library for a target, from which on the package is the one for that target.
     ///
-    /// Whether that library may be loaded is not judged here; see [`Package::problems`].
+    /// Whether that library may be loaded is not checked here; see [`Package::problems`].
     pub fn select(&mut self, target: Target) -> Result<(), Error> {
         self.selected = place_of(&self.libraries, target)?;
         Ok(())
@@ -313,7 +313,7 @@ impl Package {
     }
 }
 
-/// Where the library for a target is; who has none is told what there is.
+/// The path of the library for a target; the error lists the targets of the package.
 fn place_of(libraries: &[Library], wanted: Target) -> Result<usize, Error> {
     libraries.iter().position(|library| library.target == wanted).ok_or_else(|| {
         let available = libraries.iter().map(|library| library.target.to_string()).collect();

@@ -1,6 +1,6 @@
-//! Writing a file that somebody named: whole or not at all, and only in the place of a file.
+//! Writes a file that a user named: completely or not at all, and only in the place of a file.
 //!
-//! A regular file is written beside its place and renamed, so that nobody finds half of it. A symbolic link is followed:
+//! A regular file is written beside its place and renamed, so that no reader finds half of it. A symbolic link is followed:
 //! what it leads to is replaced, and the link stays. A device or a FIFO is written to, because something else is behind
 //! its name; anything else is refused. Nothing but a regular file is ever replaced.
 
@@ -90,7 +90,7 @@ fn write_through(path: &Path, kind: FileType, bytes: &[u8]) -> io::Result<()> {
         Kind::File | Kind::Device => OpenOptions::new().write(true).truncate(kind.is_file()).open(path)?,
         Kind::Fifo => open_fifo(path)?,
         Kind::Folder => return Err(ErrorKind::IsADirectory.into()),
-        Kind::Other(what) => return Err(io::Error::new(ErrorKind::InvalidInput, format!("{what}, and no file"))),
+        Kind::Other(what) => return Err(io::Error::new(ErrorKind::InvalidInput, format!("{what}, and not a file"))),
     };
     file.write_all(bytes)?;
     file.flush()
@@ -139,11 +139,11 @@ fn open_fifo(path: &Path) -> io::Result<File> {
     let (opened, open) = mpsc::channel();
     let fifo = path.to_owned();
     thread::Builder::new().name("clcn-fifo".to_owned()).spawn(move || {
-        // Nobody waits for it any more when that fails.
+        // This fails only when the receiver has stopped waiting.
         opened.send(OpenOptions::new().write(true).open(fifo)).ok();
     })?;
-    let nobody = || io::Error::new(ErrorKind::TimedOut, "no program reads from the FIFO");
-    open.recv_timeout(READER_WAIT).unwrap_or_else(|_| Err(nobody()))
+    let no_reader = || io::Error::new(ErrorKind::TimedOut, "no program reads from the FIFO");
+    open.recv_timeout(READER_WAIT).unwrap_or_else(|_| Err(no_reader()))
 }
 
 /// The folder that a file is in.
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_written_to_or_refused_and_never_replaced() {
+    fn other_things_than_files_are_written_to_or_refused_and_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         replace(Path::new("/dev/null"), b"x").unwrap();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifo_is_written_to_once_somebody_reads() {
+    fn a_fifo_is_written_to_once_it_has_a_reader() {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("fifo");
         let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();

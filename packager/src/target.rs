@@ -1,6 +1,6 @@
 //! The targets that an archive may hold libraries for.
 //!
-//! A closed list: a triple that nobody can check against a file's machine has no place in a manifest.
+//! A closed list: a triple that cannot be checked against the machine of a file is not allowed in a manifest.
 
 use std::fmt;
 

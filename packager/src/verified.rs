@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::package::Package;
 
-/// A thing whose origin was decided on: only a verified package may be unpacked.
+/// A package that was checked against the trust policy: only a verified package may be unpacked.
 #[derive(Debug, Clone)]
 pub struct Verified<P>(P);
 
@@ -23,7 +23,7 @@ impl<P> Verified<P> {
     }
 
     /// A policy let it through; see [`crate::sign::Policy::verify`].
-    pub(crate) fn judged(trusted: P) -> Verified<P> {
+    pub(crate) fn trusted(trusted: P) -> Verified<P> {
         Verified(trusted)
     }
 
@@ -74,9 +74,9 @@ impl Verified<Package> {
 fn existing(path: &Path, expected: Digest) -> Result<Option<PathBuf>, Error> {
     match fs::symlink_metadata(path) {
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(failed("look at", path, source)),
+        Err(source) => return Err(failed("read the metadata of", path, source)),
         Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Err(failed("use", path, io::Error::other("it is no regular file"))),
+        Ok(_) => return Err(failed("use", path, io::Error::other("it is not a regular file"))),
     }
     let found = Digest::of(&fs::read(path).map_err(|source| failed("read", path, source))?);
     match found == expected {

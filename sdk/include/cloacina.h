@@ -35,11 +35,11 @@
  *
  * Rules
  *  1. start returns at once and the package calls complete later, from any thread; a task marked "blocking" in the
- *     description is started on a thread of its own and may work, and complete, inside of start.
+ *     description is started on its own thread and may work, and complete, inside of start.
  *  2. Bytes are borrowed: they are valid until the call that passes them returns, and the receiver never frees or
  *     keeps them. Copy what you need later: the fields of clcn_start too.
- *  3. Calls are numbers. Completing a call twice, or one that the host has given up, is ignored.
- *  4. Every struct starts with its size; fields are only added at the end, and a reader looks only at what is inside
+ *  3. Calls are numbers. Completing a call twice, or one that the host has abandoned, is ignored.
+ *  4. Every struct starts with its size; fields are only added at the end, and a reader reads only fields inside
  *     of size. A larger minor version only adds fields; the major version is in the symbol's name.
  *  5. No exception, panic or longjmp may cross a function of this interface.
  *  6. All numbers are little-endian in the section and native in calls; text is UTF-8 without a terminating zero.
@@ -62,10 +62,10 @@ extern "C" {
 enum {
     CLCN_OK = 0,        /* done; output holds what the task produced */
     CLCN_RETRY = 1,     /* failed, another attempt may succeed */
-    CLCN_FAILED = 2,    /* failed for good */
-    CLCN_CANCELLED = 3, /* stopped because the host asked for it */
-    CLCN_PANIC = 4,     /* the task's code broke down (a caught exception, an assertion) */
-    CLCN_REFUSED = 5    /* not accepted: unknown task, not initialised, shutting down; no complete follows */
+    CLCN_FAILED = 2,    /* failed permanently */
+    CLCN_CANCELLED = 3, /* stopped because the host requested it */
+    CLCN_PANIC = 4,     /* the task's code panicked (a caught exception, an assertion) */
+    CLCN_REFUSED = 5    /* not accepted: unknown task, not initialized, shutting down; no complete follows */
 };
 
 /* What output holds when the status is CLCN_OK. */
@@ -74,25 +74,25 @@ enum {
     CLCN_OUTPUT_DELTA = 1  /* only the changes, {"set": {"key": value}, "unset": ["key"]} */
 };
 
-/* What fetch is asked for. */
+/* The question of fetch. */
 enum {
     CLCN_FETCH_VALUE = 0,  /* the visible value of key; with a task, what that task wrote under it */
-    CLCN_FETCH_WRITER = 1, /* whether key has a visible value, and who wrote it; the value is left empty */
+    CLCN_FETCH_WRITER = 1, /* whether key has a visible value, and the task that wrote it; the value is empty */
     CLCN_FETCH_KEYS = 2,   /* a JSON array of the keys with a visible value; with a task, of those that it wrote */
     CLCN_FETCH_ALL = 3     /* the whole context, as a package gets it that does not fetch */
 };
 
-/* What fetch answers. */
+/* The answer of fetch. */
 enum {
     CLCN_FOUND = 1,      /* take was called, once */
     CLCN_ABSENT = 0,     /* there is no such value */
-    CLCN_GONE = -1,      /* the call is not known (any more): complete it, nobody listens */
-    CLCN_TOO_LARGE = -2, /* larger than what may cross (64 MiB) */
+    CLCN_GONE = -1,      /* the call is not or no longer known: complete it, the result is ignored */
+    CLCN_TOO_LARGE = -2, /* larger than the limit of a call (64 MiB) */
     CLCN_UNKNOWN = -3    /* the host does not know the question */
 };
 
-/* What a package can do, in its table. */
-#define CLCN_FEATURE_FETCH ((uint64_t)1) /* it fetches what its contexts leave out */
+/* The features of a package, in its table. */
+#define CLCN_FEATURE_FETCH ((uint64_t)1) /* it fetches values that its contexts leave out */
 
 /* Levels of log lines. */
 enum { CLCN_ERROR = 1, CLCN_WARN = 2, CLCN_INFO = 3, CLCN_DEBUG = 4, CLCN_TRACE = 5 };
@@ -108,43 +108,43 @@ typedef struct {
     uint32_t size;           /* sizeof(clcn_result) */
     int32_t status;          /* CLCN_OK and so on */
     uint32_t output_kind;    /* CLCN_OUTPUT_WHOLE or CLCN_OUTPUT_DELTA */
-    uint32_t retry_after_ms; /* with CLCN_RETRY: the wait you ask for, 0 for none; not read if retry_after_us is set */
+    uint32_t retry_after_ms; /* with CLCN_RETRY: the requested wait, 0 for none; not read if retry_after_us is set */
     clcn_bytes output;       /* JSON: what the task produced, or with an error its details (may be empty) */
     clcn_bytes error_code;   /* with an error: a short stable name, snake_case */
     clcn_bytes error_message;/* with an error: what happened, for people */
-    uint64_t cpu_ns;         /* since 1.1: the processor time of this call in nanoseconds, 0 when you do not know it */
-    uint64_t retry_after_us; /* since 1.2, with CLCN_RETRY: the wait in microseconds, 0 for what retry_after_ms says */
+    uint64_t cpu_ns;         /* since 1.1: the CPU time of this call in nanoseconds, 0 if it is not known */
+    uint64_t retry_after_us; /* since 1.2, with CLCN_RETRY: the wait in microseconds, 0 if retry_after_ms counts */
 } clcn_result;
 
-/* Takes what fetch has found: JSON, and the task that wrote it, empty for the run's input. Both are lent until it
+/* Receives the answer of fetch: JSON, and the task that wrote it, empty for the run's input. Both are lent until it
  * returns. */
 typedef void (*clcn_take)(void *user, clcn_bytes value, clcn_bytes writer);
 
-/* What the host offers. Valid and at the same address until shutdown returns; all functions may be called from any
+/* The functions of the host. Valid and at the same address until shutdown returns; all functions may be called from any
  * thread, with ctx as their first argument. */
 typedef struct {
     uint32_t size;      /* sizeof(clcn_host_v1) of the host */
     uint32_t abi_minor; /* the host's minor version */
     void *ctx;
-    /* The most verbose level that anyone wants, 0 to 5. It changes at any time: look before you format. */
+    /* The most verbose level that is wanted, 0 to 5. It changes at any time: check it before you format. */
     const volatile uint32_t *max_log_level;
     /* Ends a call: exactly once for each start that returned CLCN_OK, from any thread, also from inside of start. */
     void (*complete)(void *ctx, uint64_t call_id, const clcn_result *result);
     /* Takes a log line of a call; call 0 is the package as a whole. fields_json is a JSON object or empty. */
     void (*log)(void *ctx, uint64_t call_id, uint32_t level, clcn_bytes target, clcn_bytes message,
                 clcn_bytes fields_json);
-    /* Takes a sign of life: progress in thousandths, and a note that may be empty. */
+    /* Takes a heartbeat: progress in thousandths, and a note that may be empty. */
     void (*heartbeat)(void *ctx, uint64_t call_id, uint32_t permille, clcn_bytes note);
-    /* Not 0 when the call should stop, or is not known (any more). */
+    /* Not 0 if the call should stop, or is not or no longer known. */
     int32_t (*is_cancelled)(void *ctx, uint64_t call_id);
-    /* Since 1.1: from when this returns, the text is hidden in whatever is told of the call's run: log lines, errors,
-     * notes, and, where the package has a process of its own, what it prints. Tell a secret before you use it. It may
-     * wait for the engine for a moment. Texts of less than 4 bytes are not hidden; the reference has the other bounds. */
+    /* Since 1.1: from when this returns, the text is redacted in the log lines, errors and notes of the call's run, and in
+     * the output of a package in a separate process. Pass a secret before you use it. This may wait for the engine for a
+     * moment. Texts of less than 4 bytes are not redacted; the reference lists the other limits. */
     void (*secret)(void *ctx, uint64_t call_id, clcn_bytes text);
-    /* Since 1.2: asks for a part of the call's context while the call is under way. task and key may be empty. take is
-     * called with user before fetch returns, on the same thread, and only if there is something. It may wait for the
-     * engine for a moment. A package whose table says CLCN_FEATURE_FETCH gets contexts that leave out what is large or
-     * many and say so; all others get them whole and need this for nothing. */
+    /* Since 1.2: fetches a part of the call's context during the call. task and key may be empty. take is called with user
+     * before fetch returns, on the same thread, and only if the value exists. This may wait for the engine for a moment.
+     * A package with CLCN_FEATURE_FETCH in its table gets contexts that leave out large values and long lists of keys, and
+     * are marked as partial; all other packages get whole contexts and do not need this function. */
     int32_t (*fetch)(void *ctx, uint64_t call_id, uint32_t what, clcn_bytes task, clcn_bytes key, void *user,
                      clcn_take take);
 } clcn_host_v1;
@@ -154,16 +154,16 @@ typedef struct {
     uint32_t size;             /* sizeof(clcn_start) of the host */
     uint32_t task;             /* the "index" of the task or callback in the description */
     uint64_t call_id;          /* never 0, never used twice */
-    uint64_t deadline_unix_ms; /* when the attempt runs out of time; 0 for never */
+    uint64_t deadline_unix_ms; /* when the attempt reaches its timeout; 0 for never */
     uint32_t attempt;          /* counts from 1 */
-    uint32_t encoding;         /* of context; 0 is JSON. Refuse what you do not know. */
+    uint32_t encoding;         /* of context; 0 is JSON. Refuse unknown ones. */
     /* {"values": {key: value}, "producer": {key: task}, "from": {task: {key: value}}}; with CLCN_FEATURE_FETCH maybe
      * "partial": true, some values are left out, and "hidden": true, from is left out. */
     clcn_bytes context;
     clcn_bytes trace_parent;   /* W3C traceparent, or empty */
-    clcn_bytes idempotency_key;/* the same for all attempts at this task of this run: what you ask of a service under this
-                                  key is done once, if the service refuses a key that it knows. A callback has its own. */
-    clcn_bytes attempt_key;    /* since 1.2: another one for each attempt */
+    clcn_bytes idempotency_key;/* the same for all attempts at this task of this run: a service that performs one request for
+                                  each key acts once. A callback has its own key. */
+    clcn_bytes attempt_key;    /* since 1.2: a different key for each attempt */
 } clcn_start;
 
 /* The header of a record in the section "cloacina"; json_len bytes of JSON follow. Each record starts at a multiple of
@@ -174,19 +174,19 @@ typedef struct {
     uint32_t json_len;
 } clcn_metadata;
 
-/* What the package offers. Valid and unchanged for the life of the process. */
+/* The functions of the package. Valid and unchanged for the life of the process. */
 typedef struct {
     uint32_t size;       /* sizeof(clcn_package_v1) */
     uint32_t abi_minor;  /* CLCN_ABI_MINOR */
-    clcn_bytes metadata; /* all records, as they stand in the section */
+    clcn_bytes metadata; /* all records, as in the section */
     /* Called once before anything else, again only after shutdown. Keep host. config_json: {"workers": n}, the number
-     * of threads you should use for tasks, 0 for one per core; ignore what you do not know. Returns CLCN_OK or refuses. */
+     * of threads you should use for tasks, 0 for one per core; ignore unknown members. Returns CLCN_OK or refuses. */
     int32_t (*init)(const clcn_host_v1 *host, clcn_bytes config_json);
     /* Accepts an attempt with CLCN_OK, after which complete follows exactly once; or refuses it with CLCN_REFUSED.
      * Any thread, many at a time. */
     int32_t (*start)(const clcn_start *call);
-    /* Asks a call to stop soon, by completing it with CLCN_CANCELLED or whatever came of it. Any thread; a call that
-     * is not known is ignored. May be null. */
+    /* Asks a call to stop soon, by completing it with CLCN_CANCELLED or with its result. Any thread; an unknown call
+     * is ignored. May be null. */
     void (*cancel)(uint64_t call_id);
     /* Ends all calls within grace_ms; no function of the host is called after it returned. May be null. */
     int32_t (*shutdown)(uint32_t grace_ms);

@@ -2,8 +2,8 @@
 //!
 //! Embedded and packaged tasks go through this one place, so that they cannot behave differently. The identity of
 //! the call is in a thread-local while the function (or a poll of its future) runs: `tracing` events and panics of
-//! that thread are attributed to it. The processor time of the thread in all that is the attempt's: its polls alone, not
-//! what it leaves to other threads and tasks. The clock is read once before and once after each.
+//! that thread are attributed to it. The CPU time of the thread in these polls is that of the attempt; other threads
+//! and tasks that it starts do not count. The clock is read once before and once after each.
 
 use std::{
     any::Any,
@@ -31,7 +31,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
-/// The call that this thread works for.
+/// The call of this thread.
 struct Current {
     host: Arc<dyn Host>,
     panicked_at: Option<String>,
@@ -44,21 +44,21 @@ pub struct Attempt {
     context: Context<Value>,
     outcome: Option<Outcome>,
     host: Arc<dyn Host>,
-    /// What was used up so far; nothing once a part of it is not known.
+    /// The CPU time so far; nothing if a part of it is not known.
     cpu: Option<Duration>,
 }
 
-/// How a call ended, and what it used up.
+/// How a call ended, and the CPU time that it used.
 #[derive(Debug)]
 pub struct AttemptEnd {
-    /// What the function changed; or what it returned, its panic, or that it was cancelled.
+    /// The changes of the function; or the error that it returned, its panic, or its cancellation.
     pub result: Result<Delta, TaskError>,
-    /// The processor time of the function's own polls, if the system tells.
+    /// The CPU time of the function's own polls, if the system provides it.
     pub cpu: Option<Duration>,
 }
 
 impl AttemptEnd {
-    /// The end of a call that did not come to run the function, or did not see its end.
+    /// The end of a call that did not run the function, or did not see it end.
     #[must_use]
     pub fn unmeasured(error: TaskError) -> Self {
         Self { result: Err(error), cpu: None }
@@ -159,8 +159,7 @@ fn begin<'a>(function: Function, context: &'a mut Context<Value>, outcome: Optio
     }
 }
 
-/// Runs code of the user's with its identity set, and adds up its processor time; a panic becomes an error with message
-/// and location.
+/// Runs user code with its identity set, and adds up its CPU time; a panic becomes an error with message and location.
 fn caught<T>(
     host: &Arc<dyn Host>,
     cpu: &mut Option<Duration>,
@@ -173,14 +172,14 @@ fn caught<T>(
     *cpu = cpu.and_then(|used| used.checked_add(thread_cpu()?.checked_sub(before?)?));
     let current = CURRENT.replace(outer);
     result.unwrap_or_else(|payload| {
-        // What ends a task that cannot go on, below code that has no way to return an error.
+        // Ends a task that cannot continue, below code that has no way to return an error.
         let payload = match payload.downcast::<TaskError>() {
             Ok(error) => return Err(*error),
             Err(payload) => payload,
         };
         let location = current.and_then(|current| current.panicked_at);
         let message = panic_message(payload.as_ref());
-        // A payload whose own drop panics must not bring the thread down.
+        // A payload that panics in its own drop must not end the thread.
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             Box::leak(second);
         }
@@ -193,7 +192,7 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// Lets panics of tasks be recorded instead of printed; all others go to the hook that was there before.
+/// Records panics of tasks instead of printing them; other panics go to the previous hook.
 fn install_panic_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -213,7 +212,7 @@ fn install_panic_hook() {
     });
 }
 
-/// Sends a line to the log of the call that this thread works for; whether there is one.
+/// Sends a line to the log of the call of this thread; whether there is such a call.
 pub(crate) fn log_to_current(level: Level, target: &str, message: &str, fields: &str) -> bool {
     let host = CURRENT.try_with(|current| {
         current.try_borrow().ok().and_then(|current| current.as_ref().map(|current| current.host.clone()))

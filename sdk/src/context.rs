@@ -1,8 +1,8 @@
-//! The context: what a task sees of its run, and where it leaves what it produced.
+//! The context of a task: the values of its run that it reads, and the values that it writes.
 //!
-//! A context is a map from keys to JSON values. What was there before stays in its [`Source`] as raw text and is
-//! decoded when read, so a task pays for what it uses and not for what it sees. Writes are kept beside it: the delta,
-//! the only thing that leaves the task. The runner of a task gives the context a [`Host`] for logs, heartbeats and cancellation; a context made by [`Context::new`] has none,
+//! A context is a map from keys to JSON values. Earlier values stay in its [`Source`] as raw text and are decoded when they
+//! are read, so a task pays only for the values that it uses. Writes are kept apart as the delta, which alone leaves the
+//! task. The runner of a task gives the context a [`Host`] for logs, heartbeats and cancellation; a context made by [`Context::new`] has none,
 //! so that a task function can be called in a unit test like any other function.
 
 use std::{
@@ -21,7 +21,7 @@ use crate::{
     source::{Grown, Source},
 };
 
-/// What a task sees and changes.
+/// The values that a task reads and writes.
 ///
 /// ```
 /// use cloacina_workflow::{Context, Value};
@@ -36,21 +36,21 @@ use crate::{
 /// # Ok::<(), cloacina_workflow::ContextError>(())
 /// ```
 pub struct Context<V = Value> {
-    /// What was there before.
+    /// The values from before the task.
     source: Arc<dyn Source>,
-    /// What was read so far, by the task that wrote it where that was asked for.
+    /// The values that were read so far, with the task that wrote each where the caller named one.
     decoded: Grown<V>,
     written: BTreeMap<Arc<str>, V>,
     removed: BTreeSet<Arc<str>>,
     secret: BTreeSet<Arc<str>>,
-    /// The secrets that the host has not taken, in every way in which they are written, and what finds them.
+    /// The secrets that the host did not take, in each form in which they are written, and the redactor that finds them.
     untaken: BTreeSet<String>,
     redactor: Redactor,
     task: Option<Arc<TaskInfo>>,
     host: Option<Arc<dyn Host>>,
 }
 
-/// Who is asking: the attempt that a context was made for.
+/// The attempt that a context belongs to.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct TaskInfo {
@@ -60,27 +60,27 @@ pub struct TaskInfo {
     pub attempt: u32,
     /// The same for all attempts at this task of this run; see [`Context::idempotency_key`].
     pub idempotency_key: String,
-    /// Another one for each attempt; see [`Context::attempt_key`].
+    /// A different key for each attempt; see [`Context::attempt_key`].
     pub attempt_key: String,
-    /// When the attempt runs out of time.
+    /// When the attempt reaches its timeout.
     pub deadline: Option<Timestamp>,
     /// W3C `traceparent` of the attempt, empty when the run is not traced.
     pub trace_parent: String,
 }
 
-/// What the one who runs a task does for it. Implemented by the engine and by the package's side of the C ABI.
+/// The services that the runner of a task provides. Implemented by the engine and by the package's side of the C ABI.
 pub trait Host: fmt::Debug + Send + Sync {
     /// Takes a log line. `fields` is a JSON object as text, or empty.
     fn log(&self, level: Level, target: &str, message: &str, fields: &str);
-    /// Takes a sign of life with the progress in thousandths.
+    /// Takes a heartbeat with the progress in thousandths.
     fn heartbeat(&self, permille: u32, note: &str);
     /// Whether the attempt was asked to stop.
     fn is_cancelled(&self) -> bool;
-    /// Takes a text that must not be told of the run from when this returns. False if the host does not hide it.
+    /// Takes a secret, which the host redacts everywhere from when this returns. False if the host does not redact it.
     fn secret(&self, text: &str) -> bool;
 }
 
-/// What one upstream task produced, also where a later writer hid it; see [`Context::from_task`].
+/// The output of one upstream task, also values that a later writer hid; see [`Context::from_task`].
 pub struct TaskOutput<'a, V = Value> {
     context: &'a Context<V>,
     task: Box<str>,
@@ -99,7 +99,7 @@ impl<V> Context<V> {
         Self::over(Arc::new(View::default()))
     }
 
-    /// A context over values that are there already.
+    /// A context over existing values.
     pub(crate) fn over(source: Arc<dyn Source>) -> Self {
         Self {
             source,
@@ -135,20 +135,20 @@ impl<V> Context<V> {
         })
     }
 
-    /// How many keys there are. Looks at all of them.
+    /// The number of keys. Visits all of them.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys().count()
     }
 
-    /// Whether there is no key at all.
+    /// Whether there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys().next().is_none()
     }
 
-    /// The task that wrote the value, or `None` for a key of the run's input, a key written by this very task, and
-    /// a key that is not there.
+    /// The task that wrote the value, or `None` for a key of the run's input, a key that this task wrote, and a missing
+    /// key.
     #[must_use]
     pub fn producer(&self, key: &str) -> Option<&str> {
         match self.written.contains_key(key) || self.removed.contains(key) {
@@ -157,8 +157,8 @@ impl<V> Context<V> {
         }
     }
 
-    /// What exactly that upstream task produced, whichever task wrote to the same keys after it, this task included. A task
-    /// that produced nothing, or is not upstream, has an empty output.
+    /// The output of that upstream task, even if a later task, or this task, wrote the same keys. A task that wrote nothing,
+    /// or is not upstream, has an empty output.
     #[must_use]
     pub fn from_task(&self, task: &str) -> TaskOutput<'_, V> {
         TaskOutput { context: self, task: task.into() }
@@ -170,29 +170,29 @@ impl<V> Context<V> {
         self.task.as_deref()
     }
 
-    /// Which attempt at the task this is, counted from 1; 1 in a unit test.
+    /// The number of the attempt, counted from 1; 1 in a unit test.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.task.as_ref().map_or(1, |task| task.attempt)
     }
 
     /// A key that is the same for all attempts at this task of this run: after a failure, an interruption, a lost process
-    /// or a takeover by another engine. Hand it to a service that refuses or repeats what it has done for a key already,
-    /// and what this task asks for is done once. A callback has a key of its own, and so has each run that is derived
-    /// from this one. Empty in a unit test.
+    /// or a takeover by another engine. Pass it to a service that performs only one request for each key, and
+    /// the effect of this task happens once. A callback has its own key, and so has each run that is derived from this one.
+    /// Empty in a unit test.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         self.task.as_ref().map_or("", |task| &task.idempotency_key)
     }
 
-    /// A key that is another one for each attempt, and the same if an engine runs that attempt once more after a crash.
-    /// For what is done for every attempt; what must be done once goes by [`Context::idempotency_key`]. Empty in a unit test.
+    /// A key that differs for each attempt, and stays the same if an engine runs that attempt once more after a crash.
+    /// For effects of every attempt; an effect that must happen once uses [`Context::idempotency_key`]. Empty in a unit test.
     #[must_use]
     pub fn attempt_key(&self) -> &str {
         self.task.as_ref().map_or("", |task| &task.attempt_key)
     }
 
-    /// When the attempt runs out of time, if it ever does.
+    /// When the attempt reaches its timeout, if it has one.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         self.task.as_ref()?.deadline
@@ -205,14 +205,14 @@ impl<V> Context<V> {
         }
     }
 
-    /// Shows that the task is alive and how far it is, in thousandths; more than 1,000 counts as 1,000.
+    /// Reports that the task is alive, and its progress in thousandths; more than 1,000 counts as 1,000.
     pub fn heartbeat(&self, permille: u32, note: &str) {
         if let Some(host) = &self.host {
             host.heartbeat(permille.min(1000), &self.redactor.redact(note));
         }
     }
 
-    /// Whether the attempt was asked to stop; a long loop should look now and then. Never true in a unit test.
+    /// Whether the attempt was asked to stop; a long loop should check this regularly. Never true in a unit test.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.host.as_ref().is_some_and(|host| host.is_cancelled())
@@ -232,7 +232,7 @@ impl<V> Context<V> {
         is_there.then_some(Place::Before)
     }
 
-    /// The same values, as a task with that identity and that host sees them.
+    /// The same values for a task with that identity and that host.
     #[must_use]
     pub(crate) fn attach(mut self, task: Arc<TaskInfo>, host: Arc<dyn Host>) -> Self {
         self.task = Some(task);
@@ -242,8 +242,8 @@ impl<V> Context<V> {
 }
 
 impl<V: Clone> Context<V> {
-    /// A copy that goes its own way: what is written to it reaches no other task, and it logs nothing. Values that were
-    /// there before the task are shared, not copied.
+    /// An independent copy: a write to the copy reaches no other task, and the copy logs nothing. Values from before the task
+    /// are shared, not copied.
     ///
     /// ```
     /// use cloacina_workflow::{Context, Value};
@@ -300,9 +300,9 @@ impl<V: Serialize> Context<V> {
         Ok(())
     }
 
-    /// Adds a secret under a new key. From when this returns, whatever is told of the run is without it: reports,
-    /// histories, errors, log lines of any thread, what the package prints in a process of its own. A value of several
-    /// texts is several secrets; texts of less than four bytes are none.
+    /// Adds a secret under a new key. From when this returns, the secret is redacted in reports, histories, errors, log lines
+    /// of any thread, and in the output of a package in a separate process. Each text in a value is a secret; a text of less
+    /// than four bytes is not redacted.
     ///
     /// # Errors
     /// [`ContextError::KeyExists`]; nothing was changed then.
@@ -327,8 +327,8 @@ impl<V: Serialize> Context<V> {
         Ok(())
     }
 
-    /// Lets the texts of a value be hidden from now on: by the host, which knows of other secrets that may overlap with
-    /// these, or else here.
+    /// Redacts the texts of a value from now on: in the host, which knows other secrets that may overlap with these, or
+    /// else here.
     fn tell_secret(&mut self, key: &str, value: &V) -> Result<(), ContextError> {
         let value = serde_json::to_value(value).map_err(|error| wrong_type(key, &error))?;
         let mut texts = Vec::new();
@@ -360,7 +360,7 @@ impl<V: Serialize> Context<V> {
         self.write(key.as_ref(), value);
     }
 
-    /// What this context changed since it was made.
+    /// The changes of this context since it was created.
     ///
     /// # Errors
     /// A value that serde cannot write, or that nests too deep.
@@ -403,7 +403,7 @@ impl<V: Serialize> Context<V> {
 }
 
 impl<V: DeserializeOwned> Context<V> {
-    /// The value, decoded at the first look.
+    /// The value, decoded at the first access.
     ///
     /// # Panics
     /// When `V` is narrower than [`Value`] and the text does not fit it; [`Context::get_as`] reports that instead.
@@ -425,7 +425,7 @@ impl<V: DeserializeOwned> Context<V> {
             None => self.decode_anew("", key),
             written => written,
         }?;
-        // A key that this task itself inserted was never there for others, but saying so twice does no harm.
+        // Other tasks never saw a key that this task inserted itself, but unsetting it does no harm.
         self.removed.insert(key.into());
         Some(old)
     }
@@ -447,7 +447,7 @@ impl<V: DeserializeOwned> Context<V> {
         self.keys().filter_map(|key| Some((key, self.get(key)?))).collect()
     }
 
-    /// What a task wrote, or the last writer if no task is named.
+    /// The value that a task wrote, or that of the last writer if no task is named.
     fn decode(&self, task: &str, key: &str) -> Option<&V> {
         if let Some(known) = self.decoded.find(task, key) {
             return Some(known);
@@ -471,10 +471,10 @@ impl<V: DeserializeOwned> Context<V> {
 }
 
 impl<V: Serialize> Context<V> {
-    /// The value as a type of the caller's.
+    /// The value, decoded into a type of the caller.
     ///
     /// # Errors
-    /// [`ContextError::KeyMissing`], or [`ContextError::WrongType`] with what serde says of it.
+    /// [`ContextError::KeyMissing`], or [`ContextError::WrongType`] with the message of serde.
     pub fn get_as<T: DeserializeOwned>(&self, key: &str) -> Result<T, ContextError> {
         let missing = || ContextError::KeyMissing { key: key.to_owned() };
         let mut read = None;
@@ -607,7 +607,7 @@ mod tests {
     fn only_changes_leave_a_task() {
         let mut context = view(r#"{"values":{"a":1,"b":[2],"c":3}}"#);
         assert_eq!(delta(&context), r#"{"set":{},"unset":[]}"#);
-        assert_eq!(context.get("b"), Some(&json!([2])), "reading is no change");
+        assert_eq!(context.get("b"), Some(&json!([2])), "reading is not a change");
         context.update("a", json!(10)).unwrap();
         context.insert("d", json!({"x": 1})).unwrap();
         assert_eq!(context.remove("c"), Some(json!(3)));
@@ -648,7 +648,7 @@ mod tests {
         context.insert_secret("short", json!("abc")).unwrap();
         context.insert_secret("pair", json!({"user": ["ada lovelace"], "admin": true})).unwrap();
         assert_eq!(context.insert_secret("a", json!(1)), Err(ContextError::KeyExists { key: "a".to_owned() }));
-        // The runner of the task knows them before anybody can use them.
+        // The runner of the task knows them before any code can use them.
         let told = std::mem::take(&mut *heard.0.lock().unwrap());
         assert_eq!(told, ["secret abcdefgh", "secret 90210", "secret ada lovelace"]);
         context.log(Level::Info, "token=abcdefgh, abc of ada lovelace");

@@ -8,17 +8,17 @@ use std::{any::type_name, error::Error as StdError, fmt, io, time::Duration};
 
 use crate::{ContextError, ErrorRecord, TaskError};
 
-/// What every error converts into.
+/// The type that every error converts into.
 type Boxed = Box<dyn StdError + Send + Sync>;
 
-/// How many sources of an error are kept. A chain of errors has a handful; a type whose source is itself has no end.
+/// How many sources of an error are kept. A chain of errors usually has a handful; an error that is its own source would have no end.
 const CAUSES_MAX: usize = 32;
 
-/// The kind of an error whose type says nothing about it.
+/// The kind of an error with a type that tells nothing about it.
 const KIND_DEFAULT: &str = "execution_failed";
 
 impl<E: Into<Boxed>> From<E> for TaskError {
-    /// Keeps what is known of the error.
+    /// Keeps the message, the sources and the type of the error.
     ///
     /// An error of the context stays one ([`TaskError::Context`]). An error of `serde_json` is
     /// [`TaskError::ValidationFailed`], and not retried. An error of input and output has the kind `transient`, because
@@ -28,7 +28,7 @@ impl<E: Into<Boxed>> From<E> for TaskError {
     }
 }
 
-/// Says of any error whether another attempt may help, on the way to `?`.
+/// Marks any error as retryable or not, before `?` converts it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -118,7 +118,7 @@ impl From<TaskError> for Box<dyn StdError> {
     }
 }
 
-/// What [`TaskError::into_error`] returns.
+/// The type that [`TaskError::into_error`] returns.
 #[derive(Debug)]
 struct AsError(TaskError);
 
@@ -148,7 +148,7 @@ fn convert(error: Boxed, type_name: &str) -> TaskError {
     TaskError::Other { kind, message, causes, retryable: true, retry_after: None }
 }
 
-/// What the sources say. One that only repeats the message before it is left out.
+/// The messages of the sources, without one that only repeats the message before it.
 fn causes(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut causes: Vec<String> = Vec::new();
     let mut said = error.to_string();

@@ -1,12 +1,12 @@
-//! Finds what JSON allows and no reader of it keeps: whole numbers beyond 64 bits, and members of one name twice.
+//! Finds values that JSON allows but readers do not keep: whole numbers beyond 64 bits, and duplicate members.
 //!
-//! A reader rounds the one and forgets all but one of the other, without a word. So texts are refused that hold either,
-//! at each place where text of others comes in. Numbers with a point or an exponent are read as the nearest 64-bit
-//! floating-point number, as in every language. One pass, which allocates for the names of open objects alone.
+//! A reader silently rounds such a number, and drops all but one of the members. So a text with either is refused at each
+//! place where foreign text enters. Numbers with a point or an exponent are read as the nearest 64-bit floating-point
+//! number, as in every language. One pass, which allocates only for the names of open objects.
 
 use std::{borrow::Cow, fmt};
 
-/// What in a JSON text would not be kept as it is written.
+/// A part of a JSON text that cannot be stored exactly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Inexact {
@@ -22,10 +22,10 @@ pub enum Inexact {
     },
 }
 
-/// So much of a number or a name is shown.
+/// How much of a number or a name is shown.
 const SHOWN_CHARS: usize = 64;
 
-/// Looks for numbers and names that readers would not keep, at any depth.
+/// Searches for numbers and names that readers would not keep, at any depth.
 ///
 /// The text must have been read as JSON before; of another text the answer may be either.
 ///
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_no_json_do_no_harm() {
+    fn texts_other_than_json_do_no_harm() {
         for json in ["", "\"", "\"\\", "{\"a", "}]", "-", "{{{{", "\\\"", "ä\"ä"] {
             check_exact(json).ok();
         }

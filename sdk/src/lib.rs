@@ -1,4 +1,4 @@
-//! What a Cloacina package links: the context and the errors of its tasks, and the macros that make it a package.
+//! The library that a Cloacina package links: the context and the errors of its tasks, and the macros that define workflows.
 //!
 //! A package is a library crate of type `cdylib` that depends on this crate and on `serde_json`. Its workflows are
 //! modules; each task is an ordinary function, callable in a unit test:
@@ -38,8 +38,8 @@
 //! }
 //! ```
 //!
-//! `docs/guide/first-package.md` goes from there to a running package; `docs/reference/macros.md` lists every
-//! attribute. The names of this page are stable; [`abi`] and [`descriptor`] are for those who load packages.
+//! `docs/guide/first-package.md` continues from there to a running package; `docs/reference/macros.md` lists every
+//! attribute. The names of this page are stable; [`abi`] and [`descriptor`] are for programs that load packages.
 #![deny(missing_docs)]
 
 mod attempt;

@@ -2,24 +2,24 @@
 
 use std::{fmt, str::FromStr};
 
-/// How important a log line is.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Level {
     /// Something failed.
     Error = 1,
-    /// Something is odd.
+    /// A possible problem.
     Warn = 2,
-    /// Worth knowing.
+    /// Normal operation.
     Info = 3,
-    /// For a search for a fault.
+    /// For finding the cause of a problem.
     Debug = 4,
-    /// Everything.
+    /// Every detail.
     Trace = 5,
 }
 
 impl Level {
-    /// All levels, the most important first.
+    /// All levels, the most severe first.
     pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
 
     /// The level with that number in the C ABI; a number out of range is the nearest level.
@@ -59,6 +59,7 @@ impl FromStr for Level {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| format!("no log level {text:?}; there are error, warn, info, debug and trace"))
+        found
+            .ok_or_else(|| format!("there is no log level {text:?}; the levels are error, warn, info, debug and trace"))
     }
 }

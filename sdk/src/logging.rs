@@ -1,9 +1,9 @@
 //! Events of `tracing` and records of `log` in a package, sent to the host's log under the identity of the attempt that
 //! raised them.
 //!
-//! A package has its own copies of both crates, so the host's subscriber never sees its events; those here do. Spans
-//! are numbered and otherwise ignored: what belongs together is the attempt. Events of threads that work for no attempt
-//! (a task that the user spawned) are logged for the package as a whole.
+//! A package has its own copies of both crates, so the host's subscriber never sees its events; the subscriber here does.
+//! Spans are numbered and otherwise ignored: the attempt groups the lines. Events of a thread without an attempt (a task
+//! that user code spawned) are logged for the package as a whole.
 
 use std::{
     fmt::{self, Write as _},
@@ -19,7 +19,7 @@ use tracing_core::{
 
 use crate::{Level, attempt::log_to_current};
 
-/// Where lines go that belong to no attempt, and which levels are wanted at all.
+/// Where lines without an attempt go, and which levels are wanted.
 pub(crate) trait PackageLog: Send + Sync + 'static {
     fn max_level(&self) -> u32;
     fn log(&self, level: Level, target: &str, message: &str, fields: &str);

@@ -1,12 +1,12 @@
-//! The JSON in which a context crosses the C ABI: the view a task gets, and the delta that it gives back.
+//! The JSON in which a context crosses the C ABI: the view that a task gets, and the delta that it returns.
 //!
 //! ```json
 //! {"values":{"k":1},"producer":{"k":"collect"},"from":{"other":{"k":0}},"outcome":null}
 //! {"set":{"k":2},"unset":["old"]}
 //! ```
-//! Values stay raw text per key, so that only those which a task reads are ever decoded. `producer` names the
-//! task that wrote a value (absent for the run's input), `from` holds only what a later writer hid. `outcome` is
-//! there for callbacks alone. A package that can ask for values gets `"partial":true` in place of some of them, and
+//! Values stay raw text per key, so that only the values that a task reads are decoded. `producer` names the task that wrote
+//! a value (absent for the run's input), `from` holds only values that a later writer hid. Only callbacks have an
+//! `outcome`. A package that can fetch values gets `"partial":true` in place of some of them, and
 //! `"hidden":true` in place of `from`.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,14 +18,13 @@ pub use crate::exact::{Inexact, check_exact};
 use crate::{ContextError, task::OutcomeRecord};
 
 /// How deep a value may nest. serde_json refuses to decode deeper than 128 levels, one of which is the object of
-/// values itself; checked wherever values come in, so that whatever a context holds can be decoded.
+/// values itself. Every value is checked when it enters the engine, so that every value of a context can be decoded.
 pub const DEPTH_MAX: usize = 120;
 
-/// Begins the keys by which a task says that what it wrote is secret: `cloacina.secret.token` with `true` does so for
-/// `token`.
+/// The beginning of the keys that mark a value as secret: `cloacina.secret.token` with `true` marks `token`.
 pub const SECRET_MARK: &str = "cloacina.secret.";
 
-/// What a task sees, as it crosses the ABI.
+/// The values that a task sees, as they cross the ABI.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct View {
     /// The visible values.
@@ -34,13 +33,13 @@ pub struct View {
     /// The task that wrote each value; a key of the run's input is absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub producer: BTreeMap<Arc<str>, Arc<str>>,
-    /// What upstream tasks produced and a later writer hid: task, then key.
+    /// The values of upstream tasks that a later writer hid: by task, then by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub from: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<RawValue>>>,
-    /// Whether more values are visible than are here; the package asks for them.
+    /// Whether more values are visible than are included; the package fetches them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// Whether later writers hid values that are not in `from`; the package asks for them.
+    /// Whether later writers hid values that are not in `from`; the package fetches them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
     /// For a callback: how its task ended.
@@ -59,7 +58,7 @@ impl View {
     }
 }
 
-/// What a task changed.
+/// The changes of a task.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Delta {
@@ -98,7 +97,7 @@ pub fn check_depths(values: &BTreeMap<Arc<str>, Arc<RawValue>>) -> Result<(), Co
     }
 }
 
-/// Most values have fewer brackets than they may nest, and counting bytes is many times faster than following them.
+/// Most values have fewer brackets than the depth limit, and counting brackets is many times faster than following them.
 fn is_too_deep(json: &str) -> bool {
     let n_brackets = json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
     n_brackets > DEPTH_MAX && depth(json) > DEPTH_MAX

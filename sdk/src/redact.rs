@@ -1,15 +1,15 @@
-//! Takes secrets out of texts. The one implementation: packages and the engine use it alike.
+//! Redacts secrets in texts. The one implementation, for packages and the engine.
 //!
-//! All secrets are looked for at once, in one pass over a text (Aho and Corasick 1975). Where secrets overlap, or one
-//! holds another, all that they cover is replaced by one [`REDACTED`]. A text that comes in pieces is redacted as if it
-//! were whole ([`Redaction`]): what may be the beginning of a secret is held back until the next piece decides. So the
-//! rule for every limit is: redact first, cut after.
+//! All secrets are searched for in one pass over a text (Aho and Corasick 1975). Where secrets overlap, or one contains
+//! another, the whole covered text is replaced by one [`REDACTED`]. A text in pieces is redacted as if it were whole
+//! ([`Redaction`]): a possible beginning of a secret is held back until the next piece decides. So the rule for every limit
+//! is: redact first, cut afterwards.
 //!
-//! A secret is looked for as it is and without the blanks around it, each of these as it is, as JSON and as Rust's `{:?}`
-//! write it, and each long line by itself. What a task encodes, cuts or hashes is not found.
+//! A secret is searched for with and without the blanks around it, each of these literally, as JSON and as Rust's `{:?}`
+//! write it, and each long line by itself. A secret that a task encodes, cuts or hashes is not found.
 //!
-//! The automaton is written here, as the crates that have one do not tell how many bytes at the end of a text may be the
-//! beginning of a match, which is what a text in pieces needs, and as each package would carry them.
+//! The automaton is written here for two reasons: crates with such an automaton do not tell how many bytes at the end of a
+//! text may be the beginning of a match, which a text in pieces needs; and each package would contain the crate.
 
 use std::{
     borrow::Cow,
@@ -20,16 +20,17 @@ use std::{
 
 use serde_json::Value;
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 pub const REDACTED: &str = "***";
 
-/// Shorter texts are in every other word.
+/// Shorter texts occur in too many words.
 pub const SECRET_BYTES_MIN: usize = 4;
 
-/// Shorter lines of a longer secret say too little to be looked for by themselves.
+/// Shorter lines of a longer secret tell too little to be searched for by themselves.
 const LINE_BYTES_MIN: usize = 8;
 
-/// So much is looked for at once, which takes up to 24 times as much memory. Where there is more, nothing is told at all.
+/// The limit of all secrets together, whose automaton takes up to 24 times as much memory. Above the limit, every text is
+/// redacted as a whole.
 const SECRETS_BYTES_MAX: usize = 8 << 20;
 
 const ROOT: u32 = 0;
@@ -72,7 +73,7 @@ pub struct Redactor {
     nodes: Vec<Node>,
     /// The first byte decides most often, so it is looked up at once.
     roots: Vec<u32>,
-    /// There was too much to look for.
+    /// The secrets are larger than the limit.
     redacts_all: bool,
 }
 
@@ -94,7 +95,7 @@ struct Node {
 }
 
 impl Redactor {
-    /// One that looks for these texts.
+    /// A redactor of these texts.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut redactor = Self::default();
         let mut n_bytes = 0;
@@ -109,7 +110,7 @@ impl Redactor {
         redactor
     }
 
-    /// Whether there is nothing to look for.
+    /// Whether there are no secrets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty() && !self.redacts_all
@@ -121,7 +122,7 @@ impl Redactor {
         self.redact_to(text, false)
     }
 
-    /// The beginning of a text that was cut: what may be the beginning of a secret at its end is replaced too.
+    /// The beginning of a text that was cut: a possible beginning of a secret at its end is replaced too.
     #[must_use]
     pub fn redact_beginning<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.redact_to(text, true)
@@ -174,7 +175,7 @@ impl Redactor {
     }
 
     fn grow(&mut self, parent: u32, byte: u8) -> u32 {
-        // There are no more nodes than bytes that are looked for.
+        // There are no more nodes than bytes of all secrets.
         let child = u32::try_from(self.nodes.len()).unwrap_or(ROOT);
         let Node { first: next, depth, .. } = self.nodes[parent as usize];
         self.nodes.push(Node { next, depth: depth + 1, byte, ..Node::default() });
@@ -185,7 +186,7 @@ impl Redactor {
         child
     }
 
-    /// Finds out for each node where to go on when no text goes on with the next byte: shorter ones first.
+    /// Computes for each node where the search continues when no text has the next byte: shorter nodes first.
     fn link(&mut self) {
         if self.nodes.is_empty() {
             return;
@@ -254,7 +255,7 @@ impl fmt::Debug for Redactor {
 struct Span {
     start: usize,
     end: usize,
-    /// Whether what stands in its place is out already.
+    /// Whether its replacement was written already.
     is_told: bool,
 }
 
@@ -268,23 +269,23 @@ fn cover(spans: &mut VecDeque<Span>, start: usize, end: usize) {
     spans.push_back(covered);
 }
 
-/// One text that comes in pieces, and comes out without secrets.
+/// One text that is redacted piece by piece.
 #[derive(Debug, Default)]
 pub struct Redaction {
     redactor: Arc<Redactor>,
     state: u32,
-    /// What came and is not out yet.
+    /// The bytes that were received and not written yet.
     held: String,
-    /// How many bytes came before that.
+    /// How many bytes were received before these.
     n_before: usize,
-    /// Where secrets are, from what is held on.
+    /// The places of secrets, from the held bytes on.
     spans: VecDeque<Span>,
-    /// Whether a line without any text of it has begun, where nothing is told at all.
+    /// Whether the replacement of a line has been written, when every text is redacted as a whole.
     is_in_line: bool,
 }
 
 impl Redaction {
-    /// Looks for other secrets from now on, also in what is held back.
+    /// Searches for other secrets from now on, also in the held bytes.
     pub fn look_for(&mut self, redactor: Arc<Redactor>, redacted: &mut String) {
         if Arc::ptr_eq(&self.redactor, &redactor) || self.redactor.is_empty() && redactor.is_empty() {
             return;
@@ -296,7 +297,7 @@ impl Redaction {
         self.push(&held, redacted);
     }
 
-    /// Takes the next piece, and adds what is certain now to the redacted text.
+    /// Takes the next piece, and appends the decided part to the redacted text.
     pub fn push(&mut self, piece: &str, redacted: &mut String) {
         if self.redactor.redacts_all {
             return self.hide_lines(piece, redacted);
@@ -316,15 +317,15 @@ impl Redaction {
         self.tell(self.redactor.depth(self.state), redacted);
     }
 
-    /// The text has ended: what was held back is the beginning of nothing. Another text may follow.
+    /// The text has ended: the held bytes are not the beginning of a secret. Another text may follow.
     pub fn finish(&mut self, redacted: &mut String) {
         self.tell(0, redacted);
         self.spans.clear();
         (self.state, self.is_in_line) = (ROOT, false);
     }
 
-    /// Something else comes between this and the next piece of the text. What may be the beginning of a secret is
-    /// replaced, and so is the rest of it if it is one.
+    /// Other output follows before the next piece of the text. A possible beginning of a secret is replaced, and so is its
+    /// rest if it is one.
     pub fn interrupt(&mut self, redacted: &mut String) {
         self.is_in_line = false;
         let end = self.n_before + self.held.len();

@@ -1,8 +1,8 @@
-//! What a context is made over: the values that were there before the task, looked up and never copied.
+//! The values from before the task, over which a context is created: looked up, never copied.
 //!
-//! A task that sees ten thousand values and reads two pays for two. The engine gives its own shared view; across the
-//! C ABI the decoded payload serves, and what it leaves out is asked for. [`Grown`] keeps what was decoded for as long
-//! as the context lives.
+//! A task that sees ten thousand values and reads two pays for two. In the engine, the source is a shared view; across the
+//! C ABI it is the decoded payload, and missing values are fetched. [`Grown`] keeps decoded values for the life of the
+//! context.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::payload::View;
 
-/// Values by key, which do not change while somebody looks at them. Nests nowhere deeper than
+/// Values by key, which do not change during the life of the source. Nests nowhere deeper than
 /// [`crate::payload::DEPTH_MAX`].
 pub trait Source: fmt::Debug + Send + Sync {
     /// The task that wrote the visible value of the key, none for the run's input; nothing if there is no such value.
@@ -58,8 +58,8 @@ impl Source for View {
     }
 }
 
-/// What became known of a context, by task and key. Only grows, and hands out references that live as long as it does: a
-/// tree in which each node and each branch is set once.
+/// The values of a context that were read so far, by task and key. It only grows, and its references live as long as it
+/// does: a tree in which each node and each branch is set once.
 pub(crate) struct Grown<T> {
     root: OnceLock<Box<Node<T>>>,
 }
@@ -76,7 +76,7 @@ impl<T> Grown<T> {
         Self { root: OnceLock::new() }
     }
 
-    /// What is known of that key of that task, or of the key alone if there is no task in it.
+    /// The known value of that key of that task, or of the key alone if no task is given.
     pub(crate) fn find(&self, task: &str, key: &str) -> Option<&T> {
         let (mut branch, mut hash) = (&self.root, hash(task, key));
         loop {
@@ -85,12 +85,12 @@ impl<T> Grown<T> {
                 return Some(&node.value);
             }
             branch = &node.branches[(hash & 3) as usize];
-            // Turned and not shifted, so that it never runs out of bits.
+            // Rotated and not shifted, so that it never runs out of bits.
             hash = hash.rotate_right(2);
         }
     }
 
-    /// Keeps what became known, unless another thread was faster.
+    /// Keeps the value, unless another thread was faster.
     pub(crate) fn insert(&self, task: &str, key: &str, value: T) -> &T {
         let (mut branch, mut hash, mut value) = (&self.root, hash(task, key), Some(value));
         loop {

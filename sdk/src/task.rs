@@ -1,4 +1,4 @@
-//! What a task is to its runner: a function, its kind, and how it ended.
+//! A task as its runner sees it: a function, its kind, and its outcome.
 //!
 //! The macros put one [`StaticWorkflow`] into each workflow module: the descriptor's JSON in pieces (versions are
 //! spliced in by the compiler) and the functions by their index. [`Workflow`] is the handle to it that
@@ -42,7 +42,7 @@ impl fmt::Debug for Function {
     }
 }
 
-/// How a task ended, as its callbacks (`on_success`, `on_failure`) are told.
+/// How a task ended, as its callbacks (`on_success`, `on_failure`) receive it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -104,7 +104,7 @@ impl From<OutcomeRecord> for Outcome {
     }
 }
 
-/// What the macros leave in a workflow module.
+/// The static data that the macros put into a workflow module.
 #[derive(Debug)]
 pub struct StaticWorkflow {
     /// The workflow's name, by which records are ordered.
@@ -140,10 +140,10 @@ impl Workflow {
         self.fixed.functions
     }
 
-    /// The description that the macro wrote, the same that a package carries.
+    /// The descriptor that the macro wrote, the same as in a package.
     ///
     /// # Errors
-    /// Only if macro and sdk were of versions that do not fit, which the build refuses.
+    /// Only if the versions of the macros and of the sdk do not fit together, which the build refuses.
     pub fn descriptor(&self) -> Result<Descriptor, descriptor::Error> {
         Descriptor::parse(&self.fixed.json.concat())
     }

@@ -1,4 +1,4 @@
-//! A moment in time as users and records see it: microseconds since the Unix epoch, shown as RFC 3339 in UTC.
+//! A point in time for users and records: microseconds since the Unix epoch, shown as RFC 3339 in UTC.
 //!
 //! The engine's own decisions never read the clock through this type; it is for task bodies and for errors.
 
@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A moment in UTC with a resolution of one microsecond, between the years 1970 and 9999.
+/// A point in time in UTC with a resolution of one microsecond, between the years 1970 and 9999.
 ///
 /// ```
 /// use cloacina_workflow::Timestamp;
@@ -30,14 +30,14 @@ const UNIX_MICROS_MAX: u64 = 253_402_300_799_999_999;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Timestamp {
-    /// The present moment by the system's clock.
+    /// The present time of the system's clock.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "task bodies ask for the real time here")]
     pub fn now() -> Self {
         SystemTime::now().into()
     }
 
-    /// The moment that many microseconds after 1970-01-01T00:00:00Z; later than the year 9999 becomes its end.
+    /// The time that many microseconds after 1970-01-01T00:00:00Z; a time after the year 9999 becomes the end of that year.
     #[must_use]
     pub fn from_unix_micros(unix_micros: u64) -> Self {
         Self { unix_micros: unix_micros.min(UNIX_MICROS_MAX) }
@@ -72,7 +72,7 @@ impl From<Timestamp> for SystemTime {
 
 #[cfg(feature = "chrono")]
 impl<Tz: chrono::TimeZone> From<chrono::DateTime<Tz>> for Timestamp {
-    /// A time before 1970 becomes 1970-01-01T00:00:00Z. What is finer than a microsecond is cut off.
+    /// A time before 1970 becomes 1970-01-01T00:00:00Z. Fractions of a microsecond are cut off.
     fn from(time: chrono::DateTime<Tz>) -> Self {
         Self::from_unix_micros(u64::try_from(time.timestamp_micros()).unwrap_or(0))
     }
@@ -92,7 +92,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A text is no moment of RFC 3339 from the year 1970 on.
+/// A text is not a time of RFC 3339 from the year 1970 on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotATimestamp {
     reason: String,
@@ -110,7 +110,7 @@ impl FromStr for Timestamp {
     type Err = NotATimestamp;
 
     /// Reads RFC 3339 with any offset from UTC, such as `2026-01-31T12:00:00+02:00`; without one it is UTC, and a blank may
-    /// stand in the place of the `T`. What is finer than a microsecond is cut off.
+    /// stand in the place of the `T`. Fractions of a microsecond are cut off.
     fn from_str(text: &str) -> Result<Self, NotATimestamp> {
         let (local, east) = split_offset(text)?;
         let failed = |reason: &dyn fmt::Display| NotATimestamp { reason: reason.to_string() };
@@ -146,7 +146,7 @@ fn split_offset(text: &str) -> Result<(String, Offset), NotATimestamp> {
     let Some(place) = local.rfind(['+', '-']).filter(|place| *place >= "2026-01-31T12:00".len()) else {
         return Ok((local, utc));
     };
-    let bad = || NotATimestamp { reason: "the offset from UTC is none, such as Z or +02:00".to_owned() };
+    let bad = || NotATimestamp { reason: "it has no offset from UTC, such as Z or +02:00".to_owned() };
     let (hours, minutes) = local[place + 1..].split_once(':').ok_or_else(bad)?;
     let number = |digits: &str, below: u64| {
         let is_pair = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());

@@ -255,7 +255,7 @@ impl Session {
     }
 
     fn shutdown(&self) -> i32 {
-        // SAFETY: the package was initialised.
+        // SAFETY: the package was initialized.
         unsafe { self.package.shutdown.unwrap()(1_000) }
     }
 
@@ -315,7 +315,7 @@ fn failures_panics_and_unreadable_contexts_come_back_as_data() {
     let (_, status, details, code, message) = session.completion();
     assert_eq!((status, code.as_str(), message.as_str()), (STATUS_PANIC, "panicked", "boom 2"));
     assert!(details.contains("sdk/tests/abi.rs:"), "{details}");
-    session.start(3, 0, b"{ this is no JSON");
+    session.start(3, 0, b"{ this is not JSON");
     let (_, status, _, code, message) = session.completion();
     assert_eq!((status, code.as_str()), (STATUS_FAILED, "validation_failed"));
     assert!(message.starts_with("the context that the host sent cannot be read"), "{message}");

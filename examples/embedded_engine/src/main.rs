@@ -13,8 +13,8 @@ use cloacina::{Context, Engine, NoticeKind, RunRequest, RunState, TaskError, Val
 use serde_json::json;
 
 /// Fulfils an order.
-#[workflow(name = "fulfil_order")]
-pub mod fulfil_order {
+#[workflow(name = "fulfill_order")]
+pub mod fulfill_order {
     use super::*;
 
     /// Puts the goods aside.
@@ -52,7 +52,7 @@ async fn payment(order: u64, idempotency_key: &str) -> Result<String, TaskError>
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Err(error) = fulfil().await else { return ExitCode::SUCCESS };
+    let Err(error) = fulfill().await else { return ExitCode::SUCCESS };
     eprintln!("error: {error}");
     // Every error of the engine knows what to do next.
     for hint in error.downcast_ref::<cloacina::Error>().map(cloacina::Error::hints).unwrap_or_default() {
@@ -61,21 +61,21 @@ async fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn fulfil() -> Result<(), Box<dyn Error>> {
+async fn fulfill() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(database), Some(order)) = (arguments.next(), arguments.next()) else {
         return Err("usage: embedded_engine DATABASE ORDER, such as: embedded_engine orders.db 1001".into());
     };
-    let order: u64 = order.parse().map_err(|_| format!("{order:?} is no number of an order"))?;
+    let order: u64 = order.parse().map_err(|_| format!("{order:?} is not the number of an order"))?;
 
     // Workflows that are named here are known before the first run goes on.
-    let engine = Engine::builder().database(database).workflow(fulfil_order::workflow()).start().await?;
+    let engine = Engine::builder().database(database).workflow(fulfill_order::workflow()).start().await?;
     let mut notices = engine.subscribe();
 
     let mut input = Context::new();
     input.insert("order", json!(order))?;
     // A caller that submits with the same key again gets the run that is there.
-    let request = RunRequest::new("fulfil_order", input).key(format!("order-{order}"));
+    let request = RunRequest::new("fulfill_order", input).key(format!("order-{order}"));
     let run = engine.scheduler().submit(request).await?;
     println!("run {} is {}", run.id(), run.status().await?.state);
 

@@ -73,7 +73,7 @@ pub mod import_prices {
     pub fn report(context: &mut Context<Value>) -> Result<(), TaskError> {
         let published: String = context.get_as("published")?;
         if context.get("feed") == Some(&json!("haunted")) {
-            panic!("nobody expects {published}");
+            panic!("{published} was not expected");
         }
         Ok(context.insert("report", json!(format!("the shop uses {published}")))?)
     }

@@ -99,7 +99,7 @@ impl Object {
         Self("{".to_owned())
     }
 
-    /// A field whose value is JSON already.
+    /// A field with a value that is JSON already.
     fn field(&mut self, key: &str, json: impl AsRef<str>) {
         if self.0.len() > 1 {
             self.0.push(',');

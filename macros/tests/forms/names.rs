@@ -1,4 +1,4 @@
-//! The crate under other names, attributes by path, modules made by a macro, and the set for those who use the engine.
+//! The crate under other names, attributes by path, modules made by a macro, and the set for users of the engine.
 
 // Stands for the engine, which re-exports the same private module.
 extern crate cloacina_workflow as cloacina;

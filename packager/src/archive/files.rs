@@ -23,7 +23,7 @@ impl Files {
         Files { buffer, ranges }
     }
 
-    /// Reads the files of a canonical archive, without a look at what they are.
+    /// Reads the files of a canonical archive, without interpreting them.
     pub fn read(archive: &[u8], limits: &Limits) -> Result<Files, Error> {
         read_files(archive, limits)
     }

@@ -95,7 +95,7 @@ impl Header<'_> {
         self.check_field(&name, "the owner's name", 265..297, &[0; 32])?;
         self.check_field(&name, "the group's name", 297..329, &[0; 32])?;
         let size = octal(&self.block[124..136])
-            .ok_or(Error::TarHeader { offset: self.offset, reason: "the size is no octal number" })?;
+            .ok_or(Error::TarHeader { offset: self.offset, reason: "the size is not an octal number" })?;
         let text = matches!(name.as_str(), crate::package::MANIFEST | crate::package::METADATA);
         let (limit, max) = match text {
             true => (Limit::TextBytes, limits.text_bytes_max),
@@ -109,13 +109,13 @@ impl Header<'_> {
 
     fn check_sum(&self) -> Result<(), Error> {
         let damaged = |reason| Error::TarHeader { offset: self.offset, reason };
-        let stated = octal(&self.block[148..156]).ok_or_else(|| damaged("the checksum is no octal number"))?;
+        let stated = octal(&self.block[148..156]).ok_or_else(|| damaged("the checksum is not an octal number"))?;
         let blank = 8 * u64::from(b' ');
         let rest = self.block[..148].iter().chain(&self.block[156..]);
         let sum: u64 = rest.map(|&byte| u64::from(byte)).sum();
         match stated == sum + blank {
             true => Ok(()),
-            false => Err(damaged("the checksum does not fit, or this is no tar")),
+            false => Err(damaged("the checksum is wrong, or the file is not a tar")),
         }
     }
 

@@ -83,6 +83,6 @@ fn inflate(archive: &[u8], limits: &Limits) -> Result<Vec<u8>, Error> {
 fn unreadable(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => Error::Truncated { place: "the tar's entries".to_owned() },
-        _ => Error::TarHeader { offset: 0, reason: "it is no tar, or damaged" },
+        _ => Error::TarHeader { offset: 0, reason: "it is not a tar, or it is damaged" },
     }
 }

@@ -128,7 +128,7 @@ pub(super) fn compile(
 fn command(located: &Located, options: &Options, target: Option<Target>) -> Command {
     let mut command = Command::new(&options.cargo);
     command.arg("rustc").arg("--manifest-path").arg(&located.package.manifest_path);
-    // Cargo drops link-time optimisation for several crate types, so there is exactly one.
+    // Cargo drops link-time optimization for several crate types, so there is exactly one.
     command.args(["--lib", "--crate-type", "cdylib", "--message-format", "json-render-diagnostics"]);
     let profile = options.profile.as_deref().unwrap_or(Options::DEFAULT_PROFILE);
     command.args(["--profile", profile]);
@@ -154,7 +154,7 @@ fn command(located: &Located, options: &Options, target: Option<Target>) -> Comm
     }
     command.args(options.lock_arguments());
     command.arg("--").arg(remap_own(located));
-    // Cargo looks for its settings from here upwards.
+    // Cargo searches for its settings from here upwards.
     command.current_dir(located.folder());
     command
 }
@@ -198,7 +198,7 @@ fn shared_library(artifact: &Artifact) -> Option<PathBuf> {
     artifact.filenames.iter().map(|path| path.as_std_path()).find(is_shared).map(Path::to_owned)
 }
 
-/// Ends when cargo closes the stream, or nobody listens any more.
+/// Ends when cargo closes the stream, or the receiver is gone.
 fn send_messages(stream: impl Read, sender: &SyncSender<Event>) {
     for message in Message::parse_stream(BufReader::new(stream)).map_while(Result::ok) {
         if sender.send(Event::Message(Box::new(message))).is_err() {

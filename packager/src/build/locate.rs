@@ -1,4 +1,4 @@
-//! Which package of which workspace is meant, and what cargo knows of it.
+//! Finds the package of a workspace, and reads its facts from cargo.
 //!
 //! Cargo is asked, and nothing else: no manifest is parsed here, so workspaces, inheritance and target folders are
 //! what cargo says they are. Where several packages could be meant, none is chosen.
@@ -26,7 +26,7 @@ impl Located {
         let manifest = manifest_path(&options.path)?;
         let mut command = MetadataCommand::new();
         command.cargo_path(&options.cargo).manifest_path(&manifest);
-        // Cargo looks for its settings from here upwards, as it will when it compiles.
+        // Cargo searches for its settings from here upwards, as it will when it compiles.
         command.current_dir(manifest.parent().unwrap_or(&manifest));
         let mut arguments: Vec<String> = options.lock_arguments().map(str::to_owned).collect();
         if let Some(target) = Target::host() {

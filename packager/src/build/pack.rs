@@ -41,7 +41,7 @@ pub struct Options {
     pub offline: bool,
     /// Where the archive goes: a file, or a folder that exists; the crate's folder if absent.
     pub output: Option<PathBuf>,
-    /// Whether cargo may colour what it says.
+    /// Whether cargo may color what it says.
     pub color: bool,
     /// The program to run.
     pub cargo: PathBuf,

@@ -1,7 +1,7 @@
 //! Paths of the building machine, kept out of the library.
 //!
 //! Panic messages hold the paths of source files. They are replaced, so that two builds of the same sources in two
-//! folders give the same bytes, and nobody learns where the author works. The flags go into `build.rustflags` of the
+//! folders give the same bytes, and an archive does not reveal the author's paths. The flags go into `build.rustflags` of the
 //! command line: cargo ignores that key when the user has set RUSTFLAGS or flags for a target, so nothing of the
 //! user's is lost; such a build is only as reproducible as those flags are. The folder of the package itself is replaced
 //! for its own crate alone: a flag for all crates that names it would have cargo compile them anew in every folder.

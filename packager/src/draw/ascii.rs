@@ -113,7 +113,7 @@ impl Lanes {
         let mut joined = BTreeSet::new();
         let mut opened = BTreeSet::new();
         let children = graph.children(task);
-        // The task's own lane goes on to its first dependent that has no lane yet.
+        // The task's own lane continues to its first dependent that has no lane yet.
         let mut own = None;
         for &child in &children {
             if let Some(lane) = self.0.iter().position(|lane| *lane == Some(child)) {
@@ -155,7 +155,7 @@ impl Lanes {
         vec![row.trim_end().to_owned()]
     }
 
-    /// A row in which every lane goes on.
+    /// A row in which every lane continues.
     fn passing(&self) -> String {
         spaced(self.0.iter().map(|lane| if lane.is_some() { '|' } else { ' ' }))
     }

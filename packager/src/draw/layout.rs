@@ -1,7 +1,7 @@
 //! Where tasks and edges stand in a layered drawing.
 //!
 //! Each task is on the row of its level. An edge over several levels passes one invisible point on each row between,
-//! so that it bends around the boxes there. Within a row everything is ordered by the mean place of its neighbours,
+//! so that it bends around the boxes there. Within a row everything is ordered by the mean place of its neighbors,
 //! a few times down and up; ties keep the order of the source, so the same graph always looks the same.
 
 use crate::graph::Graph;

@@ -1,6 +1,6 @@
 //! SVG: boxes on rows by level, edges as curves, complete in itself.
 //!
-//! No script, no link, no font or style from elsewhere; colours fit light and dark pages.
+//! No script, no link, no font or style from elsewhere; colors fit light and dark pages.
 
 use std::fmt::Write;
 

@@ -32,7 +32,7 @@ pub(super) fn dynamic(bytes: &[u8]) -> Result<Dynamic, String> {
         FileKind::Elf32 => {
             dynamic_of(FileHeader32::<Endianness>::parse(bytes).map_err(|error| error.to_string())?, bytes)
         }
-        _ => Err("it is no ELF file".to_owned()),
+        _ => Err("it is not an ELF file".to_owned()),
     }
 }
 
@@ -62,17 +62,18 @@ fn dynamic_of<Elf: FileHeader<Endian = Endianness>>(header: &Elf, bytes: &[u8]) 
     let [table] = tables.as_slice() else {
         return Err(format!("it has {} dynamic segments, a shared library has one", tables.len()));
     };
-    let table = mapped(table.p_vaddr(endian).into()).ok_or("its dynamic segment lies outside of what is loaded")?;
+    let table =
+        mapped(table.p_vaddr(endian).into()).ok_or("its dynamic segment lies outside of the loaded segments")?;
     let (table, _) = slice_from_bytes::<Elf::Dyn>(table, table.len() / size_of::<Elf::Dyn>())
         .map_err(|()| "its dynamic segment is not aligned")?;
     let end = table.iter().position(|entry| entry.tag(endian) == DT_NULL).ok_or("its dynamic segment has no end")?;
     let entries: Vec<_> = table[..end].iter().map(|entry| (entry.tag(endian), entry.val(endian))).collect();
     let value = |wanted| entries.iter().rev().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
-    let strings = value(DT_STRTAB).ok_or("it has no table of names")?;
-    let strings = mapped(strings).ok_or("its table of names lies outside of what is loaded")?;
+    let strings = value(DT_STRTAB).ok_or("it has no string table")?;
+    let strings = mapped(strings).ok_or("its string table lies outside of the loaded segments")?;
     let name = |offset: u64| {
         let rest = usize::try_from(offset).ok().and_then(|offset| strings.get(offset..));
-        let rest = rest.ok_or("a name lies outside of its table of names")?;
+        let rest = rest.ok_or("a name lies outside of its string table")?;
         let end = rest.iter().position(|&byte| byte == 0).ok_or("a name has no end")?;
         Ok::<_, String>(String::from_utf8_lossy(&rest[..end]).into_owned())
     };
@@ -102,7 +103,7 @@ fn check_mapping<Elf: FileHeader<Endian = Endianness>>(
         if start - start % PAGE < free_from {
             return Err("its segments overlap or are not in order".to_owned());
         }
-        free_from = end.ok_or("a segment ends beyond all memory")?;
+        free_from = end.ok_or("a segment ends beyond the address space")?;
     }
     Ok(())
 }

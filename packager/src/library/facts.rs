@@ -1,7 +1,7 @@
 //! What is known of a library file, and whether it may be loaded.
 //!
-//! Facts are gathered without judging them, so that files for other machines and files that nobody should load can
-//! be shown; a policy judges.
+//! Facts are read without checking them, so that files for other machines and invalid files can be shown; a policy checks
+//! them.
 
 use cloacina_workflow::descriptor::Descriptor;
 use object::{Architecture, BinaryFormat};
@@ -88,7 +88,7 @@ impl LibraryFacts {
         if policy.allowed_libraries.iter().any(|allowed| allowed == needed) {
             return true;
         }
-        // What Mach-O and PE files need is judged once packages run on those systems.
+        // The libraries that Mach-O and PE files need are checked when packages run on those systems.
         if self.format != BinaryFormat::Elf {
             return true;
         }

@@ -1,4 +1,4 @@
-//! Versions of the GNU C library: needed by a library, offered by this machine.
+//! Versions of the GNU C library: the one that a library needs, and the one of this machine.
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,6 +46,6 @@ impl FromStr for GlibcVersion {
 
     fn from_str(text: &str) -> Result<GlibcVersion, String> {
         GlibcVersion::of_symbol_version(&format!("GLIBC_{text}"))
-            .ok_or_else(|| format!("`{text}` is no version such as 2.36"))
+            .ok_or_else(|| format!("`{text}` is not a version such as 2.36"))
     }
 }

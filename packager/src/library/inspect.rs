@@ -1,7 +1,7 @@
 //! Reads a library file.
 //!
 //! Finds the descriptor in its link section and the exported entry point; a library for another major version of the
-//! ABI is told from one that is no package at all.
+//! ABI is distinguished from a library that is not a package.
 
 use cloacina_workflow::descriptor::{self, Descriptor};
 use object::{BinaryFormat, Object, ObjectKind, ObjectSection};
@@ -67,7 +67,7 @@ pub fn inspect(library: &str, bytes: &[u8]) -> Result<LibraryFacts, Error> {
     })
 }
 
-/// The descriptor of a library whose entry point this program can call.
+/// The descriptor of a library with an entry point that this program can call.
 fn check_entry_point(library: &str, exports: &[String], section: Option<&[u8]>) -> Result<Descriptor, Error> {
     let symbol = format!("{ENTRY_POINT}{ABI_MAJOR}");
     let other_abi = |found: String| Error::OtherAbi {

@@ -4,7 +4,7 @@
 //! bytes ── inspect ──> LibraryFacts ── problems(&Policy) ──> nothing, or why it must not be loaded
 //! ```
 //! Every offset in a library is an enemy's: all reading is bounds checked. What decides about safety is read where
-//! the system's loader reads it (the segments), not where other tools look (the sections).
+//! the system's loader reads it (the segments), not as other tools do (the sections).
 
 mod elf;
 mod facts;

@@ -10,7 +10,7 @@ use minisign::{KeyPair, PublicKeyBox, SecretKeyBox};
 use super::{error::SignError, signature::Signature};
 use crate::package::Package;
 
-/// Longer texts are no keys.
+/// Longer texts are not keys.
 const TEXT_MAX: usize = 1024;
 
 /// A secret key begins with its method (`Ed`) and how its key is derived from a password (`Sc`), in base 64.
@@ -171,7 +171,9 @@ impl FromStr for KeyId {
 
     fn from_str(text: &str) -> Result<Self, SignError> {
         let number = (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
-        number.map(Self).ok_or_else(|| SignError::PublicKey { reason: format!("{text:?} is no key id of 16 digits") })
+        number
+            .map(Self)
+            .ok_or_else(|| SignError::PublicKey { reason: format!("{text:?} is not a key id of 16 digits") })
     }
 }
 

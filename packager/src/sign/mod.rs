@@ -1,4 +1,4 @@
-//! Signatures over archives, in the format of minisign, and who is trusted to make them.
+//! Signatures of archives, in the format of minisign, and the policy of trusted keys.
 //!
 //! ```text
 //! <archive>.<key id>.minisig    untrusted comment: signature of a cloacina package
@@ -10,7 +10,7 @@
 //! decompressed. The stock `minisign` program verifies it, and signatures that it made are as good. Signatures by the
 //! older method, without hashing first, are refused.
 //!
-//! [`Policy::judge`] is the one place where it is decided whether a package is trusted; only what it lets through, or
+//! [`Policy::check`] is the one place where it is decided whether a package is trusted; only what it lets through, or
 //! what was loudly taken unsigned, is [`crate::Verified`].
 
 mod error;
@@ -22,5 +22,5 @@ pub use self::{
     error::{SignError, Untrusted},
     key::{KeyId, PublicKey, SecretKey},
     signature::Signature,
-    trust::{Examined, Policy, Scope, TrustedKey, Voucher},
+    trust::{Examined, Policy, Scope, Signer, TrustedKey},
 };

@@ -1,7 +1,7 @@
 //! One signature, read as hostile text: bounded, and of exactly four lines of known lengths before it is decoded.
 //!
 //! What a signature says of its package, in the comment that is signed along, counts only together with the bytes that
-//! it is over. Nothing here decides whom to trust.
+//! it is for. Nothing here decides which key is trusted.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::package::Package;
 
-/// Longer texts are no signatures.
+/// Longer texts are not signatures.
 const TEXT_MAX: usize = 4096;
 
 /// What 74 bytes (method, key id, signature) and 64 bytes have in base 64.

@@ -1,9 +1,8 @@
-//! Who is trusted: the keys of a tenant, what each may sign, for how long, and how many must agree.
+//! The trust policy of a tenant: its keys, what each may sign, until when, and how many must sign a package.
 //!
-//! The decision is a pure function of the policy, the bytes, the signatures and the time. It has two steps, as what the
-//! bytes hold is only to be read if the signatures are in order. A wrong signature by a
-//! trusted key is refused whatever the policy requires: somebody changed something. Signatures by keys that nobody
-//! knows are not looked at; they neither help nor hurt.
+//! The decision is a pure function of the policy, the bytes, the signatures and the time. It has two steps, because the bytes
+//! are only interpreted if the signatures are valid. A wrong signature by a trusted key is refused whatever the policy
+//! requires, because the archive was changed. Signatures by unknown keys are ignored.
 
 use std::collections::BTreeSet;
 
@@ -21,41 +20,41 @@ use crate::verified::Verified;
 /// The packages that a key may sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Each.
+    /// Every package.
     All,
-    /// That one.
+    /// The package of that name.
     Package(String),
-    /// Those whose names begin like this; written `name*`.
+    /// Packages with names that begin like this; written `name*`.
     Prefix(String),
 }
 
 /// A key that may sign packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedKey {
-    /// The name that people know it by.
+    /// The name, for people.
     pub name: String,
     /// The key.
     pub key: PublicKey,
-    /// What it may sign; anything that one of them says.
+    /// The packages that it may sign: those of any of the scopes.
     pub scopes: Vec<Scope>,
-    /// From when on it is not trusted any more.
+    /// When the key expires.
     pub expires_at: Option<Timestamp>,
-    /// Since when it is not trusted any more, because somebody said so.
+    /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Whom a tenant trusts.
+/// The keys that a tenant trusts, and how many must sign.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// How many different keys must have signed a package; 0 takes packages from anybody.
+    /// How many different keys must have signed a package; 0 accepts packages without a signature.
     pub required: usize,
     /// The keys.
     pub keys: Vec<TrustedKey>,
 }
 
-/// A key that has signed a package and counts.
+/// A trusted key that has signed a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Voucher {
+pub struct Signer {
     /// The key's name.
     pub name: String,
     /// The key.
@@ -73,7 +72,7 @@ impl Scope {
         }
     }
 
-    /// Whether the package of that name is one of them.
+    /// Whether the scope contains the package of that name.
     #[must_use]
     pub fn holds(&self, package: &str) -> bool {
         match self {
@@ -95,20 +94,20 @@ impl std::fmt::Display for Scope {
 }
 
 impl Policy {
-    /// How many signatures a server requires in a tenant that has said nothing about it.
+    /// How many signatures a server requires in a tenant without a setting.
     pub const REQUIRED_BY_SERVERS: usize = 1;
 
-    /// What a server goes by until somebody says otherwise: one signature, and nobody whose it could be.
+    /// The default of a server: one signature is required, and no key is trusted.
     #[must_use]
     pub fn server_default() -> Self {
         Self { required: Self::REQUIRED_BY_SERVERS, keys: Vec::new() }
     }
 
-    /// Looks at the signatures of some bytes, without looking into the bytes: what is refused here was never
-    /// decompressed. What the signatures may not speak for shows once the package was read: [`Examined::judge`].
+    /// Checks the signatures of some bytes without interpreting the bytes: an archive that is refused here was never
+    /// decompressed. [`Examined::check`] checks the scopes when the package was read.
     ///
     /// # Errors
-    /// [`Untrusted`], which speaks of the archive, as its name is not known.
+    /// [`Untrusted`], which names "the archive", because the name of the package is not known.
     pub fn examine<'a>(
         &'a self,
         archive: &[u8],
@@ -121,7 +120,7 @@ impl Policy {
     /// As [`Self::examine`], of bytes that are known to be a package of that name.
     ///
     /// # Errors
-    /// [`Untrusted`], which speaks of the package.
+    /// [`Untrusted`], which names the package.
     pub fn examine_package<'a>(
         &'a self,
         archive: &[u8],
@@ -132,47 +131,47 @@ impl Policy {
         self.examine_as(&format!("the package {package}"), archive, signatures, now)
     }
 
-    /// Whether the package that was read from these bytes is trusted now, and by whose word.
+    /// Checks whether the package that was read from these bytes is trusted now, and returns its signers.
     ///
     /// # Errors
-    /// [`Untrusted`] says why not.
-    pub fn judge(
+    /// [`Untrusted`] tells why not.
+    pub fn check(
         &self,
         archive: &[u8],
         package: &Package,
         signatures: &[Signature],
         now: Timestamp,
-    ) -> Result<Vec<Voucher>, Untrusted> {
-        self.examine_as(&named(package), archive, signatures, now)?.vouchers(package)
+    ) -> Result<Vec<Signer>, Untrusted> {
+        self.examine_as(&named(package), archive, signatures, now)?.signers(package)
     }
 
-    /// As [`Self::judge`], for a package that was read from these bytes before: they are not read again.
+    /// As [`Self::check`], for a package that was read from these bytes before: they are not read again.
     ///
     /// # Errors
-    /// As [`Self::judge`], but for what only the package itself shows.
+    /// As [`Self::check`], except for errors that only the package itself shows.
     pub fn review(
         &self,
         archive: &[u8],
         package: &str,
         signatures: &[Signature],
         now: Timestamp,
-    ) -> Result<Vec<Voucher>, Untrusted> {
+    ) -> Result<Vec<Signer>, Untrusted> {
         self.examine_package(archive, package, signatures, now)?.in_scope(package)
     }
 
     /// The package, if it is trusted: the way to a package that may be unpacked.
     ///
     /// # Errors
-    /// As [`Self::judge`].
+    /// As [`Self::check`].
     pub fn verify(
         &self,
         archive: &[u8],
         package: Package,
         signatures: &[Signature],
         now: Timestamp,
-    ) -> Result<(Verified<Package>, Vec<Voucher>), Untrusted> {
-        let vouchers = self.judge(archive, &package, signatures, now)?;
-        Ok((Verified::judged(package), vouchers))
+    ) -> Result<(Verified<Package>, Vec<Signer>), Untrusted> {
+        let signers = self.check(archive, &package, signatures, now)?;
+        Ok((Verified::trusted(package), signers))
     }
 
     fn examine_as<'a>(
@@ -220,7 +219,7 @@ impl Policy {
     }
 }
 
-/// Signatures that are over some bytes, by keys that are trusted now. What is in the bytes is not known yet.
+/// Valid signatures of some bytes, by keys that are trusted now. The content of the bytes is not known yet.
 #[derive(Clone, Debug)]
 pub struct Examined<'a> {
     policy: &'a Policy,
@@ -241,17 +240,17 @@ impl Examined<'_> {
         self.archive
     }
 
-    /// The package that was read from those bytes, if the signatures speak for it: the way to a package that may be
+    /// The package that was read from those bytes, if its signers may sign it: the way to a package that may be
     /// unpacked.
     ///
     /// # Errors
-    /// [`Untrusted`] says why not; [`Untrusted::OtherBytes`] if the package was read from something else.
-    pub fn judge(self, package: Package) -> Result<(Verified<Package>, Vec<Voucher>), Untrusted> {
-        let vouchers = self.vouchers(&package)?;
-        Ok((Verified::judged(package), vouchers))
+    /// [`Untrusted`] tells why not; [`Untrusted::OtherBytes`] if the package was read from something else.
+    pub fn check(self, package: Package) -> Result<(Verified<Package>, Vec<Signer>), Untrusted> {
+        let signers = self.signers(&package)?;
+        Ok((Verified::trusted(package), signers))
     }
 
-    fn vouchers(self, package: &Package) -> Result<Vec<Voucher>, Untrusted> {
+    fn signers(self, package: &Package) -> Result<Vec<Signer>, Untrusted> {
         let (subject, expected, found) = (named(package), self.archive, package.archive_digest());
         if found != expected {
             return Err(Untrusted::OtherBytes { package: subject, expected, found });
@@ -263,19 +262,19 @@ impl Examined<'_> {
         self.in_scope(&package.descriptor().package)
     }
 
-    fn in_scope(self, package: &str) -> Result<Vec<Voucher>, Untrusted> {
+    fn in_scope(self, package: &str) -> Result<Vec<Signer>, Untrusted> {
         let Self { policy, archive: _, genuine, mut refusals } = self;
         let subject = format!("the package {package}");
-        let mut vouchers = Vec::with_capacity(genuine.len());
+        let mut signers = Vec::with_capacity(genuine.len());
         for Genuine { trusted, .. } in genuine {
             match trusted.out_of_scope(package) {
                 Some(refusal) => refusals.push(refusal),
-                None => vouchers.push(Voucher { name: trusted.name.clone(), key: trusted.key.id() }),
+                None => signers.push(Signer { name: trusted.name.clone(), key: trusted.key.id() }),
             }
         }
-        match vouchers.len() >= policy.required {
-            true => Ok(vouchers),
-            false => Err(policy.untrusted(&subject, vouchers.len(), refusals)),
+        match signers.len() >= policy.required {
+            true => Ok(signers),
+            false => Err(policy.untrusted(&subject, signers.len(), refusals)),
         }
     }
 }

@@ -145,7 +145,7 @@ fn a_crate_without_a_packaged_workflow_is_told_how_to_have_one() {
 }
 
 #[test]
-fn what_is_no_crate_is_refused_with_its_code() {
+fn other_folders_than_crates_are_refused_with_their_code() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     assert_eq!(failure(path).code(), "BLD0001");

@@ -100,7 +100,7 @@ fn a_graph_reports_all_its_mistakes_with_paths_and_suggestions() {
     assert_eq!(
         texts,
         [
-            "workflow `w`, task `process`: the dependency `colect` is no task of this workflow",
+            "workflow `w`, task `process`: the dependency `colect` is not a task of this workflow",
             "workflow `w`, task `merge`: the task depends on itself",
             "workflow `w`: the tasks wait for each other: collect → report → merge → collect",
             "workflow `w`: the tasks wait for each other: x → y → x",

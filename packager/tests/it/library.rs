@@ -43,7 +43,7 @@ fn libraries_that_must_not_be_loaded_are_refused() {
         .replace("CLCN_PACKAGE(init, start, 0, 0);", "int used(void) { return init(0, CLCN_TEXT(\"\")) + start(0); }");
     let no_record = "int x(void) { return 1; }";
     let garbage =
-        "__attribute__((used, section(\"cloacina\"))) static const char x[32] = \"this is no record at all\";";
+        "__attribute__((used, section(\"cloacina\"))) static const char x[32] = \"this is not a record at all\";";
     let unknown = source(&DIAMOND.replace("\"index\":0", "\"index\":0,\"retries\":1"));
     let program = "int main(void) { return 0; }";
     let cases: [(&str, &str, &[&str], &str); 14] = [
@@ -93,7 +93,7 @@ fn libraries_that_need_others_are_refused_unless_the_operator_allows_it() {
 }
 
 #[test]
-fn a_path_is_no_name_of_a_system_library() {
+fn a_path_is_not_the_name_of_a_system_library() {
     for needed in
         ["libc.so.6/../../tmp/evil.so", "ld-linux/../../tmp/evil.so.1", "/tmp/libc.so.6", "libc.so.evil", "libc.sox"]
     {

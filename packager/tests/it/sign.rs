@@ -1,4 +1,4 @@
-//! Signatures: genuine ones, and each way in which one can be wrong; who is trusted, and for what.
+//! Signatures: genuine ones, and each way in which one can be wrong; which keys are trusted, and for which packages.
 
 use std::path::Path;
 
@@ -68,8 +68,8 @@ fn a_signature_of_the_stock_program_is_as_good() {
     let public = PublicKey::from_text(&pair.pk.to_box().unwrap().into_string()).unwrap();
     let signature = Signature::from_text(&signed.into_string()).unwrap();
     let stock = TrustedKey { key: public, ..trusted("stock", &key) };
-    let vouchers = policy(1, &[stock]).judge(&archive, &package, &[signature], at(1)).unwrap();
-    assert_eq!(vouchers[0].name, "stock");
+    let signers = policy(1, &[stock]).check(&archive, &package, &[signature], at(1)).unwrap();
+    assert_eq!(signers[0].name, "stock");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn keys_are_kept_in_files_with_or_without_a_password() {
 }
 
 #[test]
-fn what_is_no_key_or_signature_is_refused_without_a_panic() {
+fn other_texts_than_keys_and_signatures_are_refused_without_a_panic() {
     let Fixture { archive, package, key } = fixture();
     let signature = key.sign(&archive, &package).unwrap();
     let whole = signature.text();
@@ -139,17 +139,17 @@ fn any_change_of_archive_or_signature_is_noticed() {
     for place in [0, archive.len() / 2, archive.len() - 1] {
         let mut changed = archive.clone();
         changed[place] ^= 1;
-        let error = policy.judge(&changed, &package, std::slice::from_ref(&signature), at(1)).unwrap_err();
+        let error = policy.check(&changed, &package, std::slice::from_ref(&signature), at(1)).unwrap_err();
         assert_eq!(error.code(), "SIG0011", "{error}");
-        assert!(error.to_string().contains("it said: cloacina package=billing version=1.2.3"), "{error}");
+        assert!(error.to_string().contains("the signature states: cloacina package=billing version=1.2.3"), "{error}");
     }
     let damaged = signature.text().lines().nth(1).unwrap();
     let damaged = signature.text().replace(damaged, &damaged.replacen(&damaged[60..62], "ab", 1));
     let damaged = Signature::from_text(&damaged).unwrap();
-    assert_eq!(policy.judge(&archive, &package, &[damaged], at(1)).unwrap_err().code(), "SIG0005");
+    assert_eq!(policy.check(&archive, &package, &[damaged], at(1)).unwrap_err().code(), "SIG0005");
     let commented = signature.text().replace("version=1.2.3", "version=1.2.4");
     let commented = Signature::from_text(&commented).unwrap();
-    assert_eq!(policy.judge(&archive, &package, &[commented], at(1)).unwrap_err().code(), "SIG0005");
+    assert_eq!(policy.check(&archive, &package, &[commented], at(1)).unwrap_err().code(), "SIG0005");
     // One key's name on another key's signature.
     let other = SecretKey::generate(None).unwrap().0;
     let forged = other.sign(&archive, &package).unwrap();
@@ -162,7 +162,7 @@ fn a_genuine_signature_that_speaks_of_another_package_is_refused() {
     let other = support::archive(&support::library(&DESCRIBED.replace("1.2.3", "9.9.9")));
     let other = read(&other, &Limits::default()).unwrap();
     let signature = key.sign(&archive, &other).unwrap();
-    let error = policy(1, &[trusted("ann", &key)]).judge(&archive, &package, &[signature], at(1)).unwrap_err();
+    let error = policy(1, &[trusted("ann", &key)]).check(&archive, &package, &[signature], at(1)).unwrap_err();
     assert_eq!(error.code(), "SIG0006", "{error}");
 }
 
@@ -173,37 +173,37 @@ fn a_policy_counts_different_trusted_keys() {
     let eve = SecretKey::generate(None).unwrap().0;
     let by = |key: &SecretKey| key.sign(&archive, &package).unwrap();
     let both = [trusted("ann", &ann), trusted("bob", &bob)];
-    let judge = |required, signatures: &[Signature]| {
-        let judged = policy(required, &both).judge(&archive, &package, signatures, at(100));
-        judged.map(|vouchers| vouchers.into_iter().map(|voucher| voucher.name).collect::<Vec<_>>())
+    let check = |required, signatures: &[Signature]| {
+        let checked = policy(required, &both).check(&archive, &package, signatures, at(100));
+        checked.map(|signers| signers.into_iter().map(|signer| signer.name).collect::<Vec<_>>())
     };
     let unsigned = Untrusted::Unsigned { package: "the package billing".to_owned(), required: 1 };
-    assert_eq!(judge(0, &[]), Ok(vec![]));
-    assert_eq!(judge(1, &[]), Err(unsigned));
-    assert_eq!(judge(1, &[by(&ann)]), Ok(vec!["ann".to_owned()]));
-    assert_eq!(judge(2, &[by(&bob), by(&ann)]).unwrap().len(), 2);
-    assert_eq!(judge(2, &[by(&ann), by(&ann)]).unwrap_err().code(), "SIG0008", "one key counts once");
-    let unknown = judge(1, &[by(&eve)]).unwrap_err();
+    assert_eq!(check(0, &[]), Ok(vec![]));
+    assert_eq!(check(1, &[]), Err(unsigned));
+    assert_eq!(check(1, &[by(&ann)]), Ok(vec!["ann".to_owned()]));
+    assert_eq!(check(2, &[by(&bob), by(&ann)]).unwrap().len(), 2);
+    assert_eq!(check(2, &[by(&ann), by(&ann)]).unwrap_err().code(), "SIG0008", "one key counts once");
+    let unknown = check(1, &[by(&eve)]).unwrap_err();
     let expected =
         format!("the package billing has 0 of 1 required signatures: the key {} is not known", eve.public().id());
     assert_eq!((unknown.code(), unknown.to_string()), ("SIG0008", expected));
-    assert_eq!(judge(1, &[by(&eve), by(&ann)]).unwrap(), ["ann"], "unknown keys do not hurt");
+    assert_eq!(check(1, &[by(&eve), by(&ann)]).unwrap(), ["ann"], "unknown keys do not hurt");
 }
 
 #[test]
 fn keys_are_trusted_for_a_time_and_for_some_packages() {
     let Fixture { archive, package, key } = fixture();
     let signatures = [key.sign(&archive, &package).unwrap()];
-    let judge = |change: &dyn Fn(&mut TrustedKey), now| {
+    let check = |change: &dyn Fn(&mut TrustedKey), now| {
         let mut trusted = trusted("ann", &key);
         change(&mut trusted);
-        let judged = policy(1, &[trusted]).judge(&archive, &package, &signatures, at(now));
-        judged.map(drop).map_err(|error| error.code())
+        let checked = policy(1, &[trusted]).check(&archive, &package, &signatures, at(now));
+        checked.map(drop).map_err(|error| error.code())
     };
-    assert_eq!(judge(&|key| key.expires_at = Some(at(100)), 99), Ok(()));
-    assert_eq!(judge(&|key| key.expires_at = Some(at(100)), 100), Err("SIG0010"));
-    assert_eq!(judge(&|key| key.revoked_at = Some(at(100)), 99), Ok(()));
-    assert_eq!(judge(&|key| key.revoked_at = Some(at(100)), 100), Err("SIG0009"));
+    assert_eq!(check(&|key| key.expires_at = Some(at(100)), 99), Ok(()));
+    assert_eq!(check(&|key| key.expires_at = Some(at(100)), 100), Err("SIG0010"));
+    assert_eq!(check(&|key| key.revoked_at = Some(at(100)), 99), Ok(()));
+    assert_eq!(check(&|key| key.revoked_at = Some(at(100)), 100), Err("SIG0009"));
     for (scope, expected) in [
         ("*", Ok(())),
         ("billing", Ok(())),
@@ -211,10 +211,10 @@ fn keys_are_trusted_for_a_time_and_for_some_packages() {
         ("reports", Err("SIG0008")),
         ("billings*", Err("SIG0008")),
     ] {
-        assert_eq!(judge(&|key| key.scopes = vec![Scope::from_text(scope)], 1), expected, "{scope}");
+        assert_eq!(check(&|key| key.scopes = vec![Scope::from_text(scope)], 1), expected, "{scope}");
         assert_eq!(Scope::from_text(scope).to_string(), scope);
     }
-    assert_eq!(judge(&|key| key.scopes.clear(), 1), Err("SIG0008"));
+    assert_eq!(check(&|key| key.scopes.clear(), 1), Err("SIG0008"));
 }
 
 #[test]
@@ -224,8 +224,8 @@ fn only_what_a_policy_lets_through_can_be_unpacked() {
     let signatures = [key.sign(&archive, &package).unwrap()];
     let policy = policy(1, &[trusted("ann", &key)]);
     assert!(policy.verify(&archive, package.clone(), &[], at(1)).is_err());
-    let (verified, vouchers) = policy.verify(&archive, package, &signatures, at(1)).unwrap();
-    assert_eq!(vouchers[0].key, key.public().id());
+    let (verified, signers) = policy.verify(&archive, package, &signatures, at(1)).unwrap();
+    assert_eq!(signers[0].key, key.public().id());
     assert!(verified.unpack_into(folder.path()).unwrap().is_file());
 }
 
@@ -243,8 +243,8 @@ fn signatures_are_examined_before_anything_is_read() {
     assert_eq!(policy.examine(&other, &signatures, at(1)).unwrap_err().code(), "SIG0011");
     let examined = policy.examine(&archive, &signatures, at(1)).unwrap();
     let other = read(&other, &Limits::default()).unwrap();
-    assert_eq!(examined.clone().judge(other).unwrap_err().code(), "SIG0012", "read from other bytes");
-    assert_eq!(examined.judge(package).unwrap().1[0].name, "ann");
+    assert_eq!(examined.clone().check(other).unwrap_err().code(), "SIG0012", "read from other bytes");
+    assert_eq!(examined.check(package).unwrap().1[0].name, "ann");
     assert_eq!(Policy::server_default().examine(&archive, &signatures, at(1)).unwrap_err().code(), "SIG0008");
 }
 

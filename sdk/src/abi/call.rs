@@ -26,9 +26,9 @@ use crate::{Level, TaskError, attempt::AttemptEnd, context::Host};
 /// The level that counts when the host names none.
 const LEVEL_DEFAULT: u32 = Level::Info as u32;
 
-/// A host looks for longer secrets in pieces of that length.
+/// A host searches for longer secrets in pieces of this length.
 const SECRET_PIECE_BYTES: usize = 16 << 10;
-/// A host need not look for what is longer.
+/// A host need not search for longer texts.
 const SECRET_BYTES_MAX: usize = 256 << 10;
 /// A host need not take more pieces of secrets of one call.
 const SECRETS_MAX: usize = 256;
@@ -77,7 +77,7 @@ impl HostLink {
         table.as_ref().map_or(closed, |table| call(&table.0))
     }
 
-    /// The most verbose level that anyone wants.
+    /// The most verbose level that is wanted.
     pub(super) fn max_level(&self) -> u32 {
         self.with(0, |host| {
             if host.max_log_level.is_null() {
@@ -110,7 +110,7 @@ impl HostLink {
         });
     }
 
-    /// What the host answers, nothing if there is no such value; or its status if it does not answer.
+    /// The answer of the host, nothing if there is no such value; or its status if it does not answer.
     pub(super) fn fetch(&self, call_id: u64, what: u32, task: &str, key: &str) -> Result<Option<Fetched>, i32> {
         let mut fetched: Option<Fetched> = None;
         let user = (&raw mut fetched).cast::<c_void>();
@@ -160,7 +160,7 @@ impl fmt::Debug for HostLink {
     }
 }
 
-/// What the context of one call talks to.
+/// The host of the context of one call.
 #[derive(Debug)]
 pub(super) struct CallHost {
     link: Arc<HostLink>,
@@ -223,7 +223,7 @@ impl Completion {
         }
         (self.forget)(self.call_id);
         let AttemptEnd { result, cpu } = end;
-        // What took less than a nanosecond was measured nonetheless.
+        // A call that took less than a nanosecond was measured nevertheless.
         let cpu_ns = cpu.map_or(0, |cpu| u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX).max(1));
         let output = result.and_then(|delta| serde_json::to_vec(&delta).map_err(TaskError::from));
         match output {

@@ -1,12 +1,12 @@
-//! The processor time of the thread that asks.
+//! The CPU time of the calling thread.
 //!
 //! The system's C library has the clock, and Rust's own library links that already, so a package needs no crate for
-//! it. A system on which the layout of the answer is not known for sure has no such clock here: its tasks are not
-//! measured, and run as well.
+//! it. On a system with an unknown layout of the answer, this clock is absent: tasks run there, but are not
+//! measured.
 
 use std::time::Duration;
 
-/// The processor time that this thread has used up since it began; nothing where the system does not tell.
+/// The CPU time of this thread since it began; nothing where the system does not provide it.
 #[must_use]
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub fn thread_cpu() -> Option<Duration> {
@@ -29,7 +29,7 @@ pub fn thread_cpu() -> Option<Duration> {
     Some(Duration::new(u64::try_from(time.seconds).ok()?, u32::try_from(time.nanos).ok()?))
 }
 
-/// The processor time that this thread has used up since it began; nothing where the system does not tell.
+/// The CPU time of this thread since it began; nothing where the system does not provide it.
 #[must_use]
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub fn thread_cpu() -> Option<Duration> {

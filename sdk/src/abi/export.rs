@@ -69,7 +69,7 @@ struct NamedFunction {
     function: Function,
 }
 
-/// The JSON that comes with `init`; what a newer host adds is none of this version's business.
+/// The JSON that comes with `init`; members that a newer host adds are ignored.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Config {
@@ -122,7 +122,7 @@ unsafe extern "C" fn start(start: *const Start) -> i32 {
     let size = unsafe { start.cast::<u32>().read() };
     let known = match size as usize {
         size if size < Start::SIZE_MIN => return STATUS_REFUSED,
-        // A host of version 1.1 has nothing behind that.
+        // The struct of a host of version 1.1 ends there.
         size if size < size_of::<Start>() => Start::SIZE_MIN,
         _ => size_of::<Start>(),
     };
@@ -353,7 +353,7 @@ impl PackageLog for WholePackage {
     }
 }
 
-/// Sends events of `tracing` and records of `log` to the host, unless the package has a subscriber or logger of its own.
+/// Sends events of `tracing` and records of `log` to the host, unless the package has its own subscriber or logger.
 fn subscribe() {
     static SUBSCRIBED: Once = Once::new();
     static LOGGER: HostLogger<WholePackage> = HostLogger(WholePackage);
@@ -374,7 +374,7 @@ fn current() -> Option<Arc<Package>> {
     lock(&PACKAGE).clone()
 }
 
-/// A lock whose holder panicked protects data that is replaced as a whole, so it can be used on.
+/// The data under a poisoned lock is always replaced as a whole, so it can still be used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
-//! Ends a call after what its package has printed is out, so that the host can tell what the call printed.
+//! Ends a call after the output of its package was flushed, so that the host can attribute the output to the call.
 //!
-//! Rust keeps a line that has not ended in a buffer of this library. A thread that holds the lock of that buffer must not keep
-//! calls from ending: a thread that sleeps otherwise ends a call whose flush takes too long, and until that flush has
-//! returned nothing is flushed. At most one thread waits for the lock.
+//! Rust keeps an incomplete line in a buffer of this library. A thread that holds the lock of that buffer must not keep
+//! calls from ending: another thread, which otherwise sleeps, ends a call with a flush that takes too long, and nothing is
+//! flushed until that flush has returned. At most one thread waits for the lock.
 
 use std::{
     io::{self, Write},
@@ -25,9 +25,9 @@ struct Flush {
 }
 
 struct State {
-    /// The call whose flush is under way.
+    /// The call with a flush in progress.
     waiting: Option<(Completion, AttemptEnd)>,
-    /// Whether a flush is under way, maybe of a call that was ended without it.
+    /// Whether a flush is in progress, maybe of a call that was ended without it.
     is_flushing: bool,
     /// Which flush that is.
     number: u64,
@@ -55,7 +55,7 @@ pub(super) fn complete(completion: Completion, end: AttemptEnd) {
         FLUSH.changed.notify_one();
     }
     drop(state);
-    // A closed output is the package's own business.
+    // A package may close its output.
     io::stdout().flush().ok();
     let mut state = lock();
     state.is_flushing = false;
@@ -66,7 +66,7 @@ pub(super) fn complete(completion: Completion, end: AttemptEnd) {
     }
 }
 
-/// Whether there is the thread that ends calls whose flush takes too long; made when it is first needed.
+/// Whether the thread exists that ends calls with a slow flush; it is started when it is first needed.
 fn has_thread(state: &mut State) -> bool {
     if !state.has_thread {
         state.has_thread = thread::Builder::new().name("cloacina-flush".to_owned()).spawn(watch).is_ok();

@@ -12,7 +12,7 @@
 //!                                  ◄───────  complete(7, result)                           any thread, exactly once
 //!   shutdown(grace)                ───────►
 //! ```
-//! Rules. (1) `start` never waits for the task. (2) Nobody frees the other side's memory: bytes are borrowed until
+//! Rules. (1) `start` never waits for the task. (2) Neither side frees memory of the other: bytes are borrowed until
 //! the call that passes them returns, and calls are numbers, so that a late completion is looked up and ignored.
 //! (3) The major version is in the symbol's name; each struct starts with its size, fields are only added at the
 //! end and are read only if they are inside of `size`. (4) Nothing unwinds across. The same definitions for C are in

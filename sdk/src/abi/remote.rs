@@ -1,8 +1,8 @@
-//! The values of a call as the package sees them: those that came with it, and the others, which it asks the host for.
+//! The values of a call on the package's side: those in the call, and others that are fetched from the host.
 //!
-//! A call carries what is small. The rest stays with the host until a task reads it: large values, the keys of large
-//! contexts, and what a later writer hid. Small answers are kept for the life of the call, so that a task which looks
-//! twice asks once. A host that does not answer has given the call up; the task ends there.
+//! A call contains small values. Others stay in the host until a task reads them: large values, the keys of large contexts,
+//! and values that a later writer hid. Small answers are kept for the life of the call, so that a value that is read twice
+//! is fetched once. A host that does not answer has abandoned the call; the task ends there.
 
 use std::{
     panic::resume_unwind,
@@ -24,7 +24,7 @@ use crate::{
 /// Longer answers are not kept: a task may read many large values one after the other.
 const KEPT_BYTES_MAX: usize = 4 << 10;
 
-/// What the host answered.
+/// The answer of the host.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) value: Vec<u8>,
@@ -35,13 +35,13 @@ pub(super) struct Fetched {
 /// The values of one call.
 #[derive(Debug)]
 pub(super) struct Remote {
-    /// What came with the call.
+    /// The values in the call.
     view: View,
     link: Arc<HostLink>,
     call_id: u64,
-    /// Whether there is a value, and who wrote it.
+    /// Whether there is a value, and the task that wrote it.
     writers: Grown<Option<Box<str>>>,
-    /// Short values, by the task that wrote them where that was asked for.
+    /// Short values, by the task that wrote them where the caller named one.
     values: Grown<Option<Box<RawValue>>>,
     keys: OnceLock<Vec<Box<str>>>,
     keys_from: Grown<Vec<Box<str>>>,
@@ -143,17 +143,17 @@ impl Source for Remote {
 /// Why the host did not answer, as the end of the task.
 fn unanswered(status: i32, what: u32) -> TaskError {
     if status != FETCH_TOO_LARGE {
-        return TaskError::Cancelled { message: "the host has given the call up".to_owned() };
+        return TaskError::Cancelled { message: "the host has abandoned the call".to_owned() };
     }
     let what = if what == FETCH_KEYS { "list of keys" } else { "value" };
     TaskError::Custom {
         kind: "refused".to_owned(),
-        message: format!("LIB0015: the {what} that the task asks for is too large to cross"),
+        message: format!("LIB0015: the {what} that the task requested is too large for a call"),
         details: json!({ "code": "LIB0015" }),
         retryable: false,
     }
 }
 
 fn unreadable(error: &serde_json::Error) -> TaskError {
-    TaskError::ValidationFailed { message: format!("what the host answered cannot be read: {error}") }
+    TaskError::ValidationFailed { message: format!("the answer of the host cannot be read: {error}") }
 }

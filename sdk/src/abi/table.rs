@@ -17,13 +17,13 @@ pub const ENTRY_SYMBOL_PREFIX: &str = "cloacina_package_v";
 pub const STATUS_OK: i32 = 0;
 /// Failed, and another attempt may succeed.
 pub const STATUS_RETRY: i32 = 1;
-/// Failed for good.
+/// Failed permanently.
 pub const STATUS_FAILED: i32 = 2;
 /// Stopped because it was asked to.
 pub const STATUS_CANCELLED: i32 = 3;
 /// The task's code panicked.
 pub const STATUS_PANIC: i32 = 4;
-/// Not accepted: no such task, not initialised, or shutting down.
+/// Not accepted: no such task, not initialized, or shutting down.
 pub const STATUS_REFUSED: i32 = 5;
 
 /// `output` is the whole new set of values; what is missing from it was removed.
@@ -44,14 +44,14 @@ pub const FETCH_ALL: u32 = 3;
 pub const FETCH_FOUND: i32 = 1;
 /// There is no such value.
 pub const FETCH_ABSENT: i32 = 0;
-/// The call is not known any more.
+/// The call is no longer known.
 pub const FETCH_GONE: i32 = -1;
-/// What is asked for is larger than what may cross.
+/// The requested value is larger than the limit of one call.
 pub const FETCH_TOO_LARGE: i32 = -2;
 /// The host does not know the question.
 pub const FETCH_UNKNOWN: i32 = -3;
 
-/// In `features`: the package asks for what its contexts leave out.
+/// In `features`: the package fetches values that its contexts leave out.
 pub const FEATURE_FETCH: u64 = 1;
 
 /// Takes what `fetch` found: JSON, and the task that wrote it, which is empty for the run's input. Both are lent until it
@@ -139,17 +139,17 @@ pub struct CallResult {
     pub status: i32,
     /// [`OUTPUT_WHOLE`] or [`OUTPUT_DELTA`].
     pub output_kind: u32,
-    /// With [`STATUS_RETRY`]: the wait asked for, 0 for none. Not read where `retry_after_us` says it.
+    /// With [`STATUS_RETRY`]: the requested wait, 0 for none. Not read if `retry_after_us` is set.
     pub retry_after_ms: u32,
-    /// JSON: what was produced, or the details of an error.
+    /// JSON: the output, or the details of an error.
     pub output: Bytes,
     /// With an error: its kind.
     pub error_code: Bytes,
     /// With an error: what happened.
     pub error_message: Bytes,
-    /// Since 1.1: the processor time of the call in nanoseconds, 0 when it was not measured.
+    /// Since 1.1: the CPU time of the call in nanoseconds, 0 if it was not measured.
     pub cpu_ns: u64,
-    /// Since 1.2, with [`STATUS_RETRY`]: the wait asked for in microseconds, 0 for what `retry_after_ms` says.
+    /// Since 1.2, with [`STATUS_RETRY`]: the requested wait in microseconds; 0 if `retry_after_ms` counts.
     pub retry_after_us: u64,
 }
 
@@ -160,7 +160,7 @@ impl CallResult {
     pub const SIZES: [usize; 3] = [Self::SIZE_MIN, std::mem::offset_of!(Self, retry_after_us), size_of::<Self>()];
 }
 
-/// `clcn_host_v1`: what the host offers to a package. Valid, and at the same address, until `shutdown` returned.
+/// `clcn_host_v1`: the functions that the host provides to a package. Valid, and at the same address, until `shutdown` returned.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct HostV1 {
@@ -168,9 +168,9 @@ pub struct HostV1 {
     pub size: u32,
     /// The host's minor version.
     pub abi_minor: u32,
-    /// Handed back as the first argument of every function.
+    /// Passed as the first argument of every function.
     pub ctx: *mut c_void,
-    /// The most verbose level that anyone wants, 0 to 5; changes at any time.
+    /// The most verbose level that is wanted, 0 to 5; changes at any time.
     pub max_log_level: *const u32,
     /// Ends a call; exactly once per accepted `start`, from any thread.
     pub complete: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64, result: *const CallResult),
@@ -183,11 +183,11 @@ pub struct HostV1 {
         message: Bytes,
         fields_json: Bytes,
     ),
-    /// Takes a sign of life.
+    /// Takes a heartbeat.
     pub heartbeat: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64, permille: u32, note: Bytes),
-    /// 1 when the call was asked to stop, or is none of the host's.
+    /// 1 if the call was asked to stop, or is not known to the host.
     pub is_cancelled: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64) -> i32,
-    /// Since 1.1: takes a text that must not be told of the call's run from when this returns.
+    /// Since 1.1: takes a secret, which is redacted for the call's run from when this returns.
     pub secret: unsafe extern "C" fn(ctx: *mut c_void, call_id: u64, text: Bytes),
     /// Since 1.2: gives a value of the call's context to `take`, before it returns. May wait for the engine.
     pub fetch: unsafe extern "C" fn(
@@ -211,19 +211,19 @@ pub struct Start {
     pub task: u32,
     /// The call's number, never 0, never used twice in a process.
     pub call_id: u64,
-    /// When the attempt runs out of time, in Unix milliseconds; 0 for never.
+    /// When the attempt reaches its timeout, in Unix milliseconds; 0 for never.
     pub deadline_unix_ms: u64,
     /// Counts from 1.
     pub attempt: u32,
     /// Encoding of `context`; 0 is JSON, the only one so far.
     pub encoding: u32,
-    /// What the task sees.
+    /// The context of the task.
     pub context: Bytes,
     /// W3C `traceparent`, or empty.
     pub trace_parent: Bytes,
     /// The same for all attempts at this task of this run, whichever engine makes them; a callback has its own.
     pub idempotency_key: Bytes,
-    /// Since 1.2: another one for each attempt.
+    /// Since 1.2: a different key for each attempt.
     pub attempt_key: Bytes,
 }
 
@@ -244,7 +244,7 @@ pub struct MetadataHeader {
     pub json_len: u32,
 }
 
-/// `clcn_package_v1`: what a package offers. Valid and unchanged for the life of the process.
+/// `clcn_package_v1`: the functions of a package. Valid and unchanged for the life of the process.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct PackageV1 {
@@ -252,17 +252,17 @@ pub struct PackageV1 {
     pub size: u32,
     /// The minor version that the package was built against.
     pub abi_minor: u32,
-    /// All records of the package, as they stand in its section.
+    /// All records of the package, as in its section.
     pub metadata: Bytes,
-    /// Called before anything else, again only after `shutdown`. 0 when all is well.
+    /// Called before anything else, again only after `shutdown`. 0 on success.
     pub init: Option<unsafe extern "C" fn(host: *const HostV1, config_json: Bytes) -> i32>,
     /// Accepts an attempt (0) or refuses it; returns at once unless the task is marked as blocking.
     pub start: Option<unsafe extern "C" fn(start: *const Start) -> i32>,
     /// Asks a call to stop; unknown calls are ignored. May be absent.
     pub cancel: Option<unsafe extern "C" fn(call_id: u64)>,
-    /// Ends all calls within that time and frees what `init` made. 0 when all is well. May be absent.
+    /// Ends all calls within that time and frees the resources of `init`. 0 on success. May be absent.
     pub shutdown: Option<unsafe extern "C" fn(grace_ms: u32) -> i32>,
-    /// Since 1.2: what the package can do; [`FEATURE_FETCH`].
+    /// Since 1.2: the features of the package; [`FEATURE_FETCH`].
     pub features: u64,
 }
 

@@ -1,10 +1,10 @@
-//! The descriptor: what a package says of itself, readable without running it.
+//! The descriptor of a package, which is read without running its code.
 //!
 //! Each workflow module (or a C author) puts one record into the link section `cloacina`: a small header and this
-//! JSON. [`Descriptor::from_section`] reads the section as it stands in a library's file or in memory, and merges
-//! the records of one package. The schema is in `docs/reference/abi.md`. Unknown members are refused: a misspelt
-//! attribute must not become a silent default. Whether the parts make sense together (graph, ranges, names) is
-//! checked by the packager.
+//! JSON. [`Descriptor::from_section`] reads the section in a library's file or in memory, and merges
+//! the records of one package. The schema is in `docs/reference/abi.md`. Unknown members are refused: a misspelled
+//! attribute must not silently become a default. The packager checks whether the parts fit together (graph, ranges,
+//! names).
 
 mod error;
 mod record;

@@ -4,7 +4,7 @@
 //! section  = record*                        each record starts at a multiple of 8 bytes from the section's start
 //! record   = magic "CLCNPKG1", format u32, json_len u32, json, zeros up to the next multiple of 8
 //! ```
-//! A record without JSON is the sdk's own anchor. Indices in a record count its own functions; merging orders the
+//! A record without JSON is an anchor of the sdk. Indices in a record count its own functions; merging orders the
 //! records by the name of their first workflow and moves each record's indices behind those of the records before.
 
 use super::{Descriptor, Error, FORMAT};
@@ -175,14 +175,14 @@ mod tests {
         let good = record(&module("alpha", "1.0.0"));
         let mut other_format = good.clone();
         other_format[8] = 9;
-        let mut misspelt = good.clone();
-        misspelt[0] = b'X';
+        let mut misspelled = good.clone();
+        misspelled[0] = b'X';
         let cases = [
             (vec![], Error::Empty),
             (record(""), Error::Empty),
             (good[..40].to_vec(), Error::Truncated { offset: 0 }),
             (other_format, Error::Format { found: 9 }),
-            (misspelt, Error::NoRecord { offset: 0 }),
+            (misspelled, Error::NoRecord { offset: 0 }),
             ([good.clone(), vec![1; 8]].concat(), Error::NoRecord { offset: good.len() }),
             ([good.clone(), good.clone()].concat(), Error::Duplicate { workflow: "alpha".to_owned() }),
         ];
@@ -201,8 +201,10 @@ mod tests {
 
     #[test]
     fn unknown_members_and_newer_formats_are_refused() {
-        let misspelt = module("alpha", "1.0.0").replace("on_failure", "on_failures");
-        assert!(matches!(Descriptor::parse(&misspelt), Err(Error::Json { reason }) if reason.contains("on_failures")));
+        let misspelled = module("alpha", "1.0.0").replace("on_failure", "on_failures");
+        assert!(
+            matches!(Descriptor::parse(&misspelled), Err(Error::Json { reason }) if reason.contains("on_failures"))
+        );
         let newer = module("alpha", "1.0.0").replace("\"format\":1", "\"format\":2,\"new\":1");
         assert_eq!(Descriptor::parse(&newer), Err(Error::Format { found: 2 }));
     }

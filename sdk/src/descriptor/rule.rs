@@ -1,4 +1,4 @@
-//! Trigger rules as data: whether a task runs, and when that is asked.
+//! Trigger rules as data: whether a task runs, and when the rule is evaluated.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub enum Rule {
     TaskSkipped(String),
     /// That task failed, or was skipped because a task before it failed.
     TaskUpstreamFailed(String),
-    /// A value of the context compares so.
+    /// A comparison with a value of the context holds.
     ContextValue {
         /// The key.
         key: String,
@@ -35,19 +35,19 @@ pub enum Rule {
     },
 }
 
-/// When a task's rule is asked.
+/// When a task's rule is evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerWhen {
     /// Once all its dependencies are terminal.
     #[default]
     Terminal,
-    /// As soon as no end of an open dependency can change the answer.
+    /// As soon as the end of no open dependency can change the result.
     Decided,
 }
 
 impl TriggerWhen {
-    /// Whether it is what a descriptor means that does not say.
+    /// Whether it is the default of a descriptor.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
@@ -74,8 +74,8 @@ pub enum Operator {
     Contains,
     /// The opposite of `contains`.
     NotContains,
-    /// The key is there.
+    /// The key exists.
     Exists,
-    /// The key is not there.
+    /// The key does not exist.
     NotExists,
 }

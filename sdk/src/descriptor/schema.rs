@@ -1,7 +1,7 @@
 //! The types of the description's JSON, with its defaults.
 //!
-//! Unknown members are refused everywhere. What only makes sense together (names, ranges, the graph) is not checked
-//! here: a descriptor that can be read may still be wrong.
+//! Unknown members are refused everywhere. Names, ranges and the graph are not checked here: a descriptor that can be
+//! read may still be wrong.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,11 @@ use crate::payload::check_exact;
 /// The version of the JSON schema that this sdk writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// The most tasks and callbacks of a package: what checking and loading them costs must not be the author's choice. The
+/// The maximum number of tasks and callbacks of a package, which limits the cost of checking and loading it. The
 /// macros refuse a larger workflow while it is compiled.
 pub const FUNCTIONS_MAX: usize = 50_000;
 
-/// One package, or before merging the share of it that one record describes.
+/// One package, or, before merging, the part of it that one record describes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Descriptor {
@@ -53,7 +53,7 @@ pub struct Build {
     pub compiler: String,
     /// Target triple.
     pub target: String,
-    /// What a panic does.
+    /// The effect of a panic.
     #[serde(default)]
     pub panic: Panic,
     /// The crate that holds the module.
@@ -64,7 +64,7 @@ pub struct Build {
     pub crate_version: String,
 }
 
-/// What a panic in the package does to its process.
+/// The effect of a panic in the package on its process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Panic {
@@ -93,7 +93,7 @@ pub struct Workflow {
     /// When a dependent may start.
     #[serde(default)]
     pub durability: Durability,
-    /// What the tasks need of the world outside.
+    /// The external resources that the tasks need.
     #[serde(default)]
     pub needs: Needs,
     /// The tasks in the order of the source, which settles ties in the order of the graph.
@@ -110,15 +110,15 @@ pub enum Durability {
     /// After its parents' results are on disk.
     #[default]
     Strict,
-    /// As soon as its parents ended; a crash may then run it again on a result that was lost and made anew.
+    /// As soon as its parents ended; after a crash it may run again, with a result that was lost and computed again.
     Pipelined,
 }
 
-/// What a workflow needs of the world outside; nothing by default.
+/// The external resources that a workflow needs; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Needs {
-    /// Network: hosts, or anything.
+    /// Network: named hosts, or every host.
     pub net: Need,
     /// Paths to read.
     pub read: Need,
@@ -132,10 +132,10 @@ pub struct Needs {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "NeedJson", into = "NeedJson")]
 pub enum Need {
-    /// None at all.
+    /// No access.
     #[default]
     Nothing,
-    /// Whatever there is.
+    /// Unlimited access.
     Anything,
     /// Only these.
     Only(Vec<String>),
@@ -197,7 +197,7 @@ pub struct Task {
     /// When it runs once its dependencies are terminal; absent: when all of them completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger_rules: Option<Rule>,
-    /// When that is asked.
+    /// When the rule is evaluated.
     #[serde(default, skip_serializing_if = "TriggerWhen::is_default")]
     pub trigger_when: TriggerWhen,
     /// Index of the callback after completion.
@@ -252,27 +252,27 @@ impl Default for Retry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {
-    /// Always the same.
+    /// The delay stays the same.
     Fixed,
-    /// By the first delay each time.
+    /// The delay grows by the first delay each time.
     Linear,
-    /// Doubles each time.
+    /// The delay doubles each time.
     #[default]
     Exponential,
 }
 
-/// Which failures are retried, among those that may be.
+/// Which of the retryable failures are retried.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ConditionJson", into = "ConditionJson")]
 pub enum RetryCondition {
     /// None.
     Never,
-    /// All that may be retried.
+    /// All retryable failures.
     #[default]
     All,
     /// Those of kind `transient`.
     Transient,
-    /// Those whose kind or message contains one of these.
+    /// Failures with a kind or message that contains one of these.
     Patterns(Vec<String>),
 }
 
@@ -293,7 +293,9 @@ impl TryFrom<ConditionJson> for RetryCondition {
                 "never" => Ok(Self::Never),
                 "all" => Ok(Self::All),
                 "transient" => Ok(Self::Transient),
-                _ => Err(format!("retry condition {name:?} is none of never, all, transient or a list of patterns")),
+                _ => Err(format!(
+                    "the retry condition {name:?} is not one of never, all, transient or a list of patterns"
+                )),
             },
         }
     }
