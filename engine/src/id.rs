@@ -18,7 +18,7 @@ pub fn is_name_of(name: &str, full_name: &str) -> bool {
     full_name.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with("::"))
 }
 
-/// Of which tenants somebody sees anything.
+/// The tenants that a caller can see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     Every,
@@ -40,9 +40,9 @@ pub(crate) struct WorkflowId(Uuid);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct HostId(Uuid);
 
-/// A text that is no id.
+/// A text that is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no run id; one looks like 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")]
+#[error("{text:?} is not a run id; a run id looks like 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")]
 pub struct ParseRunIdError {
     /// The text.
     pub text: String,

@@ -62,7 +62,7 @@ pub use self::{
         NotANeed, PackageHost, Sandbox, needs_of, package_host,
     },
     limit::TextRefused,
-    loader::{CallEnd, Error as LoadError, Heard, Probe, ProbeCall, StructSize, TableProblem},
+    loader::{CallEnd, Error as LoadError, HostCall, Probe, ProbeCall, StructSize, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     retention::Retention,
     runtime::{Notice, NoticeKind, Notices, Pruned, SECRET_BYTES_MIN, SECRET_KEYS},

@@ -1,4 +1,4 @@
-//! The limits of the texts that people and programs give to an engine, which stores them or looks something up by them.
+//! The limits of the texts that people and programs give to an engine, which stores them or uses them to look up records.
 //!
 //! One table for the library, the command line and the socket, and for both databases: PostgreSQL stores no zero
 //! character and indexes no text of more than about 2,700 bytes, while SQLite takes both. A text that does not keep to
@@ -15,7 +15,7 @@ pub(crate) struct Limit {
 
 /// With a submission key the same run is found again. It is indexed together with the full name of the workflow.
 pub(crate) const SUBMISSION_KEY: Limit = Limit { what: "submission key", bytes_max: 1024, may_be_empty: false };
-/// Who asks. Programs need not say.
+/// The actor of a request. Programs may leave it empty.
 pub(crate) const ACTOR: Limit = Limit { what: "actor", bytes_max: 256, may_be_empty: true };
 /// Why something is done, for people.
 pub(crate) const REASON: Limit = Limit { what: "reason", bytes_max: 1024, may_be_empty: false };
@@ -43,7 +43,7 @@ impl TextRefused {
     pub(crate) const CODE: &'static str = "RUN0020";
 
     pub(crate) fn hint(&self) -> String {
-        "docs/reference/limits.md lists what each text may be".to_owned()
+        "docs/reference/limits.md lists the limits of each text".to_owned()
     }
 }
 
@@ -51,7 +51,7 @@ impl Limit {
     /// Refuses a text that does not keep to the limit.
     pub(crate) fn check(&self, text: &str) -> Result<(), TextRefused> {
         let reason = if text.len() > self.bytes_max {
-            format!("it has {} bytes, and {} is the limit", text.len(), self.bytes_max)
+            format!("it has {} bytes, and the limit is {}", text.len(), self.bytes_max)
         } else if text.is_empty() && !self.may_be_empty {
             "it is empty".to_owned()
         } else if let Some(control) = text.chars().find(|character| character.is_control()) {

@@ -28,7 +28,7 @@ pub enum Role {
 
 /// The caller's role does not allow the request. Nothing was done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{actor} has the role {} of {}, and the request needs {needed}", role.as_str(), tenant.as_deref().unwrap_or("every tenant"))]
+#[error("{actor} has the role {} of the tenant {}, but the request needs {needed}", role.as_str(), tenant.as_deref().unwrap_or("every tenant"))]
 pub struct Denied {
     /// The actor.
     pub actor: String,
@@ -46,7 +46,7 @@ impl Denied {
 
     /// What to do about it.
     pub(crate) fn hint(&self) -> String {
-        format!("ask as somebody who has {}", self.needed)
+        format!("make the request as a caller with {}", self.needed)
     }
 }
 

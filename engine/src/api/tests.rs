@@ -179,7 +179,7 @@ fn a_role_does_what_it_is_for_and_no_more() {
         let refused = as_role(Role::Admin).prune(&Retention::default(), |_| {}).await.unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "ann has the role admin of acme, and the request needs the owner of the database"
+            "ann has the role admin of the tenant acme, but the request needs the owner of the database"
         );
         engine.shutdown().await.unwrap();
     });

@@ -2,7 +2,7 @@
 //!
 //! `decide` applies each transition in the moment in which it is decided, and a replay applies those that were stored: both
 //! call [`Run::apply`]. The fields are private to this file, so nothing else can change a run. The one exception is the
-//! gate of the run's package, which is no part of the run's history.
+//! gate of the run's package, which is not part of the run's history.
 //!
 //! A transition that does not fit is refused and changes nothing. Everything that follows from a transition alone is done
 //! here: counters, the views of the context, and what dependents know of their dependencies. Whatever needs a decision (a
@@ -34,9 +34,9 @@ pub(crate) struct Run {
     stage: RunStage,
     tasks: Vec<Task>,
     merge: Merge,
-    /// Nodes by those that their rules look at besides their dependencies, where these may end later.
+    /// Nodes by the tasks that their rules name besides their dependencies, where these may end later.
     onlookers: HashMap<NodeId, Vec<NodeId>>,
-    /// Nodes whose tasks need not be ready, or skipped, in the moment in which their last dependency ends.
+    /// Nodes with tasks that need not be ready, or skipped, at the moment in which their last dependency ends.
     untied: BTreeSet<NodeId>,
     /// Tasks that are not terminal.
     n_open: u32,
@@ -44,7 +44,7 @@ pub(crate) struct Run {
     n_callbacks: u32,
     required_failed: bool,
     optional_failed: bool,
-    /// Why nothing of it starts, though nobody asked anything of the run itself. Not part of its history.
+    /// Why no task of it starts, although there was no request about the run itself. Not part of its history.
     quarantine: Option<Quarantine>,
 }
 
@@ -115,7 +115,7 @@ impl Run {
         self.stage.closing()
     }
 
-    /// Why nothing of it starts, though nobody asked anything of the run itself.
+    /// Why no task of it starts, although there was no request about the run itself.
     pub(crate) fn quarantine(&self) -> Option<&Quarantine> {
         self.quarantine.as_ref()
     }
@@ -178,7 +178,7 @@ impl Run {
         self.tasks.get(task.place()).ok_or(Refused::NoSuchTask { task })
     }
 
-    /// Those whose rules look at the task from further down than its children, and may be asked before these have ended.
+    /// Tasks further down than its children with rules that name the task, and that may be evaluated before the children have ended.
     pub(super) fn onlookers(&self, task: TaskIndex) -> &[NodeId] {
         self.onlookers.get(&task.node()).map_or(&[], Vec::as_slice)
     }
@@ -215,7 +215,7 @@ impl Run {
         })
     }
 
-    /// Closes or opens the gate of the run's package. Packages have a history of their own, so it is no transition.
+    /// Closes or opens the gate of the run's package. Packages have their own history, so this is not a transition.
     pub(super) fn set_quarantine(&mut self, quarantine: Option<Quarantine>) {
         self.quarantine = quarantine;
     }
@@ -239,7 +239,7 @@ impl Run {
             Transition::TaskReady { task, is_implied: _ } => self.make_ready(*task),
             Transition::AttemptStarted { task, attempt, is_durable: _ } => {
                 self.check_attempt(*task, *attempt)?;
-                self.check(*task, task::Event::Admitted)?.stage = TaskStage::Running { started_at: at };
+                self.check(*task, task::Event::Started)?.stage = TaskStage::Running { started_at: at };
                 Ok(())
             }
             Transition::AttemptInterrupted { task, attempt } => {
@@ -301,7 +301,7 @@ impl Run {
                 attempt.map_or(Ok(()), |attempt| self.check_attempt(*task, attempt))?;
                 let started_at = self.task(*task)?.started_at();
                 self.check(*task, task::Event::Cancelled)?.stage = TaskStage::Cancelled { started_at, finished_at: at };
-                // Nothing of a run that is being ended looks at its context any more, or waits for the task.
+                // No task of a run that is being ended reads its context any longer, or waits for the task.
                 self.n_open -= 1;
                 Ok(())
             }
@@ -357,7 +357,7 @@ impl Run {
     }
 
     fn release(&mut self, task: TaskIndex) -> Result<(), Refused> {
-        task::next(self.task(task)?.state(), task::Event::Admitted)?;
+        task::next(self.task(task)?.state(), task::Event::Started)?;
         match &mut self.stage {
             RunStage::Open(Open::Paused { released, .. }) => {
                 released.insert(task);
@@ -431,7 +431,7 @@ impl Run {
         if self.tasks[task.place()].has_open_callback() {
             self.n_callbacks += 1;
         } else if self.plan.declared(task).has_callbacks() {
-            self.merge.let_go(task.node());
+            self.merge.release_hold(task.node());
         }
     }
 
@@ -444,14 +444,14 @@ impl Run {
             _ => return Err(Refused::NoCallback),
         }
         self.n_callbacks -= 1;
-        self.merge.let_go(task.node());
+        self.merge.release_hold(task.node());
         Ok(())
     }
 
     /// The context goes on without a task that will not run.
     fn leave_out(&mut self, task: TaskIndex) {
         if self.plan.declared(task).has_callbacks() {
-            self.merge.let_go(task.node());
+            self.merge.release_hold(task.node());
         }
         if self.merge.view(task.node()).is_some() {
             self.merge.fail(task.node());
@@ -477,7 +477,7 @@ impl Run {
         }
     }
 
-    /// Makes the view of a task whose dependencies have ended, if its rule looks at the context.
+    /// Creates the view of a task with dependencies that have all ended, if its rule reads the context.
     fn open_for_rule(&mut self, task: TaskIndex) {
         let is_wanted = self.plan.declared(task).rule.needs_context() && self.merge.view(task.node()).is_none();
         if is_wanted && self.tasks[task.place()].stage == TaskStage::Pending {
@@ -494,7 +494,7 @@ fn refusal(stage: &RunStage, event: run::Event) -> Refused {
     }
 }
 
-/// Everything that there is in memory of a run, but for the gate of its package, which is no history.
+/// Everything that there is in memory of a run, except for the gate of its package, which is not history.
 #[cfg(test)]
 #[derive(Debug, PartialEq)]
 pub(super) struct Content {

@@ -79,12 +79,12 @@ impl Merge {
         }
     }
 
-    /// Keeps the task's view and delta, as for one more child, until [`Self::let_go`].
+    /// Keeps the task's view and delta, as for one more child, until [`Self::release_hold`].
     pub(crate) fn hold(&mut self, task: NodeId) {
         self.tasks[task.place()].n_open_children += 1;
     }
 
-    pub(crate) fn let_go(&mut self, task: NodeId) {
+    pub(crate) fn release_hold(&mut self, task: NodeId) {
         self.leave(&[task]);
     }
 

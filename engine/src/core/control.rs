@@ -31,14 +31,14 @@ impl Deciding<'_> {
 
     pub(super) fn resume(&mut self, by: Actor) -> Result<(), Refused> {
         self.change(Transition::RunResumed { by })?;
-        self.offer_ready();
+        self.enqueue_ready();
         Ok(())
     }
 
     /// Those that were turned away at a gate.
-    fn offer_ready(&mut self) {
+    fn enqueue_ready(&mut self) {
         for task in self.in_order(|entry| entry.stage == TaskStage::Ready) {
-            self.ask(Effect::Offer { task });
+            self.ask(Effect::Enqueue { task });
         }
     }
 
@@ -52,9 +52,9 @@ impl Deciding<'_> {
         let is_lifted = self.run().quarantine().is_some() && quarantine.is_none();
         self.set_quarantine(quarantine);
         if is_lifted {
-            self.offer_ready();
+            self.enqueue_ready();
             for task in self.open_callbacks() {
-                self.ask(Effect::OfferCallback { task });
+                self.ask(Effect::EnqueueCallback { task });
             }
         }
         if self.run().closing().is_some() {
@@ -89,7 +89,7 @@ impl Deciding<'_> {
 
     pub(super) fn retry_now(&mut self, task: TaskIndex, by: Actor) -> Result<(), Refused> {
         self.change(Transition::RetryRequested { task, by })?;
-        self.ask(Effect::Offer { task });
+        self.ask(Effect::Enqueue { task });
         Ok(())
     }
 
@@ -127,7 +127,7 @@ impl Deciding<'_> {
             }
         }
         self.change(Transition::TaskReleased { task, by })?;
-        self.ask(Effect::Offer { task });
+        self.ask(Effect::Enqueue { task });
         Ok(())
     }
 

@@ -37,7 +37,7 @@ pub(crate) enum Event {
         by: Option<Actor>,
     },
     /// The task was given a slot.
-    Admit {
+    StartAttempt {
         task: TaskIndex,
     },
     /// An attempt ended.
@@ -129,7 +129,7 @@ pub(crate) fn decide(run: &mut Run, event: Event, now: Timestamp) -> Result<Deci
     match event {
         Event::Delay { until } => deciding.delay(until)?,
         Event::Start { by } => deciding.start(by)?,
-        Event::Admit { task } => deciding.start_attempt(task)?,
+        Event::StartAttempt { task } => deciding.start_attempt(task)?,
         Event::End { task, attempt, end } => deciding.end(task, attempt, end)?,
         Event::Reuse { task, attempt, started_at, finished_at, delta } => {
             let reused = Transition::TaskReused { task, attempt, started_at, finished_at, delta: Arc::clone(&delta) };
@@ -173,7 +173,7 @@ impl<'a> Deciding<'a> {
         self.decision.effects.push(effect);
     }
 
-    /// The gate of the run's package is no part of its history.
+    /// The gate of the run's package is not part of its history.
     pub(super) fn set_quarantine(&mut self, quarantine: Option<Quarantine>) {
         self.run.set_quarantine(quarantine);
     }
@@ -186,7 +186,7 @@ impl<'a> Deciding<'a> {
         for node in plan.graph.order() {
             // Rules that hold from the beginning do not wait.
             if plan.graph.parents(*node).is_empty() || plan.task(*node).when == When::Decided {
-                self.judge(node.task(), &mut moved)?;
+                self.evaluate(node.task(), &mut moved)?;
             }
         }
         self.settle_all(moved)
@@ -202,7 +202,7 @@ impl<'a> Deciding<'a> {
     }
 
     fn start_attempt(&mut self, task: TaskIndex) -> Result<(), Refused> {
-        task::next(self.run.task(task)?.state(), task::Event::Admitted)?;
+        task::next(self.run.task(task)?.state(), task::Event::Started)?;
         if !explain::gates(self.run, task).is_empty() {
             return Err(Refused::Gated);
         }
@@ -247,7 +247,7 @@ impl<'a> Deciding<'a> {
         }
     }
 
-    /// Decides about an attempt that ended by no fault of it. There is no limit to how often that happens: the runner that runs
+    /// Decides about an attempt that ended without its own fault. There is no limit to how often that happens: the runner that runs
     /// packages sees to it that none brings down the processes of others for ever, and that nothing of one starts again
     /// before its code may be there.
     fn end_lost(&mut self, task: TaskIndex, started_at: Timestamp, is_last: bool) -> Result<(), Refused> {
@@ -258,7 +258,7 @@ impl<'a> Deciding<'a> {
             None => {
                 let attempt = self.run.task(task)?.attempt;
                 self.change(Transition::AttemptLost { task, attempt, started_at })?;
-                self.ask(Effect::Offer { task });
+                self.ask(Effect::Enqueue { task });
                 Ok(())
             }
         }
@@ -273,13 +273,13 @@ impl<'a> Deciding<'a> {
         for conflict in conflicts {
             self.change(Transition::ContextConflict(conflict))?;
         }
-        self.offer_callback(task)?;
+        self.enqueue_callback(task)?;
         self.settle(task)
     }
 
     pub(super) fn due(&mut self, task: TaskIndex) -> Result<(), Refused> {
         self.change(Transition::TaskDue { task })?;
-        self.ask(Effect::Offer { task });
+        self.ask(Effect::Enqueue { task });
         Ok(())
     }
 
@@ -295,7 +295,7 @@ impl<'a> Deciding<'a> {
             None if is_last => self.fail(task, None, FailReason::Interrupted),
             None => {
                 self.change(Transition::AttemptInterrupted { task, attempt })?;
-                self.ask(Effect::Offer { task });
+                self.ask(Effect::Enqueue { task });
                 Ok(())
             }
         }
@@ -305,7 +305,7 @@ impl<'a> Deciding<'a> {
     fn fail(&mut self, task: TaskIndex, started_at: Option<Timestamp>, reason: FailReason) -> Result<(), Refused> {
         let attempt = self.run.task(task)?.attempt;
         self.change(Transition::TaskFailed { task, attempt, started_at, reason })?;
-        self.offer_callback(task)?;
+        self.enqueue_callback(task)?;
         self.settle(task)
     }
 
@@ -321,9 +321,9 @@ impl<'a> Deciding<'a> {
         self.change(Transition::TaskCancelled { task, attempt: None, started_at: None, abandoned: false })
     }
 
-    fn offer_callback(&mut self, task: TaskIndex) -> Result<(), Refused> {
+    fn enqueue_callback(&mut self, task: TaskIndex) -> Result<(), Refused> {
         if self.run.task(task)?.has_open_callback() {
-            self.ask(Effect::OfferCallback { task });
+            self.ask(Effect::EnqueueCallback { task });
         }
         Ok(())
     }
@@ -347,12 +347,12 @@ impl<'a> Deciding<'a> {
             }
             for child in plan.graph.children(task.node()) {
                 if self.run.task(child.task())?.upstream.open == 0 || plan.task(*child).when == When::Decided {
-                    self.judge(child.task(), &mut moved)?;
+                    self.evaluate(child.task(), &mut moved)?;
                 }
             }
             for place in 0..self.run.onlookers(task).len() {
                 let onlooker = self.run.onlookers(task)[place];
-                self.judge(onlooker.task(), &mut moved)?;
+                self.evaluate(onlooker.task(), &mut moved)?;
             }
         }
         // What has ended by then is seen, in whatever order it was told.
@@ -365,7 +365,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// Asks the rule of a task, if it is still open whether the task runs.
-    fn judge(&mut self, task: TaskIndex, moved: &mut Moved) -> Result<(), Refused> {
+    fn evaluate(&mut self, task: TaskIndex, moved: &mut Moved) -> Result<(), Refused> {
         let entry = self.run.task(task)?;
         if entry.stage != TaskStage::Pending {
             return Ok(());
@@ -374,7 +374,7 @@ impl<'a> Deciding<'a> {
         let tasks = self.run.tasks();
         let standing = |node: NodeId| tasks[node.task().place()].standing();
         let facts = Facts::new(&standing, self.run.view(task));
-        match declared.rule.judge(declared.when, upstream, &facts) {
+        match declared.rule.evaluate(declared.when, upstream, &facts) {
             Verdict::Wait => {}
             Verdict::Run if upstream.open > 0 => moved.early.push(task),
             Verdict::Run => self.make_ready(task)?,
@@ -390,7 +390,7 @@ impl<'a> Deciding<'a> {
     fn make_ready(&mut self, task: TaskIndex) -> Result<(), Refused> {
         let is_implied = self.run.is_ready_implied(task);
         self.change(Transition::TaskReady { task, is_implied })?;
-        self.ask(Effect::Offer { task });
+        self.ask(Effect::Enqueue { task });
         Ok(())
     }
 

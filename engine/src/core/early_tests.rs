@@ -233,7 +233,7 @@ impl<'a> Live<'a> {
         }
         for effect in decision.effects {
             match effect {
-                Effect::Offer { task } => {
+                Effect::Enqueue { task } => {
                     let task = task.number();
                     if !self.visible.contains_key(&task) {
                         self.see(task);
@@ -283,7 +283,7 @@ impl<'a> Live<'a> {
         } else {
             let task = self.ready.swap_remove(choice);
             self.check_view(task);
-            self.apply(Event::Admit { task: TaskIndex::new(task) });
+            self.apply(Event::StartAttempt { task: TaskIndex::new(task) });
         }
         self.check_decided();
         true

@@ -36,7 +36,7 @@ impl Decision {
         if !self.transitions.iter().any(completes) {
             return Vec::new();
         }
-        self.effects.extract_if(.., |effect| matches!(effect, Effect::Offer { .. })).collect()
+        self.effects.extract_if(.., |effect| matches!(effect, Effect::Enqueue { .. })).collect()
     }
 }
 
@@ -107,7 +107,7 @@ pub(crate) enum Transition {
     TaskDue {
         task: TaskIndex,
     },
-    /// Somebody did not want to wait for that time.
+    /// A request ended the wait for that time.
     RetryRequested {
         task: TaskIndex,
         by: Actor,
@@ -162,7 +162,7 @@ pub(crate) enum FailReason {
     TimedOut,
     /// It panicked.
     Panicked,
-    /// It said that it was cancelled, though nobody asked.
+    /// It reported that it was cancelled, although there was no request.
     Cancelled,
     /// The engine ended too often, or once too often, while the task was running.
     Interrupted,
@@ -183,9 +183,9 @@ pub(crate) struct Conflict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// The task may run: let it wait for a slot.
-    Offer { task: TaskIndex },
+    Enqueue { task: TaskIndex },
     /// Its callback is to be called: let it wait for a slot.
-    OfferCallback { task: TaskIndex },
+    EnqueueCallback { task: TaskIndex },
     /// Start that attempt.
     Perform { task: TaskIndex, attempt: u32 },
     /// Ask that attempt to stop, and give it up if it does not.
@@ -194,9 +194,9 @@ pub(crate) enum Effect {
     WakeTask { task: TaskIndex, at: Timestamp },
     /// Say when it is time to start the run.
     WakeRun { at: Timestamp },
-    /// Say when the run has used up its time.
+    /// Say when the run has reached its timeout.
     LimitRun { at: Timestamp },
-    /// The run has ended: tell those who wait and forget it.
+    /// The run has ended: answer the waiting clients and forget it.
     Finish,
 }
 
@@ -274,6 +274,6 @@ pub(crate) fn before(at: Timestamp, age: Duration) -> Timestamp {
 /// The moment so much later.
 pub(crate) fn after(at: Timestamp, wait: Duration) -> Timestamp {
     let wait = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
-    // Columns hold signed numbers, and nobody waits for the end of those.
+    // Columns hold signed numbers, and no wait is longer than the largest.
     Timestamp::from_unix_micros(at.unix_micros().saturating_add(wait).min(i64::MAX.unsigned_abs()))
 }

@@ -1,7 +1,7 @@
 //! Why a task is not running: the gates that it waits at.
 //!
-//! [`gates`] is what admission itself asks, so the answer cannot differ from what is done. Slots are the one gate that
-//! lies outside of a run; those who are turned away there stay in the queue of [`super::admit`].
+//! [`gates`] is what the scheduler itself uses, so the answer cannot differ from what is done. Slots are the one gate that
+//! lies outside of a run; those who are turned away there stay in the queue of [`super::slot`].
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) enum Gate {
     Withheld { reason: Arc<str> },
     /// That dependency is not terminal.
     Dependency { task: NodeId, state: task::State },
-    /// The trigger rule is asked once all dependencies are terminal, or whenever one has become so; what it looks at.
+    /// The trigger rule is evaluated when all dependencies are terminal, or whenever one has become so; the tasks and keys that it names.
     Rule { text: String, tasks: Vec<NodeId>, keys: Vec<String>, when: When },
     /// The last attempt failed and the next one comes then.
     RetryAt { at: Timestamp },

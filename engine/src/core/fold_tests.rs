@@ -164,8 +164,8 @@ impl<'a> Live<'a> {
         self.changes.extend(decision.transitions.into_iter().map(|transition| (transition, now)));
         for effect in decision.effects {
             match effect {
-                Effect::Offer { task } => self.ready.push(task.number()),
-                Effect::OfferCallback { task } => self.callbacks.push(task.number()),
+                Effect::Enqueue { task } => self.ready.push(task.number()),
+                Effect::EnqueueCallback { task } => self.callbacks.push(task.number()),
                 Effect::Perform { task, attempt } => self.running.push((task.number(), attempt)),
                 Effect::WakeTask { task, .. } => self.waiting.push(task.number()),
                 Effect::Stop { .. } | Effect::WakeRun { .. } | Effect::LimitRun { .. } | Effect::Finish => {}
@@ -178,7 +178,7 @@ impl<'a> Live<'a> {
         let n_choices = self.ready.len() + self.running.len() + self.waiting.len() + self.callbacks.len();
         let Some(mut choice) = choice.checked_rem(n_choices) else { return false };
         let event = if choice < self.ready.len() {
-            Event::Admit { task: TaskIndex::new(self.ready.swap_remove(choice)) }
+            Event::StartAttempt { task: TaskIndex::new(self.ready.swap_remove(choice)) }
         } else {
             choice -= self.ready.len();
             if choice < self.running.len() {

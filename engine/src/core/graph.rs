@@ -1,4 +1,4 @@
-//! The DAG of a workflow in a compact form: who waits for whom, and the one order that settles every tie.
+//! The DAG of a workflow in a compact form: which task waits for which, and the one order that settles every tie.
 //!
 //! Tasks are numbered by their place in the source. The order is topological with ties by that place, the same that
 //! the package's manifest shows. Built once for each version of a workflow and shared by all its runs.
@@ -16,12 +16,12 @@ pub(crate) struct Graph {
     rank: Box<[u32]>,
 }
 
-/// Why a list of dependencies is no DAG. The packager reports such mistakes in full before anything gets here.
+/// Why a list of dependencies is not a DAG. The packager reports such mistakes in full before anything gets here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     #[error("task {task} depends on task {dependency}, and there are {n_tasks} tasks")]
     NoSuchTask { task: NodeId, dependency: NodeId, n_tasks: usize },
-    #[error("task {task} waits for itself")]
+    #[error("task {task} depends on itself")]
     Cycle { task: NodeId },
     #[error("{n_tasks} tasks are more than a workflow can have")]
     TooLarge { n_tasks: usize },
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_dag_is_refused() {
+    fn other_graphs_than_dags_are_refused() {
         let node = NodeId::new;
         assert_eq!(Graph::new(&[vec![node(1)], vec![node(0)], vec![]]), Err(Error::Cycle { task: node(0) }));
         assert_eq!(Graph::new(&[vec![node(0)]]), Err(Error::Cycle { task: node(0) }));

@@ -71,8 +71,8 @@ impl Plan {
         self.tasks.len()
     }
 
-    /// For each task, those whose rules look at it from further down than its children. Only where a task may run before
-    /// its dependencies have ended: elsewhere whatever a rule looks at has ended when it is asked.
+    /// For each task, those further down than its children with rules that name it. Only where a task may run before
+    /// its dependencies have ended: elsewhere all tasks that a rule names have ended when it is evaluated.
     pub(super) fn onlookers(&self) -> HashMap<NodeId, Vec<NodeId>> {
         let mut onlookers: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
         if self.tasks.iter().all(|task| task.when == When::Terminal) {

@@ -5,7 +5,7 @@
 //!
 //! - A start that need not be durable. The end of an attempt says when it began.
 //! - That the time for another attempt has come. An attempt that begins, or what presumes a task that may run, implies it.
-//! - That a task may run whose dependencies have all ended. If its rule had kept it from running, the same decision would
+//! - That a task may run when its dependencies have all ended. If its rule had kept it from running, the same decision would
 //!   have skipped it; so it is ready when the next decision begins, and at the end of the history. For a task whose rule
 //!   may let it run earlier or later it is stored.
 //!
@@ -27,7 +27,7 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Replay {
     run: Run,
-    /// Tasks whose dependencies have ended by what was applied since the last decision began.
+    /// Tasks with dependencies that have ended since the last decision began.
     settled: Vec<TaskIndex>,
 }
 
@@ -139,7 +139,7 @@ pub(crate) fn recover(run: &mut Run, closed_in_order: bool, now: Timestamp) -> R
         let entry = deciding.run().task(task)?;
         let stage = entry.stage.clone();
         if entry.has_open_callback() {
-            deciding.ask(Effect::OfferCallback { task });
+            deciding.ask(Effect::EnqueueCallback { task });
         }
         let is_closing = deciding.run().closing().is_some();
         match stage {
@@ -151,7 +151,7 @@ pub(crate) fn recover(run: &mut Run, closed_in_order: bool, now: Timestamp) -> R
             TaskStage::Ready | TaskStage::Pending | TaskStage::Waiting { .. } if is_closing => {
                 deciding.cancel_task(task)?
             }
-            TaskStage::Ready => deciding.ask(Effect::Offer { task }),
+            TaskStage::Ready => deciding.ask(Effect::Enqueue { task }),
             TaskStage::Waiting { due_at } => deciding.ask(Effect::WakeTask { task, at: due_at }),
             TaskStage::Pending
             | TaskStage::Completed { .. }

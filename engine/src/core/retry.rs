@@ -1,6 +1,6 @@
 //! Retry policies: after a failed attempt, how long to wait before the next one, or that there is none.
 //!
-//! The random part of a wait comes in with the failure, so the same failure is always judged the same.
+//! The random part of a wait comes with the failure, so the same failure always has the same result.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) struct Failure {
     pub(crate) retryable: bool,
     /// The wait that the failing side asked for.
     pub(crate) retry_after: Option<Duration>,
-    /// Whether the attempt did not stop when it was asked to, so that nobody waits for it any more.
+    /// Whether the attempt did not stop when it was asked to, so that the engine no longer waits for it.
     pub(crate) abandoned: bool,
     /// Drawn outside, evenly from all values.
     pub(crate) chance: u16,

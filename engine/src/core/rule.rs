@@ -3,7 +3,7 @@
 //! A rule that is asked early has three answers: it holds, it does not, or what is still open decides that.
 //!
 //! A rule sees how upstream tasks ended and the context that the task would see. It reads the values that it
-//! compares, which is the one place of the core that looks into a value.
+//! compares, which is the one place of the core that decodes a value.
 
 use std::{cmp::Ordering, fmt};
 
@@ -100,7 +100,7 @@ pub(crate) enum SkipReason {
     RuleNotMet,
 }
 
-/// What a condition may look at.
+/// The facts that a condition may use.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
     standing: &'a dyn Fn(NodeId) -> Standing,
@@ -163,7 +163,7 @@ impl SkipReason {
 }
 
 impl Rule {
-    /// Whether the context must be there to judge.
+    /// Whether the evaluation needs the context.
     pub(crate) fn needs_context(&self) -> bool {
         match self {
             Self::AllCompleted => false,
@@ -171,7 +171,7 @@ impl Rule {
         }
     }
 
-    pub(crate) fn judge(&self, when: When, upstream: Upstream, facts: &Facts<'_>) -> Verdict {
+    pub(crate) fn evaluate(&self, when: When, upstream: Upstream, facts: &Facts<'_>) -> Verdict {
         if upstream.open > 0 && when == When::Terminal {
             return Verdict::Wait;
         }
@@ -239,7 +239,7 @@ impl Condition {
         if is_open { None } else { Some(false) }
     }
 
-    /// Why a task does not run whose condition does not hold: because of a failure, if it might have held without any.
+    /// Why a task with a false condition does not run: because of a failure, if the condition might have been true without any.
     fn reason(&self, upstream: Upstream, facts: &Facts<'_>) -> SkipReason {
         let (mut tasks, mut keys) = (Vec::new(), Vec::new());
         self.inputs(&mut tasks, &mut keys);
@@ -252,7 +252,7 @@ impl Condition {
         }
     }
 
-    /// The tasks and keys that the condition looks at.
+    /// The tasks and keys that the condition names.
     pub(crate) fn inputs<'a>(&'a self, tasks: &mut Vec<NodeId>, keys: &mut Vec<&'a Key>) {
         match self {
             Self::Always => {}
@@ -410,7 +410,7 @@ mod tests {
     fn the_default_rule_waits_for_all_and_skips_after_a_failure_or_a_skip() {
         let facts = Facts::new(&standing, None);
         let verdict = |open, unsuccessful, failed| {
-            Rule::AllCompleted.judge(When::Terminal, Upstream { open, unsuccessful, failed }, &facts)
+            Rule::AllCompleted.evaluate(When::Terminal, Upstream { open, unsuccessful, failed }, &facts)
         };
         assert_eq!(verdict(0, None, None), Verdict::Run);
         assert_eq!(verdict(1, None, None), Verdict::Wait);
@@ -456,7 +456,7 @@ mod tests {
         ] {
             assert_eq!(condition.text(&|task| ["t0", "t1", "t2", "t3"][task.place()]).to_string(), text);
             let upstream = Upstream { open: 0, unsuccessful: Some(NodeId::new(1)), failed: Option::None };
-            let runs = Rule::When(condition).judge(When::Terminal, upstream, &facts) == Verdict::Run;
+            let runs = Rule::When(condition).evaluate(When::Terminal, upstream, &facts) == Verdict::Run;
             assert_eq!(runs, expected, "{text}");
         }
     }
@@ -495,11 +495,11 @@ mod tests {
             let text = format!("{condition:?}");
             let rule = Rule::When(condition);
             let upstream = Upstream { open: 1, ..Upstream::default() };
-            assert_eq!(rule.judge(When::Decided, upstream, &facts), expected, "{text}");
-            assert_eq!(rule.judge(When::Terminal, upstream, &facts), Verdict::Wait, "{text}");
+            assert_eq!(rule.evaluate(When::Decided, upstream, &facts), expected, "{text}");
+            assert_eq!(rule.evaluate(When::Terminal, upstream, &facts), Verdict::Wait, "{text}");
         }
         let all = |unsuccessful, failed| {
-            Rule::AllCompleted.judge(When::Decided, Upstream { open: 1, unsuccessful, failed }, &facts)
+            Rule::AllCompleted.evaluate(When::Decided, Upstream { open: 1, unsuccessful, failed }, &facts)
         };
         assert_eq!(all(Option::None, Option::None), Verdict::Wait);
         assert_eq!(
@@ -534,7 +534,7 @@ mod tests {
         ] {
             let facts = Facts::new(&standing, Option::None);
             let text = format!("{condition:?}");
-            let verdict = Rule::When(condition).judge(When::Terminal, Upstream::default(), &facts);
+            let verdict = Rule::When(condition).evaluate(When::Terminal, Upstream::default(), &facts);
             assert_eq!(verdict, Verdict::Skip(expected), "{text}");
         }
     }

@@ -115,7 +115,7 @@ fn run_to_end(ends: &str, rule: &Rule, when: When, last_first: bool) -> Run {
     let mut ready = Vec::new();
     let apply = |run: &mut Run, ready: &mut Vec<TaskIndex>, event| {
         for effect in decide(run, event, now()).unwrap().effects {
-            if let Effect::Offer { task } = effect {
+            if let Effect::Enqueue { task } = effect {
                 ready.push(task);
             }
         }
@@ -123,7 +123,7 @@ fn run_to_end(ends: &str, rule: &Rule, when: When, last_first: bool) -> Run {
     apply(&mut run, &mut ready, Event::Start { by: None });
     while !ready.is_empty() {
         let task = if last_first { ready.pop().unwrap() } else { ready.remove(0) };
-        apply(&mut run, &mut ready, Event::Admit { task });
+        apply(&mut run, &mut ready, Event::StartAttempt { task });
         let end = if fails(task) { End::Failed(Failure::default()) } else { End::Completed(Arc::default()) };
         apply(&mut run, &mut ready, Event::End { task, attempt: 1, end });
     }
@@ -190,7 +190,8 @@ fn one_end_decides_a_rule_for_one_and_a_rule_for_all() {
             [(after_success, End::Completed(Arc::default())), (after_failure, End::Failed(Failure::default()))]
         {
             let mut run = Run::new(plan_of("SS", &rule, When::Decided), &BTreeMap::new());
-            for event in [Event::Start { by: None }, Event::Admit { task: B }, Event::End { task: B, attempt: 1, end }]
+            for event in
+                [Event::Start { by: None }, Event::StartAttempt { task: B }, Event::End { task: B, attempt: 1, end }]
             {
                 decide(&mut run, event, now()).unwrap();
             }

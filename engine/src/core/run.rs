@@ -20,7 +20,7 @@ pub enum State {
     PartiallyCompleted,
     /// A task failed that was not optional.
     Failed,
-    /// Somebody cancelled it.
+    /// It was cancelled.
     Cancelled,
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum Event {
     OptionalFailed,
     /// All tasks are terminal and one failed that was not optional.
     RequiredFailed,
-    /// Somebody asked for its end.
+    /// Its end was requested.
     Cancelled,
 }
 

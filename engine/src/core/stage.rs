@@ -31,7 +31,7 @@ pub(crate) enum RunStage {
     },
 }
 
-/// A run whose end has not come and was not asked for.
+/// A run that has not ended, and with no request to end it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Open {
     Pending {
@@ -60,9 +60,9 @@ pub(crate) enum Closing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Quarantine {
     pub(crate) reason: Arc<str>,
-    /// When it is tried again; absent if somebody has to say so.
+    /// When the next try is; absent if it needs a request.
     pub(crate) until: Option<Timestamp>,
-    /// Whether only this engine cannot use it, and nobody has quarantined it.
+    /// Whether only this engine cannot use it, and it is not quarantined.
     pub(crate) is_here: bool,
 }
 

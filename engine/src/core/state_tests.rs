@@ -27,10 +27,10 @@ fn the_page_about_states_shows_the_tables_of_the_code() {
     let tasks = [
         (T::Released, "released"),
         (T::Ruled, "ruled out"),
-        (T::Admitted, "got a slot"),
+        (T::Started, "got a slot"),
         (T::Succeeded, "succeeded"),
         (T::Reused, "reused"),
-        (T::GaveUp, "failed for good"),
+        (T::GaveUp, "failed permanently"),
         (T::Postponed, "failed, retry later"),
         (T::Due, "retry due"),
         (T::Interrupted, "interrupted"),
@@ -47,7 +47,7 @@ fn the_page_about_states_shows_the_tables_of_the_code() {
     let shown: Vec<&str> = page.lines().filter(|line| line.starts_with('|')).collect();
     let tables: Vec<&str> = expected.lines().filter(|line| line.starts_with('|')).collect();
     assert_eq!(shown, tables, "docs/reference/states.md must show:\n\n{expected}");
-    let refused = task::next(task::State::Completed, T::Admitted).unwrap_err();
+    let refused = task::next(task::State::Completed, T::Started).unwrap_err();
     assert_eq!(refused.to_string(), "a task that is completed cannot become running");
     assert_eq!(INTERRUPTIONS_MAX, 3);
 }

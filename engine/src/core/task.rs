@@ -34,7 +34,7 @@ pub(crate) enum Event {
     /// Its rule keeps it from running.
     Ruled,
     /// It was given a slot.
-    Admitted,
+    Started,
     /// The attempt succeeded.
     Succeeded,
     /// It completed in the run from which this one is derived.
@@ -71,7 +71,7 @@ pub(crate) fn next(state: State, event: Event) -> Result<State, IllegalTransitio
     let (allowed, to): (&[State], State) = match event {
         Event::Released => (&[Pending], Ready),
         Event::Ruled => (&[Pending], Skipped),
-        Event::Admitted => (&[Ready], Running),
+        Event::Started => (&[Ready], Running),
         Event::Succeeded => (&[Running], Completed),
         Event::Reused => (&[Ready], Completed),
         // A task that was interrupted too often fails before it is started again.

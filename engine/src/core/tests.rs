@@ -329,8 +329,8 @@ impl<'a> Live<'a> {
         }
         for effect in decision.effects {
             match effect {
-                Effect::Offer { task } => self.ready.push(task.number()),
-                Effect::OfferCallback { task } => self.callbacks.push(task.number()),
+                Effect::Enqueue { task } => self.ready.push(task.number()),
+                Effect::EnqueueCallback { task } => self.callbacks.push(task.number()),
                 Effect::Perform { task, attempt } => self.running.push((task.number(), attempt)),
                 Effect::WakeTask { task, .. } => self.waiting.push(task.number()),
                 _ => {}
@@ -361,7 +361,7 @@ impl<'a> Live<'a> {
         if choice < self.ready.len() {
             let task = self.ready.swap_remove(choice);
             // A driver does the same: a task that is turned away is offered again when the gate opens.
-            match decide(&mut self.run, Event::Admit { task: TaskIndex::new(task) }, now()) {
+            match decide(&mut self.run, Event::StartAttempt { task: TaskIndex::new(task) }, now()) {
                 Ok(decision) => self.take(decision),
                 Err(refused) => assert!(matches!(refused, Refused::Gated | Refused::Task(_)), "{refused}"),
             }
@@ -597,7 +597,7 @@ proptest! {
         for (kind, task, attempt) in events {
             let event = match kind {
                 0 => Event::Start { by: None },
-                1 => Event::Admit { task: TaskIndex::new(task) },
+                1 => Event::StartAttempt { task: TaskIndex::new(task) },
                 2 => Event::Interrupt { task: TaskIndex::new(task) },
                 _ => {
                     let script = scripts.get(task as usize);

@@ -3,7 +3,7 @@
 //!
 //! A task that writes one key of ten thousand costs its followers a path of some fourteen nodes, and two views that
 //! come from one are joined at the cost of what is different. A view is never changed; a clone is one more handle. Each
-//! node knows the [`Extent`] of all below it, so what a call may carry is known without a look at any value.
+//! node knows the [`Extent`] of all below it, so the size of a call is known without reading any value.
 //!
 //! The tree is an AVL tree, and everything is made of `join`: two trees and the entry between them become one.
 

@@ -30,14 +30,14 @@ use crate::{
     api::{Caller, Page, Role, RunFilter},
     clock::{Clock, SystemClock},
     core::{
-        admit::SLOTS_DEFAULT,
         context::{Key, Value as RawValue},
         effect::after,
+        slot::SLOTS_DEFAULT,
     },
     id::{RunId, TENANT_DEFAULT},
     isolation::{
-        AllowedNeed, Choice, Harm, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox, Scratch,
-        Tally,
+        AllowedNeed, Choice, CrashLoop, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox,
+        Scratch, Tally,
     },
     limit,
     loader::InitConfig,
@@ -129,7 +129,7 @@ impl Hosts {
     async fn choice(&self, store: &store::Store, required: usize) -> Result<Choice, Error> {
         let mut choice = self.choice.clone();
         for (tenant, name) in self.inline_signers.clone() {
-            let read = store.read("reading whom a tenant trusts", {
+            let read = store.read("reading the trusted keys of a tenant", {
                 let tenant = tenant.clone();
                 move |connection| trust::read(connection, &tenant, required)
             });
@@ -143,7 +143,7 @@ impl Hosts {
         &self,
         stop_grace: Duration,
         scratch: PathBuf,
-        harms: UnboundedSender<Harm>,
+        crash_loops: UnboundedSender<CrashLoop>,
         tally: Arc<Tally>,
     ) -> Option<HostOptions> {
         Some(HostOptions {
@@ -156,8 +156,8 @@ impl Hosts {
             allowed: self.allowed.clone().into(),
             stop_grace,
             keeper: Keeper::new(),
-            harms,
-            strain: Arc::default(),
+            crash_loops,
+            shortage: Arc::default(),
             tally,
             owner: None,
         })
@@ -401,7 +401,7 @@ impl Builder {
     }
 
     /// Where packages are loaded that this means: `name`, or `name*` for all whose names begin so, of the tenant `public`;
-    /// `tenant::name` of another one, `*::name` of every tenant. What says most of a package holds for it, and of two that
+    /// `tenant::name` of another one, `*::name` of every tenant. The most specific choice applies, and of two that
     /// say the same what was said last.
     pub fn isolation_of(mut self, packages: &str, isolation: Isolation) -> Self {
         let (tenant, packages) = packages.split_once("::").unwrap_or((TENANT_DEFAULT, packages));
@@ -411,7 +411,7 @@ impl Builder {
 
     /// Loads packages into this process that were signed with that key: the name or the id of a key that the tenant `public`
     /// trusts, or after `tenant::` of one that this tenant trusts. It counts only if the signature is verified for the
-    /// load in question, and [`Self::isolation_of`] goes before it. A package that can only run in a process of its own
+    /// load in question, and [`Self::isolation_of`] takes precedence. A package that can only run in a process of its own
     /// does so.
     ///
     /// [`Self::start`] fails if the tenant never trusted that key.
@@ -510,7 +510,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used. A package
-    /// whose file is gone is no error: its runs wait.
+    /// with a missing file is not an error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
         let Self {
             database,
@@ -551,7 +551,7 @@ impl Builder {
         let last = Arc::clone(&tally);
         let engine = runtime::launch(config, Box::new(move |store| hosts::write_last(&last, store))).await?;
         let (ends, told) = mpsc::unbounded_channel();
-        let (harms, harmful) = mpsc::unbounded_channel();
+        let (crash_loops, harmful) = mpsc::unbounded_channel();
         let (withheld, refused) = mpsc::unbounded_channel();
         let registry = Registry::open(registry::Options {
             store: engine.store.clone(),
@@ -560,7 +560,7 @@ impl Builder {
             // Each package makes as many threads as there are cores.
             init: InitConfig { workers: 0, max_log_level: log_level, has_own_process: false },
             isolation: said.choice(&engine.store, required_signatures).await?,
-            host: said.options(stop_grace, data_dir.join(SCRATCH), harms, Arc::clone(&tally)),
+            host: said.options(stop_grace, data_dir.join(SCRATCH), crash_loops, Arc::clone(&tally)),
             limits: Limits::default(),
             is_shared: matches!(database, Database::Postgres(_)),
             listener: packages::listener(Arc::clone(&catalog), engine.events(), engine.tasks.clone(), ends, withheld),
@@ -570,7 +570,7 @@ impl Builder {
         let registry = registry.await?;
         let services = &engine.services;
         let blocking = services.clone();
-        catalog.look_with(registry.looker(move |look| blocking.spawn_blocking(look)));
+        catalog.set_observer(registry.observer(move |look| blocking.spawn_blocking(look)));
         services.spawn(packages::look_when_due(registry.clone(), Arc::clone(&clock), told));
         services.spawn(packages::quarantine_withheld(registry.clone(), refused));
         services.spawn(hosts::keep(Arc::clone(&tally), engine.store.clone()));

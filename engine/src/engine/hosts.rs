@@ -26,7 +26,7 @@ pub(super) async fn keep(tally: Arc<Tally>, store: Store) {
             Err(StoreError::Closed) => return,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "what processes of packages used up could not be stored");
+                tracing::warn!(error, "the usage of package processes could not be stored");
             }
         }
     }
@@ -52,11 +52,11 @@ pub(super) fn write_last(tally: &Tally, store: &Store) {
     }
     if let Err(error) = store.write_blocking(DOING, put(&readings)) {
         let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "what processes of packages used up last could not be stored");
+        tracing::warn!(error, "the last usage of package processes could not be stored");
     }
 }
 
-const DOING: &str = "writing what processes of packages used up";
+const DOING: &str = "writing the usage of package processes";
 
 fn put(readings: &[Reading]) -> impl FnMut(&mut Connection) -> diesel::QueryResult<()> + Send + use<> {
     let rows: Vec<HostRow> = readings.iter().map(row).collect();
@@ -74,7 +74,7 @@ fn row(reading: &Reading) -> HostRow {
         began_at: *began_at,
         read_at: *read_at,
         end: end.map(|end| match end {
-            End::LetGo => HostEnd::LetGo,
+            End::Released => HostEnd::Released,
             End::Crashed => HostEnd::Crashed,
         }),
         n_calls: whole(used.n_calls),

@@ -51,7 +51,7 @@ impl Records {
         if !self.caller.scope().has(&tenant) {
             return Ok(Vec::new());
         }
-        self.read("reading what happened to a package", |connection| {
+        self.read("reading the history of a package", |connection| {
             store::package_event_list(connection, &tenant, &package)
         })
     }

@@ -18,8 +18,8 @@ use tokio::{
 use crate::{
     clock::{Clock, until},
     core::{effect::after, stage::Quarantine},
-    isolation::Harm,
-    registry::{Change, Listener, Offer, Package, Registry},
+    isolation::CrashLoop,
+    registry::{ActiveVersions, Change, Listener, Package, Registry},
     runtime::{self, Catalog, Event, PackageVersion, PackagedRunner, TaskRunner, Version, Withheld, Workflow},
 };
 
@@ -39,7 +39,7 @@ pub(super) fn listener(
 ) -> Listener {
     Box::new(move |change| match change {
         Change::Added(package) => add(&catalog, &events, runner(&package, &tasks, &withheld), &package),
-        Change::Offered { tenant, name, offer } => offer_new_runs(&catalog, &tenant, &name, &offer),
+        Change::Activated { tenant, name, active } => activate(&catalog, &tenant, &name, &active),
         // Nothing of it is offered any more, and nothing more of its runs starts; what is under way may end.
         Change::Quarantined(package, reason, until) => {
             catalog.quarantine(package.workflows.iter().map(|workflow| workflow.id), true);
@@ -92,7 +92,7 @@ pub(super) async fn look_when_due(registry: Registry, clock: Arc<dyn Clock>, mut
                 let now = clock.now();
                 ends.retain(|end| *end > now);
                 if let Err(error) = registry.look_again().await {
-                    tracing::warn!(%error, "what is due of packages could not be done");
+                    tracing::warn!(%error, "the upkeep of packages failed");
                 }
             }
         }
@@ -100,13 +100,17 @@ pub(super) async fn look_when_due(registry: Registry, clock: Arc<dyn Clock>, mut
 }
 
 /// Quarantines packages that crash on and on, for longer each time. Ends with the engine.
-pub(super) async fn quarantine_harmful(registry: Registry, clock: Arc<dyn Clock>, mut told: UnboundedReceiver<Harm>) {
-    while let Some(Harm { library, reason, n_times }) = told.recv().await {
+pub(super) async fn quarantine_harmful(
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    mut told: UnboundedReceiver<CrashLoop>,
+) {
+    while let Some(CrashLoop { library, reason, n_times }) = told.recv().await {
         let wait = QUARANTINE.saturating_mul(1 << n_times.min(16).saturating_sub(1)).min(QUARANTINE_MAX);
         let until = Some(after(clock.now(), wait));
         for (tenant, digest) in registry.places_of(library) {
             if let Err(error) = registry.quarantine_for(&tenant, digest, &reason, (until, "engine")).await {
-                tracing::warn!(%tenant, %digest, %error, "a package that crashes on and on could not be quarantined");
+                tracing::warn!(%tenant, %digest, %error, "a package that crashes repeatedly could not be quarantined");
             }
         }
     }
@@ -127,13 +131,13 @@ pub(super) async fn quarantine_withheld(registry: Registry, mut told: UnboundedR
     }
 }
 
-fn offer_new_runs(catalog: &Catalog, tenant: &str, name: &str, offer: &Offer) {
+fn activate(catalog: &Catalog, tenant: &str, name: &str, active: &ActiveVersions) {
     let of = |package: &Package| {
         let known = package.workflows.iter().filter_map(|workflow| catalog.version(workflow.id));
         known.collect::<Vec<_>>()
     };
-    let main = offer.main.as_ref().map(|main| of(main)).unwrap_or_default();
-    let (sharing, share) = match &offer.sharing {
+    let main = active.main.as_ref().map(|main| of(main)).unwrap_or_default();
+    let (sharing, share) = match &active.sharing {
         Some((sharing, share)) => (of(sharing), *share),
         None => (Vec::new(), 0),
     };
@@ -151,7 +155,7 @@ fn add(catalog: &Catalog, events: &Sender<Event>, runner: Arc<dyn TaskRunner>, p
         let plan = match runtime::plan(&packaged.descriptor) {
             Ok(plan) => Arc::new(plan),
             Err(error) => {
-                tracing::error!(workflow = packaged.key.full_name(), %error, "a registered workflow makes no plan");
+                tracing::error!(workflow = packaged.key.full_name(), %error, "a registered workflow does not form a plan");
                 continue;
             }
         };

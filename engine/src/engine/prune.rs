@@ -66,7 +66,7 @@ impl Engine {
         loop {
             let (policy, before) = (policy.clone(), progress);
             let step = move |connection: &mut Connection| step_in_txn(connection, &policy, &before, now, true);
-            let step = store.write("removing what need not be kept", step).await?;
+            let step = store.write("removing expired runs and logs", step).await?;
             sum.add(step.pruned);
             told(sum);
             if step.next != Next::Now {

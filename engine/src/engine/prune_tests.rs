@@ -108,7 +108,7 @@ fn a_run_that_has_ended_can_be_deleted_and_no_other() {
         let held = engine.scheduler().submit(RunRequest::new("short", Context::new()).held()).await.unwrap();
         let refused = engine.delete(&[first.id(), held.id()], |_| {}).await.unwrap_err();
         assert!(matches!(refused, Error::Illegal { state: RunState::Pending, .. }), "{refused:?}");
-        assert_eq!(refused.hints(), ["cancel it first, or wait for its end"]);
+        assert_eq!(refused.hints(), ["cancel it first, or wait until it has ended"]);
         assert_eq!(listed(&path).len(), 3, "all or nothing");
 
         let mut told = Vec::new();
@@ -169,7 +169,7 @@ fn accounts_of_processes_are_kept_as_long_as_completed_runs() {
                 digest: cloacina_packager::Digest::of(b"billing"),
                 began_at: at,
                 read_at: at,
-                end: Some(HostEnd::LetGo),
+                end: Some(HostEnd::Released),
                 n_calls: 1,
                 cpu_us: None,
                 peak_bytes: None,

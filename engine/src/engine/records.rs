@@ -148,7 +148,7 @@ impl Records {
             return Ok(report);
         }
         let (record, _) = load(Arc::new(stored_version(&workflow)?), &run, rows)?;
-        let mut report = RunReport::new(record.picture_at_gates())?;
+        let mut report = RunReport::new(record.snapshot_with_gates())?;
         if let Some(gate) = self.quarantine_gate(&report, &workflow)? {
             report.add_gate(&gate);
         }
@@ -252,7 +252,9 @@ impl Records {
     /// What the store says.
     pub fn trust(&mut self, tenant: &str) -> Result<Trust, Error> {
         RegistryError::check_tenant(&self.caller, tenant)?;
-        self.read("reading whom a tenant trusts", |connection| trust::read(connection, tenant, trust::REQUIRED_DEFAULT))
+        self.read("reading the trusted keys of a tenant", |connection| {
+            trust::read(connection, tenant, trust::REQUIRED_DEFAULT)
+        })
     }
 
     /// What happened to a tenant's trust, newest first, at most `n_max` events.

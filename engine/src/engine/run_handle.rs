@@ -73,7 +73,7 @@ impl RunHandle {
         let ended = phase.wait_for(|phase| !matches!(phase, Phase::Active)).await;
         let ended = ended.map_err(|_| Error::ShutDown)?.clone();
         match ended {
-            Phase::Ended(record) => Ok(RunReport::new(record.picture())?),
+            Phase::Ended(record) => Ok(RunReport::new(record.snapshot())?),
             Phase::Lost(source) => Err(Error::RunLost { id: self.id, source }),
             Phase::Fenced => Err(Error::Fenced { id: self.id }),
             Phase::Active => Err(Error::ShutDown),
@@ -86,13 +86,13 @@ impl RunHandle {
     /// [`Error::ShutDown`], or what the store says.
     pub async fn report(&self) -> Result<RunReport, Error> {
         if let Some(record) = self.ended() {
-            return Ok(RunReport::new(record.picture())?);
+            return Ok(RunReport::new(record.snapshot())?);
         }
         let shared = alive(&self.shared)?;
         let (answer, answered) = oneshot::channel();
         shared.engine.send(Event::Inspect { run: self.id, answer })?;
         match answered.await.map_err(|_| Error::ShutDown)? {
-            Inspected::Live(picture) => Ok(RunReport::new(picture)?),
+            Inspected::Live(snapshot) => Ok(RunReport::new(snapshot)?),
             Inspected::Elsewhere => self.stored_report(&shared).await,
             Inspected::Dormant => {
                 let mut report = self.stored_report(&shared).await?;
@@ -208,7 +208,7 @@ impl RunHandle {
             return Ok(report);
         }
         let (record, _) = load(version, &run, rows)?;
-        Ok(RunReport::new(record.picture_at_gates())?)
+        Ok(RunReport::new(record.snapshot_with_gates())?)
     }
 
     /// Why this engine does not drive the run, which has not ended: another one does, or it cannot use the package and

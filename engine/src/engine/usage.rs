@@ -160,7 +160,7 @@ impl Records {
     /// [`Error::UnknownRun`], or what the store says.
     pub fn usage(&mut self, id: RunId) -> Result<RunUsage, Error> {
         self.seen_run(id)?;
-        self.read("reading what a run used up", |connection| of_run(connection, id))?.ok_or(Error::UnknownRun { id })
+        self.read("reading the usage of a run", |connection| of_run(connection, id))?.ok_or(Error::UnknownRun { id })
     }
 
     /// What the versions of packages used up in the runs of a time, by tenant, name and age, and what their processes used
@@ -172,7 +172,7 @@ impl Records {
     /// says.
     pub fn package_usage(&mut self, filter: &UsageFilter) -> Result<Vec<PackageUsage>, Error> {
         let (filter, scope) = (filter.clone(), self.caller.scope().clone());
-        self.read("reading what packages used up", |connection| of_packages(connection, &scope, &filter))?.known()
+        self.read("reading the usage of packages", |connection| of_packages(connection, &scope, &filter))?.known()
     }
 }
 
@@ -183,7 +183,7 @@ impl RunHandle {
     /// As [`Self::report`].
     pub async fn usage(&self) -> Result<RunUsage, Error> {
         let (id, shared) = (self.id(), alive(&self.shared)?);
-        let read = shared.store().read("reading what a run used up", move |connection| of_run(connection, id));
+        let read = shared.store().read("reading the usage of a run", move |connection| of_run(connection, id));
         read.await?.ok_or(Error::UnknownRun { id })
     }
 }
@@ -199,7 +199,7 @@ impl Engine {
         let read = self
             .shared
             .store()
-            .read("reading what packages used up", move |connection| of_packages(connection, &scope, &filter));
+            .read("reading the usage of packages", move |connection| of_packages(connection, &scope, &filter));
         read.await?.known()
     }
 }

@@ -1,5 +1,5 @@
-//! The limits that the engine itself holds a package to, because the system does not: a look says which one a process is
-//! beyond, with all that it has started. What looks at other processes trusts `/proc` only where that shows this engine's
+//! The limits that the engine itself enforces, because the system does not: a measurement finds the limit that a process
+//! exceeds, together with the processes that it has started. It trusts `/proc` only where that shows this engine's
 //! own. Nothing here ends a process.
 
 use std::{
@@ -19,13 +19,12 @@ use super::{
     session,
 };
 
-/// So many looks in a row must find that a process hides something: what is on its way is hidden for a moment.
+/// How many measurements in a row must find that a process hides something: a message in transit is hidden for a moment.
 const HIDDEN_MAX: u32 = 2;
 
-const MAPS_UNSEEN: &str =
-    "maps a file in memory (memfd) that it has closed, so that only root could see what it holds; keep it open";
+const MAPS_UNSEEN: &str = "maps a file in memory (memfd) whose descriptor it has closed, so that only root can measure it; keep the descriptor open";
 
-/// The limits of one process, and what looks before have found.
+/// The limits of one process, and the results of earlier measurements.
 #[derive(Debug)]
 pub(super) struct Bounds {
     limits: Limits,
@@ -33,7 +32,7 @@ pub(super) struct Bounds {
     scratch: Option<PathBuf>,
     /// What the kernel enforces besides.
     level: Enforced,
-    /// What it shows of others is nothing to judge by.
+    /// Its content about other processes cannot be used.
     is_proc_ours: bool,
     seen: Mutex<Seen>,
 }
@@ -41,7 +40,7 @@ pub(super) struct Bounds {
 #[derive(Debug, Default)]
 struct Seen {
     filled: Filled,
-    /// Looks in a row in which the process hid something, and in which one did that it has started.
+    /// Measurements in a row in which the process hid something, and in which a process that it has started did.
     n_hidden: u32,
     n_others_hidden: u32,
 }
@@ -53,7 +52,7 @@ impl Bounds {
         Self { limits, scratch, level, is_proc_ours, seen }
     }
 
-    /// The limit that a process is beyond; if it may have started others, a thorough look finds these too.
+    /// The limit that a process exceeds; if it may have started others, a thorough measurement includes these.
     pub(super) fn beyond(&self, pid: u32, may_start: bool, is_thorough: bool) -> Option<Killed> {
         if !self.is_proc_ours {
             return None;
@@ -120,7 +119,7 @@ impl Bounds {
 
     fn hiding(&self, own: &Held, others: &[(u32, Held)], is_far: bool) -> Option<Killed> {
         self.limits.memory_mib?;
-        // Programs of one's own do that in good faith, and without root nobody can tell.
+        // The user's own programs do that without bad intent, and without root the two cannot be distinguished.
         let maps_unseen = (own.maps_unseen && self.scratch.is_some()).then_some(MAPS_UNSEEN);
         let own_hides = own.hides.or(maps_unseen);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,7 +143,7 @@ impl Bounds {
             confinement.in_force.push(format!("group ({enforced})"));
         }
         if !self.is_proc_ours {
-            let missing = "watch (`/proc` does not show the processes of this engine, so nothing bounds what they share, start and write)";
+            let missing = "watch (`/proc` does not show the processes of this engine, so their shared memory, processes and files have no limit)";
             confinement.missing.push(missing.to_owned());
             return;
         }

@@ -1,4 +1,4 @@
-//! The calls that are under way in one child: whose they are, which is alone, and which did not stop when it was asked to.
+//! The calls that are under way in one child: their owners, which call is alone, and which did not stop when it was asked to.
 //!
 //! Pure: the roster, which owns them, holds its lock meanwhile. A call is here from when it is sent until its end is told, and
 //! is taken out once, by the thread that tells that end.
@@ -49,7 +49,7 @@ pub(super) struct EndedCall {
     pub(super) alone: Option<Alone>,
 }
 
-/// A call whose task has named more secrets than it may.
+/// A call of a task that has named more secrets than it may.
 pub(super) struct TooManySecrets;
 
 struct Open {

@@ -27,7 +27,7 @@ use super::{
     incident::Generation,
     keeper::{self, Alarm, Keeper},
     lines::Settled,
-    look,
+    observe,
     outbox::Posted,
     pool::Shared,
     process::Process,
@@ -39,13 +39,13 @@ use crate::loader::{Call, CallId, CallSink, Hidden, LogLine, Reaped, Usage};
 
 /// How long a process that has closed its connection may take to end by itself: a crash closes it a moment earlier.
 const LAST_BREATH: Duration = Duration::from_millis(500);
-/// A call that took so long is worth a look at the memory of its process, which takes some 20 microseconds.
+/// After a call of this length, the memory of its process is measured, which takes some 20 microseconds.
 const LONG: Duration = Duration::from_millis(10);
 /// A process that was killed ends when the system gets to it.
 const KILL_WAIT: Duration = Duration::from_secs(10);
 
 /// What a process is for, and what it gets besides.
-pub(super) struct Whose {
+pub(super) struct ChildOrigin {
     pub(super) pool: Weak<Shared>,
     pub(super) roster: Arc<Roster>,
     pub(super) package: Arc<str>,
@@ -62,7 +62,7 @@ pub(crate) struct Child {
     pub(super) limits: Limits,
     pub(super) roster: Arc<Roster>,
     sandbox: Sandbox,
-    /// Who is told of its end.
+    /// The pool that receives its end.
     pool: Weak<Shared>,
     /// What calls that it got must not have told.
     hidden: Hidden,
@@ -71,9 +71,9 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// A child whose library is being loaded. It is on the roster from here on.
-    pub(super) fn new(process: Process, whose: Whose, limits: Limits, sandbox: Sandbox) -> Arc<Self> {
-        let Whose { pool, roster, package, generation, account } = whose;
+    /// A child that loads its library. It is on the roster from here on.
+    pub(super) fn new(process: Process, origin: ChildOrigin, limits: Limits, sandbox: Sandbox) -> Arc<Self> {
+        let ChildOrigin { pool, roster, package, generation, account } = origin;
         let id = roster.next_id();
         let hidden = Hidden::default();
         let child = Arc::new(Self { id, package, process, limits, roster, sandbox, pool, hidden, account });
@@ -95,7 +95,7 @@ impl Child {
     ) -> Result<(), NotTaken> {
         let secrets = sink.secrets();
         let begins_look = {
-            // What was written until now is not this call's, and from here on it is not one other call's any more.
+            // Earlier output does not belong to this call, and later output does not belong to a single other call.
             let mut outputs = self.process.outputs();
             let n_open = self.n_open();
             if n_open <= 1 {
@@ -125,12 +125,12 @@ impl Child {
             Posted::Gone => return self.take_back(id),
         }
         if begins_look {
-            look::arm_first(keeper, self);
+            observe::arm_first(keeper, self);
         }
         Ok(())
     }
 
-    /// Takes back a call that did not get to the process, whose end the reader is about to see.
+    /// Takes back a call that did not reach the process; the reader is about to see the end of that process.
     fn take_back(&self, id: CallId) -> Result<(), NotTaken> {
         self.process.outbox.close();
         self.roster.tell(self.id, Event::Disconnected);
@@ -155,11 +155,11 @@ impl Child {
     /// Lets the process end by itself, and sees to it that it does.
     pub(super) fn dismiss(self: &Arc<Self>, keeper: &Keeper, grace: Duration) {
         self.keep_last_alarm(keeper.kill_after(grace + LAST_BREATH, self, Killed::Dismissed));
-        self.let_go();
+        self.release();
     }
 
     /// Closes the connection, upon which the process ends by itself.
-    pub(super) fn let_go(&self) {
+    pub(super) fn release(&self) {
         self.process.note_peak();
         self.roster.tell(self.id, Event::Dismissed);
         self.process.outbox.close();
@@ -167,7 +167,7 @@ impl Child {
 
     /// Ends the process at once, for that reason, unless it has ended. One that is ending already has another reason.
     pub(super) fn kill(&self, why: Killed) {
-        // Of a process whose main thread ends alone that is the reason.
+        // If only the main thread of a process ends, that is the reason.
         let state = match matches!(why, Killed::Halted { .. }) || !self.process.is_ending() {
             true => self.roster.tell(self.id, Event::Killed(why)),
             false => self.roster.state(self.id),
@@ -179,7 +179,7 @@ impl Child {
 
     /// Lets the process end by itself, or kills it after `grace` and a bit.
     pub(super) fn end(&self, grace: Duration) {
-        self.let_go();
+        self.release();
         if !self.roster.wait_for_end(self.id, grace + LAST_BREATH) {
             self.kill(Killed::Dismissed);
             self.roster.wait_for_end(self.id, KILL_WAIT);
@@ -209,7 +209,7 @@ impl Child {
         }
     }
 
-    /// Tells those who wait of the end of the process. Nothing more comes from it.
+    /// Reports the end of the process to the waiting calls. No further frame comes from it.
     pub(super) fn over(self: &Arc<Self>) {
         self.wait_for_end();
         self.process.outbox.close();
@@ -225,7 +225,7 @@ impl Child {
         }
     }
 
-    /// A start that has failed: nobody waits for its end any more.
+    /// A start that has failed: no other thread waits for its end.
     pub(super) fn give_up(&self) {
         self.roster.tell(self.id, Event::Told);
     }
@@ -321,8 +321,8 @@ impl Child {
 
     fn close_account(&self, reaped: Option<Reaped>) {
         let Some(account) = &self.account else { return };
-        let is_let_go = self.roster.state(self.id).is_some_and(|state| state.is_let_go());
-        let end = if is_let_go { End::LetGo } else { End::Crashed };
+        let is_released = self.roster.state(self.id).is_some_and(|state| state.is_released());
+        let end = if is_released { End::Released } else { End::Crashed };
         let (cpu, peak_bytes) = (reaped.map(|reaped| reaped.cpu), reaped.and_then(|reaped| reaped.peak_bytes));
         account.close(end, Used { n_calls: self.n_started(), cpu, peak_bytes });
     }
@@ -334,7 +334,7 @@ impl Child {
         }
     }
 
-    /// What finds that which must not be told of the calls that it got.
+    /// The redactor of the secrets of its calls.
     pub(super) fn redactor(&self) -> Arc<Redactor> {
         self.hidden.redactor()
     }

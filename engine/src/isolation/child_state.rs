@@ -60,7 +60,7 @@ pub(super) enum Event {
     Retired { n_open: usize },
     /// A call has ended in order; so many are under way.
     CallEnded { n_open: usize },
-    /// It is not needed any more.
+    /// It is no longer needed.
     Dismissed,
     /// It is to be killed.
     Killed(Killed),
@@ -137,7 +137,7 @@ impl ChildState {
     }
 
     /// Whether it ends, or has ended, because its engine is done with it.
-    pub(super) fn is_let_go(&self) -> bool {
+    pub(super) fn is_released(&self) -> bool {
         self.is_dismissed() || matches!(self.stop(), Some(Stop::Killed { why: Killed::Dismissed, .. }))
     }
 
@@ -146,7 +146,7 @@ impl ChildState {
         matches!(self.stop(), Some(Stop::Dismissed | Stop::Killed { is_dismissed: true, .. }))
     }
 
-    /// Why the engine ended it. What a process does on its way out is nobody's failure, unless it had to be killed for it.
+    /// Why the engine ended it. The behavior of a process during its shutdown is not a failure, unless it had to be killed for it.
     pub(super) fn killed(&self) -> Option<Killed> {
         self.stop().map(|stop| match stop {
             Stop::Dismissed => Killed::Dismissed,
@@ -263,11 +263,11 @@ told            unreaped  unreaped  unreaped  unreaped  unreap_d  unreap_k  unre
     fn the_first_reason_to_kill_stands() {
         let killed = |state: &ChildState, why: Killed| state.next(Event::Killed(why)).unwrap();
         let state = killed(&killed(&ChildState::Serving, Killed::Overdue), Killed::Silent);
-        assert_eq!((state.killed(), state.is_let_go()), (Some(Killed::Overdue), false));
+        assert_eq!((state.killed(), state.is_released()), (Some(Killed::Overdue), false));
         let state = killed(&ChildState::Serving.next(Event::Dismissed).unwrap(), Killed::Deaf);
-        assert_eq!((state.killed(), state.is_let_go()), (Some(Killed::Deaf), true));
+        assert_eq!((state.killed(), state.is_released()), (Some(Killed::Deaf), true));
         let state = killed(&ChildState::Starting, Killed::Dismissed);
-        assert_eq!((state.is_dismissed(), state.is_let_go()), (false, true));
+        assert_eq!((state.is_dismissed(), state.is_released()), (false, true));
     }
 
     proptest! {

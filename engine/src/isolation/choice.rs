@@ -5,7 +5,7 @@
 //!  └────────────── before the load ──────────────────┘   └─ once it is verified ─┘
 //! ```
 //! A signer counts only if its signature was verified for the very load that is decided about: the decision is made from
-//! the [`TrustedFile`] of that load, which says who vouched for it. Nothing of this is kept in the database.
+//! the [`TrustedFile`] of that load, which contains its signers. The choice is not stored in the database.
 
 use cloacina_packager::sign::{PublicKey, Scope};
 
@@ -43,27 +43,27 @@ impl Choice {
         self.rules.push(Rule { tenant, scope: Scope::from_text(packages), isolation });
     }
 
-    /// Has packages loaded into this process for which that key of the tenant vouches, unless something else was said of
+    /// Loads packages into this process that this key of the tenant has signed, unless another choice was made for
     /// them by name.
     pub(crate) fn say_inline_by(&mut self, tenant: &str, key: PublicKey) {
         self.signers.push(Signer { tenant: tenant.to_owned(), key });
     }
 
-    /// Where a package is loaded; nothing if that depends on who signed it.
+    /// Where a package is loaded; nothing if that depends on its signers.
     pub(crate) fn before_load(&self, tenant: &str, package: &str) -> Option<Isolation> {
         let fits = |rule: &&Rule| rule.tenant.as_ref().is_none_or(|named| named == tenant) && rule.scope.holds(package);
-        // What says most holds; of two that say the same, what was said last.
+        // The most specific choice applies; of two equally specific ones, the last.
         let said = self.rules.iter().filter(fits).max_by_key(|rule| rule.weight());
         let has_signers = self.default == Isolation::Process && self.signers.iter().any(|one| one.tenant == tenant);
         said.map(|rule| rule.isolation).or((!has_signers).then_some(self.default))
     }
 
-    /// Where a package is loaded whose file was just verified.
+    /// Where a package is loaded, after its file was verified.
     pub(crate) fn of_load(&self, tenant: &str, package: &str, file: &TrustedFile) -> Isolation {
         let is_signer = |key: &PublicKey| self.signers.iter().any(|one| one.tenant == tenant && one.key == *key);
         match self.before_load(tenant, package) {
             Some(isolation) => isolation,
-            None if file.vouchers().iter().any(is_signer) => Isolation::Inline,
+            None if file.signers().iter().any(is_signer) => Isolation::Inline,
             None => self.default,
         }
     }
@@ -88,12 +88,12 @@ mod tests {
 
     use super::*;
 
-    fn file(vouchers: Vec<PublicKey>) -> TrustedFile {
-        TrustedFile::told_by_engine(PathBuf::new(), Digest::of(b"")).vouched_for_by(vouchers)
+    fn file(signers: Vec<PublicKey>) -> TrustedFile {
+        TrustedFile::told_by_engine(PathBuf::new(), Digest::of(b"")).signed_by(signers)
     }
 
     #[test]
-    fn what_says_most_of_a_package_holds() {
+    fn the_most_specific_choice_applies() {
         let mut choice = Choice { default: Isolation::Process, ..Choice::default() };
         for (tenant, packages, isolation) in [
             ("public", "bill*", Isolation::Inline),
@@ -120,20 +120,20 @@ mod tests {
     }
 
     #[test]
-    fn a_signer_counts_in_its_tenant_and_in_the_load_that_it_vouched_for() {
+    fn a_signer_counts_in_its_tenant_and_in_the_load_that_it_signed() {
         let key = || SecretKey::generate(None).unwrap().0.public().clone();
         let (signer, other) = (key(), key());
         let mut choice = Choice { default: Isolation::Process, ..Choice::default() };
         choice.say_inline_by("acme", signer.clone());
         choice.say("acme", "kept*", Isolation::Process);
-        for (tenant, package, vouchers, expected) in [
+        for (tenant, package, signers, expected) in [
             ("acme", "billing", vec![other.clone(), signer.clone()], Isolation::Inline),
             ("acme", "billing", vec![other], Isolation::Process),
             ("acme", "billing", vec![], Isolation::Process),
             ("acme", "kept_in", vec![signer.clone()], Isolation::Process),
             ("public", "billing", vec![signer], Isolation::Process),
         ] {
-            assert_eq!(choice.of_load(tenant, package, &file(vouchers)), expected, "{tenant}::{package}");
+            assert_eq!(choice.of_load(tenant, package, &file(signers)), expected, "{tenant}::{package}");
         }
         assert_eq!(choice.before_load("acme", "billing"), None);
         assert_eq!(choice.before_load("public", "billing"), Some(Isolation::Process));

@@ -1,7 +1,7 @@
-//! The code of a package, wherever it is loaded: the seam between those who ask for calls and the two ways to run them.
+//! The code of a package, wherever it is loaded: the interface between callers and the two ways to run calls.
 //!
 //! Which way it is was decided when the package was registered or found, or is when it is first loaded if it depends on
-//! who signed it, and does not change then. Nothing here knows what a call is for.
+//! the signers, and does not change then. Nothing here knows the purpose of a call.
 
 use std::{
     path::Path,
@@ -55,7 +55,7 @@ pub(crate) enum NotBegun {
 }
 
 impl Code {
-    /// Nothing is looked at yet. Without a host the library is loaded into this process.
+    /// Nothing is read yet. Without a host the library is loaded into this process.
     pub(crate) fn new(library: LazyLibrary, host: Option<HostOptions>) -> Self {
         match host {
             None => Self::Inline(library),
@@ -63,7 +63,7 @@ impl Code {
         }
     }
 
-    /// Nothing is looked at yet; where it is loaded is to be decided when it is.
+    /// Nothing is read yet; the place is decided when the library is loaded.
     pub(crate) fn signed(inline: LazyLibrary, process: LazyLibrary, host: HostOptions, choose: Box<Choose>) -> Self {
         Self::Signed(Box::new(Signed::new(inline, Pool::new(process, host), choose)))
     }
@@ -106,18 +106,18 @@ impl Code {
     }
 
     /// Whether the library is one that this engine can load, by its description alone.
-    pub(crate) fn admit(&self) -> Result<(), Error> {
+    pub(crate) fn check_descriptor(&self) -> Result<(), Error> {
         match self.way() {
-            Way::Inline(library) => Ok(library.admit()?),
+            Way::Inline(library) => Ok(library.check_descriptor()?),
             // If it will not have a process of its own, it may need what it likes.
-            Way::Process(pool) if self.isolation().is_none() => Ok(pool.library().admit()?),
-            Way::Process(pool) => pool.admit(),
+            Way::Process(pool) if self.isolation().is_none() => Ok(pool.library().check_descriptor()?),
+            Way::Process(pool) => pool.check_descriptor(),
         }
     }
 
     /// Whether the library could be loaded, as far as that shows without running any of it. Blocks on the disk.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.admit()?;
+        self.check_descriptor()?;
         match self.way() {
             Way::Inline(library) => Ok(library.check()?),
             Way::Process(pool) => Ok(pool.library().check()?),
@@ -138,10 +138,10 @@ impl Code {
             Way::Inline(library) => library,
             Way::Process(pool) => pool.library(),
         };
-        library.offer(Some(file));
+        library.supply(Some(file));
         let loaded = self.load();
-        // Nobody gets it who comes later.
-        library.offer(None);
+        // A later load must not get it.
+        library.supply(None);
         loaded
     }
 
@@ -230,7 +230,7 @@ impl Code {
             Way::Inline(library) => {
                 let library = library.load().map_err(|error| NotBegun::Missing(error.into()))?;
                 let id = library.start(call, sink).map_err(NotBegun::Refused)?;
-                // Who waits must not keep the library, or the package's own thread might shut the package down.
+                // A waiting caller must not keep the library, or the package's own thread might shut the package down.
                 Ok(UnderWay::Inline(Arc::downgrade(library), id))
             }
             Way::Process(pool) => match pool.start(call, sink) {
@@ -240,10 +240,10 @@ impl Code {
         }
     }
 
-    /// Lets go of the library; later calls are refused. Blocks for up to about `grace`.
+    /// Unloads the library; later calls are refused. Blocks for up to about `grace`.
     pub(crate) fn close(&self, grace: Duration) {
         if let Self::Signed(signed) = self {
-            // Nothing that was not decided may begin any more either.
+            // An undecided load must not begin any longer either.
             signed.process().close(grace);
         }
         match self.way() {

@@ -4,7 +4,7 @@
 //! parent: prepare ─► start the process ─────────────────────► end: it and all that it has started
 //! process:            └► enter, before anything of the package runs ─► refused: what the package was refused
 //! ```
-//! What a package says that it needs is granted: the user who examines the package asks what it does beyond that.
+//! The declared needs of the package are granted: the test shows what the package does beyond them.
 
 use std::{
     io,

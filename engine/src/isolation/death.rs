@@ -1,6 +1,6 @@
 //! How the process of a package ended, in words: the signal, the exit code, or the limit that it ran into.
 //!
-//! The one place that words it, for attempts, events and logs alike. Pure: who waits for processes and who kills them is
+//! The one place that words it, for attempts, events and logs alike. Pure: the code that waits for processes and kills them is
 //! elsewhere.
 
 use std::{fmt, os::unix::process::ExitStatusExt, time::Duration};
@@ -34,22 +34,24 @@ pub(crate) enum Killed {
     #[error("a task did not stop when it was asked to")]
     Overdue,
     #[error(
-        "it held {held_mib} MiB, with what is shared and what processes hold that it started, at its memory limit of {max_mib} MiB"
+        "it held {held_mib} MiB, including shared memory and the processes that it had started, at its memory limit of {max_mib} MiB"
     )]
     Memory { held_mib: u64, max_mib: u64 },
-    #[error("it held {max_mib} MiB, with all that it had started, which is all that its control group may")]
+    #[error("it held {max_mib} MiB together with the processes that it had started, the limit of its control group")]
     Group { max_mib: u64 },
-    #[error("it had started {n_processes} processes, of {max} that it may have at once")]
+    #[error("it had started {n_processes} processes, and at most {max} at a time are allowed")]
     Processes { n_processes: u64, max: u64 },
-    #[error("it had {n_threads} threads, with those of processes that it started, of {max} that it may have at once")]
+    #[error(
+        "it had {n_threads} threads, including those of the processes that it had started, and at most {max} at a time are allowed"
+    )]
     Threads { n_threads: u64, max: u64 },
-    #[error("it held {held_mib} MiB of files in its scratch folder, where it may have {max_mib} MiB")]
+    #[error("it held {held_mib} MiB of files in its scratch folder, and at most {max_mib} MiB are allowed")]
     Scratch { held_mib: u64, max_mib: u64 },
     #[error("it had more than {max} files in its scratch folder")]
     Files { max: u64 },
     #[error("it, or a process that it started, {how}")]
     Hidden { how: &'static str },
-    #[error("it was not needed any more")]
+    #[error("it was no longer needed")]
     Dismissed,
 }
 
@@ -84,7 +86,7 @@ impl Death {
         !matches!(self.killed, Some(Killed::Dismissed))
     }
 
-    /// Who brought it about, as far as the system tells.
+    /// The cause, as far as the system tells.
     pub(super) fn cause(&self) -> Cause {
         let signal = self.reaped.and_then(|reaped| reaped.status.signal());
         // A package that runs into its limit gets other signals, or is killed by the engine.
@@ -185,7 +187,7 @@ fn signal_name(number: i32) -> String {
         6 => "SIGABRT (abort)",
         7 => "SIGBUS (bad memory access)",
         8 => "SIGFPE (arithmetic error)",
-        9 => "SIGKILL (killed from outside, perhaps for want of memory)",
+        9 => "SIGKILL (killed by another process or by the kernel, which may have been out of memory)",
         11 => "SIGSEGV (invalid memory access)",
         13 => "SIGPIPE",
         15 => "SIGTERM",

@@ -17,7 +17,7 @@ pub(crate) const HEADER_BYTES: usize = 48;
 pub(super) const SETUP_BYTES_MAX: usize = 32 << 20;
 /// The longest answer to a setup.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-/// As a JSON string a byte may take six, and one that is no text three.
+/// As a JSON string a byte may take six, and a byte that is not text three.
 const FIELDS_SENT_MAX: usize = 6 * FIELDS_BYTES_MAX + 16;
 
 /// What a frame is about. Numbers are never used again for something else.
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_named() {
+    fn other_bytes_than_frames_are_named() {
         let check = |bytes: &[u8], expect: &str| {
             assert_eq!(take(bytes, Direction::Up).unwrap_err().to_string(), expect);
         };

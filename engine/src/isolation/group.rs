@@ -9,7 +9,7 @@
 //! A process is put into its group before it is told which package it runs. The limits lie a little above those that the
 //! [bounds](super::bounds) watch, so that whatever is beyond a limit is ended with a reason where the engine is in time,
 //! and stopped by the kernel where it is not. Where a part cannot be had, the others hold and the reason is told. What an
-//! engine left that was killed is known by a lock that nobody holds, and ended and removed by the next that makes a group.
+//! engine left that was killed is recognized by a lock that is free, and ended and removed by the next engine that creates a group.
 
 use std::{
     collections::BTreeSet,
@@ -106,7 +106,7 @@ impl Groups {
 
 impl Group {
     /// Puts a process into the group, with whatever it starts from then on.
-    pub(super) fn admit(&self, pid: u32) -> io::Result<()> {
+    pub(super) fn add(&self, pid: u32) -> io::Result<()> {
         fs::write(self.folder.join("cgroup.procs"), pid.to_string())
     }
 
@@ -160,7 +160,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.end();
         if let Err(error) = fs::remove_dir(&self.folder) {
-            tracing::debug!(group = %self.folder.display(), %error, "a control group stays behind");
+            tracing::debug!(group = %self.folder.display(), %error, "a control group could not be removed");
         }
     }
 }
@@ -178,7 +178,7 @@ impl fmt::Display for Enforced {
         let parts = [
             self.memory_mib.map(|mib| format!("{mib} MiB of memory")),
             self.threads.map(|max| format!("{max} threads")),
-            self.ends.then(|| "ends all that was started".to_owned()),
+            self.ends.then(|| "ends all processes of the group".to_owned()),
         ];
         formatter.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
@@ -193,7 +193,7 @@ impl Own {
         }
         sweep(&base);
         let (folder, lock) = take(&base).map_err(|error| format!("{}: {error}", base.display()))?;
-        let (wanted, mut lacks) = offered(&base);
+        let (wanted, mut lacks) = available(&base);
         let mut controllers = BTreeSet::new();
         let made_room = if wanted.is_empty() { Ok(()) } else { make_room(&base, &wanted) };
         for controller in wanted {
@@ -227,12 +227,12 @@ impl fmt::Display for Controller {
 }
 
 /// The controllers that groups below this one may have, and what is to be said of those that they may not.
-fn offered(base: &Path) -> (Vec<Controller>, Vec<String>) {
+fn available(base: &Path) -> (Vec<Controller>, Vec<String>) {
     let known = fs::read_to_string(base.join("cgroup.controllers")).unwrap_or_default();
     let is_known = |controller: &Controller| known.split_whitespace().any(|name| name == controller.to_string());
-    let (offered, lacking): (Vec<_>, Vec<_>) = [Controller::Memory, Controller::Pids].into_iter().partition(is_known);
+    let (available, lacking): (Vec<_>, Vec<_>) = [Controller::Memory, Controller::Pids].into_iter().partition(is_known);
     (
-        offered,
+        available,
         lacking.iter().map(|controller| format!("{controller}: no such controller in {}", base.display())).collect(),
     )
 }
@@ -280,7 +280,7 @@ fn take(base: &Path) -> io::Result<(PathBuf, File)> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// The lock of a folder, if nobody has it and the folder is still there.
+/// The lock of a folder, if it is free and the folder still exists.
 fn lock(folder: &Path) -> io::Result<Option<File>> {
     let file = match File::open(folder) {
         Ok(file) => file,
@@ -321,7 +321,7 @@ fn remove(folder: &Path) {
         fs::remove_dir(&group).ok();
     }
     if let Err(error) = fs::remove_dir(folder) {
-        tracing::debug!(group = %folder.display(), %error, "a control group of an engine that was killed stays behind");
+        tracing::debug!(group = %folder.display(), %error, "the control group of an engine that was killed could not be removed");
     }
 }
 
@@ -442,8 +442,8 @@ mod tests {
         let (own, place) = (process::id().to_string(), base.path().join(ENGINE).join("cgroup.procs"));
         let tell = |file: &str, text: &str| fs::write(base.path().join(file), text).unwrap();
         tell("cgroup.controllers", "cpu pids\n");
-        assert_eq!(offered(base.path()).0, [Controller::Pids]);
-        assert!(offered(base.path()).1[0].starts_with("memory: no such controller"));
+        assert_eq!(available(base.path()).0, [Controller::Pids]);
+        assert!(available(base.path()).1[0].starts_with("memory: no such controller"));
         // The root of all groups may hold processes.
         make_room(base.path(), &[Controller::Pids]).unwrap();
         tell("cgroup.type", "domain\n");
@@ -464,7 +464,7 @@ mod tests {
         let group = groups.group(Some(64), Some(16)).unwrap();
         let folder = group.folder.clone();
         let mut process = waiting();
-        group.admit(process.id()).unwrap();
+        group.add(process.id()).unwrap();
         assert_eq!(
             group.level().threads.is_none() || group.level().memory_mib.is_none(),
             group.level().lacks.is_some()

@@ -1,9 +1,9 @@
 //! What a process of a package holds, as the system shows it: memory of all kinds, threads, and files in its folder.
 //!
 //! Memory is not only what is mapped. A file without a name holds its bytes for as long as anything refers to it: an open
-//! descriptor, a mapping of one page of it, or a message with the descriptor in it that nobody has read. The first two are
+//! descriptor, a mapping of one page of it, or an unread message with the descriptor in it. The first two are
 //! counted by what the file holds, each file once; of the third the system shows that there are some, and no more, so a
-//! process is named that has any for longer than a moment. What cannot be looked at is not taken for nothing.
+//! process is named that has any for longer than a moment. A process that cannot be read does not count as empty.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -17,13 +17,13 @@ use std::{
 
 use super::keeper;
 
-/// Folders in folders that are looked into; nobody needs so many.
+/// The depth of folders that are read; no program needs more.
 const DEPTH_MAX: usize = 64;
 /// Files and folders that are counted; more take too long.
 pub(super) const FILES_MAX: u64 = 100_000;
-/// Sockets that each look asks about; beyond that a thorough one does.
+/// Sockets that each measurement checks; a thorough one checks more.
 const SOCKETS_MAX: usize = 32;
-/// A look at a folder takes no more than one part in so many of the time.
+/// Reading a folder takes no more than one part in so many of the time.
 const PAUSE: u32 = 20;
 /// The kind of file system that is memory (`TMPFS_MAGIC`).
 const IN_MEMORY: i64 = 0x0102_1994;
@@ -42,18 +42,18 @@ pub(super) struct Held {
     pub(super) on_disk: BTreeMap<(u64, u64), u64>,
     /// Why that may not be all.
     pub(super) hides: Option<&'static str>,
-    /// Whether its sockets are so many that what is on its way in them was not looked for.
+    /// Whether it has so many sockets that the messages in them were not checked.
     pub(super) has_unseen_messages: bool,
     /// Whether it maps a file in memory that it has closed, of which the system does not show what it holds.
     pub(super) maps_unseen: bool,
 }
 
 impl Held {
-    /// What a process holds that lives. A look that is not thorough leaves out what takes long.
+    /// What a running process holds. A measurement that is not thorough leaves out slow parts.
     pub(super) fn by(pid: u32, is_thorough: bool) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let bytes = |name| kib_of(&status, name).map(|kib| kib << 10);
-        // A process that is ending has no memory any more.
+        // A process that is ending no longer has memory.
         let mut held = Self {
             private_bytes: bytes("RssAnon:").unwrap_or(0) + bytes("VmSwap:").unwrap_or(0),
             shared_bytes: bytes("RssShmem:").unwrap_or(0),
@@ -69,7 +69,7 @@ impl Held {
         let folder = match fs::read_dir(format!("/proc/{pid}/fd")) {
             Ok(folder) => folder,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.hides = Some("does not let the engine look at what it has open");
+                self.hides = Some("does not let the engine see its open descriptors");
                 return;
             }
             Err(_) => return,
@@ -88,7 +88,7 @@ impl Held {
         self.look_at_messages(pid, &sockets, is_thorough);
     }
 
-    /// A descriptor in a message is nobody's, and what it holds shows nowhere.
+    /// A descriptor in a message belongs to no process, and its memory shows nowhere.
     fn look_at_messages(&mut self, pid: u32, sockets: &[OsString], is_thorough: bool) {
         self.has_unseen_messages = !is_thorough && sockets.len() > SOCKETS_MAX;
         if self.has_unseen_messages {
@@ -98,7 +98,7 @@ impl Held {
             let info = Path::new(&format!("/proc/{pid}/fdinfo")).join(socket);
             let info = fs::read_to_string(info).unwrap_or_default();
             if kib_of(&info, "scm_fds:").is_some_and(|n_sent| n_sent > 0) {
-                self.hides = Some("keeps descriptors in messages that nobody reads, whose memory cannot be counted");
+                self.hides = Some("keeps descriptors in unread messages, so that their memory cannot be measured");
             }
         }
     }
@@ -115,7 +115,7 @@ impl Held {
             if !is_unnamed(target.trim_start()) {
                 continue;
             }
-            // A library whose file was replaced is mapped too.
+            // A library with a replaced file is mapped too.
             let is_memory =
                 ["/memfd:", "/dev/zero ", "/SYSV"].iter().any(|begin| target.trim_start().starts_with(begin));
             let bound = || {
@@ -171,7 +171,7 @@ pub(super) fn kib_of(text: &str, name: &str) -> Option<u64> {
 /// What is in a folder that a package may write, which takes time to find out.
 #[derive(Debug, Default)]
 pub(super) struct Filled {
-    /// When it is to be looked at again.
+    /// When it is read again.
     next: Option<Instant>,
 }
 
@@ -185,7 +185,7 @@ pub(super) struct Found {
 }
 
 impl Filled {
-    /// Looks into the folder, unless that was done a moment ago and took long.
+    /// Reads the folder, unless that was done a moment ago and took long.
     pub(super) fn look(&mut self, folder: &Path) -> Option<Found> {
         let began = keeper::now();
         if self.next.is_some_and(|next| began < next) {
@@ -205,7 +205,7 @@ fn measure(folder: &Path) -> Found {
     let mut linked = HashSet::new();
     while let Some((folder, depth)) = folders.pop() {
         let Ok(entries) = entries(&folder) else {
-            found.hides = Some("has a folder that the engine cannot look into");
+            found.hides = Some("has a folder that the engine cannot read");
             continue;
         };
         for entry in entries.into_iter().flatten().filter_map(Result::ok) {
@@ -218,7 +218,7 @@ fn measure(folder: &Path) -> Found {
             }
             match metadata.is_dir() {
                 true if depth < DEPTH_MAX => folders.push((entry.path(), depth + 1)),
-                true => found.hides = Some("has folders in folders without end"),
+                true => found.hides = Some("nests folders too deeply"),
                 false => {}
             }
         }

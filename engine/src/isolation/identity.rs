@@ -3,7 +3,7 @@
 //! Code of the package shares the descriptors of its process and may close or replace each of them: on purpose, or as a
 //! program does that turns itself into a daemon. A thread that waits in a read keeps the old connection open, so the
 //! engine would see no end of it. The host therefore compares the socket before it uses it, which costs a fraction of a
-//! microsecond, and ends at once when it is another. The engine looks from outside for the rest: code that has closed
+//! microsecond, and ends at once when it is another. The engine checks from outside for the rest: code that has closed
 //! the connection and never returns.
 
 use std::{
@@ -15,7 +15,7 @@ use rustix::fs::{Stat, fstat};
 
 use crate::loader;
 
-/// With this code a package host ends whose connection is not there any more. Far from what programs end with.
+/// The exit code of a package host without a connection. Far from the usual exit codes of programs.
 pub(super) const EXIT_CUT_OFF: u8 = 113;
 
 /// One open socket, whatever its descriptor is.

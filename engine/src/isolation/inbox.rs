@@ -20,7 +20,7 @@ use super::{
 };
 use crate::loader::{
     Answer, CallId, CallResult, LINE_SENT_MAX, LogLine, NAME_SENT_MAX, OUTPUT_BYTES_MAX, Question, SECRET_BYTES_MAX,
-    Sent, Unanswered, fields, judge, text,
+    Sent, Unanswered, fields, text, validate,
 };
 
 /// Stray messages after which a host counts as hostile.
@@ -81,7 +81,7 @@ impl Inbox {
                     return self.unless_over(format!("the end of a call {id} that was not under way"));
                 };
                 // What a task sent may be nonsense though its host is not: the attempt fails, and the host goes on.
-                sink.complete(id, judge(&sent).unwrap_or_else(|bad| bad.into_result()));
+                sink.complete(id, validate(&sent).unwrap_or_else(|bad| bad.into_result()));
                 self.child.call_ended(n_open);
             }
             Kind::Refused => {
@@ -105,7 +105,7 @@ impl Inbox {
             }
             Kind::Hello | Kind::Ready | Kind::NotReady => return Err("a second answer to its setup".to_owned()),
             Kind::Setup | Kind::Start | Kind::Cancel | Kind::SecretTaken | Kind::Answer => {
-                return Err("what only the engine may send".to_owned());
+                return Err("a frame that only the engine may send".to_owned());
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! One cause may end many processes: the system kills all that a package has when memory runs out, an operator does, or
 //! a call that was lost with others crashes again when it is repeated alone. That says no more about the package than the
 //! end of one process. So the end of a process belongs to the latest incident if nothing was given to the process since,
-//! if it repeats a call that was lost then, or if somebody goes on killing; with every other end an incident begins.
+//! if it repeats a call that was lost then, or if it is killed from outside repeatedly; every other end begins an incident.
 //! Pure: the moment comes from the caller.
 
 use std::time::{Duration, Instant};
@@ -19,12 +19,12 @@ const REPEATS_MAX: usize = 10_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Generation(pub(super) u64);
 
-/// Who ended a process.
+/// The cause of the end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// The package: a fault, an exit, a limit.
     Package,
-    /// Somebody who killed it and is not the engine: the system, for want of memory, or a person.
+    /// It was killed, and not by the engine: by the kernel when memory ran out, or by a person.
     Outside,
 }
 

@@ -2,7 +2,7 @@
 //! that did not stop, one that was replaced and still has calls, one that has had none for a while.
 //!
 //! It sleeps to the next moment that is due, and without one for as long as it takes. Real time, whatever the engine's
-//! clock says: a process that hangs does not look at that.
+//! clock says: a process that hangs does not use it.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use std::{
 
 use super::{child::Child, death::Killed};
 
-type Deed = Box<dyn FnOnce() + Send>;
+type TimerJob = Box<dyn FnOnce() + Send>;
 
 /// Does things when they are due. Ends with the last handle.
 pub(crate) struct Keeper {
@@ -35,7 +35,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    due: BTreeMap<(Instant, u64), Deed>,
+    due: BTreeMap<(Instant, u64), TimerJob>,
     next: u64,
     has_thread: bool,
     is_over: bool,
@@ -47,18 +47,18 @@ impl Keeper {
     }
 
     /// Has something done after that time. It must be quick.
-    pub(super) fn after(&self, wait: Duration, deed: impl FnOnce() + Send + 'static) -> Alarm {
+    pub(super) fn after(&self, wait: Duration, job: impl FnOnce() + Send + 'static) -> Alarm {
         let at = now() + wait;
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (at, state.next);
         state.next += 1;
-        state.due.insert(key, Box::new(deed));
+        state.due.insert(key, Box::new(job));
         if !state.has_thread {
             let shared = Arc::clone(&self.shared);
             let thread = thread::Builder::new().name("clcn-keeper".to_owned()).spawn(move || keep(&shared));
             match thread {
                 Ok(_) => state.has_thread = true,
-                Err(error) => tracing::error!(%error, "cannot start the thread that watches over package hosts"),
+                Err(error) => tracing::error!(%error, "cannot start the thread that observes package hosts"),
             }
         }
         let is_first = state.due.first_key_value().is_some_and(|(first, _)| *first == key);
@@ -90,9 +90,9 @@ impl Drop for Keeper {
 impl Drop for Alarm {
     fn drop(&mut self) {
         let Some(shared) = self.shared.upgrade() else { return };
-        let deed = shared.state.lock().unwrap_or_else(PoisonError::into_inner).due.remove(&self.key);
+        let job = shared.state.lock().unwrap_or_else(PoisonError::into_inner).due.remove(&self.key);
         // It may hold the last handle of something, and is dropped without the lock.
-        drop(deed);
+        drop(job);
     }
 }
 
@@ -108,9 +108,9 @@ fn keep(shared: &Shared) {
             state = shared.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
             continue;
         }
-        if let Some((_, deed)) = state.due.pop_first() {
+        if let Some((_, job)) = state.due.pop_first() {
             drop(state);
-            deed();
+            job();
             state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         }
     }

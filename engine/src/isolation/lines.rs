@@ -223,7 +223,7 @@ mod tests {
             let expected = hidden(&text, &secrets);
             prop_assert_eq!(&redactor.redact(&text), &expected);
             let told = lines(text.as_bytes(), &lengths, &Arc::new(redactor));
-            // The end of the last line is no line.
+            // The end of the last line is not a line.
             prop_assert_eq!(joined(&told), expected.strip_suffix('\n').unwrap_or(&expected));
         }
     }

@@ -1,4 +1,4 @@
-//! Runs packages in processes of their own, so that what they do to their process they do to nobody else.
+//! Runs packages in separate processes, so that a crash in a package cannot affect the engine.
 //!
 //! ```text
 //! registry, runtime ──► Code ─┬─ Inline ──► loader::Library, in this process
@@ -6,10 +6,11 @@
 //!                                             └ keeper: what is due when     (the same program in another role)
 //! ```
 //! Both ways take the same calls, and tell the same sinks. Owns the processes: each is started, watched and reaped here,
-//! and none outlives its engine, whose end it sees by the end of its connection. Nothing here waits for a package on a
-//! thread that others need, and nothing that a package host sends is believed without a look. It never decides what the
+//! and none outlives its engine, because the connection to the engine ends. Nothing here waits for a package on a
+//! thread that others need, and every message of a package host is checked. It never decides what the
 //! end of a call means for a run.
 
+mod blocking_threads;
 mod bounds;
 mod calls;
 mod child;
@@ -17,7 +18,6 @@ mod child_state;
 mod choice;
 mod code;
 mod confined;
-mod crew;
 mod death;
 mod error;
 mod forward;
@@ -29,8 +29,8 @@ mod inbox;
 mod incident;
 mod keeper;
 mod lines;
-mod look;
 mod needs;
+mod observe;
 mod outbox;
 mod pool;
 mod process;
@@ -41,10 +41,10 @@ mod sandbox;
 mod scratch;
 mod session;
 mod setup;
+mod shortage;
 mod signed;
 mod start;
 mod stat;
-mod strain;
 mod stream;
 mod tally;
 mod watcher;
@@ -55,7 +55,7 @@ pub(crate) use self::{
     choice::Choice,
     code::{Code, NotBegun},
     keeper::Keeper,
-    pool::{Harm, HostOptions},
+    pool::{CrashLoop, HostOptions},
     scratch::Scratch,
     tally::{End, Owner, Reading, Tally},
 };

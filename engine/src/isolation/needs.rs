@@ -20,19 +20,19 @@ use cloacina_workflow::descriptor::{Descriptor, Need, Needs};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedNeed {
     scope: Scope,
-    wish: Wish,
+    kind: NeedKind,
 }
 
 /// One thing that a package may need. Without a path or a name it is all that there are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wish {
+pub(super) enum NeedKind {
     Net,
     Read(Option<PathBuf>),
     Write(Option<PathBuf>),
     Env(Option<String>),
 }
 
-/// A text is no `SCOPE=NEED`.
+/// A text is not `SCOPE=NEED`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{text:?} is not SCOPE=NEED: the scope is `*`, `name` or `name*`; the need `net`, `read`, `read:/PATH`, `write`, `write:/PATH`, `env` or `env:NAME`"
@@ -49,7 +49,7 @@ impl FromStr for AllowedNeed {
         let parts = || {
             let (scope, need) = text.split_once('=')?;
             let is_scope = !scope.is_empty() && !scope.trim_end_matches('*').contains('*');
-            Some(Self { scope: Scope::from_text(scope), wish: Wish::parse(need)? }).filter(|_| is_scope)
+            Some(Self { scope: Scope::from_text(scope), kind: NeedKind::parse(need)? }).filter(|_| is_scope)
         };
         parts().ok_or_else(|| NotANeed { text: text.to_owned() })
     }
@@ -57,42 +57,42 @@ impl FromStr for AllowedNeed {
 
 impl fmt::Display for AllowedNeed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}={}", self.scope, self.wish)
+        write!(formatter, "{}={}", self.scope, self.kind)
     }
 }
 
-impl Wish {
+impl NeedKind {
     fn parse(text: &str) -> Option<Self> {
         let (what, which) = match text.split_once(':') {
             Some((what, which)) => (what, Some(which).filter(|which| !which.is_empty())),
             None => (text, None),
         };
         let path = || which.map(PathBuf::from);
-        let wish = match what {
+        let kind = match what {
             "net" => Self::Net,
             "read" => Self::Read(path()),
             "write" => Self::Write(path()),
             "env" => Self::Env(which.map(str::to_owned)),
             _ => return None,
         };
-        let is_whole = wish.to_string() == text;
-        let is_absolute = !matches!(&wish, Self::Read(Some(path)) | Self::Write(Some(path)) if !path.is_absolute());
-        (is_whole && is_absolute).then_some(wish)
+        let is_whole = kind.to_string() == text;
+        let is_absolute = !matches!(&kind, Self::Read(Some(path)) | Self::Write(Some(path)) if !path.is_absolute());
+        (is_whole && is_absolute).then_some(kind)
     }
 
     /// All that a package needs.
     fn of(descriptor: &Descriptor) -> BTreeSet<Self> {
-        let mut wishes = BTreeSet::new();
+        let mut kinds = BTreeSet::new();
         for workflow in &descriptor.workflows {
             let Needs { net, read, write, env } = &workflow.needs;
             if *net != Need::Nothing {
-                wishes.insert(Self::Net);
+                kinds.insert(Self::Net);
             }
-            wishes.extend(each(read).map(|path| Self::Read(path.map(PathBuf::from))));
-            wishes.extend(each(write).map(|path| Self::Write(path.map(PathBuf::from))));
-            wishes.extend(each(env).map(|name| Self::Env(name.map(str::to_owned))));
+            kinds.extend(each(read).map(|path| Self::Read(path.map(PathBuf::from))));
+            kinds.extend(each(write).map(|path| Self::Write(path.map(PathBuf::from))));
+            kinds.extend(each(env).map(|name| Self::Env(name.map(str::to_owned))));
         }
-        wishes
+        kinds
     }
 
     /// Whether a package that may have this may also have `other`.
@@ -109,7 +109,7 @@ impl Wish {
     }
 }
 
-impl fmt::Display for Wish {
+impl fmt::Display for NeedKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, which) = match self {
             Self::Net => ("net", None),
@@ -127,18 +127,18 @@ impl fmt::Display for Wish {
 /// What a package needs, in the words in which it is allowed.
 #[must_use]
 pub fn needs_of(descriptor: &Descriptor) -> Vec<String> {
-    Wish::of(descriptor).iter().map(ToString::to_string).collect()
+    NeedKind::of(descriptor).iter().map(ToString::to_string).collect()
 }
 
 /// What a package needs and is not allowed.
 pub(super) fn lacking(descriptor: &Descriptor, allowed: &[AllowedNeed]) -> Vec<String> {
-    let own: Vec<&Wish> = allowed
+    let own: Vec<&NeedKind> = allowed
         .iter()
         .filter(|allowed| allowed.scope.holds(&descriptor.package))
-        .map(|allowed| &allowed.wish)
+        .map(|allowed| &allowed.kind)
         .collect();
-    let wishes = Wish::of(descriptor).into_iter();
-    wishes.filter(|wish| !own.iter().any(|own| own.covers(wish))).map(|wish| wish.to_string()).collect()
+    let kinds = NeedKind::of(descriptor).into_iter();
+    kinds.filter(|kind| !own.iter().any(|own| own.covers(kind))).map(|kind| kind.to_string()).collect()
 }
 
 /// The items of a need; one without a name is all of them.
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_lacks_what_nobody_allows_it() {
+    fn a_package_lacks_the_needs_that_are_not_allowed() {
         let needs = r#"{"net":["example.org"],"read":["/etc/ssl/certs","/srv/x"],"write":false,"env":["HOME"]}"#;
         for (allowed, expected) in [
             (&[][..], &["net", "read:/etc/ssl/certs", "read:/srv/x", "env:HOME"][..]),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_need_is_refused_and_what_is_one_is_written_as_it_was_read() {
+    fn other_texts_than_needs_are_refused_and_a_need_is_written_as_it_was_read() {
         for text in ["", "net", "=net", "*=", "*=network", "*=net:example.org", "*=read:etc", "*=env:", "a*b=net"] {
             assert!(text.parse::<AllowedNeed>().is_err(), "{text}");
         }

@@ -1,8 +1,8 @@
 //! Writes frames to a socket from any thread, without any of them waiting for the other side.
 //!
 //! ```text
-//! nobody writes, nothing queued ──► the frame goes out as it is, nothing is copied
-//! somebody writes               ──► queued; the writer takes it along, many frames in one system call
+//! no writer, nothing queued ──► the frame is written directly, nothing is copied
+//! a thread writes           ──► queued; the writer takes it along, many frames in one system call
 //! the socket is full            ──► queued; a thread of its own writes when there is room
 //! ```
 //! Frames keep their order. The thread is made when it is first needed, and sleeps while nothing is queued.
@@ -32,11 +32,11 @@ use crate::loader::LINE_SENT_MAX;
 const ROUNDS_MAX: usize = 8;
 /// Log lines that wait beyond this are left out: as much as the log of an attempt holds.
 const LOG_BYTES_MAX: usize = LINE_SENT_MAX + (256 << 10);
-/// Who may wait does so while more than this is queued.
+/// A sender that may wait does so while more than this is queued.
 const ROOM_BYTES: usize = 128 << 20;
 /// For so long. The other side reads whenever it can, so one that takes nothing for this long hangs.
 const ROOM_WAIT: Duration = Duration::from_secs(60);
-/// Who lets more than this pile up does not read at all. Calls that may be under way at once fit in with room to spare.
+/// A receiver that lets more than this pile up does not read at all. Calls that may be under way at once fit in with room to spare.
 const QUEUE_BYTES_MAX: usize = 512 << 20;
 
 /// The writing end of a connection.
@@ -51,9 +51,9 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whole frames, but for the first, whose beginning may have gone out.
+    /// Whole frames, except for the first, of which a part may have been written.
     queue: Vec<u8>,
-    /// Whether a thread is writing now; it looks at the queue when it is done.
+    /// Whether a thread is writing now; it checks the queue when it is done.
     is_writing: bool,
     has_thread: bool,
     /// Why nothing more is sent.
@@ -120,7 +120,7 @@ impl Outbox {
         posted
     }
 
-    /// Nothing is sent or received any more, by either side of the connection.
+    /// Neither side of the connection sends or receives any longer.
     pub(super) fn close(&self) {
         self.lock().broken.get_or_insert(Posted::Gone);
         self.changed.notify_all();
@@ -266,7 +266,7 @@ impl Outbox {
         }
     }
 
-    /// Wakes those who wait for room, if there are any.
+    /// Wakes the senders that wait for room.
     fn tell_room(&self, state: &State) {
         if state.n_waiting > 0 {
             self.changed.notify_all();

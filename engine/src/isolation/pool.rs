@@ -1,4 +1,4 @@
-//! The package hosts of one library: started when they are needed, fed, replaced, and let go when they are not.
+//! The package hosts of one library: started when they are needed, given calls, replaced, and ended when they are idle.
 //!
 //! ```text
 //! start ──► waiting ──► fed children ──► the call ends
@@ -30,7 +30,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{
     Confinement, Error, Limits, Sandbox, bounds,
     calls::OpenCall,
-    child::{Child, Whose},
+    child::{Child, ChildOrigin},
     child_state::{ChildState, Event, Stop},
     death::{Death, Killed},
     group::Groups,
@@ -43,8 +43,8 @@ use super::{
     sandbox::Grants,
     scratch::{Folder, Scratch},
     setup::Setup,
+    shortage::Shortage,
     start::{self, Started},
-    strain::Strain,
     tally::{Owner, Tally},
 };
 use crate::loader::{self, Call, CallId, CallResult, CallSink, LazyLibrary};
@@ -66,19 +66,19 @@ pub(crate) struct HostOptions {
     /// How long a call that was asked to stop may go on.
     pub(crate) stop_grace: Duration,
     pub(crate) keeper: Arc<Keeper>,
-    /// Who is told of packages that crash on and on.
-    pub(crate) harms: UnboundedSender<Harm>,
+    /// The receiver of packages that crash repeatedly.
+    pub(crate) crash_loops: UnboundedSender<CrashLoop>,
     /// What packages have in common and may use up.
-    pub(crate) strain: Arc<Strain>,
+    pub(crate) shortage: Arc<Shortage>,
     /// Where what processes use up is counted.
     pub(crate) tally: Arc<Tally>,
-    /// Whose processes they are; what those of nobody use up is not counted.
+    /// The owner of the processes; without one, their usage is not counted.
     pub(crate) owner: Option<Owner>,
 }
 
 /// A package that crashes whenever it is used.
 #[derive(Clone, Debug)]
-pub(crate) struct Harm {
+pub(crate) struct CrashLoop {
     /// The digest of the library's file.
     pub(crate) library: Digest,
     /// How it ended last.
@@ -118,7 +118,7 @@ const SOLO_MAX: usize = 16;
 const SOLO_CALLS: u32 = 32;
 /// A process without calls for so long, and at most twice that, ends.
 const IDLE: Duration = Duration::from_secs(60);
-/// Calls of a process after which its memory is looked at.
+/// Calls of a process after which its memory is measured.
 const LOOK_AT_MEMORY: u64 = 256;
 /// Incidents without a call that ended in order between them, from which on a package is reported.
 const INCIDENTS_MAX: u32 = 3;
@@ -176,9 +176,9 @@ impl Pool {
         &self.shared.library
     }
 
-    /// As [`LazyLibrary::admit`]; and whether the package may have what it needs.
-    pub(crate) fn admit(&self) -> Result<(), Error> {
-        self.shared.library.admit()?;
+    /// As [`LazyLibrary::check_descriptor`]; also checks whether the needs of the package are allowed.
+    pub(crate) fn check_descriptor(&self) -> Result<(), Error> {
+        self.shared.library.check_descriptor()?;
         self.shared.allow_needs()
     }
 
@@ -258,7 +258,7 @@ impl Pool {
         Ok(id)
     }
 
-    /// Lets go of all processes; later calls are refused. They end by themselves, in about `grace`, or are killed.
+    /// Ends all processes; later calls are refused. They end by themselves, in about `grace`, or are killed.
     pub(crate) fn close(&self, grace: Duration) {
         let (children, forgotten) = {
             let mut state = self.shared.lock();
@@ -268,7 +268,7 @@ impl Pool {
         };
         drop(forgotten);
         for child in &children {
-            child.let_go();
+            child.release();
         }
         for child in &children {
             child.end(grace);
@@ -436,7 +436,7 @@ impl Shared {
         let is_refused = state.shown().next().is_none();
         state.refusal = started.as_ref().err().filter(|_| is_refused).and_then(Error::lasting);
         if started.is_ok() {
-            state.n_strained = 0;
+            state.n_shortages = 0;
         }
         drop(state);
         (started, generation)
@@ -464,9 +464,9 @@ impl Shared {
         let account = options.owner.clone().map(|owner| options.tally.account(owner));
         let (pool, roster) = (Arc::downgrade(self), Arc::clone(&self.roster));
         let group = options.groups.group(options.limits.memory_mib, bounds::threads_max(&options.limits));
-        let whose = Whose { pool, roster, package: Arc::clone(package), generation, account };
+        let origin = ChildOrigin { pool, roster, package: Arc::clone(package), generation, account };
         let place = Place { scratch, group };
-        let Started { mut inbox, mut frames } = start::start(&options.program, &setup, whose, place, &options.keeper)?;
+        let Started { mut inbox, mut frames } = start::start(&options.program, &setup, origin, place, &options.keeper)?;
         let child = Arc::clone(inbox.child());
         let confinement = child.confinement();
         tracing::debug!(package = &**package, pid = child.process.pid, %confinement, "a package host runs");
@@ -499,7 +499,7 @@ impl Shared {
     fn is_strained(&self, error: &Error) -> bool {
         match error {
             Error::Start { source, .. } => source.kind() == io::ErrorKind::WouldBlock,
-            Error::Crashed { .. } => self.options.strain.is_anothers(self.library.digest()),
+            Error::Crashed { .. } => self.options.shortage.is_anothers(self.library.digest()),
             _ => false,
         }
     }
@@ -507,9 +507,9 @@ impl Shared {
     /// Keeps calls that found no process because of others, and tries again soon. Gives them back if that goes on for long.
     fn wait_for_others(self: &Arc<Self>, calls: VecDeque<Waiting>) -> Option<VecDeque<Waiting>> {
         let mut state = self.lock();
-        state.n_strained += 1;
-        if state.n_strained > STRAINED_MAX || state.is_closed {
-            state.n_strained = 0;
+        state.n_shortages += 1;
+        if state.n_shortages > STRAINED_MAX || state.is_closed {
+            state.n_shortages = 0;
             return Some(calls);
         }
         calls.into_iter().rev().for_each(|call| state.waiting.push_front(call));
@@ -519,7 +519,7 @@ impl Shared {
                 shared.dispatch();
             }
         });
-        let before = state.strained.replace(alarm);
+        let before = state.shortage_alarm.replace(alarm);
         drop(state);
         drop(before);
         None
@@ -530,9 +530,9 @@ impl Shared {
         let n_incidents = self.lock().incidents.note(end, keeper::now());
         let n_beyond = n_incidents.and_then(|n_incidents| n_incidents.checked_sub(INCIDENTS_MAX - 1));
         if let Some(n_times) = n_beyond.filter(|n_times| *n_times > 0) {
-            let harm = Harm { library: self.library.digest(), reason: reason.to_string(), n_times };
-            // An engine that is being shut down uses no package any more.
-            self.options.harms.send(harm).ok();
+            let harm = CrashLoop { library: self.library.digest(), reason: reason.to_string(), n_times };
+            // An engine that is being shut down no longer uses a package.
+            self.options.crash_loops.send(harm).ok();
         }
     }
 
@@ -607,9 +607,9 @@ impl Shared {
         let n_open = open.len();
         let library = self.library.digest();
         if death.is_greed() {
-            self.options.strain.note(library);
+            self.options.shortage.note(library);
         }
-        let is_strained = is_crash && death.killed.is_none() && self.options.strain.is_anothers(library);
+        let is_strained = is_crash && death.killed.is_none() && self.options.shortage.is_anothers(library);
         if is_crash && !is_strained {
             self.count_crash(ProcessEnd { generation, cause: death.cause(), n_open }, death);
         }

@@ -26,7 +26,7 @@ use super::{
     death::{Killed, SIGKILL},
     group::{Enforced, Group},
     identity::Identity,
-    look,
+    observe,
     outbox::Outbox,
     scratch::Folder,
     stat::Stat,
@@ -66,15 +66,15 @@ pub(super) struct Process {
     /// The watcher and the threads that begin or end calls read them in turn.
     outputs: Mutex<[Output; 2]>,
     inherited_bytes: Option<u64>,
-    /// The most memory that it was seen to have held, which only grows; 0 if nobody has looked.
+    /// The peak of its measured memory, which only grows; 0 without a measurement.
     seen_bytes: AtomicU64,
 }
 
 impl Place {
     /// Puts the process into its group, and says what the kernel enforces from then on.
-    pub(super) fn admit(&self, pid: u32) -> Enforced {
+    pub(super) fn add(&self, pid: u32) -> Enforced {
         match &self.group {
-            Ok(group) => match group.admit(pid) {
+            Ok(group) => match group.add(pid) {
                 Ok(()) => group.level().clone(),
                 Err(error) => Enforced::none(error.to_string()),
             },
@@ -158,9 +158,9 @@ impl Process {
         Some(pages.saturating_mul(page_bytes))
     }
 
-    /// Looks at how much memory it has held so far.
+    /// Measures the peak of its memory so far.
     pub(super) fn note_peak(&self) {
-        if let Some(bytes) = look::peak_bytes(self.pid) {
+        if let Some(bytes) = observe::peak_bytes(self.pid) {
             self.seen_bytes.fetch_max(bytes, Ordering::Relaxed);
         }
     }

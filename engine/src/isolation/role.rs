@@ -7,8 +7,8 @@
 //!        ◄── Complete, Log, Heartbeat, Secret, Fetch ◄── any thread of the package, through the outbox
 //! ```
 //! The sandbox is up before the library is mapped, because its constructors run then. When the connection ends the
-//! package may shut down for a while, and the process ends, also if code of the package has the main thread. Who names a
-//! secret goes on when the engine has answered, because what is printed takes another way; who asks for a value has to. Nothing here knows of runs or of the store.
+//! package may shut down for a while, and the process ends, also if code of the package has the main thread. A call
+//! that names a secret continues when the engine has answered, because output takes another way; so does a call that fetches a value. Nothing here knows of runs or of the store.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -36,7 +36,7 @@ use cloacina_workflow::{
 use rustix::{io::fcntl_dupfd_cloexec, stdio::dup2_stdin};
 
 use super::{
-    crew::Crew,
+    blocking_threads::BlockingThreads,
     forward,
     frame::{Frame, Kind},
     identity::EXIT_CUT_OFF,
@@ -77,7 +77,7 @@ pub fn package_host() -> ExitCode {
     })
 }
 
-/// Takes the socket from where it was passed, and lets go of everything else that was inherited.
+/// Takes the socket from where it was passed, and closes all other inherited descriptors.
 fn connect() -> io::Result<UnixStream> {
     // What a terminal sends to the engine's session is the engine's to handle, and what the package starts is found.
     session::lead()?;
@@ -157,7 +157,7 @@ fn load(setup: &Setup) -> Result<(Arc<Library>, HashSet<u32>), loader::Error> {
 
 /// Does what the engine asks until the connection ends.
 fn run(library: &Arc<Library>, blocking: &HashSet<u32>, host: &Arc<Host>) -> Broken {
-    let crew = Crew::new();
+    let blocking_threads = BlockingThreads::new();
     loop {
         let asked = host.inbox().next();
         match asked {
@@ -165,7 +165,7 @@ fn run(library: &Arc<Library>, blocking: &HashSet<u32>, host: &Arc<Host>) -> Bro
                 host.lock().insert(number, None);
                 let (library, host) = (Arc::clone(library), Arc::clone(host));
                 if blocking.contains(&call.function) {
-                    crew.run(move || begin(&library, &host, number, call));
+                    blocking_threads.run(move || begin(&library, &host, number, call));
                 } else {
                     begin(&library, &host, number, call);
                 }
@@ -350,7 +350,7 @@ impl Host {
     /// Tells the engine a secret, and returns when that hides it: what is printed from now on may be read at once.
     fn tell_secret(&self, number: u64, text: &str) {
         let parts = [text.as_bytes(), &[], &[]];
-        // Who has waited in vain can do nothing about it.
+        // After an unsuccessful wait there is nothing else to do.
         drop(self.ask(&Frame { parts, ..Frame::new(Kind::Secret, number) }, Some(SECRET_WAIT)));
     }
 
@@ -393,7 +393,7 @@ impl Host {
         self.has_answered.notify_all();
     }
 
-    /// Nobody answers any more.
+    /// There are no further answers.
     fn hang_up(&self) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
         self.has_answered.notify_all();
@@ -445,7 +445,7 @@ impl HostSink {
         loader::flush_stdout();
         let message = text(sent.error_message, loader::MESSAGE_SENT_MAX);
         let kind = text(sent.error_code, loader::NAME_SENT_MAX);
-        // What is too large to cross is cut to one byte more than is allowed, so that it is judged as what it is.
+        // An output that is too large is cut to one byte more than the limit, so that it is refused as too large.
         let output = &sent.output[..sent.output.len().min(loader::OUTPUT_BYTES_MAX + 1)];
         // Large ends of many calls at once wait for each other here, and not in the queue.
         self.host.outbox.post_when_room(&Frame {
@@ -496,7 +496,7 @@ impl CallSink for HostSink {
             n_before if n_before < SECRETS_MAX => self.host.tell_secret(self.number, &text),
             SECRETS_MAX => {
                 tracing::warn!(
-                    "a task names more than {SECRETS_MAX} secrets; the others are told until it has completed"
+                    "a task names more than {SECRETS_MAX} secrets: the others are not redacted before it completes"
                 );
             }
             _ => {}

@@ -66,8 +66,8 @@ pub(super) struct Books {
     pub(super) incidents: Incidents,
     pub(super) idle: Option<Alarm>,
     /// Tries in a row to start a process that others have left no room for, and the next one.
-    pub(super) n_strained: u32,
-    pub(super) strained: Option<Alarm>,
+    pub(super) n_shortages: u32,
+    pub(super) shortage_alarm: Option<Alarm>,
     pub(super) is_used: bool,
     /// Why the last process was refused, if the next will be too.
     pub(super) refusal: Option<Error>,
@@ -84,12 +84,12 @@ pub(super) struct Entry {
     generation: Generation,
     /// Kills it when its time is over.
     last_alarm: Option<Alarm>,
-    look: Look,
+    observation: Observation,
 }
 
-/// How often somebody looks at a process.
+/// How often a process is measured.
 #[derive(Default)]
-struct Look {
+struct Observation {
     is_often: bool,
     alarm: Option<Alarm>,
 }
@@ -115,7 +115,7 @@ impl Roster {
         ChildId(books.next_id)
     }
 
-    /// Adds a child whose library is being loaded.
+    /// Adds a child that loads its library.
     pub(super) fn add(&self, child: &Arc<Child>, generation: Generation) {
         let entry = Entry {
             state: ChildState::Starting,
@@ -124,7 +124,7 @@ impl Roster {
             confinement: None,
             generation,
             last_alarm: None,
-            look: Look::default(),
+            observation: Observation::default(),
         };
         self.lock().children.insert(child.id, entry);
     }
@@ -142,7 +142,7 @@ impl Roster {
         Some(state)
     }
 
-    /// Begins a call. True if nobody looks at the process often who should from now on.
+    /// Begins a call. True if the process must be measured often from now on, and was not.
     pub(super) fn begin_call(
         &self,
         child: ChildId,
@@ -160,7 +160,7 @@ impl Roster {
         }
         entry.calls.begin(call, sink, cpu);
         entry.generation = generation;
-        Ok(!std::mem::replace(&mut entry.look.is_often, true))
+        Ok(!std::mem::replace(&mut entry.observation.is_often, true))
     }
 
     /// Takes back a call that did not get to the process. Nothing if its end was told meanwhile.
@@ -220,21 +220,21 @@ impl Roster {
         drop(self.with(child, |entry| entry.last_alarm.replace(alarm)));
     }
 
-    /// Keeps the alarm of the next look.
-    pub(super) fn keep_look(&self, child: ChildId, alarm: Alarm) {
-        drop(self.with(child, |entry| entry.look.alarm.replace(alarm)));
+    /// Keeps the alarm of the next measurement.
+    pub(super) fn keep_observation(&self, child: ChildId, alarm: Alarm) {
+        drop(self.with(child, |entry| entry.observation.alarm.replace(alarm)));
     }
 
-    /// Whether a look at it begins that was not under way.
-    pub(super) fn begin_look(&self, child: ChildId) -> bool {
-        self.with(child, |entry| !std::mem::replace(&mut entry.look.is_often, true)).unwrap_or(false)
+    /// Whether frequent measurements begin now.
+    pub(super) fn begin_observing(&self, child: ChildId) -> bool {
+        self.with(child, |entry| !std::mem::replace(&mut entry.observation.is_often, true)).unwrap_or(false)
     }
 
-    /// Whether it is still to be looked at often: it is being loaded, or has calls.
-    pub(super) fn goes_on_looking(&self, child: ChildId) -> bool {
+    /// Whether it is still measured often: it is being loaded, or has calls.
+    pub(super) fn is_observed_often(&self, child: ChildId) -> bool {
         let goes_on = self.with(child, |entry| {
-            entry.look.is_often = entry.confinement.is_none() || entry.calls.n_open() > 0;
-            entry.look.is_often
+            entry.observation.is_often = entry.confinement.is_none() || entry.calls.n_open() > 0;
+            entry.observation.is_often
         });
         goes_on.unwrap_or(false)
     }
@@ -303,7 +303,7 @@ impl Books {
         self.children.values().filter(|entry| entry.state.takes_calls())
     }
 
-    /// Those whose library was loaded, and whose end was not told.
+    /// The children with a loaded library and without a reported end.
     pub(super) fn shown(&self) -> impl Iterator<Item = &Entry> {
         self.children.values().filter(|entry| entry.state.is_shown())
     }
@@ -320,7 +320,7 @@ impl Books {
         self.tell(id, Event::Retired { n_open })
     }
 
-    /// As [`Roster::tell`], for events after which nobody is gone.
+    /// As [`Roster::tell`], for events after which no child has gone.
     pub(super) fn tell(&mut self, id: ChildId, event: Event) -> Option<ChildState> {
         let entry = self.children.get_mut(&id)?;
         match entry.state.next(event) {

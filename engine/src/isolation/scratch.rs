@@ -4,8 +4,8 @@
 //! <data>/scratch/<engine>.lock    held with `flock` for as long as the engine lives
 //! <data>/scratch/<engine>/<n>     the folder of its n-th process
 //! ```
-//! The kernel lets go of a lock when its engine ends, however it ends. So what an engine that was killed has left is
-//! known by a lock that nobody holds, and removed by the next that starts; nobody touches the folder of one that lives.
+//! The kernel releases a lock when its engine ends, however it ends. So a folder of an engine that was killed has a free
+//! lock, and is removed by the next engine that starts; the folder of a running engine is never touched.
 //! What a package has made of its folder is not believed: links are removed and not followed.
 
 use std::{
@@ -24,7 +24,7 @@ use rustix::fs::{FlockOperation, flock};
 
 /// What stands behind the name of a folder in that of its lock.
 const LOCK: &str = ".lock";
-/// Names that are tried until one is free; more are taken by nobody.
+/// Names that are tried until one is free; more are never in use.
 const NAMES_MAX: u32 = 10_000;
 
 /// Where the packages of one engine may write.
@@ -65,7 +65,7 @@ impl Scratch {
             let left = shared.clone();
             let sweeper = thread::Builder::new().name("clcn-scratch".to_owned()).spawn(move || sweep(&left));
             if let Err(error) = sweeper {
-                tracing::warn!(folder = %shared.display(), %error, "cannot look for what was left there");
+                tracing::warn!(folder = %shared.display(), %error, "cannot search for folders that are left over");
             }
         }
         Arc::new(Self { shared, own: Mutex::default(), next: AtomicU64::new(0) })
@@ -106,7 +106,7 @@ impl Drop for Folder {
 }
 
 impl Own {
-    /// The first free name, which begins with the number of this process for who looks.
+    /// The first free name, which begins with the number of this process, for people.
     fn take(shared: &Path) -> io::Result<Self> {
         fs::create_dir_all(shared)?;
         for n in 0..NAMES_MAX {
@@ -125,7 +125,7 @@ impl Own {
 }
 
 impl Lock {
-    /// Takes the lock of a folder, if nobody has it.
+    /// Takes the lock of a folder, if it is free.
     fn take(folder: &Path) -> io::Result<Option<Self>> {
         let mut path = folder.as_os_str().to_owned();
         path.push(LOCK);
@@ -141,10 +141,10 @@ impl Lock {
         Ok(is_same.then_some(Self { file, path }))
     }
 
-    /// Lets go of it for good. The folder is gone.
+    /// Releases the lock permanently. The folder is gone.
     fn remove(self) {
         if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(lock = %self.path.display(), %error, "a lock stays behind");
+            tracing::warn!(lock = %self.path.display(), %error, "a lock file could not be removed");
         }
         // A process that is just being started has the file open too, for a moment.
         flock(&self.file, FlockOperation::Unlock).ok();
@@ -166,7 +166,9 @@ fn sweep(shared: &Path) {
                 lock.remove();
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(folder = %folder.display(), %error, "cannot look whether it is left over"),
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "cannot check whether the folder is left over")
+            }
         }
     }
 }
@@ -182,11 +184,11 @@ fn discard(folder: &Path) {
         _ => Err(error),
     });
     if let Err(error) = removed {
-        tracing::warn!(folder = %folder.display(), %error, "what a package has written stays behind");
+        tracing::warn!(folder = %folder.display(), %error, "the scratch folder of a package could not be removed");
     }
 }
 
-/// Undoes what a package may have done to the modes of its folders. None of its processes runs any more.
+/// Undoes what a package may have done to the modes of its folders. All its processes have ended.
 fn open_up(folder: &Path) {
     if !fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir()) {
         return;

@@ -1,8 +1,8 @@
 //! The processes that a package host has started, and theirs: all that are in its session.
 //!
-//! A package host leads a session of its own, and at the level `dev` a filter of system calls lets nobody leave it; at
-//! the level `server` nobody can start a process. So the session is all that there can be, also when parents have ended
-//! and their children belong to somebody else. Its number is no other's for as long as one of its processes is there.
+//! A package host leads its own session, and at the level `dev` a filter of system calls prevents leaving it; at the level
+//! `server` a package cannot start a process. So the session contains all processes, also when parents have ended and their
+//! children have other parents. The number of a session is not reused while one of its processes exists.
 
 use std::{fs, io};
 
@@ -15,7 +15,7 @@ use rustix::{
 
 use super::{bounds, stat::Stat};
 
-/// How often those are looked for that were started while others were killed.
+/// How often to search for processes that were started while others were killed.
 const ROUNDS_MAX: u32 = 1000;
 /// A process that was killed ends when the system gets to it.
 const KILL_WAIT: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
@@ -44,7 +44,7 @@ pub(super) fn end(leader: u32) -> usize {
         let killed: Vec<OwnedFd> = members.into_iter().filter_map(|pid| kill(pid, leader)).collect();
         n_ended += killed.len();
         if round == ROUNDS_MAX - 1 {
-            tracing::warn!(leader, n_ended, "a package starts processes faster than they are ended");
+            tracing::warn!(leader, n_ended, "a package starts processes faster than the engine can end them");
         }
         for process in killed {
             let mut polled = [PollFd::new(&process, PollFlags::IN)];

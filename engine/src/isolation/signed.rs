@@ -50,18 +50,18 @@ impl Signed {
         }
         let file = self.process.library().make_ready()?;
         // What can only run in a process of its own does so, whichever key signed it.
-        if (self.choose)(&file) == Isolation::Inline && self.inline.admit().is_ok() {
-            self.inline.offer(Some(file));
+        if (self.choose)(&file) == Isolation::Inline && self.inline.check_descriptor().is_ok() {
+            self.inline.supply(Some(file));
             let loaded = self.inline.load().map(drop);
-            self.inline.offer(None);
+            self.inline.supply(None);
             loaded?;
             self.chosen.get_or_init(|| Isolation::Inline);
             return Ok(());
         }
         self.chosen.get_or_init(|| Isolation::Process);
-        self.process.library().offer(Some(file));
+        self.process.library().supply(Some(file));
         let loaded = self.process.load();
-        self.process.library().offer(None);
+        self.process.library().supply(None);
         loaded
     }
 }

@@ -14,13 +14,13 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{
     Confinement, Error, Sandbox,
-    child::{Child, Whose},
+    child::{Child, ChildOrigin},
     death::Killed,
     frame::{Frame, Kind},
     identity::Identity,
     inbox::Inbox,
     keeper::Keeper,
-    look,
+    observe,
     outbox::Outbox,
     process::{Place, Process, Running},
     program::HostProgram,
@@ -37,7 +37,7 @@ const LOAD_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
 /// Variables that every package gets: the language and the time zone.
 const VARIABLES: [&str; 4] = ["LANG", "LC_ALL", "TZ", "TZDIR"];
 
-/// A package host whose library is loaded, and what comes from it.
+/// A package host with a loaded library, and the receiver of its frames.
 pub(super) struct Started {
     pub(super) inbox: Inbox,
     pub(super) frames: FrameReader,
@@ -47,7 +47,7 @@ pub(super) struct Started {
 pub(super) fn start(
     program: &HostProgram,
     setup: &Setup,
-    whose: Whose,
+    origin: ChildOrigin,
     place: Place,
     keeper: &Arc<Keeper>,
 ) -> Result<Started, Error> {
@@ -77,20 +77,20 @@ pub(super) fn start(
     };
     let stdout = watcher::prepare(process.stdout.take().map(OwnedFd::from));
     let pipes = [stdout, watcher::prepare(process.stderr.take().map(OwnedFd::from))];
-    // By now the process is no copy of this one any more, so it began with no more than this one's most.
-    let inherited_bytes = look::peak_bytes(std::process::id());
+    // By now the process is no longer a copy of this one, so it began with at most the peak of this one.
+    let inherited_bytes = observe::peak_bytes(std::process::id());
     let outbox = Outbox::new(writes);
     let running = Running { pid, pidfd, outbox, connection, pipes: pipes.clone(), inherited_bytes };
     // Before it hears of the package, so that all that the package starts is in the group.
-    let level = place.admit(pid);
+    let level = place.add(pid);
     let process_of_child = Process::new(running, setup.limits, place.scratch.as_ref(), level);
-    let child = Child::new(process_of_child, whose, setup.limits, setup.sandbox);
+    let child = Child::new(process_of_child, origin, setup.limits, setup.sandbox);
     let watched = Arc::clone(&child);
     thread::Builder::new()
         .name("clcn-watch".to_owned())
         .spawn(move || watcher::watch(&watched, pipes, place))
         .inspect_err(|_| {
-            // Nobody else would wait for it.
+            // No other code would wait for it.
             let ended = process.kill().and_then(|()| process.wait());
             child.set_reaped(None, 0);
             child.give_up();
@@ -120,7 +120,7 @@ fn load(
 ) -> Result<(), Error> {
     let child = Arc::clone(inbox.child());
     let _alarm = keeper.kill_after(LOAD_WAIT, &child, Killed::NotReady { after: LOAD_WAIT });
-    look::begin(keeper, &child);
+    observe::begin(keeper, &child);
     let mut confinement = shake_hands(inbox, frames, setup, program)?;
     child.process.bounds().note(&mut confinement);
     if setup.requires_sandbox && !confinement.missing.is_empty() {

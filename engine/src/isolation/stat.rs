@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// The flag of a process whose end has begun (`PF_EXITING`).
+/// The flag of a process that is ending (`PF_EXITING`).
 const EXITING: u64 = 0x4;
 
 /// The line of one process.
@@ -40,7 +40,7 @@ impl Stat {
         !matches!(self.state, 'Z' | 'X')
     }
 
-    /// Whether its main thread executes nothing until somebody else does something about that.
+    /// Whether its main thread executes nothing until another process continues it.
     pub(super) fn is_halted(&self) -> bool {
         matches!(self.state, 'T' | 'Z' | 'X')
     }

@@ -154,7 +154,7 @@ impl FrameReader {
                 Ok(0) => {
                     let seconds = FRAME_WAIT.as_secs();
                     return Err(Broken::Violation {
-                        what: format!("a part of a frame, and not the rest in {seconds} s"),
+                        what: format!("a part of a frame, without the rest within {seconds} s"),
                     });
                 }
                 Ok(_) => return Ok(()),

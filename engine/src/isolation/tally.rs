@@ -53,7 +53,7 @@ pub(crate) struct Reading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// It ended because its engine was done with it.
-    LetGo,
+    Released,
     /// It ended by itself, or had to be killed.
     Crashed,
 }
@@ -112,9 +112,9 @@ impl Tally {
         self.read(|living, used| living.kept != Some(used), None)
     }
 
-    /// All that are not kept for good, as if the processes that live had ended: nobody will ask for them again.
+    /// All that are not kept for good, as if the running processes had ended: they are not read again.
     pub(crate) fn last_readings(&self) -> Vec<Reading> {
-        self.read(|_, _| true, Some(End::LetGo))
+        self.read(|_, _| true, Some(End::Released))
     }
 
     fn read(&self, is_wanted: impl Fn(&Living, Used) -> bool, end: Option<End>) -> Vec<Reading> {

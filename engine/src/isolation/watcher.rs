@@ -44,7 +44,7 @@ pub(super) fn watch(child: &Arc<Child>, pipes: [Option<Arc<OwnedFd>>; 2], place:
     let mut pipes = pipes;
     while !wait(child, &mut pipes) {}
     child.end_outputs();
-    // What the process has left behind goes with it. Until it is reaped, its number is nobody else's.
+    // What the process has left behind goes with it. Until it is reaped, its number is not reused.
     let n_left = session::sweep(pid).max(place.end());
     if n_left > 0 {
         tracing::warn!(package = &*child.package, pid, n_left, "a package had left processes behind");
@@ -56,7 +56,7 @@ pub(super) fn watch(child: &Arc<Child>, pipes: [Option<Arc<OwnedFd>>; 2], place:
         child.roster.tell(child.id, Event::Killed(Killed::Group { max_mib }));
     }
     child.set_reaped(reaped.ok(), n_left);
-    // After the end is told, because nobody waits for the disk.
+    // After the end is reported, so that no caller waits for the disk.
     drop(place);
 }
 

@@ -1,4 +1,4 @@
-//! Calls into packages: what is asked, what comes back, and the table in which open calls are looked up by number.
+//! Calls into packages: requests, results, and the table in which open calls are looked up by number.
 //!
 //! ```text
 //! Library::start ── insert(number, sink) ──► Calls ◄── take(number) ── complete, from any thread of the package
@@ -24,7 +24,7 @@ use cloacina_workflow::{__private::v1::Source, Level, TaskError, payload::Delta}
 use super::{
     catalog::CATALOG,
     fetch::{Answer, Question, Unanswered},
-    output::{Bad, Sent, judge},
+    output::{Bad, Sent, validate},
 };
 
 /// One call of one function of a package, as the runtime asks for it.
@@ -62,18 +62,18 @@ pub(crate) fn attempt_key(idempotency_key: &str, attempt: u32) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct CallId(u64);
 
-/// Who is told about a call. Called on threads of the package: quick, and without waiting for anything but where it is
+/// The receiver of the events of a call. Called on threads of the package: quick, and without waiting except where it is
 /// said.
 pub(crate) trait CallSink: Send + Sync {
     /// The call ended. At most once per accepted call, possibly before `start` has returned.
     fn complete(&self, id: CallId, result: CallResult);
     /// The call ended with what the package sent, of which only the pointers have been checked. A sink that does not
-    /// judge it here passes it on as it is. After an error the call is completed with that.
+    /// validate it here passes it on unchanged. After an error the call is completed with the error.
     fn end(&self, id: CallId, sent: &Sent<'_>) -> Result<(), Bad> {
         if let Some(cpu) = sent.cpu() {
             self.used(id, Usage { cpu: Some(cpu), peak_bytes: None });
         }
-        self.complete(id, judge(sent)?);
+        self.complete(id, validate(sent)?);
         Ok(())
     }
     /// What the call used up, told before its end where it is known. It may be what the package says, and any number.
@@ -88,7 +88,7 @@ pub(crate) trait CallSink: Send + Sync {
     fn fetch(&self, _: CallId, _: &Question<'_>) -> Result<Option<Answer>, Unanswered> {
         Err(Unanswered::Gone)
     }
-    /// Whether nobody waits for the call any more, though nobody cancelled it.
+    /// Whether the engine no longer waits for the call, although it was not cancelled.
     fn is_abandoned(&self, id: CallId) -> bool;
     /// What must not be told of the run that made the call, if there is anything.
     fn secrets(&self) -> Option<Arc<dyn Hide>> {
@@ -177,7 +177,7 @@ pub(crate) enum Refused {
     NoFunction { function: u32, functions: usize },
     #[error("the call is larger than the {max} bytes that may cross")]
     TooLarge { max: usize },
-    #[error("this engine has let go of the library")]
+    #[error("this engine has unloaded the library")]
     Closed,
 }
 
@@ -193,7 +193,7 @@ impl Refused {
         }
     }
 
-    /// The failure of the attempt whose call was refused.
+    /// The failure of the attempt of a refused call.
     pub(crate) fn into_error(self) -> TaskError {
         let code = self.code();
         TaskError::Custom {
@@ -236,13 +236,13 @@ impl CallId {
 /// What a library did against the rules, counted since it was loaded.
 #[derive(Debug, Default)]
 pub(crate) struct Anomalies {
-    /// Completions of calls that had ended before, or whose engine had let go.
+    /// Completions of calls that had ended before, or of an engine that had unloaded the package.
     pub(crate) stale_completions: AtomicU64,
     /// Completions of calls that were never made.
     pub(crate) unknown_completions: AtomicU64,
-    /// Completions of calls whose `start` answered that it did not accept them.
+    /// Completions of calls that `start` did not accept.
     pub(crate) refused_completions: AtomicU64,
-    /// Completions whose content had to be replaced by an error.
+    /// Completions with content that had to be replaced by an error.
     pub(crate) bad_results: AtomicU64,
     /// Log lines and heartbeats for no open call, or with damaged pointers.
     pub(crate) stray_reports: AtomicU64,
@@ -315,7 +315,7 @@ impl Calls {
         }
     }
 
-    /// Whether a call should stop; one that is not open has nobody waiting for it.
+    /// Whether a call should stop; the engine does not wait for a call that is not open.
     pub(super) fn is_cancelled(&self, number: u64) -> bool {
         let sink = match self.lock().get(&number) {
             Some(open) if !open.cancelled => Arc::clone(&open.sink),

@@ -28,7 +28,7 @@ pub(super) static CATALOG: Catalog = Catalog {
 #[derive(Debug)]
 pub(super) struct Catalog {
     by_digest: Mutex<BTreeMap<Digest, Arc<Slot>>>,
-    /// The library numbered n is at n - 1, so that a `ctx` of null is nobody's.
+    /// The library numbered n is at n - 1, so that a `ctx` of null belongs to no library.
     by_number: RwLock<Vec<&'static Loaded>>,
     /// Starts at 1, so that 0 can mean "no call".
     next_call: AtomicU64,

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 pub(crate) enum Question<'a> {
     /// The visible value of a key; or what that task wrote under it.
     Value { task: Option<&'a str>, key: &'a str },
-    /// Whether the key has a visible value, and who wrote that.
+    /// Whether the key has a visible value, and the task that wrote it.
     Writer { key: &'a str },
     /// The keys with a visible value; or those that the task wrote.
     Keys { task: Option<&'a str> },
@@ -43,7 +43,7 @@ pub(crate) enum AnswerText {
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unanswered {
-    /// The call has ended, or nobody waits for it any more.
+    /// The call has ended, or was abandoned.
     Gone,
     /// It would be larger than what may cross.
     TooLarge,
@@ -52,7 +52,7 @@ pub(crate) enum Unanswered {
 }
 
 impl<'a> Question<'a> {
-    /// The question that a package means. An empty task is no task.
+    /// The question of a package. An empty task means none.
     pub(crate) fn read(what: u32, task: &'a [u8], key: &'a [u8]) -> Option<Self> {
         let (task, key) = (str::from_utf8(task).ok()?, str::from_utf8(key).ok()?);
         let task = Some(task).filter(|task| !task.is_empty());

@@ -5,7 +5,7 @@
 //!                                               ├──> open (hash, map)
 //! a package host's engine ── told_by_engine ────┘
 //! ```
-//! Whether a package is trusted is not decided here; a package is [`Verified`] only by a policy, or by somebody who says
+//! Whether a package is trusted is not decided here; a package is [`Verified`] only by a policy, or by a caller that declares
 //! aloud that it need not be. Nothing keeps a trusted file for later: it is made directly before it is loaded.
 
 use std::{
@@ -17,12 +17,12 @@ use cloacina_packager::{Digest, Package, Verified, sign::PublicKey};
 
 use super::Error;
 
-/// A file with the content of a package's library, of a package that somebody decided to trust.
+/// A file with the content of a package's library, of a package that is trusted.
 #[derive(Debug)]
 pub(crate) struct TrustedFile {
     path: PathBuf,
     digest: Digest,
-    vouchers: Vec<PublicKey>,
+    signers: Vec<PublicKey>,
 }
 
 impl TrustedFile {
@@ -30,28 +30,28 @@ impl TrustedFile {
     pub(crate) fn of(package: &Verified<Package>, path: PathBuf) -> Result<Self, Error> {
         let digest = package.get().library_digest();
         check(&path, digest)?;
-        Ok(Self { path, digest, vouchers: Vec::new() })
+        Ok(Self { path, digest, signers: Vec::new() })
     }
 
-    /// For a package whose archive nobody keeps, where nobody asks for signatures: the file that was registered.
+    /// For a package without a stored archive, where no signatures are required: the file that was registered.
     pub(crate) fn unsigned(path: PathBuf, digest: Digest) -> Result<Self, Error> {
         check(&path, digest)?;
-        Ok(Self { path, digest, vouchers: Vec::new() })
+        Ok(Self { path, digest, signers: Vec::new() })
     }
 
     /// What the engine that started this process says: it has decided, directly before it said so.
     pub(crate) fn told_by_engine(path: PathBuf, digest: Digest) -> Self {
-        Self { path, digest, vouchers: Vec::new() }
+        Self { path, digest, signers: Vec::new() }
     }
 
-    /// The same, with the keys whose signatures were verified when it was decided to trust it.
-    pub(crate) fn vouched_for_by(self, vouchers: Vec<PublicKey>) -> Self {
-        Self { vouchers, ..self }
+    /// The same, with the keys of the signatures that were verified.
+    pub(crate) fn signed_by(self, signers: Vec<PublicKey>) -> Self {
+        Self { signers, ..self }
     }
 
     /// Those keys.
-    pub(crate) fn vouchers(&self) -> &[PublicKey] {
-        &self.vouchers
+    pub(crate) fn signers(&self) -> &[PublicKey] {
+        &self.signers
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -1,7 +1,7 @@
 //! Decides whether a library may be used: before its code runs, from its descriptor; after, from its table.
 //!
 //! ```text
-//! admit(descriptor)  ABI version, panic strategy          before anything of the library runs
+//! check_descriptor()  ABI version, panic strategy          before anything of the library runs
 //! read(table)        null, alignment, size, minor version, functions, metadata
 //! compare            what the library says of itself = what was registered
 //! ```
@@ -24,7 +24,7 @@ use cloacina_workflow::{
 
 use super::{Error, TableProblem};
 
-/// The functions of a library whose table was found to be in order.
+/// The functions of a library with a valid table.
 #[derive(Clone, Debug)]
 pub(super) struct Functions {
     pub(super) init: unsafe extern "C" fn(host: *const HostV1, config_json: Bytes) -> i32,
@@ -42,7 +42,7 @@ const METADATA_BYTES_MAX: usize = 16 << 20;
 
 /// Refuses what this engine cannot run, by what the archive says. A package that ends its process when it panics needs
 /// a process of its own.
-pub(crate) fn admit(expected: &Descriptor, has_own_process: bool) -> Result<(), Error> {
+pub(crate) fn check_descriptor(expected: &Descriptor, has_own_process: bool) -> Result<(), Error> {
     let mut parts = expected.abi.split('.').map(str::parse::<u32>);
     let fits = match (parts.next(), parts.next(), parts.next()) {
         (Some(Ok(major)), Some(Ok(minor)), None) => major == ABI_MAJOR && MINORS.contains(&minor),

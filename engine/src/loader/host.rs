@@ -126,7 +126,7 @@ unsafe extern "C" fn heartbeat(ctx: *mut c_void, call_id: u64, permille: u32, no
 }
 
 unsafe extern "C" fn is_cancelled(ctx: *mut c_void, call_id: u64) -> i32 {
-    // Whatever went wrong, nobody waits for the call any more, so it had better stop.
+    // Whatever went wrong, the engine no longer waits for the call, so the call should stop.
     enter(ctx, 1, |library| i32::from(library.calls().is_cancelled(call_id)))
 }
 
@@ -139,7 +139,7 @@ unsafe extern "C" fn secret(ctx: *mut c_void, call_id: u64, text: Bytes) {
             Anomalies::count(&calls.anomalies.stray_reports);
             return;
         };
-        // The sign that a text was cut is no part of it.
+        // The mark that a text was cut is not part of it.
         let cut = text.len() > SECRET_PIECES_BYTES_MAX;
         let text = output::text(text, SECRET_PIECES_BYTES_MAX);
         let text = if cut { text.strip_suffix('…').unwrap_or(&text) } else { &text };

@@ -29,14 +29,14 @@ pub(crate) struct LazyLibrary {
     /// The targets that the package is for, if that of this engine is none of them.
     other_targets: Option<Box<(String, Vec<String>)>>,
     /// What has just been decided, for the load that follows.
-    offered: Mutex<Option<Box<TrustedFile>>>,
+    supplied: Mutex<Option<Box<TrustedFile>>>,
     /// Locked while the library is being loaded.
     loading: Mutex<()>,
     library: OnceLock<Arc<Library>>,
 }
 
 impl LazyLibrary {
-    /// Nothing is looked at yet. `digest` is that of the file.
+    /// Nothing is read yet. `digest` is that of the file.
     pub(crate) fn new(
         path: PathBuf,
         digest: Digest,
@@ -44,8 +44,8 @@ impl LazyLibrary {
         config: InitConfig,
         ready: Arc<Ready>,
     ) -> Self {
-        let (offered, loading, library) = Default::default();
-        Self { path, digest, expected, config, ready, other_targets: None, offered, loading, library }
+        let (supplied, loading, library) = Default::default();
+        Self { path, digest, expected, config, ready, other_targets: None, supplied, loading, library }
     }
 
     /// The library of a package that has none for the target that is wanted, only for those others. It is described, and
@@ -75,21 +75,21 @@ impl LazyLibrary {
     }
 
     /// Whether the library is one that this engine can load, by its description alone.
-    pub(crate) fn admit(&self) -> Result<(), Error> {
+    pub(crate) fn check_descriptor(&self) -> Result<(), Error> {
         if let Some((wanted, available)) = self.other_targets.as_deref().cloned() {
             return Err(Error::OtherTarget(Box::new(cloacina_packager::Error::NoLibraryForTarget {
                 wanted,
                 available,
             })));
         }
-        handshake::admit(&self.expected, self.config.has_own_process)
+        handshake::check_descriptor(&self.expected, self.config.has_own_process)
     }
 
     /// The file, to be loaded now, in this process or in another. Blocks on the disk and the store.
     pub(crate) fn make_ready(&self) -> Result<TrustedFile, Error> {
-        self.admit()?;
-        let offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match offered {
+        self.check_descriptor()?;
+        let supplied = self.supplied.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match supplied {
             Some(file) => Ok(*file),
             None => (self.ready)(),
         }
@@ -97,13 +97,13 @@ impl LazyLibrary {
 
     /// Takes what has just been decided, for one load; or takes it back. A package that is being registered is in no
     /// store yet that could be asked.
-    pub(crate) fn offer(&self, file: Option<TrustedFile>) {
-        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = file.map(Box::new);
+    pub(crate) fn supply(&self, file: Option<TrustedFile>) {
+        *self.supplied.lock().unwrap_or_else(PoisonError::into_inner) = file.map(Box::new);
     }
 
     /// Whether the library could be loaded, as far as that shows without running any of it. Blocks on the disk.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.admit()?;
+        self.check_descriptor()?;
         file::check(&self.path, self.digest)
     }
 
@@ -125,7 +125,7 @@ impl LazyLibrary {
         Ok(self.library.get_or_init(|| library))
     }
 
-    /// Lets go of the library if it is loaded; later calls of it are refused. Blocks for up to about `grace`.
+    /// Unloads the library if it is loaded; later calls of it are refused. Blocks for up to about `grace`.
     pub(crate) fn close(&self, grace: Duration) {
         if let Some(library) = self.library.get() {
             library.close(grace);

@@ -66,7 +66,7 @@ fn map(path: &Path) -> Result<libloading::Library, libloading::Error> {
 /// Windows binds symbols at once and keeps them apart by itself.
 #[cfg(not(unix))]
 fn map(path: &Path) -> Result<libloading::Library, libloading::Error> {
-    // SAFETY: loading runs the library's initialisers. The file is the one that was registered, and registering a
+    // SAFETY: loading runs the library's initializers. The file is the one that was registered, and registering a
     // package for inline use is the operator's word that its code may run in this process.
     unsafe { libloading::Library::new(path) }
 }

@@ -4,7 +4,7 @@
 //! Library (one per engine and digest) ──► Loaded (one per process and digest, for ever)
 //!   start, cancel, close                    functions, open calls, init and shutdown by turns
 //! ```
-//! `init` runs when the first engine takes hold, `shutdown` when the last one lets go; `init` may follow it. All
+//! `init` runs for the first engine that uses the library, `shutdown` when the last one closes it; `init` may follow. All
 //! functions here may block, on code of the package; none may be called on a thread that others wait for.
 
 use std::{
@@ -58,7 +58,7 @@ const PAYLOAD_BYTES_MAX: usize = super::output::OUTPUT_BYTES_MAX;
 /// next `open`.
 pub(crate) fn open(file: &TrustedFile, expected: &Descriptor, config: InitConfig) -> Result<Arc<Library>, Error> {
     let (path, digest) = (file.path(), file.digest());
-    handshake::admit(expected, config.has_own_process)?;
+    handshake::check_descriptor(expected, config.has_own_process)?;
     let slot = CATALOG.slot(digest);
     let mut place = slot.loaded.lock().unwrap_or_else(PoisonError::into_inner);
     let loaded = match *place {
@@ -94,7 +94,7 @@ pub(super) unsafe fn shake_hands(
     Ok(CATALOG.keep(|number| Loaded::new(number, image, functions, digest, descriptor)))
 }
 
-/// One engine's hold on a loaded library. Letting go is [`Library::close`]; dropping it closes without any grace.
+/// One engine's lease of a loaded library. [`Library::close`] ends it; dropping it closes without any grace.
 ///
 /// A sink must not own the library that it gets calls of, or the package's own thread would shut the package down.
 pub(crate) struct Library {
@@ -183,11 +183,11 @@ impl Library {
         }
     }
 
-    /// Lets go. The last one to do so shuts the package down and waits for that, up to `grace`; calls that end in
+    /// Ends the lease. The last engine to do so shuts the package down and waits for that, up to `grace`; calls that end in
     /// that time reach their sinks. All other calls made through this hold are forgotten. Does nothing the second time.
     pub(crate) fn close(&self, grace: Duration) {
         if !self.closed.swap(true, Ordering::AcqRel) {
-            self.loaded.let_go(self.lease, grace);
+            self.loaded.end_lease(self.lease, grace);
         }
     }
 }
@@ -204,7 +204,7 @@ impl fmt::Debug for Library {
     }
 }
 
-/// A library that is mapped and whose table is in order.
+/// A mapped library with a valid table.
 pub(super) struct Loaded {
     digest: Digest,
     descriptor: Descriptor,
@@ -221,11 +221,11 @@ pub(super) struct Loaded {
     _image: Option<Image>,
 }
 
-/// Who holds the library, and whether its `init` stands.
+/// The engines that use the library, and whether it is initialized.
 #[derive(Debug, Default)]
 struct Life {
     n_holders: usize,
-    initialised: bool,
+    initialized: bool,
 }
 
 /// The host table at its final address.
@@ -308,9 +308,9 @@ impl Loaded {
     pub(super) fn take_hold(&'static self, config: InitConfig) -> Result<Arc<Library>, Error> {
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         self.max_log_level.fetch_max(config.max_log_level.number(), Ordering::Relaxed);
-        if !life.initialised {
+        if !life.initialized {
             self.init(config)?;
-            life.initialised = true;
+            life.initialized = true;
         }
         life.n_holders += 1;
         Ok(Arc::new(Library { loaded: self, lease: CATALOG.next_lease(), closed: AtomicBool::new(false) }))
@@ -318,7 +318,7 @@ impl Loaded {
 
     fn init(&'static self, config: InitConfig) -> Result<(), Error> {
         let config = serde_json::to_vec(&config).expect("invariant: a struct of numbers is always JSON");
-        // SAFETY: the function is that of a mapped library which is not initialised; the host table lives as long as
+        // SAFETY: the function is that of a mapped library which is not initialized; the host table lives as long as
         // the process, the bytes until the function returns.
         let status = unsafe { (self.functions.init)(&raw const self.host.0, Bytes::lend(&config)) };
         match Status::from_number(status) {
@@ -329,21 +329,21 @@ impl Loaded {
     }
 
     /// Removes a holder; shuts the package down after the last one.
-    fn let_go(&self, lease: u64, grace: Duration) {
+    fn end_lease(&self, lease: u64, grace: Duration) {
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         life.n_holders = life.n_holders.saturating_sub(1);
         match self.functions.shutdown {
-            Some(shutdown) if life.n_holders == 0 && life.initialised => {
+            Some(shutdown) if life.n_holders == 0 && life.initialized => {
                 let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
-                // SAFETY: the function is that of a mapped library which is initialised, and nobody holds it any more.
+                // SAFETY: the function is that of a mapped library which is initialized, and no engine uses it any longer.
                 let status = unsafe { shutdown(grace_ms) };
                 if Status::from_number(status) != Some(Status::Ok) {
-                    tracing::warn!(library = %self.digest, status, "the package did not shut down in order");
+                    tracing::warn!(library = %self.digest, status, "the package did not shut down cleanly");
                 }
-                life.initialised = false;
+                life.initialized = false;
                 self.max_log_level.store(0, Ordering::Relaxed);
             }
-            // Others still use the package, or it has no way to shut down and stays initialised for the next holder.
+            // Others still use the package, or it has no way to shut down and stays initialized for the next holder.
             _ => {
                 for id in self.calls.of_lease(lease).into_iter().filter(|id| self.calls.cancel(lease, *id)) {
                     self.ask_to_stop(id);
@@ -353,7 +353,7 @@ impl Loaded {
         drop(life);
         let n_forgotten = self.calls.forget(lease);
         if n_forgotten > 0 {
-            tracing::debug!(library = %self.digest, n_forgotten, "calls did not end before the engine let go");
+            tracing::debug!(library = %self.digest, n_forgotten, "calls did not end before the engine unloaded the package");
         }
     }
 
@@ -380,7 +380,7 @@ fn whole(id: CallId, sink: &dyn CallSink) -> Result<Answer, Refused> {
     match sink.fetch(id, &Question::All) {
         Ok(Some(whole)) => Ok(whole),
         Err(Unanswered::TooLarge) => Err(Refused::TooLarge { max: PAYLOAD_BYTES_MAX }),
-        // The caller does not wait for it any more.
+        // The caller no longer waits for it.
         Ok(None) | Err(Unanswered::Gone | Unanswered::Unknown) => Err(Refused::Closed),
     }
 }

@@ -46,19 +46,19 @@ pub(crate) use self::{
     error::with_causes,
     fetch::{Answer, AnswerText, Question, Unanswered},
     file::TrustedFile,
-    handshake::admit,
+    handshake::check_descriptor,
     hidden::Hidden,
     lazy::{LazyLibrary, Ready},
     loaded::{InitConfig, Library, open},
     output::{
         Bad, CONTINUED, FIELDS_BYTES_MAX, LINE_BYTES_MAX, LINE_SENT_MAX, MESSAGE_BYTES_MAX, MESSAGE_SENT_MAX,
-        NAME_BYTES_MAX, NAME_SENT_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX, Sent, cut, fields, judge, pieces, redacted,
-        text,
+        NAME_BYTES_MAX, NAME_SENT_MAX, OUTPUT_BYTES_MAX, SECRET_BYTES_MAX, Sent, cut, fields, pieces, redacted, text,
+        validate,
     },
     process::{CpuClock, Reaped, close_others, exit_at_once, flush_stdout, peer_process, reap},
     refused::{note_refused_calls, refused_calls},
 };
 pub use self::{
     error::{Error, TableProblem},
-    probe::{CallEnd, Heard, Probe, ProbeCall, StructSize},
+    probe::{CallEnd, HostCall, Probe, ProbeCall, StructSize},
 };

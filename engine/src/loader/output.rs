@@ -1,4 +1,4 @@
-//! Judges what a package sent as the end of a call: bytes in, a [`CallResult`] out, whatever the bytes are.
+//! Validates the end of a call that a package sent: bytes in, a [`CallResult`] out, whatever the bytes are.
 //!
 //! A value that passes here can be decoded by everyone after: valid UTF-8, valid JSON with numbers and escapes in
 //! range, an object at the top, bounded in size and depth. What does not pass becomes an error of the call, with a
@@ -45,9 +45,9 @@ pub(crate) const CONTINUED: &str = r#"{"continued":true}"#;
 /// Stands at the end of a text that was cut.
 const CUT: char = '…';
 
-/// The longest secret that is looked for as a whole; longer ones are looked for piece by piece.
+/// The longest secret that is searched for as a whole; longer ones are searched for piece by piece.
 pub(crate) const SECRET_BYTES_MAX: usize = 16 << 10;
-/// So much of a secret is looked for.
+/// How much of a secret is searched for.
 pub(crate) const SECRET_PIECES_BYTES_MAX: usize = 16 * SECRET_BYTES_MAX;
 
 /// The end of a call as it was sent.
@@ -88,7 +88,7 @@ pub(crate) enum Bad {
     TooLarge { len: usize },
     #[error("the package's output has the unknown kind {kind}")]
     Kind { kind: u32 },
-    #[error("the package's output is no valid JSON object: {reason}")]
+    #[error("the package's output is not a valid JSON object: {reason}")]
     Json { reason: String },
 }
 
@@ -116,7 +116,7 @@ impl Bad {
 }
 
 /// What the end of a call means.
-pub(crate) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
+pub(crate) fn validate(sent: &Sent<'_>) -> Result<CallResult, Bad> {
     match Status::from_number(sent.status) {
         Some(Status::Ok) => output(sent).map(CallResult::Completed),
         Some(Status::Retry) => {
@@ -138,7 +138,7 @@ pub(crate) fn judge(sent: &Sent<'_>) -> Result<CallResult, Bad> {
 /// Text of a package as it crosses, made printable: invalid UTF-8 replaced, and if it is too long, cut at a character
 /// with a sign that there is more. Secrets are still in it.
 pub(crate) fn text(bytes: &[u8], sent_max: usize) -> String {
-    // Of what is no text a byte becomes three, never fewer than one.
+    // A byte that is not text becomes three bytes, never fewer than one.
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(sent_max.saturating_add(4))]);
     if text.len() <= sent_max {
         return text.into_owned();
@@ -175,7 +175,7 @@ pub(crate) fn pieces(text: &str, bytes_max: usize) -> impl Iterator<Item = &str>
     })
 }
 
-/// A secret in pieces that are looked for by themselves, none of them short: the last one overlaps with the one before.
+/// A secret in pieces that are searched for by themselves, none of them short: the last one overlaps the one before.
 pub(super) fn secret_pieces(secret: &str) -> impl Iterator<Item = &str> {
     let last = secret.ceil_char_boundary(secret.len().saturating_sub(SECRET_BYTES_MAX));
     let mut at = 0;
@@ -190,7 +190,7 @@ pub(super) fn secret_pieces(secret: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A JSON object as text, empty for none; what is no object is kept as text under `raw`, of what is too long the length.
+/// A JSON object as text, empty for none; other text is kept under `raw`, and of a text that is too long only the length.
 pub(crate) fn fields(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return String::new();
@@ -233,7 +233,7 @@ fn output(sent: &Sent<'_>) -> Result<Output, Bad> {
         return Err(Bad::TooLarge { len });
     }
     if len == 0 && matches!(sent.output_kind, abi::OUTPUT_WHOLE | abi::OUTPUT_DELTA) {
-        // No bytes are no changes, so that a task in C that changes nothing needs no JSON.
+        // An empty output changes nothing, so that a task in C without changes needs no JSON.
         return Ok(Output::Delta(Delta::default()));
     }
     let unreadable = |error: serde_json::Error| Bad::Json { reason: error.to_string() };
@@ -254,7 +254,7 @@ fn output(sent: &Sent<'_>) -> Result<Output, Bad> {
 }
 
 /// The text of one JSON object all of whose parts can be decoded, and to what it says. Raw values are skipped over by serde_json without
-/// a look at escapes, ranges of numbers and depth, so everything is visited once here.
+/// checking escapes, ranges of numbers and depth, so everything is visited once here.
 fn checked_object(bytes: &[u8]) -> Result<&str, Bad> {
     let text = str::from_utf8(bytes).map_err(|error| Bad::Json { reason: error.to_string() })?;
     let mut deserializer = serde_json::Deserializer::from_str(text);

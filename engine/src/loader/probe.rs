@@ -1,12 +1,12 @@
 //! A library taken by the hand: called in ways in which an engine never calls one, to see whether it keeps the rules.
 //!
 //! ```text
-//! who examines ──► Probe ── init, start, cancel, shutdown ──► the library
-//!                    └──◄── Heard: everything that the library says to the host, in order
+//! test ──────────► Probe ── init, start, cancel, shutdown ──► the library
+//!                    └──◄── HostCall: everything that the library says to the host, in order
 //! ```
 //! For the conformance tool alone. A library that breaks its promises may take the process along, so a probe belongs
 //! into a process of its own; there is one probe per process, because the functions of the host have nothing else by
-//! which to find who listens. What a package hands over is checked as in `host`, with the same code. Whatever the
+//! which to find the receiver. The arguments of a package are checked as in `host`, with the same code. Whatever the
 //! probe lends is written over when the call that lent it has returned, so that a package that keeps it is found out.
 
 use std::{
@@ -40,11 +40,11 @@ use super::{
 /// What is handed back as the first argument of every function of the host; never followed.
 const CONTEXT: usize = 0xc10a;
 /// Entries beyond this are dropped, unless they are completions: a package that talks for ever fills no memory.
-const HEARD_MAX: usize = 20_000;
+const CALLS_MAX: usize = 20_000;
 /// What lent bytes are after the call that lent them.
 const SCRIBBLE: u8 = 0xa5;
 
-static EAR: Ear = Ear { heard: Mutex::new(Vec::new()), changed: Condvar::new() };
+static RECORDER: Recorder = Recorder { calls: Mutex::new(Vec::new()), changed: Condvar::new() };
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 static MAX_LOG_LEVEL: AtomicU32 = AtomicU32::new(0);
 /// The calls that were asked to stop.
@@ -52,7 +52,7 @@ static CANCELLED: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
 /// What a package said to the host.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Heard {
+pub enum HostCall {
     /// It ended a call.
     Completed { call: u64, end: CallEnd },
     /// It said of a call that it used up more processor time than the whole process had.
@@ -64,7 +64,7 @@ pub enum Heard {
     /// It gave a sign of life.
     Heartbeat { call: u64, permille: u32 },
     /// It called a function of the host with another context than it was given.
-    Stranger,
+    WrongContext,
     /// `start` returned. Said by the probe itself.
     Answered { call: u64, status: i32 },
     /// `shutdown` returned. Said by the probe itself, so that what follows can be told from what came before.
@@ -80,7 +80,7 @@ pub enum CallEnd {
     Failed { kind: String, message: String },
     /// It stopped because it was asked to.
     Cancelled,
-    /// What it sent is no proper end; the code says why.
+    /// The end that it sent is not valid; the code tells why.
     Bad { code: &'static str, message: String },
 }
 
@@ -110,7 +110,7 @@ pub struct ProbeCall<'a> {
     pub size: StructSize,
 }
 
-/// A library that is loaded and not yet initialised.
+/// A library that is loaded and not yet initialized.
 #[derive(Debug)]
 pub struct Probe {
     functions: Functions,
@@ -124,8 +124,8 @@ struct Longer<T> {
     later: [u64; 8],
 }
 
-struct Ear {
-    heard: Mutex<Vec<Heard>>,
+struct Recorder {
+    calls: Mutex<Vec<HostCall>>,
     changed: Condvar,
 }
 
@@ -178,7 +178,7 @@ impl Probe {
         let known = Start {
             size: size_of_struct::<Start>(call.size),
             task: call.task,
-            // Nothing is outside of the size: who reads it anyway gets a call that was never made.
+            // Nothing is outside of the size: a reader that ignores it gets a call that was never made.
             call_id: if is_short { 0 } else { call.call },
             deadline_unix_ms: 0,
             attempt: u32::from(!is_short),
@@ -199,7 +199,7 @@ impl Probe {
         (start.known.task, start.known.attempt) = (scribbled, scribbled);
         // What is written to memory that is freed at once would be left out otherwise.
         std::hint::black_box((&start, &context, &key, &attempt_key));
-        EAR.hear(Heard::Answered { call: call.call, status });
+        RECORDER.record(HostCall::Answered { call: call.call, status });
         status
     }
 
@@ -218,7 +218,7 @@ impl Probe {
         let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
         // SAFETY: the function is that of a mapped library after its `init`.
         let status = self.functions.shutdown.map(|shutdown| unsafe { shutdown(grace_ms) });
-        EAR.hear(Heard::ShutDown);
+        RECORDER.record(HostCall::ShutDown);
         status
     }
 
@@ -227,29 +227,30 @@ impl Probe {
         MAX_LOG_LEVEL.store(level, Ordering::Relaxed);
     }
 
-    /// Everything that was heard so far.
-    pub fn heard(&self) -> Vec<Heard> {
-        EAR.lock().clone()
+    /// Everything that was calls so far.
+    pub fn host_calls(&self) -> Vec<HostCall> {
+        RECORDER.lock().clone()
     }
 
-    /// Waits until it is enough, or the time is over; returns everything that was heard.
-    pub fn wait(&self, patience: Duration, is_enough: impl Fn(&[Heard]) -> bool) -> Vec<Heard> {
-        let waited = EAR.changed.wait_timeout_while(EAR.lock(), patience, |heard| !is_enough(heard));
-        let (heard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        heard.clone()
+    /// Waits until it is enough, or the time is over; returns everything that was calls.
+    pub fn wait(&self, patience: Duration, is_enough: impl Fn(&[HostCall]) -> bool) -> Vec<HostCall> {
+        let waited = RECORDER.changed.wait_timeout_while(RECORDER.lock(), patience, |calls| !is_enough(calls));
+        let (calls, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        calls.clone()
     }
 }
 
-impl Ear {
-    fn lock(&self) -> MutexGuard<'_, Vec<Heard>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+impl Recorder {
+    fn lock(&self) -> MutexGuard<'_, Vec<HostCall>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hear(&self, said: Heard) {
-        let mut heard = self.lock();
-        if heard.len() < HEARD_MAX || matches!(said, Heard::Completed { .. } | Heard::Answered { .. } | Heard::ShutDown)
+    fn record(&self, said: HostCall) {
+        let mut calls = self.lock();
+        if calls.len() < CALLS_MAX
+            || matches!(said, HostCall::Completed { .. } | HostCall::Answered { .. } | HostCall::ShutDown)
         {
-            heard.push(said);
+            calls.push(said);
             self.changed.notify_all();
         }
     }
@@ -264,9 +265,9 @@ fn size_of_struct<T>(size: StructSize) -> u32 {
     u32::try_from(bytes).expect("invariant: the structs of the ABI are a few dozen bytes long")
 }
 
-/// Hears what is said, unless it is said with a context that nobody gave out.
-fn enter(ctx: *mut c_void, said: impl FnOnce() -> Heard) {
-    EAR.hear(if ctx.addr() == CONTEXT { said() } else { Heard::Stranger });
+/// Records a call of the host, unless its context is not the one that was given.
+fn enter(ctx: *mut c_void, said: impl FnOnce() -> HostCall) {
+    RECORDER.record(if ctx.addr() == CONTEXT { said() } else { HostCall::WrongContext });
 }
 
 unsafe extern "C" fn complete(ctx: *mut c_void, call: u64, result: *const SentResult) {
@@ -275,9 +276,9 @@ unsafe extern "C" fn complete(ctx: *mut c_void, call: u64, result: *const SentRe
         let sent = unsafe { host::read(result) };
         let spent = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or(Duration::MAX);
         if let Some(said) = sent.as_ref().ok().and_then(Sent::cpu).filter(|said| *said > spent) {
-            EAR.hear(Heard::Overstated { call, said, spent });
+            RECORDER.record(HostCall::Overstated { call, said, spent });
         }
-        let end = match sent.and_then(|sent| output::judge(&sent)) {
+        let end = match sent.and_then(|sent| output::validate(&sent)) {
             Ok(CallResult::Completed(_)) => CallEnd::Done,
             Ok(CallResult::Failed { error, .. }) => {
                 CallEnd::Failed { kind: error.kind().to_owned(), message: error.message() }
@@ -290,7 +291,7 @@ unsafe extern "C" fn complete(ctx: *mut c_void, call: u64, result: *const SentRe
             }
             Err(bad) => CallEnd::Bad { code: bad.code(), message: bad.to_string() },
         };
-        Heard::Completed { call, end }
+        HostCall::Completed { call, end }
     });
 }
 
@@ -304,20 +305,20 @@ unsafe extern "C" fn log(ctx: *mut c_void, call: u64, level: u32, target: Bytes,
         let fields = unsafe { fields.borrow() };
         let problem = match (target, message, fields) {
             (Some(_), Some(_), Some(fields)) if output::is_object_or_empty(fields) => None,
-            (Some(_), Some(_), Some(_)) => Some("its fields are no JSON object"),
+            (Some(_), Some(_), Some(_)) => Some("its fields are not a JSON object"),
             _ => Some("its text has no address but a length"),
         };
         let message = output::text(message.unwrap_or_default(), MESSAGE_BYTES_MAX.min(NAME_BYTES_MAX));
-        Heard::Log { call, level, message, problem }
+        HostCall::Log { call, level, message, problem }
     });
 }
 
 unsafe extern "C" fn heartbeat(ctx: *mut c_void, call: u64, permille: u32, _note: Bytes) {
-    enter(ctx, || Heard::Heartbeat { call, permille });
+    enter(ctx, || HostCall::Heartbeat { call, permille });
 }
 
 unsafe extern "C" fn secret(ctx: *mut c_void, call: u64, _text: Bytes) {
-    enter(ctx, || Heard::Secret { call });
+    enter(ctx, || HostCall::Secret { call });
 }
 
 /// Contexts are passed whole, so there is nothing that could be asked for.

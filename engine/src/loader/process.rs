@@ -20,7 +20,7 @@ pub(crate) struct Reaped {
     pub(crate) peak_bytes: Option<u64>,
 }
 
-/// Waits until the child with that number has ended, and removes it from the system's table. Nobody else may wait for it.
+/// Waits until the child with that number has ended, and removes it from the system's table. No other code may wait for it.
 ///
 /// Its memory is counted from before it became another program: a child begins with what its parent has held.
 pub(crate) fn reap(pid: u32) -> io::Result<Reaped> {
@@ -90,7 +90,7 @@ pub(crate) fn close_others(keep: BorrowedFd<'_>) -> io::Result<()> {
         if first > last {
             continue;
         }
-        // SAFETY: the descriptors belong to nobody in this program, as the caller promises by its place.
+        // SAFETY: no other code of this program owns the descriptors, as the caller promises by its place.
         let closed = unsafe { libc::close_range(first, last, 0) };
         if closed != 0 {
             return Err(io::Error::last_os_error());
@@ -99,7 +99,7 @@ pub(crate) fn close_others(keep: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// How often a lock is tried that somebody has who prints at this moment.
+/// How often a lock is tried that a printing thread holds at this moment.
 const TRIES_MAX: u32 = 100;
 
 unsafe extern "C" {
@@ -109,7 +109,7 @@ unsafe extern "C" {
     fn fflush_unlocked(stream: *mut libc::FILE) -> libc::c_int;
 }
 
-/// Lets go out what C code of this process has printed, unless somebody keeps the lock of the standard output.
+/// Flushes the output of C code of this process, unless another thread keeps the lock of the standard output.
 pub(crate) fn flush_stdout() {
     // SAFETY: the C library sets it before `main`.
     let stream = unsafe { stdout };
@@ -138,6 +138,6 @@ pub(crate) fn peer_process(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     if found != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the system has made the descriptor for the caller, and nobody else knows it.
+    // SAFETY: the system has created the descriptor for the caller, and no other code knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(process) })
 }

@@ -13,14 +13,14 @@ use super::{
     handle::{Options, Shared},
     register,
     restore::Restorer,
-    state::{Offer, Place, State},
+    state::{ActiveVersions, Place, State},
 };
 use crate::{
     isolation::{self, Code},
     store::{self, Connection, JobResult, PackageRow, WorkflowRow},
 };
 
-/// How long a package gets to shut down when it is removed; it has no runs any more.
+/// How long a package gets to shut down when it is removed; it has no runs by then.
 const REMOVAL_GRACE: Duration = Duration::from_secs(2);
 
 /// What the store has at one moment.
@@ -72,7 +72,7 @@ impl Shared {
             let is_kept = snapshot.archives.contains(&package.row.archive_digest);
             self.compare(known, package, is_kept, &mut changes);
         }
-        // The gate of a package is closed before anybody can see that it is in quarantine.
+        // The gate of a package is closed before any caller can see that it is in quarantine.
         let is_gate = |change: &Change| matches!(change, Change::Quarantined(package, ..) if before.iter().any(|known| known.is_of(&package.row)));
         let (gates, mut changes): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(is_gate);
         for gate in gates {
@@ -89,7 +89,7 @@ impl Shared {
             for package in &gone {
                 state.problems.remove(&package.place());
             }
-            changes.extend(offered(&mut state));
+            changes.extend(changes_of_active(&mut state));
         }
         changes.extend(gone.iter().map(|gone| Change::Removed(Arc::clone(gone))));
         for change in changes {
@@ -141,7 +141,7 @@ impl Shared {
         }
     }
 
-    /// What is different about one package. Looks at the disk if it is not known to be usable and its archive is not kept:
+    /// The changes of one package. Reads the disk if it is not known to be usable and its archive is not kept:
     /// then there is nothing else to load it from.
     fn compare(&self, known: Option<&Arc<Package>>, package: &Arc<Package>, is_kept: bool, changes: &mut Vec<Change>) {
         // Told before the package is, as runs go on at once with what has arrived.
@@ -172,7 +172,7 @@ impl Shared {
     /// Why this engine cannot use the package, if it cannot. Of one that it could use before, only a load shows more.
     fn problem(&self, was_usable: bool, package: &Package, is_kept: bool) -> Option<isolation::Error> {
         let library = &package.library;
-        let check = || if is_kept || library.is_loaded() { library.admit() } else { library.check() };
+        let check = || if is_kept || library.is_loaded() { library.check_descriptor() } else { library.check() };
         library.refusal().or_else(|| if was_usable { None } else { check().err() })
     }
 
@@ -181,7 +181,7 @@ impl Shared {
         let mut changes = Vec::new();
         // What can be refused here has a process of its own, and its file was made ready.
         self.compare(Some(package), package, true, &mut changes);
-        changes.extend(offered(&mut self.lock()));
+        changes.extend(changes_of_active(&mut self.lock()));
         for change in changes {
             self.tell(change);
         }
@@ -189,19 +189,19 @@ impl Shared {
 }
 
 /// What new runs get differently than before.
-fn offered(state: &mut State) -> Vec<Change> {
-    let now = state.offers();
-    let before = std::mem::replace(&mut state.offers, now);
-    let nothing = Offer::default();
+fn changes_of_active(state: &mut State) -> Vec<Change> {
+    let now = state.active();
+    let before = std::mem::replace(&mut state.active, now);
+    let nothing = ActiveVersions::default();
     let mut changes = Vec::new();
-    for ((tenant, name), offer) in &state.offers {
+    for ((tenant, name), active) in &state.active {
         let key = (tenant.clone(), name.clone());
-        if !before.get(&key).unwrap_or(&nothing).is_like(offer) {
-            changes.push(Change::Offered { tenant: key.0, name: key.1, offer: offer.clone() });
+        if !before.get(&key).unwrap_or(&nothing).is_like(active) {
+            changes.push(Change::Activated { tenant: key.0, name: key.1, active: active.clone() });
         }
     }
-    for (tenant, name) in before.into_keys().filter(|key| !state.offers.contains_key(key)) {
-        changes.push(Change::Offered { tenant, name, offer: Offer::default() });
+    for (tenant, name) in before.into_keys().filter(|key| !state.active.contains_key(key)) {
+        changes.push(Change::Activated { tenant, name, active: ActiveVersions::default() });
     }
     changes
 }

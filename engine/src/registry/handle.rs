@@ -15,7 +15,7 @@ use cloacina_workflow::{Timestamp, descriptor::Descriptor};
 
 use super::{
     Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector,
-    state::{Look, State},
+    state::{PackageSnapshot, State},
 };
 use crate::{
     api::{Caller, Role},
@@ -54,12 +54,12 @@ pub(crate) struct Options {
     pub(crate) listener: Listener,
     /// How many signatures are required of tenants that have not said how many.
     pub(crate) required_default: usize,
-    /// The target whose libraries this engine takes; none if nobody knows what this machine is.
+    /// The target of the libraries that this engine loads; none if the target of this machine is not known.
     pub(crate) target: Option<Target>,
 }
 
 impl Options {
-    /// Where the library of a package is loaded; nothing if that depends on who signed it.
+    /// Where the library of a package is loaded; nothing if that depends on its signers.
     pub(super) fn isolation_of(&self, tenant: &str, package: &str) -> Option<Isolation> {
         if self.host.is_none() { Some(Isolation::Inline) } else { self.isolation.before_load(tenant, package) }
     }
@@ -120,7 +120,7 @@ impl Options {
         Some((wanted, row.libraries.iter().filter_map(target_of).collect()))
     }
 
-    /// One of which nobody knows for what target it is was registered here, as far as anyone can say.
+    /// A library with an unknown target counts as registered on this machine.
     fn is_mine(&self, library: &LibraryRow) -> bool {
         target_of(library).is_none_or(|target| self.target.is_some_and(|mine| mine.triple() == target))
     }
@@ -161,7 +161,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     /// Held for a whole change, however long it takes.
     turn: Mutex<Turn>,
-    /// Held to look and to put into place.
+    /// Held to read and to replace.
     state: Mutex<State>,
 }
 
@@ -172,7 +172,7 @@ pub(super) struct Turn {
 }
 
 impl Registry {
-    /// Knows the packages of earlier processes. The listener is told of each whose file is there and as it was;
+    /// Reads the packages of earlier processes. The listener receives each package with an unchanged file;
     /// nothing is loaded yet.
     pub(crate) async fn open(options: Options) -> Result<Self, Error> {
         let state = Mutex::default();
@@ -197,7 +197,7 @@ impl Registry {
     }
 
     /// Registers a package. Whether it is activated at once is the upload's to say: without a word, the first version of
-    /// a package is. Runs that are under way stay with the version that they started with. The same content again is no
+    /// a package is. Runs that are under way stay with the version that they started with. The same content again is not a
     /// error.
     ///
     /// The archive is read and checked before anything of it is written; then its library is unpacked and, if the
@@ -225,11 +225,11 @@ impl Registry {
     /// All packages, those registered first in front.
     #[must_use]
     pub fn list(&self) -> Vec<PackageInfo> {
-        let looks: Vec<_> = {
+        let snapshots: Vec<_> = {
             let state = self.shared.lock();
-            state.seen_by(self.caller.scope()).iter().map(|package| state.look(package)).collect()
+            state.seen_by(self.caller.scope()).iter().map(|package| state.snapshot(package)).collect()
         };
-        looks.into_iter().map(Look::info).collect()
+        snapshots.into_iter().map(PackageSnapshot::info).collect()
     }
 
     /// One package: `package`, `tenant::package`, either with `@version`, or `sha256:` and a digest or the first
@@ -239,11 +239,11 @@ impl Registry {
     /// [`Error::UnknownPackage`] and [`Error::AmbiguousPackage`] with names that help.
     pub fn get(&self, name: &str) -> Result<PackageInfo, Error> {
         limit::SELECTOR.check(name)?;
-        let look = {
+        let snapshot = {
             let state = self.shared.lock();
-            selector::find(&state.seen_by(self.caller.scope()), name).map(|package| state.look(package))?
+            selector::find(&state.seen_by(self.caller.scope()), name).map(|package| state.snapshot(package))?
         };
-        Ok(look.info())
+        Ok(snapshot.info())
     }
 
     /// Lets new runs take a version: all of them, or that percentage while the version that was active gets the rest. The
@@ -296,7 +296,7 @@ impl Registry {
         if !self.caller.scope().has(&tenant) {
             return Ok(Vec::new());
         }
-        let read = self.shared.options.store.read("reading what happened to a package", move |connection| {
+        let read = self.shared.options.store.read("reading the history of a package", move |connection| {
             store::package_event_list(connection, &tenant, &name)
         });
         Ok(read.await?)
@@ -315,7 +315,7 @@ impl Registry {
     }
 
     /// Keeps that version from being used, until then or until it is released: no new run takes it, and nothing more of
-    /// its runs is started. It keeps its place, so no other version takes new runs instead before somebody says so.
+    /// its runs is started. It keeps its place, so no other version takes its new runs automatically.
     ///
     /// # Errors
     /// [`Error::UnknownPackage`], and what the store says.
@@ -346,8 +346,8 @@ impl Registry {
     }
 
     /// As [`Self::quarantine`], of a version that was just refused when it was to be loaded. What must not be loaded is
-    /// looked at again before: if it may be by now, or is in quarantine already, nothing is done. What only this engine
-    /// cannot load is no matter of the database, and only this engine uses it no more.
+    /// checked again before: if it may be loaded by now, or is in quarantine already, nothing is done. A package that only this
+    /// engine cannot load is not quarantined in the database; only this engine no longer uses it.
     pub(crate) async fn withhold(&self, tenant: &str, digest: Digest, actor: &str) -> Result<(), Error> {
         let order = self.order(tenant, digest, actor, None);
         self.blocking(move |shared| shared.withhold(order)).await
@@ -381,7 +381,7 @@ impl Registry {
         Err(selector::unknown(&state.seen_by(self.caller.scope()), &digest.to_string()))
     }
 
-    /// What is to be changed and who asks, if both can be used and the caller may change anything.
+    /// The change and its actor, if both are valid and the caller may make changes.
     fn named(&self, name: &str, actor: &str) -> Result<(String, String), Error> {
         limit::SELECTOR.check(name)?;
         limit::ACTOR.check(actor)?;
@@ -395,9 +395,9 @@ impl Registry {
         self.blocking(Shared::look_again).await
     }
 
-    /// What to call when other engines may have changed packages: it does not wait, and has something that may block look
+    /// What to call when other engines may have changed packages: it does not wait, and lets a thread that may block read
     /// again.
-    pub(crate) fn looker(
+    pub(crate) fn observer(
         &self,
         blocking: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
     ) -> Box<dyn Fn() + Send + Sync> {
@@ -409,7 +409,7 @@ impl Registry {
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "cannot look at packages of other engines"
+                        "the packages of other engines cannot be read"
                     );
                 }
             }));
@@ -498,11 +498,11 @@ impl Registry {
         let registry = self.clone();
         let closed = tokio::task::spawn_blocking(move || registry.close(grace)).await;
         if let Err(error) = closed {
-            tracing::warn!(%error, "packages were not shut down in order");
+            tracing::warn!(%error, "packages were not shut down cleanly");
         }
     }
 
-    /// Lets go of all libraries. Blocks for up to about `grace` for each that is busy. Later changes are refused.
+    /// Unloads all libraries. Blocks for up to about `grace` for each that is busy. Later changes are refused.
     pub(crate) fn close(&self, grace: Duration) {
         let mut turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
         turn.is_closed = true;
@@ -572,7 +572,7 @@ impl Shared {
             let is_lapsed = state.packages.iter().filter_map(until).any(|until| until <= now);
             (state.newest.zip(state.newest_trust), is_lapsed)
         };
-        // The packages of a file, and whom its tenants trust, change only through this engine.
+        // The packages of a file, and the trust of its tenants, change only through this engine.
         let (newest, newest_trust) = match known {
             Some(known) if !self.options.is_shared => known,
             _ => self.options.store.read_blocking("looking for changed packages", |connection| {
@@ -586,8 +586,8 @@ impl Shared {
             })?;
         }
         match known.is_none_or(|known| known.1 != newest_trust) {
-            true => self.judge_known(newest_trust),
-            false => self.judge_expired(now),
+            true => self.recheck_known(newest_trust),
+            false => self.recheck_expired(now),
         }
     }
 
@@ -605,7 +605,7 @@ impl Shared {
         if package.library.is_loaded() {
             return Ok(());
         }
-        package.library.admit()?;
+        package.library.check_descriptor()?;
         let file = self.restorer().trusted(&package.row, self.options.library(&package.row))?;
         self.load(&package.row, &package.library, file)
     }
@@ -656,7 +656,7 @@ impl Shared {
     fn activate(&self, scope: &Scope, name: &str, percent: Option<u8>, actor: &str) -> Result<PackageInfo, Error> {
         let _turn = self.begin()?;
         let package = Arc::clone(selector::find_version(&self.lock().seen_by(scope), name)?);
-        // All of them is no share.
+        // All new runs are not a share.
         let share = percent.filter(|percent| *percent < 100);
         let order = self.order(&package, actor);
         if package.row.quarantine.is_none()
@@ -696,14 +696,14 @@ impl Shared {
 
     fn remove(&self, scope: &Scope, name: &str, actor: &str) -> Result<PackageInfo, Error> {
         let _turn = self.begin()?;
-        let (package, look) = {
+        let (package, snapshot) = {
             let state = self.lock();
             let package = Arc::clone(selector::find_version(&state.seen_by(scope), name)?);
-            let look = state.look(&package);
-            (package, look)
+            let snapshot = state.snapshot(&package);
+            (package, snapshot)
         };
         // As it is before it goes.
-        let info = look.info();
+        let info = snapshot.info();
         let order = self.order(&package, actor);
         let answer = self
             .change("removing a package", None, move |connection| store::package_remove_in_txn(connection, &order))?;
@@ -729,10 +729,10 @@ impl Shared {
 
     /// The answer of the store as that of the registry: the package as it is now.
     fn settle(&self, answer: PackageChanged, package: &Package) -> Result<PackageInfo, Error> {
-        let look = {
+        let snapshot = {
             let state = self.lock();
             match (answer, state.find(&package.row)) {
-                (PackageChanged::Done | PackageChanged::Unchanged, Some(now)) => state.look(now),
+                (PackageChanged::Done | PackageChanged::Unchanged, Some(now)) => state.snapshot(now),
                 (PackageChanged::Refused(refusal), _) => return Err(Error::refused(package.label(), refusal)),
                 (PackageChanged::Missing, _) | (_, None) => {
                     let of_tenant = state.seen_by(&Scope::Tenant(package.row.tenant.as_str().into()));
@@ -740,7 +740,7 @@ impl Shared {
                 }
             }
         };
-        Ok(look.info())
+        Ok(snapshot.info())
     }
 }
 

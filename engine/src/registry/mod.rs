@@ -12,7 +12,7 @@
 //! Every change is written to the store first, with its event; what is in memory follows from what the store has then,
 //! and the listener is told of each difference.
 //!
-//! Packages of an earlier process are known at once and loaded when first needed. One whose file is gone or changed
+//! Packages of an earlier process are known at once and loaded when first needed. A package with a missing or changed file
 //! is listed with its problem, and its runs wait until it is registered again. Blocking work is done on tokio's
 //! blocking threads, whole operations at a time, so that dropping a future leaves nothing half done. Changes are made
 //! one after the other.
@@ -40,5 +40,5 @@ pub(crate) use self::{
     handle::Options,
     package::{Change, Listener, Package},
     selector::{find, find_version, package_of},
-    state::{Offer, share_of},
+    state::{ActiveVersions, share_of},
 };

@@ -13,7 +13,7 @@ use cloacina_workflow::{
 
 use super::{
     Error, PackageInfo,
-    state::{Offer, Place},
+    state::{ActiveVersions, Place},
 };
 use crate::{
     id::WorkflowId,
@@ -45,7 +45,7 @@ pub(crate) enum Change {
     /// Its workflows can be run, by runs that are pinned to them.
     Added(Arc<Package>),
     /// New runs of that package get these versions from now on, and nothing else of it.
-    Offered { tenant: String, name: String, offer: Offer },
+    Activated { tenant: String, name: String, active: ActiveVersions },
     /// Nothing of it may be started, for that reason, until then or until it is released, though it may be what new runs
     /// should get. Told again when the reason or the time changes.
     Quarantined(Arc<Package>, String, Option<Timestamp>),
@@ -53,13 +53,13 @@ pub(crate) enum Change {
     Released(Arc<Package>),
     /// This engine cannot use it, whatever others can.
     Withheld(Arc<Package>, Arc<isolation::Error>),
-    /// A key expires then by which versions may be trusted; the registry is to look again.
+    /// A key expires then that versions may depend on; the registry checks again.
     KeyExpires(Timestamp),
     /// It is gone, and no unfinished run needs it.
     Removed(Arc<Package>),
 }
 
-/// Who is told of changes.
+/// The receiver of changes.
 pub(crate) type Listener = Box<dyn Fn(Change) + Send + Sync>;
 
 impl Package {
@@ -71,7 +71,7 @@ impl Package {
         Ok(Descriptor::parse(descriptor).map_err(unreadable)?)
     }
 
-    /// The package of a row. Nothing of it is looked at on the disk.
+    /// The package of a row. Its files are not read.
     pub(super) fn known(
         row: PackageRow,
         library: Arc<Code>,

@@ -39,19 +39,19 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let sent = shared.with_known_signatures(&archive, sent)?;
     let signatures = signatures_of(&sent)?;
     if let Some(tenant) = &tenant {
-        // Who names a tenant is refused before anything is decompressed.
+        // A request that names a tenant is refused before anything is decompressed.
         shared.policy(tenant)?.examine(&archive, &signatures, shared.options.clock.now())?;
     }
     let read = shared.options.read(&archive)?;
     let tenant = tenant_of(read.descriptor(), tenant)?;
     let isolation = shared.options.isolation_of(&tenant, &read.descriptor().package);
-    loader::admit(read.descriptor(), isolation != Some(Isolation::Inline))?;
+    loader::check_descriptor(read.descriptor(), isolation != Some(Isolation::Inline))?;
 
-    // Nobody changes whom the tenant trusts between here and the end.
+    // The trust of the tenant does not change between here and the end.
     let _turn = shared.begin()?;
     let (trust, now) = (shared.trust(&tenant)?, shared.options.clock.now());
     let policy = trust.policy();
-    let (verified, vouchers) = policy.verify(&archive, read, &signatures, now)?;
+    let (verified, signers) = policy.verify(&archive, read, &signatures, now)?;
     let mut row = row(shared, verified.get(), tenant, actor)?;
     if is_build {
         row.version = free_version(&shared.lock(), &row);
@@ -61,14 +61,14 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     let library = library(shared, &row, verified.get());
     if is_to_be_active(&shared.lock(), &row, activation) {
         let file = TrustedFile::of(&verified, unpacked.path.clone())?;
-        shared.load(&row, &library, file.vouched_for_by(keys_of(&policy, &vouchers)))?;
+        shared.load(&row, &library, file.signed_by(keys_of(&policy, &signers)))?;
     }
     let archive = ArchiveRow { bytes: archive, signatures: sent };
     let answer = store(shared, &row, archive, activation, &library).inspect_err(|_| abandon(shared, &library))?;
     unpacked.keep();
     let package = Arc::clone(shared.lock().find(&row).ok_or(Error::Closed)?);
     let is_new = answer == PackageRegistered::New;
-    shared.note_vouchers(&package, &vouchers)?;
+    shared.record_signers(&package, &signers)?;
     shared.await_expiry(&trust, now);
     tracing::info!(%package, digest = %package.row.digest, actor = row.actor, is_new, "registered");
     Ok(registered(&package, is_new, verified.get()))
@@ -84,7 +84,7 @@ fn is_to_be_active(state: &State, row: &PackageRow, activation: Activation) -> b
     }
 }
 
-/// The tenant of the one who uploads, which a tenant that the package names must be; without either, the default.
+/// The tenant of the upload, which must be the tenant that the package names; without either, the default.
 fn tenant_of(descriptor: &Descriptor, upload: Option<String>) -> Result<String, Error> {
     let tenant = match (upload, &descriptor.tenant) {
         (Some(upload), Some(package)) if upload != *package => {
@@ -128,7 +128,7 @@ fn row(shared: &Shared, archive: &Archive, tenant: String, actor: String) -> Res
     })
 }
 
-/// Looks before anything is written; the store has the last word.
+/// Checks before anything is written; the store decides.
 fn refuse_conflict(state: &State, row: &PackageRow) -> Result<(), Error> {
     let same = |known: &&Arc<Package>| {
         known.row.tenant == row.tenant && known.row.name == row.name && known.row.version == row.version
@@ -165,7 +165,7 @@ fn library(shared: &Shared, row: &PackageRow, archive: &Archive) -> Arc<Code> {
     known.unwrap_or_else(|| shared.library(row, archive.descriptor().clone()))
 }
 
-/// Lets go of a library that was loaded for nothing.
+/// Unloads a library that is not needed.
 fn abandon(shared: &Shared, library: &Arc<Code>) {
     let is_in_use = shared.lock().packages.iter().any(|known| Arc::ptr_eq(&known.library, library));
     if !is_in_use {
@@ -239,7 +239,7 @@ impl Unpacked {
         };
         fs::create_dir_all(packages).map_err(disk("create the folder", packages))?;
         let folder = packages.join(verified.get().content_digest().hex());
-        let is_mine = !folder.try_exists().map_err(disk("look at", &folder))?;
+        let is_mine = !folder.try_exists().map_err(disk("read the metadata of", &folder))?;
         let mut unpacked = Self { path: folder.clone(), folder, is_mine };
         unpacked.path = match verified.unpack_into(packages) {
             // The file was damaged since. A process that has it mapped keeps what is mapped, as the new one is another file.

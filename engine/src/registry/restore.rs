@@ -1,14 +1,14 @@
 //! Decides whether a library may be loaded, and makes its file ready: the one function for it, in every path.
 //!
 //! ```text
-//! policy now, archive and signatures from the database ─► digest ─► signatures ─► read ─► judged ─┐ Verified
+//! policy now, archive and signatures from the database ─► digest ─► signatures ─► read ─► check ──┐ Verified
 //!                       file there? ─ no ─► unpacked again ─┐                                     │
 //!                              └ yes ───────────────────────┴─► the same content? ────────────────┴─► TrustedFile
 //! ```
 //! Asked directly before each load: at registration and activation, at the first attempt, after a restart, by an engine
 //! that took runs over, and before each process that is to load it. What the database holds is not trusted more than
 //! what is sent. The file is only a copy: one that is not there is unpacked again, but one that was *changed* is refused,
-//! as somebody did that.
+//! because it was changed on purpose.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -31,7 +31,7 @@ use crate::{
     trust,
 };
 
-/// Where libraries come from, where they are put, and by what they are judged.
+/// The source and the place of libraries, and the policy for their checks.
 #[derive(Clone, Debug)]
 pub(super) struct Restorer {
     pub(super) store: Store,
@@ -41,7 +41,7 @@ pub(super) struct Restorer {
     pub(super) clock: Arc<dyn Clock>,
     /// How many signatures are required of tenants that have not said how many.
     pub(super) required_default: usize,
-    /// The target whose libraries are wanted.
+    /// The target of the wanted libraries.
     pub(super) target: Option<Target>,
 }
 
@@ -94,7 +94,7 @@ impl Restorer {
         if read.library_digest() != library.digest {
             return Err(damaged("it has another library for this machine than was registered".to_owned()));
         }
-        let (verified, vouchers) = examined.judge(read)?;
+        let (verified, signers) = examined.check(read)?;
         let path = match path.exists() {
             true => path,
             false => {
@@ -102,6 +102,6 @@ impl Restorer {
                 Unpacked::write(&self.folder, &verified)?.keep()
             }
         };
-        Ok(TrustedFile::of(&verified, path)?.vouched_for_by(keys_of(&policy, &vouchers)))
+        Ok(TrustedFile::of(&verified, path)?.signed_by(keys_of(&policy, &signers)))
     }
 }

@@ -24,10 +24,10 @@ pub(super) struct State {
     /// Why a package cannot be used, of those that cannot; by tenant and content.
     pub(super) problems: HashMap<Place, Arc<isolation::Error>>,
     /// What new runs were told to take, by tenant and name.
-    pub(super) offers: BTreeMap<(String, String), Offer>,
-    /// The newest change of packages in the store that is in here; none before the first look.
+    pub(super) active: BTreeMap<(String, String), ActiveVersions>,
+    /// The newest change of packages in the store that is in here; none before the first read.
     pub(super) newest: Option<i64>,
-    /// The newest change of trust by which packages were judged; none before the first time.
+    /// The newest change of trust with which packages were checked; none before the first time.
     pub(super) newest_trust: Option<i64>,
     /// When the next key expires that a tenant trusts, by tenant.
     pub(super) expiries: BTreeMap<String, Timestamp>,
@@ -38,7 +38,7 @@ pub(super) type Place = (String, Digest);
 
 /// What new runs of a package get.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Offer {
+pub(crate) struct ActiveVersions {
     /// The version that they get.
     pub(crate) main: Option<Arc<Package>>,
     /// Another that gets some of them, and the percentage.
@@ -46,7 +46,7 @@ pub(crate) struct Offer {
 }
 
 /// A package as the tables have it at one moment.
-pub(super) struct Look {
+pub(super) struct PackageSnapshot {
     package: Arc<Package>,
     share: Option<u8>,
     problem: Option<Arc<isolation::Error>>,
@@ -70,28 +70,28 @@ impl State {
 
     /// What new runs should get now, by tenant and name; nothing of what cannot be used. What is quarantined keeps its
     /// place, so that nothing else takes it.
-    pub(super) fn offers(&self) -> BTreeMap<(String, String), Offer> {
-        let mut offers: BTreeMap<_, Offer> = BTreeMap::new();
-        let is_offered = |package: &&Arc<Package>| {
+    pub(super) fn active(&self) -> BTreeMap<(String, String), ActiveVersions> {
+        let mut active: BTreeMap<_, ActiveVersions> = BTreeMap::new();
+        let is_active = |package: &&Arc<Package>| {
             package.row.state_apart_from_quarantine() == PackageState::Active && self.is_usable(package)
         };
-        for package in self.packages.iter().filter(is_offered) {
-            let offer = offers.entry((package.row.tenant.clone(), package.row.name.clone())).or_default();
+        for package in self.packages.iter().filter(is_active) {
+            let versions = active.entry((package.row.tenant.clone(), package.row.name.clone())).or_default();
             match package.row.share {
-                None => offer.main = Some(Arc::clone(package)),
-                Some(share) => offer.sharing = Some((Arc::clone(package), share)),
+                None => versions.main = Some(Arc::clone(package)),
+                Some(share) => versions.sharing = Some((Arc::clone(package), share)),
             }
         }
-        offers
+        active
     }
 
-    pub(super) fn look(&self, package: &Arc<Package>) -> Look {
+    pub(super) fn snapshot(&self, package: &Arc<Package>) -> PackageSnapshot {
         let share = share_of(&package.row, self.packages.iter().map(|known| &known.row));
-        Look { package: Arc::clone(package), share, problem: self.problems.get(&package.place()).cloned() }
+        PackageSnapshot { package: Arc::clone(package), share, problem: self.problems.get(&package.place()).cloned() }
     }
 }
 
-impl Look {
+impl PackageSnapshot {
     /// With what only the package itself and the system know. Must not be asked with the lock: the system is asked about
     /// each process.
     pub(super) fn info(self) -> PackageInfo {
@@ -100,12 +100,12 @@ impl Look {
     }
 }
 
-impl Offer {
-    /// Whether both offer the same.
+impl ActiveVersions {
+    /// Whether both have the same versions.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        let place = |offer: &Self| {
-            let sharing = offer.sharing.as_ref().map(|(package, share)| (package.place(), *share));
-            (offer.main.as_ref().map(|main| main.place()), sharing)
+        let place = |active: &Self| {
+            let sharing = active.sharing.as_ref().map(|(package, share)| (package.place(), *share));
+            (active.main.as_ref().map(|main| main.place()), sharing)
         };
         place(self) == place(other)
     }

@@ -134,10 +134,10 @@ impl Desk {
 fn render(change: &Change) -> String {
     match change {
         Change::Added(package) => format!("added {package}"),
-        Change::Offered { tenant, name, offer } => {
+        Change::Activated { tenant, name, active } => {
             let version = |package: &Arc<Package>| package.row.version.clone();
-            let main = offer.main.as_ref().map(version);
-            let sharing = offer.sharing.as_ref().map(|(package, share)| format!(" {share}% {}", version(package)));
+            let main = active.main.as_ref().map(version);
+            let sharing = active.sharing.as_ref().map(|(package, share)| format!(" {share}% {}", version(package)));
             format!("offered {tenant}::{name} {}{}", main.unwrap_or("nothing".to_owned()), sharing.unwrap_or_default())
         }
         Change::Quarantined(package, reason, until) => format!("quarantined {package} {reason:?} {until:?}"),
@@ -200,7 +200,7 @@ fn the_same_content_again_changes_nothing() {
         assert_eq!((after.actor.as_str(), after.registered_at), ("local", before.registered_at));
         let packages = desk.registry.packages();
         let counts = run(packages[0].library.inline(), COUNTS, "{}").1;
-        assert_eq!(counts, [r#"delta {"constructed":1,"initialised":1} -[]"#]);
+        assert_eq!(counts, [r#"delta {"constructed":1,"initialized":1} -[]"#]);
     });
 }
 
@@ -355,7 +355,7 @@ fn what_cannot_be_used_leaves_nothing_behind() {
         let abort = r#""build":{"sdk":"s","compiler":"c","target":"x86_64-unknown-linux-gnu","panic":"abort"},"#;
         desk.refused(with(&[], abort), "LIB0009", "panic").await;
         let signed = Upload { signatures: vec![b"untrusted comment".to_vec()], ..with(&[], "") };
-        desk.refused(signed, "SIG0004", "no minisign signature").await;
+        desk.refused(signed, "SIG0004", "not a minisign signature").await;
         // The same content is welcome once it can be used; its first `init` failed above.
         assert!(desk.registry.register(with(&["INIT_FAILS=2"], "")).await.unwrap().is_new);
     });
@@ -502,8 +502,8 @@ fn a_text_means_one_package_or_is_refused_with_names() {
         for unknown in ["c", "a@3.0.0", "acme::a", "sha256:0123456789", "::a"] {
             check(unknown, &format!("REG0004 {known}"));
         }
-        check("", r#"RUN0020 ["docs/reference/limits.md lists what each text may be"]"#);
-        let short = r#"["of a digest the first 8 digits are needed, as in sha256:01234567"]"#;
+        check("", r#"RUN0020 ["docs/reference/limits.md lists the limits of each text"]"#);
+        let short = r#"["a digest needs its first 8 digits, as in sha256:01234567"]"#;
         for short_digest in ["sha256:", &digest.to_string()[..10]] {
             check(short_digest, &format!("REG0004 {short}"));
         }

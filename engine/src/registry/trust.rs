@@ -1,4 +1,4 @@
-//! Whom the tenants of a registry trust: asking and changing it.
+//! The trust of the tenants of a registry: reading and changing it.
 //!
 //! A change is made under the registry's lock, so that nothing is registered by a policy that is being changed.
 
@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, btree_map::Entry};
 
 use cloacina_packager::{
     Digest,
-    sign::{Policy, PublicKey, SignError, Signature, Untrusted, Voucher},
+    sign::{Policy, PublicKey, SignError, Signature, Signer, Untrusted},
 };
 use cloacina_workflow::Timestamp;
 
@@ -35,7 +35,7 @@ enum Distrust {
     Unreadable(SignError),
 }
 
-/// With one of these the reason of a quarantine begins that ends when the package is registered again by somebody who is
+/// With one of these the reason of a quarantine begins that ends when the package is registered again by a key that is
 /// trusted: it was not trusted, its file was changed, or its archive.
 const REASONS: [&str; 3] = [REASON, "LIB0002", "REG0015"];
 
@@ -61,31 +61,31 @@ fn is_for(row: &PackageRow, reasons: &[&str]) -> bool {
 /// The signatures in these files.
 pub(super) fn signatures_of(signatures: &[Vec<u8>]) -> Result<Vec<Signature>, SignError> {
     let signature = |bytes: &Vec<u8>| {
-        let text = std::str::from_utf8(bytes).map_err(|_| SignError::Signature { reason: "it is no text".to_owned() });
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| SignError::Signature { reason: "it is not UTF-8 text".to_owned() });
         text.and_then(Signature::from_text)
     };
     signatures.iter().map(signature).collect()
 }
 
-/// The keys of those who vouched by that policy.
-pub(super) fn keys_of(policy: &Policy, vouchers: &[Voucher]) -> Vec<PublicKey> {
-    let vouched = |id| vouchers.iter().any(|voucher| voucher.key == id);
-    policy.keys.iter().filter(|trusted| vouched(trusted.key.id())).map(|trusted| trusted.key.clone()).collect()
+/// The keys of the signers, by that policy.
+pub(super) fn keys_of(policy: &Policy, signers: &[Signer]) -> Vec<PublicKey> {
+    let signed = |id| signers.iter().any(|signer| signer.key == id);
+    policy.keys.iter().filter(|trusted| signed(trusted.key.id())).map(|trusted| trusted.key.clone()).collect()
 }
 
 impl Registry {
-    /// Whom a tenant trusts to sign packages, and how many signatures it requires.
+    /// The keys that a tenant trusts to sign packages, and how many signatures it requires.
     ///
     /// # Errors
     /// What the store says.
     pub async fn trust(&self, tenant: &str) -> Result<Trust, Error> {
         Error::check_tenant(&self.caller, tenant)?;
         let (tenant, default) = (tenant.to_owned(), self.shared.options.required_default);
-        let read = self
-            .shared
-            .options
-            .store
-            .read("reading whom a tenant trusts", move |connection| trust::read(connection, &tenant, default));
+        let read =
+            self.shared.options.store.read("reading the trusted keys of a tenant", move |connection| {
+                trust::read(connection, &tenant, default)
+            });
         Ok(read.await?)
     }
 
@@ -117,7 +117,7 @@ impl Registry {
         Ok(if is_any { Vec::new() } else { trust::FIRST_STEPS.to_vec() })
     }
 
-    /// Changes whom a tenant trusts, on behalf of `by`.
+    /// Changes the trust of a tenant, on behalf of `by`.
     ///
     /// # Errors
     /// [`Error::Trust`] if it makes no sense where things stand; nothing is changed then.
@@ -133,38 +133,37 @@ impl Registry {
 }
 
 impl Shared {
-    /// What packages of a tenant are judged by, now. Blocks.
+    /// The present policy for packages of a tenant. Blocks.
     pub(super) fn policy(&self, tenant: &str) -> Result<Policy, Error> {
         Ok(self.trust(tenant)?.policy())
     }
 
     pub(super) fn trust(&self, tenant: &str) -> Result<Trust, Error> {
         let (tenant, default) = (tenant.to_owned(), self.options.required_default);
-        let read = self
-            .options
-            .store
-            .read_blocking("reading whom a tenant trusts", move |connection| trust::read(connection, &tenant, default));
+        let read = self.options.store.read_blocking("reading the trusted keys of a tenant", move |connection| {
+            trust::read(connection, &tenant, default)
+        });
         Ok(read?)
     }
 
-    /// Writes down whose signatures a package was taken for.
-    pub(super) fn note_vouchers(&self, package: &Package, vouchers: &[Voucher]) -> Result<(), Error> {
-        if vouchers.is_empty() {
+    /// Records the signers of an accepted package.
+    pub(super) fn record_signers(&self, package: &Package, signers: &[Signer]) -> Result<(), Error> {
+        if signers.is_empty() {
             return Ok(());
         }
-        let rows: Vec<TrustEventRow> = vouchers
+        let rows: Vec<TrustEventRow> = signers
             .iter()
-            .map(|voucher| TrustEventRow {
+            .map(|signer| TrustEventRow {
                 tenant: package.row.tenant.clone(),
-                kind: TrustEventKind::Vouched,
+                kind: TrustEventKind::PackageSigned,
                 at: self.options.clock.now(),
                 actor: package.row.actor.clone(),
-                key_id: Some(voucher.key.to_string()),
+                key_id: Some(signer.key.to_string()),
                 digest: Some(package.row.digest),
-                detail: format!("{} vouches for {}@{}", voucher.name, package.row.name, package.row.version),
+                detail: format!("{} signed {}@{}", signer.name, package.row.name, package.row.version),
             })
             .collect();
-        Ok(self.options.store.write_blocking("writing down who vouched", move |connection| {
+        Ok(self.options.store.write_blocking("recording the approval of a package", move |connection| {
             rows.iter().try_for_each(|row| store::trust_event_insert_in_txn(connection, row))
         })?)
     }
@@ -172,7 +171,7 @@ impl Shared {
     fn change_trust(&self, tenant: String, change: TrustChange, by: String) -> Result<TrustChanged, Error> {
         let _turn = self.begin()?;
         let (default, now) = (self.options.required_default, self.options.clock.now());
-        let written = self.options.store.write_blocking("changing whom a tenant trusts", {
+        let written = self.options.store.write_blocking("changing the trusted keys of a tenant", {
             let (tenant, by) = (tenant.clone(), by.clone());
             move |connection| trust::change_in_txn(connection, (&tenant, default), &change, (&by, now))
         })?;
@@ -180,35 +179,35 @@ impl Shared {
             TrustWritten::Trust(trust) => trust,
             TrustWritten::Refused(error) => return Err(error.into()),
         };
-        let changed = self.judge_all(&trust, &by, true)?;
+        let changed = self.recheck_all(&trust, &by, true)?;
         self.await_expiry(&trust, now);
         tracing::info!(tenant, actor = by, required = trust.required, n_keys = trust.keys.len(), "trust was changed");
         Ok(changed)
     }
 
-    /// Judges what is there when an engine starts, as a key may have expired since, and when another engine has changed
-    /// whom somebody trusts, which is the change of that number. Must be called in turn.
-    pub(super) fn judge_known(&self, newest: i64) -> Result<(), Error> {
+    /// Checks the packages again when an engine starts, as a key may have expired since, and when another engine has changed
+    /// the trust of a tenant, which is the change of that number. Must be called in turn.
+    pub(super) fn recheck_known(&self, newest: i64) -> Result<(), Error> {
         let tenants: BTreeSet<String> = self.lock().packages.iter().map(|package| package.row.tenant.clone()).collect();
-        self.judge_tenants(&tenants)?;
+        self.recheck_tenants(&tenants)?;
         self.lock().newest_trust = Some(newest);
         Ok(())
     }
 
-    /// Judges what is there of tenants of which a key has expired. Must be called in turn.
-    pub(super) fn judge_expired(&self, now: Timestamp) -> Result<(), Error> {
+    /// Checks the packages of tenants with an expired key again. Must be called in turn.
+    pub(super) fn recheck_expired(&self, now: Timestamp) -> Result<(), Error> {
         let is_over = |(_, at): &(&String, &Timestamp)| **at <= now;
         let tenants = self.lock().expiries.iter().filter(is_over).map(|(tenant, _)| tenant.clone()).collect();
-        self.judge_tenants(&tenants)
+        self.recheck_tenants(&tenants)
     }
 
     /// Nothing is released, as another engine on the database may require more than this one.
-    fn judge_tenants(&self, tenants: &BTreeSet<String>) -> Result<(), Error> {
+    fn recheck_tenants(&self, tenants: &BTreeSet<String>) -> Result<(), Error> {
         const ACTOR: &str = "engine";
         for tenant in tenants {
             let (trust, now) = (self.trust(tenant)?, self.options.clock.now());
             if trust.required > 0 || !trust.keys.is_empty() {
-                self.judge_all(&trust, ACTOR, false)?;
+                self.recheck_all(&trust, ACTOR, false)?;
             }
             self.lock().expiries.remove(tenant);
             self.await_expiry(&trust, now);
@@ -216,8 +215,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Sees to it that the registry looks again when the next key of the tenant expires. What is awaited already stays
-    /// so: to look once too often does no harm.
+    /// Lets the registry check again when the next key of the tenant expires. An existing timer stays: checking once too often
+    /// does no harm.
     pub(super) fn await_expiry(&self, trust: &Trust, now: Timestamp) {
         let Some(at) = trust.next_expiry(now) else { return };
         let is_earliest = match self.lock().expiries.entry(trust.tenant.clone()) {
@@ -230,9 +229,9 @@ impl Shared {
         }
     }
 
-    /// Judges every version of a tenant again: what is not trusted goes into quarantine, what is there for that reason
+    /// Checks every version of a tenant again: an untrusted version is quarantined, and a version that is there for that reason
     /// alone and is trusted comes out of it. Must be called in turn.
-    fn judge_all(&self, trust: &Trust, by: &str, may_release: bool) -> Result<TrustChanged, Error> {
+    fn recheck_all(&self, trust: &Trust, by: &str, may_release: bool) -> Result<TrustChanged, Error> {
         let (policy, now) = (trust.policy(), self.options.clock.now());
         let packages = self.lock().packages.clone();
         let mut changed = TrustChanged::default();
@@ -272,7 +271,7 @@ impl Shared {
         self.change(doing, None, move |connection| store::package_release_in_txn(connection, &order)).map(drop)
     }
 
-    /// How the quarantine of a version ends whose upload has just been trusted, if trust was the reason.
+    /// How the quarantine of a version ends after a trusted upload, if trust was the reason.
     pub(super) fn release_if_distrusted(&self, row: &PackageRow) -> Option<PackageOrder> {
         let known = self.lock().find(row).cloned();
         known.filter(|known| is_for(&known.row, &REASONS)).map(|known| PackageOrder {
@@ -280,7 +279,7 @@ impl Shared {
             digest: known.row.digest,
             actor: row.actor.clone(),
             at: self.options.clock.now(),
-            reason: Some("it was registered with signatures that are trusted".to_owned()),
+            reason: Some("it was registered with trusted signatures".to_owned()),
         })
     }
 

@@ -12,27 +12,27 @@ use crate::{
     store::{Activation, PackageState, Quarantine},
 };
 
-/// An archive to register, and who asks for it.
+/// An archive to register, and the actor.
 #[derive(Clone, Debug)]
 pub struct Upload {
     /// The bytes of a `.cloacina` file.
     pub archive: Vec<u8>,
-    /// Detached signatures of the archive: the bytes of `.minisig` files. How many are needed, and whose count, is the
+    /// Detached signatures of the archive: the bytes of `.minisig` files. How many are needed, and which keys count, is the
     /// tenant's to say.
     pub signatures: Vec<Vec<u8>>,
-    /// The tenant of the one who uploads; without one, the tenant that the package names, else `public`.
+    /// The tenant of the upload; without one, the tenant that the package names, else `public`.
     pub tenant: Option<String>,
-    /// Who uploads, for the record.
+    /// The actor of the upload, for the history.
     pub actor: String,
     /// Whether new runs get it.
     pub activation: Activation,
-    /// Whether it is a build among others of the same version, as somebody makes who is writing the package. Where the tenant
+    /// Whether it is a build among others of the same version, as an author makes during development. Where the tenant
     /// has other content under that version, it is registered with the first digits of its digest after the version, as in
     /// `1.2.0+3fa2b1c0`; otherwise that would be refused.
     pub is_build: bool,
 }
 
-/// Who uploads when nobody is named: the program that the engine is part of.
+/// The default actor of an upload: the program that the engine is part of.
 pub(super) const ACTOR_DEFAULT: &str = "local";
 
 impl Upload {
@@ -87,7 +87,7 @@ pub struct PackageInfo {
     pub version: String,
     /// What the author says of it.
     pub description: Option<String>,
-    /// Who the author is.
+    /// The author.
     pub author: Option<String>,
     /// The content digest: the version's identity.
     pub digest: Digest,
@@ -99,7 +99,7 @@ pub struct PackageInfo {
     pub share: Option<u8>,
     /// Why it is quarantined, if it is.
     pub quarantine: Option<Quarantine>,
-    /// Who registered it.
+    /// The actor that registered it.
     pub actor: String,
     /// When it was registered.
     pub registered_at: Timestamp,
@@ -109,7 +109,7 @@ pub struct PackageInfo {
     pub library: PathBuf,
     /// Whether this engine has loaded the library.
     pub is_loaded: bool,
-    /// Where this engine loads it; none before it was loaded, if that depends on who signed it.
+    /// Where this engine loads it; none before it was loaded, if that depends on its signers.
     pub isolation: Option<Isolation>,
     /// How tightly its processes are to be kept in; none if it is loaded into the engine's own.
     pub sandbox: Option<Sandbox>,

@@ -1,4 +1,4 @@
-//! Which runs and lines are due, of those that are looked at: a pure function of rows, rule and moment.
+//! Which of the given runs and lines have expired: a pure function of rows, rule and time.
 //!
 //! Rows are the oldest of their class, so what is not among them is younger than all that are. That makes a choice
 //! from a part of the rows a part of the choice from all of them, and the earliest of the rest the next to be due.
@@ -32,7 +32,7 @@ pub(crate) struct LineChoice {
     pub(crate) next: Option<Timestamp>,
 }
 
-/// Finished runs that were looked at.
+/// Finished runs that were read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Oldest<'a> {
     pub(crate) runs: &'a [Finished],

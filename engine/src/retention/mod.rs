@@ -1,7 +1,7 @@
 //! Retention: what of the past is kept, and for how long.
 //!
 //! - [`Retention`] is the rule, and choosing by it is a pure function of rows, rule and moment: no clock, no database.
-//! - What is not finished is never chosen. Failed runs that nobody dismissed are a class of their own.
+//! - Unfinished runs are never chosen. Failed runs that were not dismissed are a separate class.
 //! - Removing what was chosen is the business of the store, and doing so at the right time that of the runtime.
 
 mod choose;

@@ -1,8 +1,8 @@
 //! The rule: an age for each class of finished runs, and limits to how many runs and lines there may be.
 //!
 //! The defaults keep what a person may still ask for, and keep a database from growing for ever: a month of runs, two
-//! weeks of logs. A run that failed and that nobody dismissed is unfinished business, so it stays until somebody has
-//! looked at it: to remove it unseen would hide the failure.
+//! weeks of logs. A failed run that was not dismissed needs attention, so it stays until a user has seen it:
+//! removing it before would hide the failure.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ pub struct Retention {
     pub partially_completed: Option<Duration>,
     /// The same for cancelled runs; 30 days by default.
     pub cancelled: Option<Duration>,
-    /// The same for failed runs that somebody dismissed; 30 days by default.
+    /// The same for failed runs that were dismissed; 30 days by default.
     pub failed: Option<Duration>,
-    /// The same for failed runs that nobody dismissed; they are kept by default.
+    /// The same for failed runs that were not dismissed; they are kept by default.
     pub dead_letters: Option<Duration>,
     /// How many finished runs are kept, the newest of them; dead letters do not count and stay. A million by default.
     pub runs_max: Option<u64>,

@@ -288,7 +288,7 @@ impl ActiveRun {
             transition: Transition::TaskReused { task, attempt, started_at, finished_at, delta }, ..
         }) = read
         else {
-            return Err(format!("row {} tells of no result", row.sequence));
+            return Err(format!("row {} has no result", row.sequence));
         };
         match self.decide(Event::Reuse { task, attempt, started_at, finished_at, delta }, now) {
             Ok(decision) => Ok(Some(decision)),

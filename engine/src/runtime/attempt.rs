@@ -16,28 +16,28 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use cloacina_workflow::Timestamp;
 
 use super::{
-    picture::Slots,
     runner::AttemptKey,
+    snapshot::Slots,
     stop::Stop,
     timer::{RunTimer, Timers},
 };
 use crate::{
     core::{
-        admit::{Admission, Candidate, Role},
         effect::after,
         node::TaskIndex,
+        slot::{Candidate, Role, SlotQueue},
     },
     id::RunId,
     view::GateHolder,
 };
 
-/// Holders of slots that are named to those who wait for one.
+/// Holders of slots that are named to a waiting task.
 const HOLDERS_SHOWN: usize = 5;
 
 /// The calls under way, and what waits for a slot.
 #[derive(Debug)]
 pub(super) struct Attempts {
-    admission: Admission,
+    slots: SlotQueue,
     underway: HashMap<AttemptKey, Underway>,
     /// How long a call that was asked to stop may take to do so.
     stop_grace: Duration,
@@ -77,22 +77,22 @@ pub(super) struct GivenUp {
 
 impl Attempts {
     pub(super) fn new(slots: usize, stop_grace: Duration) -> Self {
-        Self { admission: Admission::new(slots), underway: HashMap::new(), stop_grace, n_abandoned: 0 }
+        Self { slots: SlotQueue::new(slots), underway: HashMap::new(), stop_grace, n_abandoned: 0 }
     }
 
     /// Has a task, or its callback, wait for a slot.
     pub(super) fn enqueue(&mut self, run: RunId, task: TaskIndex, role: Role, priority: i32) {
-        self.admission.offer(run, task, role, priority);
+        self.slots.enqueue(run, task, role, priority);
     }
 
     /// Gives a free slot to what has waited longest among the most urgent.
     pub(super) fn grant_slot(&mut self) -> Option<Candidate> {
-        self.admission.admit()
+        self.slots.acquire()
     }
 
     /// Gives a slot back that is not used for a call.
     pub(super) fn release_slot(&mut self) {
-        self.admission.release();
+        self.slots.release();
     }
 
     /// Uses a slot for a call.
@@ -120,7 +120,7 @@ impl Attempts {
         if let Some((at, timer)) = timer {
             timers.unset(at, timer);
         }
-        self.admission.release();
+        self.slots.release();
         if timed_out { EndOf::Overdue } else { EndOf::Holder }
     }
 
@@ -154,7 +154,7 @@ impl Attempts {
     /// Gives up a call that did not stop when it was asked to; nothing if it has ended.
     pub(super) fn give_up(&mut self, key: &AttemptKey) -> Option<GivenUp> {
         let Underway { started_at, timed_out, .. } = self.underway.remove(key)?;
-        self.admission.release();
+        self.slots.release();
         self.n_abandoned += 1;
         Some(GivenUp { started_at, timed_out })
     }
@@ -163,7 +163,7 @@ impl Attempts {
     pub(super) fn give_up_all(&mut self) {
         for (_, underway) in self.underway.drain() {
             underway.stop.ask();
-            self.admission.release();
+            self.slots.release();
             self.n_abandoned += 1;
         }
     }
@@ -179,7 +179,7 @@ impl Attempts {
 
     /// How many slots are held.
     pub(super) fn n_running(&self) -> usize {
-        self.admission.n_running()
+        self.slots.n_running()
     }
 
     /// How many calls hold a slot.
@@ -189,14 +189,14 @@ impl Attempts {
 
     /// Whether code of a task may still run.
     pub(super) fn may_run(&self) -> bool {
-        self.admission.n_running() > 0 || self.n_abandoned > 0
+        self.slots.n_running() > 0 || self.n_abandoned > 0
     }
 
-    /// The slots as they are shown to those who wait for one. `name` gives the name of a holder.
+    /// The slots as they are shown to a task that waits for one. `name` gives the name of a holder.
     pub(super) fn slots(&self, name: impl Fn(&AttemptKey) -> Option<GateHolder>) -> Slots {
         Slots {
-            n_running: self.admission.n_running(),
-            n_slots: self.admission.slots(),
+            n_running: self.slots.n_running(),
+            n_slots: self.slots.n_slots(),
             held_by: self.underway.keys().filter_map(name).take(HOLDERS_SHOWN).collect(),
         }
     }
@@ -204,7 +204,7 @@ impl Attempts {
     /// What waits for a slot.
     #[cfg(debug_assertions)]
     pub(super) fn candidates(&self) -> impl Iterator<Item = (RunId, TaskIndex, Role)> {
-        self.admission.candidates()
+        self.slots.candidates()
     }
 }
 

@@ -12,19 +12,19 @@ use super::{
     active::ActiveRun,
     catalog::Version,
     history::AttemptFacts,
-    runner::{Attempt, AttemptKey, Completion, Ended, Loss, Surroundings, TaskRunner},
+    runner::{Attempt, AttemptEnv, AttemptKey, Completion, Ended, Loss, TaskRunner},
     secret::Secrets,
     stop::Stop,
 };
 use crate::{
     core::{
-        admit::Role,
         apply::Refused,
         decide::{End, Event},
         effect::{Decision, after},
         node::TaskIndex,
         plan::{Function, Task},
         retry::Failure,
+        slot::Role,
         view::View,
     },
     id::chance,
@@ -66,11 +66,11 @@ impl Call {
     }
 
     /// Has the runner make the call. `begin` is called before that, with what asks the call to stop.
-    pub(super) fn make(self, surroundings: Arc<Surroundings>, begin: impl FnOnce(Arc<Stop>)) {
+    pub(super) fn make(self, env: Arc<AttemptEnv>, begin: impl FnOnce(Arc<Stop>)) {
         let Self { key, runner, version, secrets, function, view, outcome, started_at, deadline, is_cancelled } = self;
         let plan = Arc::clone(&version.plan);
         let task = Arc::clone(&plan.declared(key.task).id);
-        let completion = Completion::new(key, task, started_at, (surroundings, secrets), Some(version));
+        let completion = Completion::new(key, task, started_at, (env, secrets), Some(version));
         begin(completion.stop());
         match view {
             _ if is_cancelled => {
@@ -155,7 +155,7 @@ impl ActiveRun {
     /// The error of a call that has used up its time.
     pub(super) fn timed_out(&self, task: TaskIndex, abandoned: bool) -> TaskError {
         let limit = self.record().version.plan.declared(task).timeout.unwrap_or(CALLBACK_TIMEOUT);
-        let end = if abandoned { ", did not stop when it was asked to, and was given up" } else { "" };
+        let end = if abandoned { ", did not stop when it was asked to, and was abandoned" } else { "" };
         let message = format!("it took longer than {} ms{end}", limit.as_millis());
         let details = json!({ "abandoned": abandoned });
         TaskError::Custom { kind: "timed_out".to_owned(), message, details, retryable: true }

@@ -52,11 +52,11 @@ pub(crate) struct Workflow {
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     entries: RwLock<Entries>,
-    looker: OnceLock<Looker>,
+    observer: OnceLock<PackageObserver>,
 }
 
 /// Has somebody look for what other engines changed. Must not block.
-pub(crate) struct Looker(Box<dyn Fn() + Send + Sync>);
+pub(crate) struct PackageObserver(Box<dyn Fn() + Send + Sync>);
 
 /// What new runs of a workflow get.
 #[derive(Clone, Debug)]
@@ -96,14 +96,14 @@ pub(crate) enum PlanError {
 
 impl Catalog {
     /// Says whom to ask when other engines may have changed what there is.
-    pub(crate) fn look_with(&self, looker: Box<dyn Fn() + Send + Sync>) {
+    pub(crate) fn set_observer(&self, observer: Box<dyn Fn() + Send + Sync>) {
         // An engine says it once.
-        drop(self.looker.set(Looker(looker)));
+        drop(self.observer.set(PackageObserver(observer)));
     }
 
     /// Other engines may have changed what there is.
     pub(crate) fn look_around(&self) {
-        if let Some(Looker(look)) = self.looker.get() {
+        if let Some(PackageObserver(look)) = self.observer.get() {
             look();
         }
     }
@@ -364,9 +364,9 @@ fn near<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> Vec<String> 
     near.into_iter().take(SUGGESTIONS_MAX).map(|(_, full)| full.clone()).collect()
 }
 
-impl fmt::Debug for Looker {
+impl fmt::Debug for PackageObserver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Looker")
+        formatter.write_str("PackageObserver")
     }
 }
 

@@ -288,7 +288,7 @@ impl DormantRuns {
         };
         let Dormant { phase, asked, inspectors, trouble, .. } = self.runs.remove(&run)?;
         if trouble.is_some() {
-            tracing::warn!(run.id = %run, "the history of a run has been read, and the run goes on");
+            tracing::warn!(run.id = %run, "the history of a run was read, and the run continues");
             be_active(&phase);
         }
         let run = match decision {

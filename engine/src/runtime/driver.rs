@@ -36,7 +36,7 @@ use super::{
     jobs::{Jobs, Reading},
     live::{LiveRuns, News, Next},
     ownership::{Ownership, Step},
-    runner::{Surroundings, TaskRunner},
+    runner::{AttemptEnv, TaskRunner},
     timer::{Timer, Timers},
     upkeep::{Job, Upkeep},
 };
@@ -57,7 +57,7 @@ const LOAD_MAX: usize = 256;
 
 /// The owner of all runs in memory.
 pub(super) struct Driver {
-    surroundings: Arc<Surroundings>,
+    env: Arc<AttemptEnv>,
     jobs: Jobs,
     catalog: Arc<Catalog>,
     timers: Timers,
@@ -72,7 +72,7 @@ pub(super) struct Driver {
 
 /// What a driver begins with.
 pub(super) struct Parts {
-    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) env: Arc<AttemptEnv>,
     pub(super) jobs: Jobs,
     pub(super) catalog: Arc<Catalog>,
     pub(super) timers: Timers,
@@ -112,9 +112,9 @@ impl Turn<'_> {
 
 impl Driver {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { surroundings, jobs, catalog, timers, ownership, live, dormant, upkeep } = parts;
+        let Parts { env, jobs, catalog, timers, ownership, live, dormant, upkeep } = parts;
         Self {
-            surroundings,
+            env,
             jobs,
             catalog,
             timers,
@@ -185,7 +185,7 @@ impl Driver {
     }
 
     fn now(&self) -> Timestamp {
-        self.surroundings.clock.now()
+        self.env.clock.now()
     }
 
     /// The runs in memory, and the turn in which they are handled.
@@ -466,9 +466,9 @@ impl Driver {
         if !new.is_empty() {
             let n_runs = new.len();
             if self.ownership.is_idle() {
-                tracing::debug!(n_runs, "took over a run to do what is asked of it");
+                tracing::debug!(n_runs, "took over a run to perform a request");
             } else {
-                tracing::warn!(n_runs, "took over runs of engines that are there no more");
+                tracing::warn!(n_runs, "took over runs of engines that have ended");
             }
         }
         new.into_iter().for_each(|orphan| self.dormant.add(orphan));
@@ -487,15 +487,15 @@ impl Driver {
             Phase::Lost(error) => tracing::error!(
                 epoch,
                 %error,
-                "the engine lets go of its runs, and goes on with them when the database is back"
+                "the engine stops its runs, and continues them when the database is available again"
             ),
             Phase::Fenced | Phase::Active | Phase::Ended(_) => tracing::error!(
                 epoch,
                 n_runs,
                 n_attempts,
-                "this engine was not heard of for longer than its lease, and another one has taken over its runs; it stops \
-                 them and goes on with new ones. If the machine was not stopped on purpose, see whether it, the network or \
-                 the database is overloaded, or give the engine a longer lease"
+                "this engine did not renew its lease in time, and another engine has taken over its runs; this engine stops \
+                 them and continues with new runs. Unless the machine was suspended on purpose, check whether the machine, \
+                 the network or the database is overloaded, or give the engine a longer lease"
             ),
         }
         self.jobs.keep_lease(None);
@@ -547,7 +547,7 @@ impl Driver {
             return;
         }
         self.stopping = Stopping::Abandoned;
-        self.surroundings.is_stopping.store(true, Ordering::Relaxed);
+        self.env.is_stopping.store(true, Ordering::Relaxed);
         let (live, mut turn) = self.turn(now);
         live.abandon(&mut turn);
     }
@@ -559,7 +559,7 @@ impl Driver {
         }
         tracing::error!("the store's writer is gone, the engine stops");
         self.stopping = Stopping::Abandoned;
-        self.surroundings.is_stopping.store(true, Ordering::Relaxed);
+        self.env.is_stopping.store(true, Ordering::Relaxed);
         let steps = self.ownership.stop();
         self.follow(steps, now);
     }

@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::{
+    context_view::ContextView,
     runner::{Attempt, Completion, TaskRunner},
-    sight::Sight,
 };
 use crate::loader::Usage;
 
@@ -72,18 +72,18 @@ impl TaskRunner for EmbeddedRunner {
     }
 }
 
-/// Ends the attempt, with the processor time that was measured.
+/// Ends the attempt, with the CPU time that was measured.
 fn tell(mut completion: Completion, AttemptEnd { result, cpu }: AttemptEnd) {
     completion.set_usage(Usage { cpu, peak_bytes: None });
     completion.complete(result);
 }
 
-/// Makes the call ready. The view goes with the call, so that it is let go of before the attempt's end is told.
+/// Makes the call ready. The view moves with the call, so that it is released before the attempt's end is reported.
 fn prepare(function: Function, attempt: Attempt) -> (Result<sdk::Attempt, TaskError>, Completion) {
     let info = Arc::new(attempt.info());
     let Attempt { plan, view, outcome, completion, .. } = attempt;
     let host = Arc::new(completion.host());
-    (sdk::Attempt::new(function, Arc::new(Sight { view, plan }), outcome, info, host), completion)
+    (sdk::Attempt::new(function, Arc::new(ContextView { view, plan }), outcome, info, host), completion)
 }
 
 impl fmt::Debug for EmbeddedRunner {

@@ -12,9 +12,9 @@ use super::{
     active::RunRecord,
     catalog::{Version, Workflow},
     dormant::Asked,
-    picture::Picture,
     prune::Step,
     runner::{Ended, TaskRunner},
+    snapshot::RunSnapshot,
 };
 use crate::{
     Error,
@@ -72,7 +72,7 @@ pub(crate) enum Event {
     Stop { grace: Duration },
     /// How many finished runs there are that count against the limit.
     FinishedCounted(Result<u64, StoreError>),
-    /// A step of removing what need not be kept was done.
+    /// A step of removing expired runs and logs was done.
     Pruned(Result<Step, StoreError>),
     /// The store's writer has ended, which it does not do by itself.
     WriterGone,
@@ -85,7 +85,7 @@ pub(crate) type HistoryRead = (RunRow, Result<Vec<EventRow>, Arc<StoreError>>);
 #[derive(Debug)]
 pub(crate) enum Inspected {
     /// It drives the run.
-    Live(Picture),
+    Live(RunSnapshot),
     /// The run waits for its code.
     Dormant,
     /// It drives the run, and waits for the store.

@@ -438,7 +438,7 @@ impl<'a> Reader<'a> {
             ("upstream_failed", Some(dependency)) => Ok(SkipReason::UpstreamFailed { dependency }),
             ("upstream_skipped", Some(dependency)) => Ok(SkipReason::UpstreamSkipped { dependency }),
             ("rule_not_met", None) => Ok(SkipReason::RuleNotMet),
-            _ => Err(damage(row, "payload", format!("{reason:?} is no reason, or names no dependency"))),
+            _ => Err(damage(row, "payload", format!("{reason:?} is not a reason, or names no dependency"))),
         }
     }
 
@@ -470,7 +470,7 @@ fn delta(row: &EventRow) -> Result<Arc<Delta>, Damage> {
 
 fn attempt(row: &EventRow) -> Result<u32, Damage> {
     let attempt = row.attempt.ok_or_else(|| damage(row, "attempt", "it is absent"))?;
-    u32::try_from(attempt).map_err(|_| damage(row, "attempt", format!("{attempt} is no number of an attempt")))
+    u32::try_from(attempt).map_err(|_| damage(row, "attempt", format!("{attempt} is not the number of an attempt")))
 }
 
 fn started_at(row: &EventRow) -> Result<Timestamp, Damage> {

@@ -128,10 +128,10 @@ impl Jobs {
         self.read("counting runs", store::run_count_finished, Event::FinishedCounted);
     }
 
-    /// Does one step of removing what need not be kept.
+    /// Does one step of removing expired runs and logs.
     pub(super) fn prune(&self, policy: Retention, progress: Progress, now: Timestamp) {
         let step = move |connection: &mut Connection| step_in_txn(connection, &policy, &progress, now, false);
-        self.write("removing what need not be kept", step, Event::Pruned);
+        self.write("removing expired runs and logs", step, Event::Pruned);
     }
 
     fn write<T, E>(

@@ -31,7 +31,7 @@ use super::{
     live::LiveRuns,
     notice::Board,
     ownership::Ownership,
-    runner::Surroundings,
+    runner::AttemptEnv,
     services::{ServiceRuntime, Services},
     timer::Timers,
     upkeep::Upkeep,
@@ -99,13 +99,13 @@ struct Ready {
 }
 
 /// What is to be stored last, on the driver's thread: nothing that could still be stored comes after it.
-pub(crate) type Farewell = Box<dyn FnOnce(&Store) + Send>;
+pub(crate) type OnShutdown = Box<dyn FnOnce(&Store) + Send>;
 
 /// Starts an engine.
 ///
 /// # Errors
 /// Whatever keeps the database or the threads from being used; nothing is left running then.
-pub(crate) async fn launch(config: Config, farewell: Farewell) -> Result<Engine, Error> {
+pub(crate) async fn launch(config: Config, on_shutdown: OnShutdown) -> Result<Engine, Error> {
     let (ready, is_ready) = oneshot::channel();
     let (end, ended) = mpsc::channel();
     let join = thread::Builder::new()
@@ -113,7 +113,7 @@ pub(crate) async fn launch(config: Config, farewell: Farewell) -> Result<Engine,
         .spawn(move || {
             // Dropped last of all, which tells the waiting callers that everything has been taken down.
             let _end = end;
-            drive(config, farewell, ready);
+            drive(config, on_shutdown, ready);
         })
         .map_err(Error::Thread)?;
     let thread = Thread { id: join.thread().id(), join, ended };
@@ -189,7 +189,7 @@ impl Drop for Ready {
 }
 
 /// The life of the driver's thread.
-fn drive(config: Config, farewell: Farewell, ready: oneshot::Sender<Result<Ready, Error>>) {
+fn drive(config: Config, on_shutdown: OnShutdown, ready: oneshot::Sender<Result<Ready, Error>>) {
     let (events, queue) = mpsc::channel();
     match open(config, events.clone()) {
         Ok(Opened { store, driver, tasks, services }) => {
@@ -208,7 +208,7 @@ fn drive(config: Config, farewell: Farewell, ready: oneshot::Sender<Result<Ready
                 tasks.shutdown_timeout(TASKS_WAIT);
             }
             services.stop();
-            farewell(&store);
+            on_shutdown(&store);
             store.close();
         }
         // The caller that started the engine may have stopped waiting.
@@ -279,11 +279,11 @@ fn open(config: Config, events: Sender<Event>) -> Result<Opened, Error> {
     // An engine that runs nothing is there for a moment only, and leaves the past alone.
     let upkeep = Upkeep::new((!is_idle).then_some(retention), &mut timers, clock.now());
     let jobs = Jobs::new(store.clone(), events.clone(), Arc::clone(&catalog), lease);
-    let surroundings = Arc::new(Surroundings { events, board, clock, logs, log_level, is_stopping, twice });
+    let env = Arc::new(AttemptEnv { events, board, clock, logs, log_level, is_stopping, twice });
     let attempts = Attempts::new(slots, stop_grace);
     let driver = Driver::new(Parts {
-        live: LiveRuns::new(Arc::clone(&surroundings), is_shared, attempts, commits),
-        surroundings,
+        live: LiveRuns::new(Arc::clone(&env), is_shared, attempts, commits),
+        env,
         jobs,
         catalog,
         timers,

@@ -24,19 +24,19 @@ use super::{
     event::{Inspected, NotSubmitted, Phase, Submission, SubmissionAnswer},
     history::AttemptFacts,
     notice::{Notice, NoticeKind, told},
-    picture::Slots,
     quarantine::Quarantines,
-    runner::{AttemptKey, Ended, Surroundings},
+    runner::{AttemptEnv, AttemptKey, Ended},
+    snapshot::Slots,
     stall::{self, Stalls, Standing, Then, Verdict},
     timer::RunTimer,
 };
 use crate::{
     Error,
     core::{
-        admit::Role,
         apply::Refused,
         decide,
         effect::{Decision, Effect, Transition},
+        slot::Role,
         stage::Quarantine,
     },
     id::{RunId, WorkflowId},
@@ -48,7 +48,7 @@ use crate::{
 /// The runs that are driven from memory.
 #[derive(Debug)]
 pub(super) struct LiveRuns {
-    surroundings: Arc<Surroundings>,
+    env: Arc<AttemptEnv>,
     /// Whether other engines may live on the same database.
     is_shared: bool,
     runs: HashMap<RunId, ActiveRun>,
@@ -84,9 +84,9 @@ pub(super) struct News {
 }
 
 impl LiveRuns {
-    pub(super) fn new(surroundings: Arc<Surroundings>, is_shared: bool, attempts: Attempts, commits: Commits) -> Self {
+    pub(super) fn new(env: Arc<AttemptEnv>, is_shared: bool, attempts: Attempts, commits: Commits) -> Self {
         Self {
-            surroundings,
+            env,
             is_shared,
             runs: HashMap::new(),
             quarantines: Quarantines::default(),
@@ -203,7 +203,7 @@ impl LiveRuns {
         match (self.runs.get(&run), self.stalls.gate(run)) {
             // What is in memory is ahead of what is durable, which is what is shown.
             (Some(_), Some(gate)) => Inspected::Waiting(gate),
-            (Some(active), None) => Inspected::Live(active.record().picture_live(&self.slots())),
+            (Some(active), None) => Inspected::Live(active.record().live_snapshot(&self.slots())),
             (None, _) => Inspected::Elsewhere,
         }
     }
@@ -252,7 +252,7 @@ impl LiveRuns {
         };
         if let Err(refused) = self.decide(run, event, turn) {
             // Somebody was faster: the run was started, or is being ended.
-            tracing::debug!(run.id = %run, ?timer, %refused, "a timer came too late");
+            tracing::debug!(run.id = %run, ?timer, %refused, "a timer fired too late");
         }
     }
 }
@@ -277,7 +277,7 @@ impl LiveRuns {
                 }
                 continue;
             }
-            match active.decide(decide::Event::Admit { task }, turn.now) {
+            match active.decide(decide::Event::StartAttempt { task }, turn.now) {
                 Ok(decision) => self.enact(run, decision, None, turn),
                 // It is enqueued again when its gate opens. One that was cancelled, or enqueued twice, waits no longer.
                 Err(Refused::Gated | Refused::Task(_)) => self.attempts.release_slot(),
@@ -300,7 +300,7 @@ impl LiveRuns {
 
     fn make(&mut self, call: Call, turn: &mut Turn<'_>) {
         let Call { key, started_at, deadline, is_cancelled, .. } = call;
-        call.make(Arc::clone(&self.surroundings), |stop| {
+        call.make(Arc::clone(&self.env), |stop| {
             self.attempts.begin(key, stop, started_at, deadline, turn.timers);
             if is_cancelled {
                 self.attempts.ask_to_stop(key, turn.now, turn.timers);
@@ -330,7 +330,7 @@ impl LiveRuns {
         let Some(active) = self.runs.get_mut(&run) else { return };
         match active.conclude(ended, abandoned) {
             Ok(Conclusion::Decided(decision, facts)) => {
-                if role == Role::Callback && self.surroundings.board.is_watched() {
+                if role == Role::Callback && self.env.board.is_watched() {
                     let id = Arc::clone(&active.version().plan.declared(task).id);
                     let error = facts.error.as_ref().map(|error| (**error).clone());
                     self.put(run, Some((&id, attempt)), at, || NoticeKind::CallbackEnded { error });
@@ -338,7 +338,7 @@ impl LiveRuns {
                 self.enact_with(run, decision, None, facts, &mut turn.at(at));
             }
             Ok(Conclusion::CallAgain { task }) => {
-                self.perform(run, &[Effect::OfferCallback { task }], &mut turn.at(at));
+                self.perform(run, &[Effect::EnqueueCallback { task }], &mut turn.at(at));
             }
             Err(refused) => tracing::warn!(run.id = %run, %task, %refused, "an attempt's end is ignored"),
         }
@@ -359,12 +359,12 @@ impl LiveRuns {
     /// A call did not stop when it was asked to: gives it up.
     fn give_up(&mut self, key: AttemptKey, turn: &mut Turn<'_>) {
         let Some(GivenUp { started_at, timed_out }) = self.attempts.give_up(&key) else { return };
-        tracing::warn!(run.id = %key.run, task = %key.task, attempt = key.attempt, "an attempt did not stop and is given up");
+        tracing::warn!(run.id = %key.run, task = %key.task, attempt = key.attempt, "an attempt did not stop and is abandoned");
         let Some(active) = self.runs.get(&key.run) else { return };
         let error = if timed_out {
             active.timed_out(key.task, true)
         } else {
-            let message = "the attempt did not stop when it was asked to, and was given up".to_owned();
+            let message = "the attempt did not stop when it was asked to, and was abandoned".to_owned();
             TaskError::Cancelled { message }
         };
         let (result, loss, payload, retry_after, usage) = (Err(error), None, None, None, Usage::default());
@@ -534,12 +534,12 @@ impl LiveRuns {
     fn perform(&mut self, run: RunId, effects: &[Effect], turn: &mut Turn<'_>) {
         for effect in effects {
             match *effect {
-                Effect::Offer { task } => {
+                Effect::Enqueue { task } => {
                     if let Some(active) = self.runs.get(&run) {
                         self.attempts.enqueue(run, task, Role::Task, active.priority(task));
                     }
                 }
-                Effect::OfferCallback { task } => {
+                Effect::EnqueueCallback { task } => {
                     if let Some(active) = self.runs.get(&run) {
                         self.attempts.enqueue(run, task, Role::Callback, active.priority(task));
                     }
@@ -573,7 +573,7 @@ impl LiveRuns {
 
     /// Tells listeners what has become durable.
     fn announce(&self, run: RunId, transitions: &[Transition], at: Timestamp) {
-        if !self.surroundings.board.is_watched() {
+        if !self.env.board.is_watched() {
             return;
         }
         let Some(active) = self.runs.get(&run) else { return };
@@ -586,7 +586,7 @@ impl LiveRuns {
     }
 
     fn put(&self, run: RunId, about: Option<(&Arc<str>, u32)>, at: Timestamp, kind: impl FnOnce() -> NoticeKind) {
-        let board = &self.surroundings.board;
+        let board = &self.env.board;
         if board.is_watched() {
             let (task, attempt) = about.map_or((None, 0), |(task, attempt)| (Some(task.clone()), attempt));
             let version = self.runs.get(&run).map(|active| Arc::clone(active.version()));

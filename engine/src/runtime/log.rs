@@ -161,7 +161,7 @@ fn clean(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        core::{admit::Role, node::TaskIndex},
+        core::{node::TaskIndex, slot::Role},
         id::RunId,
     };
 

@@ -17,7 +17,7 @@
 //!   over again, what cannot be read is read again, with pauses that get longer and are bounded.
 //! - **User code never runs here.** Attempts run on threads of their own, and come back as one event each.
 //!
-//! Shutting down: nothing new is admitted; attempts may finish until the deadline and are committed; what still runs
+//! Shutting down: no further task starts; attempts may finish until the deadline and are committed; what still runs
 //! is recorded as interrupted and abandoned; then the store is closed and the lock given back, last of all.
 
 mod active;
@@ -25,6 +25,7 @@ mod attempt;
 mod call;
 mod catalog;
 mod commits;
+mod context_view;
 mod control;
 mod dormant;
 mod driver;
@@ -39,7 +40,6 @@ mod log;
 mod notice;
 mod ownership;
 mod packaged;
-mod picture;
 mod prune;
 mod pruned;
 mod quarantine;
@@ -47,7 +47,7 @@ mod report;
 mod runner;
 mod secret;
 mod services;
-mod sight;
+mod snapshot;
 mod stall;
 mod stop;
 mod timer;

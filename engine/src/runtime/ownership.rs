@@ -245,7 +245,7 @@ impl Ownership {
     ) -> Vec<Step> {
         match begun {
             Ok(epoch) => {
-                tracing::warn!(before, epoch, "the engine goes on under a new epoch");
+                tracing::warn!(before, epoch, "the engine continues under a new epoch");
                 self.epoch = Some(epoch);
                 self.n_failures = 0;
                 let is_submission = |event: &mut Event| matches!(event, Event::Submit { .. });

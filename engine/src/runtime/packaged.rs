@@ -21,8 +21,8 @@ use serde_json::json;
 use tokio::{runtime::Handle, sync::mpsc::UnboundedSender};
 
 use super::{
+    context_view::ContextView,
     runner::{Attempt, AttemptHost, Completion, Loss, TaskRunner},
-    sight::Sight,
 };
 use crate::{
     isolation::{Code, NotBegun},
@@ -102,12 +102,12 @@ fn begin(code: &Code, version: &Arc<PackageVersion>, attempt: Attempt) {
     let function = attempt.function.index;
     let idempotency_key = attempt.idempotency_key();
     let Attempt { key, completion, deadline, plan, view, outcome, .. } = attempt;
-    let seen = Arc::new(Seen { sight: Sight { view, plan }, outcome: outcome.as_ref().map(Into::into) });
+    let seen = Arc::new(Seen { context: ContextView { view, plan }, outcome: outcome.as_ref().map(Into::into) });
     let stop = completion.stop();
-    if !seen.sight.fits() {
+    if !seen.context.fits() {
         return completion.complete(Err(Refused::TooLarge { max: OUTPUT_BYTES_MAX }.into_error()));
     }
-    let carried = seen.sight.carried(seen.outcome.clone());
+    let carried = seen.context.carried(seen.outcome.clone());
     let payload = match serde_json::to_vec(&carried) {
         Ok(payload) => payload,
         Err(error) => return completion.complete(Err(error.into())),
@@ -166,7 +166,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The processor time that a package says, or the most that this machine can have spent in that time: sums of what
+/// The CPU time that a package says, or the most that this machine can have spent in that time: sums of what
 /// packages say stay sums that could be true.
 fn possible(said: Duration, elapsed: Duration) -> Duration {
     if said <= elapsed {
@@ -185,7 +185,7 @@ struct Ending {
 
 /// What the task sees, and for a callback how its task ended.
 struct Seen {
-    sight: Sight,
+    context: ContextView,
     outcome: Option<OutcomeRecord>,
 }
 
@@ -200,7 +200,7 @@ impl CallSink for AttemptSink {
         let Some(Ending { completion, seen }) = self.take() else { return };
         match result {
             CallResult::Completed(output) => {
-                let delta = output.into_delta(&seen.sight);
+                let delta = output.into_delta(&seen.context);
                 drop(seen);
                 completion.complete(Ok(delta));
             }
@@ -236,7 +236,7 @@ impl CallSink for AttemptSink {
         let seen =
             self.ending.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|ending| ending.seen.clone());
         let seen = seen.ok_or(Unanswered::Gone)?;
-        seen.sight.answer(question, seen.outcome.clone())
+        seen.context.answer(question, seen.outcome.clone())
     }
 
     fn is_abandoned(&self, _: CallId) -> bool {

@@ -1,4 +1,4 @@
-//! One step of removing what need not be kept: looks at the oldest of everything, and removes a bounded number of rows.
+//! One step of removing expired runs and logs: looks at the oldest of everything, and removes a bounded number of rows.
 //!
 //! Steps are repeated until one finds nothing more. Each is a transaction of its own that chooses anew, so it does no
 //! harm to stop after any of them, to be killed in the middle, or to have two who take turns.

@@ -12,8 +12,8 @@ use cloacina_workflow::{Context, Timestamp, Value};
 
 use super::{
     catalog::Version,
-    picture::{Picture, PictureGate},
     secret::Secrets,
+    snapshot::{RunSnapshot, SnapshotGate},
 };
 use crate::{
     core::{
@@ -89,8 +89,8 @@ impl RunReport {
         }
     }
 
-    pub(crate) fn new(picture: Picture) -> Result<Self, StoreError> {
-        let Picture {
+    pub(crate) fn new(snapshot: RunSnapshot) -> Result<Self, StoreError> {
+        let RunSnapshot {
             id,
             version,
             state,
@@ -102,7 +102,7 @@ impl RunReport {
             deltas,
             context,
             secrets,
-        } = picture;
+        } = snapshot;
         let decode = |raw: &Raw| {
             let mut value = decode(raw)?;
             secrets.hide_json(&mut value);
@@ -175,10 +175,10 @@ impl RunReport {
 }
 
 impl Gate {
-    fn named(gate: PictureGate, name: &dyn Fn(NodeId) -> String, states: &[task::State]) -> Self {
+    fn named(gate: SnapshotGate, name: &dyn Fn(NodeId) -> String, states: &[task::State]) -> Self {
         let gate = match gate {
-            PictureGate::Slot { running, slots, held_by } => return Self::Slot { running, slots, held_by },
-            PictureGate::Core(gate) => gate,
+            SnapshotGate::Slot { running, slots, held_by } => return Self::Slot { running, slots, held_by },
+            SnapshotGate::Core(gate) => gate,
         };
         match gate {
             explain::Gate::RunPending => Self::RunPending,

@@ -27,9 +27,9 @@ use super::{
 use crate::{
     clock::Clock,
     core::{
-        admit::Role,
         node::TaskIndex,
         plan::{Function, Plan},
+        slot::Role,
         view::View,
     },
     id::RunId,
@@ -73,7 +73,7 @@ pub(crate) struct AttemptKey {
 pub(crate) struct Ended {
     pub(crate) key: AttemptKey,
     pub(crate) result: Result<Arc<Delta>, TaskError>,
-    /// Why the error is no fault of the attempt, if it is none; it is then made again at once.
+    /// Why the error is not the fault of the attempt; the attempt is then repeated at once.
     pub(crate) loss: Option<Loss>,
     /// The delta as it is stored; made here so that the driver does not have to.
     pub(crate) payload: Option<Vec<u8>>,
@@ -95,7 +95,7 @@ pub(crate) enum Loss {
 
 /// What all attempts of an engine share.
 #[derive(Debug)]
-pub(super) struct Surroundings {
+pub(super) struct AttemptEnv {
     pub(super) events: Sender<Event>,
     pub(super) board: Board,
     pub(super) clock: Arc<dyn Clock>,
@@ -113,7 +113,7 @@ pub(super) struct Surroundings {
 pub(crate) struct Completion {
     key: AttemptKey,
     task: Arc<str>,
-    surroundings: Arc<Surroundings>,
+    env: Arc<AttemptEnv>,
     started_at: Timestamp,
     stop: Arc<Stop>,
     log: Arc<AttemptLog>,
@@ -147,13 +147,13 @@ impl Completion {
         key: AttemptKey,
         task: Arc<str>,
         started_at: Timestamp,
-        (surroundings, secrets): (Arc<Surroundings>, Arc<Secrets>),
+        (env, secrets): (Arc<AttemptEnv>, Arc<Secrets>),
         version: Option<Arc<Version>>,
     ) -> Self {
-        let log = AttemptLog::new(key, surroundings.logs.clone(), surroundings.log_level, Arc::clone(&secrets));
+        let log = AttemptLog::new(key, env.logs.clone(), env.log_level, Arc::clone(&secrets));
         let (stop, log) = (Arc::default(), Arc::new(log));
         let usage = Usage::default();
-        Self { key, task, surroundings, started_at, stop, log, secrets, version, usage, is_sent: false }
+        Self { key, task, env, started_at, stop, log, secrets, version, usage, is_sent: false }
     }
 
     /// How the attempt hears that it is to stop.
@@ -186,7 +186,7 @@ impl Completion {
         AttemptHost {
             key: self.key,
             task: self.task.clone(),
-            surroundings: self.surroundings.clone(),
+            env: self.env.clone(),
             stop: self.stop.clone(),
             log: self.log.clone(),
             secrets: self.secrets.clone(),
@@ -207,21 +207,21 @@ impl Completion {
             },
             Err(error) => (Err(error), None),
         };
-        let finished_at = self.surroundings.clock.now();
+        let finished_at = self.env.clock.now();
         let (started_at, usage) = (self.started_at, self.usage);
         let ended = Ended { key: self.key, result, loss, payload, retry_after, usage, started_at, finished_at };
         // Without a driver the attempt has been recorded as interrupted, and nobody waits for its end.
-        if self.surroundings.twice {
-            self.surroundings.events.send(Event::Ended(Box::new(ended.clone()))).ok();
+        if self.env.twice {
+            self.env.events.send(Event::Ended(Box::new(ended.clone()))).ok();
         }
-        self.surroundings.events.send(Event::Ended(Box::new(ended))).ok();
+        self.env.events.send(Event::Ended(Box::new(ended))).ok();
     }
 }
 
 impl Drop for Completion {
     fn drop(&mut self) {
         if !self.is_sent {
-            let message = "the attempt went away without a result".to_owned();
+            let message = "the attempt ended without a result".to_owned();
             self.send(Err(TaskError::Panicked { message, location: None }), None, None);
         }
     }
@@ -232,7 +232,7 @@ impl Drop for Completion {
 pub(crate) struct AttemptHost {
     key: AttemptKey,
     task: Arc<str>,
-    surroundings: Arc<Surroundings>,
+    env: Arc<AttemptEnv>,
     stop: Arc<Stop>,
     log: Arc<AttemptLog>,
     secrets: Arc<Secrets>,
@@ -241,7 +241,7 @@ pub(crate) struct AttemptHost {
 
 impl AttemptHost {
     fn put(&self, kind: NoticeKind) {
-        let Surroundings { board, clock, .. } = &*self.surroundings;
+        let AttemptEnv { board, clock, .. } = &*self.env;
         let AttemptKey { run, attempt, .. } = self.key;
         let (task, version) = (Some(self.task.clone()), self.version.clone());
         board.put(Notice { run, task, attempt, at: clock.now(), kind, version });
@@ -257,11 +257,11 @@ impl AttemptHost {
 
 impl Host for AttemptHost {
     fn log(&self, level: Level, target: &str, message: &str, fields: &str) {
-        let is_watched = self.surroundings.board.is_watched();
-        if level > self.surroundings.log_level && !is_watched {
+        let is_watched = self.env.board.is_watched();
+        if level > self.env.log_level && !is_watched {
             return;
         }
-        self.log.put(self.surroundings.clock.now(), level, (target, message, fields), |target, message, fields| {
+        self.log.put(self.env.clock.now(), level, (target, message, fields), |target, message, fields| {
             if is_watched {
                 let [target, message, fields] = [target, message, fields].map(str::to_owned);
                 self.put(NoticeKind::Log { level, target, message, fields });
@@ -270,7 +270,7 @@ impl Host for AttemptHost {
     }
 
     fn heartbeat(&self, permille: u32, note: &str) {
-        if self.surroundings.board.is_watched() {
+        if self.env.board.is_watched() {
             self.put(NoticeKind::Heartbeat { permille, note: self.secrets.hide_name(note) });
         }
     }
@@ -279,12 +279,12 @@ impl Host for AttemptHost {
         let room = self.secrets.tell(text);
         if room == Room::NoLonger {
             let (task, run) = (&*self.task, self.key.run);
-            tracing::warn!(run.id = %run, task.name = task, "a task names so many secrets that some are told until it has completed");
+            tracing::warn!(run.id = %run, task.name = task, "a task names too many secrets: some are not redacted before it completes");
         }
         room == Room::Enough
     }
 
     fn is_cancelled(&self) -> bool {
-        self.stop.is_asked() || self.surroundings.is_stopping.load(Ordering::Relaxed)
+        self.stop.is_asked() || self.env.is_stopping.load(Ordering::Relaxed)
     }
 }

@@ -174,16 +174,21 @@ impl Stalls {
             return Verdict::Dropped(pending, Then::LoseRun);
         }
         let stall = self.by_run.entry(run).or_insert_with(|| {
-            tracing::error!(run.id = %run, error = &*error as &dyn std::error::Error, "the store refuses what happens to a \
+            tracing::error!(run.id = %run, error = &*error as &dyn std::error::Error, "the store refuses a change of a \
                 run; the run waits, and the engine tries again");
-            Stall { refused: Vec::new(), trouble: Trouble::new(Arc::clone(&error), now), is_waiting: false, is_last: false }
+            Stall {
+                refused: Vec::new(),
+                trouble: Trouble::new(Arc::clone(&error), now),
+                is_waiting: false,
+                is_last: false,
+            }
         });
         stall.refused.push((*commit, pending));
         if !stall.is_waiting {
             stall.is_waiting = true;
             let due = stall.trouble.again(Arc::clone(&error), now);
             let due = if standing.is_ending { now } else { due };
-            tracing::debug!(run.id = %run, %error, %due, "the store refuses what happens to a run; trying again");
+            tracing::debug!(run.id = %run, %error, %due, "the store refuses a change of a run; trying again");
             timers.set(due, RunTimer::CommitsDue { run });
         }
         if !stall.trouble.is_to_be_told(now) {
@@ -231,7 +236,7 @@ impl Stalls {
             return false;
         }
         self.by_run.remove(&run);
-        tracing::warn!(run.id = %run, "the store takes what happens to the run again, and the run goes on");
+        tracing::warn!(run.id = %run, "the store accepts the changes of the run again, and the run continues");
         true
     }
 

@@ -1,7 +1,7 @@
 //! How an attempt is asked to stop: once, from the driver, seen by the runner of the attempt.
 //!
 //! A future waits for [`Stop::asked`] and is dropped at its next await point; a plain function may look; a package is
-//! told through the hook. Whether the attempt heeds it is its own matter: the driver gives it up after a while.
+//! told through the hook. An attempt may ignore it: the driver abandons such an attempt after a while.
 
 use std::{
     fmt,

@@ -29,7 +29,7 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(600);
 /// How many runs may end beyond the limit before that begins a pass.
 const EXCESS_MIN: u64 = 100;
 
-/// What the driver knows of removing what need not be kept.
+/// What the driver knows of removing expired runs and logs.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     /// Absent for an engine that removes nothing.
@@ -141,7 +141,7 @@ impl Upkeep {
         };
         self.progress = step.progress;
         if step.pruned.n_rows > 0 {
-            tracing::debug!(pruned = ?step.pruned, "removed what need not be kept");
+            tracing::debug!(pruned = ?step.pruned, "removed expired runs and logs");
         }
         let later = match step.next {
             Next::Now if is_quiet => return self.step(),
@@ -171,7 +171,7 @@ impl Upkeep {
     }
 
     fn fail(&mut self, error: &StoreError, now: Timestamp, timers: &mut Timers) {
-        tracing::warn!(error = error as &dyn std::error::Error, "what need not be kept was not removed");
+        tracing::warn!(error = error as &dyn std::error::Error, "expired runs and logs were not removed");
         self.is_passing = false;
         self.plan(timers, after(now, FAILURE_PAUSE));
     }

@@ -21,7 +21,7 @@ use super::{
     timer::{RunTimer, Timers},
 };
 use crate::{
-    core::{admit::Role, effect::after, node::TaskIndex, run, task},
+    core::{effect::after, node::TaskIndex, run, slot::Role, task},
     id::RunId,
 };
 

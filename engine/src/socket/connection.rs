@@ -53,7 +53,7 @@ pub(super) async fn serve(stream: UnixStream, seat: &Seat, shared: &Weak<Shared>
         // A client that goes away or hangs has no need for an answer.
         Err(Problem::Gone(error)) => tracing::debug!(%error, "a client of the socket is gone"),
         Err(Problem::Bad(reason)) => tracing::warn!(reason, "a client of the socket was refused"),
-        Err(Problem::Crowded) => tracing::warn!("a client of the socket was refused for want of room"),
+        Err(Problem::Crowded) => tracing::warn!("a client of the socket was refused because a limit is reached"),
         Err(Problem::Disk(error)) => tracing::warn!(%error, "a client of the socket was refused"),
     }
 }
@@ -68,7 +68,7 @@ pub(super) async fn turn_away(stream: UnixStream, error: &Error) {
     };
     match told.await {
         Ok(()) => drain(&mut reader).await,
-        Err(problem) => tracing::debug!(?problem, "a client of the socket could not be told that there is no room"),
+        Err(problem) => tracing::debug!(?problem, "a client of the socket could not be told that a limit is reached"),
     }
 }
 
@@ -312,7 +312,7 @@ async fn follow(
 async fn spoke(reader: &mut (impl AsyncRead + Unpin)) -> Problem {
     match reader.read(&mut [0]).await {
         Ok(0) => Problem::Gone(std::io::ErrorKind::UnexpectedEof.into()),
-        Ok(_) => Problem::Bad("it spoke out of turn".to_owned()),
+        Ok(_) => Problem::Bad("it sent a request before the last one was answered".to_owned()),
         Err(error) => Problem::Gone(error),
     }
 }

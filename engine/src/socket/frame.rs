@@ -25,7 +25,7 @@ pub(super) const FRAME_WAIT: Duration = Duration::from_secs(10);
 pub(super) enum Problem {
     /// The other side has gone, between two frames or within one.
     Gone(io::Error),
-    /// What came is no message.
+    /// The bytes are not a message.
     Bad(String),
     /// Too much is on its way.
     Crowded,

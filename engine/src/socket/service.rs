@@ -163,7 +163,7 @@ async fn serve(
 
 fn note(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a connection of the socket ended in disorder");
+        tracing::error!(%error, "a connection of the socket ended with an error");
     }
 }
 

@@ -123,7 +123,7 @@ fn clients_of_ill_will_cost_the_engine_nothing() {
         ] {
             let mut stream = UnixStream::connect(folder.path().join("runs.db.sock")).unwrap();
             stream.write_all(&bytes).unwrap();
-            // Every one of them is let go of, some before all that they sent was read.
+            // Every connection is released, some before all their bytes were read.
             let mut said = Vec::new();
             stream.read_to_end(&mut said).ok();
             let said = String::from_utf8_lossy(&said).into_owned();

@@ -103,7 +103,7 @@ pub(super) fn archive_keep_in_txn(
     Ok(n_new)
 }
 
-/// Lets go of an archive that no package names any more. Must be called in a transaction of the writer.
+/// Removes an archive that no package names any longer. Must be called in a transaction of the writer.
 pub(super) fn archive_drop_unused_in_txn(connection: &mut Connection, digest: Digest) -> QueryResult<()> {
     let column = digest.as_bytes().as_slice();
     let is_named = select(exists(package::table.filter(package::archive_digest.eq(column))));

@@ -54,7 +54,7 @@ const PAGE_BYTES: u32 = 4096;
 /// Checkpoints of this many pages were measured to keep the slowest commits at 4 to 6 ms.
 const CHECKPOINT_PAGES: u32 = 1000;
 
-/// How long a connection waits for another program, such as a backup, to let go of the file or of rows.
+/// How long a connection waits for another program, such as a backup, to release the file or rows.
 const BUSY_WAIT_MS: u32 = 5000;
 
 /// Bytes of pages that the writer keeps in memory.

@@ -95,7 +95,7 @@ impl Server {
         let mut config = parsed.map_err(|error| {
             // What is wrong may be a part of the password.
             let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            let reason = format!("its address makes no sense: {}", self.scrub(&reason));
+            let reason = format!("its address is not valid: {}", self.scrub(&reason));
             let source = NotOpened::new(reason, OpenTrouble::Address);
             Error::Open { database: database_shown(&self.url), source }
         })?;
@@ -242,8 +242,8 @@ mod tests {
     #[test]
     fn an_address_that_makes_no_sense_is_told_to_be_corrected() {
         for (address, expected) in [
-            ("postgres://u:secret@h/d?sslrootcert=/x", "its address makes no sense: unknown option `sslrootcert`"),
-            ("postgres://u:secret@h:port/d", "its address makes no sense: invalid value for option `port`"),
+            ("postgres://u:secret@h/d?sslrootcert=/x", "its address is not valid: unknown option `sslrootcert`"),
+            ("postgres://u:secret@h:port/d", "its address is not valid: invalid value for option `port`"),
         ] {
             let Database::Postgres(server) = Database::parse(address).unwrap() else { panic!("{address}") };
             let error = server.config().unwrap_err();

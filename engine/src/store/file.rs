@@ -71,7 +71,7 @@ impl File {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
             Ok(metadata) if metadata.is_dir() => return Err(refused(shown, "it is a folder".to_owned())),
-            Ok(metadata) if !metadata.is_file() => return Err(refused(shown, "it is no file".to_owned())),
+            Ok(metadata) if !metadata.is_file() => return Err(refused(shown, "it is not a file".to_owned())),
             Ok(_) => {}
         }
         let file = Self::share(shown, path, fs::OpenOptions::new().read(true)).map_err(failed)?;
@@ -79,7 +79,7 @@ impl File {
             // One that is new is empty until its first page is written.
             [] => Ok(None),
             beginning if beginning == MAGIC => Ok(Some(file)),
-            _ => Err(refused(shown, "the file is no database".to_owned())),
+            _ => Err(refused(shown, "the file is not a database".to_owned())),
         }
     }
 
@@ -272,7 +272,7 @@ impl Presence {
         let error = Error::Removed { path };
         if !self.is_told {
             self.is_told = true;
-            tracing::error!("{error}; nothing is stored until it is back");
+            tracing::error!("{error}; nothing is stored until the file is back");
         }
         error
     }
@@ -298,7 +298,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
             Err(_) => return Ok(place),
         }
     }
-    Err(io::Error::other("too many links lead to it"))
+    Err(io::Error::other("it is reached through too many links"))
 }
 
 /// Which file is there by that name now; none if there is none.

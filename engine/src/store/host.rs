@@ -40,7 +40,7 @@ pub(crate) struct HostRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostEnd {
     /// Its engine was done with it.
-    LetGo,
+    Released,
     /// It ended by itself, or had to be killed.
     Crashed,
 }
@@ -62,7 +62,7 @@ pub(crate) struct HostSum {
 impl HostEnd {
     fn as_str(self) -> &'static str {
         match self {
-            Self::LetGo => "let_go",
+            Self::Released => "let_go",
             Self::Crashed => "crashed",
         }
     }

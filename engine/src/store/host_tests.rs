@@ -86,7 +86,7 @@ fn the_end_of_a_process_stays(fixture: Fixture) {
     put(&fixture, &[living.clone(), ended.clone()]);
     // What was read before its end, and is written after it.
     put(&fixture, &[HostRow { n_calls: 5, ..living }]);
-    put(&fixture, &[HostRow { end: Some(HostEnd::LetGo), n_calls: 9, ..ended }]);
+    put(&fixture, &[HostRow { end: Some(HostEnd::Released), n_calls: 9, ..ended }]);
     let [sum] = sums(&fixture, None, None).try_into().unwrap();
     assert_eq!((sum.n_hosts, sum.n_crashed, sum.n_calls), (1, 1, 8));
 }

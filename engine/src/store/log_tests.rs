@@ -1,6 +1,6 @@
 //! Log lines in the store: in order, bounded, and in nobody's way.
 //!
-//! Each behaviour is tried on both databases. That lines are never waited for is seen by a writer that is held up.
+//! Each behavior is tried on both databases. That lines are never waited for is seen by a writer that is held up.
 
 use cloacina_workflow::Level;
 use diesel::connection::SimpleConnection;

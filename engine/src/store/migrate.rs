@@ -14,7 +14,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use super::{
     Connection, Error,
     database::Database,
-    error::{NotOpened, is_no_table},
+    error::{NotOpened, is_missing_table},
     postgres::PgConnection,
     schema,
 };
@@ -105,7 +105,7 @@ pub(super) fn check(connection: &mut Connection, database: &Database) -> Result<
         schema::migration::table.select(schema::migration::version).load(connection).map_err(|error| {
             match Error::from_diesel("looking at the schema", error) {
                 // A server has databases before anything is in them.
-                Error::Query { source, .. } if is_no_table(&source) => match database {
+                Error::Query { source, .. } if is_missing_table(&source) => match database {
                     Database::Postgres(_) => {
                         Error::Absent { database: database.name(), reason: "nothing of Cloacina is in it" }
                     }

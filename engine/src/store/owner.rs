@@ -1,11 +1,11 @@
 //! The table of owners: which engines there are, by their epochs, and until when each may be trusted to live.
 //!
-//! - A file has one engine, which holds the lock of the file; every other row is of one that is there no more.
+//! - A file has one engine, which holds the lock of the file; every other row is of an engine that has ended.
 //! - A server has any number. Each renews its lease; when that has run out, or when its process is provably gone, an engine that
 //!   sees it marks the row as ended. That is for good: a commit or a renewal under an epoch that has ended is refused.
 //! - Commits lock the row of their owner for sharing, and ending it takes the lock for itself: nothing is taken over
 //!   while a commit of its owner is on its way. Nobody waits for that lock; who is busy is ended the next time.
-//! - Leases are reckoned by the server's clock alone, so the clocks of the engines' machines do not matter.
+//! - Leases are measured by the server's clock alone, so the clocks of the engines' machines do not matter.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ pub(crate) fn epoch_end_in_txn(connection: &mut Connection, epoch: i64, in_order
     owner_remove_idle(connection, &[epoch])
 }
 
-/// Prolongs the lease of that epoch and looks for engines that are there no more and for changes of packages and of
+/// Prolongs the lease of that epoch and looks for engines that have ended and for changes of packages and of
 /// trust, in one query.
 pub(super) fn owner_renew(connection: &mut PgConnection, epoch: i64, lease: Duration) -> QueryResult<Renewal> {
     #[derive(QueryableByName)]
@@ -123,7 +123,7 @@ pub(super) fn renewal(epoch: i64, lease: Duration) -> String {
     )
 }
 
-/// Marks every other engine that is there no more as ended, for good, and returns those that have ended. Nobody else
+/// Marks every other engine that has ended as ended, for good, and returns those that have ended. Nobody else
 /// can take their runs over before the transaction ends.
 pub(super) fn owner_end_in_txn(connection: &mut Connection, epoch: i64) -> QueryResult<Vec<EndedOwner>> {
     let others = owner::table.filter(owner::epoch.ne(epoch));

@@ -4,7 +4,7 @@
 //! - In a tenant, one version of a package is the *main* one: active without a share. A second active version may have
 //!   a share of the new runs; the main one gets the rest.
 //! - A quarantined version keeps its place: if it was the main one, no other takes it before somebody says so.
-//! - What is so already is no change and no event. What is refused changes nothing.
+//! - A request without an effect is not a change and leaves no event. A refused request changes nothing.
 //! - On a server, changes of packages take turns.
 
 use cloacina_packager::Digest;

@@ -155,7 +155,7 @@ fn the_first_version_is_active_and_later_ones_when_asked(fixture: Fixture) {
             "2 activated registered active by somebody",
         ]
     );
-    // What is so already is no event.
+    // A request without an effect leaves no event.
     let newest = fixture.newest();
     assert!(newest > 0);
     assert_eq!(fixture.activate(&second, None), PackageChanged::Unchanged);

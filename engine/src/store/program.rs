@@ -45,9 +45,11 @@ pub(super) fn identify(connection: &mut SqliteConnection, file: &File) -> Result
         // One of an older version, and one that is as good as new.
         (0, Ok(n_ours), _) if n_ours == TABLES.len() => Ok(false),
         (0, Ok(0), None) => Ok(false),
-        (0, _, Some(table)) => Err(foreign(format!("it has {table:?}, and not all of our tables"))),
-        (0, _, None) => Err(foreign("it has some of our tables, and not all".to_owned())),
-        (other, ..) => Err(foreign(format!("its application id is {other:#010x}, and ours is {APPLICATION_ID:#010x}"))),
+        (0, _, Some(table)) => Err(foreign(format!("it has the table {table:?}, but not all tables of Cloacina"))),
+        (0, _, None) => Err(foreign("it has some tables of Cloacina, but not all".to_owned())),
+        (other, ..) => {
+            Err(foreign(format!("its application id is {other:#010x}, and that of Cloacina is {APPLICATION_ID:#010x}")))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The table of runs: listing them, and taking over those whose engine is there no more.
+//! The table of runs: listing them, and taking over those of engines that have ended.
 //!
 //! A run belongs to the epoch that stands in its row. Only taking over changes that, and only once that epoch has ended.
 //! States are changed by commits alone.
@@ -111,7 +111,7 @@ pub(crate) fn run_find(
     Ok(scope.has(&workflow.key.tenant).then_some((run, workflow)))
 }
 
-/// Makes that epoch the owner of the unfinished runs whose engine is there no more and whose workflow is wanted. Must be
+/// Makes that epoch the owner of the unfinished runs of engines that have ended and whose workflow is wanted. Must be
 /// called in a transaction of the writer.
 ///
 /// Of several engines that try, one gets each run: the rows of the owners that have ended are locked meanwhile. Runs of
@@ -150,7 +150,7 @@ pub(crate) fn run_take_over(
     Ok(TakenOver { runs, workflows, ended: epochs })
 }
 
-/// Makes that epoch the owner of one unfinished run whose engine is there no more; of none otherwise. Must be called in a
+/// Makes that epoch the owner of one unfinished run of engines that have ended; of none otherwise. Must be called in a
 /// transaction of the writer.
 pub(crate) fn run_claim(connection: &mut Connection, epoch: i64, id: RunId) -> JobResult<TakenOver> {
     let ended = owner::owner_end_in_txn(connection, epoch)?;

@@ -1,6 +1,6 @@
 //! The store's contract on real databases: atomic, fenced, once, and no stranger pays for another's mistake.
 //!
-//! Each behaviour is written once and run on SQLite and on PostgreSQL; what only one of them has stands at the end, or
+//! Each behavior is written once and run on SQLite and on PostgreSQL; what only one of them has stands at the end, or
 //! in `server_tests`. Commits are made by hand here; what they mean is of no interest.
 
 use std::sync::mpsc::{self, Receiver};
@@ -543,7 +543,7 @@ fn a_second_engine_is_refused_with_the_first_ones_process() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused() {
+fn another_file_than_a_database_is_refused() {
     let database = TestDatabase::sqlite();
     let Database::Sqlite(path) = &database.database else { unreachable!() };
     let other = vec![b'x'; 4096];

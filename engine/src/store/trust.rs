@@ -65,13 +65,13 @@ pub enum TrustEventKind {
     /// Another number of signatures is required.
     RequirementChanged,
     /// A package was taken because of its signatures.
-    Vouched,
+    PackageSigned,
 }
 
 impl TrustEventKind {
     /// All kinds.
     pub const ALL: [Self; 5] =
-        [Self::KeyAdded, Self::KeyRemoved, Self::KeyRevoked, Self::RequirementChanged, Self::Vouched];
+        [Self::KeyAdded, Self::KeyRemoved, Self::KeyRevoked, Self::RequirementChanged, Self::PackageSigned];
 
     /// The name, as stored and shown.
     #[must_use]
@@ -81,7 +81,7 @@ impl TrustEventKind {
             Self::KeyRemoved => "key_removed",
             Self::KeyRevoked => "key_revoked",
             Self::RequirementChanged => "requirement_changed",
-            Self::Vouched => "vouched",
+            Self::PackageSigned => "vouched",
         }
     }
 }
@@ -207,7 +207,7 @@ pub(crate) fn trust_event_list(connection: &mut Connection, tenant: &str, n_max:
 
 /// The number of the newest change of whom any tenant trusts; 0 if there was none.
 pub(crate) fn trust_newest_change(connection: &mut Connection) -> QueryResult<i64> {
-    let changes = trust_event::table.filter(trust_event::kind.ne(TrustEventKind::Vouched.as_str()));
+    let changes = trust_event::table.filter(trust_event::kind.ne(TrustEventKind::PackageSigned.as_str()));
     let newest: Option<i64> = changes.select(max(trust_event::id)).first(connection)?;
     Ok(newest.unwrap_or(0))
 }

@@ -107,7 +107,7 @@ fn events_of_every_kind_are_kept_newest_first(fixture: Fixture) {
             at: at(place),
             actor: "ada".to_owned(),
             key_id: place.is_multiple_of(2).then(|| format!("{place:016X}")),
-            digest: (kind == TrustEventKind::Vouched).then(|| Digest::of(b"content")),
+            digest: (kind == TrustEventKind::PackageSigned).then(|| Digest::of(b"content")),
             detail: format!("number {place}"),
         })
         .collect();

@@ -59,7 +59,7 @@ pub(super) enum Command {
     StoreLogs(oneshot::Sender<()>),
 }
 
-/// A rare change that is no commit, such as registering a package. May be run several times; each time that counts
+/// A rare change that is not a commit, such as registering a package. May be run several times; each time that counts
 /// is preceded by a rollback of the one before.
 pub(super) trait Job: Send {
     fn write(&mut self, connection: &mut Connection) -> Result<(), Undo>;
@@ -288,7 +288,7 @@ impl Writer {
     fn write_halving(&mut self, units: &mut [Unit]) {
         let Err(error) = self.write_connected(units) else { return };
         if units.len() == 1 || error.is_nobodys_fault() {
-            // A database that cannot be written is no unit's fault: trying each alone would only wait longer.
+            // A database that cannot be written is not the fault of a unit: trying each alone would only wait longer.
             self.is_suspect = matches!(error, Error::Disk { .. });
             let error = Arc::new(error);
             for unit in units {
@@ -457,7 +457,7 @@ fn unfence_all(units: &mut [Unit], connection: &mut Connection) -> QueryResult<(
     Ok(())
 }
 
-/// Writes neighbours that are all commits.
+/// Writes neighbors that are all commits.
 fn write_commits(units: &mut [Unit], stopped: &Terms, connection: &mut Connection) -> QueryResult<()> {
     let mut commits = Vec::with_capacity(units.len());
     let mut outcomes = Vec::with_capacity(units.len());

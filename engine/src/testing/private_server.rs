@@ -134,7 +134,7 @@ impl PrivateServer {
     /// # Errors
     /// What the system says, also if there is no such process.
     pub fn kill_process(&self, pid: i32) -> Result<(), Failure> {
-        let pid = Pid::from_raw(pid).ok_or("0 is no process")?;
+        let pid = Pid::from_raw(pid).ok_or("0 is not a process")?;
         let mut other = PgConnection::establish(&self.url())?;
         kill_process(pid, Signal::KILL)?;
         for _ in 0..LOOKS_MAX {

@@ -73,7 +73,7 @@ impl Probe {
         Ok(loader::map_for_good(library)?)
     }
 
-    /// Loads the library and initialises the package with that many workers.
+    /// Loads the library and initializes the package with that many workers.
     ///
     /// # Errors
     /// What the loader says.
@@ -96,9 +96,9 @@ impl Probe {
             allowed: Arc::default(),
             stop_grace: Duration::from_secs(1),
             keeper: Keeper::new(),
-            // A package that crashes ends the measurement; nobody quarantines it.
-            harms: unbounded_channel().0,
-            strain: Arc::default(),
+            // A package that crashes ends the measurement; it is not quarantined.
+            crash_loops: unbounded_channel().0,
+            shortage: Arc::default(),
             tally: Tally::new(Arc::new(SystemClock)),
             owner: None,
         };

@@ -50,7 +50,7 @@ impl ServerSchema {
     }
 }
 
-/// A database with a user of its own, who may nothing but use it; both are gone when it is dropped.
+/// A database with its own user, which may only use this database; both are removed when it is dropped.
 #[derive(Debug)]
 pub struct ServerDatabase {
     server: String,

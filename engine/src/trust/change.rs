@@ -1,6 +1,6 @@
-//! Changing whom a tenant trusts: what may be asked, what of it makes sense, and writing it down with an event.
+//! Changes of the trust of a tenant: the requests, their checks, and their storage with an event.
 //!
-//! Asking for what is so already is no error and leaves no event. A key that was revoked can neither be removed nor
+//! A request that changes nothing is not an error and leaves no event. A key that was revoked can neither be removed nor
 //! added again, so a revocation cannot be undone.
 
 use cloacina_packager::{
@@ -16,7 +16,7 @@ use crate::{
     store::{self, Connection, JobResult, RevokedRow, TrustEventKind, TrustEventRow, TrustKeyRow},
 };
 
-/// Nobody has more people to ask than that.
+/// More signatures are never needed.
 const REQUIRED_MAX: usize = 16;
 
 /// Something to be changed. Its serialization is that of the socket's frames.
@@ -32,22 +32,22 @@ pub enum TrustChange {
         public_key: String,
         /// The packages that it may sign: `*`, `name` or `name*`; all, if there are none.
         scopes: Vec<String>,
-        /// From when on it is not trusted any more, in microseconds since the epoch.
+        /// When the key expires, in microseconds since the epoch.
         expires_at: Option<u64>,
     },
-    /// Forget a key that is not needed any more. One that was revoked stays.
+    /// Remove a key that is no longer needed. A revoked key stays.
     Remove {
         /// Its name or id.
         key: String,
     },
-    /// Do not trust a key any more, for good.
+    /// Revoke a key permanently.
     Revoke {
         /// Its name or id.
         key: String,
         /// Why, for the record.
         reason: String,
     },
-    /// Require that many signatures of each package; 0 takes packages from anybody.
+    /// Require that many signatures of each package; 0 accepts packages without a signature.
     Require {
         /// How many.
         n_signatures: usize,
@@ -74,13 +74,13 @@ impl TrustChange {
 
 /// How a change ended.
 pub(crate) enum TrustWritten {
-    /// Whom the tenant trusts now.
+    /// The trust of the tenant now.
     Trust(Trust),
     /// Nothing was written.
     Refused(Error),
 }
 
-/// Changes whom a tenant trusts. Must be called in a transaction of the writer.
+/// Changes the trust of a tenant. Must be called in a transaction of the writer.
 pub(crate) fn change_in_txn(
     connection: &mut Connection,
     (tenant, default): (&str, usize),

@@ -1,11 +1,11 @@
-//! Whom a tenant trusts to sign packages, and what is done when that changes.
+//! The keys that a tenant trusts to sign packages, and the changes of this trust.
 //!
 //! ```text
-//! TrustChange ── change_in_txn ──> rows, one event ──> Trust ── policy ──> what packages are judged by
+//! TrustChange ── change_in_txn ──> rows, one event ──> Trust ── policy ──> checks of packages
 //! ```
-//! The policy is in the database, so that every engine on it judges by the same one, now and after a restart. A tenant
+//! The policy is in the database, so that every engine on it uses the same one, now and after a restart. A tenant
 //! that has said nothing gets the engine's default. Whether a package is trusted is decided by
-//! [`cloacina_packager::sign::Policy`] and nowhere here; nothing here looks at packages.
+//! [`cloacina_packager::sign::Policy`] and nowhere here; nothing here reads packages.
 //!
 //! A key that was revoked stays on the list and is never trusted again, under any name.
 

@@ -1,4 +1,4 @@
-//! Whom a tenant trusts, as plain data for callers.
+//! The trust of a tenant, as plain data for callers.
 //!
 //! Keys and scopes are kept as what they were checked to be; the public types show them as text, so that a caller
 //! needs no other crate.
@@ -21,19 +21,19 @@ pub(crate) const REQUIRED_DEFAULT: usize = 0;
 pub(crate) const FIRST_STEPS: [&str; 3] = [
     "make a key where packages are built: cloacina-ctl key generate NAME",
     "trust it where they run: cloacina-ctl trust add NAME.pub --name NAME",
-    "sign what is to be registered: cloacina-ctl package sign FILE --key NAME",
+    "sign the archives to register: cloacina-ctl package sign FILE --key NAME",
 ];
 
 /// How many signatures a server requires of tenants that have not said how many.
 pub const REQUIRED_BY_SERVERS: usize = Policy::REQUIRED_BY_SERVERS;
 
-/// Whom a tenant trusts.
+/// The trust of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Trust {
     /// The tenant.
     pub tenant: String,
-    /// How many different keys must have signed a package; 0 takes packages from anybody.
+    /// How many different keys must have signed a package; 0 accepts packages without a signature.
     pub required: usize,
     /// Whether the tenant has never said how many, so that the engine's default holds.
     pub is_default: bool,
@@ -49,29 +49,29 @@ pub struct TrustKey {
     pub name: String,
     pub(super) key: PublicKey,
     pub(super) scopes: Vec<Scope>,
-    /// From when on it is not trusted any more.
+    /// When the key expires.
     pub expires_at: Option<Timestamp>,
     /// Since when it is trusted.
     pub added_at: Timestamp,
-    /// Who said so.
+    /// The actor.
     pub added_by: String,
-    /// That it is not trusted any more, for good.
+    /// The revocation of the key.
     pub revoked: Option<Revoked>,
 }
 
-/// That a key is not trusted any more.
+/// The revocation of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Revoked {
     /// Since when.
     pub at: Timestamp,
-    /// Who said so.
+    /// The actor.
     pub by: String,
     /// Why.
     pub reason: String,
 }
 
-/// One change of whom a tenant trusts, or a package that was taken because of its signatures.
+/// One change of the trust of a tenant, or a package that was accepted because of its signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrustEvent {
@@ -79,7 +79,7 @@ pub struct TrustEvent {
     pub kind: TrustEventKind,
     /// When.
     pub at: Timestamp,
-    /// Who did it.
+    /// The actor.
     pub actor: String,
     /// The key that it is about: its id.
     pub key: Option<String>,
@@ -89,18 +89,18 @@ pub struct TrustEvent {
     pub detail: String,
 }
 
-/// What came of a change of whom a tenant trusts.
+/// The effects of a change of the trust of a tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TrustChanged {
-    /// Versions of packages that are not trusted any more, and with that in quarantine: `tenant::package@version`.
+    /// Versions that are no longer trusted, and therefore quarantined: `tenant::package@version`.
     pub quarantined: Vec<String>,
     /// Versions that are trusted again.
     pub released: Vec<String>,
 }
 
 impl Trust {
-    /// What packages are judged by.
+    /// The policy for checks of packages.
     pub(crate) fn policy(&self) -> Policy {
         let keys = self.keys.iter().map(|key| TrustedKey {
             name: key.name.clone(),

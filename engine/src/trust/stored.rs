@@ -1,4 +1,4 @@
-//! Between the rows of the store and whom a tenant trusts.
+//! Converts between the rows of the store and the trust of a tenant.
 //!
 //! A row that makes no sense is damage and refuses everything: a policy of which a part cannot be read is none to go by.
 
@@ -7,7 +7,7 @@ use cloacina_packager::sign::{PublicKey, Scope};
 use super::{Revoked, Trust, TrustEvent, TrustKey};
 use crate::store::{self, Connection, Error as StoreError, JobResult, RevokedRow, TrustEventRow, TrustKeyRow};
 
-/// Whom a tenant trusts; `default` is what it requires if it never said.
+/// The trust of a tenant; `default` is the number of required signatures without a setting.
 pub(crate) fn read(connection: &mut Connection, tenant: &str, default: usize) -> JobResult<Trust> {
     let required = store::trust_required_get(connection, tenant)?;
     let rows = store::trust_key_list(connection, tenant)?;

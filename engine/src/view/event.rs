@@ -37,7 +37,7 @@ pub struct RunEvent {
     /// What else is known, by kind: the input, what a task wrote, an error. Absent if nothing is; null in Rust.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub details: Value,
-    /// For the end of an attempt: the processor time that it used, in microseconds. Absent if nobody measured it.
+    /// For the end of an attempt: the processor time that it used, in microseconds. Absent if it was not measured.
     #[serde(rename = "cpu_us", default, with = "micros", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub cpu: Option<Duration>,

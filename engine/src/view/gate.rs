@@ -184,7 +184,7 @@ impl fmt::Display for Gate {
             Self::RunClosing => formatter.write_str("the run is being ended"),
             Self::RetryAt { at } => write!(formatter, "the next attempt comes at {at}"),
             Self::TriggerRule { rule, early: true, .. } => write!(formatter, "the rule {rule} is not decided"),
-            Self::TriggerRule { rule, .. } => write!(formatter, "then the rule {rule} is asked"),
+            Self::TriggerRule { rule, .. } => write!(formatter, "then the rule {rule} is evaluated"),
             Self::Dependency { task, state } => write!(formatter, "{task} is {state}"),
             Self::Slot { running, slots, held_by } => {
                 write!(formatter, "{running} of {slots} slots are taken")?;
@@ -193,19 +193,19 @@ impl fmt::Display for Gate {
             Self::Quarantined { reason, until } => {
                 write!(formatter, "the package is quarantined, as {reason}; ")?;
                 match until {
-                    Some(at) => write!(formatter, "it is tried again at {at}"),
-                    None => formatter.write_str("it stays so until somebody releases it"),
+                    Some(at) => write!(formatter, "the next try is at {at}"),
+                    None => formatter.write_str("the quarantine lasts until the package is released"),
                 }
             }
             Self::Withheld { reason } => write!(formatter, "the engine cannot use the package: {reason}"),
             Self::PackageMissing { workflow } => write!(formatter, "the code of {workflow} is not there"),
             Self::StoreRefused { reason, until } => write!(
                 formatter,
-                "the database did not take what happened to the run; it is tried again at {until}, because {reason}"
+                "the database refused a change of the run; the next try is at {until}; the reason: {reason}"
             ),
             Self::HistoryUnread { reason, until } => write!(
                 formatter,
-                "the history of the run could not be read; it is read again at {until}, because {reason}"
+                "the history of the run could not be read; the next try is at {until}; the reason: {reason}"
             ),
             Self::Owner { pid, host, lease_until } => {
                 let (pid, host, until) = (known(pid.as_ref()), known(host.as_ref()), known(lease_until.as_ref()));
@@ -218,7 +218,7 @@ impl fmt::Display for Gate {
                 let (pid, host, until) = (known(pid.as_ref()), known(host.as_ref()), known(lease_until.as_ref()));
                 write!(
                     formatter,
-                    "the engine in process {pid} on {host} is not heard of; its lease ended at {until}, and an engine that has the code takes the run over"
+                    "the engine in process {pid} on {host} has not renewed its lease, which ended at {until}; an engine that has the code takes the run over"
                 )
             }
             Self::NoEngine => formatter.write_str("no engine drives this database"),

@@ -14,7 +14,7 @@ pub struct LogRecord {
     /// When it was written.
     #[cfg_attr(feature = "schema", schema(value_type = super::Moment))]
     pub at: Timestamp,
-    /// How important it is: `error`, `warn`, `info`, `debug` or `trace`.
+    /// The level: `error`, `warn`, `info`, `debug` or `trace`.
     #[serde(serialize_with = "level")]
     #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub level: Level,

@@ -26,20 +26,20 @@ pub struct Usage {
     #[serde(rename = "time_us", with = "micros", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub time: Option<Duration>,
-    /// Of how many attempts and callbacks `time_us` is known: not of an attempt that was interrupted with its engine.
+    /// The number of attempts and callbacks of which `time_us` is known: not of an attempt that was interrupted with its engine.
     #[serde(rename = "time_known_of")]
     pub n_time: u64,
     /// The processor time that they used, in microseconds. Absent if it is known of none.
     #[serde(rename = "cpu_us", with = "micros", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub cpu: Option<Duration>,
-    /// Of how many attempts and callbacks `cpu_us` is known.
+    /// The number of attempts and callbacks of which `cpu_us` is known.
     #[serde(rename = "cpu_known_of")]
     pub n_cpu: u64,
     /// The most memory that one of them held, in bytes. Absent if it is known of none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
-    /// Of how many attempts and callbacks `peak_bytes` is known.
+    /// The number of attempts and callbacks of which `peak_bytes` is known.
     #[serde(rename = "peak_known_of")]
     pub n_peak: u64,
 }
@@ -54,7 +54,7 @@ pub struct UsedCall {
     pub attempt: Option<u32>,
     /// How it ended, as an event says it, such as `task_completed`.
     pub end: &'static str,
-    /// When it began. Absent if nobody noted it.
+    /// When it began. Absent if it was not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<super::Moment>))]
     pub started_at: Option<Timestamp>,
@@ -66,7 +66,7 @@ pub struct UsedCall {
     #[serde(rename = "cpu_us", with = "micros", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub cpu: Option<Duration>,
-    /// The most memory that its process held, in bytes. Absent if nobody measured it.
+    /// The most memory that its process held, in bytes. Absent if it was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
 }

@@ -7,7 +7,7 @@ CREATE TABLE setting (
 );
 
 -- The engines that own runs, by their epoch. A row is gone once its engine closed in order or was taken over from;
--- whoever commits under an epoch without a row is fenced. Leases are in the time of this server, as clocks differ.
+-- a commit under an epoch without a row is fenced. Leases are in the time of this server, as clocks differ.
 CREATE TABLE owner (
     epoch       BIGINT NOT NULL PRIMARY KEY,
     lease_until BIGINT NOT NULL
@@ -52,7 +52,7 @@ CREATE TABLE run (
     started_at  BIGINT,
     -- Set when, and only when, the state is terminal.
     finished_at BIGINT,
-    -- Whoever submits with the same key again gets the same run.
+    -- A second submission with the same key gets the same run.
     submission_key TEXT UNIQUE,
     -- Set when somebody has seen that the run failed and wants no more of it.
     dismissed_at BIGINT,

@@ -10,7 +10,7 @@ ALTER TABLE owner ADD COLUMN pid BIGINT;
 ALTER TABLE owner ADD COLUMN machine TEXT;
 ALTER TABLE owner ADD COLUMN process_began BIGINT;
 
--- What is asked of a run that another engine drives. Its owner answers in the row; whoever asked removes it.
+-- What is asked of a run that another engine drives. Its owner answers in the row; the engine that asked removes it.
 CREATE TABLE request (
     id          BYTEA  NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     run         BYTEA  NOT NULL,

@@ -54,7 +54,7 @@ CREATE TABLE run (
     started_at  BIGINT,
     -- Set when, and only when, the state is terminal.
     finished_at BIGINT,
-    -- Whoever submits with the same key again gets the same run.
+    -- A second submission with the same key gets the same run.
     submission_key TEXT UNIQUE,
     -- Set when somebody has seen that the run failed and wants no more of it.
     dismissed_at BIGINT,

@@ -1,5 +1,5 @@
 -- Lines that attempts wrote. The id is given in the order in which lines are stored, across all engines that the
--- database ever had, and never twice: whoever follows a run asks for what comes after the last id that it saw.
+-- database ever had, and never twice: a client that follows a run reads the lines after the last id that it saw.
 CREATE TABLE log (
     id      INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     run     BLOB    NOT NULL,

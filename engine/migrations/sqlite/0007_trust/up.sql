@@ -32,7 +32,7 @@ CREATE TABLE trust_event (
     at     BIGINT NOT NULL,
     actor  TEXT   NOT NULL,
     key_id TEXT,
-    -- The package that was vouched for.
+    -- The package that was signed.
     digest BLOB CHECK (length(digest) = 32),
     -- For people.
     detail TEXT   NOT NULL

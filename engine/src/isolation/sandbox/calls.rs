@@ -1,10 +1,10 @@
 //! Which system calls a package may make, by seccomp filters.
 //!
 //! In the sandbox of a server what is not [listed](super::list) does not exist. What programs try in good faith, such as
-//! starting another, fails with EPERM, and their authors read why. What only somebody tries who wants out ends the process
+//! starting another, fails with EPERM, and their authors read why. A call that only an attempt to escape would make ends the process
 //! with SIGSYS. Some calls are allowed by their arguments, as far as these are numbers: a filter sees no memory. In the
 //! sandbox of one's own packages only that is refused by which a package would get at its engine, or out of sight of it.
-//! Files, and whom a process may signal and trace, are Landlock's matter.
+//! Landlock restricts files, signals and tracing.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +20,11 @@ use super::{
 };
 use crate::loader::{note_refused_calls, refused_calls};
 
-/// Calls whose first argument is a process, which must be this one.
+/// Calls with a process as first argument, which must be this one.
 const OF_OWN_PROCESS: [libc::c_long; 4] =
     [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo];
 
-/// Calls whose first argument is a process or thread, which must be this one; 0 stands for it.
+/// Calls with a process or thread as first argument, which must be this one; 0 stands for it.
 const OF_OWN_THREAD: [libc::c_long; 6] = [
     libc::SYS_prlimit64,
     libc::SYS_get_robust_list,
@@ -45,7 +45,7 @@ const NAME_SPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWNET,
 ];
 
-/// What may be asked of a descriptor by `fcntl`. Not: who gets its signals, which may be any and go to anybody; leases,
+/// What may be asked of a descriptor by `fcntl`. Not: the receiver of its signals, which may be any process; leases,
 /// which hold up a process that opens the file; notices of what others do; larger pipes.
 const FCNTL: [libc::c_int; 21] = [
     libc::F_DUPFD,
@@ -96,7 +96,7 @@ const IOCTL: [u64; 20] = [
     0x8008_6601, // FS_IOC_GETFLAGS
 ];
 
-/// What a process may ask of itself by `prctl`, besides being one that its engine can look at.
+/// The allowed operations of `prctl`, except for hiding from the engine.
 const PRCTL: [u64; 24] = [
     1,           // PR_SET_PDEATHSIG
     2,           // PR_GET_PDEATHSIG
@@ -189,11 +189,11 @@ fn keep_self_off(is_scoped: bool, refusal: Refusal) -> Result<(), Failure> {
         rules.insert(call, vec![none_of(0, &[0, own])?]);
     }
     if !is_scoped {
-        // Its threads have numbers too, which nobody knows beforehand: where Landlock cannot do it, this is a part.
+        // Its threads have numbers too, which are not known beforehand: where Landlock cannot do it, this is a part.
         let engine = getppid().map_or(0, |pid| u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
-        let whom = [engine, (-1_i32).cast_unsigned().into()];
+        let targets = [engine, (-1_i32).cast_unsigned().into()];
         for call in OF_OWN_PROCESS.into_iter().chain([libc::SYS_tkill]) {
-            rules.insert(call, any_of(0, u32::MAX.into(), &whom)?);
+            rules.insert(call, any_of(0, u32::MAX.into(), &targets)?);
         }
         // To attach to a process, both ways.
         rules.insert(libc::SYS_ptrace, any_of(0, u64::MAX, &[16, 0x4206])?);
@@ -249,7 +249,7 @@ fn by_argument(net: bool) -> Result<Rules, Failure> {
         sockets.extend(other_types(&[libc::SOCK_STREAM, libc::SOCK_DGRAM])?);
     }
     rules.insert(libc::SYS_socket, sockets);
-    // Those of datagrams can be connected anew, to anybody.
+    // Datagram sockets can be connected again, to any process.
     let mut pairs = vec![none_of(0, &[number(libc::AF_UNIX)])?];
     pairs.extend(other_types(&[libc::SOCK_STREAM, libc::SOCK_SEQPACKET])?);
     rules.insert(libc::SYS_socketpair, pairs);
@@ -268,7 +268,7 @@ fn by_argument(net: bool) -> Result<Rules, Failure> {
     Ok(rules)
 }
 
-/// Making itself one that its engine cannot look at.
+/// Hiding from its engine.
 fn hiding() -> Result<SeccompRule, Failure> {
     let asks = SeccompCondition::new(0, Len::Dword, Op::Eq, SET_DUMPABLE)?;
     Ok(SeccompRule::new(vec![asks, SeccompCondition::new(1, Len::Qword, Op::Ne, 1)?])?)

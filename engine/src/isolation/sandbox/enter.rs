@@ -1,7 +1,7 @@
 //! The steps of a sandbox, in their order, and what became of each.
 //!
-//! The order matters: what a step needs of the system must not be forbidden by one before it. It never fails: who
-//! requires a step looks at the answer.
+//! The order matters: what a step needs of the system must not be forbidden by one before it. It never fails: an engine
+//! that requires a step checks the answer.
 
 use std::{
     fmt,

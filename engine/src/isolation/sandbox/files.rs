@@ -1,4 +1,4 @@
-//! Which files a package may touch, whom it may signal and connect to, as far as the kernel's Landlock can say.
+//! The files that a package may use, and the processes that it may signal and connect to, enforced by the kernel's Landlock.
 //!
 //! Everything is forbidden that is not named. Paths that are not there are left out. An older kernel enforces what it
 //! knows of; what it does not know is named.
@@ -48,7 +48,7 @@ const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random"
 pub(super) fn restrict(grants: &Grants) -> Result<String, String> {
     match restrict_self(grants) {
         Ok(RulesetStatus::FullyEnforced) => Ok(String::new()),
-        Ok(RulesetStatus::PartiallyEnforced) => Ok(" (in part, for want of a newer kernel)".to_owned()),
+        Ok(RulesetStatus::PartiallyEnforced) => Ok(" (in part: the kernel is too old for the rest)".to_owned()),
         Ok(RulesetStatus::NotEnforced) => Err("the kernel has none".to_owned()),
         Err(error) => Err(error.to_string()),
     }
@@ -62,7 +62,7 @@ pub(super) fn keep_off() -> Result<String, String> {
         // Tracing alone: any domain does that. Moving files between folders must be named, or it would be forbidden.
         Err(_) => match keep_tracing_off() {
             Ok(RulesetStatus::NotEnforced) => Err("the kernel has none".to_owned()),
-            Ok(_) => Ok(" (in part, for want of a newer kernel)".to_owned()),
+            Ok(_) => Ok(" (in part: the kernel is too old for the rest)".to_owned()),
             Err(error) => Err(error.to_string()),
         },
     }

@@ -24,7 +24,7 @@ pub struct Limits {
     pub scratch_mib: Option<u64>,
     /// Calls after which a process is replaced, once those that it has are done.
     pub replace_calls: Option<u64>,
-    /// MiB of memory in use from which on a process is replaced in the same way; looked at every 256 calls.
+    /// MiB of memory in use from which on a process is replaced in the same way; measured every 256 calls.
     pub replace_mib: Option<u64>,
 }
 

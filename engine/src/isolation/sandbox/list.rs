@@ -1,7 +1,7 @@
 //! The system calls of a package in the sandbox of a server: which it may make, which fail, which end it.
 //!
 //! What is on none of these lists fails with ENOSYS, as on a system that does not have it: what a later kernel adds, and
-//! what has an older form that can be looked at here (`clone3` and `openat2`, whose flags lie in memory).
+//! calls with an older form that a filter can check (`clone3` and `openat2`, which have their flags in memory).
 
 /// What a program needs to work on its own memory, its own threads, its own descriptors, and files that Landlock lets it
 /// have. Some of them are refused by their arguments.
@@ -318,10 +318,10 @@ pub(super) const REFUSED: &[(libc::c_long, &str)] = &[
     (libc::SYS_listxattr, "listxattr (attributes of a file)"),
     (libc::SYS_llistxattr, "llistxattr (attributes of a file)"),
     (libc::SYS_name_to_handle_at, "name_to_handle_at (the handle of a file)"),
-    (libc::SYS_inotify_init1, "inotify_init1 (what others do to files)"),
-    (libc::SYS_inotify_add_watch, "inotify_add_watch (what others do to files)"),
-    (libc::SYS_fanotify_init, "fanotify_init (what others do to files)"),
-    (libc::SYS_fanotify_mark, "fanotify_mark (what others do to files)"),
+    (libc::SYS_inotify_init1, "inotify_init1 (watching the files of others)"),
+    (libc::SYS_inotify_add_watch, "inotify_add_watch (watching the files of others)"),
+    (libc::SYS_fanotify_init, "fanotify_init (watching the files of others)"),
+    (libc::SYS_fanotify_mark, "fanotify_mark (watching the files of others)"),
     (libc::SYS_sync, "sync (the files of everybody)"),
     (libc::SYS_syncfs, "syncfs (the files of everybody)"),
     (libc::SYS_quotactl, "quotactl (quotas)"),
@@ -353,7 +353,7 @@ pub(super) const REFUSED: &[(libc::c_long, &str)] = &[
     (libc::SYS_io_uring_register, "io_uring_register"),
     (libc::SYS_io_setup, "io_setup"),
     (libc::SYS_userfaultfd, "userfaultfd"),
-    (libc::SYS_memfd_secret, "memfd_secret (memory that nobody can count)"),
+    (libc::SYS_memfd_secret, "memfd_secret (memory that cannot be measured)"),
     (libc::SYS_add_key, "add_key (keys)"),
     (libc::SYS_request_key, "request_key (keys)"),
     (libc::SYS_keyctl, "keyctl (keys)"),
@@ -390,7 +390,7 @@ pub(super) const REFUSED_OLD: &[(libc::c_long, &str)] = &[
     (libc::SYS_utime, "utime (the times of a file)"),
     (libc::SYS_utimes, "utimes (the times of a file)"),
     (libc::SYS_futimesat, "futimesat (the times of a file)"),
-    (libc::SYS_inotify_init, "inotify_init (what others do to files)"),
+    (libc::SYS_inotify_init, "inotify_init (watching the files of others)"),
     (libc::SYS_iopl, "iopl (devices)"),
     (libc::SYS_ioperm, "ioperm (devices)"),
     (libc::SYS_modify_ldt, "modify_ldt"),
@@ -425,7 +425,7 @@ const BY_ARGUMENT: &[(libc::c_long, &str)] = &[
     (libc::SYS_prctl, "prctl (hiding from the engine, or other processes)"),
     (libc::SYS_process_vm_readv, "process_vm_readv (the memory of another process)"),
     (libc::SYS_process_vm_writev, "process_vm_writev (the memory of another process)"),
-    (libc::SYS_pidfd_getfd, "pidfd_getfd (what another process has open)"),
+    (libc::SYS_pidfd_getfd, "pidfd_getfd (the open descriptors of another process)"),
     (libc::SYS_connect, "connect (the network)"),
     (libc::SYS_bind, "bind (the network)"),
     (libc::SYS_listen, "listen (the network)"),

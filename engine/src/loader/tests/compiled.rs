@@ -43,7 +43,7 @@ fn garbage_fails_the_call_and_nothing_else() {
     assert_eq!(
         heard,
         [
-            "failed final bad_output LIB0020: the package's output is no valid JSON object: invalid utf-8 sequence of 1 bytes from index 0"
+            "failed final bad_output LIB0020: the package's output is not a valid JSON object: invalid utf-8 sequence of 1 bytes from index 0"
         ]
     );
     assert_eq!(run(&library, ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
@@ -53,7 +53,7 @@ fn garbage_fails_the_call_and_nothing_else() {
 }
 
 #[test]
-fn a_call_that_never_completes_stays_open_until_the_engine_lets_go() {
+fn a_call_that_never_completes_stays_open_until_the_engine_unloads_the_package() {
     let library = compile("never", &[]).open().unwrap();
     let (sink, heard) = recorder();
     let id = library.start(call(NEVER, "{}"), Arc::clone(&sink) as _).unwrap();
@@ -63,11 +63,11 @@ fn a_call_that_never_completes_stays_open_until_the_engine_lets_go() {
     library.close(Duration::from_millis(1));
     assert_eq!(library.n_open_calls(), 0);
     assert_eq!(heard.all(), [""; 0]);
-    assert_eq!(Arc::strong_count(&sink), 1, "the sink was let go of too");
+    assert_eq!(Arc::strong_count(&sink), 1, "the sink was released too");
 }
 
 #[test]
-fn a_library_is_loaded_and_initialised_once_per_process() {
+fn a_library_is_loaded_and_initialized_once_per_process() {
     let made = compile("once", &[]);
     let libraries: Vec<_> = thread::scope(|scope| {
         let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| made.open().unwrap())).collect();
@@ -80,7 +80,7 @@ fn a_library_is_loaded_and_initialised_once_per_process() {
     let again =
         open(&TrustedFile::told_by_engine(path.clone(), made.digest), &descriptor("once", N_TASKS), CONFIG).unwrap();
     for library in libraries.iter().chain([&again]) {
-        assert_eq!(run(library, COUNTS, "{}").1, [r#"delta {"constructed":1,"initialised":1} -[]"#]);
+        assert_eq!(run(library, COUNTS, "{}").1, [r#"delta {"constructed":1,"initialized":1} -[]"#]);
     }
 }
 
@@ -111,10 +111,10 @@ fn a_failed_init_is_an_error_and_is_tried_again() {
     for (package, status, answer) in [("init", 2, "failed"), ("status", 99, "99")] {
         let made = compile(package, &[&format!("INIT_FAILS={status}")]);
         let error = made.open().unwrap_err();
-        let expect = format!("the package refused to start up: init answered {answer}");
+        let expect = format!("the package refused to start: init answered {answer}");
         assert_eq!((error.code(), error.to_string()), ("LIB0010", expect));
         let library = made.open().unwrap();
-        assert_eq!(run(&library, COUNTS, "{}").1, [r#"delta {"constructed":1,"initialised":2} -[]"#]);
+        assert_eq!(run(&library, COUNTS, "{}").1, [r#"delta {"constructed":1,"initialized":2} -[]"#]);
     }
 }
 

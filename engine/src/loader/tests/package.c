@@ -1,4 +1,4 @@
-/* A package in C that keeps the rules in some tasks and breaks them in others. The tests compile it with the header
+/* A package in C that follows the rules in some tasks and breaks them in others. The tests compile it with the header
  * that authors get, and with -D for what is to be wrong with the library as a whole. */
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,16 +13,16 @@
 CLCN_METADATA(RECORD);
 
 static const clcn_host_v1 *host;
-static int n_constructed, n_initialised;
+static int n_constructed, n_initialized;
 
 __attribute__((constructor)) static void constructed(void) { n_constructed++; }
 
 static int32_t init(const clcn_host_v1 *given, clcn_bytes config) {
     (void)config;
     host = given;
-    n_initialised++;
+    n_initialized++;
 #ifdef INIT_FAILS
-    return n_initialised == 1 ? INIT_FAILS : CLCN_OK;
+    return n_initialized == 1 ? INIT_FAILS : CLCN_OK;
 #else
     return CLCN_OK;
 #endif
@@ -93,10 +93,10 @@ static int32_t start(const clcn_start *call) {
         return CLCN_OK;
     case 4: /* Never completes. */
         return CLCN_OK;
-    case 5: /* Tells how often it was constructed and initialised. */
-        strcpy(counts, "{\"set\":{\"constructed\":0,\"initialised\":0}}");
+    case 5: /* Tells how often it was constructed and initialized. */
+        strcpy(counts, "{\"set\":{\"constructed\":0,\"initialized\":0}}");
         strchr(counts, '0')[0] = (char)('0' + n_constructed);
-        strrchr(counts, '0')[0] = (char)('0' + n_initialised);
+        strrchr(counts, '0')[0] = (char)('0' + n_initialized);
         complete(call->call_id, (clcn_bytes){(const uint8_t *)counts, strlen(counts)});
         return CLCN_OK;
     default:

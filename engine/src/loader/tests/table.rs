@@ -20,7 +20,7 @@ use cloacina_workflow::{
 use super::recorder::{Heard, call, descriptor, descriptor_json, recorder};
 use crate::loader::{
     CallId, CallResult, CallSink, Error, InitConfig, Library, LogLine, Refused, SECRET_BYTES_MAX, Usage,
-    handshake::admit,
+    handshake::check_descriptor,
     loaded::{Loaded, shake_hands},
 };
 
@@ -214,7 +214,7 @@ fn a_table_at_no_proper_address_is_refused() {
 fn what_cannot_run_inline_is_refused_by_its_descriptor() {
     fn check(from: &str, to: &str, code: Option<&str>) {
         let json = descriptor_json("probe", 1).replace(from, to);
-        let refused = admit(&Descriptor::parse(&json).unwrap(), false).err();
+        let refused = check_descriptor(&Descriptor::parse(&json).unwrap(), false).err();
         assert_eq!(refused.as_ref().map(Error::code), code, "{refused:?}");
     }
     let build = |panic: &str| {
@@ -254,7 +254,7 @@ fn the_end_of_a_call_is_what_was_sent_or_an_error_with_a_code() {
     check(5, 0, b"", &bad("LIB0018", "the package's result has the unknown status 5"));
     check(-9, 0, b"", &bad("LIB0018", "the package's result has the unknown status -9"));
     check(0, 7, b"{}", &bad("LIB0018", "the package's output has the unknown kind 7"));
-    let json = |reason: &str| bad("LIB0020", &format!("the package's output is no valid JSON object: {reason}"));
+    let json = |reason: &str| bad("LIB0020", &format!("the package's output is not a valid JSON object: {reason}"));
     check(0, 1, b"nonsense", &json("expected ident at line 1 column 2"));
     check(0, 1, b"[]", &json("invalid type: sequence, expected an object at line 1 column 0"));
     check(0, 0, b"{\"k\":1} x", &json("trailing characters at line 1 column 9"));
@@ -420,7 +420,7 @@ fn a_refused_call_is_forgotten_and_a_completed_one_stands() {
 }
 
 #[test]
-fn a_package_starts_once_for_all_engines_and_again_after_the_last_has_let_go() {
+fn a_package_starts_once_for_all_engines_and_again_after_the_last_has_closed_it() {
     let loaded = loaded();
     let one = loaded.take_hold(CONFIG).unwrap();
     let two = loaded.take_hold(CONFIG).unwrap();

@@ -198,7 +198,7 @@ fn an_attempt_that_ignores_its_limit_is_given_up_and_fenced() {
             (report.tasks[0].state, report.tasks[0].outcome),
             (TaskState::Failed, Some(AttemptOutcome::TimedOut))
         );
-        assert!(report.tasks[0].error.as_ref().unwrap().message().ends_with("was given up"));
+        assert!(report.tasks[0].error.as_ref().unwrap().message().ends_with("was abandoned"));
         free.send(()).unwrap();
         let report = run.wait().await.unwrap();
         assert_eq!(report.context.get("late"), None);

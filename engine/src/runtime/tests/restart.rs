@@ -249,7 +249,7 @@ fn a_run_without_its_code_can_be_steered_all_the_same() {
         assert_eq!(other.wait().await.unwrap().state, RunState::Completed);
         let kinds: Vec<&str> = other.events().await.unwrap().iter().map(|event| event.kind).collect();
         let n_interrupted = kinds.iter().filter(|kind| **kind == "attempt_interrupted").count();
-        assert_eq!(n_interrupted, 1, "being looked at without code is no interruption: {kinds:?}");
+        assert_eq!(n_interrupted, 1, "reading a run without its code is not an interruption: {kinds:?}");
         assert_eq!(SECOND.load(Ordering::SeqCst), 3);
         engine.shutdown().await.unwrap();
     });

@@ -1,4 +1,4 @@
-//! A database that refuses for a while, as databases do: a table that is away, a history that is damaged and mended.
+//! A database that refuses for a while, as databases do: a table that is away, a history that is damaged and repaired.
 //!
 //! No engine is started anew here: whatever it owns it goes on with by itself. On both databases.
 
@@ -152,7 +152,7 @@ async fn unread(held: &Held, database: &TestDatabase) {
 
 on_both!(damaged, a_damaged_history_in_a_file_holds_nobody_up, a_damaged_history_on_a_server_holds_nobody_up);
 
-/// A damaged history keeps no other run from going on, and is gone on with once it is mended.
+/// A damaged history keeps no other run from going on, and is continued after its repair.
 async fn damaged(held: &Held, database: &TestDatabase) {
     let first = held.start(database, false).await;
     let mut runs = Vec::new();

@@ -90,7 +90,7 @@ fn store_error(error: crate::Error) -> MeasureError {
 
 #[derive(diesel::QueryableByName)]
 struct Row {
-    #[expect(dead_code, reason = "it is read from the database, and nobody looks at it")]
+    #[expect(dead_code, reason = "it is read from the database, and not used")]
     #[diesel(sql_type = diesel::sql_types::Binary)]
     id: Vec<u8>,
 }

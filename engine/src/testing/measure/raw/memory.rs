@@ -1,4 +1,4 @@
-//! Gives memory that is not used any more back to the system.
+//! Returns unused memory to the system.
 //!
 //! Allocators keep what was freed, so that one measurement would be charged with what the one before held.
 

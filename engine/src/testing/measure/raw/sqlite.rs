@@ -1,6 +1,6 @@
 //! SQLite through its C interface: a connection, and statements that are prepared once.
 //!
-//! Values are bound in place and not copied. The connection is used without SQLite's own locks, as nobody else has it;
+//! Values are bound in place and not copied. The connection is used without SQLite's own locks, as no other thread has it;
 //! a statement borrows its connection, so it cannot outlive it.
 
 use std::{

@@ -1,6 +1,6 @@
-//! Admission: which of the tasks that may run get the slots that are free.
+//! The slots of an engine: which of the ready tasks get the free slots.
 //!
-//! Higher priority first, then who has waited longest. One pure choice over all candidates of all runs, so that the
+//! Higher priority first, then the longest wait. One pure choice over all candidates of all runs, so that the
 //! same data can also say why a task still waits.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
@@ -34,27 +34,27 @@ pub(crate) enum Role {
 
 /// The tasks that wait for a slot, and the slots.
 #[derive(Debug)]
-pub(crate) struct Admission {
-    slots: usize,
+pub(crate) struct SlotQueue {
+    n_slots: usize,
     n_running: usize,
-    n_offered: u64,
+    n_enqueued: u64,
     candidates: BinaryHeap<Candidate>,
 }
 
-impl Admission {
-    pub(crate) fn new(slots: usize) -> Self {
-        Self { slots, n_running: 0, n_offered: 0, candidates: BinaryHeap::new() }
+impl SlotQueue {
+    pub(crate) fn new(n_slots: usize) -> Self {
+        Self { n_slots, n_running: 0, n_enqueued: 0, candidates: BinaryHeap::new() }
     }
 
-    pub(crate) fn offer(&mut self, run: RunId, task: TaskIndex, role: Role, priority: i32) {
-        let sequence = self.n_offered;
-        self.n_offered += 1;
+    pub(crate) fn enqueue(&mut self, run: RunId, task: TaskIndex, role: Role, priority: i32) {
+        let sequence = self.n_enqueued;
+        self.n_enqueued += 1;
         self.candidates.push(Candidate { run, task, role, priority, sequence });
     }
 
     /// Takes the next candidate if there is a slot for it.
-    pub(crate) fn admit(&mut self) -> Option<Candidate> {
-        if self.n_running >= self.slots {
+    pub(crate) fn acquire(&mut self) -> Option<Candidate> {
+        if self.n_running >= self.n_slots {
             return None;
         }
         let candidate = self.candidates.pop()?;
@@ -67,7 +67,7 @@ impl Admission {
         self.n_running = self.n_running.saturating_sub(1);
     }
 
-    /// Those who wait for a slot.
+    /// The tasks that wait for a slot.
     #[cfg(debug_assertions)]
     pub(crate) fn candidates(&self) -> impl Iterator<Item = (RunId, TaskIndex, Role)> {
         self.candidates.iter().map(|candidate| (candidate.run, candidate.task, candidate.role))
@@ -77,8 +77,8 @@ impl Admission {
         self.n_running
     }
 
-    pub(crate) fn slots(&self) -> usize {
-        self.slots
+    pub(crate) fn n_slots(&self) -> usize {
+        self.n_slots
     }
 }
 
@@ -101,17 +101,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_go_to_priority_then_to_who_waited_longest() {
+    fn slots_go_to_the_highest_priority_and_then_to_the_longest_wait() {
         let run = RunId::new(Timestamp::from_unix_micros(0));
-        let mut admission = Admission::new(3);
+        let mut slots = SlotQueue::new(3);
         for (task, priority) in [(0, 0), (1, 5), (2, 0), (3, 5), (4, -1)] {
-            admission.offer(run, TaskIndex::new(task), Role::Task, priority);
+            slots.enqueue(run, TaskIndex::new(task), Role::Task, priority);
         }
-        let admitted = |admission: &mut Admission| admission.admit().map(|candidate| candidate.task.number());
-        assert_eq!([admitted(&mut admission), admitted(&mut admission)], [Some(1), Some(3)]);
-        assert_eq!([admitted(&mut admission), admitted(&mut admission)], [Some(0), None]);
-        admission.release();
-        assert_eq!([admitted(&mut admission), admitted(&mut admission)], [Some(2), None]);
-        assert_eq!(admission.n_running(), 3);
+        let acquired = |slots: &mut SlotQueue| slots.acquire().map(|candidate| candidate.task.number());
+        assert_eq!([acquired(&mut slots), acquired(&mut slots)], [Some(1), Some(3)]);
+        assert_eq!([acquired(&mut slots), acquired(&mut slots)], [Some(0), None]);
+        slots.release();
+        assert_eq!([acquired(&mut slots), acquired(&mut slots)], [Some(2), None]);
+        assert_eq!(slots.n_running(), 3);
     }
 }

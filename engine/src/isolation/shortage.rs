@@ -24,11 +24,11 @@ const NEARLY: u64 = 64;
 
 /// What is known of it, for one engine.
 #[derive(Debug, Default)]
-pub(crate) struct Strain {
+pub(crate) struct Shortage {
     latest: Mutex<Option<(Digest, Instant)>>,
 }
 
-impl Strain {
+impl Shortage {
     /// A package was ended because it had taken too much.
     pub(super) fn note(&self, library: Digest) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((library, keeper::now()));
@@ -78,10 +78,10 @@ mod tests {
 
     #[test]
     fn what_one_has_taken_is_not_the_fault_of_another() {
-        let (strain, greedy, other) = (Strain::default(), Digest::of(b"greedy"), Digest::of(b"other"));
-        assert!(!strain.is_anothers(other));
-        strain.note(greedy);
-        assert!(strain.is_anothers(other) && !strain.is_anothers(greedy));
+        let (shortage, greedy, other) = (Shortage::default(), Digest::of(b"greedy"), Digest::of(b"other"));
+        assert!(!shortage.is_anothers(other));
+        shortage.note(greedy);
+        assert!(shortage.is_anothers(other) && !shortage.is_anothers(greedy));
         assert!(threads_of(geteuid().as_raw()) >= 2);
     }
 }

@@ -13,7 +13,7 @@ const THREADS_MAX: usize = 512;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads, and what they are to do.
-pub(super) struct Crew {
+pub(super) struct BlockingThreads {
     shared: Arc<Shared>,
 }
 
@@ -30,7 +30,7 @@ struct State {
     n_free: usize,
 }
 
-impl Crew {
+impl BlockingThreads {
     pub(super) fn new() -> Self {
         Self { shared: Arc::default() }
     }

@@ -24,12 +24,12 @@ const EAGER_VALUE_BYTES: usize = 1 << 10;
 
 /// What one attempt sees.
 #[derive(Debug)]
-pub(crate) struct Sight {
+pub(crate) struct ContextView {
     pub(crate) view: View,
     pub(crate) plan: Arc<Plan>,
 }
 
-impl Sight {
+impl ContextView {
     /// Whether no value is larger than what may cross. One that is could never be answered.
     pub(crate) fn fits(&self) -> bool {
         self.view.extent().largest <= OUTPUT_BYTES_MAX
@@ -126,7 +126,7 @@ impl Sight {
     }
 }
 
-impl Source for Sight {
+impl Source for ContextView {
     fn writer(&self, key: &str) -> Option<Option<&str>> {
         let write = self.view.get(key).filter(|write| write.value().is_some())?;
         Some(self.name_of(write))
