@@ -52,7 +52,7 @@ fn check_in_a_process_of_its_own(database: &str) {
     ] {
         let (output, said) = ctl(&folder, database, arguments);
         assert!(output.status.success(), "{arguments:?}: {said}");
-        assert!(said.contains("WRN0005") && said.contains("runs in a process of its own"), "{arguments:?}: {said}");
+        assert!(said.contains("WRN0005") && said.contains("runs in a separate process"), "{arguments:?}: {said}");
     }
     for (workflow, expected) in [("fine", "completed"), ("aborts", "SIGABRT")] {
         let name = format!("aborting::{workflow}");

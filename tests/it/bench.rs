@@ -1,6 +1,6 @@
 //! The benchmark as a user starts it: what it answers, what it names as missing, and that it leaves nothing behind.
 //!
-//! As little as possible is measured, and no test looks at how long anything took.
+//! As little as possible is measured, and no test depends on a duration.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -62,7 +62,7 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("the answer is text")
 }
 
-/// Where also a server that runs as somebody else may have its folder.
+/// A folder for a server that may run as another user.
 fn open_folder() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
 

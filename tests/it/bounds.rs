@@ -60,7 +60,7 @@ async fn whatever_holds_memory_counts_against_its_limit() {
             assert!(error.contains("at its memory limit of 256 MiB"), "{workflow}: {error}");
         }
         let error = ends(&test, "in_flight").await;
-        assert!(error.contains("in messages that nobody reads"), "{error}");
+        assert!(error.contains("in unread messages"), "{error}");
     }
 }
 
@@ -68,7 +68,7 @@ async fn whatever_holds_memory_counts_against_its_limit() {
 async fn threads_have_a_limit() {
     for sandbox in [Sandbox::Dev, Sandbox::Server] {
         let error = ends(&engine(sandbox).await, "threads").await;
-        assert!(error.contains("threads") && error.contains("of 100 that it may have at once"), "{error}");
+        assert!(error.contains("threads") && error.contains("at most 100 at a time are allowed"), "{error}");
     }
 }
 
@@ -77,10 +77,10 @@ async fn the_scratch_folder_has_a_limit() {
     let test = engine(Sandbox::Server).await;
     for workflow in ["files", "unnamed", "closed"] {
         let error = ends(&test, workflow).await;
-        assert!(error.contains("in its scratch folder, where it may have 32 MiB"), "{workflow}: {error}");
+        assert!(error.contains("in its scratch folder, and at most 32 MiB are allowed"), "{workflow}: {error}");
     }
     let error = ends(&test, "nested").await;
-    assert!(error.contains("has folders in folders without end"), "{error}");
+    assert!(error.contains("nests folders too deeply"), "{error}");
 }
 
 /// Not only afterwards, as in the tests of each limit: while one package holds what it may have, and beyond.
@@ -142,7 +142,7 @@ async fn what_holds_a_package_to_its_limits_is_shown() {
         let enforced = [
             (limit("memory.max").as_deref() == Some("335544320\n"), "320 MiB of memory"),
             (limit("pids.max").as_deref() == Some("101\n"), "101 threads"),
-            (group.as_ref().is_some_and(|group| group.join("cgroup.kill").exists()), "ends all that was started"),
+            (group.as_ref().is_some_and(|group| group.join("cgroup.kill").exists()), "ends all processes of the group"),
         ];
         for (is_enforced, said) in enforced {
             let is_said = shown("group (").is_some_and(|step| step.contains(said));
@@ -163,7 +163,7 @@ fn group_of(pid: u32) -> Option<PathBuf> {
     Some(Path::new(mount.split(' ').nth(4).unwrap()).join(group))
 }
 
-/// Runs a workflow with the command line, as a user who is not root if this one is.
+/// Runs a workflow with the command line, as a user other than root.
 fn run_as_nobody(folder: &Path, workflow: &str, before: &[&str]) -> String {
     let program = folder.join("cloacina-ctl");
     if !program.exists() && fs::hard_link(crate::cmd::program(), &program).is_err() {
@@ -176,7 +176,7 @@ fn run_as_nobody(folder: &Path, workflow: &str, before: &[&str]) -> String {
     command.args(&words[1..]).args(["run", "greedy.cloacina", "--workflow", workflow, "--database", &database]);
     command.args(["--sandbox", "server", "--package-memory", "256", "--require-sandbox"]).current_dir(folder);
     if before.first() != Some(&"unshare") && is_root() {
-        // One that nobody else has: threads are counted for each user.
+        // An unused one: threads are counted for each user.
         let user = 100_000 + std::process::id();
         command.uid(user).gid(user);
     }
@@ -199,9 +199,9 @@ fn open_folder() -> tempfile::TempDir {
 fn an_engine_that_is_not_root_sees_what_its_packages_hold() {
     let folder = open_folder();
     for (workflow, expected) in [
-        ("mapped", "maps a file in memory (memfd) that it has closed"),
+        ("mapped", "maps a file in memory (memfd) whose descriptor it has closed"),
         ("dropped", "at its memory limit of 256 MiB"),
-        ("in_flight", "in messages that nobody reads"),
+        ("in_flight", "in unread messages"),
         ("fine", "completed"),
     ] {
         let said = run_as_nobody(folder.path(), workflow, &[]);
@@ -215,7 +215,7 @@ fn a_package_leaves_others_a_part_of_what_its_user_may_have() {
     // The engine has room for itself, and one package gets half of what there is.
     let limited = ["prlimit", "--nproc=400"];
     let said = run_as_nobody(folder.path(), "threads", &limited);
-    assert!(!is_root() || said.contains("of 200 that it may have at once"), "{said}");
+    assert!(!is_root() || said.contains("at most 200 at a time are allowed"), "{said}");
     let said = run_as_nobody(folder.path(), "needs_threads", &limited);
     assert!(!is_root() || said.contains("completed"), "{said}");
 }

@@ -1,6 +1,6 @@
 //! Processes of packages that can never answer again: the engine sees it, ends them, and goes on.
 //!
-//! No task here has a timeout, so a process whose state nobody notices hangs its test.
+//! No task here has a timeout, so a process with an unnoticed state hangs its test.
 
 use std::{path::Path, process::Command};
 
@@ -205,7 +205,7 @@ async fn busy(test: &TestEngine, n_busy: usize, n_calls: usize) -> Vec<u32> {
 
 fn kill(pids: &[u32]) {
     let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-    // One that has ended meanwhile is no failure.
+    // A process that has ended meanwhile is not a failure.
     Command::new("sh").args(["-c", &format!("kill -9 {}", pids.join(" "))]).output().unwrap();
 }
 
@@ -245,7 +245,7 @@ async fn many_that_are_killed_together(test: &TestEngine, database: &str) {
     }
     is_used(test);
     let deaths = deaths(database, &runs);
-    let by_signal = |death: &&String| death.contains("SIGKILL (killed from outside");
+    let by_signal = |death: &&String| death.contains("SIGKILL (killed by another process");
     assert!(deaths.iter().filter(by_signal).count() >= 12, "{deaths:?}");
     assert!(!deaths.iter().any(|death| death.contains("by the engine")), "{deaths:?}");
     // What crashes by itself is quarantined as ever.
@@ -276,7 +276,7 @@ async fn processes_that_are_killed_together_are_one_incident_on_a_server() {
 }
 
 #[tokio::test]
-async fn a_process_that_somebody_kills_is_never_said_to_be_killed_by_the_engine() {
+async fn a_process_that_is_killed_from_outside_is_never_reported_as_killed_by_the_engine() {
     let test = engine(|builder| builder).await;
     let runs = waiting(&test, 24).await;
     for _ in 0..2 {

@@ -38,7 +38,7 @@ async fn c_and_rust_run_the_same_workflow_in_one_engine() {
     }
 }
 
-/// The same context with its moments blanked, after a look at their form.
+/// The same context with its timestamps blanked, after a check of their form.
 fn without_times(mut context: Value) -> Value {
     let report_id = context["final_report"]["report_id"].as_str().unwrap().to_owned();
     assert!(report_id.strip_prefix("RPT_").unwrap().parse::<u64>().unwrap() > 1_700_000_000, "{report_id}");

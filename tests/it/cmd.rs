@@ -85,7 +85,7 @@ static int32_t start(const clcn_start *call) {
 "#;
 
 #[test]
-fn a_reader_that_went_away_is_no_error() {
+fn a_reader_that_went_away_is_not_an_error() {
     let mut command = Command::new(program());
     let mut child = command.arg("--help").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     drop(child.stdout.take());
@@ -112,7 +112,7 @@ fn an_interrupted_run_goes_on_with_the_command_of_the_hint() {
     let rest: Vec<String> = lines.collect();
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest:?}");
     assert!(rest.iter().any(|line| line.contains("error[CTL0012]")), "{rest:?}");
-    let hint = rest.iter().find_map(|line| line.split_once("go on with: cloacina-ctl "));
+    let hint = rest.iter().find_map(|line| line.split_once("continue with: cloacina-ctl "));
     let (_, arguments) = hint.expect("the hint has the command");
 
     fs::write(folder.path().join("go"), "").expect("the folder can be written");
@@ -206,7 +206,7 @@ fn commands_do_what_the_transcripts_say() {
             scope.spawn(move || {
                 let cases = trycmd::TestCases::new();
                 cases.register_bin("cloacina-ctl", program()).timeout(PATIENCE);
-                // Each has its own default database, as if each was somebody else's.
+                // Each has its own default database, as if each belonged to another user.
                 cases.env("XDG_DATA_HOME", copy.with_extension("data").display().to_string());
                 cases.case(copy);
                 cases.run();

@@ -112,7 +112,7 @@ fn bad_manners_are_mentioned_and_no_more() {
     let (code, report) = examine(&broken(folder.path(), 18), &["--timeout", "1", "--task", "t"]);
     let advice = with_result(&report, "advice");
     assert_eq!((code, advice.len()), (0, 1), "{report:#}");
-    for text in ["its fields are no JSON object", "though nobody wants any"] {
+    for text in ["its fields are not a JSON object", "although they are switched off"] {
         assert!(advice[0].1.contains(text), "{text}: {report:#}");
     }
 }
@@ -163,7 +163,7 @@ fn what_the_sandbox_refuses_is_named() {
     for call in ["clone (another process)", "socket (the network)"] {
         assert!(advice[0].1.contains(call), "{call}: {report:#}");
     }
-    assert!(!advice[0].1.contains("setsid"), "there was nobody to call it: {report:#}");
+    assert!(!advice[0].1.contains("setsid"), "no process could call it: {report:#}");
     // In the sandbox of one's own packages it may do that; what it starts must not leave.
     let (code, report) = examine(&path, &["--task", "tries"]);
     assert_eq!((code, with_result(&report, "passed").len()), (0, 14), "{report:#}");

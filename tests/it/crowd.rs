@@ -1,4 +1,4 @@
-//! Clients of an engine's socket that wait, say nothing, or send half of something: nobody is locked out by them, and they
+//! Clients of an engine's socket that wait, say nothing, or send half of something: no other client is locked out by them, and they
 //! cost the engine little.
 
 use std::{
@@ -32,7 +32,7 @@ fn connect(place: &Place) -> UnixStream {
     UnixStream::connect(place.path().join("runs.db.sock")).unwrap()
 }
 
-/// A client that has said who it is, in the version that the engine speaks.
+/// A client that has completed the handshake, in the version of the engine.
 fn greeted(place: &Place) -> UnixStream {
     let said = |protocol: u64| frame(&json!({ "protocol": protocol, "program": "test", "pid": 1 }));
     let mut stream = connect(place);
@@ -57,7 +57,7 @@ fn incoming(folder: &Path) -> usize {
 }
 
 #[test]
-fn nobody_is_locked_out_by_clients_that_wait_say_nothing_or_send_half() {
+fn no_client_is_locked_out_by_clients_that_wait_say_nothing_or_send_half() {
     let place = Place::new();
     let engine = place.begin("held", "started wait");
     let run = place.json(&["runs", "show", "latest"])["run"].as_str().unwrap().to_owned();

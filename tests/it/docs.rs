@@ -78,7 +78,7 @@ fn follow(name: &str, prepare: impl FnOnce(&Path, &trycmd::TestCases)) {
     cases.register_bin("cloacina-ctl", program());
     cases.register_bin("cargo", std::path::PathBuf::from(std::env!("CARGO")));
     // The guide's crate shares what the packages of the other tests were built from.
-    // A user of its own, who has no database yet.
+    // Its own user, without a database.
     cases.env("XDG_DATA_HOME", folder.path().join("data").display().to_string());
     cases.env("CARGO_TARGET_DIR", build_folder().display().to_string()).timeout(PATIENCE);
     cases.case(&guide);
@@ -100,7 +100,7 @@ fn the_first_command_of_the_readme_runs_the_main_job() {
     for text in ["completed public::simple_demo::data_processing", "\"total_processed\": 950"] {
         assert!(stdout.contains(text), "{text} is missing:\n{stdout}\n{stderr}");
     }
-    // The run that a newcomer has just seen is there to be looked at.
+    // A new user can show the run.
     let (before, _) = command.split_once(" run examples").unwrap();
     let output = shell(&format!("{before} runs list"));
     let listed = String::from_utf8_lossy(&output.stdout);

@@ -67,7 +67,7 @@ impl Clock for Moved {
     }
 }
 
-/// A package that must be signed, and another by whose quarantine an engine is made to look at its clock.
+/// A package that must be signed, and another package with a quarantine, which makes the engine read its clock.
 struct Scene {
     billing: Material,
     other: Material,
@@ -194,7 +194,7 @@ async fn an_engine_wakes_when_a_key_expires() {
     change(&engine, scene.add_until("ann", &scene.billing.ann, scene.clock.later(HOUR))).await;
     scene.register(&engine, &scene.billing, &[&scene.billing.ann]).await;
     engine.shutdown().await.unwrap();
-    // Shortly before; nobody moves the clock after that.
+    // Shortly before; the clock does not move after that.
     scene.clock.ahead(HOUR - 2_000_000);
     let engine = scene.start(&database, Place::Inline).await;
     assert!(in_time(quarantined(&engine)).await.starts_with("SIG0010"));

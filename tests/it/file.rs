@@ -25,7 +25,7 @@ fn no_name_of_a_database_gets_a_second_engine_while_one_lives() {
     for address in addresses.into_iter().chain(others) {
         let why = place.json(&["runs", "why", "latest", "--database", address]);
         assert_eq!(why["engine"]["pid"], engine.pid(), "{address}");
-        // Through the socket of the living engine.
+        // Through the socket of the running engine.
         let created = place.json(&["runs", "create", "--name", "x", "--tasks", "1", "--database", address]);
         place.json(&["runs", "cancel", created["run"].as_str().unwrap(), "--database", address]);
     }
@@ -135,7 +135,7 @@ fn a_living_engine_refuses_what_it_cannot_store_any_more() {
     assert_eq!(place.json(&create)["state"], "pending");
 }
 
-/// As somebody who may read and not write; root becomes another user for that.
+/// As a user that may read and not write; root becomes another user for that.
 fn stranger(place: &Place, arguments: &[&str]) -> Output {
     let mut command = Command::new(place.path().join("ctl"));
     command.current_dir("/").args(arguments).arg("--database").arg(place.path().join("runs.db"));
@@ -163,7 +163,7 @@ fn another_user_can_look_at_a_database_that_only_its_owner_writes() {
     fs::copy(program(), place.path().join("ctl")).unwrap();
     let engine = place.begin("held", "started wait");
     permit(0o555);
-    looks("beside a living engine");
+    looks("beside a running engine");
     permit(0o755);
     // As a crash leaves it.
     drop(engine);
@@ -252,7 +252,7 @@ fn a_backup_beside_a_living_engine_is_whole_and_replaces_nothing() {
     let names = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let beside: Vec<String> = names.filter(|name| name.contains("partial") || name.starts_with("copy.db-")).collect();
     assert!(beside.is_empty(), "{beside:?}");
-    // The copy is a database of its own, with the run that nobody drives there.
+    // The copy is a database of its own, with the run, which no engine drives there.
     let shown = place.json(&["runs", "show", created["run"].as_str().unwrap(), "--database", "copy.db"]);
     assert_eq!(shown["state"], "pending");
     place.put("go");

@@ -1,4 +1,4 @@
-//! Hostile archives at the door of a living engine: refused with a code, nothing executed, nothing left on the disk.
+//! Hostile archives at the door of a running engine: refused with a code, nothing executed, nothing left on the disk.
 //!
 //! The packager's own tests try every way to damage an archive. Here one of each kind is handed to the registry, each
 //! around a library whose constructor would leave a mark.
@@ -47,7 +47,7 @@ fn gzip(tar: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The tar with some bytes of its first header replaced and the checksum mended.
+/// The tar with some bytes of its first header replaced and the checksum corrected.
 fn with_header(tar: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut tar = tar.to_vec();
     tar[at..at + bytes.len()].copy_from_slice(bytes);

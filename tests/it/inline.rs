@@ -1,4 +1,4 @@
-//! Which process runs a package, as an operator says it by the package's name or by whose signature it has: asked of the
+//! Which process runs a package, as an operator selects it by the package's name or by its signer: asked of the
 //! package itself, which tells the number of its process.
 
 use std::{
@@ -67,7 +67,7 @@ impl Material {
         key.sign(&self.archive, &package).unwrap().text().as_bytes().to_vec()
     }
 
-    /// Writes the archive with its signature beside it, and a copy of the database that nobody else has.
+    /// Writes the archive with its signature beside it, and a separate copy of the database.
     fn written(&self, by: Option<&SecretKey>) -> (TempDir, String, String) {
         let folder = tempfile::tempdir().unwrap();
         let (file, database) = (folder.path().join("teller.cloacina"), folder.path().join("runs.db"));
@@ -157,8 +157,8 @@ async fn a_signer_is_looked_for_in_the_load_itself_also_after_a_restart() {
     engine.change_trust("public", revoke, "ada").await.unwrap();
     engine.shutdown().await.unwrap();
 
-    // The engine knows the key, though it is trusted no more; nobody has to sign what this tenant runs.
+    // The engine knows the key, which is no longer trusted; the tenant requires no signatures.
     let engine = start(&material, "ann").await;
-    assert_ne!(pid_of_run(&engine).await, here, "a revoked key vouches for nothing");
+    assert_ne!(pid_of_run(&engine).await, here, "a revoked key approves nothing");
     engine.shutdown().await.unwrap();
 }

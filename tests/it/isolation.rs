@@ -68,7 +68,7 @@ __attribute__((noinline)) static int deeper(volatile char *above) {
     if (sink >= 0) sink += deeper(here);
     return here[0] + sink;
 }
-/* A process that belongs to nobody any more, and tries to leave session and group. It holds a lock while it lives. */
+/* An orphaned process that tries to leave session and group. It holds a lock while it lives. */
 static void escape(int told) {
     if (fork() != 0) _exit(0);
     int result[2] = { tried(setsid()), tried(setpgid(0, 0)) };
@@ -96,7 +96,7 @@ static int32_t start(const clcn_start *call) {
     case 9: for (;;) pause();
     case 10: for (;;) sink = 1;
     case 11: return CLCN_OK;
-    case 13: for (int fd = 3; fd < 16; fd++) if (write(fd, "this is no frame, whatever it is meant to be or to become", 57) > 0) pause();
+    case 13: for (int fd = 3; fd < 16; fd++) if (write(fd, "this is not a frame, whatever it should be or may become", 57) > 0) pause();
         break;
     case 14: { clock_t began = clock(); while (clock() - began < CLOCKS_PER_SEC / 40) sink = 1; break; }
     case 21:
@@ -300,7 +300,7 @@ async fn the_sandbox_of_a_server_refuses_what_a_package_did_not_ask_for() {
     if is_in_force("landlock") {
         assert_eq!((errno("read"), errno("write")), (eacces, eacces), "{:?}", report.context);
     } else {
-        // The system says so, and who requires it is refused.
+        // The system reports it, and a program that requires it is refused.
         assert!(confinement.missing.iter().any(|missing| missing.starts_with("landlock")), "{confinement}");
         let strict = TestEngine::start_with(|builder: Builder| {
             let program = HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host");
@@ -359,7 +359,7 @@ async fn who_starts_processes_without_end_is_killed_with_all_of_them() {
     let limits = HostLimits { processes: Some(20), ..HostLimits::default() };
     let test = engine(|builder| builder.host_limits(limits)).await;
     let error = error_of(&test.run("fatal::multiplies", json!({})).await);
-    assert!(error.message().contains("of 20 that it may have at once"), "{error:?}");
+    assert!(error.message().contains("at most 20 at a time are allowed"), "{error:?}");
     let details = error.to_record().details;
     assert_eq!(details["process_limit"], 20, "{error:?}");
     assert!(details["processes_killed"].as_u64() > Some(20), "{error:?}");
@@ -449,7 +449,7 @@ async fn in_the_sandbox_of_a_server_a_package_gets_what_it_needs_if_that_is_allo
     .await;
     let error = test.engine.registry().register_workflow(fatal(&test, "greedy", needs)).await.unwrap_err();
     assert_eq!((error.code(), error.to_string().contains("net, read:/etc/passwd")), ("ISO0008", true), "{error}");
-    let flags = "if it may have that: --allow-need 'greedy=net' --allow-need 'greedy=read:/etc/passwd'";
+    let flags = "to allow it: --allow-need 'greedy=net' --allow-need 'greedy=read:/etc/passwd'";
     assert_eq!(error.hints()[0], flags);
     assert!(!test.engine.registry().list().iter().any(|package| package.name == "greedy"));
     test.register(&fatal(&test, "needy", needs)).await;
@@ -483,7 +483,8 @@ async fn the_command_line_names_the_options_that_allow_what_a_package_needs() {
     assert!(is_done, "{said}");
     let start = ["runs", "start", "latest", "--sandbox", "server", "--timeout", "1"];
     let (is_done, said) = ctl(&start);
-    let note = "the run waits: the engine cannot use the package: ISO0008: the package greedy needs what nobody has allowed it";
+    let note =
+        "the run waits: the engine cannot use the package: ISO0008: the package greedy has needs that are not allowed";
     assert!(!is_done && said.contains(note) && said.contains("error[CTL0013]"), "{said}");
     assert!(said.contains("--allow-need 'greedy=net' --allow-need 'greedy=read:/etc/passwd'"), "{said}");
     let (is_done, said) = ctl(&[&["runs", "execute", "latest", "--sandbox", "server"], options.as_slice()].concat());
@@ -542,7 +543,7 @@ async fn what_an_attempt_used_up_stands_with_its_end() {
     let packages = test.engine.package_usage(&filter).await.unwrap();
     let [package] = packages.as_slice() else { panic!("{packages:?}") };
     assert_eq!((package.n_runs, package.total.n_attempts, package.total.n_cpu), (2, 2, 2), "{package:?}");
-    // The one that works is long enough for a look at its process.
+    // The successful task runs long enough for a measurement of its process.
     assert_eq!((package.total.n_peak, package.total.peak_bytes), (2, peak), "{package:?}");
     assert!(package.total.cpu.unwrap() >= Duration::from_millis(20), "{package:?}");
     let workflows: Vec<&str> = package.tasks.iter().map(|task| task.workflow.as_str()).collect();
@@ -582,7 +583,7 @@ async fn what_processes_used_up_is_kept_beyond_their_end() {
     assert_eq!((crashed.n_hosts, crashed.n_crashed, crashed.n_calls), (2, 1, 6), "{crashed:?}");
     assert!(crashed.cpu > living.cpu, "{living:?} {crashed:?}");
 
-    // Beside a living engine, and without one.
+    // Beside a running engine, and without one.
     let database = test.folder.path().join("cloacina.db").display().to_string();
     let stored = || of(Records::open(&database).unwrap().package_usage(&filter).unwrap());
     assert_eq!((stored().n_hosts, stored().n_calls), (2, 6), "{:?}", stored());
@@ -616,7 +617,7 @@ fn what_an_engine_holds_is_not_taken_for_what_a_package_held() {
 }
 
 #[tokio::test]
-async fn what_nobody_measured_is_unknown_and_not_nothing() {
+async fn a_value_that_was_not_measured_is_unknown_and_not_zero() {
     let test = TestEngine::start().await;
     test.register(&fatal(&test, "inline", "")).await;
     // It completes on a thread of the engine's without being marked as one that works there.
@@ -625,7 +626,7 @@ async fn what_nobody_measured_is_unknown_and_not_nothing() {
     assert_eq!((usage.total.n_attempts, usage.total.n_time, usage.total.n_cpu), (1, 1, 0), "{usage:?}");
     assert!(usage.total.time.is_some(), "{usage:?}");
     assert_eq!((usage.total.cpu, usage.total.peak_bytes), (None, None), "{usage:?}");
-    // The same beside the living engine, as any other process sees it.
+    // The same beside the running engine, as any other process sees it.
     let mut records = Records::open(&test.folder.path().join("cloacina.db").display().to_string()).unwrap();
     assert_eq!(records.usage(report.id).unwrap(), usage);
     let packages = records.package_usage(&UsageFilter::default()).unwrap();
@@ -709,7 +710,7 @@ async fn a_crash_in_a_constructor_ends_no_engine_that_would_load_it_inline() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_no_package_host_is_named() {
+async fn a_program_other_than_a_package_host_is_named() {
     let program = HostProgram::new("/bin/true", "package-host");
     let test = TestEngine::start_with(|builder: Builder| builder.package_host(program)).await;
     let error = test.engine.registry().register_workflow(fatal(&test, "fatal", "")).await.unwrap_err();

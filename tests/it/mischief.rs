@@ -126,7 +126,7 @@ static void complete(uint64_t id, int32_t status, clcn_bytes output) {
 }
 static int32_t start(const clcn_start *call) {
     uint64_t id = call->call_id;
-    if (call->task == 0) complete(id, CLCN_OK, CLCN_TEXT("{\"set\": [this is no JSON"));
+    if (call->task == 0) complete(id, CLCN_OK, CLCN_TEXT("{\"set\": [this is not JSON"));
     if (call->task == 1) {
         complete(id, CLCN_OK, CLCN_TEXT("{\"set\":{\"n\":1}}"));
         complete(id, CLCN_OK, CLCN_TEXT("{\"set\":{\"n\":2}}"));

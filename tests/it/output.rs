@@ -1,4 +1,4 @@
-//! What packages print in processes of their own: whose line it is, that nothing of it is lost, and that no secret of
+//! What packages print in processes of their own: which attempt has the line, that no output is lost, and that no secret of
 //! any run is told, however it is printed.
 
 use std::{fs, time::Duration};

@@ -1,4 +1,4 @@
-//! Commands that wait for a run, and whose reader goes away: each ends, though nothing is written meanwhile.
+//! Commands that wait for a run, with a reader that goes away: each ends, although nothing is written meanwhile.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{cmd::program, steer::Place};
 
-/// That of a command whose reader has gone.
+/// The exit code of a command without a reader.
 const CODE: Option<i32> = Some(141);
 
 /// Starts a command with a pipe as its output and waits until it says that on stderr.
@@ -40,7 +40,7 @@ fn a_command_that_waits_for_a_run_ends_with_its_reader() {
         assert_eq!(child.wait().unwrap().code(), CODE, "{arguments:?}");
     }
     drop(engine);
-    // Without an engine they look at the database.
+    // Without an engine they read the database.
     for arguments in
         [&["runs", "watch", "latest"][..], &["runs", "wait", "latest"], &["runs", "logs", "latest", "--follow"]]
     {
@@ -65,6 +65,6 @@ fn a_run_whose_reader_goes_away_is_stopped_in_order_and_goes_on_later() {
     place.put("go");
     stderr.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), CODE, "{said}");
-    assert!(said.contains("error[CTL0053]") && said.contains("go on with: cloacina-ctl"), "{said}");
+    assert!(said.contains("error[CTL0053]") && said.contains("continue with: cloacina-ctl"), "{said}");
     assert_eq!(place.json(&["runs", "execute", "latest"])["state"], "completed");
 }

@@ -11,14 +11,14 @@ use cloacina_workflow::prelude::*;
 pub mod greeting {
     use super::*;
 
-    /// Finds out whom to greet.
+    /// Chooses a name.
     #[task(id = "choose")]
     pub fn choose(context: &mut Context<Value>) -> Result<(), TaskError> {
         context.insert("name", "Ada".into())?;
         Ok(())
     }
 
-    /// Greets, once it is known whom.
+    /// Greets the chosen name.
     #[task(id = "greet", dependencies = ["choose"])]
     pub async fn greet(context: &mut Context<Value>) -> Result<(), TaskError> {
         let name: String = context.get_as("name")?;
@@ -46,7 +46,7 @@ fn the_package_is_the_one_of_the_readme() {
 #[tokio::test]
 async fn the_tasks_of_the_package_are_functions_to_call() {
     let mut context = Context::new();
-    greeting::choose(&mut context).expect("nobody was chosen before");
-    greeting::greet(&mut context).await.expect("somebody was chosen");
+    greeting::choose(&mut context).expect("no name was chosen before");
+    greeting::greet(&mut context).await.expect("a name was chosen");
     assert_eq!(context.get("greeting"), Some(&"Hello, Ada!".into()));
 }

@@ -71,7 +71,7 @@ static int32_t start(const clcn_start *call) {
 "#;
 
 /// Tasks that name a secret while they run, tell it in every way there is, and fail with it; two of them at once. And one
-/// that names more than anybody takes.
+/// that names more than the limit.
 const EARLY: &str = r#"
 #include "fixture.h"
 #include <pthread.h>
@@ -204,11 +204,11 @@ fn what_a_task_makes_secret_is_told_by_no_command() {
 }
 
 #[test]
-fn the_output_of_a_package_that_is_nobodys_in_particular_is_shown_and_tells_no_secret() {
+fn the_output_of_a_package_without_an_attempt_is_shown_and_tells_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let go = folder.join("go");
-    let source = format!("#define GO {go:?}\n{MINT}");
+    let signal = folder.join("go");
+    let source = format!("#define GO {signal:?}\n{MINT}");
     fs::write(folder.join("mint.cloacina"), library::pack(&library::compile(folder, "mint", &source))).unwrap();
     let mut command = command(
         folder,
@@ -223,7 +223,7 @@ fn the_output_of_a_package_that_is_nobodys_in_particular_is_shown_and_tells_no_s
             heard.push(line);
         }
         if heard.len() == 2 {
-            fs::write(&go, "").unwrap();
+            fs::write(&signal, "").unwrap();
         }
     }
     assert!(run.wait().unwrap().success());
@@ -269,7 +269,7 @@ fn packages_in_c_name_secrets_while_their_tasks_run() {
         let said = told(folder, &many);
         assert!(
             said.contains("completed public::early::many")
-                && said.contains("so many secrets") == (isolation == "inline"),
+                && said.contains("too many secrets") == (isolation == "inline"),
             "{said}"
         );
         assert!(said.contains("more than 256 secrets") == (isolation == "process"), "{said}");

@@ -30,7 +30,7 @@ fn exists(url: &str, run: RunId) -> bool {
     Records::open(url).unwrap().report(run).is_ok()
 }
 
-/// A transaction of an engine that is stopped is lost in a crash, and its number is given to a stranger, who commits.
+/// A transaction of an engine that is stopped is lost in a crash, and its number is given to another client, which commits.
 #[test]
 fn a_submission_that_a_crash_took_away_is_not_taken_for_a_strangers_commit() {
     let (mut server, folder) = (PrivateServer::start(&[]).unwrap(), tempfile::tempdir().unwrap());

@@ -1,8 +1,8 @@
 //! What may be set for a server, a database or a user without harm, and what is refused by name.
 //!
-//! Each row of the table has a database with a user of its own, who is no superuser, on the server of the tests. A small
+//! Each row of the table has a database with a user of its own, who is not a superuser, on the server of the tests. A small
 //! workload goes through it: submit, run, read, steer; then again after every connection was idle and after each was ended
-//! by somebody else.
+//! by another program.
 
 use cloacina::{
     Context, Engine, Records, RunFilter, RunRequest, RunState, TaskError, Value,

@@ -25,7 +25,7 @@ pub(crate) struct Process {
     child: Child,
     input: ChildStdin,
     lines: Receiver<String>,
-    /// What it has said and nobody has waited for yet.
+    /// Its output that the test has not waited for yet.
     heard: Vec<String>,
 }
 
@@ -139,7 +139,7 @@ fn wait_for_note(folder: &TempDir, process: u32, run: RunId, task: &str, what: &
     wait_until(&format!("{what} of {task} in {}", path.display()), || ledger(folder).iter().any(wanted));
 }
 
-/// Looks again and again, as nobody tells when a file or a row changes.
+/// Polls, because there is no notification when a file or a row changes.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let mut left = PATIENCE.as_millis() / 10;
     while !is_so() {
@@ -230,7 +230,7 @@ fn an_engine_that_stops_for_longer_than_its_lease_is_taken_over_and_fenced() {
     let context = report(&database, chain).context;
     let by = |task: &str| context.get_as::<u32>(task).unwrap();
     assert_eq!([by("first"), by("held"), by("last")], [first.id(), second.id(), second.id()]);
-    // What the effects say: each completion was done by whom the database names, and by nobody twice.
+    // The effects: each completion was done by the engine that the database names, and none twice.
     let done = |process, run: RunId, task: &str, attempt| {
         let wanted = (process, run.to_string(), task.to_owned(), attempt, "done".to_owned());
         ledger(&folder).into_iter().filter(|entry| *entry == wanted).count()

@@ -139,7 +139,7 @@ impl Place {
         engine
     }
 
-    /// Waits until the first task of a run is running, as nobody tells.
+    /// Waits until the first task of a run is running, by polling.
     pub(crate) fn until_running(&self, run: &str) {
         while self.json(&["runs", "show", run])["tasks"][0]["state"] != "running" {}
     }
@@ -293,7 +293,7 @@ fn tasks_of_a_run_are_run_one_by_one() {
     );
     assert_eq!(place.code(&["runs", "execute", "latest", "--task", "task_1"]).1, "RUN0012");
 
-    // The same beside a living engine, on a run whose tasks follow from one another.
+    // The same beside a running engine, on a run whose tasks follow from one another.
     let engine = place.begin("held", "started wait");
     let created = place.json(&["runs", "create", "--workflow", "flaky"]);
     let run = id(&created);
@@ -478,10 +478,7 @@ fn whose_a_run_is_that_another_engine_on_a_server_drives_is_said() {
             let said = String::from_utf8(refused.stderr).unwrap();
             assert_eq!(refused.status.code(), Some(4), "{said}");
             let pid = format!("belongs to the engine in process {} on ", std::process::id());
-            assert!(
-                said.contains("error[CTL0027]") && said.contains(&pid) && said.contains("lease runs until"),
-                "{said}"
-            );
+            assert!(said.contains("error[CTL0027]") && said.contains(&pid) && said.contains("lease until"), "{said}");
         }
         let why = place.json(&["runs", "why", &run]);
         let gate = &why["waiting"][0]["gates"][0];

@@ -100,7 +100,7 @@ fn a_cancel_that_worked_says_so_when_its_engine_ends_right_after() {
 }
 
 #[test]
-fn what_nobody_would_run_is_not_called_done() {
+fn a_request_that_no_engine_would_perform_is_not_called_done() {
     let schema = server();
     let on_a_server = Place { database: schema.url().to_owned(), ..Place::new() };
     for place in [Place::new(), on_a_server] {
@@ -132,6 +132,6 @@ fn short_commands_leave_the_runs_of_a_dead_engine_where_they_are() {
     place.json(&["runs", "list"]);
     place.json(&["runs", "cancel", "latest"]);
     assert_eq!(owner(&place)["text"], before["text"]);
-    // What is asked of the run itself is done, as nobody else is there who could.
+    // The request about the run itself is performed, because there is no other engine.
     assert_eq!(states(&place.json(&["runs", "cancel", run])), "cancelled: cancelled");
 }

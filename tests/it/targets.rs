@@ -1,5 +1,5 @@
 //! One database, engines of several targets: each takes its own library of an archive that has several, and an archive
-//! without one for an engine is no reason for the others not to run it.
+//! without a library for one engine still runs on the other engines.
 
 use std::{fs, path::Path};
 

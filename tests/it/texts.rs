@@ -1,4 +1,4 @@
-//! Texts that a user gives to the program: at their limits and beyond, on both databases, and what is no text at all.
+//! Texts that a user gives to the program: at their limits and beyond, on both databases, and bytes that are not text.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -97,7 +97,7 @@ fn texts_have_the_same_limits_on_a_server() {
 }
 
 #[test]
-fn what_is_no_text_is_refused_by_name() {
+fn bytes_other_than_text_are_refused_by_name() {
     let folder = folder();
     let no_text = OsStr::from_bytes(NO_TEXT);
     fs::write(folder.path().join("input.json"), [b"{\"name\":\"", NO_TEXT, b"\"}"].concat()).unwrap();

@@ -1,6 +1,6 @@
 //! A file system that really refuses writes for a while, under an engine in a process of its own.
 //!
-//! The system lets anybody limit how large files of a process may become, at any moment and without being root: what
+//! Every user may limit the size of files of its processes, at any time and without being root: what
 //! SQLite writes then fails as on a disk that fails.
 
 use std::process::Command;
@@ -27,7 +27,7 @@ fn an_engine_goes_on_by_itself_when_the_disk_takes_writes_again() {
     let engine = Place::listen(command, "started wait");
     limit_files(&engine, "1");
     place.put("go");
-    engine.hear("the store refuses what happens to a run");
+    engine.hear("the store refuses a change of a run");
     let why = place.json(&["runs", "why", "latest"]);
     let gate = &why["waiting"][0]["gates"][0];
     assert_eq!(gate["gate"], "store_refused", "{why}");
@@ -35,11 +35,11 @@ fn an_engine_goes_on_by_itself_when_the_disk_takes_writes_again() {
     assert!(text.contains("tried again at") && text.contains("disk"), "{text}");
     let shown = place.output(&["runs", "show", "latest"]);
     let noted = String::from_utf8(shown.stderr).unwrap();
-    assert!(noted.contains("the run waits: the database did not take"), "{noted}");
+    assert!(noted.contains("the run waits: the database refused a change"), "{noted}");
     assert!(String::from_utf8(shown.stdout).unwrap().contains("0/3"), "what is not stored is not shown as done");
 
     limit_files(&engine, "unlimited");
-    engine.hear("the store takes what happens to the run again");
+    engine.hear("the store accepts the changes of the run again");
     assert_eq!(engine.end(), Some(0));
     assert_eq!(states(&place.json(&["runs", "show", "latest"])), "completed: completed completed completed");
     let events = place.json(&["runs", "events", "latest"]);

@@ -1,4 +1,4 @@
-//! Whose packages are taken, from the outside: each way in which a package can be untrusted, on the command line, from
+//! The trust policy, from the outside: each way in which a package can be untrusted, on the command line, from
 //! the library, on both databases, and what a revocation does to what is registered.
 
 use std::{
@@ -119,7 +119,7 @@ async fn packages_are_taken_from_those_who_are_trusted(database: &str) {
     change(&engine, TrustChange::Require { n_signatures: 1 }).await;
     change(&engine, add("ann", material.ann.public())).await;
     assert_eq!(refusal(&engine, &material.archive, &[]).await, "SIG0007", "unsigned");
-    assert_eq!(refusal(&engine, &material.archive, &[&by_bob]).await, "SIG0008", "by nobody who is known");
+    assert_eq!(refusal(&engine, &material.archive, &[&by_bob]).await, "SIG0008", "not by a known key");
     assert_eq!(refusal(&engine, &material.archive, &[&forged(&by_ann)]).await, "SIG0005", "wrongly signed");
     assert_eq!(refusal(&engine, &material.repacked, &[&by_ann]).await, "SIG0011", "packed again after signing");
     assert_eq!(refusal(&engine, &material.archive, &[b"no signature"]).await, "SIG0004");
@@ -169,13 +169,15 @@ async fn packages_are_taken_from_those_who_are_trusted(database: &str) {
     assert_eq!((trust.required, trust.is_default, trust.keys.len()), (1, false, 2));
     assert_eq!(trust.find(&id).unwrap().revoked.as_ref().unwrap().reason, "it was stolen");
     let events = records.trust_events("public", 100).unwrap();
-    let vouched: Vec<&str> = events
+    let signed: Vec<&str> = events
         .iter()
-        .filter(|event| event.kind == TrustEventKind::Vouched)
+        .filter(|event| event.kind == TrustEventKind::PackageSigned)
         .map(|event| event.detail.as_str())
         .collect();
-    assert_eq!(vouched, ["bob vouches for billing@1.0.0", "ann vouches for billing@1.0.0"]);
-    assert!(events.iter().filter(|event| event.kind != TrustEventKind::Vouched).all(|event| event.actor == "ada"));
+    assert_eq!(signed, ["bob signed billing@1.0.0", "ann signed billing@1.0.0"]);
+    assert!(
+        events.iter().filter(|event| event.kind != TrustEventKind::PackageSigned).all(|event| event.actor == "ada")
+    );
     assert_eq!(records.trust("acme").unwrap_err().code(), "REG0017");
     let mut records = records.on_behalf_of(cloacina::Caller::owner());
     assert_eq!(records.trust("acme").unwrap().required, 0, "other tenants are their own");
@@ -384,7 +386,7 @@ async fn what_is_not_trusted_any_more_is_not_loaded_whatever_its_state_says() {
     let reason = info.quarantine.unwrap().reason;
     assert!(reason.starts_with("SIG0010: the key ann"), "{reason}");
     assert_ne!(run(&engine).await, "completed");
-    // Somebody who may release it by hand does not make it trusted.
+    // Releasing it by hand does not make it trusted.
     engine.registry().release("public", info.digest, "eve").await.unwrap();
     let attempt = engine.scheduler().schedule_workflow("invoices", Context::new()).await.unwrap();
     assert!(in_time(quarantined(&engine)).await.starts_with("SIG0010"));

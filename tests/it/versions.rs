@@ -1,4 +1,4 @@
-//! Versions of packages from the outside: beside a living engine, on a database that engines share, and run again.
+//! Versions of packages from the outside: beside a running engine, on a database that engines share, and run again.
 //!
 //! The package is in C, so that a version of it is made in no time. Its task ends when there is a file `go` in the
 //! working folder or the folder that its input names.
@@ -48,9 +48,9 @@ static int32_t start(const clcn_start *call) {
 "#;
 
 /// The archive of a version whose first task waits for that file.
-fn archive(version: &str, last: &str, go: &Path) -> Vec<u8> {
+fn archive(version: &str, last: &str, signal: &Path) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let source = VERSIONED.replace("VERSION", version).replace("LAST", last).replace("GO", go.to_str().unwrap());
+    let source = VERSIONED.replace("VERSION", version).replace("LAST", last).replace("GO", signal.to_str().unwrap());
     library::pack(&library::compile(folder.path(), "versioned", &source))
 }
 
@@ -77,10 +77,10 @@ async fn on(server: &ServerSchema, folder: &Path) -> Engine {
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_keep_their_version_while_others_become_active() {
     let test = TestEngine::start().await;
-    let go = test.folder.path().join("go");
-    register(&test.engine, &archive("1.0.0", "after", &go), Activation::IfFirst).await;
+    let signal = test.folder.path().join("go");
+    register(&test.engine, &archive("1.0.0", "after", &signal), Activation::IfFirst).await;
     let old = begin(&test.engine).await;
-    register(&test.engine, &archive("2.0.0", "after", &go), Activation::IfFirst).await;
+    register(&test.engine, &archive("2.0.0", "after", &signal), Activation::IfFirst).await;
     let still_old = begin(&test.engine).await;
     let registry = test.engine.registry();
     registry.activate("versioned@2.0.0", None, "ann").await.unwrap();
@@ -90,7 +90,7 @@ async fn runs_keep_their_version_while_others_become_active() {
     registry.retire("versioned@2.0.0", "ann").await.unwrap();
     let needed = registry.remove("versioned@2.0.0", "ann").await.unwrap_err();
     assert_eq!((needed.code(), needed.hints()[0].contains(&new.id().to_string())), ("REG0006", true));
-    fs::write(&go, "").unwrap();
+    fs::write(&signal, "").unwrap();
     for (run, version) in [(&old, "1.0.0"), (&still_old, "1.0.0"), (&new, "2.0.0"), (&old_again, "1.0.0")] {
         assert_eq!(ended(run).await, json!({ "before": version, "last": version }));
     }
@@ -99,12 +99,12 @@ async fn runs_keep_their_version_while_others_become_active() {
     // Run again, a run keeps its version, unless another is named that fits.
     registry.retire("versioned@1.0.0", "ann").await.unwrap();
     assert_eq!(ended(&old.rerun(None, "ann").await.unwrap()).await["last"], "1.0.0");
-    register(&test.engine, &archive("3.0.0", "after", &go), Activation::Later).await;
+    register(&test.engine, &archive("3.0.0", "after", &signal), Activation::Later).await;
     let forked = old.clone().on_version("3.0.0").fork("after", None, "ann").await.unwrap();
     assert_eq!(ended(&forked).await, json!({ "before": "1.0.0", "last": "3.0.0" }));
     let all = old.clone().on_version("3.0.0").rerun(None, "ann").await.unwrap();
     assert_eq!(ended(&all).await, json!({ "before": "3.0.0", "last": "3.0.0" }));
-    register(&test.engine, &archive("4.0.0", "other", &go), Activation::Later).await;
+    register(&test.engine, &archive("4.0.0", "other", &signal), Activation::Later).await;
     let added = old.clone().on_version("4.0.0").fork("other", None, "ann").await.unwrap();
     assert_eq!(ended(&added).await, json!({ "before": "1.0.0", "last": "4.0.0" }));
     let refused = |version: &str, task: &str| {
@@ -122,10 +122,10 @@ async fn runs_keep_their_version_while_others_become_active() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_share_of_new_runs_gets_the_next_version_also_after_a_restart() {
     let test = TestEngine::start().await;
-    let go = test.folder.path().join("go");
-    fs::write(&go, "").unwrap();
-    register(&test.engine, &archive("1.0.0", "after", &go), Activation::IfFirst).await;
-    register(&test.engine, &archive("2.0.0", "after", &go), Activation::Later).await;
+    let signal = test.folder.path().join("go");
+    fs::write(&signal, "").unwrap();
+    register(&test.engine, &archive("1.0.0", "after", &signal), Activation::IfFirst).await;
+    register(&test.engine, &archive("2.0.0", "after", &signal), Activation::Later).await;
     test.engine.registry().activate("versioned@2.0.0", Some(40), "ann").await.unwrap();
     let version = async |engine: &Engine, key: &str| {
         let request = RunRequest::new("versioned::work", Context::new()).key(key);
@@ -155,11 +155,11 @@ async fn a_share_of_new_runs_gets_the_next_version_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn engines_on_one_database_share_packages_that_only_one_has_seen() {
     let (database, folders) = (server(), [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
-    let go = folders[0].path().join("go");
+    let signal = folders[0].path().join("go");
     let first = on(&database, folders[0].path()).await;
     let second = on(&database, folders[1].path()).await;
-    register(&first, &archive("1.0.0", "after", &go), Activation::IfFirst).await;
-    register(&first, &archive("2.0.0", "after", &go), Activation::Later).await;
+    register(&first, &archive("1.0.0", "after", &signal), Activation::IfFirst).await;
+    register(&first, &archive("2.0.0", "after", &signal), Activation::Later).await;
 
     // The second engine has never seen it, and unpacks it for itself.
     let own = begin(&second).await;
@@ -168,7 +168,7 @@ async fn engines_on_one_database_share_packages_that_only_one_has_seen() {
     first.registry().activate("versioned@2.0.0", None, "ann").await.unwrap();
     let newer = begin(&first).await;
     first.shutdown_within(Duration::ZERO).await.unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(&signal, "").unwrap();
     assert_eq!(ended(&own).await["last"], "1.0.0");
     for (id, version) in [(taken.id(), "1.0.0"), (newer.id(), "2.0.0")] {
         let run = in_time(owned(&second, id)).await;
@@ -196,9 +196,9 @@ async fn owned(engine: &Engine, id: RunId) -> RunHandle {
 #[test]
 fn a_living_engine_takes_a_new_version_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let go = folder.path().join("go");
+    let signal = folder.path().join("go");
     for version in ["1.0.0", "2.0.0"] {
-        fs::write(folder.path().join(format!("{version}.cloacina")), archive(version, "after", &go)).unwrap();
+        fs::write(folder.path().join(format!("{version}.cloacina")), archive(version, "after", &signal)).unwrap();
     }
     let command = |arguments: &[&str]| {
         let mut command = Command::new(program());
@@ -225,7 +225,7 @@ fn a_living_engine_takes_a_new_version_and_goes_on() {
     done(&["package", "rollback", "versioned", "--actor", "ann"]);
     let refused = command(&["package", "remove", "versioned@2.0.0"]).output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains(&run), "the run needs it");
-    fs::write(&go, "").unwrap();
+    fs::write(&signal, "").unwrap();
     lines.for_each(drop);
     let output = living.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains(r#""last": "1.0.0""#), "{output:?}");

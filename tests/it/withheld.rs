@@ -111,7 +111,7 @@ async fn a_changed_file_costs_no_attempt(database: &str, place: Place) {
     engine.shutdown().await.unwrap();
 }
 
-/// A key that was revoked after the only signature was made, and somebody who releases the version all the same.
+/// A key that was revoked after the only signature was made, and a release of the version nevertheless.
 async fn a_revoked_key_costs_no_attempt(database: &str, place: Place) {
     let material = Material::of(CAREFUL);
     let folder = material.folder.path();
@@ -234,7 +234,7 @@ async fn is_told(engine: &Engine, code: &str, hint: &str) {
     assert_eq!(error.code(), code, "{error}");
 }
 
-/// What it needs is not allowed any more, which shows before anything of it is started.
+/// Its needs are no longer allowed, which shows before any task of it is started.
 async fn a_need_that_is_not_allowed_costs_no_attempt(database: &str, kept: Kept) {
     let material = needy();
     let folder = material.folder.path();
@@ -251,7 +251,7 @@ async fn a_need_that_is_not_allowed_costs_no_attempt(database: &str, kept: Kept)
         Kept::File => {
             run.start("ann").await.unwrap();
             let (reason, attempt) = withheld(&run).await;
-            let expected = "ISO0008: the package billing needs what nobody has allowed it: net; ";
+            let expected = "ISO0008: the package billing has needs that are not allowed: net; ";
             assert!(reason.starts_with(expected) && attempt == 1, "{attempt}: {reason}");
             assert!(reason.contains("--allow-need 'billing=net'") && reason.contains("--sandbox dev"), "{reason}");
         }
@@ -277,7 +277,7 @@ async fn a_need_that_is_not_allowed_costs_no_attempt(database: &str, kept: Kept)
     engine.shutdown().await.unwrap();
 }
 
-/// Where it is loaded depends on who signed it, so what it may have shows only when it is to be loaded.
+/// Its place depends on its signers, so its permissions show only when it is loaded.
 async fn a_need_of_a_signed_package_costs_no_attempt(database: &str) {
     let material = needy();
     let folder = material.folder.path();

@@ -35,7 +35,7 @@ fn compare(found: &Value, schema: &Value, root: &Value, place: &str, faults: &mu
         faults.push(format!("{place}: {found} is none of {names:?}"));
     }
     if schema["format"] == "date-time" && !found.as_str().is_some_and(is_moment) {
-        faults.push(format!("{place}: {found} is no moment"));
+        faults.push(format!("{place}: {found} is not a timestamp"));
     }
     for (item, number) in found.as_array().into_iter().flatten().zip(0..) {
         compare(item, &schema["items"], root, &format!("{place}[{number}]"), faults);
@@ -74,7 +74,7 @@ fn what_a_schema_does_not_allow_is_found() {
     for (document, fault) in [
         (serde_json::json!({"at": at, "state": "running", "own": {"any": null}}), None),
         (serde_json::json!({}), Some("document: `at` is absent")),
-        (serde_json::json!({"at": "yesterday"}), Some("document.at: \"yesterday\" is no moment")),
+        (serde_json::json!({"at": "yesterday"}), Some("document.at: \"yesterday\" is not a timestamp")),
         (serde_json::json!({"at": at, "state": null}), Some("document.state: null is no \"string\"")),
         (serde_json::json!({"at": at, "state": "gone"}), Some("document.state: \"gone\" is none of")),
         (serde_json::json!({"at": at, "more": 1}), Some("document.more: no such field")),

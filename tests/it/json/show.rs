@@ -40,7 +40,7 @@ pub(super) fn check_with(page: &str, command: &str, printed: &str, names: &mut N
     document
 }
 
-/// A document that its schema allows, without a look at the example.
+/// A document that its schema allows, without a check of the example.
 pub(crate) fn conforming(page: &str, printed: &str) -> Value {
     let document: Value = serde_json::from_str(printed).unwrap_or_else(|error| panic!("{page}: {error}: {printed}"));
     let schema = root().join("docs/reference/json/schema").join(page).with_extension("json");

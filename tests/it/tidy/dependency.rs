@@ -1,4 +1,4 @@
-//! Which crate may depend on which, ours and others; under what licences; and in how many versions.
+//! Which crate may depend on which, ours and others; under what licenses; and in how many versions.
 //!
 //! Arrows are those that a crate needs to run. What tests need may point anywhere.
 
@@ -51,9 +51,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("clap", &["cloacina-ctl"]),
 ];
 
-/// Licences that ask for no more than to be named. One that asks for its own sources, like MPL-2.0, would need a line
+/// Licenses that ask for no more than to be named. One that asks for its own sources, like MPL-2.0, would need a line
 /// here and a thought.
-const LICENCES: &[&str] = &[
+const LICENSES: &[&str] = &[
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -76,8 +76,8 @@ fn arrows_between_crates_point_one_way() {
 }
 
 #[test]
-fn licences_are_ones_we_can_keep() {
-    enforce("licence", licences(Workspace::here()));
+fn licenses_are_ones_we_can_keep() {
+    enforce("license", licenses(Workspace::here()));
 }
 
 #[test]
@@ -201,19 +201,19 @@ fn a_crate_in_another_version_than_the_one_of_the_workspace_is_found() {
     assert_eq!(apart("x/Cargo.lock", &lock("1.0.1"), &lock("1.0.0")).len(), 1);
 }
 
-fn licences(workspace: &Workspace) -> Vec<Finding> {
+fn licenses(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     for krate in workspace.crates.values().filter(|krate| krate.folder.is_none()) {
-        let licence = krate.licence.as_deref().unwrap_or("no licence");
-        if !keeps(licence) {
-            let found = format!("{} {} is under {licence}", krate.name, krate.version);
-            findings.push(finding("P2", krate, found, "use another crate, or permit this licence for a reason"));
+        let license = krate.license.as_deref().unwrap_or("no license");
+        if !keeps(license) {
+            let found = format!("{} {} is under {license}", krate.name, krate.version);
+            findings.push(finding("P2", krate, found, "use another crate, or permit this license for a reason"));
         }
     }
     findings
 }
 
-/// Whether we can choose allowed licences in an expression of names, `AND`, `OR`, `WITH` and parentheses.
+/// Whether we can choose allowed licenses in an expression of names, `AND`, `OR`, `WITH` and parentheses.
 fn keeps(expression: &str) -> bool {
     // Some old crates separate alternatives with a slash.
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
@@ -251,11 +251,11 @@ fn single(rest: &mut &[&str]) -> bool {
         }
         [name, "WITH", exception, after @ ..] => {
             *rest = after;
-            LICENCES.contains(&format!("{name} WITH {exception}").as_str())
+            LICENSES.contains(&format!("{name} WITH {exception}").as_str())
         }
         [name, after @ ..] => {
             *rest = after;
-            LICENCES.contains(name)
+            LICENSES.contains(name)
         }
         [] => false,
     }
@@ -304,8 +304,8 @@ fn a_forbidden_arrow_is_found() {
 }
 
 #[test]
-fn a_licence_that_asks_for_more_is_found() {
-    for (licence, expected) in [
+fn a_license_that_asks_for_more_is_found() {
+    for (license, expected) in [
         ("MIT OR Apache-2.0", true),
         ("MIT/Apache-2.0", true),
         ("GPL-3.0", false),
@@ -317,8 +317,8 @@ fn a_licence_that_asks_for_more_is_found() {
         ("", false),
         ("MIT )", false),
     ] {
-        let findings = licences(&Workspace::of(&[("a 1.0.0", licence, &[])]));
-        assert_eq!(findings.is_empty(), expected, "{licence}");
+        let findings = licenses(&Workspace::of(&[("a 1.0.0", license, &[])]));
+        assert_eq!(findings.is_empty(), expected, "{license}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What each source file is like: how long, what it is called, what it begins with.
 //!
-//! Length counts what is no test, and names are those of files and of inline modules.
+//! Length counts lines outside of tests, and names are those of files and of inline modules.
 
 use super::finding::Finding;
 use super::finding::enforce;

@@ -30,7 +30,7 @@ impl fmt::Display for Finding {
 
 /// Fails with all findings of the check called `check`, but for those that the allow-list permits.
 pub(super) fn enforce(check: &str, findings: Vec<Finding>) {
-    let told = judge(check, findings, ALLOWED);
+    let told = filter(check, findings, ALLOWED);
     assert!(
         told.is_empty(),
         "{} findings of the check `{check}`; docs/style.md has the rules, and exceptions go to tests/it/tidy/allowed.rs:\n\n{}\n",
@@ -39,7 +39,7 @@ pub(super) fn enforce(check: &str, findings: Vec<Finding>) {
     );
 }
 
-fn judge(check: &str, findings: Vec<Finding>, allowed: &[Allowance]) -> Vec<String> {
+fn filter(check: &str, findings: Vec<Finding>, allowed: &[Allowance]) -> Vec<String> {
     let allowed: Vec<&Allowance> = allowed.iter().filter(|allowance| allowance.check == check).collect();
     let mut used = vec![false; allowed.len()];
     let mut told = Vec::new();
@@ -83,7 +83,7 @@ fn findings_are_told_unless_a_line_permits_them() {
             vec!["docs/a.md:3: N2: a plugin", "sdk/b.rs:3: N2: a bundle"],
         ),
     ] {
-        let told = judge("word", findings(), &allowed);
+        let told = filter("word", findings(), &allowed);
         assert_eq!(told.len(), expected.len(), "{told:?}");
         for (told, expected) in told.iter().zip(expected) {
             assert!(told.contains(expected), "{told}");

@@ -1,4 +1,4 @@
-//! Habits that a glance at a line can tell: how tests are written, what comments say, who prints, who is unsafe.
+//! Rules that can be checked line by line: tests, comments, printing, and unsafe code.
 //!
 //! Each check reads code without its strings, or comments without the code, so that nothing is found where it is only
 //! talked about.
@@ -332,7 +332,7 @@ fn unsafe_code_elsewhere_is_found() {
 }
 
 #[test]
-fn what_nobody_waits_for_is_found() {
+fn a_detached_spawn_is_found() {
     for (path, text, expected) in [
         ("engine/src/engine/a.rs", "tokio::spawn(work());", 1),
         ("engine/src/engine/a.rs", "engine.tasks.spawn(work());", 1),

@@ -2,7 +2,7 @@
 //!
 //! Owns the answer to "what belongs to the repository": what git tracks or would track, and without git whatever is
 //! there but for the folders that builds make. A file that goes away while the list is read is not an error, as other
-//! tests build packages at the same time. Nothing here judges.
+//! tests build packages at the same time. Nothing here checks rules.
 
 use std::collections::BTreeMap;
 use std::fs;

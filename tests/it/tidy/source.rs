@@ -1,6 +1,6 @@
 //! A Rust source, told apart into code, comments and literals, line by line.
 //!
-//! Owns the one reader of Rust syntax that the checks share, so that a word in a string is no use of that word. It
+//! Owns the one reader of Rust syntax that the checks share, so that a word in a string does not count as a use of that word. It
 //! knows comments, strings, characters and braces and nothing else of the grammar. Lines keep their numbers: line `n`
 //! of the file is `lines[n - 1]`.
 
@@ -38,7 +38,7 @@ impl Source {
         self.lines.iter().enumerate().map(|(index, line)| (index + 1, line))
     }
 
-    /// Lines that are no test, with their numbers.
+    /// Lines outside of tests, with their numbers.
     pub(super) fn product(&self) -> impl Iterator<Item = (usize, &Line)> {
         self.numbered().filter(|(_, line)| !line.test)
     }
@@ -240,7 +240,7 @@ fn parts(text: &str) -> (String, String, Vec<String>) {
 }
 
 #[test]
-fn comments_strings_and_characters_are_no_code() {
+fn comments_strings_and_characters_are_not_code() {
     for (text, code, comment, literals) in [
         ("a(); // b", "a();", "// b", vec![]),
         ("a /* b /* c */ d */ e", "a  e", "/* b /* c */ d */", vec![]),

@@ -1,7 +1,7 @@
 //! What cargo knows of the workspace: its crates, all they depend on, and along which kind of arrow.
 //!
 //! Owns the one call of `cargo metadata`, for this machine's platform, so that nothing is asked for that the build did
-//! not need. Nothing here judges.
+//! not need. Nothing here checks rules.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ use super::repository;
 pub(super) struct Crate {
     pub(super) name: String,
     pub(super) version: String,
-    pub(super) licence: Option<String>,
+    pub(super) license: Option<String>,
     /// Where its manifest is, from the root; only for those of this workspace.
     pub(super) folder: Option<String>,
     /// What it needs to run: ids of other crates.
@@ -37,15 +37,15 @@ impl Workspace {
         &HERE
     }
 
-    /// A workspace made up for a test: each crate as (`name version`, licence, what it needs). Crates of version 0.1.0
+    /// A workspace made up for a test: each crate as (`name version`, license, what it needs). Crates of version 0.1.0
     /// are ours.
     pub(super) fn of(crates: &[(&str, &str, &[&str])]) -> Self {
-        let crates = crates.iter().map(|(id, licence, normal)| {
+        let crates = crates.iter().map(|(id, license, normal)| {
             let (name, version) = id.split_once(' ').expect("an id is `name version`");
             let krate = Crate {
                 name: name.to_owned(),
                 version: version.to_owned(),
-                licence: Some((*licence).to_owned()).filter(|licence| !licence.is_empty()),
+                license: Some((*license).to_owned()).filter(|license| !license.is_empty()),
                 folder: (version == "0.1.0").then(|| name.to_owned()),
                 normal: normal.iter().map(|id| (*id).to_owned()).collect(),
             };
@@ -61,7 +61,7 @@ impl Workspace {
             let krate = Crate {
                 name: package.name.to_string(),
                 version: package.version.to_string(),
-                licence: package.license.clone(),
+                license: package.license.clone(),
                 folder: manifest.and_then(|path| path.parent()).map(|path| path.as_str().replace('\\', "/")),
                 normal: Vec::new(),
             };

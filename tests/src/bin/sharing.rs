@@ -171,6 +171,6 @@ async fn submit(engine: &Engine, workflow: &str, telling: &mut JoinSet<()>) -> R
 /// One line in one write, so that it is whole wherever the process is stopped.
 fn say(line: &str) {
     let mut output = io::stdout().lock();
-    // Without somebody who listens there is nobody to tell.
+    // Without a listener there is no receiver.
     output.write_all(format!("{line}\n").as_bytes()).and_then(|()| output.flush()).ok();
 }

@@ -2,7 +2,7 @@
 //!
 //! - *lost*: a run that ended otherwise than completed (but for the rule below), a completion that was acknowledged and of
 //!   which the ledger knows nothing, an acknowledgement for which the disk was not waited.
-//!   A task that was interrupted three times in a row fails, as the engine promises: who is killed soon after each start
+//!   A task that was interrupted three times in a row fails, as the engine promises: a task that is killed soon after each start
 //!   sees that happen. Such a run is not lost; how many there are is said beside the result.
 //! - *reexecuted*: an attempt that was begun twice, or one that was begun though an earlier attempt of its task had been
 //!   acknowledged as completed.
@@ -51,7 +51,7 @@ impl Acknowledged {
         run.is_some_and(|run| self.submitted.get(run) == Some(&process))
     }
 
-    /// Whether a line tells of an attempt of which somebody else said that it completed.
+    /// Whether a line is about an attempt that another engine reported as completed.
     pub(crate) fn is_repetition(&self, line: &str) -> bool {
         let ["completed", run, task, attempt] = line.split(' ').collect::<Vec<_>>()[..] else { return false };
         let completed = self.completed.get(&(run.to_owned(), task.to_owned()));
@@ -59,7 +59,7 @@ impl Acknowledged {
     }
 
     /// Compares and prints the result.
-    pub(crate) fn judge(
+    pub(crate) fn check(
         &self,
         kills: u64,
         n_unsynced: u64,

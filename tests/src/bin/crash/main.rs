@@ -82,7 +82,7 @@ fn supervise(options: &Options) -> Result<ExitCode, Failure> {
     let charges = fs::read_dir(folder.path().join("ledger.charges"))?;
     let charges = charges.map(|charge| Ok(charge?.file_name().to_string_lossy().into_owned()));
     let charges: Vec<String> = charges.collect::<Result<_, std::io::Error>>()?;
-    said.judge(options.kills, n_unsynced, (&fs::read_to_string(folder.path().join("ledger"))?, &charges))
+    said.check(options.kills, n_unsynced, (&fs::read_to_string(folder.path().join("ledger"))?, &charges))
 }
 
 fn kill_again_and_again(options: &Options, started: &Started, said: &mut Acknowledged) -> Result<(), Failure> {

@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 /// How long one of two workers is listened to before it is the other one's turn; less than one waits for a lock.
 const A_WHILE: Duration = Duration::from_secs(2);
 
-/// The byte of SQLite's shared index that is locked by who writes.
+/// The byte of SQLite's shared index that a writer locks.
 const WRITE_LOCK: u64 = 120;
 
 /// More tries than are ever needed to stop a worker between two of its writes.
@@ -130,8 +130,8 @@ impl Process {
     }
 
     /// Listens until one of both has completed an attempt that the other one has completed too, but not for ever. Whether
-    /// that did harm is for the account to find out. Who shares a file works in turns, as nobody is sure to get the lock
-    /// of a file which somebody else asks for all the time.
+    /// that did harm is for the account to find out. Engines that share a file work in turns, as no engine is sure to get the lock
+    /// of a file which another engine requests all the time.
     pub(crate) fn hear_repetition(&self, other: &Self, said: &mut Acknowledged, shares: Shared) -> Result<(), Failure> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {

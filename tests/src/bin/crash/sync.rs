@@ -3,7 +3,7 @@
 //! One run after the other, so that each acknowledgement has a group of its own: the submission, the first task, the two
 //! beside each other (in one group at best), and the last task with the end of the run. Each of those needs at least one
 //! `fsync` or `fdatasync` before it. On a file the worker itself writes; on a server those processes do that serve the
-//! worker, so the server must be on this machine, and we must be allowed to look at its processes.
+//! worker, so the server must be on this machine, and we must be allowed to trace its processes.
 
 use std::{
     fs,
@@ -74,12 +74,12 @@ fn count_server(started: &Started) -> Result<u64, Failure> {
     for _ in &processes {
         let line = said.next().ok_or("strace ended")??;
         if !line.contains("attached") {
-            return Err(format!("strace cannot look at the server's processes: {line}").into());
+            return Err(format!("strace cannot trace the server's processes: {line}").into());
         }
     }
     worker.tell("go")?;
     worker.finish()?;
-    // The processes that it looks at end with their connections.
+    // The traced processes end with their connections.
     tracing.wait()?;
     Ok(count(&fs::read_to_string(&output)?))
 }

@@ -27,11 +27,11 @@ pub(crate) const RUNS_IN_A_ROW: u64 = 40;
 /// After so many in a row the engine fails a task, so that a package which kills its engine cannot do so for ever.
 const INTERRUPTIONS_MAX: u32 = 3;
 
-/// Short, so that those who are only stopped are taken over from soon. Who was killed is not waited for.
+/// Short, so that suspended engines are taken over soon. A killed engine is not waited for.
 const LEASE: Duration = Duration::from_millis(1000);
 
 pub(crate) async fn work(arguments: &[String]) -> Result<(), Failure> {
-    let [database, folder, package, mode, sabotage] = arguments else { return Err("these are no arguments".into()) };
+    let [database, folder, package, mode, sabotage] = arguments else { return Err("the arguments are missing".into()) };
     let folder = Path::new(folder);
     let sabotage = Sabotage { unfenced: sabotage == "fence", unsynced: sabotage == "sync", ..Sabotage::default() };
     // Two engines on one file would have one socket.

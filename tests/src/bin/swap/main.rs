@@ -44,7 +44,7 @@ const KEPT: usize = 8;
 /// The argument that makes this program the process of a package.
 const HOST: &str = "package-host";
 
-/// Who swaps.
+/// The program that swaps.
 const ACTOR: &str = "swap";
 
 /// Runs that may end while a version waits for its own; far more than are ever under way.
@@ -93,7 +93,7 @@ async fn swap(options: &Options) -> Result<ExitCode, Failure> {
     report(&account, &mut took, &middle, &end)
 }
 
-/// What is held once that which the last swaps left behind is gone; what stays however long one waits is a leak. The
+/// The memory after the remains of the last swaps were freed; memory that stays after that is a leak. The
 /// memory is that of the moment at which the swaps ended.
 async fn settled(load: &Load, middle: &Usage) -> Result<Usage, Failure> {
     let mut end = Usage::now()?;

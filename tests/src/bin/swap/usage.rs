@@ -26,7 +26,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Looks at this process.
+    /// Measures this process.
     pub(crate) fn now() -> Result<Self, Failure> {
         let rollup = fs::read_to_string("/proc/self/smaps_rollup")?;
         let private = rollup.lines().filter(|line| line.starts_with("Private_"));
