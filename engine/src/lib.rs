@@ -1,4 +1,4 @@
-//! The Cloacina engine: runs workflows durably, from packages that it loads while it runs and from modules that are
+//! The Cloacina engine: runs workflows durably, from packages that are loaded at run time and from modules that are
 //! compiled into the program.
 //!
 //! This interface is not stable yet; pin the version.
@@ -40,7 +40,7 @@ pub use cloacina_workflow::{
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub use self::store::{DiskFull, Sabotage};
-/// The schema of a moment in what is shown.
+/// The schema of a timestamp in a view.
 #[cfg(feature = "schema")]
 pub use self::view::Moment;
 pub use self::{
@@ -79,7 +79,7 @@ pub use self::{
     },
 };
 
-/// Everything that a workflow module names: `use cloacina::prelude::*;`.
+/// All names that a workflow module needs: `use cloacina::prelude::*;`.
 pub mod prelude {
     pub use crate::{
         Context, ContextError, Level, Outcome, ResultExt, TaskError, Timestamp, Value, packaged_workflow, task,

@@ -1,6 +1,6 @@
-//! The engine's handles: what an embedding program holds.
+//! The handles of an engine that an embedding program uses.
 //!
-//! [`Engine`] and [`Scheduler`] are cheap clones of one thing and keep the engine alive; when the last of them is
+//! [`Engine`] and [`Scheduler`] are cheap to clone and keep the engine alive; when the last of them is
 //! dropped the engine stops. A [`RunHandle`](crate::RunHandle) does not keep it alive.
 
 use std::{
@@ -62,7 +62,7 @@ const SUBMIT_TRIES: usize = 3;
 /// How long [`Engine::shutdown`] lets attempts finish.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 
-/// How long each package gets to shut down once nothing of it runs that anyone waits for.
+/// How long each package gets to shut down after its last attempt.
 const PACKAGE_GRACE: Duration = Duration::from_secs(2);
 
 /// How long an attempt that was asked to stop may take to do so.
@@ -74,10 +74,10 @@ const PACKAGES: &str = "packages";
 /// The data folder beside a database, unless another is named.
 const DATA: &str = ".cloacina";
 
-/// The folder below it in which packages may write that may write nowhere else.
+/// The folder below it for the scratch folders of packages.
 const SCRATCH: &str = "scratch";
 
-/// Submissions on their way to the disk at once; others wait their turn, so that the driver's queue stays short.
+/// The maximum of concurrent submissions; others wait, so that the driver's queue stays short.
 const SUBMISSIONS_MAX: usize = 4096;
 
 /// Runs that [`Engine::runs`] returns at most at once.
@@ -90,7 +90,7 @@ pub struct Engine {
     pub(crate) caller: Caller,
 }
 
-/// How an engine is to be started; made by [`Engine::builder`].
+/// The settings of an engine before its start; created by [`Engine::builder`].
 #[derive(Debug)]
 #[must_use = "nothing is started before `start`"]
 pub struct Builder {
@@ -164,14 +164,14 @@ impl Hosts {
     }
 }
 
-/// Starts runs; made by [`Engine::scheduler`].
+/// Starts runs; created by [`Engine::scheduler`].
 #[derive(Clone)]
 pub struct Scheduler {
     shared: Arc<Shared>,
     caller: Caller,
 }
 
-/// What all handles of one engine share.
+/// The shared state of all handles of one engine.
 ///
 /// The order of the fields is that in which they end when the last handle goes: the socket's file is removed while the
 /// engine still holds the lock.
@@ -180,7 +180,7 @@ pub(crate) struct Shared {
     socket: OnceLock<Service>,
     pub(crate) engine: runtime::Engine,
     pub(crate) catalog: Arc<Catalog>,
-    /// After the engine, so that packages shut down when nothing needs them any more.
+    /// After the engine, so that packages shut down when they are no longer needed.
     registry: Registry,
     /// What the processes of packages used up.
     pub(super) tally: Arc<Tally>,
@@ -191,7 +191,7 @@ pub(crate) struct Shared {
 }
 
 impl Engine {
-    /// Describes an engine; `cloacina.db` in the working folder unless told otherwise.
+    /// Configures an engine, by default on `cloacina.db` in the working folder.
     pub fn builder() -> Builder {
         Builder {
             database: "cloacina.db".to_owned(),
@@ -224,20 +224,20 @@ impl Engine {
         self.shared.registry.on_behalf_of(self.caller.clone())
     }
 
-    /// The same engine, as that caller sees it: what is not of the caller's tenant is not there, and what the caller's role
-    /// does not allow is refused. Without a caller, a handle acts for the tenant `public`.
+    /// A handle of the same engine for that caller: it sees only data of the caller's tenant, and refuses requests that the
+    /// caller's role does not allow. Without a caller, a handle acts for the tenant `public`.
     #[must_use]
     pub fn on_behalf_of(&self, caller: Caller) -> Self {
         Self { shared: Arc::clone(&self.shared), caller }
     }
 
-    /// On whose behalf the handle acts.
+    /// The caller for which the handle acts.
     #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// Makes a workflow that is compiled into the program known. Runs that were waiting for it go on.
+    /// Registers a workflow that is compiled into the program. Runs that were waiting for it continue.
     ///
     /// # Errors
     /// [`Error::NameTaken`] if another workflow of that name is registered; the same one may be registered again.
@@ -286,7 +286,7 @@ impl Engine {
     /// The newest runs, newest first, at most 1,000; `before` continues a list after its last run.
     ///
     /// # Errors
-    /// What the store says.
+    /// The error of the store.
     pub async fn runs(&self, before: Option<RunId>) -> Result<Vec<RunStatus>, Error> {
         let page = self.list(&RunFilter::default(), &Page { limit: RUNS_MAX, after: before }).await?;
         Ok(page.runs.into_iter().map(|run| run.status).collect())
@@ -298,26 +298,26 @@ impl Engine {
         self.shared.catalog.names(self.caller.scope())
     }
 
-    /// What happens from now on to runs of the caller's tenant, live.
+    /// The live events of the runs of the caller's tenant, from now on.
     #[must_use]
     pub fn subscribe(&self) -> Notices {
         self.shared.board.subscribe(self.caller.scope().clone())
     }
 
-    /// The database as it is shown: the path of the file, or the server's address without its password.
+    /// The database for display: the path of the file, or the server's address without its password.
     #[must_use]
     pub fn database(&self) -> &str {
         self.shared.store().name()
     }
 
-    /// The folder where the engine keeps what is not in the database, such as unpacked libraries.
+    /// The folder for files outside of the database, such as unpacked libraries.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.shared.data_dir
     }
 
-    /// Stops the engine: nothing new starts, attempts may finish for 30 seconds, what still runs then is recorded as
-    /// interrupted. Unfinished runs go on with the next start. Every handle answers [`Error::ShutDown`] from then on.
+    /// Stops the engine: no further task starts, attempts may finish for 30 seconds, and attempts that still run are recorded as
+    /// interrupted. Unfinished runs continue at the next start. Every handle returns [`Error::ShutDown`] from then on.
     ///
     /// # Errors
     /// If the system refuses the thread that waits for the engine's end.
@@ -352,67 +352,65 @@ impl Builder {
         self
     }
 
-    /// The folder for what is not in the database, such as unpacked libraries. Unless told otherwise it is `.cloacina` in the
+    /// The folder for files outside of the database, such as unpacked libraries. By default it is `.cloacina` in the
     /// folder of the database file, or in the current one if the database is on a server.
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
         self
     }
 
-    /// Registers a workflow that is compiled into the program, before unfinished runs go on.
+    /// Registers a workflow that is compiled into the program, before unfinished runs continue.
     pub fn workflow(mut self, workflow: Module) -> Self {
         self.workflows.push(workflow);
         self
     }
 
-    /// How many attempts may run at once; 1,024 unless told otherwise, and at least one.
+    /// The maximum number of concurrent attempts; 1,024 by default, and at least one.
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = slots.max(1);
         self
     }
 
-    /// Makes an engine that starts no attempt: it records what is asked of runs and takes submissions, and leaves running
-    /// them to the next engine on the database.
+    /// Configures an engine that starts no attempt: it records requests and submissions, and leaves the execution to the next
+    /// engine on the database.
     pub fn idle(mut self) -> Self {
         self.slots = 0;
         self
     }
 
-    /// How long an attempt that was asked to stop may take to do so before it is given up; 5 seconds unless told
-    /// otherwise.
+    /// How long an attempt that was asked to stop may take before it is abandoned; 5 seconds by default.
     pub fn stop_grace(mut self, grace: Duration) -> Self {
         self.stop_grace = grace;
         self
     }
 
-    /// The program that runs packages in processes of their own, which is from now on the default: it must call
-    /// [`crate::package_host`] when it is started so. Without one packages are loaded into this process.
+    /// The program that runs packages in separate processes, which then is the default: the program must call
+    /// [`crate::package_host`] when it is started in this role. Without it, packages are loaded into this process.
     pub fn package_host(mut self, program: HostProgram) -> Self {
         self.hosts.program = Some(program);
         self.hosts.choice.default = Isolation::Process;
         self
     }
 
-    /// Where packages are loaded that are not named to [`Self::isolation_of`]; in processes of their own if there is a
-    /// program for it, and into this process otherwise.
+    /// Where packages are loaded that are not named with [`Self::isolation_of`]; by default in separate processes if there is
+    /// a package host, and into this process otherwise.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.hosts.choice.default = isolation;
         self
     }
 
-    /// Where packages are loaded that this means: `name`, or `name*` for all whose names begin so, of the tenant `public`;
-    /// `tenant::name` of another one, `*::name` of every tenant. The most specific choice applies, and of two that
-    /// say the same what was said last.
+    /// Where the named packages are loaded: `name`, or `name*` for all names that begin with `name`, of the tenant `public`;
+    /// `tenant::name` of another tenant, `*::name` of every tenant. The most specific choice applies, and of two equally
+    /// specific ones the last.
     pub fn isolation_of(mut self, packages: &str, isolation: Isolation) -> Self {
         let (tenant, packages) = packages.split_once("::").unwrap_or((TENANT_DEFAULT, packages));
         self.hosts.choice.say(tenant, packages, isolation);
         self
     }
 
-    /// Loads packages into this process that were signed with that key: the name or the id of a key that the tenant `public`
-    /// trusts, or after `tenant::` of one that this tenant trusts. It counts only if the signature is verified for the
-    /// load in question, and [`Self::isolation_of`] takes precedence. A package that can only run in a process of its own
-    /// does so.
+    /// Loads packages that were signed with this key into this process: the name or the id of a key that the tenant `public`
+    /// trusts, or `tenant::key` for another tenant. The signature is verified at each load, and [`Self::isolation_of`] takes
+    /// precedence. A package that can only run in a separate process does so.
     ///
     /// [`Self::start`] fails if the tenant never trusted that key.
     pub fn inline_signer(mut self, key: &str) -> Self {
@@ -421,76 +419,74 @@ impl Builder {
         self
     }
 
-    /// What one process of a package may use up; [`HostLimits::default`] unless told otherwise.
+    /// The limits of each process of a package; [`HostLimits::default`] by default.
     pub fn host_limits(mut self, limits: HostLimits) -> Self {
         self.hosts.limits = limits;
         self
     }
 
-    /// How tightly packages in processes of their own are kept in; [`Sandbox::Dev`] unless told otherwise. What the
-    /// system cannot do is named in the log and in the registry's list; if it `is_required`, the package is refused.
+    /// How strictly packages in separate processes are confined; [`Sandbox::Dev`] by default. The log and the registry's list
+    /// name the steps that the system does not support; with `is_required`, the engine refuses packages in this case.
     pub fn sandbox(mut self, sandbox: Sandbox, is_required: bool) -> Self {
         self.hosts.sandbox = sandbox;
         self.hosts.requires_sandbox = is_required;
         self
     }
 
-    /// What packages may have of what they say that they need, in the sandbox of a server; nothing unless told so. A
-    /// package that needs more is refused.
+    /// The needs that packages are allowed in the sandbox of a server; none by default. A package with other needs is
+    /// refused.
     pub fn allow_needs(mut self, needs: impl IntoIterator<Item = AllowedNeed>) -> Self {
         self.hosts.allowed.extend(needs);
         self
     }
 
-    /// How verbose the stored logs of tasks are; `Info` unless told otherwise. A package does not even make lines that
-    /// are more verbose.
+    /// The lowest level of stored log lines of tasks; `Info` by default. A package does not even create more verbose lines.
     pub fn log_level(mut self, level: Level) -> Self {
         self.log_level = level;
         self
     }
 
-    /// What of the past is kept, and for how long; [`Retention::default`] unless told otherwise.
+    /// Which finished runs and logs are kept, and for how long; [`Retention::default`] by default.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Whether the engine takes commands on a Unix socket beside its SQLite file, from programs of the same user; it does
-    /// unless told otherwise.
+    /// Whether the engine accepts requests on a Unix socket beside its SQLite file, from programs of the same user; true by
+    /// default.
     pub fn socket(mut self, has_socket: bool) -> Self {
         self.has_socket = has_socket;
         self
     }
 
-    /// How many trusted keys must have signed a package of a tenant that has not said how many; none unless told
-    /// otherwise. A server should say [`REQUIRED_BY_SERVERS`](crate::REQUIRED_BY_SERVERS). What a tenant has said counts
-    /// before this.
+    /// How many trusted keys must have signed a package of a tenant without a setting; none by default. A server should use
+    /// [`REQUIRED_BY_SERVERS`](crate::REQUIRED_BY_SERVERS). The setting of a tenant takes precedence.
     pub fn required_signatures(mut self, n_signatures: usize) -> Self {
         self.required_signatures = n_signatures;
         self
     }
 
-    /// On whose behalf the handle acts that [`Self::start`] returns; an admin of the tenant `public` unless told otherwise.
+    /// The caller of the handle that [`Self::start`] returns; an admin of the tenant `public` by default.
     pub fn on_behalf_of(mut self, caller: Caller) -> Self {
         self.caller = caller;
         self
     }
 
-    /// Where the engine takes the time from.
+    /// The clock of the engine.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// How long the engine counts as alive after it was last heard of, where several share a database; 15 seconds unless
-    /// told otherwise, and at least a tenth of one. It says that it lives three times as often. When the time is over, others
-    /// take its runs over. Real time, whatever the clock says.
+    /// The lease of the engine, if several share a database; 15 seconds by default, and at least a tenth of a second. The engine
+    /// renews it every third of this time. When the lease expires, other engines take over its runs. In real time, whatever
+    /// the clock of the engine is.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.max(LEASE_MIN);
         self
     }
 
-    /// Has the engine take the libraries of packages for that target as if it was this machine's.
+    /// Lets the engine load the libraries for that target as if it was the target of this machine.
     #[cfg(any(test, feature = "testing"))]
     #[doc(hidden)]
     pub fn target(mut self, triple: &str) -> Self {
@@ -506,10 +502,10 @@ impl Builder {
         self
     }
 
-    /// Opens the database, takes over its unfinished runs and lets them go on.
+    /// Opens the database, takes over its unfinished runs and continues them.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] if another engine has the database; otherwise what keeps it from being used. A package
+    /// [`StoreError::Locked`] if another engine has the database; otherwise why it cannot be used. A package
     /// with a missing file is not an error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
         let Self {
@@ -594,17 +590,17 @@ impl Builder {
 }
 
 impl Scheduler {
-    /// Starts a run of the workflow that the name fits, and returns when the submission is durable: `workflow`,
+    /// Starts a run of the workflow with that name, and returns when the submission is durable: `workflow`,
     /// `package::workflow` or `tenant::package::workflow`.
     ///
     /// # Errors
-    /// [`Error::UnknownWorkflow`] and [`Error::AmbiguousWorkflow`] with names that help; [`Error::Input`] if a value
+    /// [`Error::UnknownWorkflow`] and [`Error::AmbiguousWorkflow`] with similar names; [`Error::Input`] if a value
     /// nests too deep.
     pub async fn schedule_workflow(&self, name: &str, context: Context<Value>) -> Result<RunHandle, Error> {
         self.submit(RunRequest::new(name, context)).await
     }
 
-    /// As [`Self::schedule_workflow`], with everything that can be said about a run to be.
+    /// As [`Self::schedule_workflow`], with all options of a new run.
     ///
     /// # Errors
     /// As [`Self::schedule_workflow`].
@@ -711,7 +707,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Opens the socket. An engine without one works, but only its own process can ask it for anything.
+    /// Opens the socket. An engine without one works, but only its own process can make requests.
     fn open_socket(self: &Arc<Self>, file: &Path) {
         let opened = Service::start(file, &self.data_dir, Arc::downgrade(self))
             .map_err(|error| error.to_string())
@@ -732,7 +728,7 @@ impl Shared {
         &self.engine.store
     }
 
-    /// Makes a version known, durably, and lets the runs go on that wait for it.
+    /// Registers a version durably, and continues the runs that wait for it.
     pub(crate) async fn add_workflow(
         &self,
         key: WorkflowKey,

@@ -1,4 +1,4 @@
-//! What can be said about a run to be: which workflow, its input, when it begins, and a key that makes it happen once.
+//! A request for a new run: the workflow, its input, its start, and a submission key.
 //!
 //! Plain data; nothing here reads a clock or resolves a name.
 
@@ -8,7 +8,7 @@ use cloacina_workflow::{Context, Timestamp, Value};
 
 use crate::runtime::SECRET_KEYS;
 
-/// A run to be: what, with what, and when.
+/// A request for a new run.
 #[derive(Debug)]
 #[must_use = "nothing is submitted before `Scheduler::submit`"]
 pub struct RunRequest {
@@ -35,8 +35,8 @@ impl RunRequest {
         Self { workflow: workflow.into(), input, begin: Beginning::Now, key: None, by: None, version: None }
     }
 
-    /// A value of its input that must not be told: it is left out of logs, errors and reports of the run. See
-    /// [`SECRET_KEYS`] for what that is worth.
+    /// A secret value of its input, which is redacted in logs, errors and reports of the run. See [`SECRET_KEYS`] for the
+    /// limits.
     pub fn secret(mut self, key: &str, value: Value) -> Self {
         let mut keys: Vec<String> = self.input.get_as(SECRET_KEYS).unwrap_or_default();
         if !keys.iter().any(|known| known == key) {
@@ -47,38 +47,38 @@ impl RunRequest {
         self
     }
 
-    /// It begins when somebody calls [`crate::RunHandle::start`].
+    /// The run begins with a call of [`crate::RunHandle::start`].
     pub fn held(mut self) -> Self {
         self.begin = Beginning::Held;
         self
     }
 
-    /// It begins at that moment, also if the engine was restarted in between.
+    /// The run begins at that time, also if the engine was restarted in between.
     pub fn at(mut self, at: Timestamp) -> Self {
         self.begin = Beginning::At(at);
         self
     }
 
-    /// It begins after that time.
+    /// The run begins after that duration.
     pub fn after(mut self, wait: Duration) -> Self {
         self.begin = Beginning::After(wait);
         self
     }
 
-    /// A caller that submits the same workflow with the same key again gets the run that is there, whatever its input is.
+    /// A caller that submits the same workflow with the same key again gets the existing run, whatever its input is.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// It runs that version of its package, whatever other new runs get: the version, or the first digits of its digest after
+    /// The run uses that version of its package, whatever other new runs get: the version, or the first digits of its digest after
     /// `sha256:`.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// Who asks for it, as it is kept beside the run.
+    /// The actor of the request, as it is stored with the run.
     pub fn by(mut self, by: impl Into<String>) -> Self {
         self.by = Some(by.into());
         self

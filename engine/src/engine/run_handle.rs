@@ -1,6 +1,6 @@
-//! The handle to one run: wait for its end, look at it, read its history.
+//! The handle of one run: wait for its end, read its state and its history.
 //!
-//! What a handle shows comes from the driver's memory while the engine drives the run, and from the store otherwise;
+//! A handle reads the driver's memory while the engine drives the run, and the store otherwise;
 //! it is the same either way, because a stored run is rebuilt by the decisions that made it.
 
 use std::sync::{Arc, Weak};
@@ -19,7 +19,7 @@ use crate::{
     view::{Gate, RunEvent, RunReport, RunStatus, TaskReport},
 };
 
-/// A handle to one run. It does not keep the engine alive.
+/// A handle of one run. It does not keep the engine alive.
 #[derive(Clone, Debug)]
 pub struct RunHandle {
     id: RunId,
@@ -36,8 +36,8 @@ impl RunHandle {
         Self { id, shared, caller, phase, version: None }
     }
 
-    /// A handle through which the run is run again with another version of its package: the name of the version, or
-    /// `sha256:` and the first digits of its digest. Results are taken over only of tasks that are there and depend on
+    /// A handle that runs the run again with another version of its package: the name of the version, or
+    /// `sha256:` and the first digits of its digest. A result is taken over only if its task exists there and depends on
     /// the same tasks.
     #[must_use]
     pub fn on_version(self, version: impl Into<String>) -> Self {
@@ -54,13 +54,13 @@ impl RunHandle {
         self.id
     }
 
-    /// Waits until the run has ended, however it ends.
+    /// Waits until the run has ended, in any state.
     ///
     /// # Errors
-    /// [`Error::ShutDown`] if the engine stops before; the run goes on with the next start. [`Error::NotDriven`] if
+    /// [`Error::ShutDown`] if the engine stops before; the run continues at the next start. [`Error::NotDriven`] if
     /// another engine drives the run, [`Error::Registry`] if this one cannot use its package and leaves it to others,
     /// [`Error::Undriven`] if no engine drives it.
-    /// [`Error::RunLost`] if the store has failed for a while; the engine tries on, and so may the caller.
+    /// [`Error::RunLost`] if the store has failed for a while; the engine tries again, and so may the caller.
     pub async fn wait(&self) -> Result<RunReport, Error> {
         let Some(mut phase) = self.phase().await? else {
             let report = self.report().await?;
@@ -83,7 +83,7 @@ impl RunHandle {
     /// The run and all its tasks as they are now.
     ///
     /// # Errors
-    /// [`Error::ShutDown`], or what the store says.
+    /// [`Error::ShutDown`], or the error of the store.
     pub async fn report(&self) -> Result<RunReport, Error> {
         if let Some(record) = self.ended() {
             return Ok(RunReport::new(record.snapshot())?);
@@ -113,7 +113,7 @@ impl RunHandle {
         }
     }
 
-    /// Where the run stands.
+    /// The status of the run.
     ///
     /// # Errors
     /// As [`Self::report`].
@@ -121,7 +121,7 @@ impl RunHandle {
         Ok(self.status().await?.state)
     }
 
-    /// The run in brief.
+    /// A summary of the run.
     ///
     /// # Errors
     /// As [`Self::report`].
@@ -137,7 +137,7 @@ impl RunHandle {
         Ok(self.report().await?.tasks)
     }
 
-    /// The input overlaid with what the tasks wrote that completed so far.
+    /// The input overlaid with the values of the tasks that have completed so far.
     ///
     /// # Errors
     /// As [`Self::report`].
@@ -145,7 +145,7 @@ impl RunHandle {
         Ok(self.report().await?.context)
     }
 
-    /// The run's history as it is stored.
+    /// The stored history of the run.
     ///
     /// # Errors
     /// As [`Self::report`].
