@@ -98,6 +98,13 @@ impl RunId {
         Self(Uuid::from_bytes(bytes))
     }
 
+    /// The moment at which the id was made, to the millisecond.
+    pub(crate) fn made_at(&self) -> Timestamp {
+        let mut millis = [0; 8];
+        millis[2..].copy_from_slice(&self.as_bytes()[..6]);
+        Timestamp::from_unix_micros(u64::from_be_bytes(millis).saturating_mul(1_000))
+    }
+
     pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
@@ -222,6 +229,7 @@ mod tests {
         let id = RunId::new(at(1_700_000_000_000_900));
         assert!(RunId::floor(at(1_700_000_000_000_900)) <= id && RunId::floor(at(1_700_000_000_000_000)) <= id);
         assert!(id < RunId::floor(at(1_700_000_000_001_000)));
+        assert_eq!(id.made_at(), at(1_700_000_000_000_000));
     }
 
     #[test]

@@ -5,12 +5,17 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand, ValueEnum};
+use cloacina::PackageState;
 
 use super::actor::ActorArgs;
 use super::database::DatabaseArgs;
 use super::isolation::Tightness;
 use super::key::RingArgs;
+
+/// The states of versions, as they are stored and shown.
+const STATES: [&str; 4] = ["registered", "active", "retired", "quarantined"];
 
 /// The heading of the options for the source of the crate cloacina-workflow.
 const SDK: &str = "The sdk";
@@ -322,6 +327,7 @@ pub(crate) struct RegisterArgs {
 Examples:
   cloacina-ctl package list
   cloacina-ctl package list billing
+  cloacina-ctl package list --state quarantined
   cloacina-ctl package list --tenant acme --output json")]
 pub(crate) struct PackageListArgs {
     /// List only packages of this name.
@@ -329,6 +335,9 @@ pub(crate) struct PackageListArgs {
     /// Only packages of this tenant.
     #[arg(long, value_name = "NAME")]
     pub(crate) tenant: Option<String>,
+    /// Only versions in this state.
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(STATES).try_map(state))]
+    pub(crate) state: Option<PackageState>,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
 }
@@ -500,4 +509,19 @@ fn git_address(text: &str) -> Result<String, String> {
 
 fn version(text: &str) -> Result<String, String> {
     semver::VersionReq::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// The state of that name; an error if [`STATES`] lists a name that no state has.
+fn state(name: String) -> Result<PackageState, String> {
+    name.parse().map_err(|()| format!("no version is ever {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_can_be_given_are_those_that_there_are() {
+        assert_eq!(PackageState::ALL.map(PackageState::as_str), STATES);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The database is only looked at, beside a running engine or without one.
 
-use cloacina::PackageRecord;
+use cloacina::PackageFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,19 +30,12 @@ impl Document for Listed {}
 /// Lists versions.
 pub(crate) fn list(arguments: &PackageListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
-    let is_meant = |record: &PackageRecord| {
-        arguments.name.as_ref().is_none_or(|name| record.name == *name)
-            && arguments.tenant.as_ref().is_none_or(|tenant| record.tenant == *tenant)
-    };
-    let (mut records, mut living) = match database.records(output)? {
-        Some(mut view) => {
-            let records: Vec<_> = view.packages()?.into_iter().filter(is_meant).collect();
-            (records, Living::ask(&database, &mut view, output)?)
-        }
+    let PackageListArgs { tenant, name, state, .. } = arguments;
+    let filter = PackageFilter { tenant: tenant.clone(), name: name.clone(), state: *state };
+    let (records, mut living) = match database.records(output)? {
+        Some(mut view) => (view.packages(&filter)?, Living::ask(&database, &mut view, output)?),
         None => (Vec::new(), Living::none()),
     };
-    // Versions of one package one after the other, in the order in which they were registered.
-    records.sort_by_key(|record| (record.tenant.clone(), record.name.clone()));
     let packages = records.into_iter().map(|record| VersionView::new(record, &mut living)).collect();
     let listed = Listed { engine: living.engine, packages };
     output.answer(&listed, |paint| listed.text(paint))?;

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::engine::with_engine;
 use super::find::find_all;
+use super::short::ShortIds;
 use super::view::brief_name;
 use crate::cli::ChosenArgs;
 use crate::config::Config;
@@ -86,12 +87,20 @@ pub(super) fn bulk(
     config: &Config,
 ) -> Result<u8, Error> {
     let database = Database::choose(chosen.database.database.as_deref(), config)?;
-    let mut found = match chosen.runs.is_empty() {
-        true => match database.records(output)? {
-            Some(mut records) => fitting(bulk, chosen, &mut records)?,
-            None => Vec::new(),
-        },
-        false => find_all(&mut database.records_needed()?, &chosen.runs)?,
+    let records = match chosen.runs.is_empty() {
+        true => database.records(output)?,
+        false => Some(database.records_needed()?),
+    };
+    let (mut found, short) = match records {
+        Some(mut records) => {
+            let found = match chosen.runs.is_empty() {
+                true => fitting(bulk, chosen, &mut records)?,
+                false => find_all(&mut records, &chosen.runs)?,
+            };
+            let short = ShortIds::of(&mut records, &found)?;
+            (found, short)
+        }
+        None => (Vec::new(), ShortIds::default()),
     };
     let more = found.len() > RUNS_MAX;
     found.truncate(RUNS_MAX);
@@ -112,7 +121,7 @@ pub(super) fn bulk(
     let count = |result| rows.iter().filter(|row| row.result == result).count();
     let (done, refused) = (count("done"), count("refused"));
     let answers = Answers { request: bulk.verb, dry_run: chosen.dry_run, runs: rows, done, refused, more };
-    output.answer(&answers, |paint| answers.text(paint))?;
+    output.answer(&answers, |paint| answers.text(&short, paint))?;
     if more {
         output.note(&format!("more runs match; this command handled the newest {RUNS_MAX}: repeat it for the rest"));
     }
@@ -151,7 +160,7 @@ impl Row {
         Ok(())
     }
 
-    fn text(&self, paint: Paint) -> Vec<String> {
+    fn text(&self, short: &ShortIds, paint: Paint) -> Vec<String> {
         let result = match self.result {
             "done" => paint.green("done"),
             "refused" => paint.red("refused"),
@@ -163,16 +172,16 @@ impl Row {
             (None, None) => String::new(),
         };
         let name = brief_name(&self.run.status.workflow).to_owned();
-        vec![self.run.short_id.clone(), name, self.run.status.state.to_string(), result, more]
+        vec![short.get(self.run.status.id), name, self.run.status.state.to_string(), result, more]
     }
 }
 
 impl Answers {
-    fn text(&self, paint: Paint) -> String {
+    fn text(&self, short: &ShortIds, paint: Paint) -> String {
         if self.runs.is_empty() {
             return "no runs\n".to_owned();
         }
         let header = ["run", "workflow", "was", self.request, ""].map(str::to_owned).to_vec();
-        paint.columns([header].into_iter().chain(self.runs.iter().map(|row| row.text(paint))), "")
+        paint.columns([header].into_iter().chain(self.runs.iter().map(|row| row.text(short, paint))), "")
     }
 }

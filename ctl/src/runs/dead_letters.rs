@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::moment::ago;
+use super::short::ShortIds;
 use super::view::brief_name;
 use crate::cli::RunsDeadLettersArgs;
 use crate::config::Config;
@@ -32,24 +33,28 @@ impl Document for Listed {}
 pub(crate) fn dead_letters(arguments: &RunsDeadLettersArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let filter = RunFilter { states: vec![RunState::Failed], not_dismissed: true, ..RunFilter::default() };
-    let runs = match database.records(output)? {
-        Some(mut records) => records.runs(&filter, RUNS_MAX)?,
-        None => Vec::new(),
+    let (runs, short) = match database.records(output)? {
+        Some(mut records) => {
+            let runs = records.runs(&filter, RUNS_MAX)?;
+            let short = ShortIds::of(&mut records, &runs)?;
+            (runs, short)
+        }
+        None => (Vec::new(), ShortIds::default()),
     };
     let listed = Listed { runs };
-    output.answer(&listed, |paint| listed.text(Timestamp::now(), paint))?;
+    output.answer(&listed, |paint| listed.text(Timestamp::now(), &short, paint))?;
     Ok(exit::SUCCESS)
 }
 
 impl Listed {
-    fn text(&self, now: Timestamp, paint: Paint) -> String {
+    fn text(&self, now: Timestamp, short: &ShortIds, paint: Paint) -> String {
         if self.runs.is_empty() {
             return "no dead letters\n".to_owned();
         }
         let header = ["run", "workflow", "failed"].map(str::to_owned).to_vec();
         let rows = self.runs.iter().map(|run| {
             let failed = run.status.finished_at.map(|at| ago(at, now)).unwrap_or_default();
-            vec![run.short_id.clone(), brief_name(&run.status.workflow).to_owned(), failed]
+            vec![short.get(run.status.id), brief_name(&run.status.workflow).to_owned(), failed]
         });
         paint.columns([header].into_iter().chain(rows), "")
     }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::engine::with_engine;
 use super::find::find_all;
+use super::short::ShortIds;
 use super::view::brief_name;
 use crate::cli::RunsDeleteArgs;
 use crate::config::Config;
@@ -41,10 +42,16 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
         true => database.records(output)?,
         false => Some(database.records_needed()?),
     };
-    let found = match records {
-        Some(mut records) if arguments.runs.is_empty() => records.runs(&arguments.filter.filter()?, RUNS_MAX)?,
-        Some(mut records) => find_all(&mut records, &arguments.runs)?,
-        None => Vec::new(),
+    let (found, short) = match records {
+        Some(mut records) => {
+            let found = match arguments.runs.is_empty() {
+                true => records.runs(&arguments.filter.filter()?, RUNS_MAX)?,
+                false => find_all(&mut records, &arguments.runs)?,
+            };
+            let short = ShortIds::of(&mut records, &found)?;
+            (found, short)
+        }
+        None => (Vec::new(), ShortIds::default()),
     };
     let is_kept = |run: &RunSummary| arguments.runs.is_empty() && !run.status.state.is_terminal();
     let (kept, chosen): (Vec<RunSummary>, Vec<RunSummary>) = found.into_iter().partition(is_kept);
@@ -54,7 +61,7 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
         let live = output.live("  {spinner} {msg} {elapsed}");
         with_engine(&database, output, async |engine| engine.delete(&ids, |text| live.set(text)).await)?;
     }
-    output.answer(&deleted, |paint| deleted.text(paint))?;
+    output.answer(&deleted, |paint| deleted.text(&short, paint))?;
     if let [row, ..] = deleted.not_ended.as_slice() {
         let kept = match deleted.not_ended.len() {
             1 => "1 run has not ended and stays; cancel it first".to_owned(),
@@ -66,13 +73,13 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
 }
 
 impl Deleted {
-    fn text(&self, paint: Paint) -> String {
+    fn text(&self, short: &ShortIds, paint: Paint) -> String {
         if self.runs.is_empty() {
             return "no runs\n".to_owned();
         }
         let header = [if self.dry_run { "would be deleted" } else { "deleted" }, "workflow", "state"];
         let name = |row: &RunSummary| brief_name(&row.status.workflow).to_owned();
-        let rows = self.runs.iter().map(|row| vec![row.short_id.clone(), name(row), row.status.state.to_string()]);
+        let rows = self.runs.iter().map(|row| vec![short.get(row.status.id), name(row), row.status.state.to_string()]);
         paint.columns([header.map(str::to_owned).to_vec()].into_iter().chain(rows), "")
     }
 }

@@ -1,13 +1,13 @@
 //! `runs list`: the runs that fit, newest first.
 //!
-//! What is listed is what is stored, whether or not an engine lives; one row more than asked for is read, to tell whether
-//! there are more.
+//! What is listed is what is stored, whether or not an engine lives.
 
-use cloacina::{RunSummary, Timestamp};
+use cloacina::{Page, RunPage, RunSummary, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::moment;
+use super::short::ShortIds;
 use super::view::{brief_name, paint_state, progress, span};
 use crate::cli::RunsListArgs;
 use crate::config::Config;
@@ -34,14 +34,16 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
     let filter = arguments.filter.filter()?;
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let limit = arguments.limit as usize;
-    let mut runs = match database.records(output)? {
-        Some(mut records) => records.runs(&filter, limit + 1)?,
-        None => Vec::new(),
+    let (page, short) = match database.records(output)? {
+        Some(mut records) => {
+            let page = records.list(&filter, &Page::first(limit))?;
+            let short = ShortIds::of(&mut records, &page.runs)?;
+            (page, short)
+        }
+        None => (RunPage::default(), ShortIds::default()),
     };
-    let more = runs.len() > limit;
-    runs.truncate(limit);
-    let listed = Listed { runs, more };
-    output.answer(&listed, |paint| listed.text(now, paint))?;
+    let listed = Listed { more: page.next.is_some(), runs: page.runs };
+    output.answer(&listed, |paint| listed.text(now, &short, paint))?;
     if listed.runs.iter().any(RunSummary::is_stalled) {
         let option = database.option();
         output.note(&format!("to continue a run that has no engine: cloacina-ctl runs execute RUN{option}"));
@@ -53,7 +55,7 @@ pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -
 }
 
 impl Listed {
-    fn text(&self, now: Timestamp, paint: Paint) -> String {
+    fn text(&self, now: Timestamp, short: &ShortIds, paint: Paint) -> String {
         if self.runs.is_empty() {
             return "no runs\n".to_owned();
         }
@@ -61,7 +63,7 @@ impl Listed {
         let rows = self.runs.iter().map(|run| {
             let status = &run.status;
             vec![
-                run.short_id.clone(),
+                short.get(status.id),
                 brief_name(&status.workflow).to_owned(),
                 paint_state(status.state, paint),
                 progress(status),

@@ -22,6 +22,7 @@ pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod moment;
 mod patience;
+mod short;
 mod show;
 pub(crate) mod usage;
 pub(crate) mod view;

@@ -8,18 +8,23 @@
 //! without an engine.
 
 mod caller;
+mod packages;
 mod runs;
+mod workflows;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::runs::list;
 pub use self::{
     caller::{Caller, Denied, Role},
+    packages::{PackageFilter, PackageList, PackagePage},
     runs::{Page, RunFilter, RunPage},
 };
+pub(crate) use self::{packages::list as list_packages, runs::list, workflows::Briefs};
+pub use crate::store::PackagePlace;
 pub use crate::view::{
-    AttemptOutcome, Failure, Gate, GateHolder, GateTask, HostUsage, LogRecord, PackageRecord, PackageUsage, PrunedPart,
-    RunEvent, RunReport, RunStatus, RunSummary, RunUsage, Skipped, TaskReport, TaskUsage, Usage, UsedCall, UsedTask,
-    WorkflowRecord, WorkflowState,
+    AttemptOutcome, Failure, Gate, GateHolder, GateTask, HostUsage, KeyRecord, LogRecord, PackageAnswer, PackageHost,
+    PackageRecord, PackageRunning, PackageUsage, PackageWarning, PruneCount, PrunePlan, Pruned, PrunedPart,
+    Registration, Revoked, RunContext, RunEvent, RunReport, RunStatus, RunSummary, RunUsage, Skipped, TaskReport,
+    TaskUsage, TrustChanged, TrustEvent, TrustRecord, Usage, UsedCall, UsedTask, WorkflowRecord, WorkflowState,
 };

@@ -3,17 +3,13 @@
 //! There is one filter, for lists, for verbs that are asked of many runs, and for the command line. The newest run comes
 //! first; a page goes on after the last run of the page before, whatever was added meanwhile.
 
-use std::collections::{HashMap, HashSet};
-
-use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use diesel::QueryResult;
 
+use super::workflows::{Brief, Briefs};
 use crate::{
     core::run::State,
-    id::{RunId, Scope, WorkflowId, is_name_of},
-    runtime::stored_workflow,
-    store::{self, Connection, Error, JobResult, RunRow, RunSearch, WorkflowName},
+    id::{RunId, Scope},
+    store::{self, Connection, JobResult, RunFound, RunSearch},
     view::{RunStatus, RunSummary},
 };
 
@@ -64,30 +60,26 @@ impl Page {
 }
 
 impl RunFilter {
-    fn fits(&self, scope: &Scope, workflow: &WorkflowName) -> bool {
-        let full = workflow.full_name();
-        let named = |name: &String| is_name_of(name, &full);
-        scope.has(&workflow.tenant)
-            && self.workflow.as_ref().is_none_or(named)
-            && self.tenant.as_ref().is_none_or(|tenant| workflow.tenant == *tenant)
-    }
-
-    /// Whether every workflow fits, so that none need be named.
-    fn is_of_any_workflow(&self, scope: &Scope) -> bool {
-        *scope == Scope::Every && self.workflow.is_none() && self.tenant.is_none()
-    }
-
-    fn search(&self, connection: &mut Connection, scope: &Scope, page: &Page) -> QueryResult<RunSearch> {
-        let workflows = match self.is_of_any_workflow(scope) {
-            true => None,
-            false => {
-                let known = store::workflow_list_names(connection)?;
-                Some(known.into_iter().filter(|known| self.fits(scope, known)).map(|known| known.id).collect())
-            }
+    /// What is looked for in the database; nothing if no run can fit.
+    fn search(&self, scope: &Scope, page: &Page) -> Option<RunSearch> {
+        let (of_name, package, workflow) = match &self.workflow {
+            None => (None, None, None),
+            Some(name) => named(name)?,
         };
-        Ok(RunSearch {
+        let of_scope = match scope {
+            Scope::Every => None,
+            Scope::Tenant(tenant) => Some(&**tenant),
+        };
+        let mut tenants = [of_scope, self.tenant.as_deref(), of_name].into_iter().flatten();
+        let tenant = tenants.next();
+        if tenants.any(|other| Some(other) != tenant) {
+            return None;
+        }
+        Some(RunSearch {
             states: self.states.clone(),
-            workflows,
+            tenant: tenant.map(str::to_owned),
+            package: package.map(str::to_owned),
+            workflow: workflow.map(str::to_owned),
             created_from: self.created_from,
             created_before: self.created_before,
             not_dismissed: self.not_dismissed,
@@ -99,6 +91,20 @@ impl RunFilter {
     }
 }
 
+/// The tenant, the package and the workflow that a name names, as [`crate::id::is_name_of`] reads it; nothing if it is no name.
+fn named(name: &str) -> Option<(Option<&str>, Option<&str>, Option<&str>)> {
+    let parts: Vec<&str> = name.split("::").collect();
+    if parts.contains(&"") {
+        return None;
+    }
+    match parts.as_slice() {
+        [workflow] => Some((None, None, Some(workflow))),
+        [package, workflow] => Some((None, Some(package), Some(workflow))),
+        [tenant, package, workflow] => Some((Some(tenant), Some(package), Some(workflow))),
+        _ => None,
+    }
+}
+
 /// The page of runs that fit and whose tenant is in the scope. `is_file_driven` says of a file whether an engine has it.
 pub(crate) fn list(
     connection: &mut Connection,
@@ -106,60 +112,23 @@ pub(crate) fn list(
     filter: &RunFilter,
     page: &Page,
     is_file_driven: Option<bool>,
+    briefs: &Briefs,
 ) -> JobResult<RunPage> {
-    let search = filter.search(connection, scope, page)?;
-    let mut rows = store::run_search(connection, &search)?;
-    let has_more = rows.len() > page.limit;
-    rows.truncate(page.limit);
-    let next = rows.last().map(|row| row.id).filter(|_| has_more);
-    let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
-    let open: Vec<RunId> = rows.iter().filter(|row| !row.state.is_terminal()).map(|row| row.id).collect();
-    let of_rows = rows.iter().map(|row| row.workflow).collect::<HashSet<_>>();
-    let workflows = store::workflow_list_some(connection, of_rows.iter().map(|id| id.as_bytes().to_vec()))?;
-    let completed = store::run_count_completed(connection, &ids)?;
-    let near = store::run_list_neighbors(connection, &ids)?;
-    let driven: HashSet<RunId> = match is_file_driven {
-        Some(is_driven) => open.into_iter().filter(|_| is_driven).collect(),
-        None => store::run_list_driven(connection, &open)?,
-    };
-    let known = workflows.iter().map(|row| Ok((row.id, Known::new(row)?))).collect::<Result<_, Error>>()?;
-    let summaries = rows.into_iter().map(|row| {
-        let short_id = row.id.short(near.get(&row.id).map_or(&[], Vec::as_slice));
-        let is_driven = driven.contains(&row.id);
-        let n_completed = completed.get(&row.id).copied().unwrap_or_default();
-        summary(row, &known, n_completed, short_id, is_driven)
-    });
+    let Some(search) = filter.search(scope, page) else { return Ok(RunPage::default()) };
+    let mut found = store::run_search(connection, &search)?;
+    let has_more = found.len() > page.limit;
+    found.truncate(page.limit);
+    let next = found.last().map(|run| run.row.id).filter(|_| has_more);
+    let workflows = briefs.of(connection, &found.iter().map(|run| run.row.workflow).collect())?;
+    // A workflow outlives its runs: a run without one was deleted between the two questions.
+    let runs = found.into_iter().filter_map(|run| Some((workflows.get(&run.row.workflow)?, run)));
+    let summaries = runs.map(|(workflow, run)| summary(run, workflow, is_file_driven));
     Ok(RunPage { runs: summaries.collect(), next })
 }
 
-/// What a list tells of a workflow.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    name: String,
-    tenant: String,
-    digest: Option<Digest>,
-    n_tasks: usize,
-}
-
-impl Known {
-    fn new(row: &store::WorkflowRow) -> Result<Self, Error> {
-        Ok(Self {
-            name: row.key.full_name(),
-            tenant: row.key.tenant.clone(),
-            digest: row.key.content_digest(),
-            n_tasks: stored_workflow(row)?.tasks.len(),
-        })
-    }
-}
-
-fn summary(
-    row: RunRow,
-    workflows: &HashMap<WorkflowId, Known>,
-    n_completed: i64,
-    short_id: String,
-    is_driven: bool,
-) -> RunSummary {
-    let Known { name, tenant, digest, n_tasks } = workflows.get(&row.workflow).cloned().unwrap_or_default();
+fn summary(found: RunFound, workflow: &Brief, is_file_driven: Option<bool>) -> RunSummary {
+    let RunFound { row, n_completed, is_driven } = found;
+    let Brief { name, tenant, digest, n_tasks } = workflow.clone();
     RunSummary {
         status: RunStatus {
             id: row.id,
@@ -167,6 +136,7 @@ fn summary(
             tenant,
             digest,
             state: row.state,
+            // A count is never negative.
             completed_tasks: row.events_pruned_at.is_none().then(|| usize::try_from(n_completed).unwrap_or_default()),
             total_tasks: n_tasks,
             created_at: row.created_at,
@@ -175,9 +145,8 @@ fn summary(
             context_removed_at: row.context_pruned_at,
             history_removed_at: row.events_pruned_at,
         },
-        driven: (!row.state.is_terminal()).then_some(is_driven),
+        driven: (!row.state.is_terminal()).then_some(is_file_driven.unwrap_or(is_driven)),
         created_by: row.created_by,
         dismissed_by: row.dismissed_by,
-        short_id,
     }
 }

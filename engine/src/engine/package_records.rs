@@ -2,27 +2,61 @@
 //!
 //! What only a process knows of a package (whether its library is loaded, where its file is) is not there.
 
-use std::sync::Arc;
-
+use cloacina_packager::Digest;
 use cloacina_workflow::descriptor::Descriptor;
 
-use super::records::Records;
+use super::{handle::Engine, records::Records};
 use crate::{
     Error,
-    isolation::needs_of,
-    registry::{self, find, find_version, package_of, share_of},
-    store::{self, Error as StoreError, PackageEvent, PackageRow},
+    api::{self, PackageFilter, PackageList, PackagePage},
+    registry::{self, find, find_version, package_of, package_record},
+    store::{self, Connection, Error as StoreError, PackageEvent, PackageFound, PackagePlace, PackageRow},
     view::PackageRecord,
 };
 
-impl Records {
-    /// All versions of all packages, those registered first in front.
+/// Versions that are read at once, where all are wanted.
+const PAGE: usize = 500;
+
+/// Versions that an error lists.
+const KNOWN_MAX: usize = 10;
+
+impl Engine {
+    /// The versions of packages that fit, a page of them, as the database has them.
     ///
     /// # Errors
     /// What the store says.
-    pub fn packages(&mut self) -> Result<Vec<PackageRecord>, Error> {
-        let rows = self.seen_packages()?;
-        rows.iter().map(|row| PackageRecord::new(row, &rows)).collect()
+    pub async fn list_packages(&self, filter: &PackageFilter, page: &PackagePage) -> Result<PackageList, Error> {
+        let (scope, filter, page) = (self.caller.scope().clone(), filter.clone(), page.clone());
+        let list = move |connection: &mut Connection| api::list_packages(connection, &scope, &filter, &page);
+        PackageList::new(self.shared.store().read("listing packages", list).await?)
+    }
+}
+
+impl Records {
+    /// The versions of packages that fit, a page of them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn list_packages(&mut self, filter: &PackageFilter, page: &PackagePage) -> Result<PackageList, Error> {
+        let scope = self.caller.scope().clone();
+        let list = |connection: &mut Connection| api::list_packages(connection, &scope, filter, page);
+        PackageList::new(self.read("listing packages", list)?)
+    }
+
+    /// All versions of packages that fit, by tenant and name; of one package those registered first in front.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn packages(&mut self, filter: &PackageFilter) -> Result<Vec<PackageRecord>, Error> {
+        let (mut packages, mut page) = (Vec::new(), PackagePage::first(PAGE));
+        loop {
+            let list = self.list_packages(filter, &page)?;
+            packages.extend(list.packages);
+            match list.next {
+                Some(_) => page.after = list.next,
+                None => return Ok(packages),
+            }
+        }
     }
 
     /// One version: `package`, `tenant::package`, either with `@version`, or `sha256:` and a digest or the first digits
@@ -32,12 +66,29 @@ impl Records {
     /// [`RegistryError::UnknownPackage`](crate::RegistryError::UnknownPackage) and
     /// [`RegistryError::AmbiguousPackage`](crate::RegistryError::AmbiguousPackage) with names that help.
     pub fn package(&mut self, name: &str) -> Result<PackageRecord, Error> {
-        let rows = self.seen_packages()?;
+        record(self.package_found(name)?)
+    }
+
+    /// What a version says of itself. The name is as for [`Self::package`].
+    ///
+    /// # Errors
+    /// As [`Self::package`].
+    pub fn package_descriptor(&mut self, name: &str) -> Result<(Digest, Descriptor), Error> {
+        let row = self.package_found(name)?.row;
+        Ok((row.digest, descriptor(&row)?))
+    }
+
+    fn package_found(&mut self, name: &str) -> Result<PackageFound, Error> {
+        let rows = self.candidates(name)?;
         let found = match find(&rows, name) {
             Err(registry::Error::UnknownPackage { .. }) => find_version(&rows, name),
             found => found,
         };
-        PackageRecord::new(found?, &rows)
+        let (tenant, digest) = found.map(|row| (row.tenant.clone(), row.digest))?;
+        let found = self.read("reading a package", |connection| store::package_find(connection, &tenant, digest))?;
+        // It may have been removed meanwhile.
+        let removed = || registry::Error::UnknownPackage { name: name.to_owned(), known: Vec::new() };
+        Ok(found.ok_or_else(removed)?)
     }
 
     /// Everything that happened to the versions of a package, oldest first; also to those that are gone. The name is as
@@ -46,7 +97,7 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn package_events(&mut self, name: &str) -> Result<Vec<PackageEvent>, Error> {
-        let rows = self.seen_packages()?;
+        let rows = self.candidates(name)?;
         let (tenant, package) = package_of(&rows, name);
         if !self.caller.scope().has(&tenant) {
             return Ok(Vec::new());
@@ -56,34 +107,45 @@ impl Records {
         })
     }
 
-    /// The packages of the tenants that the caller sees.
-    fn seen_packages(&mut self) -> Result<Vec<PackageRow>, Error> {
-        let mut rows = self.read("listing packages", store::package_list)?;
-        rows.retain(|row| self.caller.scope().has(&row.tenant));
-        Ok(rows)
+    /// The versions among which one of that name is, if there is one; else some that an error can list. A digest may be of
+    /// any of them.
+    fn candidates(&mut self, name: &str) -> Result<Vec<PackageRow>, Error> {
+        let filter = match name.strip_prefix("sha256:") {
+            Some(_) => PackageFilter::default(),
+            None => {
+                let package = name.split_once('@').map_or(name, |(package, _)| package);
+                let package = package.split_once("::").map_or(package, |(_, package)| package);
+                PackageFilter { name: Some(package.to_owned()), ..PackageFilter::default() }
+            }
+        };
+        let found = self.package_rows(&filter, &PackagePage::first(usize::MAX))?;
+        match found.is_empty() {
+            true => self.package_rows(&PackageFilter::default(), &PackagePage::first(KNOWN_MAX)),
+            false => Ok(found),
+        }
+    }
+
+    fn package_rows(&mut self, filter: &PackageFilter, page: &PackagePage) -> Result<Vec<PackageRow>, Error> {
+        let scope = self.caller.scope().clone();
+        let list = |connection: &mut Connection| api::list_packages(connection, &scope, filter, page);
+        let (found, _) = self.read("listing packages", list)?;
+        Ok(found.into_iter().map(|PackageFound { row, .. }| row).collect())
     }
 }
 
-impl PackageRecord {
-    fn new(row: &PackageRow, rows: &[PackageRow]) -> Result<Self, Error> {
-        let unreadable = |error| StoreError::Corrupt { reason: format!("the description of {}: {error}", row.name) };
-        let descriptor = Descriptor::parse(row.descriptor()).map_err(unreadable)?;
-        let (tenant, name) = (row.tenant.clone(), row.name.clone());
-        let workflows = descriptor.workflows.iter();
-        Ok(Self {
-            workflows: workflows.map(|workflow| format!("{tenant}::{name}::{}", workflow.name)).collect(),
-            needs: needs_of(&descriptor),
-            tenant,
-            name,
-            version: row.version.clone(),
-            digest: row.digest,
-            archive_digest: row.archive_digest,
-            state: row.state,
-            share: share_of(row, rows.iter()).unwrap_or(0),
-            quarantine: row.quarantine.clone(),
-            registered_at: row.registered_at,
-            actor: row.actor.clone(),
-            descriptor: Arc::new(descriptor),
-        })
+impl PackageList {
+    fn new((found, next): (Vec<PackageFound>, Option<PackagePlace>)) -> Result<Self, Error> {
+        let packages = found.into_iter().map(record).collect::<Result<_, _>>()?;
+        Ok(Self { packages, next })
     }
+}
+
+fn record(found: PackageFound) -> Result<PackageRecord, Error> {
+    let PackageFound { row, sharing } = found;
+    Ok(package_record(&row, &descriptor(&row)?, sharing))
+}
+
+fn descriptor(row: &PackageRow) -> Result<Descriptor, Error> {
+    let unreadable = |error| StoreError::Corrupt { reason: format!("the description of {}: {error}", row.name) };
+    Ok(Descriptor::parse(row.descriptor()).map_err(unreadable)?)
 }

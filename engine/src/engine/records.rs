@@ -3,7 +3,7 @@
 //! It works beside a living engine and without one. What is shown is what was durable when each call began; only what
 //! an engine keeps in memory, such as who holds the slots, is not there.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
@@ -11,22 +11,26 @@ use cloacina_workflow::Timestamp;
 use super::logs::LogFilter;
 use crate::{
     Error, RegistryError,
-    api::{self, Caller, Page, RunFilter, RunPage},
+    api::{self, Briefs, Caller, Page, RunFilter, RunPage},
     core::run::State,
     id::RunId,
     runtime::{Secrets, load, pruned_report, records, stored_version, stored_workflow},
     store::{
-        self, Backup, BackupProgress, Connection, Database, EventRow, JobError, PackageRow, Quarantine, RunRow, View,
-        WorkflowRow,
+        self, Backup, BackupProgress, Connection, Database, EventRow, JobError, Quarantine, RunRow, View, WorkflowRow,
     },
-    trust::{self, Trust, TrustEvent},
-    view::{Gate, LogRecord, RunEvent, RunReport, RunSummary, WorkflowRecord, WorkflowState},
+    trust::{self, Trust},
+    view::{Gate, LogRecord, RunEvent, RunReport, RunSummary, TrustEvent, WorkflowRecord, WorkflowState},
 };
+
+/// Ids that are shortened by one statement. SQLite takes 32,766 values.
+const SHORT_IDS_MAX: usize = 1_000;
 
 /// A database as one who looks sees it.
 pub struct Records {
     view: View,
     pub(super) caller: Caller,
+    /// What lists tell of workflows.
+    briefs: Briefs,
 }
 
 /// An engine that runs belong to.
@@ -54,7 +58,7 @@ impl Records {
     }
 
     pub(crate) fn of(database: &Database) -> Result<Self, Error> {
-        Ok(Self { view: View::open(database)?, caller: Caller::library() })
+        Ok(Self { view: View::open(database)?, caller: Caller::library(), briefs: Briefs::default() })
     }
 
     /// Writes a SQLite database, as it is at this moment, to a new file, which is checked before it gets its name; beside a
@@ -119,7 +123,22 @@ impl Records {
     /// What the store says.
     pub fn list(&mut self, filter: &RunFilter, page: &Page) -> Result<RunPage, Error> {
         let (scope, is_file_driven) = (self.caller.scope().clone(), self.view.is_file_driven());
-        self.read("listing runs", |connection| api::list(connection, &scope, filter, page, is_file_driven))
+        let briefs = self.briefs.clone();
+        self.read("listing runs", |connection| api::list(connection, &scope, filter, page, is_file_driven, &briefs))
+    }
+
+    /// For each run the beginning of its id that is enough to name it in this database, for people.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn short_ids(&mut self, ids: &[RunId]) -> Result<HashMap<RunId, String>, Error> {
+        let mut short = HashMap::with_capacity(ids.len());
+        for ids in ids.chunks(SHORT_IDS_MAX) {
+            let near = self.read("looking for similar ids", |connection| store::run_list_neighbors(connection, ids))?;
+            let others = |id: &RunId| near.get(id).map_or(&[][..], Vec::as_slice);
+            short.extend(ids.iter().map(|id| (*id, id.short(others(id)))));
+        }
+        Ok(short)
     }
 
     /// Whether an engine drives that run now. One that has ended is driven by none.
@@ -132,9 +151,7 @@ impl Records {
         }
         match self.view.is_file_driven() {
             Some(is_driven) => Ok(is_driven),
-            None => Ok(!self
-                .read("looking for engines", |connection| store::run_list_driven(connection, &[id]))?
-                .is_empty()),
+            None => self.read("looking for engines", |connection| store::run_is_driven(connection, id)),
         }
     }
 
@@ -164,10 +181,11 @@ impl Records {
         if report.state.is_terminal() {
             return Ok(None);
         }
-        let packages = self.read("listing packages", store::package_list)?;
-        let is_its = |row: &PackageRow| row.digest == digest && row.tenant == workflow.key.tenant;
-        let quarantine = packages.into_iter().find(is_its).and_then(|row| row.quarantine);
-        Ok(quarantine.map(|Quarantine { reason, until, .. }| Gate::Quarantined { reason, until }))
+        let tenant = &workflow.key.tenant;
+        let package = self.read("reading a package", |connection| store::package_find(connection, tenant, digest))?;
+        Ok(package
+            .and_then(|found| found.row.quarantine)
+            .map(|Quarantine { reason, until, .. }| Gate::Quarantined { reason, until }))
     }
 
     /// Whose the run is, if several engines may share the database.

@@ -148,11 +148,12 @@ fn short_ids_name_one_run_in_the_whole_database() {
         let mut records = Records::open(address).unwrap();
         for workflow in [None, Some("count".to_owned())] {
             let filter = RunFilter { workflow, ..RunFilter::default() };
-            for run in records.runs(&filter, 5).unwrap() {
-                assert!(run.short_id.len() > 13 && run.short_id.len() < 24, "{}", run.short_id);
-                let ids = RunId::range_of(&run.short_id);
-                let found = records.runs(&RunFilter { ids, ..RunFilter::default() }, 2).unwrap();
-                assert_eq!(found.iter().map(|found| found.status.id).collect::<Vec<_>>(), [run.status.id]);
+            let ids: Vec<RunId> = records.runs(&filter, 5).unwrap().iter().map(|run| run.status.id).collect();
+            for (id, short) in records.short_ids(&ids).unwrap() {
+                assert!(short.len() > 13 && short.len() < 24, "{short}");
+                let filter = RunFilter { ids: RunId::range_of(&short), ..RunFilter::default() };
+                let found = records.runs(&filter, 2).unwrap();
+                assert_eq!(found.iter().map(|found| found.status.id).collect::<Vec<_>>(), [id]);
             }
         }
     }

@@ -29,7 +29,9 @@ impl Engine {
         let (scope, filter, page) = (self.caller.scope().clone(), filter.clone(), *page);
         // A file is driven by this engine, as there is one engine to a file.
         let is_file_driven = matches!(self.shared.store().database(), Database::Sqlite(_)).then_some(true);
-        let list = move |connection: &mut Connection| api::list(connection, &scope, &filter, &page, is_file_driven);
+        let briefs = self.shared.briefs.clone();
+        let list =
+            move |connection: &mut Connection| api::list(connection, &scope, &filter, &page, is_file_driven, &briefs);
         Ok(self.shared.store().read("listing runs", list).await?)
     }
 

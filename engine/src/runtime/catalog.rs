@@ -27,7 +27,7 @@ use crate::{
         task,
     },
     id::{Scope, WorkflowId, is_name_of},
-    store::{Error as StoreError, WorkflowKey, WorkflowName, WorkflowRow},
+    store::{Error as StoreError, WorkflowKey, WorkflowRow},
 };
 
 /// How many near names an error lists.
@@ -235,13 +235,6 @@ impl WorkflowKey {
     }
 
     /// The name that is the workflow's alone.
-    pub(crate) fn full_name(&self) -> String {
-        full_name(&self.tenant, &self.package, &self.name)
-    }
-}
-
-impl WorkflowName {
-    /// As [`WorkflowKey::full_name`].
     pub(crate) fn full_name(&self) -> String {
         full_name(&self.tenant, &self.package, &self.name)
     }

@@ -110,7 +110,7 @@ fn a_deleted_run_is_gone_at_once_and_its_rows_little_by_little(fixture: Fixture)
     let key = gone.to_string();
     assert_eq!(write(&fixture, move |connection| run_by_key(connection, &key)), None);
     let listed = write(&fixture, |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() }));
-    assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [kept]);
+    assert_eq!(listed.iter().map(|found| found.row.id).collect::<Vec<_>>(), [kept]);
     assert_eq!(n_rows(&fixture), (51 + 4, 50 + 3, 1));
     let sizes = sweep(&fixture, 10);
     assert!(sizes.len() >= 10, "{sizes:?}");

@@ -6,7 +6,8 @@ use cloacina_workflow::Level;
 use diesel::connection::SimpleConnection;
 
 use super::{
-    Connection, Full, LogRow, LogSearch, log_list,
+    Connection, Full, LogRow, LogSearch, log, log_list,
+    search_tests::plan,
     testing::TestDatabase,
     tests::{Fixture, completed, hold_writer, names, now, on_both},
 };
@@ -19,6 +20,7 @@ on_both! {
     lines_are_found_by_what_they_are,
     a_full_queue_refuses_lines_and_waits_for_nobody,
     lines_that_cannot_be_stored_harm_no_commit,
+    lines_of_a_run_are_found_by_its_index,
 }
 
 fn line(run: RunId, attempt: i32, message: &str) -> LogRow {
@@ -144,4 +146,35 @@ fn lines_that_cannot_be_stored_harm_no_commit(fixture: Fixture) {
     fixture.store.logs().push(line(run, 1, "kept")).unwrap();
     flush(&fixture);
     assert_eq!(find(&fixture, all(run)).len(), 1);
+}
+
+fn lines_of_a_run_are_found_by_its_index(fixture: Fixture) {
+    // Of a run that has most of the lines, and of one that has few.
+    let (talks, is_silent) = (RunId::new(now()), RunId::new(now()));
+    let logs = fixture.store.logs();
+    for number in 0..4_000 {
+        let run = if number % 500 == 7 { is_silent } else { talks };
+        logs.push(line(run, 1, "a line")).unwrap();
+    }
+    flush(&fixture);
+    fixture.database.execute("ANALYZE");
+    let later = cloacina_workflow::Timestamp::from_unix_micros(now().unix_micros() + 5);
+    let explain = move |connection: &mut Connection| {
+        let is_file = matches!(connection, Connection::Sqlite(_));
+        let mut shown = Vec::new();
+        for run in [talks, is_silent] {
+            for from_end in [false, true] {
+                let any = LogSearch { from_end, after: 5, n_max: 100, ..all(run) };
+                let (task, attempt, level, since) = (Some(1), Some(2), Some(Level::Warn), Some(later));
+                for search in [LogSearch { task, attempt, level, since, ..any.clone() }, any] {
+                    let steps = plan(connection, log::statement(is_file, &search));
+                    shown.push(format!("{search:?}\n{}", steps.join("\n")));
+                }
+            }
+        }
+        super::JobResult::Ok(shown)
+    };
+    for shown in fixture.store.write_blocking("test", explain).unwrap() {
+        assert!(shown.contains("log_run") && !shown.contains("TEMP B-TREE") && !shown.contains("Sort"), "{shown}");
+    }
 }

@@ -17,6 +17,7 @@
 //!
 //! The store decides nothing about runs; it writes what the core decided. Methods are named noun first.
 
+mod apart;
 mod archive;
 mod backup;
 mod commit;
@@ -43,6 +44,7 @@ mod owner;
 mod package;
 mod package_change;
 mod package_event;
+mod package_search;
 mod package_state;
 mod postgres;
 mod process;
@@ -55,6 +57,8 @@ mod run;
 mod sabotage;
 pub(crate) mod schema;
 mod search;
+mod signal;
+mod statement;
 mod trust;
 mod usage;
 mod view;
@@ -71,6 +75,8 @@ mod file_tests;
 mod host_tests;
 #[cfg(test)]
 mod log_tests;
+#[cfg(test)]
+mod package_search_tests;
 #[cfg(test)]
 mod package_tests;
 #[cfg(test)]
@@ -93,6 +99,7 @@ pub(crate) use self::sabotage::Sabotage;
 #[cfg(any(test, feature = "testing"))]
 pub use self::sabotage::{DiskFull, Sabotage};
 pub(crate) use self::{
+    apart::on_own_thread,
     archive::{ArchiveRow, archive_get, archive_list, archive_of_package, signature_list},
     commit::{Commit, NewRun, Outcome, RunUpdate},
     database::Database,
@@ -114,6 +121,7 @@ pub(crate) use self::{
         package_release_in_txn, package_remove_in_txn, package_retire_in_txn, package_roll_back_in_txn,
     },
     package_event::{package_event_list, package_newest_change},
+    package_search::{PackageFound, PackageSearch, package_find, package_search},
     retention::{
         log_count_due, log_list_oldest, log_newest, retention_lock_in_txn, run_count_due, run_count_finished,
         run_list_oldest,
@@ -122,17 +130,18 @@ pub(crate) use self::{
         Orphan, RunRow, TakenOver, run_by_key, run_claim, run_dismiss_in_txn, run_find, run_get, run_list_own,
         run_take_over,
     },
-    search::{RunSearch, run_search},
+    search::{RunFound, RunSearch, run_search},
+    signal::{RunSignal, RunSignals},
     trust::{
         RevokedRow, TrustEventRow, TrustKeyRow, trust_event_insert_in_txn, trust_event_list, trust_key_delete_in_txn,
         trust_key_insert_in_txn, trust_key_is_any, trust_key_list, trust_key_revoke_in_txn, trust_lock_in_txn,
         trust_newest_change, trust_required_get, trust_required_set_in_txn,
     },
     usage::{UsageEnd, UsageSearch, UsageSum, usage_count_runs, usage_list, usage_sum},
-    view::{OwnerRow, View, owner_of_run, run_count_completed, run_list_driven, run_list_neighbors},
+    view::{OwnerRow, View, owner_of_run, run_is_driven, run_list_neighbors},
     workflow::{
-        WorkflowKey, WorkflowName, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list,
-        workflow_list_names, workflow_list_of, workflow_list_some,
+        WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list, workflow_list_of,
+        workflow_list_some,
     },
     writer::Answers,
 };
@@ -143,6 +152,7 @@ pub use self::{
     package::{Activation, Quarantine},
     package_change::PackageRefusal,
     package_event::{PackageEvent, PackageEventKind},
+    package_search::PackagePlace,
     package_state::{PackageAct, PackageState},
     trust::TrustEventKind,
 };

@@ -6,7 +6,7 @@
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Connection, Error, JobResult, PackageState,
@@ -14,6 +14,7 @@ use super::{
     library::{LibraryRow, libraries_of, libraries_text},
     package_change::{PackageChanged, PackageOrder, PackageRefusal, Versions},
     package_event::{PackageEventKind, package_lock_in_txn},
+    package_search::PackagePlace,
     row::{content_digest, micros, state, timestamp},
     schema::package,
 };
@@ -32,7 +33,7 @@ pub enum Activation {
 }
 
 /// Why a version must not be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Quarantine {
@@ -93,13 +94,29 @@ impl PackageRow {
         self.libraries.first().map_or("", |library| library.descriptor.as_str())
     }
 
+    /// The percentage of new runs that a version gets, or would get if it was not quarantined, if another version of its
+    /// package gets that share of them; none for a version that is not active.
+    pub(crate) fn share_beside(&self, sharing: Option<u8>) -> Option<u8> {
+        match (self.state_apart_from_quarantine(), self.share) {
+            (PackageState::Active, Some(share)) => Some(share),
+            (PackageState::Active, None) => Some(100 - sharing.unwrap_or(0)),
+            _ => None,
+        }
+    }
+
+    /// Its place in lists.
+    pub(crate) fn place(&self) -> PackagePlace {
+        let Self { tenant, name, registered_at, digest, .. } = self;
+        PackagePlace { tenant: tenant.clone(), name: name.clone(), registered_at: *registered_at, digest: *digest }
+    }
+
     /// Whether it is the version that a package's name without a version means.
     pub(crate) fn is_main(&self) -> bool {
         self.state_apart_from_quarantine() == PackageState::Active && self.share.is_none()
     }
 }
 
-type Columns = (
+pub(super) type Columns = (
     (String, Vec<u8>, Vec<u8>, String, String, String, String, i64, String),
     (Option<i32>, Option<String>, Option<String>, Option<i64>, Option<i64>),
 );
@@ -226,7 +243,7 @@ fn package_insert_in_txn(connection: &mut Connection, row: &PackageRow) -> Query
         .execute(connection)
 }
 
-fn from_columns(columns: Columns) -> Result<PackageRow, Error> {
+pub(super) fn from_columns(columns: Columns) -> Result<PackageRow, Error> {
     let (first, (share, before, reason, since, until)) = columns;
     let (tenant, content, archive, name, version, found, actor, registered_at, libraries) = first;
     let quarantine = match (before, reason, since) {

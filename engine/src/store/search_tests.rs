@@ -3,12 +3,16 @@
 //! Written once and run on both databases. What fits is decided again, run by run, from what was written.
 
 use cloacina_workflow::Timestamp;
-use diesel::{QueryableByName, RunQueryDsl, dsl::sql, sql_query, sql_types::Text};
+use diesel::{
+    RunQueryDsl,
+    sql_types::{Integer, Text},
+};
 
 use super::{
     Connection, RunSearch, WorkflowKey,
     connection::{self, Access},
     run_search, search,
+    statement::Statement,
     testing::TestDatabase,
     tests::{Fixture, on_both},
     workflow_ensure_in_txn,
@@ -27,6 +31,15 @@ const N_RUNS: u64 = 20_000;
 /// Several runs have one moment, as their ids begin alike.
 const RUNS_PER_MOMENT: u64 = 3;
 const BEGIN: u64 = 1_700_000_000_000_000;
+
+/// The tenant, the package and the name of each workflow; one has two versions.
+const WORKFLOWS: [(&str, &str, &str); 5] = [
+    ("public", "shop", "order"),
+    ("public", "shop", "refund"),
+    ("public", "shop", "order"),
+    ("public", "", "order"),
+    ("acme", "shop", "order"),
+];
 
 /// A run as it was written.
 #[derive(Clone, Debug)]
@@ -70,13 +83,15 @@ fn written(workflows: &[WorkflowId]) -> Vec<Written> {
 fn fill(database: &TestDatabase) -> (Connection, Vec<WorkflowId>, Vec<Written>) {
     let mut connection =
         connection::open(&database.place(), Access::Write { lease: super::LEASE_DEFAULT, synced: false }).unwrap();
-    let workflows: Vec<WorkflowId> = (0..5)
-        .map(|number| {
+    let workflows: Vec<WorkflowId> = WORKFLOWS
+        .iter()
+        .zip(0..)
+        .map(|((tenant, package, name), version)| {
             let key = WorkflowKey {
-                tenant: "public".to_owned(),
-                package: "package".to_owned(),
-                name: format!("workflow_{number}"),
-                digest: vec![7; 32],
+                tenant: (*tenant).to_owned(),
+                package: (*package).to_owned(),
+                name: (*name).to_owned(),
+                digest: vec![version; 32],
                 fingerprint: String::new(),
             };
             workflow_ensure_in_txn(&mut connection, &key, "{}", Timestamp::from_unix_micros(BEGIN)).unwrap()
@@ -112,17 +127,28 @@ fn fill(database: &TestDatabase) -> (Connection, Vec<WorkflowId>, Vec<Written>) 
 }
 
 /// Every filter by itself and with others.
-fn searches(workflows: &[WorkflowId], runs: &[Written]) -> Vec<RunSearch> {
+fn searches(runs: &[Written]) -> Vec<RunSearch> {
     let early = runs[runs.len() / 10].created_at;
     let late = runs[runs.len() / 2].created_at;
     let any = || RunSearch { n_max: 50, ..RunSearch::default() };
     let one = RunId::range_of(&runs[777].id.to_string()[..14]);
     let mut searches = vec![any(), RunSearch { ids: one, ..any() }];
+    let word = |word: &str| Some(word.to_owned());
+    let names = [
+        (None, None, None),
+        (None, None, word("missing")),
+        (None, None, word("refund")),
+        (None, None, word("order")),
+        (None, word("shop"), word("order")),
+        (word("acme"), None, None),
+        (word("public"), word(""), word("order")),
+    ];
     for states in [vec![], vec![State::Failed], vec![State::Running, State::Pending], State::ALL.to_vec()] {
-        for workflows in [None, Some(vec![]), Some(vec![workflows[1]]), Some(vec![workflows[0], workflows[4]])] {
+        for (tenant, package, workflow) in &names {
             for (created_from, created_before) in [(None, None), (Some(early), None), (Some(early), Some(late))] {
-                let (states, workflows) = (states.clone(), workflows.clone());
-                searches.push(RunSearch { states, workflows, created_from, created_before, ..any() });
+                let (tenant, package, workflow) = (tenant.clone(), package.clone(), workflow.clone());
+                let states = states.clone();
+                searches.push(RunSearch { states, tenant, package, workflow, created_from, created_before, ..any() });
             }
         }
     }
@@ -131,9 +157,14 @@ fn searches(workflows: &[WorkflowId], runs: &[Written]) -> Vec<RunSearch> {
     searches
 }
 
-fn fits(search: &RunSearch, run: &Written) -> bool {
+fn fits(search: &RunSearch, run: &Written, workflows: &[WorkflowId]) -> bool {
+    let place = workflows.iter().position(|workflow| *workflow == run.workflow).unwrap();
+    let (tenant, package, name) = WORKFLOWS[place];
+    let is = |asked: &Option<String>, found: &str| asked.as_ref().is_none_or(|asked| asked == found);
     (search.states.is_empty() || search.states.contains(&run.state))
-        && search.workflows.as_ref().is_none_or(|workflows| workflows.contains(&run.workflow))
+        && is(&search.tenant, tenant)
+        && is(&search.package, package)
+        && is(&search.workflow, name)
         && search.created_from.is_none_or(|from| run.created_at >= from)
         && search.created_before.is_none_or(|before| run.created_at < before)
         && search.ids.is_none_or(|(first, last)| (first..=last).contains(&run.id))
@@ -143,46 +174,57 @@ fn fits(search: &RunSearch, run: &Written) -> bool {
 
 fn what_fits_is_found_newest_first_and_page_by_page(fixture: Fixture) {
     let (mut connection, workflows, runs) = fill(&fixture.database);
-    for search in searches(&workflows, &runs) {
-        let expected: Vec<RunId> = runs.iter().rev().filter(|run| fits(&search, run)).map(|run| run.id).collect();
+    for search in searches(&runs) {
+        let expected: Vec<RunId> =
+            runs.iter().rev().filter(|run| fits(&search, run, &workflows)).map(|run| run.id).collect();
         let (mut found, mut after) = (Vec::new(), None);
         for _page in 0..3 {
             let page = run_search(&mut connection, &RunSearch { after, ..search.clone() }).unwrap();
             let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            found.extend(page.into_iter().map(|run| run.id));
+            after = Some(last.row.id);
+            found.extend(page.into_iter().map(|run| run.row.id));
         }
         assert_eq!(found, expected[..expected.len().min(150)], "{search:?}");
     }
 }
 
-#[derive(QueryableByName)]
-struct Step {
-    #[diesel(sql_type = Text)]
-    detail: String,
+/// How the database goes about it, a step each.
+pub(super) fn plan(connection: &mut Connection, statement: Statement) -> Vec<String> {
+    match connection {
+        Connection::Sqlite(connection) => {
+            let steps = statement.explained("EXPLAIN QUERY PLAN");
+            let steps = steps.rows::<(Integer, Integer, Integer, Text)>();
+            steps.load::<(i32, i32, i32, String)>(connection).unwrap().into_iter().map(|step| step.3).collect()
+        }
+        Connection::Postgres(connection) => statement.explained("EXPLAIN").rows::<Text>().load(connection).unwrap(),
+    }
+}
+
+/// Whether one of the steps reads all runs.
+fn reads_all(plan: &[String]) -> bool {
+    let whole = |step: &String| {
+        step.contains("Seq Scan on run") || step.starts_with("SCAN run") && !step.contains(" USING INDEX ")
+    };
+    plan.iter().any(whole)
 }
 
 fn every_filter_has_its_index(fixture: Fixture) {
-    let (mut connection, workflows, runs) = fill(&fixture.database);
+    let (mut connection, _, runs) = fill(&fixture.database);
+    let is_file = matches!(connection, Connection::Sqlite(_));
     let middle = Some(runs[runs.len() / 2].id);
-    for search in searches(&workflows, &runs) {
+    for search in searches(&runs) {
         for after in [None, middle] {
             let search = RunSearch { after, ..search.clone() };
-            for statement in search::statements(&mut connection, &search).unwrap() {
-                let plan: Vec<String> = match &mut connection {
-                    Connection::Sqlite(connection) => {
-                        let steps = sql_query(format!("EXPLAIN QUERY PLAN {statement}")).load::<Step>(connection);
-                        steps.unwrap().into_iter().map(|step| step.detail).collect()
-                    }
-                    Connection::Postgres(connection) => {
-                        sql::<Text>(&format!("EXPLAIN {statement}")).load(connection).unwrap()
-                    }
-                };
-                let whole = |step: &String| {
-                    step.contains("Seq Scan on run") || step.starts_with("SCAN run") && !step.contains(" USING INDEX ")
-                };
-                assert!(!plan.iter().any(whole), "{search:?}\n{}", plan.join("\n"));
-            }
+            let plan = plan(&mut connection, search::statement(is_file, &search).unwrap());
+            let shown = plan.join("\n");
+            assert!(!reads_all(&plan), "{search:?}\n{shown}");
+            let follows_ids = search.states.is_empty() && search.tenant.is_none() && search.workflow.is_none();
+            let ended = search.states.is_empty() || search.states.iter().any(|state| state.is_terminal());
+            assert_eq!(!follows_ids && ended, shown.contains("run_workflow"), "{search:?}\n{shown}");
+            // Beside the index of the filter, the primary key finds single runs alone.
+            let by_key = plan.windows(2).filter(|steps| steps[0].contains(" run_pkey "));
+            let of_one = |steps: &[String]| steps[1].contains("(id = page.place)");
+            assert!(follows_ids || by_key.into_iter().all(of_one), "{search:?}\n{shown}");
         }
     }
 }

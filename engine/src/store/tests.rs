@@ -210,7 +210,9 @@ fn what_was_committed_is_there_after_reopening(fixture: Fixture) {
         .write_blocking("test", |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() }))
         .unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!((rows[0].id, rows[0].state, rows[0].finished_at), (run, State::Completed, Some(now())));
+    let row = &rows[0].row;
+    assert_eq!((row.id, row.state, row.finished_at), (run, State::Completed, Some(now())));
+    assert_eq!((rows[0].n_completed, rows[0].is_driven), (1, false));
 }
 
 fn a_commit_of_another_epoch_is_fenced_and_writes_nothing(fixture: Fixture) {
@@ -454,6 +456,7 @@ fn times_that_are_absent_stay_as_they_were(fixture: Fixture) {
         .store
         .write_blocking("test", |connection| run_search(connection, &RunSearch { n_max: 10, ..RunSearch::default() }))
         .unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|found| found.row).collect();
     assert_eq!(listed, [super::RunRow { state: State::Failed, ..row }]);
 }
 
@@ -524,7 +527,7 @@ fn failed_runs_are_listed_until_they_are_dismissed(fixture: Fixture) {
     fixture.commit(vec![fixture.create(RunId::new(now())), Commit { update: Some(finish), ..fixture.create(run) }]);
     let listed = || {
         let rows = fixture.store.write_blocking("test", |connection| run_search(connection, &dead_letters())).unwrap();
-        rows.iter().map(|row| row.id).collect::<Vec<_>>()
+        rows.iter().map(|found| found.row.id).collect::<Vec<_>>()
     };
     assert_eq!(listed(), [run]);
     let dismiss = move |connection: &mut _| run_dismiss_in_txn(connection, run, "ada", now());

@@ -2,24 +2,24 @@
 //!
 //! A view takes no lock, starts no thread and changes nothing. Its queries see what was durable when each began.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use cloacina_workflow::Timestamp;
 use diesel::{
-    AggregateExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl,
-    dsl::{count, sql},
+    ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl,
+    dsl::sql,
     sql_types::{Binary, Nullable},
 };
 
 use super::{
-    Connection, Error, JobError, JobResult, Kind,
+    Connection, Error, JobError, JobResult,
     connection::Place,
     database::Database,
     file::File,
     lock, migrate, owner,
     reader::Reader,
     row::{run_id, timestamp},
-    schema::{event, owner as owner_table, run},
+    schema::{owner as owner_table, run},
 };
 use crate::id::RunId;
 
@@ -84,18 +84,11 @@ impl View {
     }
 }
 
-/// Those of the runs that belong to an engine that lives, on a server.
-pub(crate) fn run_list_driven(connection: &mut Connection, runs: &[RunId]) -> JobResult<HashSet<RunId>> {
-    if runs.is_empty() {
-        return Ok(HashSet::new());
-    }
+/// Whether the run belongs to an engine that lives, on a server.
+pub(crate) fn run_is_driven(connection: &mut Connection, id: RunId) -> QueryResult<bool> {
     let alive = owner::owner_list_alive(connection)?;
-    let rows: Vec<Vec<u8>> = run::table
-        .filter(run::id.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
-        .filter(run::owner_epoch.eq_any(alive))
-        .select(run::id)
-        .load(connection)?;
-    Ok(rows.iter().map(|id| run_id(id)).collect::<Result<_, _>>()?)
+    let driven = run::table.filter(run::id.eq(id.as_bytes().as_slice())).filter(run::owner_epoch.eq_any(alive));
+    Ok(driven.count().get_result::<i64>(connection)? > 0)
 }
 
 /// The engine that drives a run, as it has told of itself.
@@ -124,17 +117,6 @@ pub(crate) fn owner_of_run(connection: &mut Connection, id: RunId) -> QueryResul
         .optional()?;
     let is_overdue = owner::owner_is_overdue(connection, epoch)?;
     Ok(row.map(|(host, pid, lease_until)| OwnerRow { host, pid, lease_until: lease_until.map(timestamp), is_overdue }))
-}
-
-/// How many tasks of each run completed, in it or in the run from which it was derived; runs without any are absent.
-pub(crate) fn run_count_completed(connection: &mut Connection, runs: &[RunId]) -> JobResult<HashMap<RunId, i64>> {
-    let rows: Vec<(Vec<u8>, i64)> = event::table
-        .filter(event::run.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
-        .filter(event::kind.eq_any([Kind::TaskCompleted, Kind::TaskReused].map(Kind::as_str)))
-        .group_by(event::run)
-        .select((event::run, count(event::task).aggregate_distinct()))
-        .load(connection)?;
-    rows.into_iter().map(|(run, n_completed)| Ok((run_id(&run)?, n_completed))).collect()
 }
 
 /// The ids right before and right after that of each run, in the order of ids.

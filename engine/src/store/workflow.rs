@@ -5,7 +5,7 @@
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
+use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 
 use super::{Connection, Error, JobResult, row::workflow_id, schema::workflow};
 use crate::id::WorkflowId;
@@ -20,15 +20,6 @@ pub(crate) struct WorkflowKey {
     /// The package's content digest; empty for a workflow that is compiled into the program.
     pub(crate) digest: Vec<u8>,
     pub(crate) fingerprint: String,
-}
-
-/// A workflow by its name alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WorkflowName {
-    pub(crate) id: WorkflowId,
-    pub(crate) tenant: String,
-    pub(crate) package: String,
-    pub(crate) name: String,
 }
 
 /// A workflow with its description.
@@ -79,17 +70,6 @@ pub(crate) fn workflow_ensure_in_txn(
 pub(crate) fn workflow_list(connection: &mut Connection) -> JobResult<Vec<WorkflowRow>> {
     let rows: Vec<Columns> = workflow::table.order(workflow::id).load(connection)?;
     Ok(rows.into_iter().map(from_columns).collect::<Result<_, _>>()?)
-}
-
-/// The names of all workflows that runs could refer to, without what they consist of.
-pub(crate) fn workflow_list_names(connection: &mut Connection) -> QueryResult<Vec<WorkflowName>> {
-    let rows: Vec<(Vec<u8>, String, String, String)> =
-        workflow::table.select((workflow::id, workflow::tenant, workflow::package, workflow::name)).load(connection)?;
-    let names = rows.into_iter().filter_map(|(id, tenant, package, name)| {
-        // A row without an id that makes sense is of no run.
-        workflow_id(&id).ok().map(|id| WorkflowName { id, tenant, package, name })
-    });
-    Ok(names.collect())
 }
 
 /// The workflows of one version of a package.

@@ -1,0 +1,3 @@
+DROP INDEX package_state;
+DROP INDEX package_name;
+DROP INDEX package_list;

@@ -1,0 +1,152 @@
+//! Lists of packages: what is found is what fits, a page goes on where the one before it ended, and indexes lead there.
+//!
+//! Written once and run on both databases. What fits is decided again, row by row, from what was written.
+
+use cloacina_packager::Digest;
+use cloacina_workflow::Timestamp;
+
+use super::{
+    Connection, PackageSearch, PackageState,
+    connection::{self, Access},
+    package_find, package_search,
+    package_search::statement,
+    search_tests::plan,
+    testing::TestDatabase,
+    tests::{Fixture, on_both},
+};
+
+on_both! {
+    versions_that_fit_are_found_in_order_and_page_by_page,
+    every_filter_of_packages_has_its_index,
+}
+
+/// Versions; ten of each name.
+const N_VERSIONS: u64 = 6_000;
+
+/// A version as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Written {
+    tenant: String,
+    name: String,
+    registered_at: u64,
+    digest: [u8; 32],
+    state: &'static str,
+}
+
+fn written() -> Vec<Written> {
+    let versions = (0..N_VERSIONS).map(|number| {
+        let mut digest = [0; 32];
+        // Not in the order in which they were registered.
+        digest[..8].copy_from_slice(&(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_be_bytes());
+        Written {
+            tenant: ["acme", "beta", "public"][usize::try_from(number % 3).unwrap()].to_owned(),
+            name: format!("p{:03}", number / 3 % (N_VERSIONS / 30)),
+            // Several are registered at one moment.
+            registered_at: number / 7,
+            digest,
+            state: if number % 50 == 0 { "quarantined" } else { "retired" },
+        }
+    });
+    let mut versions: Vec<Written> = versions.collect();
+    versions.sort();
+    versions
+}
+
+fn fill(database: &TestDatabase) -> (Connection, Vec<Written>) {
+    let connection =
+        connection::open(&database.place(), Access::Write { lease: super::LEASE_DEFAULT, synced: false }).unwrap();
+    let is_file = matches!(connection, Connection::Sqlite(_));
+    let versions = written();
+    let row = |version: &Written| {
+        let Written { tenant, name, registered_at, digest, state } = version;
+        let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = if is_file { format!("X'{digits}'") } else { format!("'\\x{digits}'") };
+        let libraries = format!(r#"[{{"target":null,"digest":"{digits}","path":"p.so","descriptor":"{{}}"}}]"#);
+        format!(
+            "('{tenant}', {digest}, {digest}, '{name}', '{digits}', '{state}', 'ann', {registered_at}, '{libraries}')"
+        )
+    };
+    for versions in versions.chunks(1_000) {
+        let rows: Vec<String> = versions.iter().map(row).collect();
+        database.execute(&format!(
+            "INSERT INTO package (tenant, digest, archive_digest, name, version, state, actor, registered_at, libraries) \
+             VALUES {}",
+            rows.join(", ")
+        ));
+    }
+    // An engine makes no statistics of a file, so its plans must be good without; a server makes its own.
+    if !is_file {
+        database.execute("ANALYZE package");
+    }
+    (connection, versions)
+}
+
+/// Every filter by itself and with others.
+fn searches() -> Vec<PackageSearch> {
+    let word = |word: &str| Some(word.to_owned());
+    let mut searches = Vec::new();
+    for tenant in [None, word("acme"), word("missing")] {
+        for name in [None, word("p007")] {
+            for state in [None, Some(PackageState::Quarantined), Some(PackageState::Active)] {
+                let (tenant, name) = (tenant.clone(), name.clone());
+                searches.push(PackageSearch { tenant, name, state, after: None, n_max: 7 });
+            }
+        }
+    }
+    searches
+}
+
+fn fits(search: &PackageSearch, version: &Written) -> bool {
+    search.tenant.as_ref().is_none_or(|tenant| version.tenant == *tenant)
+        && search.name.as_ref().is_none_or(|name| version.name == *name)
+        && search.state.is_none_or(|state| version.state == state.as_str())
+}
+
+fn versions_that_fit_are_found_in_order_and_page_by_page(fixture: Fixture) {
+    let (mut connection, versions) = fill(&fixture.database);
+    for search in searches() {
+        let expected: Vec<[u8; 32]> =
+            versions.iter().filter(|version| fits(&search, version)).map(|version| version.digest).collect();
+        let (mut found, mut after) = (Vec::new(), None);
+        for _page in 0..4 {
+            let page = package_search(&mut connection, &PackageSearch { after, ..search.clone() }).unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.row.place());
+            found.extend(page.into_iter().map(|found| *found.row.digest.as_bytes()));
+        }
+        assert_eq!(found, expected[..expected.len().min(28)], "{search:?}");
+    }
+    let one = &versions[3];
+    let found = package_find(&mut connection, &one.tenant, Digest::from_bytes(one.digest)).unwrap().unwrap();
+    assert_eq!(
+        (found.row.name, found.row.registered_at),
+        (one.name.clone(), Timestamp::from_unix_micros(one.registered_at))
+    );
+    assert_eq!(package_find(&mut connection, "missing", Digest::from_bytes(one.digest)).unwrap(), None);
+}
+
+fn every_filter_of_packages_has_its_index(fixture: Fixture) {
+    let (mut connection, versions) = fill(&fixture.database);
+    let middle = &versions[versions.len() / 2];
+    let digest = Digest::from_bytes(middle.digest);
+    let found = package_find(&mut connection, &middle.tenant, digest).unwrap().unwrap();
+    for search in searches() {
+        for after in [None, Some(found.row.place())] {
+            let search = PackageSearch { after, ..search.clone() };
+            let shown = plan(&mut connection, statement(&search)).join("\n");
+            let reads_all = ["Seq Scan on package", "SCAN package\n"].iter().any(|whole| shown.contains(whole));
+            assert!(!reads_all, "{search:?}\n{shown}");
+            let index = match (&search.tenant, &search.name, &search.state) {
+                (None, None, None) | (Some(_), None, None) => "package_list",
+                (None, Some(_), None) => "package_name",
+                (None, None, Some(_)) => "package_state",
+                // Of several filters the database may choose the one that excludes most.
+                _ => continue,
+            };
+            assert!(shown.contains(index), "{search:?}\n{shown}");
+            // Nothing is sorted, and nothing is read that is not on the page.
+            let is_sorted = ["Sort", "TEMP B-TREE"].iter().any(|word| shown.contains(word));
+            assert!(!is_sorted, "{search:?}\n{shown}");
+        }
+    }
+}

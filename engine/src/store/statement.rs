@@ -1,0 +1,132 @@
+//! A statement that is put together while the program runs, of text and values, for both databases.
+//!
+//! Values are never a part of the text, so a connection prepares a statement of one shape once and finds it again.
+
+use std::marker::PhantomData;
+
+use diesel::{
+    QueryResult, RunQueryDsl, SqliteConnection,
+    backend::Backend,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    serialize::ToSql,
+    sql_types::{BigInt, Binary, Text},
+};
+
+use super::postgres::PgConnection;
+
+/// The text of a statement with its values.
+#[derive(Debug, Default)]
+pub(super) struct Statement {
+    parts: Vec<Part>,
+    /// Whether the database makes a plan for these values alone.
+    is_planned_anew: bool,
+}
+
+#[derive(Debug)]
+enum Part {
+    Text(String),
+    Bytes(Vec<u8>),
+    Name(String),
+    Number(i64),
+}
+
+/// A statement whose rows have columns of these types.
+pub(super) struct Rows<'a, Columns> {
+    statement: &'a Statement,
+    columns: PhantomData<Columns>,
+}
+
+impl Statement {
+    /// A statement that no connection keeps, so that its plan is made for its values.
+    pub(super) fn planned_anew() -> Self {
+        Self { is_planned_anew: true, ..Self::default() }
+    }
+
+    /// Adds text. Nothing that a user wrote may be in it.
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        match self.parts.last_mut() {
+            Some(Part::Text(last)) => last.push_str(text),
+            _ => self.parts.push(Part::Text(text.to_owned())),
+        }
+        self
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.parts.push(Part::Bytes(bytes.to_vec()));
+        self
+    }
+
+    pub(super) fn name(&mut self, name: &str) -> &mut Self {
+        self.parts.push(Part::Name(name.to_owned()));
+        self
+    }
+
+    pub(super) fn number(&mut self, number: i64) -> &mut Self {
+        self.parts.push(Part::Number(number));
+        self
+    }
+
+    /// Adds something for each item, with a text between two of them.
+    pub(super) fn each<T>(
+        &mut self,
+        between: &str,
+        items: impl IntoIterator<Item = T>,
+        mut add: impl FnMut(&mut Self, T),
+    ) -> &mut Self {
+        for (place, item) in items.into_iter().enumerate() {
+            if place > 0 {
+                self.text(between);
+            }
+            add(self, item);
+        }
+        self
+    }
+
+    /// The same statement, which asks the database how it would go about it.
+    #[cfg(test)]
+    pub(super) fn explained(mut self, how: &str) -> Self {
+        self.parts.insert(0, Part::Text(format!("{how} ")));
+        self
+    }
+
+    /// The statement as a query with such columns.
+    pub(super) fn rows<Columns>(&self) -> Rows<'_, Columns> {
+        Rows { statement: self, columns: PhantomData }
+    }
+}
+
+impl<Columns, DB> QueryFragment<DB> for Rows<'_, Columns>
+where
+    DB: Backend,
+    Vec<u8>: ToSql<Binary, DB>,
+    String: ToSql<Text, DB>,
+    i64: ToSql<BigInt, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.statement.is_planned_anew {
+            out.unsafe_to_cache_prepared();
+        }
+        for part in &self.statement.parts {
+            match part {
+                Part::Text(text) => out.push_sql(text),
+                Part::Bytes(bytes) => out.push_bind_param::<Binary, Vec<u8>>(bytes)?,
+                Part::Name(name) => out.push_bind_param::<Text, String>(name)?,
+                Part::Number(number) => out.push_bind_param::<BigInt, i64>(number)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<Columns> Query for Rows<'_, Columns> {
+    type SqlType = Columns;
+}
+
+/// The type says nothing of the text, by which a connection finds the statement again.
+impl<Columns> QueryId for Rows<'_, Columns> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Columns> RunQueryDsl<SqliteConnection> for Rows<'_, Columns> {}
+impl<Columns> RunQueryDsl<PgConnection> for Rows<'_, Columns> {}
