@@ -327,7 +327,7 @@ pub(crate) struct RunsUsageArgs {
 
 /// Show the logs of the tasks of a run.
 ///
-/// The engine stores log lines within a second. With --output json, --follow prints one JSON object per line.
+/// The engine stores log lines within a second. With --follow the command reads the database ten times a second, as engines send no log lines to other processes. With --output json, --follow prints one JSON object per line.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -429,7 +429,7 @@ pub(crate) struct RunsWaitArgs {
 
 /// Show the events of a run, from its beginning until it has ended, then show the run.
 ///
-/// The exit code is 0 if the run completed, 1 if it ended in another state or reached the timeout.
+/// The engine of a SQLite file sends the events to the command. On PostgreSQL, and without a running engine, the command reads the database ten times a second. The exit code is 0 if the run completed, 1 if it ended in another state or reached the timeout.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

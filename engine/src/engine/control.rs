@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{again::Old, handle::alive, run_handle::RunHandle};
 use crate::{
-    Error, Records,
+    Error,
     api::Role,
     core::{
         context::{Key, Value as RawValue},
@@ -196,9 +196,8 @@ impl RunHandle {
             }
             // The engine may have stopped because the run has ended.
             Err(Error::ShutDown) => {
-                let records =
-                    Records::of(shared.store().database()).map(|records| records.on_behalf_of(self.caller.clone()));
-                let state = records.and_then(|mut records| records.state(self.id()));
+                let run = self.id();
+                let state = shared.apart.ask(self.caller.clone(), move |records| records.state(run)).await;
                 let ended = state.ok().filter(|state| state.is_terminal());
                 Err(ended.map_or(Error::ShutDown, |state| self.illegal(request, state)))
             }

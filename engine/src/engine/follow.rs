@@ -1,7 +1,8 @@
 //! Following a run: its history from the beginning, and then what is added to it, until the run has ended.
 //!
 //! Everything comes from the history, page by page, as fast as the reader asks for it: a slow reader holds one page, and
-//! loses nothing. Notices only say that there is more to read, so that nothing polls.
+//! loses nothing. A signal says that there is more to read of this run, so that nothing polls, and a run that is silent costs
+//! its followers nothing.
 
 use std::{
     collections::VecDeque,
@@ -14,12 +15,11 @@ use std::{
 use futures_core::Stream;
 use tokio::sync::watch;
 
-use super::{handle::alive, records::Records, run_handle::RunHandle};
+use super::{apart::Apart, handle::alive, run_handle::RunHandle};
 use crate::{
     Error,
-    id::{RunId, Scope},
-    runtime::{NoticeKind, Notices, Phase},
-    store::{Database, Error as StoreError},
+    runtime::Phase,
+    store::{Error as StoreError, RunSignal},
     view::RunEvent,
 };
 
@@ -41,10 +41,11 @@ type Reading = Pin<Box<dyn Future<Output = (Cursor, Result<Vec<RunEvent>, Error>
 /// How far a run was read.
 struct Cursor {
     handle: RunHandle,
-    notices: Notices,
+    more: RunSignal,
     /// Where the run's end is told; nowhere if this engine does not drive the run.
     phase: Option<watch::Receiver<Phase>>,
-    database: Database,
+    /// Where the rest is read once the engine has closed its store.
+    apart: Apart,
     next: i64,
 }
 
@@ -70,12 +71,11 @@ impl RunHandle {
     pub async fn follow(&self) -> Result<RunFollower, Error> {
         let shared = alive(&self.shared)?;
         // Before the first look at the history, so that nothing is missed in between.
-        let notices = shared.board.subscribe(Scope::Every);
-        let database = shared.store().database().clone();
+        let (more, apart) = (shared.board.follow(self.id()), shared.apart.clone());
         drop(shared);
         let handle = self.clone().watched().await?;
         let phase = handle.phase().await?;
-        let cursor = Cursor { handle, notices, phase, database, next: 0 };
+        let cursor = Cursor { handle, more, phase, apart, next: 0 };
         Ok(RunFollower { read: VecDeque::new(), reading: Some(Box::pin(cursor.page())) })
     }
 }
@@ -121,8 +121,9 @@ impl Cursor {
         loop {
             // Looked at before the events are read, so that none of the last ones is missed.
             let is_over = self.phase.as_ref().is_none_or(is_over);
+            self.more.mark_seen();
             let events = match self.handle.events_from(self.next, PAGE).await {
-                Err(Error::ShutDown | Error::Store(StoreError::Closed)) if self.has_ended() => self.stored()?,
+                Err(Error::ShutDown | Error::Store(StoreError::Closed)) if self.has_ended() => self.rest().await?,
                 Err(Error::Store(StoreError::Closed)) => return Err(Error::ShutDown),
                 events => events?,
             };
@@ -133,18 +134,17 @@ impl Cursor {
             if is_over {
                 return self.end().await.map(|()| events);
             }
-            self.more().await;
+            self.wait_for_more().await;
         }
     }
 
     /// Waits until something may have been added to the history, or the run has ended.
-    async fn more(&mut self) {
-        let run = self.handle.id();
+    async fn wait_for_more(&mut self) {
         let Some(phase) = &mut self.phase else { return };
         tokio::select! {
             // The sender is gone with its engine, which is an end as well.
             _ = phase.wait_for(|phase| !matches!(phase, Phase::Active)) => {}
-            () = durable(&mut self.notices, run) => {}
+            () = self.more.given() => {}
         }
     }
 
@@ -154,10 +154,11 @@ impl Cursor {
 
     /// What is left of the history of a run that has ended. The engine may have been there for this run only, and has closed
     /// its store; what is durable can be read without it.
-    fn stored(&self) -> Result<Vec<RunEvent>, Error> {
-        let mut records = Records::of(&self.database)?.on_behalf_of(self.handle.caller.clone());
-        let events = records.events(self.handle.id())?;
-        Ok(events.into_iter().filter(|event| event.sequence >= self.next).collect())
+    async fn rest(&self) -> Result<Vec<RunEvent>, Error> {
+        let (run, caller, next) = (self.handle.id(), self.handle.caller.clone(), self.next);
+        let mut events = self.apart.ask(caller, move |records| records.events(run)).await?;
+        events.retain(|event| event.sequence >= next);
+        Ok(events)
     }
 
     /// Whether the run has ended; else why nothing follows.
@@ -176,22 +177,6 @@ impl Cursor {
 
 fn is_over(phase: &watch::Receiver<Phase>) -> bool {
     !matches!(*phase.borrow(), Phase::Active) || phase.has_changed().is_err()
-}
-
-/// Waits until something durable has happened to the run, and takes what else has been told meanwhile.
-async fn durable(notices: &mut Notices, run: RunId) {
-    let is_durable = |kind: &NoticeKind| {
-        !matches!(kind, NoticeKind::Started | NoticeKind::Log { .. } | NoticeKind::Heartbeat { .. })
-    };
-    loop {
-        let n_dropped = notices.n_dropped();
-        // Without an engine the end of the run is told, or the engine's.
-        let Some(notice) = notices.next().await else { return std::future::pending().await };
-        if notices.n_dropped() != n_dropped || notice.run == run && is_durable(&notice.kind) {
-            while notices.try_next().is_some() {}
-            return;
-        }
-    }
 }
 
 impl fmt::Debug for RunFollower {

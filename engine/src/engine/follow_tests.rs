@@ -109,6 +109,25 @@ async fn a_stream_ends_with_an_error_when_the_engine_stops_before_the_run() {
 }
 
 #[tokio::test]
+async fn a_follower_is_woken_by_its_own_run_and_by_no_other() {
+    for database in databases() {
+        let folder = tempfile::tempdir().unwrap();
+        let (engine, run, follower) = followed(&database, folder.path()).await;
+        assert!(!engine.shared.board.is_watched(), "notices are made for those who read them");
+        let signal = engine.shared.board.follow(run.id());
+        let other = held(&engine).await;
+        other.start("ada").await.unwrap();
+        other.wait().await.unwrap();
+        assert!(!signal.is_given());
+        run.start("ada").await.unwrap();
+        run.wait().await.unwrap();
+        assert!(signal.is_given());
+        drop(follower);
+        engine.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_history_of_several_pages_is_read_as_one() {
     let (database, folder) = (TestDatabase::sqlite(), tempfile::tempdir().unwrap());
     let engine = engine(&database, folder.path()).await;

@@ -21,13 +21,14 @@ use tokio::sync::{
 };
 
 use super::{
+    apart::Apart,
     hosts, packages,
     request::{Beginning, RunRequest},
     run_handle::RunHandle,
 };
 use crate::{
     Error,
-    api::{Caller, Page, Role, RunFilter},
+    api::{Briefs, Caller, Page, Role, RunFilter},
     clock::{Clock, SystemClock},
     core::{
         context::{Key, Value as RawValue},
@@ -188,6 +189,10 @@ pub(crate) struct Shared {
     pub(crate) data_dir: PathBuf,
     pub(super) board: Board,
     submissions: Semaphore,
+    /// What lists tell of workflows.
+    pub(super) briefs: Briefs,
+    /// The database, once the store is closed.
+    pub(crate) apart: Apart,
 }
 
 impl Engine {
@@ -574,8 +579,19 @@ impl Builder {
         for step in registry.first_steps().await? {
             tracing::warn!("packages must be signed, and no key is trusted yet: {step}");
         }
-        let (socket, submissions) = (OnceLock::new(), Semaphore::new(SUBMISSIONS_MAX));
-        let shared = Shared { socket, engine, catalog, registry, tally, clock, data_dir, board, submissions };
+        let shared = Shared {
+            socket: OnceLock::new(),
+            apart: Apart::new(database.clone()),
+            engine,
+            catalog,
+            registry,
+            tally,
+            clock,
+            data_dir,
+            board,
+            submissions: Semaphore::new(SUBMISSIONS_MAX),
+            briefs: Briefs::default(),
+        };
         let engine = Engine { shared: Arc::new(shared), caller };
         engine.on_behalf_of(Caller::owner()).built_in_add_known().await?;
         for workflow in workflows {
@@ -671,8 +687,10 @@ impl Shared {
         })?;
         let mut n_tries = 0;
         loop {
-            let created_at = self.clock.now();
-            let id = if n_tries == 0 { first } else { RunId::new(created_at) };
+            let now = self.clock.now();
+            let id = if n_tries == 0 { first } else { RunId::new(now) };
+            // A clock may be set back. Lists by time rely on that no run is older than its id.
+            let created_at = now.max(id.made_at());
             let (answer, answered) = oneshot::channel();
             let submission = Submission {
                 id,

@@ -1,7 +1,7 @@
 //! The logs of runs: what the attempts of one run wrote, while it runs and afterwards, from the same place.
 //!
 //! Everything comes from the store, so that nobody sees a line that another cannot. Following does not poll: the
-//! store tells when it has stored lines, and the driver when the run has ended.
+//! store tells when it has stored lines of the run, and the driver when the run has ended.
 
 use std::{
     future::{Future, poll_fn},
@@ -18,7 +18,7 @@ use crate::{
     core::plan::Plan,
     id::RunId,
     runtime::{Phase, stored_version},
-    store::{self, Error as StoreError, LogRow, LogSearch},
+    store::{self, Error as StoreError, LogRow, LogSearch, RunSignal},
     view::LogRecord,
 };
 
@@ -47,7 +47,7 @@ pub struct LogFilter {
 pub struct LogFollower {
     handle: RunHandle,
     filter: LogFilter,
-    stored: watch::Receiver<u64>,
+    stored: RunSignal,
     phase: Option<watch::Receiver<Phase>>,
 }
 
@@ -70,7 +70,7 @@ impl RunHandle {
     /// # Errors
     /// As [`Self::report`].
     pub async fn follow_logs(&self, filter: LogFilter) -> Result<LogFollower, Error> {
-        let stored = alive(&self.shared)?.store().logs().stored();
+        let stored = alive(&self.shared)?.store().logs().follow(self.id());
         Ok(LogFollower { handle: self.clone(), filter, stored, phase: self.phase().await? })
     }
 }
@@ -82,7 +82,7 @@ impl LogFollower {
     /// As [`RunHandle::logs`].
     pub async fn next(&mut self) -> Result<Option<Vec<LogRecord>>, Error> {
         loop {
-            self.stored.mark_unchanged();
+            self.stored.mark_seen();
             // Looked at before the lines are read, so that none of the last ones is missed.
             let is_over = self.phase.as_ref().is_none_or(|phase| !is_active(phase));
             let lines = match self.handle.logs(&self.filter).await {
@@ -99,7 +99,7 @@ impl LogFollower {
                 return Ok(None);
             }
             let Some(phase) = &mut self.phase else { return Ok(None) };
-            let mut stored = pin!(self.stored.changed());
+            let mut stored = pin!(self.stored.given());
             let mut ended = pin!(phase.wait_for(|phase| !matches!(phase, Phase::Active)));
             poll_fn(|waker| {
                 let is_ready = ended.as_mut().poll(waker).is_ready() || stored.as_mut().poll(waker).is_ready();

@@ -4,6 +4,7 @@
 //! and turns what comes back into plain data. Nothing is decided here, and nothing here touches a run directly.
 
 mod again;
+mod apart;
 mod built_in;
 mod control;
 mod follow;
@@ -43,7 +44,6 @@ pub use self::{
     follow::RunFollower,
     handle::{Builder, Engine, Scheduler},
     logs::{LogFilter, LogFollower},
-    prune::{PruneCount, PrunePlan},
     records::{Records, RunOwner},
     request::RunRequest,
     run_handle::RunHandle,

@@ -424,6 +424,7 @@ impl LiveRuns {
         }
         match outcome {
             Outcome::Committed => {
+                self.env.board.more_of(run);
                 if let Some(answer) = pending.answer {
                     answer.done(self.runs.get(&run).filter(|_| is_current));
                 }

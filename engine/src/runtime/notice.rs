@@ -21,6 +21,7 @@ use crate::{
         rule::SkipReason,
     },
     id::{RunId, Scope},
+    store::{RunSignal, RunSignals},
 };
 
 /// Notices that a listener may be behind. Room for the logs of some hundred attempts that all talk at once.
@@ -204,19 +205,6 @@ impl Notices {
         }
     }
 
-    /// A notice that is there already; none if there is none.
-    pub(crate) fn try_next(&mut self) -> Option<Notice> {
-        loop {
-            match self.receiver.as_mut()?.try_recv() {
-                Ok(Some(notice)) if notice.is_of(&self.scope) => return Some(notice),
-                Ok(Some(_)) => {}
-                Err(broadcast::error::TryRecvError::Lagged(n_dropped)) => self.n_dropped += n_dropped,
-                Err(broadcast::error::TryRecvError::Empty) => return None,
-                Ok(None) | Err(broadcast::error::TryRecvError::Closed) => self.receiver = None,
-            }
-        }
-    }
-
     /// How many notices were lost because this listener was behind.
     #[must_use]
     pub fn n_dropped(&self) -> u64 {
@@ -230,11 +218,17 @@ pub(crate) struct Board {
     /// `None` is the last of all.
     sender: broadcast::Sender<Option<Notice>>,
     is_closed: Arc<AtomicBool>,
+    /// Tells those who follow a run that its history has become longer. They read that, and need no notices.
+    histories: RunSignals,
 }
 
 impl Board {
     pub(crate) fn new() -> Self {
-        Self { sender: broadcast::Sender::new(NOTICES_MAX), is_closed: Arc::default() }
+        Self {
+            sender: broadcast::Sender::new(NOTICES_MAX),
+            is_closed: Arc::default(),
+            histories: RunSignals::default(),
+        }
     }
 
     pub(crate) fn subscribe(&self, scope: Scope) -> Notices {
@@ -242,6 +236,16 @@ impl Board {
         // Asked after subscribing, so a caller that is not told here is told by the last notice.
         let is_closed = self.is_closed.load(Ordering::SeqCst);
         Notices { receiver: (!is_closed).then_some(receiver), n_dropped: 0, scope }
+    }
+
+    /// Follows the history of a run: tells when more of it is durable.
+    pub(crate) fn follow(&self, run: RunId) -> RunSignal {
+        self.histories.follow(run)
+    }
+
+    /// Tells those who follow the run that more of its history is durable.
+    pub(super) fn more_of(&self, run: RunId) {
+        self.histories.give([run]);
     }
 
     /// Tells all listeners that nothing follows.

@@ -4,7 +4,7 @@
 //!   Client ──hello──▶ connection ◀──hello── Client          one thread, one small runtime, no timer while idle
 //!          ──command─▶    │ perform ──▶ the engine's own handles
 //!          ◀─report / refusal                               (a refusal keeps code, message, causes and hints)
-//!          ──follow──▶    │ notices wake, the history is read ──▶ events pushed until the run has ended
+//!          ──follow──▶    │ signals wake, the history is read ──▶ events pushed until the run has ended
 //! ```
 //! - **Same answers.** What can be asked is a [`Command`], and [`Engine::perform`](crate::Engine::perform) does it,
 //!   whether it comes from this process or through the socket.
@@ -39,6 +39,6 @@ pub use self::{
     client::{Client, Followed},
     command::{Command, What},
     error::{Error, Refusal},
-    live::{LiveHost, LivePackage},
-    package::{PackageAnswer, PackageCommand},
+    live::LivePackage,
+    package::PackageCommand,
 };

@@ -8,12 +8,12 @@ use serde_json::Map;
 
 use super::command::{Command, What};
 use crate::{
-    Engine, Error, Records, RunHandle, RunRequest,
+    Engine, Error, RunHandle, RunRequest,
     core::run,
     id::RunId,
     store::Error as StoreError,
-    trust::{TrustChange, TrustChanged},
-    view::RunReport,
+    trust::TrustChange,
+    view::{RunReport, TrustChanged},
 };
 
 impl Engine {
@@ -115,8 +115,8 @@ impl Engine {
     pub(super) async fn answer(&self, handle: &RunHandle) -> Result<RunReport, Error> {
         match handle.report().await {
             Err(Error::ShutDown | Error::Store(StoreError::Closed)) => {
-                let records = Records::of(self.shared.store().database())?;
-                records.on_behalf_of(self.caller.clone()).report(handle.id())
+                let run = handle.id();
+                self.shared.apart.ask(self.caller.clone(), move |records| records.report(run)).await
             }
             report => report,
         }

@@ -14,13 +14,14 @@ use std::{
 };
 
 use diesel::connection::SimpleConnection;
-use tokio::sync::watch;
 
 use super::{
     Connection, Error,
     log::{LogRow, log_insert_in_txn},
+    signal::{RunSignal, RunSignals},
     writer::{Command, Job, Undo},
 };
+use crate::id::RunId;
 
 /// Lines that may wait at once, in all attempts together. Some hundred attempts that all talk at once fit.
 const LINES_MAX: usize = 32_768;
@@ -43,8 +44,8 @@ pub(crate) struct LogQueue {
 
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// Counts the batches that were stored.
-    stored: watch::Sender<u64>,
+    /// Tells those who follow the log of a run that lines of it were stored.
+    stored: RunSignals,
 }
 
 struct Waiting {
@@ -71,7 +72,7 @@ pub(super) struct Batch {
 impl LogQueue {
     pub(super) fn new(writer: Sender<Command>) -> Self {
         let waiting = Waiting { lines: VecDeque::new(), n_bytes: 0, is_told: false, writer: Some(writer) };
-        Self { shared: Arc::new(Shared { waiting: Mutex::new(waiting), stored: watch::Sender::new(0) }) }
+        Self { shared: Arc::new(Shared { waiting: Mutex::new(waiting), stored: RunSignals::default() }) }
     }
 
     /// Hands a line over; it will be stored after those that were handed over before. A line that stands for dropped
@@ -100,9 +101,9 @@ impl LogQueue {
         waiting.writer.is_some() && waiting.lines.len() < LINES_MAX && waiting.n_bytes < BYTES_MAX
     }
 
-    /// Tells when lines have been stored.
-    pub(crate) fn stored(&self) -> watch::Receiver<u64> {
-        self.shared.stored.subscribe()
+    /// Follows the log of a run: tells when lines of it have been stored.
+    pub(crate) fn follow(&self, run: RunId) -> RunSignal {
+        self.shared.stored.follow(run)
     }
 
     /// The oldest lines, as many as one transaction should have.
@@ -139,6 +140,13 @@ impl LogQueue {
     }
 }
 
+impl Batch {
+    /// The runs of the lines. Lines of one run often follow one another.
+    fn runs(&self) -> impl Iterator<Item = RunId> {
+        self.lines.chunk_by(|line, next| line.run == next.run).filter_map(|lines| lines.first()).map(|line| line.run)
+    }
+}
+
 impl Job for Batch {
     fn write(&mut self, connection: &mut Connection) -> Result<(), Undo> {
         if self.is_alone && matches!(connection, Connection::Postgres(_)) {
@@ -149,7 +157,7 @@ impl Job for Batch {
 
     fn finish(&mut self, result: Result<(), Arc<Error>>) {
         match result {
-            Ok(()) => self.stored.shared.stored.send_modify(|count| *count += 1),
+            Ok(()) => self.stored.shared.stored.give(self.runs()),
             Err(error) => {
                 let n_lines = self.lines.len();
                 tracing::warn!(error = &*error as &dyn std::error::Error, n_lines, "log lines were not stored");
