@@ -20,6 +20,11 @@ fn frame(message: &Value) -> Vec<u8> {
     [&u32::try_from(bytes.len()).unwrap().to_le_bytes(), &bytes[..]].concat()
 }
 
+/// A frame of plain bytes, up to its body.
+fn head_of_bytes(n_bytes: usize) -> [u8; 4] {
+    (u32::try_from(n_bytes).unwrap() | 1 << 31).to_le_bytes()
+}
+
 fn read_frame(stream: &mut UnixStream) -> Value {
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
@@ -71,7 +76,7 @@ fn no_client_is_locked_out_by_clients_that_wait_say_nothing_or_send_half() {
     let mut half_sent: Vec<UnixStream> = (0..12).map(|_| greeted(&place)).collect();
     for stream in &mut half_sent {
         for _ in 0..64 {
-            stream.write_all(&frame(&json!({ "message": "part", "n_bytes": PART_BYTES }))).unwrap();
+            stream.write_all(&head_of_bytes(PART_BYTES)).unwrap();
             stream.write_all(&part).unwrap();
         }
     }
@@ -108,20 +113,20 @@ fn an_archive_that_came_in_parts_is_registered_as_it_was_sent() {
     let archive = fs::read(place.path().join("steered.cloacina")).unwrap();
     let mut stream = greeted(&place);
     for part in archive.chunks(1000) {
-        stream.write_all(&frame(&json!({ "message": "part", "n_bytes": part.len() }))).unwrap();
+        stream.write_all(&head_of_bytes(part.len())).unwrap();
         stream.write_all(part).unwrap();
     }
     let order = json!({ "command": "register", "activate": false });
     stream.write_all(&frame(&json!({ "message": "package", "order": order, "by": "ada" }))).unwrap();
     let answer = read_frame(&mut stream);
     assert_eq!(
-        (&answer["answer"]["name"], &answer["answer"]["is_new"]),
+        (&answer["answer"]["name"], &answer["answer"]["registration"]["is_new"]),
         (&json!("steered"), &json!(false)),
         "{answer}"
     );
     // A part that is longer than it may be ends the connection, with the reason.
     let mut stream = greeted(&place);
-    stream.write_all(&frame(&json!({ "message": "part", "n_bytes": PART_BYTES + 1 }))).unwrap();
+    stream.write_all(&head_of_bytes(PART_BYTES + 1)).unwrap();
     assert_eq!(read_frame(&mut stream)["refusal"]["code"], "SOC0003");
     place.put("go");
     drop(engine);

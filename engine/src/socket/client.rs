@@ -9,14 +9,20 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::timeout,
+};
 
 use super::{
     command::Command,
     error::Error,
-    frame::{self, Problem},
+    frame::{self, Incoming, Problem},
     live::LivePackage,
-    package::{PackageAnswer, PackageCommand},
+    package::PackageCommand,
     peer::is_allowed,
     spool::CHUNK_BYTES,
     wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
@@ -24,8 +30,8 @@ use super::{
 use crate::{
     id::RunId,
     store::{Database, socket_find},
-    trust::{TrustChange, TrustChanged},
-    view::{RunEvent, RunReport},
+    trust::TrustChange,
+    view::{PackageAnswer, RunEvent, RunReport, TrustChanged},
 };
 
 /// How long an engine may take to say that it is there. It answers from memory, so this is one that is stopped.
@@ -37,7 +43,8 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// A connection to the living engine of a SQLite file. Asks one thing at a time.
 #[derive(Debug)]
 pub struct Client {
-    stream: UnixStream,
+    incoming: Incoming<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
     path: PathBuf,
     pid: u32,
 }
@@ -70,7 +77,7 @@ impl Client {
         if !is_allowed(uid) && !rustix::process::geteuid().is_root() {
             return Err(Error::Stranger { path, uid });
         }
-        Self { stream, pid: 0, path }.greet().await.map(Some)
+        Self::new(stream, path).greet().await.map(Some)
     }
 
     /// Another connection to the same engine, as this one is taken up while a run is followed.
@@ -80,7 +87,7 @@ impl Client {
     pub async fn again(&self) -> Result<Self, Error> {
         let stream = open(&self.path).await;
         let stream = stream.map_err(|source| Error::Unreachable { path: self.path.clone(), source })?;
-        Self { stream, pid: 0, path: self.path.clone() }.greet().await
+        Self::new(stream, self.path.clone()).greet().await
     }
 
     /// The engine's process.
@@ -191,10 +198,15 @@ impl Client {
         }
     }
 
+    fn new(stream: UnixStream, path: PathBuf) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self { incoming: Incoming::new(reader), writer, path, pid: 0 }
+    }
+
     async fn greet(mut self) -> Result<Self, Error> {
         let greeted = async {
             self.say_frame(&Hello::ours(), HELLO_BYTES_MAX).await?;
-            frame::read::<Hello>(&mut self.stream, HELLO_BYTES_MAX, None).await.map_err(lost)
+            self.incoming.message::<Hello>(HELLO_BYTES_MAX, None).await.map_err(lost)
         };
         let hello = match timeout(HELLO_WAIT, greeted).await {
             Ok(hello) => hello?,
@@ -219,9 +231,7 @@ impl Client {
 
     async fn send(&mut self, archive: &[u8]) -> Result<(), Error> {
         for part in archive.chunks(CHUNK_BYTES) {
-            let n_bytes = u32::try_from(part.len()).unwrap_or(u32::MAX);
-            self.say(&Message::Part { n_bytes }).await?;
-            frame::write_bytes(&mut self.stream, part).await.map_err(lost)?;
+            frame::write_bytes(&mut self.writer, part).await.map_err(lost)?;
         }
         Ok(())
     }
@@ -239,11 +249,11 @@ impl Client {
     }
 
     async fn say_frame(&mut self, message: &impl serde::Serialize, bytes_max: u32) -> Result<(), Error> {
-        frame::write(&mut self.stream, message, bytes_max).await.map_err(lost)
+        frame::write(&mut self.writer, message, bytes_max).await.map_err(lost)
     }
 
     async fn hear(&mut self) -> Result<Reply, Error> {
-        frame::read(&mut self.stream, MESSAGE_BYTES_MAX, None).await.map_err(lost)
+        self.incoming.message(MESSAGE_BYTES_MAX, None).await.map_err(lost)
     }
 }
 

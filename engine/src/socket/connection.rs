@@ -8,7 +8,7 @@ use std::{sync::Weak, time::Duration};
 
 use cloacina_packager::Limits;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
+    io::AsyncReadExt,
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -18,10 +18,10 @@ use tokio::{
 
 use super::{
     error::{Error, Refusal},
-    frame::{self, Problem},
+    frame::{self, Incoming, Problem, Received},
     package::PackageCommand,
     peer::{Peer, Stranger},
-    spool::{self, CHUNK_BYTES, SpoolError, Spooled},
+    spool::{self, SpoolError, Spooled},
     table::{Seat, Stage},
     wire::{HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Message, PROTOCOL, Reply},
 };
@@ -60,21 +60,21 @@ pub(super) async fn serve(stream: UnixStream, seat: &Seat, shared: &Weak<Shared>
 
 /// Tells a client for which there is no place.
 pub(super) async fn turn_away(stream: UnixStream, error: &Error) {
-    let (mut reader, mut writer) = stream.into_split();
+    let (reader, mut writer) = stream.into_split();
     let refusal = Reply::Refused { refusal: Refusal::of_socket(error) };
     let told = async {
         frame::write(&mut writer, &Hello::ours(), HELLO_BYTES_MAX).await?;
         frame::write(&mut writer, &refusal, MESSAGE_BYTES_MAX).await
     };
     match told.await {
-        Ok(()) => drain(&mut reader).await,
+        Ok(()) => drain(&mut Incoming::new(reader)).await,
         Err(problem) => tracing::debug!(?problem, "a client of the socket could not be told that a limit is reached"),
     }
 }
 
 /// Takes what a client still sends, not for long.
-async fn drain(reader: &mut OwnedReadHalf) {
-    let (mut unread, mut nowhere) = (reader.take(UNREAD_BYTES_MAX), tokio::io::sink());
+async fn drain(incoming: &mut Incoming<OwnedReadHalf>) {
+    let (mut unread, mut nowhere) = (incoming.raw().take(UNREAD_BYTES_MAX), tokio::io::sink());
     // However that ends, the connection is closed next.
     timeout(UNREAD_WAIT, tokio::io::copy(&mut unread, &mut nowhere)).await.ok();
 }
@@ -89,8 +89,9 @@ async fn talk(stream: UnixStream, seat: &Seat, shared: &Weak<Shared>) -> Result<
             return Err(Problem::Bad(reason));
         }
     };
-    let (mut reader, mut writer) = stream.into_split();
-    let hello = frame::read(&mut reader, HELLO_BYTES_MAX, None);
+    let (reader, mut writer) = stream.into_split();
+    let mut incoming = Incoming::new(reader);
+    let hello = incoming.message(HELLO_BYTES_MAX, None);
     let hello: Hello = match timeout(HELLO_WAIT, hello).await.unwrap_or_else(|_| Err(frame::late())) {
         Ok(hello) => hello,
         Err(problem) => return refuse(&mut writer, problem).await,
@@ -109,32 +110,35 @@ async fn talk(stream: UnixStream, seat: &Seat, shared: &Weak<Shared>) -> Result<
             IDLE_WAIT
         };
         let spool = &seat.table.spool;
-        let (message, permit) = match frame::read_spooled(&mut reader, MESSAGE_BYTES_MAX, Some(idle_max), spool).await {
-            Ok(read) => read,
+        let received = match incoming.received(MESSAGE_BYTES_MAX, Some(idle_max), spool).await {
+            Ok(received) => received,
             Err(problem) => return refuse(&mut writer, problem).await,
         };
-        match message {
-            Message::Part { n_bytes } => {
-                drop(permit);
-                upload = match receive(upload, n_bytes, seat, &mut reader).await {
+        let (message, permit) = match received {
+            Received::Message(message, permit) => (message, permit),
+            Received::Bytes(part) => {
+                upload = match receive(upload, part, seat).await {
                     Ok(upload) => Some(upload),
                     Err(refusal) => {
                         let told = tell(&mut writer, refusal).await;
-                        drain(&mut reader).await;
+                        drain(&mut incoming).await;
                         return told;
                     }
                 };
+                continue;
             }
+        };
+        match message {
             Message::Follow { run } => {
                 drop(permit);
                 if set(seat, Stage::Following, &mut writer).await? {
-                    follow(shared, run, &mut reader, &mut writer).await?;
+                    follow(shared, run, &mut incoming, &mut writer).await?;
                 }
             }
             Message::Wait { run } => {
                 drop(permit);
                 if set(seat, Stage::Following, &mut writer).await? {
-                    wait(shared, run, &mut reader, &mut writer).await?;
+                    wait(shared, run, &mut incoming, &mut writer).await?;
                 }
             }
             request => {
@@ -187,7 +191,7 @@ async fn perform(
         }
         // Each process is looked up in the system's tables.
         Message::Packages => Ok(Reply::Packages { packages: engine.live_packages() }),
-        Message::Part { .. } | Message::Follow { .. } | Message::Wait { .. } => {
+        Message::Follow { .. } | Message::Wait { .. } => {
             let refusal = Refusal::of_socket(&Error::Message { reason: "it is not answered like this".to_owned() });
             Ok(Reply::Refused { refusal })
         }
@@ -195,17 +199,9 @@ async fn perform(
 }
 
 /// Adds the part of an archive that comes next on the connection to what came before.
-async fn receive(
-    upload: Option<Spooled>,
-    n_bytes: u32,
-    seat: &Seat,
-    reader: &mut OwnedReadHalf,
-) -> Result<Spooled, Refusal> {
+async fn receive(upload: Option<Spooled>, part: Vec<u8>, seat: &Seat) -> Result<Spooled, Refusal> {
     let bad = |reason| Refusal::of_socket(&Error::Message { reason });
     let bytes_max = Limits::default().compressed_bytes_max;
-    if n_bytes as usize > CHUNK_BYTES {
-        return Err(bad(format!("a part of an archive has {n_bytes} bytes, at most {CHUNK_BYTES} are read")));
-    }
     let kept = |error| match error {
         SpoolError::Full => {
             Refusal::of_socket(&Error::Crowded { what: "bytes of archives".to_owned(), max: spool::DISK_BYTES })
@@ -220,11 +216,9 @@ async fn receive(
             spool.begin().await.map_err(kept)?
         }
     };
-    if upload.n_bytes() + u64::from(n_bytes) > bytes_max {
+    if upload.n_bytes() + part.len() as u64 > bytes_max {
         return Err(bad(format!("the archive has more than {bytes_max} bytes")));
     }
-    let part = frame::read_bytes(reader, n_bytes).await;
-    let part = part.map_err(|_| bad("a part of an archive is not whole".to_owned()))?;
     spool.add(upload, part).await.map_err(kept)
 }
 
@@ -260,7 +254,7 @@ async fn answer(writer: &mut OwnedWriteHalf, result: Result<Reply, EngineError>)
 async fn wait(
     shared: &Weak<Shared>,
     run: RunId,
-    reader: &mut OwnedReadHalf,
+    incoming: &mut Incoming<OwnedReadHalf>,
     writer: &mut OwnedWriteHalf,
 ) -> Result<(), Problem> {
     let ended = async {
@@ -272,7 +266,7 @@ async fn wait(
     };
     let result = tokio::select! {
         result = ended => result,
-        problem = spoke(reader) => return Err(problem),
+        problem = incoming.end() => return Err(problem),
     };
     answer(writer, result.map(|report| Reply::Report { report: Box::new(report) })).await
 }
@@ -281,7 +275,7 @@ async fn wait(
 async fn follow(
     shared: &Weak<Shared>,
     run: RunId,
-    reader: &mut OwnedReadHalf,
+    incoming: &mut Incoming<OwnedReadHalf>,
     writer: &mut OwnedWriteHalf,
 ) -> Result<(), Problem> {
     let begun = async {
@@ -297,7 +291,7 @@ async fn follow(
     let result = loop {
         let event = tokio::select! {
             event = events.next() => event,
-            problem = spoke(reader) => return Err(problem),
+            problem = incoming.end() => return Err(problem),
         };
         match event {
             Some(Ok(event)) => frame::write(writer, &Reply::Event { event }, MESSAGE_BYTES_MAX).await?,
@@ -306,13 +300,4 @@ async fn follow(
         }
     };
     answer(writer, result.map(|report| Reply::Report { report: Box::new(report) })).await
-}
-
-/// Waits for the client's end; it has nothing to say now.
-async fn spoke(reader: &mut (impl AsyncRead + Unpin)) -> Problem {
-    match reader.read(&mut [0]).await {
-        Ok(0) => Problem::Gone(std::io::ErrorKind::UnexpectedEof.into()),
-        Ok(_) => Problem::Bad("it sent a request before the last one was answered".to_owned()),
-        Err(error) => Problem::Gone(error),
-    }
 }

@@ -1,24 +1,20 @@
-//! The messages of the socket: one JSON document a frame.
+//! The messages of the socket: one JSON document a frame. Parts of an archive are frames of plain bytes, which come before
+//! the message that is about the archive and are not answered.
 //!
 //! Each side begins with a [`Hello`] whose fields stay what they are in every version; what follows is only understood
 //! by a side that speaks the same version. An unknown field or name is a mistake of the sender and is refused.
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    command::Command,
-    error::Refusal,
-    live::LivePackage,
-    package::{PackageAnswer, PackageCommand},
-};
+use super::{command::Command, error::Refusal, live::LivePackage, package::PackageCommand};
 use crate::{
     id::RunId,
-    trust::{TrustChange, TrustChanged},
-    view::{RunEvent, RunReport},
+    trust::TrustChange,
+    view::{PackageAnswer, RunEvent, RunReport, TrustChanged},
 };
 
 /// Raised with every change of a message.
-pub(super) const PROTOCOL: u32 = 7;
+pub(super) const PROTOCOL: u32 = 8;
 
 /// The longest hello; a number, a version and a process id.
 pub(super) const HELLO_BYTES_MAX: u32 = 4 * 1024;
@@ -43,9 +39,7 @@ pub(super) enum Message {
     Do { order: Command, by: String },
     /// Answered by [`Reply::Trust`].
     Trust { tenant: String, change: TrustChange, by: String },
-    /// So many bytes of an archive come right after this message. Not answered.
-    Part { n_bytes: u32 },
-    /// Answered by [`Reply::Package`].
+    /// Answered by [`Reply::Package`]. The archive, if there is one, was sent before.
     Package { order: PackageCommand, by: String },
     /// Answered by [`Reply::Packages`].
     Packages,
