@@ -294,11 +294,6 @@ impl Warning {
     pub(crate) fn of_package(warning: &cloacina_packager::Warning) -> Self {
         Self { code: warning.code().into(), message: warning.to_string() }
     }
-
-    /// One that an engine answered: its code and its text.
-    pub(crate) fn of_answer((code, message): &(String, String)) -> Self {
-        Self { code: code.clone().into(), message: message.clone() }
-    }
 }
 
 /// An error or a finding.

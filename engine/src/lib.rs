@@ -45,38 +45,36 @@ pub use self::store::{DiskFull, Sabotage};
 pub use self::view::Moment;
 pub use self::{
     api::{
-        AttemptOutcome, Caller, Denied, Failure, Gate, GateHolder, GateTask, HostUsage, LogRecord, PackageRecord,
-        PackageUsage, Page, PrunedPart, Role, RunEvent, RunFilter, RunPage, RunReport, RunStatus, RunSummary, RunUsage,
-        Skipped, TaskReport, TaskUsage, Usage, UsedCall, UsedTask, WorkflowRecord, WorkflowState,
+        AttemptOutcome, Caller, Denied, Failure, Gate, GateHolder, GateTask, HostUsage, KeyRecord, LogRecord,
+        PackageAnswer, PackageFilter, PackageHost, PackageList, PackagePage, PackagePlace, PackageRecord,
+        PackageRunning, PackageUsage, PackageWarning, Page, PruneCount, PrunePlan, Pruned, PrunedPart, Registration,
+        Revoked, Role, RunContext, RunEvent, RunFilter, RunPage, RunReport, RunStatus, RunSummary, RunUsage, Skipped,
+        TaskReport, TaskUsage, TrustChanged, TrustEvent, TrustRecord, Usage, UsedCall, UsedTask, WorkflowRecord,
+        WorkflowState,
     },
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},
     engine::{
-        Builder, Engine, LogFilter, LogFollower, PruneCount, PrunePlan, Records, RunFollower, RunHandle, RunOwner,
-        RunRequest, Scheduler, UsageFilter, Waiting,
+        Builder, Engine, LogFilter, LogFollower, Records, RunFollower, RunHandle, RunOwner, RunRequest, Scheduler,
+        UsageFilter, Waiting,
     },
     error::{Error, Request},
     id::{ParseRunIdError, RunId, TENANT_DEFAULT, is_name_of},
     isolation::{
         AllowedNeed, Confined, Confinement, Error as IsolationError, HostProgram, Isolation, Limits as HostLimits,
-        NotANeed, PackageHost, Sandbox, needs_of, package_host,
+        NotANeed, Sandbox, needs_of, package_host,
     },
     limit::TextRefused,
     loader::{CallEnd, Error as LoadError, HostCall, Probe, ProbeCall, StructSize, TableProblem},
     registry::{Error as RegistryError, PackageInfo, Registered, Registry, Upload},
     retention::Retention,
-    runtime::{Notice, NoticeKind, Notices, Pruned, SECRET_BYTES_MIN, SECRET_KEYS},
-    socket::{
-        Client, Command, Error as SocketError, Followed, LiveHost, LivePackage, PackageAnswer, PackageCommand, Refusal,
-        What,
-    },
+    runtime::{Notice, NoticeKind, Notices, SECRET_BYTES_MIN, SECRET_KEYS},
+    socket::{Client, Command, Error as SocketError, Followed, LivePackage, PackageCommand, Refusal, What},
     store::{
         Activation, Backup, BackupProgress, Error as StoreError, NotOpened, PackageAct, PackageEvent, PackageEventKind,
         PackageRefusal, PackageState, Quarantine, TrustEventKind, database_shown,
     },
-    trust::{
-        Error as TrustError, REQUIRED_BY_SERVERS, Revoked, Trust, TrustChange, TrustChanged, TrustEvent, TrustKey,
-    },
+    trust::{Error as TrustError, REQUIRED_BY_SERVERS, Trust, TrustChange, TrustKey},
 };
 
 /// All names that a workflow module needs: `use cloacina::prelude::*;`.

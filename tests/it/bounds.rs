@@ -108,7 +108,7 @@ async fn what_one_package_exhausts_is_not_counted_against_another() {
             assert_eq!(exhausted.state, RunState::Failed, "{beyond}: {exhausted:?}");
         }
         let neighbor = test.engine.registry().get("neighbor").unwrap();
-        assert_eq!((neighbor.state, neighbor.quarantine), (PackageState::Active, None));
+        assert_eq!((neighbor.state, &neighbor.quarantine), (PackageState::Active, &None));
     }
 }
 
@@ -116,7 +116,7 @@ async fn what_one_package_exhausts_is_not_counted_against_another() {
 async fn what_a_package_does_between_its_calls_counts_too() {
     let test = engine(Sandbox::Server).await;
     assert_eq!(test.run("greedy::later", json!({})).await.state, RunState::Completed);
-    let hosts = || test.engine.registry().get("greedy").unwrap().hosts.len();
+    let hosts = || test.engine.registry().get("greedy").unwrap().running.hosts.len();
     assert_eq!(hosts(), 1);
     in_time(async {
         while hosts() > 0 {
@@ -131,11 +131,11 @@ async fn what_a_package_does_between_its_calls_counts_too() {
 async fn what_holds_a_package_to_its_limits_is_shown() {
     for (sandbox, files) in [(Sandbox::Dev, ""), (Sandbox::Server, ", 32 MiB of files")] {
         let test = engine(sandbox).await;
-        let host = test.engine.registry().get("greedy").unwrap().hosts[0].clone();
-        let shown = |name: &str| host.confinement.in_force.iter().find(|step| step.starts_with(name));
+        let host = test.engine.registry().get("greedy").unwrap().running.hosts[0].clone();
+        let shown = |name: &str| host.in_force.iter().find(|step| step.starts_with(name));
         let watch = shown("watch (").unwrap();
         let watched = format!("watch (256 MiB of memory, 100 threads, 256 processes{files}");
-        assert!(watch.starts_with(&watched), "{}", host.confinement);
+        assert!(watch.starts_with(&watched), "{host:?}");
         // What the kernel enforces depends on the machine, and so does what is told.
         let group = group_of(host.pid).filter(|group| group.display().to_string().contains("/cloacina-"));
         let limit = |file: &str| fs::read_to_string(group.as_ref()?.join(file)).ok();
@@ -146,11 +146,11 @@ async fn what_holds_a_package_to_its_limits_is_shown() {
         ];
         for (is_enforced, said) in enforced {
             let is_said = shown("group (").is_some_and(|step| step.contains(said));
-            assert_eq!(is_said, is_enforced, "{said}: {}", host.confinement);
+            assert_eq!(is_said, is_enforced, "{said}: {host:?}");
         }
         let is_whole = enforced.iter().all(|(is_enforced, _)| *is_enforced);
-        assert_eq!(watch.contains("; not by a group: "), !is_whole, "{}", host.confinement);
-        assert!(host.confinement.missing.is_empty(), "a group is not required: {}", host.confinement);
+        assert_eq!(watch.contains("; not by a group: "), !is_whole, "{host:?}");
+        assert!(host.missing.is_empty(), "a group is not required: {host:?}");
     }
 }
 

@@ -189,12 +189,12 @@ async fn waiting(test: &TestEngine, n_runs: usize) -> Vec<RunHandle> {
 }
 
 /// The processes that have a call under way, once there are so many.
-async fn busy(test: &TestEngine, n_busy: usize, n_calls: usize) -> Vec<u32> {
+async fn busy(test: &TestEngine, n_busy: usize, n_calls: u64) -> Vec<u32> {
     in_time(async {
         loop {
-            let hosts = test.engine.registry().get("broken").unwrap().hosts;
+            let hosts = test.engine.registry().get("broken").unwrap().running.hosts;
             let busy: Vec<_> = hosts.into_iter().filter(|host| host.n_open_calls > 0).collect();
-            if busy.len() >= n_busy && busy.iter().map(|host| host.n_open_calls).sum::<usize>() >= n_calls {
+            if busy.len() >= n_busy && busy.iter().map(|host| host.n_open_calls).sum::<u64>() >= n_calls {
                 break busy.iter().map(|host| host.pid).collect();
             }
             tokio::task::yield_now().await;

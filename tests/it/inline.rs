@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use cloacina::{Context, Engine, HostProgram, Isolation, TrustChange, Upload};
+use cloacina::{Context, Engine, HostProgram, TrustChange, Upload};
 use cloacina_packager::{Limits, sign::SecretKey};
 use cloacina_tests::{engine::in_time, library};
 use serde_json::Value;
@@ -141,18 +141,18 @@ async fn a_signer_is_looked_for_in_the_load_itself_also_after_a_restart() {
     let here = u64::from(std::process::id());
     let upload =
         Upload { signatures: vec![material.signature(&material.ann)], ..Upload::new(material.archive.clone()) };
-    let isolation = |engine: &Engine| engine.registry().get("teller").unwrap().isolation;
+    let isolation = |engine: &Engine| engine.registry().get("teller").unwrap().running.isolation;
 
     let engine = start(&material, "bob").await;
     engine.registry().register(upload).await.unwrap();
-    assert_eq!(isolation(&engine), Some(Isolation::Process));
+    assert_eq!(isolation(&engine).as_deref(), Some("process"));
     assert_ne!(pid_of_run(&engine).await, here);
     engine.shutdown().await.unwrap();
 
     let engine = start(&material, "ann").await;
     assert_eq!(isolation(&engine), None, "nothing is decided before it is loaded");
     assert_eq!(pid_of_run(&engine).await, here);
-    assert_eq!(isolation(&engine), Some(Isolation::Inline));
+    assert_eq!(isolation(&engine).as_deref(), Some("inline"));
     let revoke = TrustChange::Revoke { key: "ann".to_owned(), reason: "it was stolen".to_owned() };
     engine.change_trust("public", revoke, "ada").await.unwrap();
     engine.shutdown().await.unwrap();

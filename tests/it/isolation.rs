@@ -232,7 +232,7 @@ async fn who_crashes_on_and_on_is_quarantined_with_the_signal() {
         let quarantine = in_time(async {
             loop {
                 let info = test.engine.registry().list().into_iter().find(|package| package.name == "fatal").unwrap();
-                match info.quarantine {
+                match info.record.quarantine {
                     Some(quarantine) => break quarantine,
                     None => tokio::task::yield_now().await,
                 }
@@ -286,9 +286,9 @@ async fn what_a_package_writes_to_its_output_is_in_the_log_of_its_attempt() {
 #[tokio::test]
 async fn the_sandbox_of_a_server_refuses_what_a_package_did_not_ask_for() {
     let test = engine(|builder| builder.sandbox(Sandbox::Server, false)).await;
-    let confinement = test.engine.registry().list()[0].hosts[0].confinement.clone();
-    let is_in_force = |step: &str| confinement.in_force.iter().any(|done| done.starts_with(step));
-    assert!(is_in_force("limits") && is_in_force("no_new_privs") && is_in_force("seccomp"), "{confinement}");
+    let host = test.engine.registry().list()[0].running.hosts[0].clone();
+    let is_in_force = |step: &str| host.in_force.iter().any(|done| done.starts_with(step));
+    assert!(is_in_force("limits") && is_in_force("no_new_privs") && is_in_force("seccomp"), "{host:?}");
     let report = test.run("fatal::tries", json!({})).await;
     assert_eq!(report.state, RunState::Completed, "{report:?}");
     let (eperm, eacces) = (1, 13);
@@ -301,7 +301,7 @@ async fn the_sandbox_of_a_server_refuses_what_a_package_did_not_ask_for() {
         assert_eq!((errno("read"), errno("write")), (eacces, eacces), "{:?}", report.context);
     } else {
         // The system reports it, and a program that requires it is refused.
-        assert!(confinement.missing.iter().any(|missing| missing.starts_with("landlock")), "{confinement}");
+        assert!(host.missing.iter().any(|missing| missing.starts_with("landlock")), "{host:?}");
         let strict = TestEngine::start_with(|builder: Builder| {
             let program = HostProgram::new(env!("CARGO_BIN_EXE_package_host"), "package-host");
             builder.package_host(program).sandbox(Sandbox::Server, true)
@@ -515,7 +515,8 @@ async fn a_process_is_replaced_after_so_many_calls_and_no_call_notices() {
         let report = test.run("fatal::fine", json!({})).await;
         assert_eq!((report.state, report.task("t").unwrap().attempt), (RunState::Completed, Some(1)));
         let packages = test.engine.registry().list();
-        processes.extend(packages.iter().filter(|p| p.name == "fatal").flat_map(|p| &p.hosts).map(|host| host.pid));
+        processes
+            .extend(packages.iter().filter(|p| p.name == "fatal").flat_map(|p| &p.running.hosts).map(|host| host.pid));
     }
     assert!((2..=4).contains(&processes.len()), "{processes:?}");
 }
@@ -638,21 +639,25 @@ async fn what_runs_a_package_is_shown_beside_its_engine() {
     let test = engine(|builder| builder.sandbox(Sandbox::Server, false)).await;
     assert_eq!(test.run("fatal::fine", json!({})).await.state, RunState::Completed);
     let info = test.engine.registry().get("fatal").unwrap();
-    let [host] = info.hosts.as_slice() else { panic!("{info:?}") };
+    let [host] = info.running.hosts.as_slice() else { panic!("{info:?}") };
 
     let database = test.folder.path().join("cloacina.db").display().to_string();
     let mut client = Client::connect(&database).await.unwrap().unwrap();
     let packages = client.packages().await.unwrap();
     let told = packages.iter().find(|package| package.name == "fatal").unwrap();
-    assert_eq!((told.isolation.as_deref(), told.sandbox.as_deref()), (Some("process"), Some("server")), "{told:?}");
-    let [process] = told.hosts.as_slice() else { panic!("{told:?}") };
+    assert_eq!(
+        (told.running.isolation.as_deref(), told.running.sandbox.as_deref()),
+        (Some("process"), Some("server")),
+        "{told:?}"
+    );
+    let [process] = told.running.hosts.as_slice() else { panic!("{told:?}") };
     assert_eq!((process.pid, process.n_calls, process.n_open_calls), (host.pid, 1, 0), "{told:?}");
-    assert!(process.resident_bytes.unwrap() > 0 && process.cpu_us.is_some(), "{told:?}");
+    assert!(process.resident_bytes.unwrap() > 0 && process.cpu.is_some(), "{told:?}");
     let steps: Vec<&String> = process.in_force.iter().chain(&process.missing).collect();
     for step in ["limits", "no_new_privs", "landlock", "seccomp"] {
         assert!(steps.iter().any(|shown| shown.starts_with(step)), "{step}: {told:?}");
     }
-    assert_eq!(process.in_force, host.confinement.in_force);
+    assert_eq!(process.in_force, host.in_force);
 
     let shown = shown(&["show", "fatal"], &database).await;
     let (engine, running) = (&shown["engine"], &shown["package"]["running"]);
@@ -705,7 +710,8 @@ async fn a_crash_in_a_constructor_ends_no_engine_that_would_load_it_inline() {
     // One that can be loaded is, here.
     test.register(&fatal(&test, "calm", "")).await;
     let calm = registry.get("calm").unwrap();
-    assert_eq!((calm.isolation, calm.is_loaded, calm.hosts.len()), (Some(Isolation::Inline), true, 0));
+    let calm = calm.running;
+    assert_eq!((calm.isolation.as_deref(), calm.is_loaded, calm.hosts.len()), (Some("inline"), true, 0));
     assert_eq!(test.run("calm::fine", json!({})).await.state, RunState::Completed);
 }
 
@@ -726,7 +732,7 @@ async fn processes_end_with_their_engine() {
     let test = engine(|builder| builder).await;
     assert_eq!(test.run("fatal::forks", json!({})).await.state, RunState::Completed);
     let packages = test.engine.registry().list();
-    let hosts: Vec<u32> = packages.iter().flat_map(|package| &package.hosts).map(|host| host.pid).collect();
+    let hosts: Vec<u32> = packages.iter().flat_map(|package| &package.running.hosts).map(|host| host.pid).collect();
     assert_eq!(hosts.len(), 2);
     in_time(test.engine.shutdown_within(Duration::ZERO)).await.unwrap();
     // Neither they nor what they left behind runs any more; the latter may be yet to be reaped, by others than us.

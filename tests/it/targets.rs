@@ -61,7 +61,7 @@ async fn is_for_others(engine: &Engine, package: &str) {
     assert_eq!((error.code(), error.hints().is_empty()), ("REG0007", false), "{error}");
     let info = engine.registry().get(package).unwrap();
     assert_eq!((info.state, info.quarantine.is_none()), (PackageState::Active, true));
-    let problem = info.problem.unwrap();
+    let problem = info.running.problem.unwrap();
     assert_eq!(problem, format!("PKG0030: the package has no library for {MUSL}, only for {GNU}"));
     let error = engine.registry().activate(package, None, "ann").await.unwrap_err();
     assert_eq!(error.code(), "PKG0030");

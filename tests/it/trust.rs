@@ -133,7 +133,7 @@ async fn packages_are_taken_from_those_who_are_trusted(database: &str) {
     assert_eq!(change(&engine, revoke).await, TrustChanged::default(), "once is enough");
     let info = engine.registry().get("billing@1.0.0").unwrap();
     assert_eq!(info.state, PackageState::Quarantined);
-    let reason = info.quarantine.unwrap().reason;
+    let reason = info.quarantine.clone().unwrap().reason;
     assert!(reason.starts_with(&format!("SIG0009: the key ann ({id}), which signed the package billing")), "{reason}");
     assert_ne!(run(&engine).await, "completed");
     engine.shutdown().await.unwrap();
@@ -331,7 +331,7 @@ pub(crate) fn swap(library: &Path) {
 /// Waits until the version is in quarantine, and says why.
 pub(crate) async fn quarantined(engine: &Engine) -> String {
     loop {
-        if let Some(quarantine) = engine.registry().get("billing@1.0.0").unwrap().quarantine {
+        if let Some(quarantine) = engine.registry().get("billing@1.0.0").unwrap().record.quarantine {
             return quarantine.reason;
         }
         tokio::task::yield_now().await;
@@ -383,7 +383,7 @@ async fn what_is_not_trusted_any_more_is_not_loaded_whatever_its_state_says() {
     let later = || Engine::builder().database(&database).clock(Arc::new(Ahead(2 * year))).start();
     let engine = later().await.unwrap();
     let info = engine.registry().get("billing@1.0.0").unwrap();
-    let reason = info.quarantine.unwrap().reason;
+    let reason = info.quarantine.clone().unwrap().reason;
     assert!(reason.starts_with("SIG0010: the key ann"), "{reason}");
     assert_ne!(run(&engine).await, "completed");
     // Releasing it by hand does not make it trusted.

@@ -144,8 +144,9 @@ async fn a_share_of_new_runs_gets_the_next_version_also_after_a_restart() {
 
     // The keys are of other runs by now; what counts is that the choice is the same without them.
     let again = Engine::builder().database(&database).start().await.unwrap();
-    let shares: Vec<_> = again.registry().list().into_iter().map(|info| (info.version, info.share)).collect();
-    assert_eq!(shares, [("1.0.0".to_owned(), Some(60)), ("2.0.0".to_owned(), Some(40))]);
+    let shares: Vec<_> =
+        again.registry().list().into_iter().map(|info| (info.record.version, info.record.share)).collect();
+    assert_eq!(shares, [("1.0.0".to_owned(), 60), ("2.0.0".to_owned(), 40)]);
     for (number, chosen) in chosen.iter().enumerate() {
         assert_eq!(version(&again, &format!("before-{number}")).await, *chosen);
     }

@@ -229,7 +229,7 @@ async fn is_told(engine: &Engine, code: &str, hint: &str) {
     assert_eq!(error.code(), "REG0007", "{error}");
     assert!(error.hints().iter().any(|told| told.contains(hint)), "{:?}", error.hints());
     let info = engine.registry().get("billing").unwrap();
-    assert!(info.quarantine.is_none() && info.problem.unwrap().starts_with(code));
+    assert!(info.quarantine.is_none() && info.running.problem.unwrap().starts_with(code));
     let error = engine.registry().activate("billing", None, "ann").await.unwrap_err();
     assert_eq!(error.code(), code, "{error}");
 }

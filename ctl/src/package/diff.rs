@@ -131,8 +131,8 @@ impl Side {
         }
         let database = Database::choose(arguments.database.database.as_deref(), config)?;
         let unknown = || RegistryError::UnknownPackage { name: text.to_owned(), known: Vec::new() };
-        let record = database.look()?.ok_or_else(unknown)?.package(text)?;
-        Ok(Self::new(record.descriptor.as_ref().clone(), record.digest.to_string()))
+        let (digest, descriptor) = database.look()?.ok_or_else(unknown)?.package_descriptor(text)?;
+        Ok(Self::new(descriptor, digest.to_string()))
     }
 
     fn new(descriptor: Descriptor, content_digest: String) -> Self {

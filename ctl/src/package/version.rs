@@ -2,11 +2,11 @@
 //!
 //! Nothing is decided here.
 
-use cloacina::{PackageEvent, PackageRecord, PackageState, Quarantine};
+use cloacina::{PackageEvent, PackageRecord, PackageRunning, PackageState, Quarantine};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::living::{EngineView, Living, RunningView};
+use super::living::{EngineView, Living, brief, lines};
 use crate::output::Paint;
 
 /// A version of a package, and how the running engine runs it.
@@ -16,12 +16,12 @@ pub(super) struct VersionView {
     pub(super) record: PackageRecord,
     /// How the running engine runs it. Absent where none was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    running: Option<RunningView>,
+    running: Option<PackageRunning>,
 }
 
 impl VersionView {
     pub(super) fn new(record: PackageRecord, living: &mut Living) -> Self {
-        Self { running: living.of(&record.tenant, &record.digest.to_string()), record }
+        Self { running: living.of(&record.tenant, record.digest), record }
     }
 
     fn state(&self, paint: Paint) -> String {
@@ -53,7 +53,7 @@ impl VersionView {
             digest,
         ]
         .into_iter()
-        .chain(self.running.as_ref().map(RunningView::brief))
+        .chain(self.running.as_ref().map(brief))
         .collect()
     }
 
@@ -79,7 +79,7 @@ impl VersionView {
             text.push_str(&format!("  needs       {}\n", self.record.needs.join(", ")));
         }
         text.push_str(&format!("  engine      {}\n", engine.text()));
-        text.push_str(&self.running.as_ref().map(RunningView::lines).unwrap_or_default());
+        text.push_str(&self.running.as_ref().map(lines).unwrap_or_default());
         for workflow in &self.record.workflows {
             text.push_str(&format!("  workflow    {workflow}\n"));
         }

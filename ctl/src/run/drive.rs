@@ -8,8 +8,8 @@ use std::future::pending;
 use std::time::Duration;
 
 use cloacina::{
-    Activation, Client, Command, Context, Engine, Level, Notices, PackageCommand, RunHandle, RunId, RunReport,
-    RunRequest, Upload, Value, What,
+    Activation, Client, Command, Context, Engine, Level, Notices, PackageAnswer, PackageCommand, PackageRecord,
+    RunHandle, RunId, RunReport, RunRequest, Upload, Value, What,
 };
 use serde_json::Map;
 
@@ -103,10 +103,16 @@ async fn beside(mut client: Client, job: Job<'_>) -> Result<RunReport, Error> {
         let signatures = source.signatures.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
         let activate = arguments.activate.then_some(true);
         let command = PackageCommand::Register { tenant: None, activate, signatures, is_build: true };
-        let answer = client.perform_package(command, &source.archive, by).await?;
-        let label = format!("{}::{}@{}", answer.tenant, answer.name, answer.version);
-        let is_new = answer.is_new == Some(true);
-        output.note(&told(&label, &answer.digest, (is_new, answer.share.is_some()), arguments.activate));
+        let PackageAnswer { package, registration, .. } = client.perform_package(command, &source.archive, by).await?;
+        let PackageRecord { tenant, name, version, digest, share, .. } = package;
+        let is_new = registration.is_some_and(|registration| registration.is_new);
+        let is_active = share > 0;
+        output.note(&told(
+            &format!("{tenant}::{name}@{version}"),
+            &digest.to_string(),
+            (is_new, is_active),
+            arguments.activate,
+        ));
     }
     let id = match begin {
         Begin::Start { workflow, input } => {

@@ -1,11 +1,7 @@
 //! `runs context`: the values that the tasks of a run see, and the task that wrote each.
 
-use std::collections::BTreeMap;
-
-use cloacina::{Request, Value};
+use cloacina::{Request, RunContext};
 use serde::Serialize;
-use serde_json::Map;
-use utoipa::ToSchema;
 
 use super::find::Found;
 use crate::cli::RunsContextArgs;
@@ -15,18 +11,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
 
-/// The context of a run: its input, and what its tasks wrote so far.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Shown {
-    /// The id of the run.
-    run: String,
-    /// The values by key.
-    context: Map<String, Value>,
-    /// The id of the task that wrote each key. Keys of the input are absent.
-    producers: BTreeMap<String, String>,
-}
-
-impl Document for Shown {}
+impl Document for RunContext {}
 
 /// Shows the context of a run, or one value of it.
 pub(crate) fn context(arguments: &RunsContextArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -43,9 +28,7 @@ pub(crate) fn context(arguments: &RunsContextArgs, output: &Output, config: &Con
         output.answer(value, |_| pretty(value))?;
         return Ok(exit::SUCCESS);
     }
-    let keys = report.context.keys();
-    let values = keys.filter_map(|key| Some((key.to_owned(), report.context.get(key)?.clone())));
-    let shown = Shown { run: id.to_string(), context: values.collect(), producers: report.producers };
+    let shown = report.into_context();
     output.answer(&shown, |_| pretty(&shown.context))?;
     Ok(exit::SUCCESS)
 }

@@ -24,10 +24,8 @@ pub(crate) struct Changed<'a> {
     tenant: &'a str,
     /// The change in words, for people.
     change: String,
-    /// The versions that were quarantined by the change, as `tenant::name@version`.
-    quarantined: Vec<String>,
-    /// The versions whose quarantine has ended, as `tenant::name@version`.
-    released: Vec<String>,
+    #[serde(flatten)]
+    versions: TrustChanged,
 }
 
 impl Document for Changed<'_> {}
@@ -94,9 +92,8 @@ impl Order<'_> {
         let Self { tenant, change, done, actor } = self;
         let database = Database::choose(database, config)?;
         let by = actor::name(actor, config);
-        let changed = with_engine(&database, output, async |engine| engine.change_trust(tenant, change, &by).await)?;
-        let TrustChanged { quarantined, released, .. } = changed;
-        let changed = Changed { tenant, change: done, quarantined, released };
+        let versions = with_engine(&database, output, async |engine| engine.change_trust(tenant, change, &by).await)?;
+        let changed = Changed { tenant, change: done, versions };
         output.answer(&changed, |_| changed.text())?;
         Ok(exit::SUCCESS)
     }
@@ -104,7 +101,7 @@ impl Order<'_> {
 
 impl Changed<'_> {
     fn text(&self) -> String {
-        let Self { tenant, change, quarantined, released } = self;
+        let Self { tenant, change, versions: TrustChanged { quarantined, released, .. } } = self;
         let mut text = format!("{tenant} {change}\n");
         for version in quarantined {
             text.push_str(&format!("  quarantined  {version}\n"));

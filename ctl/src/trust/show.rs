@@ -1,5 +1,7 @@
 //! `trust show`: the keys of a tenant, how many signatures it requires, and how that came about.
 
+use cloacina::Timestamp;
+
 use super::view::TrustView;
 use crate::cli::TrustShowArgs;
 use crate::config::Config;
@@ -17,7 +19,7 @@ pub(crate) fn show(arguments: &TrustShowArgs, output: &Output, config: &Config) 
     let tenant = &arguments.tenant.tenant;
     let view = match database.records(output)? {
         Some(mut records) => {
-            let trust = records.trust(tenant)?;
+            let trust = records.trust(tenant)?.record(Timestamp::now());
             let events = arguments.events.then(|| records.trust_events(tenant, EVENTS_MAX)).transpose()?;
             TrustView::new(trust, events)
         }

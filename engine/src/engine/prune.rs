@@ -19,38 +19,13 @@ use crate::{
     error::Request,
     id::{RunId, WorkflowId},
     retention::{Class, Retention, What},
-    runtime::{Next, Progress, Pruned, ROWS_MAX, step_in_txn},
+    runtime::{Next, Progress, ROWS_MAX, step_in_txn},
     store::{self, Connection, JobResult},
+    view::{PruneCount, PrunePlan, Pruned},
 };
 
 /// Runs that are taken off the lists in one transaction.
 const RUNS_MAX: usize = 100;
-
-/// What would go now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PrunePlan {
-    /// Finished runs because of their age, by what goes, state and workflow.
-    pub due: Vec<PruneCount>,
-    /// Runs that go because there are too many, beyond those.
-    pub n_excess: u64,
-    /// Lines of logs because of their age or number.
-    pub n_lines: u64,
-}
-
-/// How many runs of one kind would lose what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PruneCount {
-    /// `run`, `history` or `context`.
-    pub what: &'static str,
-    /// The state of the runs, or `dead letter`.
-    pub state: &'static str,
-    /// The full name of their workflow.
-    pub workflow: String,
-    /// How many there are.
-    pub n_runs: u64,
-}
 
 impl Engine {
     /// Removes now what need not be kept by that rule, of every tenant; `told` hears of the sum after each step.

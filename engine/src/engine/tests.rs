@@ -107,7 +107,7 @@ fn what_a_package_does_wrong_is_data_of_the_run() {
             assert_eq!((report.state, error), (state, code.map(|code| json!(code))), "{workflow}");
         }
         let info = engine.registry().get("wrong").unwrap();
-        assert_eq!((info.n_open_calls, info.n_anomalies), (0, 2), "the second completion, and the garbage");
+        assert_eq!((info.running.n_open_calls, info.n_anomalies), (0, 2), "the second completion, and the garbage");
         engine.shutdown().await.unwrap();
     });
 }

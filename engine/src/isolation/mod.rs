@@ -55,7 +55,7 @@ pub(crate) use self::{
     choice::Choice,
     code::{Code, NotBegun},
     keeper::Keeper,
-    pool::{CrashLoop, HostOptions},
+    pool::{CrashLoop, HostOptions, PackageHost},
     scratch::Scratch,
     tally::{End, Owner, Reading, Tally},
 };
@@ -63,7 +63,6 @@ pub use self::{
     confined::Confined,
     error::Error,
     needs::{AllowedNeed, NotANeed, needs_of},
-    pool::PackageHost,
     program::{HostProgram, Isolation},
     role::package_host,
     sandbox::{Confinement, Limits, Sandbox},

@@ -87,23 +87,23 @@ pub(crate) struct CrashLoop {
     pub(crate) n_times: u32,
 }
 
-/// A running package host, as it is shown.
+/// A running package host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackageHost {
+pub(crate) struct PackageHost {
     /// The number of its process.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// Calls under way in it.
-    pub n_open_calls: usize,
+    pub(crate) n_open_calls: usize,
     /// Calls that it was given so far.
-    pub n_calls: u64,
+    pub(crate) n_calls: u64,
     /// Whether it gets no more calls, and ends when those that it has are done.
-    pub is_leaving: bool,
+    pub(crate) is_leaving: bool,
     /// The memory that it holds now, if the system tells.
-    pub resident_bytes: Option<u64>,
+    pub(crate) resident_bytes: Option<u64>,
     /// The processor time that it has used up so far, if the system tells.
-    pub cpu: Option<Duration>,
+    pub(crate) cpu: Option<Duration>,
     /// What keeps the package in.
-    pub confinement: Confinement,
+    pub(crate) confinement: Confinement,
 }
 
 /// How long a package may take to shut down when its process is to end.

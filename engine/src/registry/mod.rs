@@ -38,7 +38,7 @@ pub use self::{
 };
 pub(crate) use self::{
     handle::Options,
-    package::{Change, Listener, Package},
+    package::{Change, Listener, Package, package_record},
     selector::{find, find_version, package_of},
-    state::{ActiveVersions, share_of},
+    state::ActiveVersions,
 };

@@ -16,8 +16,9 @@ use super::{
     state::{ActiveVersions, Place},
 };
 use crate::{
+    api::{PackageHost, PackageRecord, PackageRunning},
     id::WorkflowId,
-    isolation::{self, Code},
+    isolation::{self, Code, Confinement},
     store::{Error as StoreError, PackageRow, WorkflowKey},
 };
 
@@ -124,33 +125,52 @@ impl Package {
         self.workflows.iter().map(|workflow| format!("{tenant}::{name}::{}", workflow.key.name)).collect()
     }
 
-    /// What is to be said of it; its problem and its share are others' to say.
-    pub(super) fn info(&self) -> PackageInfo {
-        let row = self.row.clone();
+    /// What is to be said of it, where that version of the package shares new runs and that is wrong with it.
+    pub(super) fn info(&self, sharing: Option<u8>, problem: Option<String>) -> PackageInfo {
         PackageInfo {
-            tenant: row.tenant,
-            name: row.name,
-            version: row.version,
+            record: package_record(&self.row, &self.descriptor, sharing),
+            running: PackageRunning {
+                isolation: self.library.isolation().map(|isolation| isolation.as_str().to_owned()),
+                sandbox: self.library.sandbox().map(|sandbox| sandbox.as_str().to_owned()),
+                is_loaded: self.library.is_loaded(),
+                n_open_calls: self.library.n_open_calls() as u64,
+                hosts: self.library.hosts().into_iter().map(host).collect(),
+                problem,
+            },
             description: self.descriptor.description.clone(),
             author: self.descriptor.author.clone(),
-            digest: row.digest,
-            archive_digest: row.archive_digest,
-            state: row.state,
-            share: None,
-            quarantine: row.quarantine,
-            actor: row.actor,
-            registered_at: row.registered_at,
-            workflows: self.workflow_names(),
             library: self.library.path().to_owned(),
-            is_loaded: self.library.is_loaded(),
-            isolation: self.library.isolation(),
-            sandbox: self.library.sandbox(),
-            hosts: self.library.hosts(),
-            n_open_calls: self.library.n_open_calls(),
             n_anomalies: self.library.n_anomalies(),
-            problem: None,
         }
     }
+}
+
+/// A version as it is shown; `sharing` is the percentage of the version of the same package that shares new runs, if one does.
+pub(crate) fn package_record(row: &PackageRow, descriptor: &Descriptor, sharing: Option<u8>) -> PackageRecord {
+    let PackageRow { tenant, name, .. } = row;
+    let workflows = descriptor.workflows.iter();
+    PackageRecord {
+        tenant: tenant.clone(),
+        name: name.clone(),
+        version: row.version.clone(),
+        digest: row.digest,
+        archive_digest: row.archive_digest,
+        state: row.state,
+        // A version that is not active gets no runs.
+        share: row.share_beside(sharing).unwrap_or(0),
+        quarantine: row.quarantine.clone(),
+        registered_at: row.registered_at,
+        actor: row.actor.clone(),
+        workflows: workflows.map(|workflow| format!("{tenant}::{name}::{}", workflow.name)).collect(),
+        needs: isolation::needs_of(descriptor),
+    }
+}
+
+/// A process as it is shown.
+fn host(host: isolation::PackageHost) -> PackageHost {
+    let isolation::PackageHost { pid, n_open_calls, n_calls, is_leaving, resident_bytes, cpu, confinement } = host;
+    let Confinement { in_force, missing, .. } = confinement;
+    PackageHost { pid, n_open_calls: n_open_calls as u64, n_calls, is_leaving, resident_bytes, cpu, in_force, missing }
 }
 
 /// What identifies a workflow of a package.

@@ -48,7 +48,8 @@ pub(crate) struct ActiveVersions {
 /// A package as the tables have it at one moment.
 pub(super) struct PackageSnapshot {
     package: Arc<Package>,
-    share: Option<u8>,
+    /// The percentage of new runs of the version of the same package that shares them, if one does.
+    sharing: Option<u8>,
     problem: Option<Arc<isolation::Error>>,
 }
 
@@ -86,8 +87,9 @@ impl State {
     }
 
     pub(super) fn snapshot(&self, package: &Arc<Package>) -> PackageSnapshot {
-        let share = share_of(&package.row, self.packages.iter().map(|known| &known.row));
-        PackageSnapshot { package: Arc::clone(package), share, problem: self.problems.get(&package.place()).cloned() }
+        let mut rows = self.packages.iter().map(|known| &known.row);
+        let sharing = rows.find_map(|other| other.share.filter(|_| has_name_of(other, &package.row)));
+        PackageSnapshot { package: Arc::clone(package), sharing, problem: self.problems.get(&package.place()).cloned() }
     }
 }
 
@@ -96,7 +98,7 @@ impl PackageSnapshot {
     /// each process.
     pub(super) fn info(self) -> PackageInfo {
         let problem = self.problem.map(|problem| format!("{}: {problem}", problem.code()));
-        PackageInfo { share: self.share, problem, ..self.package.info() }
+        self.package.info(self.sharing, problem)
     }
 }
 
@@ -108,17 +110,5 @@ impl ActiveVersions {
             (active.main.as_ref().map(|main| main.place()), sharing)
         };
         place(self) == place(other)
-    }
-}
-
-/// The percentage of new runs that a version gets, or would get if it was not quarantined, among those versions.
-pub(crate) fn share_of<'a>(row: &PackageRow, mut versions: impl Iterator<Item = &'a PackageRow>) -> Option<u8> {
-    match (row.state_apart_from_quarantine(), row.share) {
-        (PackageState::Active, Some(share)) => Some(share),
-        (PackageState::Active, None) => {
-            let sharing = versions.find(|other| has_name_of(other, row) && other.share.is_some());
-            Some(100 - sharing.and_then(|other| other.share).unwrap_or(0))
-        }
-        _ => None,
     }
 }

@@ -171,9 +171,10 @@ fn a_registered_package_is_unpacked_loaded_stored_and_told_of() {
         assert_eq!(library, desk.folder.join(digest.hex()).join("libbasic.so"));
         assert!(fs::metadata(&library).unwrap().permissions().readonly());
         assert_eq!(desk.told(), ["added public::basic@1.2.0", "offered public::basic 1.2.0",]);
-        let PackageInfo { state, actor, author, is_loaded, problem, .. } = desk.registry.get("basic").unwrap();
-        assert_eq!((state, actor.as_str(), author.as_deref()), (PackageState::Active, "local", Some("Ann")));
-        assert_eq!((is_loaded, problem), (true, None));
+        let PackageInfo { record, running, author, .. } = desk.registry.get("basic").unwrap();
+        let expected = (PackageState::Active, "local", Some("Ann"));
+        assert_eq!((record.state, record.actor.as_str(), author.as_deref()), expected);
+        assert_eq!((running.is_loaded, running.problem), (true, None));
         let packages = desk.registry.packages();
         assert_eq!(run(packages[0].library.inline(), ECHO, "1").1, [r#"delta {"seen":1} -[]"#]);
     });
@@ -258,7 +259,7 @@ fn the_first_version_is_active_and_later_ones_wait() {
         assert!(!register("1.0.0", Activation::Later).await);
         assert!(!register("2.0.0", Activation::IfFirst).await);
         assert_eq!(desk.told(), ["added public::waits@1.0.0", "added public::waits@2.0.0"]);
-        assert!(desk.registry.list().iter().all(|info| !info.is_loaded), "what is not activated runs no code");
+        assert!(desk.registry.list().iter().all(|info| !info.running.is_loaded), "what is not activated runs no code");
         assert!(register("3.0.0", Activation::Now).await);
         use PackageState::{Active, Registered};
         let all = [("1.0.0", Registered), ("2.0.0", Registered), ("3.0.0", Active)];
@@ -283,7 +284,7 @@ fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
         assert_eq!(problem.to_string(), "public::harm@2.0.0 is quarantined: it crashed");
         assert_eq!(problem.code(), "REG0010");
         let info = desk.registry.get("harm").unwrap();
-        assert_eq!((info.state, info.share), (PackageState::Quarantined, Some(100)));
+        assert_eq!((info.state, info.share), (PackageState::Quarantined, 100));
 
         // It is so after a restart, and nobody activates it by registering it again.
         desk.close();
@@ -382,7 +383,7 @@ fn packages_of_an_earlier_process_are_known_and_loaded_when_needed() {
         let told: Vec<_> = desk.told().into_iter().filter(|line| line.starts_with("offered")).collect();
         assert_eq!(told, ["changes", "keeps", "loses"].map(|name| format!("offered public::{name} 1.0.0")));
         assert_eq!(desk.workflow("keeps"), id);
-        assert!(names.iter().all(|name| !desk.registry.get(name).unwrap().is_loaded && !loses.exists()));
+        assert!(names.iter().all(|name| !desk.registry.get(name).unwrap().running.is_loaded && !loses.exists()));
         // Whatever is not there is unpacked again from the archive when it is needed; what was changed is refused.
         for package in desk.registry.packages() {
             if package.row.name == "changes" {
@@ -428,7 +429,7 @@ fn what_cannot_be_unpacked_again_is_named() {
         assert_eq!(desk.workflow("lost"), id);
         let problem = desk.registry.problem("lost::w").unwrap();
         assert_eq!((problem.code(), problem.to_string().contains("public::lost@1.0.0")), ("REG0007", true));
-        assert!(desk.registry.get("lost").unwrap().problem.unwrap().starts_with("LIB0001"));
+        assert!(desk.registry.get("lost").unwrap().running.problem.unwrap().starts_with("LIB0001"));
         let load = |name: &str| {
             let packages = desk.registry.packages();
             packages.iter().find(|package| package.row.name == name).unwrap().library.load().map(drop)

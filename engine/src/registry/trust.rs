@@ -12,10 +12,10 @@ use cloacina_workflow::Timestamp;
 
 use super::{Change, Error, Package, Registry, handle::Shared};
 use crate::{
-    api::Role,
+    api::{Role, TrustChanged, TrustEvent},
     limit,
     store::{self, ArchiveRow, PackageOrder, PackageRow, TrustEventKind, TrustEventRow},
-    trust::{self, Trust, TrustChange, TrustChanged, TrustEvent, TrustWritten},
+    trust::{self, Trust, TrustChange, TrustWritten},
 };
 
 /// Events that are told at once.

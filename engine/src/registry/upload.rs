@@ -2,14 +2,13 @@
 //!
 //! Nothing here has behavior of its own. Names are full names: `tenant::package::workflow`.
 
-use std::path::PathBuf;
+use std::{ops::Deref, path::PathBuf};
 
 use cloacina_packager::{Digest, Warning};
-use cloacina_workflow::Timestamp;
 
 use crate::{
-    isolation::{Isolation, PackageHost, Sandbox},
-    store::{Activation, PackageState, Quarantine},
+    api::{PackageRecord, PackageRunning},
+    store::Activation,
 };
 
 /// An archive to register, and the actor.
@@ -75,51 +74,30 @@ pub struct Registered {
     pub warnings: Vec<Warning>,
 }
 
-/// A package that is registered.
+/// A package that is registered, as an engine has it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PackageInfo {
-    /// The tenant that has it.
-    pub tenant: String,
-    /// Its name.
-    pub name: String,
-    /// Its version, for people.
-    pub version: String,
+    /// The version, with the fields that it has wherever one is shown.
+    pub record: PackageRecord,
+    /// How this engine runs it.
+    pub running: PackageRunning,
     /// What the author says of it.
     pub description: Option<String>,
     /// The author.
     pub author: Option<String>,
-    /// The content digest: the version's identity.
-    pub digest: Digest,
-    /// The digest of the archive as it was sent.
-    pub archive_digest: Digest,
-    /// Where it stands.
-    pub state: PackageState,
-    /// The percentage of new runs that it gets, or would get if it was not quarantined; none if it is not active.
-    pub share: Option<u8>,
-    /// Why it is quarantined, if it is.
-    pub quarantine: Option<Quarantine>,
-    /// The actor that registered it.
-    pub actor: String,
-    /// When it was registered.
-    pub registered_at: Timestamp,
-    /// Full names of its workflows.
-    pub workflows: Vec<String>,
     /// The unpacked library.
     pub library: PathBuf,
-    /// Whether this engine has loaded the library.
-    pub is_loaded: bool,
-    /// Where this engine loads it; none before it was loaded, if that depends on its signers.
-    pub isolation: Option<Isolation>,
-    /// How tightly its processes are to be kept in; none if it is loaded into the engine's own.
-    pub sandbox: Option<Sandbox>,
-    /// The processes that run it now, if it is not loaded into the engine's own.
-    pub hosts: Vec<PackageHost>,
-    /// Calls into the library that have not ended, those of all engines in this process together.
-    pub n_open_calls: usize,
     /// How often the library broke the rules of the C ABI since it was loaded: ended a call twice or with garbage,
     /// spoke of calls that are none. Each was ignored or failed its attempt; the log says more.
     pub n_anomalies: u64,
-    /// Why it cannot be used, with the code in front; whatever needs it waits.
-    pub problem: Option<String>,
+}
+
+/// What an engine has of a package is read as the version that it is about.
+impl Deref for PackageInfo {
+    type Target = PackageRecord;
+
+    fn deref(&self) -> &PackageRecord {
+        &self.record
+    }
 }

@@ -75,6 +75,5 @@ pub(crate) use self::{
 };
 pub use self::{
     notice::{Notice, NoticeKind, Notices},
-    prune::Pruned,
     secret::{SECRET_BYTES_MIN, SECRET_KEYS},
 };

@@ -12,6 +12,7 @@ use crate::{
     core::effect::{after, before},
     retention::{Class, Finished, Oldest, Retention, What, choose_lines, choose_runs, earlier},
     store::{self, Connection, JobResult},
+    view::Pruned,
 };
 
 /// Rows in one transaction. They take some milliseconds, which is how long a commit may have to wait for them.
@@ -19,22 +20,6 @@ pub(crate) const ROWS_MAX: usize = 500;
 
 /// Runs that are chosen in one transaction; each has some rows.
 const RUNS_MAX: usize = 100;
-
-/// What steps removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Pruned {
-    /// Runs that were deleted.
-    pub n_runs: u64,
-    /// Runs that lost their history.
-    pub n_events: u64,
-    /// Runs that lost their context.
-    pub n_contexts: u64,
-    /// Lines of logs that were removed because of their age or number; those of deleted runs do not count here.
-    pub n_lines: u64,
-    /// Rows of any kind that were removed or emptied.
-    pub n_rows: u64,
-}
 
 /// What a step did, and what comes next.
 #[derive(Clone, Debug)]

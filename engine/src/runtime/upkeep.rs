@@ -191,7 +191,7 @@ impl Upkeep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::prune::Pruned;
+    use crate::view::Pruned;
 
     const DAY: Duration = Duration::from_secs(86_400);
 

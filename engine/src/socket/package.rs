@@ -2,9 +2,14 @@
 //!
 //! An archive is larger than a message may be. It is sent in parts before the command that registers it.
 
+use cloacina_packager::Warning;
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, Error, PackageInfo, Upload, store::Activation};
+use crate::{
+    Engine, Error, Upload,
+    store::Activation,
+    view::{PackageAnswer, PackageWarning, Registration},
+};
 
 /// Something to be done to a package; answered with what the version is then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,30 +68,6 @@ pub enum PackageCommand {
     },
 }
 
-/// What a version of a package is, after something was done to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct PackageAnswer {
-    /// The tenant that has it.
-    pub tenant: String,
-    /// The package's name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Its content digest.
-    pub digest: String,
-    /// The name of its state; of a version that was removed, that before.
-    pub state: String,
-    /// The percentage of new runs that it gets.
-    pub share: Option<u8>,
-    /// Full names of its workflows.
-    pub workflows: Vec<String>,
-    /// Of a registration: whether the tenant did not have the same content before.
-    pub is_new: Option<bool>,
-    /// Of a registration: code and text of what the package declares and the engine does not execute.
-    pub warnings: Vec<(String, String)>,
-}
-
 impl Engine {
     /// Does that on behalf of `by`, and returns what the version is then. The archive is only looked at by
     /// [`PackageCommand::Register`].
@@ -111,11 +92,15 @@ impl Engine {
                 let signatures = signatures.into_iter().map(String::into_bytes).collect();
                 let upload = Upload { signatures, tenant, actor: by, activation, is_build, ..Upload::new(archive) };
                 let registered = registry.register(upload).await?;
-                let warnings = registered.warnings.iter();
-                let warnings = warnings.map(|warning| (warning.code().to_owned(), warning.to_string())).collect();
+                let warning = |warning: &Warning| PackageWarning {
+                    code: warning.code().to_owned(),
+                    message: warning.to_string(),
+                };
+                let warnings = registered.warnings.iter().map(warning).collect();
                 let info =
                     registry.get(&format!("{}::{}@{}", registered.tenant, registered.package, registered.version))?;
-                return Ok(PackageAnswer { is_new: Some(registered.is_new), warnings, ..PackageAnswer::new(info) });
+                let registration = Some(Registration { is_new: registered.is_new, warnings });
+                return Ok(PackageAnswer { package: info.record, registration });
             }
             PackageCommand::Activate { package, percent } => registry.activate(&package, percent, &by).await?,
             PackageCommand::RollBack { package } => registry.roll_back(&package, &by).await?,
@@ -130,22 +115,6 @@ impl Engine {
                 registry.release(&info.tenant, info.digest, &by).await?
             }
         };
-        Ok(PackageAnswer::new(info))
-    }
-}
-
-impl PackageAnswer {
-    fn new(info: PackageInfo) -> Self {
-        Self {
-            tenant: info.tenant,
-            name: info.name,
-            version: info.version,
-            digest: info.digest.to_string(),
-            state: info.state.as_str().to_owned(),
-            share: info.share,
-            workflows: info.workflows,
-            is_new: None,
-            warnings: Vec::new(),
-        }
+        Ok(PackageAnswer { package: info.record, registration: None })
     }
 }

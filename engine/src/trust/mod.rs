@@ -17,7 +17,7 @@ mod stored;
 pub use self::{
     change::TrustChange,
     error::Error,
-    policy::{REQUIRED_BY_SERVERS, Revoked, Trust, TrustChanged, TrustEvent, TrustKey},
+    policy::{REQUIRED_BY_SERVERS, Trust, TrustKey},
 };
 pub(crate) use self::{
     change::{TrustWritten, change_in_txn},

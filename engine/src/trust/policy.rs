@@ -3,15 +3,11 @@
 //! Keys and scopes are kept as what they were checked to be; the public types show them as text, so that a caller
 //! needs no other crate.
 
-use cloacina_packager::{
-    Digest,
-    sign::{Policy, PublicKey, Scope, TrustedKey},
-};
+use cloacina_packager::sign::{Policy, PublicKey, Scope, TrustedKey};
 use cloacina_workflow::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::Error;
-use crate::store::TrustEventKind;
+use crate::view::{KeyRecord, Revoked, TrustRecord};
 
 /// How many signatures are required where neither the tenant nor the program has said anything: a program that embeds
 /// the engine registers its own packages.
@@ -59,46 +55,6 @@ pub struct TrustKey {
     pub revoked: Option<Revoked>,
 }
 
-/// The revocation of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Revoked {
-    /// Since when.
-    pub at: Timestamp,
-    /// The actor.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// One change of the trust of a tenant, or a package that was accepted because of its signatures.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TrustEvent {
-    /// What happened.
-    pub kind: TrustEventKind,
-    /// When.
-    pub at: Timestamp,
-    /// The actor.
-    pub actor: String,
-    /// The key that it is about: its id.
-    pub key: Option<String>,
-    /// The content of the package that was taken.
-    pub digest: Option<Digest>,
-    /// More, for people.
-    pub detail: String,
-}
-
-/// The effects of a change of the trust of a tenant.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct TrustChanged {
-    /// Versions that are no longer trusted, and therefore quarantined: `tenant::package@version`.
-    pub quarantined: Vec<String>,
-    /// Versions that are trusted again.
-    pub released: Vec<String>,
-}
-
 impl Trust {
     /// The policy for checks of packages.
     pub(crate) fn policy(&self) -> Policy {
@@ -116,6 +72,17 @@ impl Trust {
     #[must_use]
     pub fn n_usable(&self, now: Timestamp) -> usize {
         self.keys.iter().filter(|key| key.is_usable(now)).count()
+    }
+
+    /// The same as it is shown at that moment.
+    #[must_use]
+    pub fn record(&self, now: Timestamp) -> TrustRecord {
+        TrustRecord {
+            tenant: self.tenant.clone(),
+            required: self.required,
+            is_default: self.is_default,
+            keys: self.keys.iter().map(|key| key.record(now)).collect(),
+        }
     }
 
     /// When the next of the keys expires that count now.
@@ -161,6 +128,24 @@ impl TrustKey {
     #[must_use]
     pub fn scopes(&self) -> Vec<String> {
         self.scopes.iter().map(ToString::to_string).collect()
+    }
+
+    fn record(&self, now: Timestamp) -> KeyRecord {
+        KeyRecord {
+            name: self.name.clone(),
+            id: self.id(),
+            public_key: self.public_key(),
+            state: match (&self.revoked, self.is_usable(now)) {
+                (Some(_), _) => "revoked",
+                (None, true) => "trusted",
+                (None, false) => "expired",
+            },
+            scopes: self.scopes(),
+            expires_at: self.expires_at,
+            added_at: self.added_at,
+            added_by: self.added_by.clone(),
+            revoked: self.revoked.clone(),
+        }
     }
 
     /// Whether its signatures count at that moment.

@@ -4,8 +4,11 @@
 
 use cloacina_packager::sign::{PublicKey, Scope};
 
-use super::{Revoked, Trust, TrustEvent, TrustKey};
-use crate::store::{self, Connection, Error as StoreError, JobResult, RevokedRow, TrustEventRow, TrustKeyRow};
+use super::{Trust, TrustKey};
+use crate::{
+    store::{self, Connection, Error as StoreError, JobResult, RevokedRow, TrustEventRow, TrustKeyRow},
+    view::{Revoked, TrustEvent},
+};
 
 /// The trust of a tenant; `default` is the number of required signatures without a setting.
 pub(crate) fn read(connection: &mut Connection, tenant: &str, default: usize) -> JobResult<Trust> {

@@ -1,4 +1,4 @@
-//! What is shown of runs, tasks, packages and workflows.
+//! What is shown of runs, tasks, packages, workflows, trust and retention.
 //!
 //! Each of these types is the only one of its kind: the library returns it, the socket sends it, and the command line prints
 //! it as JSON. A field is declared once, here, together with its name in JSON and its meaning. The types are plain data: a
@@ -13,10 +13,12 @@ mod json;
 mod log;
 mod name;
 mod package;
+mod prune;
 mod run;
 #[cfg(feature = "schema")]
 mod schema;
 mod task;
+mod trust;
 mod usage;
 mod workflow;
 
@@ -29,9 +31,11 @@ pub use self::{
     event::RunEvent,
     gate::{Gate, GateHolder, GateTask},
     log::LogRecord,
-    package::PackageRecord,
-    run::{PrunedPart, RunReport, RunStatus, RunSummary},
+    package::{PackageAnswer, PackageHost, PackageRecord, PackageRunning, PackageWarning, Registration},
+    prune::{PruneCount, PrunePlan, Pruned},
+    run::{PrunedPart, RunContext, RunReport, RunStatus, RunSummary},
     task::{AttemptOutcome, Failure, Skipped, TaskReport},
+    trust::{KeyRecord, Revoked, TrustChanged, TrustEvent, TrustRecord},
     usage::{HostUsage, PackageUsage, RunUsage, TaskUsage, Usage, UsedCall, UsedTask},
     workflow::{WorkflowRecord, WorkflowState},
 };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
     core::{run, task},
-    store::{PackageEventKind, PackageState},
+    store::{PackageEventKind, PackageState, TrustEventKind},
 };
 
 macro_rules! write_by_name {
@@ -46,5 +46,13 @@ write_by_name!(
     task::State as "TaskState",
     PackageState as "PackageState",
     PackageEventKind as "PackageEventKind",
+    TrustEventKind as "TrustEventKind",
 );
 read_by_name!(run::State, task::State);
+
+impl<'de> Deserialize<'de> for PackageState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(|()| D::Error::custom(format_args!("{name:?} is no state of a package")))
+    }
+}

@@ -77,9 +77,6 @@ pub struct RunSummary {
     /// The actor that took it off the list of dead letters. Absent if none did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dismissed_by: Option<String>,
-    /// The beginning of its id that is enough to name it in this database, for people.
-    #[serde(skip)]
-    pub short_id: String,
 }
 
 /// A run and all its tasks at one moment.
@@ -97,6 +94,23 @@ pub struct RunReport {
     #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub context: Context<Value>,
     /// The id of the task that wrote each key of the context. Keys of the input are absent.
+    pub producers: BTreeMap<String, String>,
+}
+
+/// What the tasks of a run see.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct RunContext {
+    /// The id of the run.
+    #[serde(rename = "run")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    pub id: RunId,
+    /// The values by key.
+    #[serde(with = "context")]
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
+    pub context: Context<Value>,
+    /// The id of the task that wrote each key. Keys of the input are absent.
     pub producers: BTreeMap<String, String>,
 }
 
@@ -148,8 +162,8 @@ impl RunReport {
         let status = self.status.clone();
         let is_over = status.state.is_terminal();
         let Some(stored) = stored else {
-            let (driven, short_id) = ((!is_over).then_some(false), self.id.to_string());
-            return RunSummary { status, driven, created_by: None, dismissed_by: None, short_id };
+            let driven = (!is_over).then_some(false);
+            return RunSummary { status, driven, created_by: None, dismissed_by: None };
         };
         let RunStatus { context_removed_at, history_removed_at, .. } = stored.status;
         RunSummary {
@@ -157,6 +171,12 @@ impl RunReport {
             driven: stored.driven.filter(|_| !is_over),
             ..stored
         }
+    }
+
+    /// What the tasks see, without the rest.
+    #[must_use]
+    pub fn into_context(self) -> RunContext {
+        RunContext { id: self.status.id, context: self.context, producers: self.producers }
     }
 
     /// How many tasks completed.

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("view", &["core", "store", "id"]),
     ("loader", &[]),
     ("api", &["core", "store", "runtime", "view", "id", "limit"]),
-    ("trust", &["store", "id", "limit"]),
+    ("trust", &["store", "view", "id", "limit"]),
     ("isolation", &["loader", "id", "clock"]),
     ("registry", &["api", "trust", "store", "loader", "isolation", "core", "id", "limit", "clock"]),
     ("runtime", &["core", "retention", "store", "loader", "isolation", "view", "id", "clock", "error"]),

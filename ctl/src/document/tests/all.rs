@@ -1,7 +1,7 @@
 //! Every document with its page and the commands that print it.
 
 use super::page::Page;
-use crate::{backup, bench, demo, explain, key, output, package, prune, run, runs, trust, workflow};
+use crate::{backup, bench, demo, explain, key, output, package, run, runs, trust, workflow};
 
 /// Commands that print no document: what they print has a form of its own.
 pub(super) const OTHERS: &[&str] = &["completions"];
@@ -45,7 +45,7 @@ fn run_pages() -> Vec<Page> {
         Page::of::<runs::events::History>("events", "The history of a run", &["runs events"]),
         Page::of::<runs::logs::Listed>("logs", "The log of a run", &["runs logs"]),
         Page::of::<cloacina::LogRecord>("log-line", "A line of a log", &["runs logs --follow"]),
-        Page::of::<runs::context::Shown>("context", "The context of a run", &["runs context"]),
+        Page::of::<cloacina::RunContext>("context", "The context of a run", &["runs context"]),
         Page::of::<cloacina::RunUsage>("run-usage", "The usage of a run", &["runs usage"]),
     ]
 }
@@ -55,7 +55,7 @@ fn package_pages() -> Vec<Page> {
         Page::of::<package::list::Listed>("packages", "Packages", &["package list"]),
         Page::of::<package::show::Shown>("package", "A package", &["package show"]),
         Page::of::<package::register::Registered>("registered-package", "A registered package", &["package register"]),
-        Page::of::<package::change::ChangedView>(
+        Page::of::<cloacina::PackageRecord>(
             "changed-package",
             "A changed package",
             &[
@@ -94,8 +94,8 @@ fn other_pages() -> Vec<Page> {
             "A change of trust",
             &["trust add", "trust remove", "trust revoke", "trust require"],
         ),
-        Page::of::<prune::Planned>("prune-plan", "Expired runs and logs", &["prune --dry-run"]),
-        Page::of::<prune::Removed>("pruned", "What was removed", &["prune"]),
+        Page::of::<cloacina::PrunePlan>("prune-plan", "Expired runs and logs", &["prune --dry-run"]),
+        Page::of::<cloacina::Pruned>("pruned", "What was removed", &["prune"]),
         Page::of::<backup::Made>("backup", "A backup", &["backup"]),
         Page::of::<demo::show::Shown>("demo", "The demonstration", &["demo"]),
         Page::of::<bench::report::Report>("bench", "The benchmark", &["bench"]),
