@@ -151,6 +151,9 @@ pub(crate) enum Error {
     /// The registry refused a package.
     #[error(transparent)]
     Registry(#[from] cloacina::RegistryError),
+    /// The server cannot be started, or cannot go on.
+    #[error(transparent)]
+    Server(#[from] cloacina_server::Error),
     /// Another engine drives the run, on a server where it cannot be asked.
     #[error("run {run} belongs to the {}", owner_text(.owner))]
     OwnedElsewhere { run: String, owner: cloacina::RunOwner, wait: String },
@@ -206,6 +209,7 @@ impl Error {
             Error::Build(error) => Some(error.class()),
             Error::Sign(error) => Some(error.class()),
             Error::Registry(error) => Some(error.class()),
+            Error::Server(error) => Some(error.class()),
             Error::Socket(error) => Some(error.class()),
             Error::Engine(error) => Some(error.class()),
             _ => None,
@@ -260,6 +264,7 @@ impl Error {
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
             Error::Registry(error) => error.code(),
+            Error::Server(error) => error.code(),
             Error::Socket(error) => error.code(),
             Error::Engine(error) => error.code(),
         }
@@ -384,6 +389,7 @@ impl Error {
             Error::Package(error) => error.hints(),
             Error::Build(error) => error.hints(),
             Error::Registry(error) => error.hints(),
+            Error::Server(error) => vec![error.hint().to_owned()],
             Error::Socket(error) => error.hints(),
             Error::Engine(error) => error.hints(),
         }

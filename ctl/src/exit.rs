@@ -65,6 +65,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::Build(error) => of_class(error.class()),
         Error::Sign(error) => of_class(error.class()),
         Error::Registry(error) => of_class(error.class()),
+        Error::Server(error) => of_class(error.class()),
         Error::Socket(error) => of_class(error.class()),
         Error::Engine(error) => of_class(error.class()),
     }

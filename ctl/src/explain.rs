@@ -10,7 +10,7 @@ use crate::exit;
 use crate::output::Output;
 
 /// Every code with its page, in the order of the codes.
-const PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
+pub(crate) const PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 /// The page of a code.
 #[derive(Debug, Serialize, ToSchema)]

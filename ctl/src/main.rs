@@ -26,6 +26,7 @@ mod reader;
 mod retention;
 mod run;
 mod runs;
+mod server;
 mod table;
 mod trust;
 mod usage;

@@ -19,6 +19,7 @@ mod expiry;
 mod file;
 mod fuzz;
 mod hostile;
+mod http;
 mod idempotency;
 mod inline;
 mod isolation;

@@ -14,6 +14,7 @@ use super::package::PackageCommand;
 use super::prune::PruneArgs;
 use super::run::RunArgs;
 use super::runs::RunsCommand;
+use super::server::{DevArgs, ServeArgs};
 use super::trust::TrustCommand;
 use super::workflow::WorkflowCommand;
 
@@ -87,6 +88,8 @@ pub(crate) enum ColorWhen {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(RunArgs),
+    Dev(DevArgs),
+    Serve(ServeArgs),
     /// Create, build, inspect, check and manage packages.
     #[command(subcommand)]
     Package(PackageCommand),

@@ -9,12 +9,14 @@ use super::workflow::WorkflowCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
-use crate::{backup, bench, completions, demo, explain, key, package, prune, run, runs, trust, workflow};
+use crate::{backup, bench, completions, demo, explain, key, package, prune, run, runs, server, trust, workflow};
 
 /// Performs the command, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
     match command {
         Command::Run(arguments) => run::run(&arguments, output, config),
+        Command::Dev(arguments) => server::dev(&arguments, output, config),
+        Command::Serve(arguments) => server::serve(&arguments, output, config),
         Command::Package(command) => match command {
             PackageCommand::New(arguments) => package::new(&arguments, output, config),
             PackageCommand::Build(arguments) => package::build(&arguments, output, config),

@@ -17,12 +17,14 @@ mod dispatch;
 mod explain;
 mod isolation;
 mod key;
+mod level;
 mod package;
 mod prune;
 mod run;
 mod run_filter;
 mod runs;
 mod secret;
+mod server;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -52,6 +54,7 @@ pub(crate) use self::{
         RunsRetryArgs, RunsShowArgs, RunsStartArgs, RunsUsageArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
     },
     secret::SecretArgs,
+    server::{DevArgs, ServeArgs},
     start::main,
     trust::{TrustAddArgs, TrustRemoveArgs, TrustRequireArgs, TrustRevokeArgs, TrustShowArgs},
     workflow::{WorkflowListArgs, WorkflowShowArgs},

@@ -2,17 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Args, builder::TypedValueParser};
+use clap::Args;
 use cloacina_workflow::Level;
 
 use super::actor::ActorArgs;
 use super::database::DatabaseArgs;
 use super::isolation::IsolationArgs;
+use super::level;
 use super::package::CargoArgs;
 use super::secret::SecretArgs;
-
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// Run a workflow of a package.
 ///
@@ -59,7 +57,7 @@ pub(crate) struct RunArgs {
         long,
         value_name = "LEVEL",
         default_value = "info",
-        value_parser = PossibleValuesParser::new(LEVELS).try_map(|level| level.parse::<Level>())
+        value_parser = level::parser()
     )]
     pub(crate) log_level: Level,
     /// Stop if the run takes longer than this number of seconds.

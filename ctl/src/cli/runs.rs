@@ -3,21 +3,19 @@
 //! Every command that is about one run takes it by [`RunArg`], so that an id can be shortened everywhere alike.
 //! What the texts mean, such as moments, is found out by the commands themselves.
 
-use clap::builder::PossibleValuesParser;
-use clap::{Args, Subcommand, builder::TypedValueParser};
+use clap::{Args, Subcommand};
 use cloacina::{Level, RunState};
 
 use super::actor::ActorArgs;
 use super::chosen::ChosenArgs;
 use super::database::DatabaseArgs;
 use super::isolation::IsolationArgs;
+use super::level;
 use super::run_filter::RunFilterArgs;
 use super::secret::SecretArgs;
 
 pub(super) const STATES: [&str; 7] =
     ["pending", "running", "paused", "completed", "partially_completed", "failed", "cancelled"];
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
     Create(RunsCreateArgs),
@@ -348,7 +346,7 @@ pub(crate) struct RunsLogsArgs {
     #[arg(
         long,
         value_name = "LEVEL",
-        value_parser = PossibleValuesParser::new(LEVELS).try_map(|level| level.parse::<Level>())
+        value_parser = level::parser()
     )]
     pub(crate) level: Option<Level>,
     /// Only lines written at or after this time (2026-01-31T12:00:00Z), or so long ago at most (90s, 15m, 24h, 7d).

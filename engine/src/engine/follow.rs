@@ -69,13 +69,21 @@ impl RunHandle {
     /// [`Error::ShutDown`]. The stream ends with an error if the engine stops before the run has ended, or does not drive the
     /// run; [`Self::wait`] says which errors there are.
     pub async fn follow(&self) -> Result<RunFollower, Error> {
+        self.follow_from(0).await
+    }
+
+    /// As [`Self::follow`], from the event of that number on.
+    ///
+    /// # Errors
+    /// As [`Self::follow`].
+    pub async fn follow_from(&self, sequence: i64) -> Result<RunFollower, Error> {
         let shared = alive(&self.shared)?;
         // Before the first look at the history, so that nothing is missed in between.
         let (more, apart) = (shared.board.follow(self.id()), shared.apart.clone());
         drop(shared);
         let handle = self.clone().watched().await?;
         let phase = handle.phase().await?;
-        let cursor = Cursor { handle, more, phase, apart, next: 0 };
+        let cursor = Cursor { handle, more, phase, apart, next: sequence };
         Ok(RunFollower { read: VecDeque::new(), reading: Some(Box::pin(cursor.page())) })
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 
-use super::logs::LogFilter;
+use super::{handle::Engine, logs::LogFilter};
 use crate::{
     Error, RegistryError,
     api::{self, Briefs, Caller, Page, RunFilter, RunPage},
@@ -45,6 +45,16 @@ pub struct RunOwner {
     pub lease_until: Option<Timestamp>,
     /// Whether that moment has passed, so that another engine takes the runs over.
     pub is_overdue: bool,
+}
+
+impl Engine {
+    /// The records of the engine's database, as the caller sees them. It blocks while it connects to a server.
+    ///
+    /// # Errors
+    /// As [`Records::open`].
+    pub fn records(&self) -> Result<Records, Error> {
+        Ok(Records::of(self.shared.store().database())?.on_behalf_of(self.caller.clone()))
+    }
 }
 
 impl Records {

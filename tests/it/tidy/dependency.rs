@@ -20,7 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cloacina-workflow", &["cloacina-macros"]),
     ("cloacina-packager", &["cloacina-workflow"]),
     ("cloacina", &["cloacina-packager", "cloacina-workflow", "cloacina-macros"]),
-    ("cloacina-ctl", &["cloacina", "cloacina-packager", "cloacina-workflow"]),
+    ("cloacina-server", &["cloacina", "cloacina-packager", "cloacina-workflow"]),
+    ("cloacina-ctl", &["cloacina-server", "cloacina", "cloacina-packager", "cloacina-workflow"]),
     ("cloacina-tests", &["cloacina", "cloacina-packager", "cloacina-workflow"]),
 ];
 

@@ -9,7 +9,7 @@ use super::finding::Finding;
 use super::finding::enforce;
 use super::repository::Repository;
 
-const PREFIXES: &[&str] = &["DSC", "PKG", "BLD", "LIB", "ISO", "REG", "RUN", "STO", "SOC", "CTL", "SIG", "WRN"];
+const PREFIXES: &[&str] = &["DSC", "PKG", "BLD", "LIB", "ISO", "REG", "RUN", "STO", "SOC", "CTL", "SIG", "WRN", "SRV"];
 
 const SECTIONS: &[&str] = &["## Cause", "## What to check", "## What to do"];
 

@@ -1,0 +1,65 @@
+//! `cloacina-ctl dev` and `cloacina-ctl serve`: their arguments.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use cloacina::Level;
+
+use super::database::DatabaseArgs;
+use super::isolation::IsolationArgs;
+use super::level;
+use super::package::CargoArgs;
+
+/// Start a server for development, on this machine alone.
+///
+/// It answers programs and pages of this machine without a login. Each PATH is the folder of a package's crate or a .cloacina file: it is built, registered, and new runs get it; when its sources are saved it is built again. The data is in a temporary folder, which is removed at the end, unless --data.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl dev
+  cloacina-ctl dev my_package
+  cloacina-ctl dev my_package --data ./data --listen 127.0.0.1:9000
+
+Then, in another terminal:
+  curl http://127.0.0.1:8080/api/v1/workflows
+  curl -H 'content-type: application/json' http://127.0.0.1:8080/api/v1/runs -d '{\"workflow\": \"my_package\"}'")]
+pub(crate) struct DevArgs {
+    /// Folders of package crates, or .cloacina files.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The address to listen on; with port 0 any that is free.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Keep the data in this folder, which is made if it is not there.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    /// The least important lines of logs that are kept.
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level::parser())]
+    pub(crate) log_level: Level,
+    #[command(flatten)]
+    pub(crate) isolation: IsolationArgs,
+    #[command(flatten)]
+    pub(crate) cargo: CargoArgs,
+}
+
+/// Start a server: the engine of a database, and its HTTP interface.
+///
+/// As long as the server asks nobody for a login it listens on loopback addresses alone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl serve --database runs.db
+  cloacina-ctl serve --database postgres://cloacina@localhost/cloacina --sandbox server")]
+pub(crate) struct ServeArgs {
+    /// The address to listen on; with port 0 any that is free.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// The least important lines of logs that are kept.
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level::parser())]
+    pub(crate) log_level: Level,
+    #[command(flatten)]
+    pub(crate) isolation: IsolationArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}

@@ -1,0 +1,130 @@
+//! What `dev` and `serve` share: starting an engine and its server, telling where they are, and ending both in order.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cloacina::{Builder, Engine, Level};
+use cloacina_server::{Access, Options, Server};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::cli::IsolationArgs;
+use crate::database::Database;
+use crate::document::Document;
+use crate::error::Error;
+use crate::explain::PAGES;
+use crate::isolation::{isolate, refuse_unknown};
+use crate::log;
+use crate::output::{Output, Paint};
+use crate::run::{Interrupt, Interrupts, stop};
+use crate::runs::{Patience, builder, start_patiently};
+
+/// How long requests that are under way may take when the server ends.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A server that has started.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Started {
+    /// The address of the server.
+    url: String,
+    /// The address of the pages that describe the interface and try it out.
+    swagger_ui: String,
+    /// The database: the path of the file, or the server's address without its password.
+    database: String,
+    /// The folder of what is not in the database.
+    data_dir: String,
+}
+
+impl Document for Started {}
+
+/// What a server is started with.
+pub(super) struct Start<'a> {
+    pub(super) listen: SocketAddr,
+    pub(super) database: &'a Database,
+    pub(super) isolation: &'a IsolationArgs,
+    pub(super) log_level: Level,
+    pub(super) actor: String,
+}
+
+/// An engine with its server, which takes connections and answers nobody yet.
+pub(super) struct Living {
+    pub(super) engine: Engine,
+    pub(super) server: Server,
+    interrupts: Interrupts,
+}
+
+impl Living {
+    pub(super) async fn start(start: Start<'_>, output: &Output) -> Result<Self, Error> {
+        let interrupts = Interrupts::listen()?;
+        log::show(output);
+        let mut patience = Patience::new(output);
+        let build = async || -> Result<Engine, Error> {
+            let builder: Builder = builder(start.database)?.log_level(start.log_level);
+            Ok(isolate(builder, start.isolation).start().await?)
+        };
+        let engine = start_patiently(&start.database.url, &mut patience, build).await?;
+        refuse_unknown(&engine, start.isolation)?;
+        let options = Options {
+            listen: start.listen,
+            access: Access::Loopback { actor: start.actor },
+            drain: DRAIN,
+            pages: PAGES,
+        };
+        let server = match Server::bind(engine.clone(), options) {
+            Ok(server) => server,
+            Err(error) => {
+                // The first error is the one to tell.
+                engine.shutdown_within(Duration::ZERO).await.ok();
+                return Err(error.into());
+            }
+        };
+        Ok(Self { engine, server, interrupts })
+    }
+
+    pub(super) fn started(&self) -> Started {
+        let url = format!("http://{}", self.server.address());
+        Started {
+            swagger_ui: format!("{url}/swagger-ui/"),
+            url,
+            database: self.engine.database().to_owned(),
+            data_dir: self.engine.data_dir().display().to_string(),
+        }
+    }
+
+    /// Serves until somebody asks the program to stop, and lets attempts finish then.
+    pub(super) async fn serve(self, output: &Output) -> Result<(), Error> {
+        let Self { engine, server, mut interrupts } = self;
+        // A server goes on when nobody reads what it printed.
+        let asked = async { while interrupts.next().await == Interrupt::Unread {} };
+        let served = server.run(asked).await;
+        let stopped = stop(&engine, true, output, &mut interrupts).await;
+        served?;
+        stopped
+    }
+}
+
+impl Started {
+    pub(super) fn text(&self, paint: Paint) -> String {
+        format!(
+            "{} {}\n  interface  {}\n  database   {}\n  data       {}\n",
+            paint.bold("server"),
+            self.url,
+            self.swagger_ui,
+            self.database,
+            self.data_dir
+        )
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// The runtime of the server. The engine has its own.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name("cloacina-http")
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Io { action: "start threads for", path: "the server".into(), source })
+}

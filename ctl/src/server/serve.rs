@@ -1,0 +1,29 @@
+//! `cloacina-ctl serve`: the engine of a database, and its HTTP interface.
+
+use super::life::{Living, Start};
+use crate::actor;
+use crate::cli::{ActorArgs, ServeArgs};
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::exit;
+use crate::output::Output;
+
+/// Serves until somebody asks the program to stop.
+pub(crate) fn serve(arguments: &ServeArgs, output: &Output, config: &Config) -> Result<u8, Error> {
+    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let start = Start {
+        listen: arguments.listen,
+        database: &database,
+        isolation: &arguments.isolation,
+        log_level: arguments.log_level,
+        actor: actor::name(&ActorArgs::default(), config),
+    };
+    super::life::runtime()?.block_on(async {
+        let living = Living::start(start, output).await?;
+        let started = living.started();
+        output.part(&started, |paint| started.text(paint))?;
+        living.serve(output).await
+    })?;
+    Ok(exit::SUCCESS)
+}

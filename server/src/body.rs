@@ -1,0 +1,73 @@
+//! Bodies and parameters of requests, read so that every mistake becomes a problem.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, header},
+};
+use cloacina_workflow::payload::check_exact;
+use serde::de::DeserializeOwned;
+
+use crate::{app::Shared, problem::Problem, refused::Refused};
+
+/// The parameters of the query.
+#[derive(Debug, FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Problem))]
+pub(crate) struct Parameters<T>(pub(crate) T);
+
+/// The parameters of the path.
+#[derive(Debug, FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Problem))]
+pub(crate) struct InPath<T>(pub(crate) T);
+
+/// A JSON body, all of whose values can be kept as they are written.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+/// A JSON body that may be left out.
+#[derive(Debug)]
+pub(crate) struct MaybeJson<T>(pub(crate) Option<T>);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Shared) -> Result<Self, Problem> {
+        check_media_type(request.headers())?;
+        Ok(Self(parse(&Bytes::from_request(request, app).await?)?))
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Shared> for MaybeJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Shared) -> Result<Self, Problem> {
+        let checked = check_media_type(request.headers());
+        let body = Bytes::from_request(request, app).await?;
+        if body.is_empty() {
+            return Ok(Self(None));
+        }
+        checked?;
+        Ok(Self(Some(parse(&body)?)))
+    }
+}
+
+/// A page of another site cannot send JSON without asking the server first, so JSON must be named.
+fn check_media_type(headers: &HeaderMap) -> Result<(), Refused> {
+    let found = headers.get(header::CONTENT_TYPE).map_or("nothing", |value| value.to_str().unwrap_or("unreadable"));
+    let essence = found.split(';').next().unwrap_or_default().trim();
+    let is_json = essence.eq_ignore_ascii_case("application/json");
+    if is_json { Ok(()) } else { Err(Refused::MediaType { found: found.to_owned() }) }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    let text = str::from_utf8(body).map_err(|error| Refused::NotJson { reason: error.to_string() })?;
+    serde_json::from_str(text)
+        .map_err(|error| match error.is_data() {
+            true => Refused::Shape { reason: error.to_string() },
+            false => Refused::NotJson { reason: error.to_string() },
+        })
+        .and_then(|value| match check_exact(text) {
+            Ok(()) => Ok(value),
+            Err(inexact) => Err(Refused::Shape { reason: inexact.to_string() }),
+        })
+}

@@ -1,0 +1,29 @@
+//! The HTTP server of Cloacina: what anyone may ask of an engine, over HTTP.
+//!
+//! ```text
+//! connection ── guard (host, origin, limits, request id) ──> asker (who asks) ──> routes (one file for each resource) ──> engine
+//!                                                                                              └──> problem (every refusal)
+//! ```
+//! A handler is a thin transport: it reads the request, makes one call of [`cloacina::Engine`] on behalf of a caller, and
+//! shows what the call returned. Nothing is decided here, and no handler can forget the tenant, as the extractor of the caller
+//! is the only way to an engine.
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod asker;
+mod body;
+mod guard;
+mod listed;
+mod live;
+mod problem;
+mod refused;
+mod routes;
+mod serve;
+
+pub use self::{
+    app::Access,
+    problem::Problem,
+    routes::openapi,
+    serve::{Error, Options, Pages, Server},
+};

@@ -1,0 +1,90 @@
+//! Lists: JSON arrays, a page at a time, with the address of the next page in the header `link`.
+
+use axum::{
+    Json,
+    http::{HeaderValue, Uri, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::refused::Refused;
+
+/// Items of a page, unless the request says otherwise.
+const LIMIT_DEFAULT: usize = 50;
+
+/// Items of a page at most.
+const LIMIT_MAX: usize = 1_000;
+
+/// A page of a list.
+#[derive(Debug)]
+pub(crate) struct Listed<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+impl<T> Listed<T> {
+    /// All that there is.
+    pub(crate) fn all(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+
+    /// A page, and the cursor with which the next one begins, if there is a next one.
+    pub(crate) fn page(items: Vec<T>, uri: &Uri, next: Option<String>) -> Self {
+        Self { items, next: next.map(|cursor| address(uri, &cursor)) }
+    }
+}
+
+/// The number of items of a page.
+pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Refused> {
+    match asked {
+        None => Ok(LIMIT_DEFAULT),
+        Some(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
+        Some(limit) => Err(Refused::Parameter {
+            part: "query",
+            reason: format!("limit is {limit}, and 1 to {LIMIT_MAX} are allowed"),
+        }),
+    }
+}
+
+/// The address of the same list from that cursor on.
+fn address(uri: &Uri, cursor: &str) -> String {
+    let others =
+        uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+    let query: Vec<&str> = others.collect();
+    let between = if query.is_empty() { "" } else { "&" };
+    format!("{}?{}{between}cursor={cursor}", uri.path(), query.join("&"))
+}
+
+impl<T: Serialize> IntoResponse for Listed<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.items).into_response();
+        let link = self.next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok());
+        if let Some(link) = link {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_keeps_the_filter_and_replaces_the_cursor() {
+        for (uri, expected) in [
+            ("/api/v1/runs", "/api/v1/runs?cursor=b"),
+            ("/api/v1/runs?state=failed&limit=2", "/api/v1/runs?state=failed&limit=2&cursor=b"),
+            ("/api/v1/runs?cursor=a&limit=2", "/api/v1/runs?limit=2&cursor=b"),
+        ] {
+            assert_eq!(address(&uri.parse().unwrap(), "b"), expected);
+        }
+    }
+
+    #[test]
+    fn a_page_has_an_item_at_least_and_a_thousand_at_most() {
+        assert_eq!(limit(None).unwrap(), LIMIT_DEFAULT);
+        assert_eq!(limit(Some(1_000)).unwrap(), 1_000);
+        assert!(limit(Some(0)).is_err() && limit(Some(1_001)).is_err());
+    }
+}

@@ -1,0 +1,196 @@
+//! Live streams by server-sent events: a run with its history and its log, and the log alone.
+//!
+//! Everything comes from the store, page by page, as fast as the client reads: a slow client holds one page and costs nobody
+//! else anything. The id of an item says how far the client has read, so that `last-event-id` goes on after it without loss or
+//! repetition, also on another day. A stream ends when the run has ended, or when the server does.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    http::HeaderMap,
+    response::sse::{Event, KeepAlive, Sse},
+};
+use cloacina::{LogFilter, LogFollower, LogRecord, RunEvent, RunHandle, RunId};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, once, select},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    app::Shared,
+    asker::Asker,
+    body::{InPath, Parameters},
+    problem::{Problem, Problems},
+    refused::Refused,
+    routes::LogsQuery,
+};
+use axum::extract::State;
+
+/// How often a silent stream says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The header with the id of the last item that the client has.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// How far a client has read: the number of the next event of the history, and of the last line of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    next_event: i64,
+    last_line: i64,
+}
+
+/// What a stream of a run tells.
+enum Item {
+    Event(Result<RunEvent, cloacina::Error>),
+    Lines(Result<Vec<LogRecord>, cloacina::Error>),
+}
+
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(follow)).routes(routes!(follow_logs))
+}
+
+/// Everything that happens to a run, live, from its beginning: `event` for an event of the history, `log` for a line of the
+/// log, and at its end `end` with the run in brief. `error` is the last item if the stream cannot go on.
+#[utoipa::path(get, path = "/runs/{run}/stream", tag = "runs", operation_id = "runs_stream",
+    params(
+        ("run" = String, Path, description = "The id of the run."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last item that the client has."),
+    ),
+    responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream"), Problems))]
+async fn follow(
+    State(app): State<Shared>,
+    asker: Asker,
+    headers: HeaderMap,
+    InPath(run): InPath<RunId>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let place = Place::of(&headers)?;
+    let handle = asker.engine.run(run).await?;
+    let events = handle.follow_from(place.next_event).await?.map(Item::Event);
+    let after = (place.last_line > 0).then_some(place.last_line);
+    let lines = lines(handle.follow_logs(LogFilter { after, ..LogFilter::default() }).await?).map(Item::Lines);
+    let items = select(events, lines).scan(place, |place, item| {
+        let shown = place.show(item);
+        async move { Some(stream::iter(shown)) }
+    });
+    Ok(served(&app, items.flatten().chain(end(handle))))
+}
+
+/// The log of a run, live, from its beginning: `log` for a line, and `end` when the run has ended.
+#[utoipa::path(get, path = "/runs/{run}/logs/stream", tag = "runs", operation_id = "runs_logs_stream",
+    params(
+        ("run" = String, Path, description = "The id of the run."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last item that the client has."),
+        LogsQuery,
+    ),
+    responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream"), Problems))]
+async fn follow_logs(
+    State(app): State<Shared>,
+    asker: Asker,
+    headers: HeaderMap,
+    InPath(run): InPath<RunId>,
+    Parameters(query): Parameters<LogsQuery>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let place = Place::of(&headers)?;
+    let mut filter = query.filter()?;
+    if place.last_line > 0 {
+        filter = LogFilter { after: Some(place.last_line), tail: None, ..filter };
+    }
+    let handle = asker.engine.run(run).await?;
+    let items = lines(handle.follow_logs(filter).await?).scan(place, |place, lines| {
+        let shown = place.show(Item::Lines(lines));
+        async move { Some(stream::iter(shown)) }
+    });
+    Ok(served(&app, items.flatten().chain(end(handle))))
+}
+
+/// The lines of a log as they are stored, until the run has ended.
+fn lines(follower: LogFollower) -> impl Stream<Item = Result<Vec<LogRecord>, cloacina::Error>> {
+    stream::unfold(Some(follower), async |follower| {
+        let mut follower = follower?;
+        match follower.next().await {
+            Ok(Some(lines)) => Some((Ok(lines), Some(follower))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+}
+
+/// How the run has ended.
+fn end(handle: RunHandle) -> impl Stream<Item = Event> {
+    once(async move {
+        match handle.status().await {
+            Ok(status) => shown("end", &status),
+            Err(error) => failed(error),
+        }
+    })
+}
+
+/// Sends the items until they end or the server does.
+fn served<S: Stream<Item = Event> + Send + 'static>(
+    app: &Shared,
+    items: S,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<S>> {
+    let items = items.take_until(Box::pin(app.stopped())).map(Ok);
+    Sse::new(items).keep_alive(KeepAlive::new().interval(HEARTBEAT))
+}
+
+fn shown(name: &str, value: &impl serde::Serialize) -> Event {
+    // What is shown are texts, numbers and what was JSON before.
+    Event::default().event(name).json_data(value).unwrap_or_else(|_| Event::default().event(name))
+}
+
+fn failed(error: cloacina::Error) -> Event {
+    shown("error", &Problem::from(error))
+}
+
+impl Place {
+    fn of(headers: &HeaderMap) -> Result<Self, Refused> {
+        let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(Self::default()) };
+        let place = value.to_str().ok().and_then(Self::parse);
+        place.ok_or(Refused::Header { name: LAST_EVENT_ID, reason: "it is the id of no item of such a stream" })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (next_event, last_line) = text.split_once('.')?;
+        let place = Self { next_event: next_event.parse().ok()?, last_line: last_line.parse().ok()? };
+        (place.next_event >= 0 && place.last_line >= 0).then_some(place)
+    }
+
+    fn show(&mut self, item: Item) -> Vec<Event> {
+        match item {
+            Item::Event(Ok(event)) => {
+                self.next_event = event.sequence + 1;
+                vec![shown("event", &event).id(self.to_string())]
+            }
+            Item::Lines(Ok(lines)) => {
+                let line = |line: LogRecord| {
+                    self.last_line = line.number;
+                    shown("log", &line).id(self.to_string())
+                };
+                lines.into_iter().map(line).collect()
+            }
+            Item::Event(Err(error)) | Item::Lines(Err(error)) => vec![failed(error)],
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}", self.next_event, self.last_line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_was_written_and_nothing_else_is() {
+        let place = Place { next_event: 12, last_line: 345 };
+        assert_eq!(Place::parse(&place.to_string()), Some(place));
+        for text in ["", "1", "1.", ".1", "-1.0", "1.-1", "1.2.3", "a.b", "99999999999999999999.0"] {
+            assert_eq!(Place::parse(text), None, "{text}");
+        }
+    }
+}

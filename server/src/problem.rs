@@ -1,0 +1,174 @@
+//! Every refusal as a problem document (RFC 9457), with the code, the hints and the page of the error.
+
+use std::{borrow::Cow, error::Error as _, sync::Arc};
+
+use axum::{
+    extract::rejection::{BytesRejection, PathRejection, QueryRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use cloacina::Class;
+use serde::Serialize;
+use utoipa::{
+    IntoResponses, PartialSchema, ToSchema,
+    openapi::{ContentBuilder, RefOr, ResponseBuilder},
+};
+
+use crate::refused::Refused;
+
+/// The media type of a problem document.
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Why a request was refused.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// A reference to the page of the error code, relative to the server.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The status in words, the same for every problem of that status.
+    title: Cow<'static, str>,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong with this request.
+    detail: String,
+    /// The stable code of the error.
+    code: Cow<'static, str>,
+    /// What the caller can do about it.
+    hints: Vec<String>,
+    /// The id of the request, as in the header `x-request-id`.
+    request_id: String,
+}
+
+/// The kind of trouble as a status.
+fn status(class: Class) -> StatusCode {
+    match class {
+        Class::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Class::NotFound => StatusCode::NOT_FOUND,
+        Class::Conflict => StatusCode::CONFLICT,
+        Class::Denied => StatusCode::FORBIDDEN,
+        Class::Busy | Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: String, hints: Vec<String>) -> Self {
+        Self {
+            kind: format!("/errors/{code}"),
+            title: Cow::Borrowed(status.canonical_reason().unwrap_or("Refused")),
+            status: status.as_u16(),
+            detail,
+            code: Cow::Borrowed(code),
+            hints,
+            request_id: String::new(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The document for the request of that id.
+    pub(crate) fn document(&self, request_id: &str) -> Vec<u8> {
+        let shown = Self { request_id: request_id.to_owned(), ..self.clone() };
+        // Texts and numbers are always JSON.
+        serde_json::to_vec(&shown).unwrap_or_default()
+    }
+}
+
+impl From<cloacina::Error> for Problem {
+    fn from(error: cloacina::Error) -> Self {
+        let mut detail = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            // A wrapper that shows its source itself says the same twice.
+            if !detail.ends_with(&cause_text) {
+                detail.push_str(": ");
+                detail.push_str(&cause_text);
+            }
+            source = cause.source();
+        }
+        Self::new(status(error.class()), error.code(), detail, error.hints())
+    }
+}
+
+impl From<cloacina::RegistryError> for Problem {
+    fn from(error: cloacina::RegistryError) -> Self {
+        cloacina::Error::from(error).into()
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let hints = vec![refused.hint().to_owned()];
+        Self::new(refused.status(), refused.code(), refused.to_string(), hints)
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Refused::from(rejection).into()
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Refused::from(rejection).into()
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        Refused::from(rejection).into()
+    }
+}
+
+/// The body is written by the guard, which knows the id of the request.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// The problems that every call may be answered with.
+#[derive(Debug)]
+pub(crate) struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> std::collections::BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let content = || ContentBuilder::new().schema(Some(utoipa::openapi::Ref::from_schema_name("Problem"))).build();
+        let described = [
+            ("400", "The request cannot be read."),
+            ("403", "The caller may not do that, or the request comes from elsewhere."),
+            ("404", "There is no such thing that the caller could see."),
+            ("405", "The path does not take that method."),
+            ("409", "The present state does not allow that."),
+            ("413", "The body is too large."),
+            ("415", "The body is of another media type."),
+            ("422", "The request can be read, and cannot be done."),
+            ("500", "A fault of the server."),
+            ("503", "The server cannot do that now; the same request may succeed later."),
+        ];
+        let response = |(status, text): (&str, &str)| {
+            let response = ResponseBuilder::new().description(text).content(MEDIA_TYPE, content()).build();
+            (status.to_owned(), RefOr::T(response))
+        };
+        described.into_iter().map(response).collect()
+    }
+}
+
+/// Names the schema, so that the responses can refer to it.
+pub(crate) fn schema() -> (String, RefOr<utoipa::openapi::Schema>) {
+    (Problem::name().into_owned(), Problem::schema())
+}

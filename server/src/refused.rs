@@ -1,0 +1,125 @@
+//! What the server itself refuses, before an engine is asked: codes `SRV…`.
+//!
+//! Values in the fields, advice in [`Refused::hint`], a page in `docs/errors/` for each code.
+
+use axum::{
+    extract::rejection::{BytesRejection, PathRejection, QueryRejection},
+    http::StatusCode,
+};
+
+/// A request that the server does not pass on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    /// The body is no JSON.
+    #[error("the body of the request is no JSON: {reason}")]
+    NotJson { reason: String },
+    /// The body is JSON of another shape.
+    #[error("the body of the request does not fit: {reason}")]
+    Shape { reason: String },
+    /// The body is said to be something else than JSON.
+    #[error("the body of the request is said to be {found}, and JSON is needed")]
+    MediaType { found: String },
+    /// The body is said to be neither an archive nor a form.
+    #[error("the body of the request is said to be {found}, and an archive or a form is needed")]
+    NoArchive { found: String },
+    /// The body is larger than the server takes.
+    #[error("the body of the request is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    /// The body did not arrive.
+    #[error("the body of the request cannot be read: {reason}")]
+    Unread { reason: String },
+    /// A part of the path or of the query is wrong.
+    #[error("the {part} of the request does not fit: {reason}")]
+    Parameter { part: &'static str, reason: String },
+    /// A header is wrong.
+    #[error("the header {name} cannot be used: {reason}")]
+    Header { name: &'static str, reason: &'static str },
+    /// There is no such path.
+    #[error("the server has no path {path}")]
+    NoPath { path: String },
+    /// The path does not take that method.
+    #[error("{path} does not take {method}")]
+    NoMethod { path: String, method: String },
+    /// The request names another host than this server.
+    #[error("the request is for the host {host:?}, and this server answers for loopback names alone")]
+    Host { host: String },
+    /// A page of another site sent the request.
+    #[error("a page of {origin} sent the request, and this server answers to its own pages alone")]
+    Origin { origin: String },
+}
+
+impl Refused {
+    /// The stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::NotJson { .. } => "SRV0001",
+            Self::Shape { .. } => "SRV0002",
+            Self::MediaType { .. } => "SRV0003",
+            Self::TooLarge { .. } => "SRV0004",
+            Self::Unread { .. } => "SRV0005",
+            Self::Parameter { .. } => "SRV0006",
+            Self::Header { .. } => "SRV0007",
+            Self::NoPath { .. } => "SRV0008",
+            Self::NoMethod { .. } => "SRV0009",
+            Self::Host { .. } => "SRV0010",
+            Self::Origin { .. } => "SRV0011",
+            Self::NoArchive { .. } => "SRV0012",
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NotJson { .. } | Self::Unread { .. } | Self::Parameter { .. } | Self::Header { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Shape { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::MediaType { .. } | Self::NoArchive { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoPath { .. } => StatusCode::NOT_FOUND,
+            Self::NoMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Host { .. } | Self::Origin { .. } => StatusCode::FORBIDDEN,
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::NotJson { .. } => "send one JSON value, encoded as UTF-8",
+            Self::Shape { .. } | Self::Parameter { .. } => "/openapi.json and /swagger-ui describe each request",
+            Self::MediaType { .. } => "send the header `content-type: application/json`",
+            Self::NoArchive { .. } => {
+                "send the file as `application/octet-stream`, or as the part `archive` of a form: curl -F archive=@FILE"
+            }
+            Self::TooLarge { .. } => {
+                "send less; a value that is large belongs into storage of its own, with its address in the input"
+            }
+            Self::Unread { .. } => "send the request again",
+            Self::Header { .. } => "send another value, or leave the header out",
+            Self::NoPath { .. } => "/openapi.json and /swagger-ui list the paths",
+            Self::NoMethod { .. } => "the header `allow` of the answer lists the methods",
+            Self::Host { .. } => "use the address that the server printed when it started",
+            Self::Origin { .. } => "open the pages of the server itself, or ask from a program",
+        }
+    }
+}
+
+impl From<BytesRejection> for Refused {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge { limit: crate::guard::BODY_MAX },
+            _ => Self::Unread { reason: rejection.body_text() },
+        }
+    }
+}
+
+impl From<QueryRejection> for Refused {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Parameter { part: "query", reason: rejection.body_text() }
+    }
+}
+
+impl From<PathRejection> for Refused {
+    fn from(rejection: PathRejection) -> Self {
+        Self::Parameter { part: "path", reason: rejection.body_text() }
+    }
+}

@@ -1,0 +1,7 @@
+//! The HTTP interface as a stranger uses it: a server in a process of its own, asked by curl.
+
+mod client;
+mod dev;
+mod guide;
+mod life;
+mod refused;
