@@ -19,7 +19,7 @@ use diesel::{
 use super::{
     EventRow,
     commit::{Commit, NewRun, Outcome, RunUpdate},
-    postgres::PgConnection,
+    postgres::{Flight, Landing, PgConnection},
     row::micros,
 };
 use crate::id::RunId;
@@ -54,6 +54,39 @@ pub(super) fn write_in_txn(connection: &mut PgConnection, commits: &[&Commit]) -
     Ok(outcomes)
 }
 
+/// Writes commits in a transaction that travels as a whole, so that the server is waited for once. If anything about them is not
+/// as it is nearly always, nothing is written: [`write_in_txn`] then finds out what.
+///
+/// `mark` is the number of the transaction, of which `begin` has told the server.
+pub(super) fn fly(
+    connection: &mut PgConnection,
+    (begin, mark): (&str, &str),
+    commits: &[&Commit],
+) -> QueryResult<Landing> {
+    let mut flight = Flight::default();
+    let epochs: HashSet<i64> = commits.iter().map(|commit| commit.epoch).collect();
+    connection.pack(&mut flight, &ExpectOwners { epochs: epochs.into_iter().collect() })?;
+    let owned = |commit: &&Commit| (commit.run, commit.epoch);
+    let new: HashSet<(RunId, i64)> = commits.iter().filter(|commit| commit.create.is_some()).map(owned).collect();
+    let older: HashSet<(RunId, i64)> = commits.iter().map(owned).filter(|owned| !new.contains(owned)).collect();
+    if !older.is_empty() {
+        let (runs, epochs) = older.iter().map(|(run, epoch)| (run.as_bytes().to_vec(), *epoch)).unzip();
+        connection.pack(&mut flight, &ExpectEpochs { runs, epochs })?;
+    }
+    if let Some(runs) = new_runs(commits) {
+        connection.pack(&mut flight, &Alone { rows: runs, mark })?;
+    }
+    let events: Vec<(RunId, &EventRow)> =
+        commits.iter().flat_map(|commit| commit.events.iter().map(|event| (commit.run, event))).collect();
+    if !events.is_empty() {
+        connection.pack(&mut flight, &Alone { rows: event_rows(&events), mark })?;
+    }
+    if let Some(updates) = updates(commits) {
+        connection.pack(&mut flight, &Alone { rows: updates, mark })?;
+    }
+    connection.fly(begin, flight)
+}
+
 /// For each commit, whether its epoch owns the run. Nobody can take a run over from now to the transaction's end.
 fn check_epochs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResult<Vec<bool>> {
     let epochs: HashSet<i64> = commits.iter().map(|commit| commit.epoch).collect();
@@ -82,12 +115,17 @@ fn check_epochs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResu
 
 /// How many runs the commits create, and how many of those were not there.
 fn insert_runs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResult<(usize, usize)> {
+    match new_runs(commits) {
+        Some(rows) => Ok((rows.ids.len(), Gently(rows).execute(connection)?)),
+        None => Ok((0, 0)),
+    }
+}
+
+/// The runs that the commits create, if they create any.
+fn new_runs<'a>(commits: &[&'a Commit]) -> Option<InsertRuns<'a>> {
     let new: Vec<(&Commit, &NewRun)> =
         commits.iter().filter_map(|commit| commit.create.as_ref().map(|new| (*commit, new))).collect();
-    if new.is_empty() {
-        return Ok((0, 0));
-    }
-    let inserted = InsertRuns {
+    (!new.is_empty()).then(|| InsertRuns {
         ids: new.iter().map(|(commit, _)| commit.run.as_bytes().to_vec()).collect(),
         workflows: new.iter().map(|(_, new)| new.workflow.as_bytes().to_vec()).collect(),
         states: new.iter().map(|(_, new)| new.state.as_str()).collect(),
@@ -96,8 +134,7 @@ fn insert_runs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResul
         started_at: new.iter().map(|(_, new)| new.started_at.map(micros)).collect(),
         keys: new.iter().map(|(_, new)| new.key.as_deref()).collect(),
         by: new.iter().map(|(_, new)| new.by.as_deref()).collect(),
-    };
-    Ok((new.len(), inserted.execute(connection)?))
+    })
 }
 
 fn insert_events(connection: &mut PgConnection, run: RunId, events: &[EventRow]) -> QueryResult<usize> {
@@ -106,9 +143,10 @@ fn insert_events(connection: &mut PgConnection, run: RunId, events: &[EventRow])
 }
 
 fn insert_event_rows(connection: &mut PgConnection, rows: &[(RunId, &EventRow)]) -> QueryResult<usize> {
-    if rows.is_empty() {
-        return Ok(0);
-    }
+    if rows.is_empty() { Ok(0) } else { Gently(event_rows(rows)).execute(connection) }
+}
+
+fn event_rows<'a>(rows: &[(RunId, &'a EventRow)]) -> InsertEvents<'a> {
     InsertEvents {
         runs: rows.iter().map(|(run, _)| run.as_bytes().to_vec()).collect(),
         sequences: rows.iter().map(|(_, event)| event.sequence).collect(),
@@ -121,11 +159,18 @@ fn insert_event_rows(connection: &mut PgConnection, rows: &[(RunId, &EventRow)])
         cpu_us: rows.iter().map(|(_, event)| event.cpu_us).collect(),
         peak_bytes: rows.iter().map(|(_, event)| event.peak_bytes).collect(),
     }
-    .execute(connection)
 }
 
-/// One statement cannot change a row twice, so the updates of one run become one.
 fn update_runs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResult<()> {
+    if let Some(rows) = updates(commits) {
+        Gently(rows).execute(connection)?;
+    }
+    Ok(())
+}
+
+/// What the commits change of runs, if they change anything. One statement cannot change a row twice, so the updates of one run
+/// become one.
+fn updates(commits: &[&Commit]) -> Option<UpdateRuns<'static>> {
     let mut updates: HashMap<(RunId, i64), RunUpdate> = HashMap::new();
     for commit in commits {
         let Some(update) = commit.update else { continue };
@@ -136,18 +181,13 @@ fn update_runs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResul
             finished_at: update.finished_at.or(merged.finished_at),
         };
     }
-    if updates.is_empty() {
-        return Ok(());
-    }
-    UpdateRuns {
+    (!updates.is_empty()).then(|| UpdateRuns {
         ids: updates.keys().map(|(run, _)| run.as_bytes().to_vec()).collect(),
         epochs: updates.keys().map(|(_, epoch)| *epoch).collect(),
         states: updates.values().map(|update| update.state.as_str()).collect(),
         started_at: updates.values().map(|update| update.started_at.map(micros)).collect(),
         finished_at: updates.values().map(|update| update.finished_at.map(micros)).collect(),
-    }
-    .execute(connection)?;
-    Ok(())
+    })
 }
 
 /// Rows that were there before mean that a commit must not be written, and which one is not known here.
@@ -163,6 +203,27 @@ struct CheckEpochs {
     runs: Vec<Vec<u8>>,
 }
 
+/// Fails unless so many owners live. Locks their rows as [`LockOwners`] does.
+struct ExpectOwners {
+    epochs: Vec<i64>,
+}
+
+/// Fails unless the epochs own the runs.
+struct ExpectEpochs {
+    runs: Vec<Vec<u8>>,
+    epochs: Vec<i64>,
+}
+
+/// Rows that may be there already: those are left as they are.
+struct Gently<T>(T);
+
+/// Rows that must not be there, in the transaction of that mark and in no other: one that did not begin writes nothing.
+struct Alone<'a, T> {
+    rows: T,
+    mark: &'a str,
+}
+
+#[derive(Default)]
 struct InsertRuns<'a> {
     ids: Vec<Vec<u8>>,
     workflows: Vec<Vec<u8>>,
@@ -174,6 +235,7 @@ struct InsertRuns<'a> {
     by: Vec<Option<&'a str>>,
 }
 
+#[derive(Default)]
 struct InsertEvents<'a> {
     runs: Vec<Vec<u8>>,
     sequences: Vec<i64>,
@@ -187,6 +249,7 @@ struct InsertEvents<'a> {
     peak_bytes: Vec<Option<i64>>,
 }
 
+#[derive(Default)]
 struct UpdateRuns<'a> {
     ids: Vec<Vec<u8>>,
     epochs: Vec<i64>,
@@ -208,9 +271,14 @@ macro_rules! cached_statement {
 
 cached_statement!(LockOwners, LockOwners);
 cached_statement!(CheckEpochs, CheckEpochs);
-cached_statement!(InsertRuns<'_>, InsertRuns<'static>);
-cached_statement!(InsertEvents<'_>, InsertEvents<'static>);
-cached_statement!(UpdateRuns<'_>, UpdateRuns<'static>);
+cached_statement!(ExpectOwners, ExpectOwners);
+cached_statement!(ExpectEpochs, ExpectEpochs);
+cached_statement!(Gently<InsertRuns<'_>>, Gently<InsertRuns<'static>>);
+cached_statement!(Gently<InsertEvents<'_>>, Gently<InsertEvents<'static>>);
+cached_statement!(Gently<UpdateRuns<'_>>, Gently<UpdateRuns<'static>>);
+cached_statement!(Alone<'_, InsertRuns<'_>>, Alone<'static, InsertRuns<'static>>);
+cached_statement!(Alone<'_, InsertEvents<'_>>, Alone<'static, InsertEvents<'static>>);
+cached_statement!(Alone<'_, UpdateRuns<'_>>, Alone<'static, UpdateRuns<'static>>);
 
 impl QueryFragment<Pg> for LockOwners {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
@@ -239,6 +307,69 @@ impl Query for CheckEpochs {
     type SqlType = (Binary, BigInt);
 }
 
+impl QueryFragment<Pg> for ExpectOwners {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT 1 / (count(*) = cardinality(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.epochs)?;
+        out.push_sql("))::int FROM (SELECT epoch FROM owner WHERE epoch = ANY(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.epochs)?;
+        out.push_sql(") AND ended IS NULL ORDER BY epoch FOR KEY SHARE) AS alive");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for ExpectEpochs {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT 1 / (count(run.id) = count(*))::int FROM unnest(");
+        out.push_bind_param::<Array<Binary>, _>(&self.runs)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.epochs)?;
+        out.push_sql(") AS wanted (id, epoch) LEFT JOIN run ON run.id = wanted.id AND run.owner_epoch = wanted.epoch");
+        Ok(())
+    }
+}
+
+impl<T: QueryFragment<Pg> + Conflicting> QueryFragment<Pg> for Gently<T> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(T::GENTLY);
+        Ok(())
+    }
+}
+
+impl<T: QueryFragment<Pg> + Conflicting> QueryFragment<Pg> for Alone<'_, T> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.rows.walk_ast(out.reborrow())?;
+        out.push_sql(T::AND);
+        out.push_sql(" current_setting('cloacina.mark', true) = ");
+        out.push_bind_param::<Text, _>(self.mark)?;
+        Ok(())
+    }
+}
+
+/// How the text of a statement goes on after its rows.
+trait Conflicting {
+    /// For rows that may be there already.
+    const GENTLY: &'static str;
+    /// Before a condition.
+    const AND: &'static str;
+}
+
+impl Conflicting for InsertRuns<'_> {
+    const GENTLY: &'static str = " ON CONFLICT DO NOTHING";
+    const AND: &'static str = " WHERE";
+}
+
+impl Conflicting for InsertEvents<'_> {
+    const GENTLY: &'static str = " ON CONFLICT DO NOTHING";
+    const AND: &'static str = " WHERE";
+}
+
+impl Conflicting for UpdateRuns<'_> {
+    const GENTLY: &'static str = "";
+    const AND: &'static str = " AND";
+}
+
 impl QueryFragment<Pg> for InsertRuns<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
@@ -260,7 +391,7 @@ impl QueryFragment<Pg> for InsertRuns<'_> {
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.keys)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.by)?;
-        out.push_sql(") ON CONFLICT DO NOTHING");
+        out.push_sql(")");
         Ok(())
     }
 }
@@ -290,7 +421,7 @@ impl QueryFragment<Pg> for InsertEvents<'_> {
         out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.cpu_us)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.peak_bytes)?;
-        out.push_sql(") ON CONFLICT DO NOTHING");
+        out.push_sql(")");
         Ok(())
     }
 }
@@ -382,46 +513,25 @@ mod tests {
         text.split_once(" -- binds").unwrap().0.to_owned()
     }
 
-    fn statements() -> Vec<(String, &'static str)> {
-        let update = UpdateRuns {
-            ids: Vec::new(),
-            epochs: Vec::new(),
-            states: Vec::new(),
-            started_at: Vec::new(),
-            finished_at: Vec::new(),
-        };
-        let runs = InsertRuns {
-            ids: Vec::new(),
-            workflows: Vec::new(),
-            states: Vec::new(),
-            epochs: Vec::new(),
-            created_at: Vec::new(),
-            started_at: Vec::new(),
-            keys: Vec::new(),
-            by: Vec::new(),
-        };
-        let events = InsertEvents {
-            runs: Vec::new(),
-            sequences: Vec::new(),
-            kinds: Vec::new(),
-            tasks: Vec::new(),
-            attempts: Vec::new(),
-            at: Vec::new(),
-            started_at: Vec::new(),
-            payloads: Vec::new(),
-            cpu_us: Vec::new(),
-            peak_bytes: Vec::new(),
-        };
+    fn statements() -> Vec<(String, String)> {
+        const RUNS: &str = "bytea[], bytea[], text[], bigint[], bigint[], bigint[], text[], text[]";
+        const EVENTS: &str =
+            "bytea[], bigint[], text[], integer[], integer[], bigint[], bigint[], bytea[], bigint[], bigint[]";
+        const UPDATES: &str = "bytea[], bigint[], text[], bigint[], bigint[]";
+        let alone = |types: &str| format!("{types}, text");
+        let typed = |text: String, types: &str| (text, types.to_owned());
         vec![
-            (text(&LockOwners { epochs: Vec::new() }), "bigint[]"),
-            (text(&CheckEpochs { runs: Vec::new() }), "bytea[]"),
-            (text(&update), "bytea[], bigint[], text[], bigint[], bigint[]"),
-            (text(&runs), "bytea[], bytea[], text[], bigint[], bigint[], bigint[], text[], text[]"),
-            (
-                text(&events),
-                "bytea[], bigint[], text[], integer[], integer[], bigint[], bigint[], bytea[], bigint[], bigint[]",
-            ),
-            (
+            typed(text(&LockOwners { epochs: Vec::new() }), "bigint[]"),
+            typed(text(&CheckEpochs { runs: Vec::new() }), "bytea[]"),
+            typed(text(&ExpectOwners { epochs: Vec::new() }), "bigint[], bigint[]"),
+            typed(text(&ExpectEpochs { runs: Vec::new(), epochs: Vec::new() }), "bytea[], bigint[]"),
+            typed(text(&Gently(UpdateRuns::default())), UPDATES),
+            typed(text(&Gently(InsertRuns::default())), RUNS),
+            typed(text(&Gently(InsertEvents::default())), EVENTS),
+            (text(&Alone { rows: UpdateRuns::default(), mark: "" }), alone(UPDATES)),
+            (text(&Alone { rows: InsertRuns::default(), mark: "" }), alone(RUNS)),
+            (text(&Alone { rows: InsertEvents::default(), mark: "" }), alone(EVENTS)),
+            typed(
                 text(&log::insertion_of_nothing()),
                 "bytea[], integer[], integer[], bigint[], integer[], text[], text[], text[], bigint[]",
             ),

@@ -59,6 +59,13 @@ impl Mark {
         format!("BEGIN; {by_key}EXECUTE put_mark({})", self.number)
     }
 
+    /// As [`Self::begin`], for a transaction of commits that travels as a whole; and the number by which its statements know
+    /// that it has begun.
+    pub(super) fn begin_flight(&mut self) -> (String, String) {
+        let begin = self.begin(true);
+        (format!("{begin}; SET LOCAL cloacina.mark = '{}'", self.number), self.number.to_string())
+    }
+
     /// What became of the last transaction, whose COMMIT was sent on another connection. Waits until that transaction
     /// has ended, for as long as the connection waits for a lock.
     pub(super) fn fate(&self, connection: &mut Connection) -> QueryResult<Fate> {

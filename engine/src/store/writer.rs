@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use super::{
     Connection, Error,
     commit::{self, Commit, Outcome},
+    commit_postgres,
     connection::{self, Access, Place},
     dialect::Failed,
     file::Presence,
@@ -34,6 +35,7 @@ use super::{
     lease::Lease,
     log_queue::LogQueue,
     mark::{Fate, Mark},
+    postgres::Landing,
     reconnect::Reconnect,
     sabotage::Sabotage,
 };
@@ -115,6 +117,15 @@ struct Unit {
 enum Work {
     Commit(Commit),
     Job(Box<dyn Job>),
+}
+
+impl Unit {
+    /// The commit, if it is one and may be written.
+    fn flies(&self, stopped: &Terms) -> Option<&Commit> {
+        let Work::Commit(commit) = &self.work else { return None };
+        let is_stopped = stopped.get(&(commit.run, commit.epoch)).is_some_and(|term| commit.term <= *term);
+        (!is_stopped).then_some(commit)
+    }
 }
 
 impl Writer {
@@ -383,6 +394,10 @@ impl Writer {
     }
 
     fn write_group(&mut self, units: &mut [Unit]) -> Result<(), Failed> {
+        if self.fly(units)? {
+            self.n_transactions.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
         let (stopped, unfenced, mark) = (&self.stopped, self.sabotage.is_unfenced(), &mut self.mark);
         let sabotage = &mut self.sabotage;
         let is_alone = units.len() == 1;
@@ -414,6 +429,25 @@ impl Writer {
         )?;
         self.n_transactions.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Writes a group of commits to a server as a whole, if they are nothing but commits that may be written. Says whether they
+    /// are on the disk; if they are not, nothing of them is.
+    fn fly(&mut self, units: &mut [Unit]) -> Result<bool, Failed> {
+        let Connection::Postgres(connection) = &mut self.connection else { return Ok(false) };
+        if self.sabotage.breaks_commits() {
+            return Ok(false);
+        }
+        let commits: Option<Vec<&Commit>> = units.iter().map(|unit| unit.flies(&self.stopped)).collect();
+        let Some(commits) = commits else { return Ok(false) };
+        let (begin, mark) = self.mark.begin_flight();
+        // Whatever failed, COMMIT was sent.
+        let flown = commit_postgres::fly(connection, (&begin, &mark), &commits);
+        if flown.map_err(|source| Failed { source, at_commit: true })? == Landing::Refused {
+            return Ok(false);
+        }
+        units.iter_mut().for_each(|unit| unit.outcome = Outcome::Committed);
+        Ok(true)
     }
 
     fn tell(&mut self, units: Vec<Unit>) {

@@ -2,7 +2,7 @@
 //!
 //! Each statement is prepared once and found again by its query's type, or by its text and the types of its values.
 
-use std::{any::TypeId, borrow::Cow, collections::HashMap, fmt};
+use std::{any::TypeId, borrow::Cow, collections::HashMap, fmt, future::poll_fn};
 
 use diesel::{
     QueryResult, RunQueryDsl,
@@ -17,6 +17,8 @@ use diesel::{
     result::{ConnectionError, ConnectionResult, Error as DieselError},
     sql_types::TypeMetadata,
 };
+use futures_core::Stream;
+use futures_util::future::{join_all, join3};
 use tokio_postgres::{Config, Statement, types::Type};
 
 use super::{
@@ -50,6 +52,20 @@ struct Answer {
     n_affected: u64,
 }
 
+/// Statements of one transaction that travel together.
+#[derive(Default)]
+pub(crate) struct Flight {
+    statements: Vec<(Statement, Vec<Bound>)>,
+}
+
+/// What became of a transaction that traveled as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Landing {
+    Committed,
+    /// A check of one of its statements did not hold, or a row was there already. Nothing was written.
+    Refused,
+}
+
 /// Nobody looks on.
 struct Unobserved;
 
@@ -77,15 +93,58 @@ impl PgConnection {
         }
     }
 
+    /// Adds a statement, whose rows nobody wants, to those that travel together.
+    pub(crate) fn pack<T>(&mut self, flight: &mut Flight, source: &T) -> QueryResult<()>
+    where
+        T: QueryFragment<Pg> + QueryId,
+    {
+        let (types, values) = self.bound(source)?;
+        let statement = self.prepare(source, types).map_err(|error| self.failed(error))?;
+        flight.statements.push((statement, values));
+        Ok(())
+    }
+
+    /// Sends the beginning of a transaction, its statements and COMMIT without waiting for an answer in between. After a
+    /// statement that failed the server refuses the others and answers COMMIT by rolling back. Without its beginning nothing
+    /// of a transaction may be written: each statement must see to that.
+    pub(crate) fn fly(&mut self, begin: &str, flight: Flight) -> QueryResult<Landing> {
+        let client = self.link.client();
+        let statements = flight.statements.into_iter().map(|(statement, values)| async move {
+            let mut rows = std::pin::pin!(client.query_raw(&statement, values).await?);
+            while let Some(row) = poll_fn(|context| Stream::poll_next(rows.as_mut(), context)).await {
+                row?;
+            }
+            Ok(())
+        });
+        // They are sent in this order, as each sends when it is asked for the first time.
+        let flown = self.link.wait(async {
+            let (begun, asked, committed) =
+                join3(client.batch_execute(begin), join_all(statements), client.batch_execute("COMMIT")).await;
+            let asked: Result<(), tokio_postgres::Error> = asked.into_iter().collect();
+            begun.and(asked).and(committed)
+        });
+        match flown {
+            Ok(()) => Ok(Landing::Committed),
+            Err(error) if failure::is_refusal(&error) => Ok(Landing::Refused),
+            Err(error) => Err(self.failed(error.into())),
+        }
+    }
+
+    /// The types and the values that a statement comes with.
+    fn bound<T: QueryFragment<Pg>>(&mut self, source: &T) -> QueryResult<(Vec<Type>, Vec<Bound>)> {
+        let mut collected = RawBytesBindCollector::<Pg>::new();
+        source.collect_binds(&mut collected, self, &Pg)?;
+        let types = collected.metadata.iter().map(type_of).collect::<QueryResult<Vec<Type>>>()?;
+        Ok((types, collected.binds.into_iter().map(Bound).collect()))
+    }
+
     /// Sends a statement and waits for all that it gives.
     fn ask<T>(&mut self, source: &T) -> QueryResult<Answer>
     where
         T: QueryFragment<Pg> + QueryId,
     {
-        let mut collected = RawBytesBindCollector::<Pg>::new();
-        source.collect_binds(&mut collected, self, &Pg)?;
-        let types = collected.metadata.iter().map(type_of).collect::<QueryResult<Vec<Type>>>()?;
-        let values = collected.binds.into_iter().map(Bound);
+        let (types, values) = self.bound(source)?;
+        let values = values.into_iter();
         let answer = if source.is_safe_to_cache_prepared(&Pg)? {
             self.prepare(source, types).and_then(|statement| self.ask_prepared(&statement, values))
         } else {
@@ -170,9 +229,7 @@ impl From<tokio_postgres::Error> for Failure {
 async fn gather(stream: tokio_postgres::RowStream) -> Result<Answer, tokio_postgres::Error> {
     let mut stream = std::pin::pin!(stream);
     let mut rows = Vec::new();
-    while let Some(row) =
-        std::future::poll_fn(|context| futures_core::Stream::poll_next(stream.as_mut(), context)).await
-    {
+    while let Some(row) = poll_fn(|context| Stream::poll_next(stream.as_mut(), context)).await {
         rows.push(row?);
     }
     let n_affected = stream.rows_affected().unwrap_or_default();

@@ -87,6 +87,11 @@ pub(super) fn is_lost(error: &tokio_postgres::Error) -> bool {
     error.is_closed() || io_kind(error).is_some() || error.as_db_error().is_some_and(is_fatal)
 }
 
+/// Whether a check of a statement did not hold, or a row was there already.
+pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| *code == SqlState::DIVISION_BY_ZERO || *code == SqlState::UNIQUE_VIOLATION)
+}
+
 /// What stands in the way of a connection that could not be opened.
 pub(super) fn open_trouble(error: &tokio_postgres::Error) -> OpenTrouble {
     if let Some(server) = error.as_db_error() {

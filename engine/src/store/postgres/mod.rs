@@ -10,7 +10,7 @@ mod row;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::connection::PgConnection;
+pub(crate) use self::connection::{Flight, Landing, PgConnection};
 pub(super) use self::failure::{OpenTrouble, sqlstate_of};
 #[cfg(any(test, feature = "measuring"))]
 pub(crate) use self::{failure::words, link::Link};

@@ -62,6 +62,11 @@ impl Sabotage {
         self.twice
     }
 
+    /// Whether how commits are written is broken, which takes writing them one after the other.
+    pub(in crate::store) fn breaks_commits(&self) -> bool {
+        self.unfenced || self.disk_full.n_times > 0
+    }
+
     /// Takes note of a commit that is on the disk.
     pub(in crate::store) fn note_committed(&mut self) {
         self.disk_full.n_committed += 1;

@@ -25,6 +25,10 @@ impl Sabotage {
         false
     }
 
+    pub(in crate::store) const fn breaks_commits(&self) -> bool {
+        false
+    }
+
     pub(in crate::store) const fn note_committed(&mut self) {}
 
     pub(in crate::store) const fn refuse_if_due(&mut self, _n_commits: usize) -> QueryResult<()> {
