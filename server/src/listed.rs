@@ -5,7 +5,8 @@ use axum::{
     http::{HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::refused::Refused;
 
@@ -46,6 +47,19 @@ pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Refused> {
     }
 }
 
+/// The place after which a page begins, as a text for the address.
+pub(crate) fn cursor_of(place: &impl Serialize) -> String {
+    // Names, numbers and timestamps are always JSON.
+    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).unwrap_or_default())
+}
+
+/// The place that such a text stands for.
+pub(crate) fn place_of<T: DeserializeOwned>(cursor: &str) -> Result<T, Refused> {
+    let decoded = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
+    let place = decoded.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    place.ok_or_else(|| Refused::Parameter { part: "query", reason: "the cursor is not of this list".to_owned() })
+}
+
 /// The address of the same list from that cursor on.
 fn address(uri: &Uri, cursor: &str) -> String {
     let others =
@@ -78,6 +92,15 @@ mod tests {
             ("/api/v1/runs?cursor=a&limit=2", "/api/v1/runs?limit=2&cursor=b"),
         ] {
             assert_eq!(address(&uri.parse().unwrap(), "b"), expected);
+        }
+    }
+
+    #[test]
+    fn a_cursor_stands_for_its_place_and_no_other_text_does() {
+        let place = ("name".to_owned(), 7);
+        assert_eq!(place_of::<(String, i32)>(&cursor_of(&place)).unwrap(), place);
+        for text in ["", "x", "!", "bnVsbA"] {
+            assert!(place_of::<(String, i32)>(text).is_err(), "{text}");
         }
     }
 

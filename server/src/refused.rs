@@ -10,8 +10,8 @@ use axum::{
 /// A request that the server does not pass on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    /// The body is no JSON.
-    #[error("the body of the request is no JSON: {reason}")]
+    /// The body is not JSON.
+    #[error("the body of the request is not JSON: {reason}")]
     NotJson { reason: String },
     /// The body is JSON of another shape.
     #[error("the body of the request does not fit: {reason}")]

@@ -106,7 +106,7 @@ impl Server {
     /// Listens on the address. Clients may connect from now on; they are answered once the server runs.
     ///
     /// # Errors
-    /// [`Error::Listen`]; [`Error::Open`] if nobody would be asked for a login and the address is no loopback address.
+    /// [`Error::Listen`]; [`Error::Open`] if nobody would be asked for a login and the address is not a loopback address.
     pub fn bind(engine: Engine, options: Options) -> Result<Self, Error> {
         let address = options.listen;
         let Access::Loopback { .. } = options.access;

@@ -1,7 +1,7 @@
 //! `dev` and `serve`: an engine with its HTTP interface, until somebody asks the program to stop.
 
 mod dev;
-mod life;
+pub(crate) mod life;
 mod serve;
 mod watch;
 

@@ -17,7 +17,7 @@ use crate::{
     app::Shared,
     asker::Asker,
     body::{InPath, Json, MaybeJson, Parameters},
-    listed::{Listed, limit},
+    listed::{Listed, cursor_of, limit, place_of},
     problem::{Problem, Problems},
     refused::Refused,
 };
@@ -116,9 +116,9 @@ async fn list(
 ) -> Result<Listed<PackageRecord>, Problem> {
     let ListQuery { tenant, name, state, limit: asked, cursor } = query;
     let filter = PackageFilter { tenant, name, state: state.as_deref().map(state_of).transpose()? };
-    let page = PackagePage { limit: limit(asked)?, after: cursor.as_deref().map(place_of).transpose()? };
+    let page = PackagePage { limit: limit(asked)?, after: cursor.as_deref().map(place_of::<PackagePlace>).transpose()? };
     let found = asker.engine.list_packages(&filter, &page).await?;
-    Ok(Listed::page(found.packages, &uri, found.next.map(|place| place.to_string())))
+    Ok(Listed::page(found.packages, &uri, found.next.as_ref().map(cursor_of)))
 }
 
 fn state_of(text: &str) -> Result<PackageState, Refused> {
@@ -127,10 +127,6 @@ fn state_of(text: &str) -> Result<PackageState, Refused> {
         part: "query",
         reason: format!("state is {text:?}, and it can be {}", PackageState::ALL.map(PackageState::as_str).join(", ")),
     })
-}
-
-fn place_of(text: &str) -> Result<PackagePlace, Refused> {
-    text.parse().map_err(|_| Refused::Parameter { part: "query", reason: "the cursor is not of this list".to_owned() })
 }
 
 /// Registers a package: the body is the archive, or a form with the archive and its signatures.

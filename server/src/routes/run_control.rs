@@ -144,7 +144,7 @@ struct BulkOutcome {
 enum BulkDone {
     /// It is done, durably.
     Done,
-    /// It would be asked, if this was no dry run.
+    /// It would be asked, if this was not a dry run.
     WouldBeAsked,
     /// The run refused.
     Refused,

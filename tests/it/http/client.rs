@@ -14,6 +14,8 @@ use crate::steer::Place;
 pub(super) struct Served {
     child: Child,
     pub(super) url: String,
+    /// What the command printed when the server had started.
+    pub(super) printed: String,
 }
 
 /// What a server answered.
@@ -42,7 +44,7 @@ impl Served {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let started: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        Self { child, url: started["url"].as_str().unwrap().to_owned() }
+        Self { child, url: started["url"].as_str().unwrap().to_owned(), printed: line }
     }
 
     /// Asks with these arguments of curl; the last one is the path.

@@ -10,6 +10,7 @@ use cloacina::Value;
 
 use super::client::Served;
 use crate::{
+    json::check,
     sharing::server,
     steer::{Place, states},
 };
@@ -35,8 +36,8 @@ fn live(place: &Place) {
 
     let archive = place.path().join("steered.cloacina");
     let (status, registered) = served.register(&archive);
-    assert_eq!((status, &registered["is_new"], &registered["state"]), (201, &true.into(), &"active".into()));
-    assert_eq!(served.register(&archive).0, 200, "the same content again is no error");
+    assert_eq!((status, &registered["registration"]["is_new"], &registered["state"]), (201, &true.into(), &"active".into()));
+    assert_eq!(served.register(&archive).0, 200, "the same content again is accepted");
     let raw = format!("@{}", archive.display());
     let again = ["-H", "content-type: application/octet-stream", "--data-binary", &raw, "/api/v1/packages"];
     assert_eq!(served.ask(&again).status, 200);
@@ -113,6 +114,14 @@ fn goes_on_where_it_was(served: &Served, at: &str, events: &Value) {
         let rest = served.stream(&["-H", &format!("last-event-id: {id}")], &path);
         assert_eq!(rest, whole[number + 1..], "after {id}");
     }
+}
+
+#[test]
+fn a_started_server_is_what_its_page_says() {
+    let place = Place::new();
+    let served = Served::start(&place);
+    let printed = served.printed.replace(&served.url, "http://127.0.0.1:8080");
+    check("started-server", "serve --database runs.db --output json", &printed);
 }
 
 #[test]

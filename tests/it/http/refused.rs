@@ -35,7 +35,7 @@ fn every_mistake_is_a_problem_with_its_code_and_what_to_do() {
         (&["-H", JSON, "-d", r#"{"workflow": "w"}"#, "/api/v1/runs"], 404, "RUN0001"),
         (&["/api/v1/runs?state=ended"], 400, "SRV0006"),
         (&["/api/v1/runs?limit=0"], 400, "SRV0006"),
-        (&["/api/v1/runs?colour=red"], 400, "SRV0006"),
+        (&["/api/v1/runs?shape=round"], 400, "SRV0006"),
         (&["/api/v1/runs?created_from=yesterday"], 400, "SRV0006"),
         (&["/api/v1/runs?cursor=x"], 400, "SRV0006"),
         (&["/api/v1/runs/x"], 400, "SRV0006"),
