@@ -116,7 +116,8 @@ async fn list(
 ) -> Result<Listed<PackageRecord>, Problem> {
     let ListQuery { tenant, name, state, limit: asked, cursor } = query;
     let filter = PackageFilter { tenant, name, state: state.as_deref().map(state_of).transpose()? };
-    let page = PackagePage { limit: limit(asked)?, after: cursor.as_deref().map(place_of::<PackagePlace>).transpose()? };
+    let page =
+        PackagePage { limit: limit(asked)?, after: cursor.as_deref().map(place_of::<PackagePlace>).transpose()? };
     let found = asker.engine.list_packages(&filter, &page).await?;
     Ok(Listed::page(found.packages, &uri, found.next.as_ref().map(cursor_of)))
 }

@@ -223,7 +223,9 @@ async fn one(asker: &Asker, new: NewRun, header_key: Option<String>) -> Result<S
         );
     }
     if let Some(missing) = secrets.iter().find(|name| !input.contains_key(*name)) {
-        return Err(Refused::Shape { reason: format!("`secrets` names {missing:?}, which is not a key of the input") }.into());
+        return Err(
+            Refused::Shape { reason: format!("`secrets` names {missing:?}, which is not a key of the input") }.into()
+        );
     }
     let request = RunRequest::new(workflow, context(input, secrets)).by(&asker.actor);
     let request = if held { request.held() } else { request };

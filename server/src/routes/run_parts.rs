@@ -2,7 +2,8 @@
 
 use axum::Json as Shown;
 use cloacina::{
-    Gate, Level, LogFilter, LogRecord, Request, RunContext, RunEvent, RunId, RunState, RunUsage, TaskReport, TaskState, Timestamp,
+    Gate, Level, LogFilter, LogRecord, Request, RunContext, RunEvent, RunId, RunState, RunUsage, TaskReport, TaskState,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

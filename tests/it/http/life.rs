@@ -36,7 +36,10 @@ fn live(place: &Place) {
 
     let archive = place.path().join("steered.cloacina");
     let (status, registered) = served.register(&archive);
-    assert_eq!((status, &registered["registration"]["is_new"], &registered["state"]), (201, &true.into(), &"active".into()));
+    assert_eq!(
+        (status, &registered["registration"]["is_new"], &registered["state"]),
+        (201, &true.into(), &"active".into())
+    );
     assert_eq!(served.register(&archive).0, 200, "the same content again is accepted");
     let raw = format!("@{}", archive.display());
     let again = ["-H", "content-type: application/octet-stream", "--data-binary", &raw, "/api/v1/packages"];
