@@ -8,6 +8,7 @@ use cloacina_packager::Class;
 use cloacina_workflow::{ContextError, descriptor};
 
 use crate::{
+    access,
     api::Denied,
     core::{run, task},
     id::RunId,
@@ -191,6 +192,9 @@ pub enum Error {
     /// The registry could not do what it was asked, or a package cannot be used.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// Who may ask could not be changed.
+    #[error(transparent)]
+    Access(#[from] access::Error),
 }
 
 /// What can be asked of a run.
@@ -287,6 +291,7 @@ impl Error {
             Self::NotCreated { source, .. } => source.class(),
             Self::Store(source) => source.class(),
             Self::Registry(source) => source.class(),
+            Self::Access(source) => source.class(),
         }
     }
 
@@ -331,6 +336,7 @@ impl Error {
             Self::Pruned { .. } => "RUN0018",
             Self::NotCreated { .. } => "RUN0021",
             Self::Registry(source) => source.code(),
+            Self::Access(source) => source.code(),
         }
     }
 
@@ -399,6 +405,7 @@ impl Error {
             Self::Input(_) | Self::Fenced { .. } | Self::Graph { .. } | Self::Thread(_) => Vec::new(),
             Self::Store(source) => source.hints(),
             Self::Registry(source) => source.hints(),
+            Self::Access(source) => source.hints(),
         }
     }
 

@@ -6,6 +6,7 @@
 #[cfg(test)]
 extern crate self as cloacina;
 
+mod access;
 mod api;
 mod clock;
 mod core;
@@ -44,13 +45,14 @@ pub use self::store::{DiskFull, Sabotage};
 #[cfg(feature = "schema")]
 pub use self::view::Moment;
 pub use self::{
+    access::{Access, Asked, Error as AccessError, Identity, IssuedKey, LoggedIn, NewAccount, NewKey},
     api::{
-        AttemptOutcome, Caller, Denied, Failure, Gate, GateHolder, GateTask, HostUsage, KeyRecord, LogRecord,
-        PackageAnswer, PackageFilter, PackageHost, PackageList, PackagePage, PackagePlace, PackageRecord,
-        PackageRunning, PackageUsage, PackageWarning, Page, PruneCount, PrunePlan, Pruned, PrunedPart, Registration,
-        Revoked, Role, RunContext, RunEvent, RunFilter, RunPage, RunReport, RunStatus, RunSummary, RunUsage, Skipped,
-        TaskReport, TaskUsage, TrustChanged, TrustEvent, TrustRecord, Usage, UsedCall, UsedTask, WorkflowRecord,
-        WorkflowState,
+        AccountRecord, ApiKeyRecord, AttemptOutcome, AuditCheck, AuditRecord, Caller, Denied, Failure, Gate,
+        GateHolder, GateTask, HostUsage, KeyRecord, LogRecord, PackageAnswer, PackageFilter, PackageHost, PackageList,
+        PackagePage, PackagePlace, PackageRecord, PackageRunning, PackageUsage, PackageWarning, Page, PruneCount,
+        PrunePlan, Pruned, PrunedPart, Registration, Revoked, Role, RunContext, RunEvent, RunFilter, RunPage,
+        RunReport, RunStatus, RunSummary, RunUsage, Skipped, TaskReport, TaskUsage, TenantRecord, TrustChanged,
+        TrustEvent, TrustRecord, Usage, UsedCall, UsedTask, WorkflowRecord, WorkflowState,
     },
     clock::{Clock, SystemClock},
     core::{run::State as RunState, task::State as TaskState},

@@ -18,6 +18,8 @@ const OWNER: &str = "owner";
 /// What a caller may do, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
+    /// Run tasks for an engine. A worker asks for nothing else: it sees no run that it was not given.
+    Worker,
     /// Look at everything of the tenant.
     Viewer,
     /// Start runs, and steer and delete them.
@@ -129,6 +131,15 @@ impl Caller {
         if self.is_owner { Ok(()) } else { Err(self.denied("the owner of the database")) }
     }
 
+    /// # Errors
+    /// [`Denied`] if the caller sees one tenant alone.
+    pub(crate) fn check_every_tenant(&self) -> Result<(), Denied> {
+        match self.scope {
+            Scope::Every => Ok(()),
+            Scope::Tenant(_) => Err(self.denied("a role for every tenant")),
+        }
+    }
+
     fn denied(&self, needed: &'static str) -> Denied {
         let tenant = self.tenant().map(str::to_owned);
         Denied { actor: self.actor.to_string(), role: self.role, tenant, needed }
@@ -136,10 +147,14 @@ impl Caller {
 }
 
 impl Role {
-    /// The name that is shown.
+    /// All roles, from the least to the most.
+    pub const ALL: [Self; 4] = [Self::Worker, Self::Viewer, Self::Operator, Self::Admin];
+
+    /// The name that is stored and shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Worker => "worker",
             Self::Viewer => "viewer",
             Self::Operator => "operator",
             Self::Admin => "admin",
@@ -148,9 +163,18 @@ impl Role {
 
     fn wanted(self) -> &'static str {
         match self {
+            Self::Worker => "the role worker",
             Self::Viewer => "the role viewer",
             Self::Operator => "the role operator",
             Self::Admin => "the role admin",
         }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(())
     }
 }

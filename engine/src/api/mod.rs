@@ -23,8 +23,9 @@ pub use self::{
 pub(crate) use self::{packages::list as list_packages, runs::list, workflows::Briefs};
 pub use crate::store::PackagePlace;
 pub use crate::view::{
-    AttemptOutcome, Failure, Gate, GateHolder, GateTask, HostUsage, KeyRecord, LogRecord, PackageAnswer, PackageHost,
-    PackageRecord, PackageRunning, PackageUsage, PackageWarning, PruneCount, PrunePlan, Pruned, PrunedPart,
-    Registration, Revoked, RunContext, RunEvent, RunReport, RunStatus, RunSummary, RunUsage, Skipped, TaskReport,
-    TaskUsage, TrustChanged, TrustEvent, TrustRecord, Usage, UsedCall, UsedTask, WorkflowRecord, WorkflowState,
+    AccountRecord, ApiKeyRecord, AttemptOutcome, AuditCheck, AuditRecord, Failure, Gate, GateHolder, GateTask,
+    HostUsage, KeyRecord, LogRecord, PackageAnswer, PackageHost, PackageRecord, PackageRunning, PackageUsage,
+    PackageWarning, PruneCount, PrunePlan, Pruned, PrunedPart, Registration, Revoked, RunContext, RunEvent, RunReport,
+    RunStatus, RunSummary, RunUsage, Skipped, TaskReport, TaskUsage, TenantRecord, TrustChanged, TrustEvent,
+    TrustRecord, Usage, UsedCall, UsedTask, WorkflowRecord, WorkflowState,
 };

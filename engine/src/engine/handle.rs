@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     Error,
+    access::Gate,
     api::{Briefs, Caller, Page, Role, RunFilter},
     clock::{Clock, SystemClock},
     core::{
@@ -193,6 +194,8 @@ pub(crate) struct Shared {
     pub(super) briefs: Briefs,
     /// The database, once the store is closed.
     pub(crate) apart: Apart,
+    /// Who may ask.
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Engine {
@@ -579,6 +582,7 @@ impl Builder {
         for step in registry.first_steps().await? {
             tracing::warn!("packages must be signed, and no key is trusted yet: {step}");
         }
+        let gate = Arc::new(Gate::new(engine.store.clone(), Arc::clone(&clock)));
         let shared = Shared {
             socket: OnceLock::new(),
             apart: Apart::new(database.clone()),
@@ -591,6 +595,7 @@ impl Builder {
             board,
             submissions: Semaphore::new(SUBMISSIONS_MAX),
             briefs: Briefs::default(),
+            gate,
         };
         let engine = Engine { shared: Arc::new(shared), caller };
         engine.on_behalf_of(Caller::owner()).built_in_add_known().await?;

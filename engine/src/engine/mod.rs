@@ -3,6 +3,7 @@
 //! Everything here is a thin layer over the runtime: it resolves names, turns arguments into events for the driver,
 //! and turns what comes back into plain data. Nothing is decided here, and nothing here touches a run directly.
 
+mod access;
 mod again;
 mod apart;
 mod built_in;

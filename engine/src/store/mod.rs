@@ -17,8 +17,11 @@
 //!
 //! The store decides nothing about runs; it writes what the core decided. Methods are named noun first.
 
+mod account;
 mod apart;
+mod api_key;
 mod archive;
+mod audit;
 mod backup;
 mod commit;
 mod commit_postgres;
@@ -51,6 +54,7 @@ mod process;
 mod program;
 mod reader;
 mod reconnect;
+mod refresh;
 mod retention;
 mod row;
 mod run;
@@ -99,8 +103,18 @@ pub(crate) use self::sabotage::Sabotage;
 #[cfg(any(test, feature = "testing"))]
 pub use self::sabotage::{DiskFull, Sabotage};
 pub(crate) use self::{
+    account::{
+        AccountRow, EVERY_TENANT, TenantRow, account_disable_in_txn, account_get, account_has_other,
+        account_insert_in_txn, account_is_any, account_list, account_password_set_in_txn, tenant_insert_in_txn,
+        tenant_is_there, tenant_list,
+    },
     apart::on_own_thread,
+    api_key::{
+        ApiKeyRow, api_key_get, api_key_insert_in_txn, api_key_is_named, api_key_list, api_key_revoke_in_txn,
+        api_key_use_in_txn,
+    },
     archive::{ArchiveRow, archive_get, archive_list, archive_of_package, signature_list},
+    audit::{AuditRow, access_lock_in_txn, audit_insert_in_txn, audit_list, audit_list_from, audit_newest},
     commit::{Commit, NewRun, Outcome, RunUpdate},
     database::Database,
     delete::{log_delete_in_txn, removal_enlist_in_txn, removal_sweep_in_txn, workflow_delete_unused_in_txn},
@@ -122,6 +136,10 @@ pub(crate) use self::{
     },
     package_event::{package_event_list, package_newest_change},
     package_search::{PackageFound, PackageSearch, package_find, package_search},
+    refresh::{
+        RefreshRow, refresh_account_delete_in_txn, refresh_expired_delete_in_txn, refresh_family_delete_in_txn,
+        refresh_get, refresh_insert_in_txn, refresh_use_in_txn,
+    },
     retention::{
         log_count_due, log_list_oldest, log_newest, retention_lock_in_txn, run_count_due, run_count_finished,
         run_list_oldest,

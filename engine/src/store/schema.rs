@@ -207,6 +207,69 @@ table! {
 }
 
 table! {
+    tenant (name) {
+        name -> Text,
+        created_at -> BigInt,
+        created_by -> Text,
+    }
+}
+
+table! {
+    account (name) {
+        name -> Text,
+        tenant -> Text,
+        role -> Text,
+        password -> Text,
+        created_at -> BigInt,
+        created_by -> Text,
+        disabled_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    api_key (id) {
+        id -> Text,
+        tenant -> Text,
+        name -> Text,
+        role -> Text,
+        secret -> Binary,
+        created_at -> BigInt,
+        created_by -> Text,
+        expires_at -> Nullable<BigInt>,
+        used_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    refresh_token (hash) {
+        hash -> Binary,
+        family -> Binary,
+        account -> Text,
+        until -> BigInt,
+        used_at -> Nullable<BigInt>,
+        successor -> Nullable<Binary>,
+    }
+}
+
+table! {
+    audit (tenant, sequence) {
+        tenant -> Text,
+        sequence -> BigInt,
+        at -> BigInt,
+        actor -> Text,
+        action -> Text,
+        subject -> Text,
+        result -> Text,
+        address -> Text,
+        request -> Text,
+        detail -> Text,
+        previous -> Binary,
+        digest -> Binary,
+    }
+}
+
+table! {
     /// What diesel keeps of the migrations that were applied.
     #[sql_name = "__diesel_schema_migrations"]
     migration (version) {

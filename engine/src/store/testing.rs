@@ -48,6 +48,11 @@ impl TestDatabase {
         Self { database, address, schema: Some(Schema { server, name }), _folder: tempfile::tempdir().unwrap() }
     }
 
+    /// Whether it is a file.
+    pub(crate) fn is_file(&self) -> bool {
+        self.schema.is_none()
+    }
+
     /// A whole server that belongs to the test, as it is.
     pub(crate) fn at(address: &str) -> Self {
         let database = Database::parse(address).unwrap();

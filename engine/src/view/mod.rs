@@ -1,4 +1,4 @@
-//! What is shown of runs, tasks, packages, workflows, trust and retention.
+//! What is shown of runs, tasks, packages, workflows, trust, retention and access.
 //!
 //! Each of these types is the only one of its kind: the library returns it, the socket sends it, and the command line prints
 //! it as JSON. A field is declared once, here, together with its name in JSON and its meaning. The types are plain data: a
@@ -7,6 +7,7 @@
 //! The JSON follows four rules. A field without a value is absent, never null. A list or a map is always there, be it empty.
 //! A moment is a text as RFC 3339 has it. A duration is a number of microseconds, and its name ends with `_us`.
 
+mod access;
 mod event;
 mod gate;
 mod json;
@@ -28,6 +29,7 @@ mod tests;
 #[cfg(feature = "schema")]
 pub use self::schema::Moment;
 pub use self::{
+    access::{AccountRecord, ApiKeyRecord, AuditCheck, AuditRecord, TenantRecord},
     event::RunEvent,
     gate::{Gate, GateHolder, GateTask},
     log::LogRecord,

@@ -9,7 +9,8 @@ use super::finding::Finding;
 use super::finding::enforce;
 use super::repository::Repository;
 
-const PREFIXES: &[&str] = &["DSC", "PKG", "BLD", "LIB", "ISO", "REG", "RUN", "STO", "SOC", "CTL", "SIG", "WRN", "SRV"];
+const PREFIXES: &[&str] =
+    &["DSC", "PKG", "BLD", "LIB", "ISO", "REG", "RUN", "STO", "SOC", "CTL", "SIG", "WRN", "SRV", "ACC"];
 
 const SECTIONS: &[&str] = &["## Cause", "## What to check", "## What to do"];
 

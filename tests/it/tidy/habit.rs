@@ -25,6 +25,7 @@ const UNSAFE_FOLDERS: &[&str] =
 
 /// Where the engine may start threads and tasks, and what waits for them. Whatever else is to go on by itself is a service.
 const SPAWN: &[(&str, &str)] = &[
+    ("engine/src/access/password.rs", "the caller waits for the hash"),
     ("engine/src/isolation/", "the pool waits for its threads"),
     ("engine/src/registry/handle.rs", "the caller waits for what may block"),
     ("engine/src/runtime/embedded.rs", "tasks of users, each of which the driver counts"),
