@@ -360,13 +360,7 @@ impl Error {
             Error::NoKeyFolder => one("name one with --keys DIR, or set HOME"),
             Error::BadKeyName { .. } => one("a name has letters, digits, `_` and `-`, such as `release`"),
             Error::KeyExists { .. } => one("choose another name; a key that is no longer wanted is removed by hand"),
-            Error::UnknownKeyName { available, .. } => match available.as_slice() {
-                [] => one("make one: cloacina-ctl key generate NAME"),
-                several => vec![
-                    format!("there are: {}", several.join(", ")),
-                    "the file of a key is named with its folder, as in ./release.key".to_owned(),
-                ],
-            },
+            Error::UnknownKeyName { available, .. } => key_hints(available),
             Error::BadSecret { key, .. } => vec![format!("for example: --secret {key}=@FILE")],
             Error::UnknownPackageTask { available, .. } => vec![format!("it has: {}", available.join(", "))],
             Error::Examine { .. } => {
@@ -448,6 +442,17 @@ impl fmt::Display for OfFile {
 impl std::error::Error for OfFile {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
+    }
+}
+
+/// Which keys there are, for a name that is none of them.
+fn key_hints(available: &[String]) -> Vec<String> {
+    match available {
+        [] => vec!["make one: cloacina-ctl key generate NAME".to_owned()],
+        several => vec![
+            format!("there are: {}", several.join(", ")),
+            "the file of a key is named with its folder, as in ./release.key".to_owned(),
+        ],
     }
 }
 

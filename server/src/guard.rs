@@ -1,5 +1,7 @@
 //! What happens to every request and every answer: an id, the check of host and origin, limits, and headers that keep
 //! browsers careful.
+//!
+//! The guard writes the documents of problems, as it alone knows the id of the request.
 
 use std::sync::Arc;
 
@@ -38,7 +40,7 @@ const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Puts the guard around the routes.
 pub(crate) fn around(router: Router, app: Shared) -> Router {
     // Logs and events are many small pieces, which have to arrive at once.
-    let compressed = CompressionLayer::new().gzip(true).compress_when(DefaultPredicate::new().and(is_no_stream));
+    let compressed = CompressionLayer::new().gzip(true).compress_when(DefaultPredicate::new().and(is_whole));
     router
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(app, admit))
@@ -46,7 +48,7 @@ pub(crate) fn around(router: Router, app: Shared) -> Router {
         .layer(middleware::from_fn(finish))
 }
 
-fn is_no_stream(
+fn is_whole(
     _: axum::http::StatusCode,
     _: axum::http::Version,
     headers: &axum::http::HeaderMap,
@@ -159,7 +161,7 @@ mod tests {
             "0.0.0.0:8080",
             "é",
         ] {
-            assert_eq!(asked(host, None).is_err(), true, "{host}");
+            assert!(asked(host, None).is_err(), "{host}");
         }
         assert_eq!(asked("localhost:8080", Some("http://localhost:8080")), Ok(()));
         for origin in ["http://evil.example", "http://localhost:3000", "null", "https://localhost:8080"] {

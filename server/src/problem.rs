@@ -1,6 +1,8 @@
 //! Every refusal as a problem document (RFC 9457), with the code, the hints and the page of the error.
+//!
+//! The class of an error is its status, in one exhaustive match. A handler returns a problem and never a bare status.
 
-use std::{borrow::Cow, error::Error as _, sync::Arc};
+use std::{error::Error as _, sync::Arc};
 
 use axum::{
     extract::rejection::{BytesRejection, PathRejection, QueryRejection},
@@ -24,19 +26,21 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 pub struct Problem {
     /// A reference to the page of the error code, relative to the server.
     #[serde(rename = "type")]
-    kind: String,
+    #[schema(value_type = String)]
+    kind: Box<str>,
     /// The status in words, the same for every problem of that status.
-    title: Cow<'static, str>,
+    title: &'static str,
     /// The HTTP status.
     status: u16,
     /// What is wrong with this request.
     detail: String,
     /// The stable code of the error.
-    code: Cow<'static, str>,
+    code: &'static str,
     /// What the caller can do about it.
     hints: Vec<String>,
     /// The id of the request, as in the header `x-request-id`.
-    request_id: String,
+    #[schema(value_type = String)]
+    request_id: Box<str>,
 }
 
 /// The kind of trouble as a status.
@@ -54,13 +58,13 @@ fn status(class: Class) -> StatusCode {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: String, hints: Vec<String>) -> Self {
         Self {
-            kind: format!("/errors/{code}"),
-            title: Cow::Borrowed(status.canonical_reason().unwrap_or("Refused")),
+            kind: format!("/errors/{code}").into(),
+            title: status.canonical_reason().unwrap_or("Refused"),
             status: status.as_u16(),
             detail,
-            code: Cow::Borrowed(code),
+            code,
             hints,
-            request_id: String::new(),
+            request_id: Box::default(),
         }
     }
 
@@ -69,7 +73,7 @@ impl Problem {
     }
 
     pub(crate) fn code(&self) -> &str {
-        &self.code
+        self.code
     }
 
     pub(crate) fn detail(&self) -> &str {
@@ -78,7 +82,7 @@ impl Problem {
 
     /// The document for the request of that id.
     pub(crate) fn document(&self, request_id: &str) -> Vec<u8> {
-        let shown = Self { request_id: request_id.to_owned(), ..self.clone() };
+        let shown = Self { request_id: request_id.into(), ..self.clone() };
         // Texts and numbers are always JSON.
         serde_json::to_vec(&shown).unwrap_or_default()
     }

@@ -1,4 +1,7 @@
 //! The server's life: listening, serving, and ending within a deadline.
+//!
+//! A stream that is open would keep the server from ending, so each watches for the end. What has not been answered by the
+//! deadline is cut off; the engine goes on with what it acknowledged.
 
 use std::{
     io,

@@ -1,4 +1,7 @@
 //! `cloacina-ctl dev`: a server for development, with packages that are built when it starts, and again when they are saved.
+//!
+//! The packages are built before the server listens, so that the address is printed once the first request can be made. A
+//! thread builds them again; it ends before the command does.
 
 use std::path::{Path, PathBuf};
 use std::thread;

@@ -1,4 +1,7 @@
 //! What `dev` and `serve` share: starting an engine and its server, telling where they are, and ending both in order.
+//!
+//! The server ends first, so that no request reaches an engine that has stopped. The engine then lets attempts finish; a second
+//! signal does not wait for them.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_built_and_what_is_hidden_is_no_source() {
+    fn what_was_built_and_what_is_hidden_is_left_out() {
         let root = tempfile::tempdir().unwrap();
         let roots = [root.path().to_owned()];
         for (name, expected) in [

@@ -91,7 +91,7 @@ impl RunFilter {
     }
 }
 
-/// The tenant, the package and the workflow that a name names, as [`crate::id::is_name_of`] reads it; nothing if it is no name.
+/// The tenant, the package and the workflow that a name names, as [`crate::id::is_name_of`] reads it; nothing if it is not a name.
 fn named(name: &str) -> Option<(Option<&str>, Option<&str>, Option<&str>)> {
     let parts: Vec<&str> = name.split("::").collect();
     if parts.contains(&"") {

@@ -30,7 +30,7 @@ pub(super) const FRAME_WAIT: Duration = Duration::from_secs(10);
 /// A message of at most so many bytes is in memory while it comes in: all that asks for something without a large input.
 const SHORT_BYTES: u32 = 64 * 1024;
 
-/// Set in the head of a frame whose body is no JSON. No body is so long that its length would need the bit.
+/// Set in the head of a frame whose body is not JSON. No body is so long that its length would need the bit.
 const IS_BYTES: u32 = 1 << 31;
 
 /// How many bytes the head of a frame has.
@@ -187,7 +187,7 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
     ) -> Result<T, Problem> {
         match self.head(bytes_max, first).await? {
             (false, length) => decode(&self.body(length).await?),
-            (true, _) => Err(Problem::Bad("it is no JSON".to_owned())),
+            (true, _) => Err(Problem::Bad("it is not JSON".to_owned())),
         }
     }
 

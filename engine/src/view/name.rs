@@ -53,6 +53,6 @@ read_by_name!(run::State, task::State);
 impl<'de> Deserialize<'de> for PackageState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        name.parse().map_err(|()| D::Error::custom(format_args!("{name:?} is no state of a package")))
+        name.parse().map_err(|()| D::Error::custom(format_args!("{name:?} is not a state of a package")))
     }
 }

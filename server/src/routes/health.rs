@@ -1,4 +1,6 @@
 //! Whether the server lives, and whether what it needs can be used.
+//!
+//! These routes need no caller: programs that restart the server or send requests to it ask them all the time.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! Packages: registering, listing and withdrawing versions.
+//!
+//! An upload is an archive or a form with the archive and its signatures. The engine checks it before anything of it is
+//! written or loaded.
 
 use axum::{
     Json as Shown,

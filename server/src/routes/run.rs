@@ -1,4 +1,6 @@
 //! Runs: submitting, listing, looking at and deleting them.
+//!
+//! A submission is answered when it is durable. Lists hold runs in brief and never their values.
 
 use axum::{
     Json as Shown,
@@ -233,7 +235,7 @@ async fn one(asker: &Asker, new: NewRun, header_key: Option<String>) -> Result<S
     let request = version.into_iter().fold(request, RunRequest::version);
     let request = key.or(header_key).into_iter().fold(request, RunRequest::key);
     let run = asker.engine.scheduler().submit(request).await?.id();
-    Ok(Submitted { run, url: format!("{}/runs/{run}", super::BASE) })
+    Ok(Submitted { run, url: format!("{}/runs/{run}", super::all::BASE) })
 }
 
 /// The input with the names of its secrets.

@@ -1,4 +1,6 @@
 //! What can be asked of a run: the verbs of the command line.
+//!
+//! Each verb is a [`Command`] of the engine, as it is for the socket. The answer is the run as it is then.
 
 use axum::Json as Shown;
 use cloacina::{Command, Request, RunFilter, RunId, RunReport, RunState, Timestamp, Value};
@@ -161,7 +163,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 
 /// Asks something of a run. The answer is the run as it is then; what was asked is durable.
 #[utoipa::path(post, path = "/runs/{run}/{verb}", tag = "runs", operation_id = "runs_control",
-    params(("run" = String, Path, description = "The id of the run."), ("verb" = Verb, Path, description = "What is asked.")),
+    params(("run" = String, Path, description = "The id of the run."), ("verb" = inline(Verb), Path, description = "What is asked.")),
     responses((status = 200, description = "The run.", body = RunReport), Problems))]
 async fn control(asker: Asker, InPath((run, verb)): InPath<(RunId, Verb)>) -> Result<Shown<RunReport>, Problem> {
     let command = match verb {
@@ -208,7 +210,7 @@ async fn fork(
     params(
         ("run" = String, Path, description = "The id of the run."),
         ("task" = String, Path, description = "The id of the task."),
-        ("verb" = TaskVerb, Path, description = "What is asked."),
+        ("verb" = inline(TaskVerb), Path, description = "What is asked."),
     ),
     responses((status = 200, description = "The run.", body = RunReport), Problems))]
 async fn control_task(

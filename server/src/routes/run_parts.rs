@@ -1,4 +1,6 @@
 //! The parts of a run: its tasks, history, log, context, gates and usage.
+//!
+//! Each is a view of the engine; only the gates get a text beside them, for people.
 
 use axum::Json as Shown;
 use cloacina::{

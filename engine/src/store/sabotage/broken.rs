@@ -1,4 +1,6 @@
-//! Promises that are broken on purpose. What is broken stays broken for as long as the engine lives.
+//! Promises that are broken on purpose.
+//!
+//! What is broken stays broken for as long as the engine lives, but for the full disk, which heals by itself.
 
 use diesel::{
     ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl,
