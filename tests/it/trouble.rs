@@ -32,7 +32,7 @@ fn an_engine_goes_on_by_itself_when_the_disk_takes_writes_again() {
     let gate = &why["waiting"][0]["gates"][0];
     assert_eq!(gate["gate"], "store_refused", "{why}");
     let text = gate["text"].as_str().unwrap();
-    assert!(text.contains("tried again at") && text.contains("disk"), "{text}");
+    assert!(text.contains("the next try is at") && text.contains("disk"), "{text}");
     let shown = place.output(&["runs", "show", "latest"]);
     let noted = String::from_utf8(shown.stderr).unwrap();
     assert!(noted.contains("the run waits: the database refused a change"), "{noted}");
