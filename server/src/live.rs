@@ -7,6 +7,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
+    extract::State,
     http::HeaderMap,
     response::sse::{Event, KeepAlive, Sse},
 };
@@ -25,7 +26,6 @@ use crate::{
     refused::Refused,
     routes::LogsQuery,
 };
-use axum::extract::State;
 
 /// How often a silent stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -69,11 +69,7 @@ async fn follow(
     let events = handle.follow_from(place.next_event).await?.map(Item::Event);
     let after = (place.last_line > 0).then_some(place.last_line);
     let lines = lines(handle.follow_logs(LogFilter { after, ..LogFilter::default() }).await?).map(Item::Lines);
-    let items = select(events, lines).scan(place, |place, item| {
-        let shown = place.show(item);
-        async move { Some(stream::iter(shown)) }
-    });
-    Ok(served(&app, items.flatten().chain(end(handle))))
+    Ok(served(&app, select(events, lines), place, handle))
 }
 
 /// The log of a run, live, from its beginning: `log` for a line, and `end` when the run has ended.
@@ -97,11 +93,8 @@ async fn follow_logs(
         filter = LogFilter { after: Some(place.last_line), tail: None, ..filter };
     }
     let handle = asker.engine.run(run).await?;
-    let items = lines(handle.follow_logs(filter).await?).scan(place, |place, lines| {
-        let shown = place.show(Item::Lines(lines));
-        async move { Some(stream::iter(shown)) }
-    });
-    Ok(served(&app, items.flatten().chain(end(handle))))
+    let lines = lines(handle.follow_logs(filter).await?).map(Item::Lines);
+    Ok(served(&app, lines, place, handle))
 }
 
 /// The lines of a log as they are stored, until the run has ended.
@@ -126,13 +119,19 @@ fn end(handle: RunHandle) -> impl Stream<Item = Event> {
     })
 }
 
-/// Sends the items until they end or the server does.
-fn served<S: Stream<Item = Event> + Send + 'static>(
+/// Sends the items from that place on and then how the run has ended, unless the server ends before.
+fn served<S: Stream<Item = Item> + Send + 'static>(
     app: &Shared,
     items: S,
+    place: Place,
+    handle: RunHandle,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<S>> {
-    let items = items.take_until(Box::pin(app.stopped())).map(Ok);
-    Sse::new(items).keep_alive(KeepAlive::new().interval(HEARTBEAT))
+    let events = items.scan(place, |place, item| {
+        let shown = place.show(item);
+        async move { Some(stream::iter(shown)) }
+    });
+    let events = events.flatten().chain(end(handle)).take_until(Box::pin(app.stopped())).map(Ok);
+    Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT))
 }
 
 fn shown(name: &str, value: &impl serde::Serialize) -> Event {
