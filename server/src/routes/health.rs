@@ -20,6 +20,12 @@ use crate::app::Shared;
 /// How long a dependency may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The status of what can be used.
+const OK: &str = "ok";
+
+/// The status of what cannot be used.
+const UNAVAILABLE: &str = "unavailable";
+
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
 struct Health {
@@ -55,9 +61,12 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     (status = 503, description = "Something cannot be used.", body = Health),
 ))]
 async fn health(State(app): State<Shared>) -> Response {
-    let check = database(&app).await;
+    shown(database(&app).await)
+}
+
+fn shown(check: Check) -> Response {
     let status = check.status;
-    let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if status == OK { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(Health { status, version: env!("CARGO_PKG_VERSION"), checks: vec![check] })).into_response()
 }
 
@@ -75,16 +84,12 @@ async fn live() -> StatusCode {
     (status = 503, description = "Send none for now.", body = Health),
 ))]
 async fn ready(State(app): State<Shared>) -> Response {
-    if *app.stopping.borrow() {
-        let check =
-            Check { name: "server", status: "unavailable", ms: 0.0, reason: Some("the server ends".to_owned()) };
-        let health = Health { status: "unavailable", version: env!("CARGO_PKG_VERSION"), checks: vec![check] };
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(health)).into_response();
-    }
-    match database(&app).await.status {
-        "ok" => StatusCode::NO_CONTENT.into_response(),
-        _ => health(State(app)).await,
-    }
+    let is_stopping = *app.stopping.borrow();
+    let check = match is_stopping {
+        true => Check { name: "server", status: UNAVAILABLE, ms: 0.0, reason: Some("the server ends".to_owned()) },
+        false => database(&app).await,
+    };
+    if check.status == OK { StatusCode::NO_CONTENT.into_response() } else { shown(check) }
 }
 
 async fn database(app: &Shared) -> Check {
@@ -97,7 +102,7 @@ async fn database(app: &Shared) -> Check {
         Ok(Err(error)) => Some(format!("{}: {error}", error.code())),
         Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
     };
-    let status = if reason.is_none() { "ok" } else { "unavailable" };
+    let status = if reason.is_none() { OK } else { UNAVAILABLE };
     let micros = clock.now().unix_micros().saturating_sub(began.unix_micros());
     Check { name: "database", status, ms: Duration::from_micros(micros).as_secs_f64() * 1e3, reason }
 }
