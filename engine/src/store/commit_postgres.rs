@@ -163,7 +163,7 @@ fn event_rows<'a>(rows: &[(RunId, &'a EventRow)]) -> InsertEvents<'a> {
 
 fn update_runs(connection: &mut PgConnection, commits: &[&Commit]) -> QueryResult<()> {
     if let Some(rows) = updates(commits) {
-        Gently(rows).execute(connection)?;
+        rows.execute(connection)?;
     }
     Ok(())
 }
@@ -275,7 +275,7 @@ cached_statement!(ExpectOwners, ExpectOwners);
 cached_statement!(ExpectEpochs, ExpectEpochs);
 cached_statement!(Gently<InsertRuns<'_>>, Gently<InsertRuns<'static>>);
 cached_statement!(Gently<InsertEvents<'_>>, Gently<InsertEvents<'static>>);
-cached_statement!(Gently<UpdateRuns<'_>>, Gently<UpdateRuns<'static>>);
+cached_statement!(UpdateRuns<'_>, UpdateRuns<'static>);
 cached_statement!(Alone<'_, InsertRuns<'_>>, Alone<'static, InsertRuns<'static>>);
 cached_statement!(Alone<'_, InsertEvents<'_>>, Alone<'static, InsertEvents<'static>>);
 cached_statement!(Alone<'_, UpdateRuns<'_>>, Alone<'static, UpdateRuns<'static>>);
@@ -329,15 +329,15 @@ impl QueryFragment<Pg> for ExpectEpochs {
     }
 }
 
-impl<T: QueryFragment<Pg> + Conflicting> QueryFragment<Pg> for Gently<T> {
+impl<T: QueryFragment<Pg>> QueryFragment<Pg> for Gently<T> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.0.walk_ast(out.reborrow())?;
-        out.push_sql(T::GENTLY);
+        out.push_sql(" ON CONFLICT DO NOTHING");
         Ok(())
     }
 }
 
-impl<T: QueryFragment<Pg> + Conflicting> QueryFragment<Pg> for Alone<'_, T> {
+impl<T: QueryFragment<Pg> + Conditional> QueryFragment<Pg> for Alone<'_, T> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.rows.walk_ast(out.reborrow())?;
         out.push_sql(T::AND);
@@ -347,26 +347,21 @@ impl<T: QueryFragment<Pg> + Conflicting> QueryFragment<Pg> for Alone<'_, T> {
     }
 }
 
-/// How the text of a statement goes on after its rows.
-trait Conflicting {
-    /// For rows that may be there already.
-    const GENTLY: &'static str;
-    /// Before a condition.
+/// A statement after whose text a condition may follow.
+trait Conditional {
+    /// What stands before the condition.
     const AND: &'static str;
 }
 
-impl Conflicting for InsertRuns<'_> {
-    const GENTLY: &'static str = " ON CONFLICT DO NOTHING";
+impl Conditional for InsertRuns<'_> {
     const AND: &'static str = " WHERE";
 }
 
-impl Conflicting for InsertEvents<'_> {
-    const GENTLY: &'static str = " ON CONFLICT DO NOTHING";
+impl Conditional for InsertEvents<'_> {
     const AND: &'static str = " WHERE";
 }
 
-impl Conflicting for UpdateRuns<'_> {
-    const GENTLY: &'static str = "";
+impl Conditional for UpdateRuns<'_> {
     const AND: &'static str = " AND";
 }
 
@@ -525,7 +520,7 @@ mod tests {
             typed(text(&CheckEpochs { runs: Vec::new() }), "bytea[]"),
             typed(text(&ExpectOwners { epochs: Vec::new() }), "bigint[], bigint[]"),
             typed(text(&ExpectEpochs { runs: Vec::new(), epochs: Vec::new() }), "bytea[], bigint[]"),
-            typed(text(&Gently(UpdateRuns::default())), UPDATES),
+            typed(text(&UpdateRuns::default()), UPDATES),
             typed(text(&Gently(InsertRuns::default())), RUNS),
             typed(text(&Gently(InsertEvents::default())), EVENTS),
             (text(&Alone { rows: UpdateRuns::default(), mark: "" }), alone(UPDATES)),
