@@ -101,7 +101,6 @@ impl Error {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    engine: Engine,
     options: Options,
 }
 
@@ -110,7 +109,7 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Listen`]; [`Error::Open`] if nobody would be asked for a login and the address is not a loopback address.
-    pub fn bind(engine: Engine, options: Options) -> Result<Self, Error> {
+    pub fn bind(options: Options) -> Result<Self, Error> {
         let address = options.listen;
         let Access::Loopback { .. } = options.access;
         if !address.ip().is_loopback() {
@@ -120,7 +119,7 @@ impl Server {
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, engine, options })
+        Ok(Self { listener, address, options })
     }
 
     /// The address on which the server listens.
@@ -134,8 +133,8 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Serve`].
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { listener, engine, options: Options { access, drain, pages, .. }, .. } = self;
+    pub async fn run(self, engine: Engine, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let Self { listener, options: Options { access, drain, pages, .. }, .. } = self;
         let (stopping, is_stopping) = watch::channel(false);
         let app = Arc::new(App { engine, access, pages, stopping: is_stopping });
         let router = guard::around(routes::router(Arc::clone(&app)), app);

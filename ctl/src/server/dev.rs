@@ -1,7 +1,7 @@
 //! `cloacina-ctl dev`: a server for development, with packages that are built when it starts, and again when they are saved.
 //!
-//! The packages are built before the server listens, so that the address is printed once the first request can be made. A
-//! thread builds them again; it ends before the command does.
+//! The address is taken before the packages are built, and printed once the first request can be answered. A thread builds the
+//! packages again; it ends before the command does.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -9,7 +9,7 @@ use std::thread;
 use cloacina::{Activation, Engine, Upload};
 use tempfile::TempDir;
 
-use super::life::{Living, Start, Started};
+use super::life::{Living, Start, Started, listen};
 use super::watch::Watch;
 use crate::actor;
 use crate::cli::{ActorArgs, DevArgs};
@@ -28,15 +28,10 @@ pub(crate) fn dev(arguments: &DevArgs, output: &Output, config: &Config) -> Resu
     let (database, temporary) = chosen(arguments.data.as_deref(), config)?;
     let open = |path: &Path| Source::open(path, &arguments.cargo, output, config);
     let places = arguments.paths.iter().map(|path| found(path)).collect::<Result<Vec<_>, _>>()?;
-    let sources = places.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
     let by = actor::name(&ActorArgs::default(), config);
-    let start = Start {
-        listen: arguments.listen,
-        database: &database,
-        isolation: &arguments.isolation,
-        log_level: arguments.log_level,
-        actor: by.clone(),
-    };
+    let server = listen(arguments.listen, by.clone())?;
+    let sources = places.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+    let start = Start { server, database: &database, isolation: &arguments.isolation, log_level: arguments.log_level };
     let runtime = super::life::runtime()?;
     let living = runtime.block_on(Living::start(start, output))?;
     let register = |source| runtime.block_on(register(&living.engine, source, &by, output));

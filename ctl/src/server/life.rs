@@ -42,11 +42,10 @@ impl Document for Started {}
 
 /// What a server is started with.
 pub(super) struct Start<'a> {
-    pub(super) listen: SocketAddr,
+    pub(super) server: Server,
     pub(super) database: &'a Database,
     pub(super) isolation: &'a IsolationArgs,
     pub(super) log_level: Level,
-    pub(super) actor: String,
 }
 
 /// An engine with its server, which takes connections and answers nobody yet.
@@ -67,21 +66,7 @@ impl Living {
         };
         let engine = start_patiently(&start.database.url, &mut patience, build).await?;
         refuse_unknown(&engine, start.isolation)?;
-        let options = Options {
-            listen: start.listen,
-            access: Access::Loopback { actor: start.actor },
-            drain: DRAIN,
-            pages: PAGES,
-        };
-        let server = match Server::bind(engine.clone(), options) {
-            Ok(server) => server,
-            Err(error) => {
-                // The first error is the one to tell.
-                engine.shutdown_within(Duration::ZERO).await.ok();
-                return Err(error.into());
-            }
-        };
-        Ok(Self { engine, server, interrupts })
+        Ok(Self { engine, server: start.server, interrupts })
     }
 
     pub(super) fn started(&self) -> Started {
@@ -99,7 +84,7 @@ impl Living {
         let Self { engine, server, mut interrupts } = self;
         // A server goes on when nobody reads what it printed.
         let asked = async { while interrupts.next().await == Interrupt::Unread {} };
-        let served = server.run(asked).await;
+        let served = server.run(engine.clone(), asked).await;
         let stopped = stop(&engine, true, output, &mut interrupts).await;
         served?;
         stopped
@@ -121,6 +106,12 @@ impl Started {
     pub(super) fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// Takes the address, before anything that takes long. Clients that connect are answered once the server runs.
+pub(super) fn listen(address: SocketAddr, actor: String) -> Result<Server, Error> {
+    let access = Access::Loopback { actor };
+    Ok(Server::bind(Options { listen: address, access, drain: DRAIN, pages: PAGES })?)
 }
 
 /// The runtime of the server. The engine has its own.

@@ -1,6 +1,6 @@
 //! `cloacina-ctl serve`: the engine of a database, and its HTTP interface.
 
-use super::life::{Living, Start};
+use super::life::{Living, Start, listen};
 use crate::actor;
 use crate::cli::{ActorArgs, ServeArgs};
 use crate::config::Config;
@@ -13,11 +13,10 @@ use crate::output::Output;
 pub(crate) fn serve(arguments: &ServeArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let start = Start {
-        listen: arguments.listen,
+        server: listen(arguments.listen, actor::name(&ActorArgs::default(), config))?,
         database: &database,
         isolation: &arguments.isolation,
         log_level: arguments.log_level,
-        actor: actor::name(&ActorArgs::default(), config),
     };
     super::life::runtime()?.block_on(async {
         let living = Living::start(start, output).await?;
