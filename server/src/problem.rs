@@ -105,12 +105,6 @@ impl From<cloacina::Error> for Problem {
     }
 }
 
-impl From<cloacina::RegistryError> for Problem {
-    fn from(error: cloacina::RegistryError) -> Self {
-        cloacina::Error::from(error).into()
-    }
-}
-
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let hints = vec![refused.hint().to_owned()];

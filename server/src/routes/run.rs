@@ -9,8 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cloacina::{
-    Command, Context, Page, RunFilter, RunId, RunReport, RunRequest, RunState, RunSummary, SECRET_KEYS, Timestamp,
-    Value,
+    Command, Context, Page, RunFilter, RunId, RunReport, RunRequest, RunState, RunSummary, Timestamp, Value,
 };
 use futures_util::future::join_all;
 use serde::{
@@ -49,7 +48,7 @@ const SUBMITTED_MAX: usize = 1_000;
 /// A run to be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewRun {
+struct NewRun {
     /// The workflow: `workflow`, `package::workflow` or `tenant::package::workflow`.
     workflow: String,
     /// The input, which the tasks see as their context.
@@ -120,7 +119,7 @@ impl<'de> Visitor<'de> for OneOrMany {
 
 /// A run that was submitted. It is durable.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Submitted {
+struct Submitted {
     /// The id of the run.
     #[schema(value_type = String)]
     run: RunId,
@@ -145,7 +144,7 @@ enum OneOfMany {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListQuery {
+struct ListQuery {
     /// Only runs in one of these states, with commas between them: `pending`, `running`, `paused`, `completed`,
     /// `partially_completed`, `failed`, `cancelled`.
     state: Option<String>,
@@ -224,26 +223,23 @@ async fn one(asker: &Asker, new: NewRun, header_key: Option<String>) -> Result<S
             Refused::Shape { reason: "a run is `held`, or begins `at` a moment, and not both".to_owned() }.into()
         );
     }
-    if let Some(missing) = secrets.iter().find(|name| !input.contains_key(*name)) {
-        return Err(
-            Refused::Shape { reason: format!("`secrets` names {missing:?}, which is not a key of the input") }.into()
-        );
+    let mut hidden = Vec::with_capacity(secrets.len());
+    for name in secrets {
+        let Some(value) = input.get(&name).cloned() else {
+            let reason = format!("`secrets` names {name:?}, which is not a key of the input");
+            return Err(Refused::Shape { reason }.into());
+        };
+        hidden.push((name, value));
     }
-    let request = RunRequest::new(workflow, context(input, secrets)).by(&asker.actor);
+    let input = Context::from_object(Value::Object(input)).unwrap_or_default();
+    let request = RunRequest::new(workflow, input).by(&asker.actor);
+    let request = hidden.into_iter().fold(request, |request, (name, value)| request.secret(&name, value));
     let request = if held { request.held() } else { request };
     let request = at.into_iter().fold(request, RunRequest::at);
     let request = version.into_iter().fold(request, RunRequest::version);
     let request = key.or(header_key).into_iter().fold(request, RunRequest::key);
     let run = asker.engine.scheduler().submit(request).await?.id();
     Ok(Submitted { run, url: format!("{}/runs/{run}", super::all::BASE) })
-}
-
-/// The input with the names of its secrets.
-pub(super) fn context(mut input: Map<String, Value>, secrets: Vec<String>) -> Context<Value> {
-    if !secrets.is_empty() {
-        input.insert(SECRET_KEYS.to_owned(), Value::from(secrets));
-    }
-    Context::from_object(Value::Object(input)).unwrap_or_default()
 }
 
 /// Runs, newest first.
@@ -267,7 +263,7 @@ fn cursor(text: &str) -> Result<RunId, Refused> {
 }
 
 impl ListQuery {
-    pub(super) fn filter(&self) -> Result<RunFilter, Refused> {
+    fn filter(&self) -> Result<RunFilter, Refused> {
         let states = self.state.as_deref().map_or_else(|| Ok(Vec::new()), states)?;
         Ok(RunFilter {
             states,
@@ -281,7 +277,7 @@ impl ListQuery {
     }
 }
 
-pub(super) fn states(text: &str) -> Result<Vec<RunState>, Refused> {
+fn states(text: &str) -> Result<Vec<RunState>, Refused> {
     let known = || RunState::ALL.map(RunState::as_str).join(", ");
     let state = |name: &str| {
         let parsed = name.trim().parse();
