@@ -23,7 +23,7 @@ const BUILT: &str = "target";
 
 /// Folders that are watched, until this is dropped.
 pub(super) struct Watch<'scope> {
-    saved: Option<Sender<Saved>>,
+    saved: Sender<Saved>,
     thread: Option<thread::ScopedJoinHandle<'scope, ()>>,
 }
 
@@ -56,16 +56,14 @@ impl<'scope> Watch<'scope> {
             }
             drop(watched);
         });
-        Ok(Self { saved: Some(saved), thread: Some(thread) })
+        Ok(Self { saved, thread: Some(thread) })
     }
 }
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        if let Some(saved) = self.saved.take() {
-            // A thread that has ended needs no telling.
-            saved.send(Saved::End).ok();
-        }
+        // A thread that has ended needs no telling.
+        self.saved.send(Saved::End).ok();
         if let Some(Err(panic)) = self.thread.take().map(thread::ScopedJoinHandle::join) {
             std::panic::resume_unwind(panic);
         }
