@@ -79,14 +79,7 @@ impl Access {
             }
             let row = TenantRow { name: name.clone(), created_at: now, created_by: actor.clone() };
             store::tenant_insert_in_txn(connection, &row)?;
-            let entry = Entry {
-                tenant: EVERY_TENANT.to_owned(),
-                actor: actor.clone(),
-                action: Action::TenantAdded,
-                subject: name.clone(),
-                is_refused: false,
-                detail: String::new(),
-            };
+            let entry = Entry::done(EVERY_TENANT, &actor, Action::TenantAdded, &name, String::new());
             Ok(Decision::Done(row, Some(entry)))
         });
         Ok(tenant_record(row.await?))
@@ -237,14 +230,7 @@ impl Access {
 
 /// An entry about an account, in the log of its tenant.
 pub(super) fn entry(row: &AccountRow, actor: &str, action: Action, detail: String) -> Entry {
-    Entry {
-        tenant: row.tenant.clone(),
-        actor: actor.to_owned(),
-        action,
-        subject: row.name.clone(),
-        is_refused: false,
-        detail,
-    }
+    Entry::done(&row.tenant, actor, action, &row.name, detail)
 }
 
 fn tenant_record(row: TenantRow) -> TenantRecord {

@@ -62,6 +62,14 @@ pub(super) struct Entry {
     pub(super) detail: String,
 }
 
+impl Entry {
+    /// What an actor did to a subject, and nobody refused.
+    pub(super) fn done(tenant: &str, actor: &str, action: Action, subject: &str, detail: String) -> Self {
+        let [tenant, actor, subject] = [tenant, actor, subject].map(str::to_owned);
+        Self { tenant, actor, action, subject, is_refused: false, detail }
+    }
+}
+
 /// Appends an entry to the chain of its tenant. The caller must hold the lock of the access tables.
 pub(super) fn append_in_txn(connection: &mut Connection, entry: &Entry, at: Timestamp, asked: &Asked) -> JobResult<()> {
     let newest = store::audit_newest(connection, &entry.tenant)?;

@@ -122,14 +122,7 @@ impl Access {
 }
 
 fn entry(row: &ApiKeyRow, actor: &str, action: Action, detail: String) -> Entry {
-    Entry {
-        tenant: row.tenant.clone(),
-        actor: actor.to_owned(),
-        action,
-        subject: row.id.clone(),
-        is_refused: false,
-        detail,
-    }
+    Entry::done(&row.tenant, actor, action, &row.id, detail)
 }
 
 fn record(row: ApiKeyRow) -> Result<ApiKeyRecord, Error> {

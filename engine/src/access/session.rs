@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     api::{Caller, Role},
+    core::effect::{after, before},
     limit::{self, TextRefused},
     store::{self, AccountRow, ApiKeyRow, Connection, EVERY_TENANT, JobResult, RefreshRow},
 };
@@ -118,10 +119,10 @@ impl Access {
         if !secret::is_secret(text, &row.secret) || is_over {
             return Ok(None);
         }
-        let before = earlier(now, USE_EVERY);
-        if row.used_at.is_none_or(|used| used < before) {
+        let since = before(now, USE_EVERY);
+        if row.used_at.is_none_or(|used| used < since) {
             let id = row.id.clone();
-            let note = move |connection: &mut Connection| store::api_key_use_in_txn(connection, &id, now, before);
+            let note = move |connection: &mut Connection| store::api_key_use_in_txn(connection, &id, now, since);
             store.write_detached("writing down the use of an API key", note, |written| {
                 if let Err(error) = written {
                     tracing::warn!(%error, "the use of an API key was not written down");
@@ -170,7 +171,7 @@ impl Access {
                 let tenant = row.as_ref().map_or(EVERY_TENANT, |row| row.tenant.as_str()).to_owned();
                 return Ok(Decision::Done(None, Some(refused(tenant, &name, Action::LoggedIn, ""))));
             };
-            let until = later(now, FAMILY);
+            let until = after(now, FAMILY);
             let hash = Digest::of(token_kept.as_bytes());
             let token_row = RefreshRow { hash, family, account: name.clone(), until, used: None };
             store::refresh_insert_in_txn(connection, &token_row)?;
@@ -251,7 +252,7 @@ fn present(connection: &mut Connection, token: &str, successor: &[u8; 32], now: 
             store::refresh_insert_in_txn(connection, &RefreshRow { hash, used: None, ..row.clone() })?;
             *successor
         }
-        Some((used_at, sealed)) if later(used_at, GRACE) > now => secret::seal(token, &sealed),
+        Some((used_at, sealed)) if after(used_at, GRACE) > now => secret::seal(token, &sealed),
         Some(_) => {
             store::refresh_family_delete_in_txn(connection, &row.family)?;
             return Ok(Presented::Reused { account: row.account });
@@ -269,16 +270,4 @@ fn able(connection: &mut Connection, name: &str) -> JobResult<Option<AccountRow>
 fn refused(tenant: String, account: &str, action: Action, detail: &str) -> Entry {
     let (actor, subject, detail) = (account.to_owned(), account.to_owned(), detail.to_owned());
     Entry { tenant, actor, action, subject, is_refused: true, detail }
-}
-
-fn later(at: Timestamp, by: Duration) -> Timestamp {
-    Timestamp::from_unix_micros(at.unix_micros().saturating_add(micros(by)))
-}
-
-fn earlier(at: Timestamp, by: Duration) -> Timestamp {
-    Timestamp::from_unix_micros(at.unix_micros().saturating_sub(micros(by)))
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("loader", &[]),
     ("api", &["core", "store", "runtime", "view", "id", "limit"]),
     ("trust", &["store", "view", "id", "limit"]),
-    ("access", &["api", "store", "view", "id", "limit", "clock"]),
+    ("access", &["api", "core", "store", "view", "id", "limit", "clock"]),
     ("isolation", &["loader", "id", "clock"]),
     ("registry", &["api", "trust", "store", "loader", "isolation", "core", "id", "limit", "clock"]),
     ("runtime", &["core", "retention", "store", "loader", "isolation", "view", "id", "clock", "error"]),
