@@ -219,7 +219,7 @@ fn no_program_that_ended_leaves_anything_in_the_log() {
     for n_runs in 1..=40 {
         runtime.block_on(async {
             let engine = cloacina::Engine::builder().database(path.display().to_string()).start().await.unwrap();
-            let workflow = engine.built_in("small", 2).await.unwrap();
+            let workflow = engine.built_in("small", 2, None).await.unwrap();
             let context = cloacina::Context::new();
             let run = engine.scheduler().schedule_workflow(&workflow, context).await.unwrap();
             run.wait().await.unwrap();

@@ -6,7 +6,7 @@ use cloacina_workflow::{Context, TaskError, Value};
 
 use super::{Caller, Page, Role, RunFilter};
 use crate::{
-    Command, Engine, Error, LogFilter, Records, Retention, RunHandle, RunId, RunRequest, Upload, UsageFilter, What,
+    Command, Engine, Error, LogFilter, Records, Retention, RunHandle, RunId, RunRequest, Upload, UsageFilter,
     store::testing::TestDatabase, task,
 };
 
@@ -113,9 +113,9 @@ fn a_second_tenant_sees_and_changes_nothing_of_the_first() {
             let refused =
                 other.scheduler().schedule_workflow("acme::cloacina::echo", Context::new()).await.unwrap_err();
             assert_eq!((refused.code(), format!("{:?}", refused.hints()).contains("acme")), ("RUN0001", false));
-            let what = What::BuiltIn { name: "nightly".to_owned(), tasks: 1 };
-            let create = Command::Create { what, input: serde_json::Map::new(), at: None, key: None, version: None };
-            assert_eq!(code(other.perform(create, "eve").await), "RUN0001");
+            assert_eq!(other.built_in("nightly", 1, None).await.unwrap(), "beta::built_in_1::nightly");
+            let first = engine.on_behalf_of(caller("acme", Role::Admin));
+            assert_eq!(first.workflows(), ["acme::cloacina::echo"]);
             // One key means another run to another tenant.
             let own = other.scheduler().submit(RunRequest::new("echo", Context::new()).key("once")).await.unwrap();
             own.wait().await.unwrap();
@@ -139,7 +139,7 @@ fn a_second_tenant_sees_and_changes_nothing_of_the_first() {
             }
             assert_eq!(records.runs(&named, 10).unwrap(), []);
             assert_eq!(records.runs(&RunFilter::default(), 10).unwrap().len(), 1);
-            assert_eq!(records.workflows().unwrap().len(), 1);
+            assert_eq!(records.workflows().unwrap().len(), 2);
             assert_eq!(code(records.trust("acme")), "REG0017");
             assert_eq!(code(records.trust_events("acme", 10)), "REG0017");
             assert_eq!(code(records.prune_plan(&Retention::default(), crate::Timestamp::now())), "RUN0024");

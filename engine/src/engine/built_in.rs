@@ -27,26 +27,37 @@ const PACKAGE: &str = "built_in_";
 /// As many tasks as a built-in workflow may have: as many as any other.
 const TASKS_MAX: usize = FUNCTIONS_MAX;
 
+/// What a built-in workflow is for, unless the caller says so.
+const DESCRIPTION_DEFAULT: &str = "Tasks that do nothing";
+
+/// Bytes of a description at most: a page of text, as each list of workflows reads all of them.
+const DESCRIPTION_BYTES_MAX: usize = 4096;
+
 static STEPS: LazyLock<Vec<Function>> = LazyLock::new(|| vec![Function::AsyncTask(step); TASKS_MAX]);
 
 impl Engine {
-    /// Makes the built-in workflow of that name with that many tasks known; returns its full name.
+    /// Makes the built-in workflow of that name with that many tasks known to the caller's tenant, which is `public` for a
+    /// caller that sees every tenant; returns its full name. The first description that it gets is the one that it keeps.
     ///
     /// # Errors
-    /// [`Error::BuiltIn`] if no workflow can have that name, or that many tasks. Built-in workflows are of the tenant `public`:
-    /// to others [`Error::UnknownWorkflow`].
-    pub async fn built_in(&self, name: &str, n_tasks: usize) -> Result<String, Error> {
+    /// [`Error::BuiltIn`] if no workflow can have that name, that many tasks or that description.
+    pub async fn built_in(&self, name: &str, n_tasks: usize, description: Option<&str>) -> Result<String, Error> {
         self.caller.check(Role::Operator)?;
-        if !self.caller.scope().has(TENANT_DEFAULT) {
-            return Err(Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() });
-        }
+        let tenant = self.caller.tenant().unwrap_or(TENANT_DEFAULT);
+        self.built_in_add(tenant, name, n_tasks, description.unwrap_or(DESCRIPTION_DEFAULT)).await
+    }
+
+    async fn built_in_add(&self, tenant: &str, name: &str, n_tasks: usize, description: &str) -> Result<String, Error> {
         let refused = |reason: String| Error::BuiltIn { name: name.to_owned(), reason };
         let functions = STEPS.get(..n_tasks).filter(|functions| !functions.is_empty());
         let functions = functions.ok_or_else(|| refused(format!("it can have 1 to {TASKS_MAX} tasks")))?;
+        if description.len() > DESCRIPTION_BYTES_MAX {
+            return Err(refused(format!("its description can have at most {DESCRIPTION_BYTES_MAX} bytes")));
+        }
         let tasks = (1..=n_tasks).map(|number| json!({ "id": format!("task_{number}"), "index": number - 1 }));
         let described = json!({
             "format": FORMAT, "abi": ABI, "package": format!("{PACKAGE}{n_tasks}"), "version": "1.0.0",
-            "workflows": [{ "name": name, "description": "Tasks that do nothing", "tasks": tasks.collect::<Vec<_>>() }],
+            "workflows": [{ "name": name, "description": description, "tasks": tasks.collect::<Vec<_>>() }],
         });
         let descriptor = Descriptor::parse(&described.to_string()).map_err(|error| refused(error.to_string()))?;
         cloacina_packager::check(&descriptor).map_err(|mistakes| {
@@ -56,7 +67,7 @@ impl Engine {
         let runner = Arc::new(EmbeddedRunner::new(functions, self.shared.engine.tasks.clone()));
         let workflow = descriptor.workflows.first().ok_or_else(|| refused("it has no tasks".to_owned()))?;
         let key = WorkflowKey {
-            tenant: TENANT_DEFAULT.to_owned(),
+            tenant: tenant.to_owned(),
             package: descriptor.package.clone(),
             name: name.to_owned(),
             digest: Vec::new(),
@@ -70,18 +81,19 @@ impl Engine {
     /// Makes those known that the database knows, so that their runs can go on.
     pub(super) async fn built_in_add_known(&self) -> Result<(), Error> {
         let rows = self.shared.store().read("looking for built-in workflows", store::workflow_list).await?;
-        for (name, n_tasks) in rows.iter().filter_map(known) {
-            self.built_in(name, n_tasks).await?;
+        for (tenant, name, n_tasks) in rows.iter().filter_map(known) {
+            // The row keeps the description that it has.
+            self.built_in_add(tenant, name, n_tasks, DESCRIPTION_DEFAULT).await?;
         }
         Ok(())
     }
 }
 
-/// The name and the number of tasks of a built-in workflow.
-fn known(row: &WorkflowRow) -> Option<(&str, usize)> {
+/// The tenant, the name and the number of tasks of a built-in workflow.
+fn known(row: &WorkflowRow) -> Option<(&str, &str, usize)> {
     let n_tasks = row.key.package.strip_prefix(PACKAGE)?.parse().ok()?;
-    let is_ours = row.key.digest.is_empty() && row.key.tenant == TENANT_DEFAULT;
-    (is_ours && (1..=TASKS_MAX).contains(&n_tasks)).then_some((&*row.key.name, n_tasks))
+    let is_ours = row.key.digest.is_empty() && (1..=TASKS_MAX).contains(&n_tasks);
+    is_ours.then_some((&*row.key.tenant, &*row.key.name, n_tasks))
 }
 
 fn step(context: &mut Context<Value>) -> TaskFuture<'_> {
@@ -94,6 +106,7 @@ fn step(context: &mut Context<Value>) -> TaskFuture<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Caller;
 
     #[test]
     fn a_built_in_workflow_has_as_many_tasks_as_asked_for_and_a_name_that_a_workflow_can_have() {
@@ -101,19 +114,29 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let database = folder.path().join("runs.db").display().to_string();
             let engine = Engine::builder().database(&database).start().await.unwrap();
-            assert_eq!(engine.built_in("nightly", 3).await.unwrap(), "public::built_in_3::nightly");
+            assert_eq!(engine.built_in("nightly", 3, Some("at night")).await.unwrap(), "public::built_in_3::nightly");
             let run = engine.scheduler().schedule_workflow("nightly", Context::new()).await.unwrap();
             let report = run.wait().await.unwrap();
             let ids: Vec<&str> = report.tasks.iter().map(|task| &*task.id).collect();
             assert_eq!((ids, report.n_completed()), (vec!["task_1", "task_2", "task_3"], 3));
             for (name, n_tasks) in [("", 1), ("a::b", 1), ("with space", 1), ("fine", 0), ("fine", TASKS_MAX + 1)] {
-                let refused = engine.built_in(name, n_tasks).await.unwrap_err();
+                let refused = engine.built_in(name, n_tasks, None).await.unwrap_err();
                 assert_eq!(refused.code(), "RUN0017", "{name}");
             }
+            let long = "x".repeat(DESCRIPTION_BYTES_MAX + 1);
+            assert_eq!(engine.built_in("long", 1, Some(&long)).await.unwrap_err().code(), "RUN0017");
+            let other = engine.on_behalf_of(Caller::of_tenant("acme", "ann", Role::Operator).unwrap());
+            assert_eq!(other.built_in("nightly", 3, None).await.unwrap(), "acme::built_in_3::nightly");
             engine.shutdown().await.unwrap();
 
             let engine = Engine::builder().database(&database).start().await.unwrap();
             assert_eq!(engine.workflows(), ["public::built_in_3::nightly"]);
+            let other = engine.on_behalf_of(Caller::of_tenant("acme", "ann", Role::Operator).unwrap());
+            assert_eq!(other.workflows(), ["acme::built_in_3::nightly"]);
+            // What was said first is kept, also by an engine that was not told.
+            engine.built_in("nightly", 3, Some("at noon")).await.unwrap();
+            let known = engine.records().unwrap().workflows().unwrap();
+            assert_eq!(known[0].description.as_deref(), Some("at night"));
             engine.shutdown().await.unwrap();
         });
     }

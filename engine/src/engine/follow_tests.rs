@@ -131,7 +131,7 @@ async fn a_follower_is_woken_by_its_own_run_and_by_no_other() {
 async fn a_history_of_several_pages_is_read_as_one() {
     let (database, folder) = (TestDatabase::sqlite(), tempfile::tempdir().unwrap());
     let engine = engine(&database, folder.path()).await;
-    let workflow = engine.built_in("many", 700).await.unwrap();
+    let workflow = engine.built_in("many", 700, None).await.unwrap();
     let run = engine.scheduler().submit(RunRequest::new(workflow, Context::new())).await.unwrap();
     let mut follower = run.follow().await.unwrap();
     let mut sequences = Vec::new();

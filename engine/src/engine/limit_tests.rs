@@ -45,7 +45,7 @@ async fn limits(database: TestDatabase) {
         .await
         .unwrap()
         .on_behalf_of(crate::Caller::owner());
-    let workflow = engine.built_in("limited", 1).await.unwrap();
+    let workflow = engine.built_in("limited", 1, None).await.unwrap();
     let submit = async |key: &str, by: &str| {
         let request = RunRequest::new(workflow.as_str(), Context::new()).held();
         engine.scheduler().submit(request.key(key).by(by)).await
@@ -115,10 +115,10 @@ async fn limits(database: TestDatabase) {
         assert_eq!(code(engine.registry().register(upload).await), "RUN0020", "{tenant:?}");
         let change = TrustChange::Require { n_signatures: 1 };
         assert_eq!(code(engine.change_trust(&tenant, change, "ada").await), "RUN0020", "{tenant:?}");
-        assert_eq!(code(engine.built_in(&tenant, 1).await), "RUN0017", "{tenant:?}");
+        assert_eq!(code(engine.built_in(&tenant, 1, None).await), "RUN0017", "{tenant:?}");
     }
     // The names that there are, at their limit: tenant, package, workflow and key are indexed together.
-    let longest = engine.built_in(&"w".repeat(NAME.bytes_max), 1).await.unwrap();
+    let longest = engine.built_in(&"w".repeat(NAME.bytes_max), 1, None).await.unwrap();
     let request = RunRequest::new(longest, Context::<Value>::new()).held().key(&key).by(&by);
     engine.scheduler().submit(request).await.unwrap();
     let change = TrustChange::Require { n_signatures: 1 };

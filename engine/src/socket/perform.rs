@@ -29,7 +29,7 @@ impl Engine {
                 let input = context(input);
                 let request = match what {
                     What::Workflow(name) => RunRequest::new(name, input),
-                    What::BuiltIn { name, tasks } => RunRequest::new(self.built_in(&name, tasks).await?, input),
+                    What::BuiltIn { name, tasks } => RunRequest::new(self.built_in(&name, tasks, None).await?, input),
                 };
                 let request = match at {
                     Some(at) => request.at(Timestamp::from_unix_micros(at)),
