@@ -119,6 +119,13 @@ impl WorkflowId {
         Self(uuid_at(now))
     }
 
+    /// The millisecond at which the id was made.
+    pub(crate) fn made_at(&self) -> Timestamp {
+        let mut millis = [0; 8];
+        millis[2..].copy_from_slice(&self.as_bytes()[..6]);
+        Timestamp::from_unix_micros(u64::from_be_bytes(millis).saturating_mul(1_000))
+    }
+
     pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }

@@ -119,15 +119,19 @@ impl Caller {
         &self.scope
     }
 
+    /// Whether the caller may do what needs that role.
+    ///
     /// # Errors
     /// [`Denied`] if the caller's role is less than that.
-    pub(crate) fn check(&self, needed: Role) -> Result<(), Denied> {
+    pub fn check(&self, needed: Role) -> Result<(), Denied> {
         if self.role >= needed { Ok(()) } else { Err(self.denied(needed.wanted())) }
     }
 
+    /// Whether the caller may do what concerns the database as a whole.
+    ///
     /// # Errors
     /// [`Denied`] if the caller may not do what concerns every tenant.
-    pub(crate) fn check_owner(&self) -> Result<(), Denied> {
+    pub fn check_owner(&self) -> Result<(), Denied> {
         if self.is_owner { Ok(()) } else { Err(self.denied("the owner of the database")) }
     }
 

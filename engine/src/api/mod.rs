@@ -20,7 +20,11 @@ pub use self::{
     packages::{PackageFilter, PackageList, PackagePage},
     runs::{Page, RunFilter, RunPage},
 };
-pub(crate) use self::{packages::list as list_packages, runs::list, workflows::Briefs};
+pub(crate) use self::{
+    packages::list as list_packages,
+    runs::{count_by_state, list},
+    workflows::Briefs,
+};
 pub use crate::store::PackagePlace;
 pub use crate::view::{
     AccountRecord, ApiKeyRecord, AttemptOutcome, AuditCheck, AuditRecord, Failure, Gate, GateHolder, GateTask,

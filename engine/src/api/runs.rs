@@ -126,6 +126,22 @@ pub(crate) fn list(
     Ok(RunPage { runs: summaries.collect(), next })
 }
 
+/// How many runs whose tenant is in the scope are in each state, for every state.
+pub(crate) fn count_by_state(
+    connection: &mut Connection,
+    scope: &Scope,
+    briefs: &Briefs,
+) -> JobResult<Vec<(State, u64)>> {
+    let counts = store::run_count_by_state(connection)?;
+    let workflows = briefs.of(connection, &counts.iter().map(|(workflow, ..)| *workflow).collect())?;
+    let is_seen = |workflow| workflows.get(workflow).is_some_and(|workflow| scope.has(&workflow.tenant));
+    let n_runs = |state: State| {
+        let of_state = counts.iter().filter(|(workflow, of, _)| *of == state && is_seen(workflow));
+        of_state.map(|(.., n_runs)| n_runs).sum()
+    };
+    Ok(State::ALL.into_iter().map(|state| (state, n_runs(state))).collect())
+}
+
 fn summary(found: RunFound, workflow: &Brief, is_file_driven: Option<bool>) -> RunSummary {
     let RunFound { row, n_completed, is_driven } = found;
     let Brief { name, tenant, digest, n_tasks } = workflow.clone();

@@ -6,7 +6,7 @@ use cloacina_workflow::{Context, TaskError, Value};
 
 use super::{Caller, Page, Role, RunFilter};
 use crate::{
-    Command, Engine, Error, LogFilter, Records, Retention, RunHandle, RunId, RunRequest, Upload, UsageFilter,
+    Command, Engine, Error, LogFilter, Records, Retention, RunHandle, RunId, RunRequest, RunState, Upload, UsageFilter,
     store::testing::TestDatabase, task,
 };
 
@@ -119,6 +119,12 @@ fn a_second_tenant_sees_and_changes_nothing_of_the_first() {
             // One key means another run to another tenant.
             let own = other.scheduler().submit(RunRequest::new("echo", Context::new()).key("once")).await.unwrap();
             own.wait().await.unwrap();
+            let counts = async |engine: &Engine| {
+                let counts = engine.count_by_state().await.unwrap();
+                counts.into_iter().filter(|(_, n_runs)| *n_runs > 0).collect::<Vec<_>>()
+            };
+            assert_eq!(counts(&other).await, [(RunState::Completed, 1)]);
+            assert_eq!(counts(&first).await, [(RunState::Pending, 1), (RunState::Completed, 1)]);
             assert!(runs.iter().all(|run| run.id() != own.id()));
             assert_eq!(other.runs(None).await.unwrap().iter().map(|run| run.id).collect::<Vec<_>>(), [own.id()]);
 

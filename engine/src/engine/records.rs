@@ -254,6 +254,7 @@ impl Records {
                 },
                 tasks: descriptor.tasks.len(),
                 description: descriptor.description.clone(),
+                known_since: row.id.made_at(),
                 descriptor,
             })
         });

@@ -51,6 +51,16 @@ impl Engine {
         }
     }
 
+    /// How many runs are in each state, for every state.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn count_by_state(&self) -> Result<Vec<(run::State, u64)>, Error> {
+        let (scope, briefs) = (self.caller.scope().clone(), self.shared.briefs.clone());
+        let count = move |connection: &mut Connection| api::count_by_state(connection, &scope, &briefs);
+        Ok(self.shared.store().read("counting runs", count).await?)
+    }
+
     /// Asks the same of all runs that the filter chooses; one that refuses does not keep the others from it.
     ///
     /// # Errors

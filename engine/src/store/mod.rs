@@ -156,7 +156,7 @@ pub(crate) use self::{
         trust_newest_change, trust_required_get, trust_required_set_in_txn,
     },
     usage::{UsageEnd, UsageSearch, UsageSum, usage_count_runs, usage_list, usage_sum},
-    view::{OwnerRow, View, owner_of_run, run_is_driven, run_list_neighbors},
+    view::{OwnerRow, View, owner_of_run, run_count_by_state, run_is_driven, run_list_neighbors},
     workflow::{
         WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list, workflow_list_of,
         workflow_list_some,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use cloacina_workflow::Timestamp;
 use diesel::{
     ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl,
-    dsl::sql,
+    dsl::{count_star, sql},
     sql_types::{Binary, Nullable},
 };
 
@@ -18,10 +18,13 @@ use super::{
     file::File,
     lock, migrate, owner,
     reader::Reader,
-    row::{run_id, timestamp},
+    row::{run_id, state, timestamp, workflow_id},
     schema::{owner as owner_table, run},
 };
-use crate::id::RunId;
+use crate::{
+    core::run::State,
+    id::{RunId, WorkflowId},
+};
 
 /// A connection for looking at a database.
 #[derive(Debug)]
@@ -117,6 +120,18 @@ pub(crate) fn owner_of_run(connection: &mut Connection, id: RunId) -> QueryResul
         .optional()?;
     let is_overdue = owner::owner_is_overdue(connection, epoch)?;
     Ok(row.map(|(host, pid, lease_until)| OwnerRow { host, pid, lease_until: lease_until.map(timestamp), is_overdue }))
+}
+
+/// How many runs of each workflow are in each state. Those that have ended are counted by the index `run_workflow`.
+pub(crate) fn run_count_by_state(connection: &mut Connection) -> JobResult<Vec<(WorkflowId, State, u64)>> {
+    type Counted = (Vec<u8>, String, i64);
+    let grouped = || run::table.group_by((run::workflow, run::state)).select((run::workflow, run::state, count_star()));
+    let mut counted: Vec<Counted> = grouped().filter(run::finished_at.is_not_null()).load(connection)?;
+    counted.extend(grouped().filter(run::finished_at.is_null()).load::<Counted>(connection)?);
+    let counts = counted.into_iter().map(|(workflow, of, n_runs)| {
+        Ok((workflow_id(&workflow)?, state(&of)?, u64::try_from(n_runs).unwrap_or_default()))
+    });
+    counts.collect()
 }
 
 /// The ids right before and right after that of each run, in the order of ids.

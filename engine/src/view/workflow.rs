@@ -1,7 +1,7 @@
 //! A version of a workflow.
 
 use cloacina_packager::Digest;
-use cloacina_workflow::descriptor;
+use cloacina_workflow::{Timestamp, descriptor};
 use serde::{Serialize, Serializer};
 
 use crate::store::PackageState;
@@ -33,6 +33,9 @@ pub struct WorkflowRecord {
     /// What it is for. Absent if its author does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// When the database first knew that version.
+    #[serde(skip)]
+    pub known_since: Timestamp,
     /// What it consists of.
     #[serde(skip)]
     pub descriptor: descriptor::Workflow,
