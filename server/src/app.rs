@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cloacina::Engine;
 use tokio::sync::watch;
 
-use crate::serve::Pages;
+use crate::{adapters::Workers, serve::Pages};
 
 /// Who may ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) access: Access,
     pub(crate) pages: Pages,
+    /// The workers that the adapters show.
+    pub(crate) workers: Workers,
     /// True once the server ends. Streams watch it, as an open stream would keep the server from ending.
     pub(crate) stopping: watch::Receiver<bool>,
 }

@@ -3,12 +3,26 @@
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, header, request::Parts},
 };
 use cloacina_workflow::payload::check_exact;
 use serde::de::DeserializeOwned;
+use utoipa::{
+    IntoParams, PartialSchema,
+    openapi::{
+        Required,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
 
 use crate::{app::Shared, problem::Problem, refused::Refused};
+
+/// The header that makes a submission happen once.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The submission key of a request that makes a run: the same request again is answered with the same run.
+#[derive(Debug)]
+pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
 
 /// The parameters of the query.
 #[derive(Debug, FromRequestParts)]
@@ -48,6 +62,29 @@ impl<T: DeserializeOwned> FromRequest<Shared> for MaybeJson<T> {
         }
         checked?;
         Ok(Self(Some(parse(&body)?)))
+    }
+}
+
+impl FromRequestParts<Shared> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        let value = parts.headers.get(IDEMPOTENCY_KEY).map(|value| value.to_str());
+        match value.transpose() {
+            Ok(key) => Ok(Self(key.map(str::to_owned))),
+            Err(_) => {
+                let reason = "the value has characters that are not ASCII";
+                Err(Refused::Header { name: IDEMPOTENCY_KEY, reason }.into())
+            }
+        }
+    }
+}
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let described = "The submission key of the one run: the same request again is answered with the same run.";
+        let parameter = ParameterBuilder::new().name("Idempotency-Key").parameter_in(ParameterIn::Header);
+        vec![parameter.required(Required::False).description(Some(described)).schema(Some(String::schema())).build()]
     }
 }
 

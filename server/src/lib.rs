@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adapters;
 mod app;
 mod asker;
 mod body;

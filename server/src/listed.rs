@@ -6,7 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use serde::{Serialize, de::DeserializeOwned};
+use cloacina::{Page, RunId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::IntoParams;
 
 use crate::refused::Refused;
 
@@ -33,6 +35,30 @@ impl<T> Listed<T> {
     pub(crate) fn page(items: Vec<T>, uri: &Uri, next: Option<String>) -> Self {
         Self { items, next: next.map(|cursor| address(uri, &cursor)) }
     }
+}
+
+/// Which page of a list of runs.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// How many items at most, 1 to 1,000; 50 unless said otherwise.
+    limit: Option<usize>,
+    /// Where the page begins, as the header `link` of the page before says.
+    cursor: Option<String>,
+}
+
+impl PageQuery {
+    pub(crate) fn page(&self) -> Result<Page, Refused> {
+        page(self.limit, self.cursor.as_deref())
+    }
+}
+
+/// The page of a list of runs that has so many items and begins there.
+pub(crate) fn page(asked: Option<usize>, cursor: Option<&str>) -> Result<Page, Refused> {
+    let unknown = |_| Refused::Parameter { part: "query", reason: "the cursor is none of this list".to_owned() };
+    let after = cursor.map(|text| text.parse::<RunId>().map_err(unknown)).transpose()?;
+    Ok(Page { limit: limit(asked)?, after })
 }
 
 /// The number of items of a page.

@@ -68,6 +68,12 @@ impl Problem {
         }
     }
 
+    /// The same problem, with one more hint.
+    pub(crate) fn with_hint(mut self, hint: String) -> Self {
+        self.hints.push(hint);
+        self
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

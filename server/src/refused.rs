@@ -46,6 +46,21 @@ pub(crate) enum Refused {
     /// A page of another site sent the request.
     #[error("a page of {origin} sent the request, and this server answers to its own pages alone")]
     Origin { origin: String },
+    /// An adapter cannot do that, because the engine cannot do it yet.
+    #[error("{what}")]
+    NotYet { what: &'static str, instead: &'static str },
+    /// An adapter was asked to run a command.
+    #[error("the server runs no commands, and the request has the command {command:?}")]
+    NoCommands { command: String },
+    /// An adapter knows nothing of that id.
+    #[error("there is no {what} {id}")]
+    Unknown { what: &'static str, id: String },
+    /// The embedded worker cannot be removed.
+    #[error("the embedded worker is part of the server and cannot be removed")]
+    EmbeddedWorker,
+    /// The tenant has as many workers as it can have, and all of them are online.
+    #[error("the tenant has {limit} workers that are online, and cannot have more")]
+    TooManyWorkers { limit: usize },
 }
 
 impl Refused {
@@ -64,6 +79,11 @@ impl Refused {
             Self::Host { .. } => "SRV0010",
             Self::Origin { .. } => "SRV0011",
             Self::NoArchive { .. } => "SRV0012",
+            Self::NotYet { .. } => "SRV0030",
+            Self::NoCommands { .. } => "SRV0031",
+            Self::Unknown { .. } => "SRV0032",
+            Self::EmbeddedWorker => "SRV0033",
+            Self::TooManyWorkers { .. } => "SRV0034",
         }
     }
 
@@ -75,9 +95,11 @@ impl Refused {
             Self::Shape { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::MediaType { .. } | Self::NoArchive { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoPath { .. } => StatusCode::NOT_FOUND,
+            Self::NoPath { .. } | Self::Unknown { .. } => StatusCode::NOT_FOUND,
             Self::NoMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Host { .. } | Self::Origin { .. } => StatusCode::FORBIDDEN,
+            Self::Host { .. } | Self::Origin { .. } | Self::NoCommands { .. } => StatusCode::FORBIDDEN,
+            Self::EmbeddedWorker | Self::TooManyWorkers { .. } => StatusCode::CONFLICT,
+            Self::NotYet { .. } => StatusCode::NOT_IMPLEMENTED,
         }
     }
 
@@ -99,6 +121,11 @@ impl Refused {
             Self::NoMethod { .. } => "the header `allow` of the answer lists the methods",
             Self::Host { .. } => "use the address that the server printed when it started",
             Self::Origin { .. } => "open the pages of the server itself, or ask from a program",
+            Self::NotYet { instead, .. } => instead,
+            Self::NoCommands { .. } => "leave `command` out: the tasks of the job run what their package holds",
+            Self::Unknown { .. } => "the id may be of another tenant or server, or the server may have forgotten it",
+            Self::EmbeddedWorker => "end the server; its unfinished runs go on with the next start",
+            Self::TooManyWorkers { .. } => "remove workers that have ended: DELETE /api/v1/workers/ID",
         }
     }
 }

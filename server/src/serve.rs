@@ -16,6 +16,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 
 use crate::{
+    adapters::Workers,
     app::{Access, App},
     guard, routes,
 };
@@ -136,7 +137,7 @@ impl Server {
     pub async fn run(self, engine: Engine, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let Self { listener, options: Options { access, drain, pages, .. }, .. } = self;
         let (stopping, is_stopping) = watch::channel(false);
-        let app = Arc::new(App { engine, access, pages, stopping: is_stopping });
+        let app = Arc::new(App { engine, access, pages, workers: Workers::new(), stopping: is_stopping });
         let router = guard::around(routes::router(Arc::clone(&app)), app);
         let handle = Handle::new();
         let mut server = axum_server::from_tcp(listener).map_err(Error::Serve)?.handle(handle.clone());

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{error_page, health, package, run, run_control, run_parts, workflow};
-use crate::{app::Shared, live, problem, problem::Problem, refused::Refused};
+use crate::{adapters, app::Shared, live, problem, problem::Problem, refused::Refused};
 
 /// Where the resources are.
 pub(super) const BASE: &str = "/api/v1";
@@ -37,7 +37,11 @@ fn routes() -> OpenApiRouter<Shared> {
         .merge(live::routes())
         .merge(workflow::routes())
         .merge(package::routes());
-    OpenApiRouter::with_openapi(frame()).merge(health::routes()).merge(error_page::routes()).nest(BASE, resources)
+    OpenApiRouter::with_openapi(frame())
+        .merge(health::routes())
+        .merge(error_page::routes())
+        .merge(adapters::routes())
+        .nest(BASE, resources)
 }
 
 /// The description without its paths.
@@ -49,7 +53,8 @@ fn frame() -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .license(Some(license))
         .build();
-    let tags = TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build());
+    let tags = TAGS.into_iter().chain(adapters::TAGS);
+    let tags: Vec<_> = tags.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build()).collect();
     let mut frame = OpenApiBuilder::new().info(info).tags(Some(tags)).build();
     let (name, schema) = problem::schema();
     frame.components.get_or_insert_default().schemas.insert(name, schema);

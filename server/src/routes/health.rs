@@ -28,7 +28,7 @@ const UNAVAILABLE: &str = "unavailable";
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
-struct Health {
+pub(crate) struct Health {
     /// `ok`, or `unavailable` if something that the server needs cannot be used.
     status: &'static str,
     /// The version of the server.
@@ -60,7 +60,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     (status = 200, description = "Everything can be used.", body = Health),
     (status = 503, description = "Something cannot be used.", body = Health),
 ))]
-async fn health(State(app): State<Shared>) -> Response {
+pub(crate) async fn health(State(app): State<Shared>) -> Response {
     shown(database(&app).await)
 }
 

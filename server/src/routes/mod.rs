@@ -10,4 +10,9 @@ mod run_parts;
 mod workflow;
 
 pub use self::all::openapi;
-pub(crate) use self::{all::router, run_parts::LogsQuery};
+pub(crate) use self::{
+    all::router,
+    health::{Health, health},
+    run_control::{BulkOutcome, ask_all},
+    run_parts::LogsQuery,
+};

@@ -5,11 +5,11 @@
 use axum::{
     Json as Shown,
     extract::OriginalUri,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use cloacina::{
-    Command, Context, Page, RunFilter, RunId, RunReport, RunRequest, RunState, RunSummary, Timestamp, Value,
+    Command, Context, RunFilter, RunId, RunReport, RunRequest, RunState, RunSummary, Timestamp, Value,
 };
 use futures_util::future::join_all;
 use serde::{
@@ -33,14 +33,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::Shared,
     asker::Asker,
-    body::{InPath, Json, Parameters},
-    listed::{Listed, limit},
+    body::{IDEMPOTENCY_KEY, IdempotencyKey, InPath, Json, Parameters},
+    listed::{Listed, page},
     problem::{Problem, Problems},
     refused::Refused,
 };
-
-/// The header that makes a submission happen once.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Runs that one request may submit.
 const SUBMITTED_MAX: usize = 1_000;
@@ -175,16 +172,17 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 ///
 /// The answer says that the run is durable: it ends, whatever becomes of the server. Of a list each run has its own outcome.
 #[utoipa::path(post, path = "/runs", tag = "runs", operation_id = "runs_submit",
-    params(("Idempotency-Key" = Option<String>, Header,
-        description = "The submission key of the one run: the same request again is answered with the same run.")),
-    request_body = Submission,
+    params(IdempotencyKey), request_body = Submission,
     responses(
         (status = 202, description = "The run is durable.", body = Submitted, headers(("location" = String))),
         (status = 207, description = "Of a list: what became of each run, in order.", body = [OneOfMany]),
         Problems,
     ))]
-async fn submit(asker: Asker, headers: HeaderMap, Json(submission): Json<Submission>) -> Result<Response, Problem> {
-    let key = headers.get(IDEMPOTENCY_KEY).map(text).transpose()?;
+async fn submit(
+    asker: Asker,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(submission): Json<Submission>,
+) -> Result<Response, Problem> {
     match submission {
         Submission::One(new) => {
             let submitted = one(&asker, new, key).await?;
@@ -209,11 +207,6 @@ async fn submit(asker: Asker, headers: HeaderMap, Json(submission): Json<Submiss
             Ok((StatusCode::MULTI_STATUS, Shown(shown.collect::<Vec<_>>())).into_response())
         }
     }
-}
-
-fn text(value: &HeaderValue) -> Result<String, Refused> {
-    let text = value.to_str().map(str::to_owned);
-    text.map_err(|_| Refused::Header { name: IDEMPOTENCY_KEY, reason: "the value has characters that are not ASCII" })
 }
 
 async fn one(asker: &Asker, new: NewRun, header_key: Option<String>) -> Result<Submitted, Problem> {
@@ -253,13 +246,9 @@ async fn list(
     OriginalUri(uri): OriginalUri,
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Listed<RunSummary>, Problem> {
-    let page = Page { limit: limit(query.limit)?, after: query.cursor.as_deref().map(cursor).transpose()? };
+    let page = page(query.limit, query.cursor.as_deref())?;
     let found = asker.engine.list(&query.filter()?, &page).await?;
     Ok(Listed::page(found.runs, &uri, found.next.map(|run| run.to_string())))
-}
-
-fn cursor(text: &str) -> Result<RunId, Refused> {
-    text.parse().map_err(|_| Refused::Parameter { part: "query", reason: "the cursor is none of this list".to_owned() })
 }
 
 impl ListQuery {

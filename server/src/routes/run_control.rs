@@ -129,7 +129,7 @@ struct BulkFilter {
 
 /// What became of one run.
 #[derive(Debug, Serialize, ToSchema)]
-struct BulkOutcome {
+pub(crate) struct BulkOutcome {
     /// The id of the run.
     #[schema(value_type = String)]
     run: RunId,
@@ -237,12 +237,17 @@ async fn bulk(
         let outcome = BulkDone::WouldBeAsked;
         return Ok(Shown(chosen.map(|run| BulkOutcome { run: run.id, outcome, problem: None }).collect()));
     }
-    let answers = asker.engine.control_all(&filter, action.request(), &asker.actor).await?.into_iter();
+    Ok(Shown(ask_all(&asker, &filter, action.request()).await?))
+}
+
+/// Asks the same of all runs that the filter chooses.
+pub(crate) async fn ask_all(asker: &Asker, filter: &RunFilter, request: Request) -> Result<Vec<BulkOutcome>, Problem> {
+    let answers = asker.engine.control_all(filter, request, &asker.actor).await?.into_iter();
     let outcomes = answers.map(|(run, answer)| match answer {
         Ok(()) => BulkOutcome { run, outcome: BulkDone::Done, problem: None },
         Err(error) => BulkOutcome { run, outcome: BulkDone::Refused, problem: Some(error.into()) },
     });
-    Ok(Shown(outcomes.collect()))
+    Ok(outcomes.collect())
 }
 
 impl BulkVerb {

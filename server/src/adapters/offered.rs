@@ -1,0 +1,54 @@
+//! The workflows that new runs can be made of, one entry for each name.
+
+use std::collections::BTreeSet;
+
+use cloacina::{PackageState, Timestamp, WorkflowRecord, WorkflowState};
+
+use crate::{asker::Asker, problem::Problem};
+
+/// A workflow that new runs can be made of.
+#[derive(Clone, Debug)]
+pub(super) struct Offered {
+    /// The version that new runs get; the newest one if several are active.
+    pub(super) version: WorkflowRecord,
+    /// When the database first knew a version of it.
+    pub(super) known_since: Timestamp,
+}
+
+/// All of them that the caller sees, by name.
+pub(super) async fn list(asker: &Asker) -> Result<Vec<Offered>, Problem> {
+    let names: BTreeSet<String> = asker.engine.workflows().into_iter().collect();
+    let mut versions = asker.records(|records| records.workflows()).await?;
+    versions.retain(|version| names.contains(&version.name));
+    let of_names = versions.chunk_by(|version, next| version.name == next.name);
+    Ok(of_names.filter_map(Offered::of).collect())
+}
+
+/// The one of that full name.
+///
+/// # Errors
+/// [`cloacina::Error::UnknownWorkflow`], as if a run was submitted.
+pub(super) async fn get(asker: &Asker, name: &str) -> Result<Offered, Problem> {
+    let found = list(asker).await?.into_iter().find(|offered| offered.version.name == name);
+    let unknown = || cloacina::Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() };
+    Ok(found.ok_or_else(unknown)?)
+}
+
+impl Offered {
+    fn of(versions: &[WorkflowRecord]) -> Option<Self> {
+        let is_active = |version: &&WorkflowRecord| version.state == WorkflowState::Packaged(PackageState::Active);
+        let version = versions.iter().find(is_active).or(versions.first())?.clone();
+        let known_since = versions.iter().map(|version| version.known_since).min()?;
+        Some(Self { version, known_since })
+    }
+
+    /// The name without the tenant and the package.
+    pub(super) fn short_name(&self) -> &str {
+        short_name(&self.version.name)
+    }
+}
+
+/// The name of a workflow without the tenant and the package.
+pub(super) fn short_name(full_name: &str) -> &str {
+    full_name.rsplit("::").next().unwrap_or(full_name)
+}
