@@ -16,7 +16,7 @@ use super::handle::Engine;
 use crate::{
     Error,
     api::Role,
-    id::TENANT_DEFAULT,
+    id::{Scope, TENANT_DEFAULT},
     runtime::EmbeddedRunner,
     store::{self, WorkflowKey, WorkflowRow},
 };
@@ -33,6 +33,12 @@ const DESCRIPTION_DEFAULT: &str = "Tasks that do nothing";
 /// Bytes of a description at most: a page of text, as each list of workflows reads all of them.
 const DESCRIPTION_BYTES_MAX: usize = 4096;
 
+/// Built-in workflows that a tenant can have: each takes memory for as long as the engine runs.
+const WORKFLOWS_MAX: usize = 1_000;
+
+/// Tasks that the built-in workflows of a tenant can have together: as many take some hundred megabytes.
+const TENANT_TASKS_MAX: usize = 1_000_000;
+
 static STEPS: LazyLock<Vec<Function>> = LazyLock::new(|| vec![Function::AsyncTask(step); TASKS_MAX]);
 
 impl Engine {
@@ -40,10 +46,18 @@ impl Engine {
     /// caller that sees every tenant; returns its full name. The first description that it gets is the one that it keeps.
     ///
     /// # Errors
-    /// [`Error::BuiltIn`] if no workflow can have that name, that many tasks or that description.
+    /// [`Error::BuiltIn`] if no workflow can have that name, that many tasks or that description, or if the tenant has no
+    /// room for one more: it can have 1,000 of them with 1,000,000 tasks together.
     pub async fn built_in(&self, name: &str, n_tasks: usize, description: Option<&str>) -> Result<String, Error> {
         self.caller.check(Role::Operator)?;
         let tenant = self.caller.tenant().unwrap_or(TENANT_DEFAULT);
+        let known = self.shared.catalog.names(&Scope::Tenant(tenant.into()));
+        let others = known.iter().filter_map(|known| tasks_of_other(known, tenant, n_tasks, name));
+        if !has_room(n_tasks, others) {
+            let reason =
+                "the built-in workflows of the tenant are too many, or have too many tasks together".to_owned();
+            return Err(Error::BuiltIn { name: name.to_owned(), reason });
+        }
         self.built_in_add(tenant, name, n_tasks, description.unwrap_or(DESCRIPTION_DEFAULT)).await
     }
 
@@ -89,6 +103,20 @@ impl Engine {
     }
 }
 
+/// The number of tasks of a workflow of the tenant, if it is a built-in one and not the one of that name and number of tasks.
+fn tasks_of_other(full_name: &str, tenant: &str, n_tasks: usize, name: &str) -> Option<usize> {
+    let in_package = full_name.strip_prefix(tenant)?.strip_prefix("::")?.strip_prefix(PACKAGE)?;
+    let (number, its_name) = in_package.split_once("::")?;
+    let its_tasks = number.parse().ok()?;
+    ((its_tasks, its_name) != (n_tasks, name)).then_some(its_tasks)
+}
+
+/// Whether a tenant can have one more built-in workflow of so many tasks beside the others.
+fn has_room(n_tasks: usize, others: impl Iterator<Item = usize>) -> bool {
+    let (n_workflows, n_all_tasks) = others.fold((1, n_tasks), |(n, tasks), more| (n + 1, tasks.saturating_add(more)));
+    n_workflows <= WORKFLOWS_MAX && n_all_tasks <= TENANT_TASKS_MAX
+}
+
 /// The tenant, the name and the number of tasks of a built-in workflow.
 fn known(row: &WorkflowRow) -> Option<(&str, &str, usize)> {
     let n_tasks = row.key.package.strip_prefix(PACKAGE)?.parse().ok()?;
@@ -107,6 +135,20 @@ fn step(context: &mut Context<Value>) -> TaskFuture<'_> {
 mod tests {
     use super::*;
     use crate::api::Caller;
+
+    #[test]
+    fn the_built_in_workflows_of_a_tenant_are_bounded_and_one_that_is_there_counts_once() {
+        let tasks = |full_name| tasks_of_other(full_name, "acme", 3, "nightly");
+        assert_eq!(tasks("acme::built_in_3::nightly"), None);
+        assert_eq!(tasks("acme::built_in_4::nightly"), Some(4));
+        assert_eq!(tasks("acme::built_in_3::daily"), Some(3));
+        for other in ["acme::shop::nightly", "acme::built_in_x::nightly", "beta::built_in_4::nightly", "nightly"] {
+            assert_eq!(tasks(other), None, "{other}");
+        }
+        let one_task = |n_workflows| std::iter::repeat_n(1, n_workflows);
+        assert!(has_room(1, one_task(WORKFLOWS_MAX - 1)) && !has_room(1, one_task(WORKFLOWS_MAX)));
+        assert!(has_room(TENANT_TASKS_MAX - 1, one_task(1)) && !has_room(TENANT_TASKS_MAX, one_task(1)));
+    }
 
     #[test]
     fn a_built_in_workflow_has_as_many_tasks_as_asked_for_and_a_name_that_a_workflow_can_have() {
