@@ -1,4 +1,6 @@
 //! Bodies and parameters of requests, read so that every mistake becomes a problem.
+//!
+//! A body is read only if its media type is named, and never beyond the limit of the guard.
 
 use axum::{
     body::Bytes,

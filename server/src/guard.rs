@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::Body,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -49,7 +49,7 @@ pub(crate) fn around(router: Router, app: Shared) -> Router {
 }
 
 fn is_whole(
-    _: axum::http::StatusCode,
+    _: StatusCode,
     _: axum::http::Version,
     headers: &axum::http::HeaderMap,
     _: &axum::http::Extensions,
@@ -100,7 +100,8 @@ async fn finish(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
         let request_id = id.to_str().unwrap_or_default();
-        if problem.status().is_server_error() {
+        // The server did not fail when a client asks for something that does not exist yet.
+        if problem.status().is_server_error() && problem.status() != StatusCode::NOT_IMPLEMENTED {
             tracing::error!(%method, path, request_id, code = problem.code(), detail = problem.detail(), "a request failed");
         } else {
             tracing::debug!(%method, path, request_id, code = problem.code(), detail = problem.detail(), "a request was refused");

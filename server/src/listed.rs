@@ -1,4 +1,6 @@
 //! Lists: JSON arrays, a page at a time, with the address of the next page in the header `link`.
+//!
+//! A cursor is the place after the last item of a page, so that a page goes on correctly whatever was added meanwhile.
 
 use axum::{
     Json,

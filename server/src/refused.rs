@@ -50,8 +50,8 @@ pub(crate) enum Refused {
     #[error("{what}")]
     NotYet { what: &'static str, instead: &'static str },
     /// An adapter was asked to run a command.
-    #[error("the server runs no commands, and the request has the command {command:?}")]
-    NoCommands { command: String },
+    #[error("the server runs no commands, and the request has one")]
+    NoCommands,
     /// An adapter knows nothing of that id.
     #[error("there is no {what} {id}")]
     Unknown { what: &'static str, id: String },
@@ -80,7 +80,7 @@ impl Refused {
             Self::Origin { .. } => "SRV0011",
             Self::NoArchive { .. } => "SRV0012",
             Self::NotYet { .. } => "SRV0030",
-            Self::NoCommands { .. } => "SRV0031",
+            Self::NoCommands => "SRV0031",
             Self::Unknown { .. } => "SRV0032",
             Self::EmbeddedWorker => "SRV0033",
             Self::TooManyWorkers { .. } => "SRV0034",
@@ -97,7 +97,7 @@ impl Refused {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoPath { .. } | Self::Unknown { .. } => StatusCode::NOT_FOUND,
             Self::NoMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Host { .. } | Self::Origin { .. } | Self::NoCommands { .. } => StatusCode::FORBIDDEN,
+            Self::Host { .. } | Self::Origin { .. } | Self::NoCommands => StatusCode::FORBIDDEN,
             Self::EmbeddedWorker | Self::TooManyWorkers { .. } => StatusCode::CONFLICT,
             Self::NotYet { .. } => StatusCode::NOT_IMPLEMENTED,
         }
@@ -122,7 +122,7 @@ impl Refused {
             Self::Host { .. } => "use the address that the server printed when it started",
             Self::Origin { .. } => "open the pages of the server itself, or ask from a program",
             Self::NotYet { instead, .. } => instead,
-            Self::NoCommands { .. } => "leave `command` out: the tasks of the job run what their package holds",
+            Self::NoCommands => "leave `command` out: the tasks of the job run what their package holds",
             Self::Unknown { .. } => "the id may be of another tenant or server, or the server may have forgotten it",
             Self::EmbeddedWorker => "end the server; its unfinished runs go on with the next start",
             Self::TooManyWorkers { .. } => "remove workers that have ended: DELETE /api/v1/workers/ID",

@@ -1,4 +1,6 @@
 //! The jobs API: a type of job is a workflow, its payload is the input, and a job is a run.
+//!
+//! The id of a job is the id of its run in another spelling, so nothing is kept beside the run.
 
 use axum::{
     Json as Shown,
@@ -276,7 +278,13 @@ mod tests {
         let run: RunId = "0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e".parse().unwrap();
         assert_eq!(job_id(run), "job_0198a4c17c1e7d429b7e3f0c5a6b1d2e");
         assert_eq!(run_id(&job_id(run)), Some(run));
-        for id in ["", "job_", "0198a4c17c1e7d429b7e3f0c5a6b1d2e", "job_0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e", "job_x198a4c17c1e7d429b7e3f0c5a6b1d2e"] {
+        for id in [
+            "",
+            "job_",
+            "0198a4c17c1e7d429b7e3f0c5a6b1d2e",
+            "job_0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e",
+            "job_x198a4c17c1e7d429b7e3f0c5a6b1d2e",
+        ] {
             assert_eq!(run_id(id), None, "{id}");
         }
     }

@@ -27,11 +27,25 @@ pub(super) async fn list(asker: &Asker) -> Result<Vec<Offered>, Problem> {
 /// The one of that full name.
 ///
 /// # Errors
-/// [`cloacina::Error::UnknownWorkflow`], as if a run was submitted.
+/// As [`check`].
 pub(super) async fn get(asker: &Asker, name: &str) -> Result<Offered, Problem> {
+    // A name that nobody knows costs no look at the database.
+    check(asker, name)?;
     let found = list(asker).await?.into_iter().find(|offered| offered.version.name == name);
-    let unknown = || cloacina::Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() };
-    Ok(found.ok_or_else(unknown)?)
+    Ok(found.ok_or_else(|| unknown(name))?)
+}
+
+/// Whether new runs can be made of the workflow of that full name.
+///
+/// # Errors
+/// [`cloacina::Error::UnknownWorkflow`], as if a run was submitted.
+pub(super) fn check(asker: &Asker, name: &str) -> Result<(), Problem> {
+    let is_known = asker.engine.workflows().iter().any(|known| known == name);
+    if is_known { Ok(()) } else { Err(unknown(name).into()) }
+}
+
+fn unknown(name: &str) -> cloacina::Error {
+    cloacina::Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() }
 }
 
 impl Offered {

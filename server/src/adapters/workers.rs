@@ -279,7 +279,9 @@ mod tests {
             assert_eq!(refused.unwrap_err().code(), "SRV0032");
         }
         let viewer = of("acme", Role::Viewer);
-        for refused in [workers.register(&viewer, new()), workers.beat(&viewer, &own.id), workers.remove(&viewer, &own.id)] {
+        for refused in
+            [workers.register(&viewer, new()), workers.beat(&viewer, &own.id), workers.remove(&viewer, &own.id)]
+        {
             assert_eq!(refused.unwrap_err().code(), "RUN0024");
         }
         assert_eq!(workers.remove(&of("acme", Role::Operator), EMBEDDED).unwrap_err().code(), "SRV0033");

@@ -8,9 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use cloacina::{
-    Command, Context, RunFilter, RunId, RunReport, RunRequest, RunState, RunSummary, Timestamp, Value,
-};
+use cloacina::{Command, Context, RunFilter, RunId, RunReport, RunRequest, RunState, RunSummary, Timestamp, Value};
 use futures_util::future::join_all;
 use serde::{
     Deserialize, Deserializer, Serialize,

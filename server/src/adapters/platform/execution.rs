@@ -1,4 +1,6 @@
 //! Executions of the jobs platform: each is a run that has begun. A job is executed once, so both have the id of the run.
+//!
+//! No command of a request is ever run: an execution runs the tasks of its workflow and nothing else.
 
 use axum::{
     Json as Shown,
@@ -61,13 +63,10 @@ pub(in crate::adapters) fn routes() -> OpenApiRouter<Shared> {
         (status = 201, description = "The run has started.", body = Execution, headers(("location" = String))),
         Problems,
     ))]
-async fn create(
-    asker: Asker,
-    Json(NewExecution { job_id, command }): Json<NewExecution>,
-) -> Result<Response, Problem> {
+async fn create(asker: Asker, Json(NewExecution { job_id, command }): Json<NewExecution>) -> Result<Response, Problem> {
     asker.engine.run(job_id).await?;
-    if let Some(command) = command {
-        return Err(Refused::NoCommands { command }.into());
+    if command.is_some() {
+        return Err(Refused::NoCommands.into());
     }
     let report = asker.engine.perform(Command::Start { run: job_id }, &asker.actor).await?;
     // Its tasks may have ended meanwhile; what is told is the start.
@@ -85,7 +84,11 @@ async fn create(
             headers(("link" = String, description = "The address of the next page, if there is one, as `<…>; rel=\"next\"`."))),
         Problems,
     ))]
-async fn list(asker: Asker, OriginalUri(uri): OriginalUri, Parameters(query): Parameters<PageQuery>) -> Result<Listed<Execution>, Problem> {
+async fn list(
+    asker: Asker,
+    OriginalUri(uri): OriginalUri,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Listed<Execution>, Problem> {
     let states = RunState::ALL.into_iter().filter(|state| *state != RunState::Pending).collect();
     let begun = RunFilter { states, ..RunFilter::default() };
     let found = asker.engine.list(&begun, &query.page()?).await?;

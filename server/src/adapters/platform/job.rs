@@ -1,4 +1,6 @@
 //! Jobs of the jobs platform: each is a run that waits until it is executed.
+//!
+//! A list of jobs is the list of all runs that the caller sees, also of those that were submitted in another way.
 
 use axum::{
     Json as Shown,
@@ -53,7 +55,11 @@ pub(in crate::adapters) fn routes() -> OpenApiRouter<Shared> {
             headers(("link" = String, description = "The address of the next page, if there is one, as `<…>; rel=\"next\"`."))),
         Problems,
     ))]
-async fn list(asker: Asker, OriginalUri(uri): OriginalUri, Parameters(query): Parameters<PageQuery>) -> Result<Listed<Job>, Problem> {
+async fn list(
+    asker: Asker,
+    OriginalUri(uri): OriginalUri,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Listed<Job>, Problem> {
     let found = asker.engine.list(&RunFilter::default(), &query.page()?).await?;
     let jobs = found.runs.into_iter().map(|run| run.status.into());
     Ok(Listed::page(jobs.collect(), &uri, found.next.map(|run| run.to_string())))

@@ -104,7 +104,7 @@ fn n_tasks(tasks: Option<&Value>) -> Result<usize, Refused> {
         }),
         Some(other) => {
             let number = other.as_u64().and_then(|number| usize::try_from(number).ok());
-            number.ok_or_else(|| Refused::Shape { reason: format!("`tasks` is {other}, and a number or a list is needed") })
+            number.ok_or_else(|| Refused::Shape { reason: "`tasks` must be a whole number or a list".to_owned() })
         }
     }
 }

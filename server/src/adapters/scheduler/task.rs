@@ -1,4 +1,6 @@
 //! Tasks of the distributed scheduler: each is a workflow, and its runs are runs.
+//!
+//! A request about a task that changes something is a request about each of its runs, and each run answers for itself.
 
 use axum::{
     Json as Shown,
@@ -160,13 +162,13 @@ async fn control(
     asker: Asker,
     InPath((id, verb)): InPath<(String, ScheduledVerb)>,
 ) -> Result<Shown<Vec<BulkOutcome>>, Problem> {
-    let workflow = offered::get(&asker, &id).await?.version.name;
+    offered::check(&asker, &id)?;
     let (request, states) = match verb {
         ScheduledVerb::Pause => (Request::Pause, vec![RunState::Running]),
         ScheduledVerb::Resume => (Request::Resume, vec![RunState::Paused]),
         ScheduledVerb::Cancel => (Request::Cancel, vec![RunState::Pending, RunState::Running, RunState::Paused]),
     };
-    let filter = RunFilter { states, workflow: Some(workflow), ..RunFilter::default() };
+    let filter = RunFilter { states, workflow: Some(id), ..RunFilter::default() };
     Ok(Shown(ask_all(&asker, &filter, request).await?))
 }
 
@@ -184,8 +186,8 @@ async fn runs(
     InPath(id): InPath<String>,
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Listed<RunSummary>, Problem> {
-    let workflow = Some(offered::get(&asker, &id).await?.version.name);
-    let filter = RunFilter { workflow, ..RunFilter::default() };
+    offered::check(&asker, &id)?;
+    let filter = RunFilter { workflow: Some(id), ..RunFilter::default() };
     let found = asker.engine.list(&filter, &query.page()?).await?;
     Ok(Listed::page(found.runs, &uri, found.next.map(|run| run.to_string())))
 }
