@@ -1,7 +1,7 @@
 //! Which database a command works on. The one place that decides.
 //!
-//! The first of these that is given: `--database`, `CLOACINA__DATABASE__URL`, `[database] url` in `cloacina.toml`, and
-//! otherwise a SQLite file in the user's data folder. `docs/reference/config.md` tells it to people.
+//! `--database`, else the setting `database.url`, else a SQLite file in the user's data folder. `docs/reference/config.md`
+//! tells it to people.
 
 use std::path::Path;
 
@@ -33,13 +33,11 @@ enum Origin {
 impl Database {
     /// The database that the arguments and the surroundings name.
     pub(crate) fn choose(argument: Option<&str>, config: &Config) -> Result<Self, Error> {
-        let retention = retention(config)?;
+        let settings = config.settings()?;
+        let retention = retention(&settings)?;
         let given = |url: &str| Self { url: url.to_owned(), retention: retention.clone(), origin: Origin::Given };
-        if let Some(url) = argument.or(config.database_url.as_deref()) {
+        if let Some(url) = argument.or(settings.text("database.url")) {
             return Ok(given(url));
-        }
-        if let Some(url) = Config::file()?.database.url {
-            return Ok(given(&url));
         }
         let home = config.data_home.as_deref().ok_or(Error::NoDatabase)?;
         Ok(Self { url: home.join(DEFAULT).display().to_string(), retention, origin: Origin::Default })
@@ -107,44 +105,31 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
-    fn config() -> Config {
-        Config {
-            no_color: false,
-            is_dumb: false,
-            key_password: None,
-            cargo: "cargo".into(),
-            path: Vec::new(),
-            database_url: Some("variable.db".to_owned()),
-            retention: BTreeMap::new(),
-            user: None,
-            data_home: Some("/data".into()),
-        }
+    fn config(url: Option<&str>) -> Config {
+        let variables = url.map(|url| ("CLOACINA__DATABASE__URL".to_owned(), url.to_owned()));
+        Config { variables: variables.into_iter().collect(), data_home: Some("/data".into()), ..Config::default() }
     }
 
     #[test]
     fn what_is_nearer_to_the_command_wins() {
         let url = |argument, config: &Config| Database::choose(argument, config).unwrap().url;
-        assert_eq!(url(Some("argument.db"), &config()), "argument.db");
-        assert_eq!(url(None, &config()), "variable.db");
-        assert_eq!(url(None, &Config { database_url: None, ..config() }), "/data/cloacina/cloacina.db");
+        assert_eq!(url(Some("argument.db"), &config(Some("variable.db"))), "argument.db");
+        assert_eq!(url(None, &config(Some("variable.db"))), "variable.db");
+        assert_eq!(url(None, &config(None)), "/data/cloacina/cloacina.db");
     }
 
     #[test]
     fn without_any_folder_the_database_must_be_named() {
-        let config = Config { database_url: None, data_home: None, ..config() };
-        assert!(matches!(Database::choose(None, &config), Err(Error::NoDatabase)));
+        assert!(matches!(Database::choose(None, &Config::default()), Err(Error::NoDatabase)));
     }
 
     #[test]
     fn hints_name_a_database_that_was_given() {
-        assert_eq!(Database::choose(Some("a.db"), &config()).unwrap().option(), " --database a.db");
-        let secret = Database::choose(Some("postgres://me:secret@host/db"), &config()).unwrap();
+        assert_eq!(Database::choose(Some("a.db"), &config(None)).unwrap().option(), " --database a.db");
+        let secret = Database::choose(Some("postgres://me:secret@host/db"), &config(None)).unwrap();
         assert_eq!(secret.option(), " --database postgres://me:***@host/db");
-        let config = Config { database_url: None, ..config() };
-        assert_eq!(Database::choose(None, &config).unwrap().option(), "");
+        assert_eq!(Database::choose(None, &config(None)).unwrap().option(), "");
     }
 }

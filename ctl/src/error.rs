@@ -68,11 +68,20 @@ pub(crate) enum Error {
     #[error("the run {run} had not ended after {seconds} s")]
     TimedOut { run: String, seconds: u64, resume: Option<String> },
     /// The settings cannot be read.
-    #[error("`{}` cannot be read as settings: {reason}", .path.display())]
-    BadConfig { path: PathBuf, reason: String },
+    #[error("the settings cannot be read: {place}: {reason}")]
+    BadConfig { place: String, reason: String, near: Option<String> },
     /// A setting has a value that it cannot have.
-    #[error("`{text}` is not a value of `{name}`: {reason}")]
-    BadSetting { name: String, text: String, reason: String },
+    #[error("{place}: `{text}` is not a value of `{name}`: {reason}")]
+    BadSetting { name: String, text: String, place: String, reason: String },
+    /// A setting is encrypted, and no key is named.
+    #[error("{place}: the value is encrypted, and no key is named")]
+    NoSettingsKey { place: String },
+    /// There is no such setting to encrypt.
+    #[error("`{name}` names no setting that may be encrypted")]
+    NotSealable { name: String, available: Vec<String> },
+    /// A key would replace another one.
+    #[error("`{}` is there already", .path.display())]
+    SettingsKeyExists { path: PathBuf },
     /// No database is named, and there is no folder for the default one.
     #[error("no database is named, and the user has no data folder")]
     NoDatabase,
@@ -238,6 +247,9 @@ impl Error {
             Error::BadConfig { .. } => "CTL0014",
             Error::NoDatabase => "CTL0015",
             Error::BadSetting { .. } => "CTL0026",
+            Error::NoSettingsKey { .. } => "CTL0062",
+            Error::NotSealable { .. } => "CTL0063",
+            Error::SettingsKeyExists { .. } => "CTL0064",
             Error::AmbiguousRun { .. } => "CTL0016",
             Error::UnknownRunPrefix { .. } | Error::NoRuns | Error::NoDatabaseYet { .. } => "CTL0017",
             Error::BadMoment { .. } => "CTL0018",
@@ -312,7 +324,17 @@ impl Error {
             Error::BadRunId { .. } => {
                 one("a run's id looks like this, and may be shortened: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")
             }
-            Error::BadConfig { .. } => one("docs/reference/config.md lists every setting"),
+            Error::BadConfig { near: Some(near), .. } => {
+                vec![format!("the nearest name is `{near}`"), "docs/reference/config.md lists every setting".to_owned()]
+            }
+            Error::BadConfig { near: None, .. } => one("docs/reference/config.md lists every setting"),
+            Error::NoSettingsKey { .. } => one(
+                "set CLOACINA_SETTINGS_KEY_FILE to the file that `cloacina-ctl config new-key` made, or CLOACINA_SETTINGS_KEY to its text",
+            ),
+            Error::NotSealable { available, .. } => vec![format!("these may be: {}", available.join(", "))],
+            Error::SettingsKeyExists { .. } => one(
+                "what was encrypted with the key there would be lost; choose another name, or remove the file if nothing was",
+            ),
             Error::BadSetting { .. } => one("docs/reference/config.md lists the values of every setting"),
             Error::NoDatabase => one("name one with --database FILE, or set HOME"),
             Error::AmbiguousRun { candidates, .. } => candidates.clone(),

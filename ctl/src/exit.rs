@@ -37,6 +37,9 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::BadConfig { .. }
         | Error::NoDatabase
         | Error::BadSetting { .. }
+        | Error::NoSettingsKey { .. }
+        | Error::NotSealable { .. }
+        | Error::SettingsKeyExists { .. }
         | Error::AmbiguousRun { .. }
         | Error::UnknownRunPrefix { .. }
         | Error::NoRuns

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod database;
 mod demo;
+mod doctor;
 mod document;
 mod echo;
 mod error;

@@ -3,165 +3,44 @@
 //! A variable counts before the file, and both before the default. A value that makes no sense is an error, as a rule
 //! that is not followed would be noticed when it is too late.
 
-use std::time::Duration;
-
 use cloacina::Retention;
-use serde::Deserialize;
 
-use crate::config::Config;
+use crate::config::{Settings, value};
 use crate::error::Error;
 
-/// The names of all settings.
-pub(crate) const SETTINGS: [&str; 12] = [
-    "enabled",
-    "finished",
-    "completed",
-    "partially_completed",
-    "cancelled",
-    "failed",
-    "dead_letters",
-    "runs_max",
-    "contexts",
-    "events",
-    "logs",
-    "logs_max",
-];
-
-/// The word for keeping everything of a kind.
-const OFF: &str = "off";
-
-/// `[retention]` of `cloacina.toml`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RetentionSection {
-    enabled: Option<Setting>,
-    finished: Option<Setting>,
-    completed: Option<Setting>,
-    partially_completed: Option<Setting>,
-    cancelled: Option<Setting>,
-    failed: Option<Setting>,
-    dead_letters: Option<Setting>,
-    runs_max: Option<Setting>,
-    contexts: Option<Setting>,
-    events: Option<Setting>,
-    logs: Option<Setting>,
-    logs_max: Option<Setting>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Setting {
-    Text(String),
-    Number(u64),
-    Flag(bool),
-}
-
-/// The rule that the surroundings ask for.
-pub(crate) fn retention(config: &Config) -> Result<Retention, Error> {
-    let section = Config::file()?.retention;
-    rule(&|name| config.retention.get(name).cloned().or_else(|| section.get(name)))
-}
-
-/// The rule, from the text of each setting.
-fn rule(setting: &dyn Fn(&str) -> Option<String>) -> Result<Retention, Error> {
-    if let Some(enabled) = setting("enabled") {
-        match enabled.as_str() {
-            "true" | "on" => {}
-            "false" | OFF => return Ok(Retention::off()),
-            _ => return Err(bad("enabled", &enabled, "it is `true` or `false`")),
-        }
+/// The rule that the settings ask for.
+pub(crate) fn retention(settings: &Settings) -> Result<Retention, Error> {
+    if settings.value("retention.enabled", value::flag)? == Some(false) {
+        return Ok(Retention::off());
     }
+    let age = |name: &str| settings.value(name, value::age_or_off);
+    let number = |name: &str| settings.value(name, value::number_or_off);
+    let finished = age("retention.finished")?;
+    let of_state = |name: &str, default| Ok::<_, Error>(age(name)?.or(finished).unwrap_or(default));
     let mut rule = Retention::default();
-    for name in
-        ["completed", "partially_completed", "cancelled", "failed", "dead_letters", "contexts", "events", "logs"]
-    {
-        let is_finished = matches!(name, "completed" | "partially_completed" | "cancelled" | "failed");
-        let (name, text) = match (setting(name), is_finished) {
-            (Some(text), _) => (name, text),
-            (None, true) => match setting("finished") {
-                Some(text) => (name, text),
-                None => continue,
-            },
-            (None, false) => continue,
-        };
-        *age_of(&mut rule, name) = age(name, &text)?;
-    }
-    if let Some(text) = setting("runs_max") {
-        rule.runs_max = number("runs_max", &text)?;
-    }
-    if let Some(text) = setting("logs_max") {
-        rule.logs_max = number("logs_max", &text)?;
-    }
+    rule.completed = of_state("retention.completed", rule.completed)?;
+    rule.partially_completed = of_state("retention.partially_completed", rule.partially_completed)?;
+    rule.cancelled = of_state("retention.cancelled", rule.cancelled)?;
+    rule.failed = of_state("retention.failed", rule.failed)?;
+    rule.dead_letters = age("retention.dead_letters")?.unwrap_or(rule.dead_letters);
+    rule.contexts = age("retention.contexts")?.unwrap_or(rule.contexts);
+    rule.events = age("retention.events")?.unwrap_or(rule.events);
+    rule.logs = age("retention.logs")?.unwrap_or(rule.logs);
+    rule.runs_max = number("retention.runs_max")?.unwrap_or(rule.runs_max);
+    rule.logs_max = number("retention.logs_max")?.unwrap_or(rule.logs_max);
     Ok(rule)
-}
-
-fn age_of<'a>(rule: &'a mut Retention, name: &str) -> &'a mut Option<Duration> {
-    match name {
-        "completed" => &mut rule.completed,
-        "partially_completed" => &mut rule.partially_completed,
-        "cancelled" => &mut rule.cancelled,
-        "failed" => &mut rule.failed,
-        "dead_letters" => &mut rule.dead_letters,
-        "contexts" => &mut rule.contexts,
-        "events" => &mut rule.events,
-        _ => &mut rule.logs,
-    }
-}
-
-fn age(name: &str, text: &str) -> Result<Option<Duration>, Error> {
-    if text == OFF {
-        return Ok(None);
-    }
-    humantime::parse_duration(text)
-        .map(Some)
-        .map_err(|error| bad(name, text, &format!("{error}; use a duration such as `30d`, or `off`")))
-}
-
-fn number(name: &str, text: &str) -> Result<Option<u64>, Error> {
-    if text == OFF {
-        return Ok(None);
-    }
-    text.replace('_', "").parse().map(Some).map_err(|_| bad(name, text, "use a number or `off`"))
-}
-
-fn bad(name: &str, text: &str, reason: &str) -> Error {
-    Error::BadSetting { name: format!("retention.{name}"), text: text.to_owned(), reason: reason.to_owned() }
-}
-
-impl RetentionSection {
-    fn get(&self, name: &str) -> Option<String> {
-        let setting = match name {
-            "enabled" => &self.enabled,
-            "finished" => &self.finished,
-            "completed" => &self.completed,
-            "partially_completed" => &self.partially_completed,
-            "cancelled" => &self.cancelled,
-            "failed" => &self.failed,
-            "dead_letters" => &self.dead_letters,
-            "runs_max" => &self.runs_max,
-            "contexts" => &self.contexts,
-            "events" => &self.events,
-            "logs" => &self.logs,
-            "logs_max" => &self.logs_max,
-            _ => return None,
-        };
-        setting.as_ref().map(|setting| match setting {
-            Setting::Text(text) => text.clone(),
-            Setting::Number(number) => number.to_string(),
-            Setting::Flag(flag) => flag.to_string(),
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn read(text: &str) -> Result<Retention, Error> {
-        let section: RetentionSection = toml::from_str(text).unwrap();
-        rule(&|name| section.get(name))
+        retention(&Settings::of_text(&format!("[retention]\n{text}"))?)
     }
 
     #[test]
@@ -179,14 +58,6 @@ mod tests {
         for text in ["logs = 'soon'", "runs_max = 'many'", "enabled = 'maybe'", "events = 5"] {
             assert!(matches!(read(text), Err(Error::BadSetting { .. })), "{text}");
         }
-        assert!(toml::from_str::<RetentionSection>("log = '1d'").is_err());
-    }
-
-    #[test]
-    fn every_setting_has_its_place() {
-        for name in SETTINGS {
-            let section: RetentionSection = toml::from_str(&format!("{name} = 'x'")).unwrap();
-            assert_eq!(section.get(name).as_deref(), Some("x"));
-        }
+        assert!(matches!(read("log = '1d'"), Err(Error::BadConfig { .. })));
     }
 }

@@ -73,8 +73,8 @@ pub use self::{
     runtime::{Notice, NoticeKind, Notices, SECRET_BYTES_MIN, SECRET_KEYS},
     socket::{Client, Command, Error as SocketError, Followed, LivePackage, PackageCommand, Refusal, What},
     store::{
-        Activation, Backup, BackupProgress, Error as StoreError, NotOpened, PackageAct, PackageEvent, PackageEventKind,
-        PackageRefusal, PackageState, Quarantine, TrustEventKind, database_shown,
+        Activation, Backup, BackupProgress, DatabaseTrial, Error as StoreError, NotOpened, PackageAct, PackageEvent,
+        PackageEventKind, PackageRefusal, PackageState, Quarantine, TrustEventKind, database_shown,
     },
     trust::{Error as TrustError, REQUIRED_BY_SERVERS, Trust, TrustChange, TrustKey},
 };

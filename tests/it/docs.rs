@@ -65,6 +65,14 @@ fn the_commands_of_the_guide_on_signing_do_what_it_says() {
     });
 }
 
+#[test]
+fn the_commands_of_the_guide_on_servers_do_what_it_says() {
+    follow("server", |folder, _| {
+        fs::copy(root().join("examples/config/production.toml"), folder.join("production.toml")).unwrap();
+        fs::write(folder.join("database-url"), "postgres://cloacina:secret@db.internal/runs\n").unwrap();
+    });
+}
+
 /// Types the console blocks of a guide, in an empty folder but for what `prepare` puts there.
 fn follow(name: &str, prepare: impl FnOnce(&Path, &trycmd::TestCases)) {
     let folder = tempfile::tempdir().unwrap();

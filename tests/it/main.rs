@@ -36,6 +36,7 @@ mod sandbox;
 mod secret;
 mod server_crash;
 mod server_settings;
+mod settings;
 mod sharing;
 mod spent;
 mod steer;

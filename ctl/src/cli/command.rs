@@ -2,12 +2,16 @@
 //!
 //! Types for clap alone; the arguments of each command are in a file of its own.
 
+use std::path::PathBuf;
+
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::backup::BackupArgs;
 use super::bench::BenchArgs;
+use super::config::ConfigCommand;
 use super::demo::DemoArgs;
+use super::doctor::DoctorArgs;
 use super::explain::{CompletionsArgs, ExplainArgs};
 use super::key::KeyCommand;
 use super::package::PackageCommand;
@@ -68,6 +72,9 @@ pub(crate) struct GlobalOptions {
     /// Print no progress and no notes on stderr, only warnings and errors.
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) quiet: bool,
+    /// Read the settings from this file, and not from cloacina.toml in the working folder.
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Global options")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -102,10 +109,14 @@ pub(crate) enum Command {
     /// Show and control the runs of a database.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Show the settings, and encrypt those that are secret.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     Demo(DemoArgs),
     Bench(BenchArgs),
     Prune(PruneArgs),
     Backup(BackupArgs),
+    Doctor(DoctorArgs),
     Explain(ExplainArgs),
     Completions(CompletionsArgs),
     /// Show the workflows of a database.

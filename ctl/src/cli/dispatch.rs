@@ -1,15 +1,18 @@
 //! From a command to the code that does it.
 
 use super::command::Command;
+use super::config::ConfigCommand;
 use super::key::KeyCommand;
 use super::package::PackageCommand;
 use super::runs::RunsCommand;
 use super::trust::TrustCommand;
 use super::workflow::WorkflowCommand;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::Error;
 use crate::output::Output;
-use crate::{backup, bench, completions, demo, explain, key, package, prune, run, runs, server, trust, workflow};
+use crate::{
+    backup, bench, completions, demo, doctor, explain, key, package, prune, run, runs, server, trust, workflow,
+};
 
 /// Performs the command, and returns the exit code.
 pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -75,9 +78,18 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             RunsCommand::Wait(arguments) => runs::wait(&arguments, output, config),
             RunsCommand::Watch(arguments) => runs::watch(&arguments, output, config),
         },
+        Command::Config(command) => match command {
+            ConfigCommand::Show(arguments) => config::show(&arguments, output, config),
+            ConfigCommand::Encrypt(arguments) => config::encrypt(&arguments, output, config),
+            ConfigCommand::NewKey(arguments) => config::new_key(&arguments, output, config),
+        },
         Command::Demo(arguments) => demo::demo(&arguments, output, config),
         Command::Bench(arguments) => bench::bench(&arguments, output, config),
         Command::Backup(arguments) => backup::backup(&arguments, output, config),
+        Command::Doctor(arguments) => match arguments.confine {
+            Some(tightness) => doctor::confine(tightness, output),
+            None => doctor::doctor(&arguments, output, config),
+        },
         Command::Explain(arguments) => explain::explain(&arguments, output),
         Command::Completions(arguments) => completions::completions(&arguments, output),
         Command::Prune(arguments) => prune::prune(&arguments, output, config),

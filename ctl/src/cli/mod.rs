@@ -11,9 +11,11 @@ mod backup;
 mod bench;
 mod chosen;
 mod command;
+mod config;
 mod database;
 mod demo;
 mod dispatch;
+mod doctor;
 mod explain;
 mod isolation;
 mod key;
@@ -37,7 +39,9 @@ pub(crate) use self::{
     bench::BenchArgs,
     chosen::ChosenArgs,
     command::{Cli, ColorWhen, Format, GlobalOptions},
+    config::{ConfigEncryptArgs, ConfigNewKeyArgs, ConfigShowArgs},
     demo::DemoArgs,
+    doctor::DoctorArgs,
     explain::{CompletionsArgs, ExplainArgs},
     isolation::{IsolationArgs, Tightness, Where},
     key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},
@@ -54,7 +58,7 @@ pub(crate) use self::{
         RunsRetryArgs, RunsShowArgs, RunsStartArgs, RunsUsageArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
     },
     secret::SecretArgs,
-    server::{DevArgs, ServeArgs},
+    server::{DevArgs, EngineArgs, ServeArgs},
     start::main,
     trust::{TrustAddArgs, TrustRemoveArgs, TrustRequireArgs, TrustRevokeArgs, TrustShowArgs},
     workflow::{WorkflowListArgs, WorkflowShowArgs},

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use cloacina::Level;
@@ -10,6 +11,7 @@ use super::database::DatabaseArgs;
 use super::isolation::IsolationArgs;
 use super::level;
 use super::package::CargoArgs;
+use crate::config::value;
 
 /// Start a server for development, on this machine alone.
 ///
@@ -34,9 +36,8 @@ pub(crate) struct DevArgs {
     /// Keep the data in this folder, which is made if it is not there.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: Option<PathBuf>,
-    /// The least important lines of logs that are kept.
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level::parser())]
-    pub(crate) log_level: Level,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
     #[command(flatten)]
     pub(crate) isolation: IsolationArgs,
     #[command(flatten)]
@@ -55,11 +56,24 @@ pub(crate) struct ServeArgs {
     /// The address to listen on; with port 0 any that is free.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// The least important lines of logs that are kept.
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level::parser())]
-    pub(crate) log_level: Level,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
     #[command(flatten)]
     pub(crate) isolation: IsolationArgs,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+}
+
+/// How the engine of a server works.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    /// The least important lines of logs that are kept.
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level::parser())]
+    pub(crate) log_level: Level,
+    /// How many attempts of tasks run at once.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) slots: u64,
+    /// How long requests and attempts that are under way may take when the server ends.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = value::wait)]
+    pub(crate) drain: Duration,
 }

@@ -7,11 +7,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{ColorChoice, CommandFactory, FromArgMatches, ValueEnum};
+use clap::{ArgMatches, ColorChoice, Command, CommandFactory, FromArgMatches, ValueEnum};
 
 use super::command::{Cli, ColorWhen, Format, GlobalOptions};
 use super::dispatch::dispatch;
-use crate::config::Config;
+use crate::config::{Config, takes_settings, with_settings};
 use crate::error::Error;
 use crate::exit;
 use crate::isolation::PACKAGE_HOST;
@@ -31,14 +31,17 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     let choice = if early.paints() { ColorChoice::Always } else { ColorChoice::Never };
     let width = early.help_width().map_or(HELP_COLUMNS_MAX, |width| width.min(HELP_COLUMNS_MAX));
     let unshown = arguments.iter().find(|argument| argument.to_str().is_none()).cloned();
-    let parsed = Cli::command().color(choice).term_width(width).try_get_matches_from(arguments);
-    let (output, result) = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => {
+    let command = Cli::command().color(choice).term_width(width);
+    let parsed = command.clone().try_get_matches_from(&arguments);
+    let (output, result) = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+        Ok((cli, matches)) => {
             let output = Output::new(&cli.global, &config);
+            let config = config.with_file(cli.global.config.clone());
             let result = match unshown {
                 // Before anything is done, as the answer could not be given.
                 Some(argument) if cli.global.output == Format::Json => Err(Error::not_utf_8(&argument)),
-                Some(_) | None => dispatch(cli.command, &output, &config),
+                Some(_) | None => completed(cli, &matches, (command, &arguments), &config)
+                    .and_then(|cli| dispatch(cli.command, &output, &config)),
             };
             (output, result)
         }
@@ -51,6 +54,22 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         output.error(&error);
         exit::code(&error)
     }))
+}
+
+/// What was asked for, with the settings in the place of what was not said. A mistake in the command line is told before
+/// the settings are read, and help needs none.
+fn completed(
+    cli: Cli,
+    matches: &ArgMatches,
+    (command, arguments): (Command, &[OsString]),
+    config: &Config,
+) -> Result<Cli, Error> {
+    if !takes_settings(matches) {
+        return Ok(cli);
+    }
+    let matches = with_settings(command, &config.settings()?).try_get_matches_from(arguments);
+    let completed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    completed.map_err(|error| mistake(&error.render().to_string()))
 }
 
 /// Help and version are answers; anything else is a mistake.
@@ -84,7 +103,7 @@ fn mistake(text: &str) -> Error {
 
 /// The options that say how to print, as far as they can be found without knowing the rest.
 fn early_options(arguments: &[OsString]) -> GlobalOptions {
-    let mut options = GlobalOptions { output: Format::Human, color: ColorWhen::Auto, quiet: false };
+    let mut options = GlobalOptions { output: Format::Human, color: ColorWhen::Auto, quiet: false, config: None };
     let mut arguments = arguments.iter().filter_map(|argument| argument.to_str()).take_while(|one| *one != "--");
     while let Some(argument) = arguments.next() {
         let (name, value) = match argument.split_once('=') {

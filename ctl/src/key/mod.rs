@@ -7,4 +7,9 @@ pub(crate) mod list;
 mod ring;
 pub(crate) mod show;
 
-pub(crate) use self::{generate::generate, list::list, ring::Ring, show::show};
+pub(crate) use self::{
+    generate::generate,
+    list::list,
+    ring::{Ring, new_secret},
+    show::show,
+};

@@ -123,14 +123,16 @@ fn text(path: &Path) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&place::read(path)?).into_owned())
 }
 
+/// Makes a file that its owner alone can read; fails if there is one.
 #[cfg(unix)]
-fn new_secret(path: &Path) -> io::Result<fs::File> {
+pub(crate) fn new_secret(path: &Path) -> io::Result<fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
 
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Makes a file that its owner alone can read; fails if there is one.
 #[cfg(not(unix))]
-fn new_secret(path: &Path) -> io::Result<fs::File> {
+pub(crate) fn new_secret(path: &Path) -> io::Result<fs::File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }

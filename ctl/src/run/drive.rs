@@ -25,7 +25,7 @@ use crate::package::Source;
 use crate::runs::{Follow, Patience, builder, follow, note_withheld, start_patiently};
 
 /// How long attempts may finish after a signal to stop or the end of the time.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait for the notice of an end that is known already.
 const LAST_NOTICE: Duration = Duration::from_millis(200);
 
@@ -170,7 +170,7 @@ async fn conclude(
         Ok(stopped) => stopped,
         Err(error) => {
             // The first error is the one to tell.
-            stop(engine, false, output, interrupts).await.ok();
+            stop(engine, false, GRACE, output, interrupts).await.ok();
             return Err(error);
         }
     };
@@ -263,15 +263,16 @@ async fn watch<'a>(
 pub(crate) async fn stop(
     engine: &Engine,
     is_early: bool,
+    grace: Duration,
     output: &Output,
     interrupts: &mut Interrupts,
 ) -> Result<(), Error> {
     if is_early {
-        let seconds = GRACE.as_secs();
+        let seconds = grace.as_secs();
         output.note(&format!("stopping: tasks may finish for {seconds} s; Ctrl-C again stops at once"));
     }
     tokio::select! {
-        result = engine.shutdown_within(GRACE) => Ok(result?),
+        result = engine.shutdown_within(grace) => Ok(result?),
         _ = interrupts.next() => Ok(()),
     }
 }

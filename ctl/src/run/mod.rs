@@ -16,7 +16,7 @@ mod secret;
 mod start;
 
 pub(crate) use self::{
-    drive::{stop, watch_run},
+    drive::{GRACE, stop, watch_run},
     input::{read_object as read_input, read_value_of},
     interrupt::{Interrupt, Interrupts},
     secret::add as add_secrets,

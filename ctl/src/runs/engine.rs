@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::isolation::{isolate, note_living, refuse_unknown};
 use crate::log;
 use crate::output::Output;
-use crate::run::{Interrupts, stop, watch_run};
+use crate::run::{GRACE, Interrupts, stop, watch_run};
 
 /// An engine that starts no task has none to wait for.
 const NO_GRACE: Duration = Duration::ZERO;
@@ -277,7 +277,7 @@ pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<
         };
         let ran = in_time(begin, id, timeout, again, &mut interrupts).await;
         let is_early = matches!(ran, Err(Error::Interrupted { .. } | Error::TimedOut { .. }));
-        let stopped = stop(&engine, is_early, output, &mut interrupts).await;
+        let stopped = stop(&engine, is_early, GRACE, output, &mut interrupts).await;
         let report = ran?;
         stopped?;
         Ok(report)

@@ -29,9 +29,9 @@ pub(crate) fn dev(arguments: &DevArgs, output: &Output, config: &Config) -> Resu
     let open = |path: &Path| Source::open(path, &arguments.cargo, output, config);
     let places = arguments.paths.iter().map(|path| found(path)).collect::<Result<Vec<_>, _>>()?;
     let by = actor::name(&ActorArgs::default(), config);
-    let server = listen(arguments.listen, by.clone())?;
+    let server = listen(arguments.listen, by.clone(), &arguments.engine)?;
     let sources = places.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-    let start = Start { server, database: &database, isolation: &arguments.isolation, log_level: arguments.log_level };
+    let start = Start { server, database: &database, isolation: &arguments.isolation, engine: &arguments.engine };
     let runtime = super::life::runtime()?;
     let living = runtime.block_on(Living::start(start, output))?;
     let register = |source| runtime.block_on(register(&living.engine, source, &by, output));

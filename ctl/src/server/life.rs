@@ -4,14 +4,16 @@
 //! signal does not wait for them.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
-use cloacina::{Builder, Engine, Level};
+use cloacina::{Builder, Engine};
 use cloacina_server::{Access, Options, Server};
 use serde::Serialize;
+use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use crate::cli::IsolationArgs;
+use crate::cli::{EngineArgs, IsolationArgs};
 use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
@@ -21,9 +23,6 @@ use crate::log;
 use crate::output::{Output, Paint};
 use crate::run::{Interrupt, Interrupts, stop};
 use crate::runs::{Patience, builder, start_patiently};
-
-/// How long requests that are under way may take when the server ends.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// A server that has started.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,7 +44,7 @@ pub(super) struct Start<'a> {
     pub(super) server: Server,
     pub(super) database: &'a Database,
     pub(super) isolation: &'a IsolationArgs,
-    pub(super) log_level: Level,
+    pub(super) engine: &'a EngineArgs,
 }
 
 /// An engine with its server, which takes connections and answers nobody yet.
@@ -53,6 +52,7 @@ pub(super) struct Living {
     pub(super) engine: Engine,
     pub(super) server: Server,
     interrupts: Interrupts,
+    drain: Duration,
 }
 
 impl Living {
@@ -61,12 +61,13 @@ impl Living {
         log::show(output);
         let mut patience = Patience::new(output);
         let build = async || -> Result<Engine, Error> {
-            let builder: Builder = builder(start.database)?.log_level(start.log_level);
+            let slots = usize::try_from(start.engine.slots).unwrap_or(usize::MAX);
+            let builder: Builder = builder(start.database)?.log_level(start.engine.log_level).slots(slots);
             Ok(isolate(builder, start.isolation).start().await?)
         };
         let engine = start_patiently(&start.database.url, &mut patience, build).await?;
         refuse_unknown(&engine, start.isolation)?;
-        Ok(Self { engine, server: start.server, interrupts })
+        Ok(Self { engine, server: start.server, interrupts, drain: start.engine.drain })
     }
 
     pub(super) fn started(&self) -> Started {
@@ -79,15 +80,26 @@ impl Living {
         }
     }
 
-    /// Serves until somebody asks the program to stop, and lets attempts finish then.
+    /// Serves until somebody asks the program to stop, and lets requests and then attempts finish; a second signal ends the
+    /// program at once.
     pub(super) async fn serve(self, output: &Output) -> Result<(), Error> {
-        let Self { engine, server, mut interrupts } = self;
-        // A server goes on when nobody reads what it printed.
-        let asked = async { while interrupts.next().await == Interrupt::Unread {} };
-        let served = server.run(engine.clone(), asked).await;
-        let stopped = stop(&engine, true, output, &mut interrupts).await;
-        served?;
-        stopped
+        let Self { engine, server, mut interrupts, drain } = self;
+        let (ask, asked) = oneshot::channel::<()>();
+        let asked = async {
+            // Without a sender the program has stopped already.
+            asked.await.ok();
+        };
+        let mut serving = pin!(server.run(engine.clone(), asked));
+        tokio::select! {
+            served = &mut serving => return Ok(served?),
+            () = signal(&mut interrupts) => drop(ask),
+        }
+        output.note(&format!("stopping: requests may finish for {} s; another signal stops at once", drain.as_secs()));
+        tokio::select! {
+            served = &mut serving => served?,
+            () = signal(&mut interrupts) => return Ok(()),
+        }
+        stop(&engine, true, drain, output, &mut interrupts).await
     }
 }
 
@@ -108,10 +120,15 @@ impl Started {
     }
 }
 
+/// Waits for a signal to stop. A server goes on when nobody reads what it printed.
+async fn signal(interrupts: &mut Interrupts) {
+    while interrupts.next().await == Interrupt::Unread {}
+}
+
 /// Takes the address, before anything that takes long. Clients that connect are answered once the server runs.
-pub(super) fn listen(address: SocketAddr, actor: String) -> Result<Server, Error> {
+pub(super) fn listen(address: SocketAddr, actor: String, engine: &EngineArgs) -> Result<Server, Error> {
     let access = Access::Loopback { actor };
-    Ok(Server::bind(Options { listen: address, access, drain: DRAIN, pages: PAGES })?)
+    Ok(Server::bind(Options { listen: address, access, drain: engine.drain, pages: PAGES })?)
 }
 
 /// The runtime of the server. The engine has its own.

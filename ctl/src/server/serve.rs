@@ -13,10 +13,10 @@ use crate::output::Output;
 pub(crate) fn serve(arguments: &ServeArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let start = Start {
-        server: listen(arguments.listen, actor::name(&ActorArgs::default(), config))?,
+        server: listen(arguments.listen, actor::name(&ActorArgs::default(), config), &arguments.engine)?,
         database: &database,
         isolation: &arguments.isolation,
-        log_level: arguments.log_level,
+        engine: &arguments.engine,
     };
     super::life::runtime()?.block_on(async {
         let living = Living::start(start, output).await?;

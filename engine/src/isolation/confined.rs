@@ -40,6 +40,12 @@ impl Confined {
         Self { sandbox, limits, grants }
     }
 
+    /// As the hosts of an engine with that sandbox keep a package in that declares no needs.
+    #[must_use]
+    pub fn bare(sandbox: Sandbox, limits: Limits) -> Self {
+        Self { sandbox, limits, grants: Grants::default() }
+    }
+
     /// Gives a process that is to be started the environment and the working folder of a package host.
     pub fn prepare(&self, command: &mut Command) {
         surround(command, self.sandbox, &self.grants);

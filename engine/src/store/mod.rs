@@ -63,6 +63,7 @@ pub(crate) mod schema;
 mod search;
 mod signal;
 mod statement;
+mod trial;
 mod trust;
 mod usage;
 mod view;
@@ -172,6 +173,7 @@ pub use self::{
     package_event::{PackageEvent, PackageEventKind},
     package_search::PackagePlace,
     package_state::{PackageAct, PackageState},
+    trial::DatabaseTrial,
     trust::TrustEventKind,
 };
 #[cfg(any(test, feature = "measuring"))]

@@ -26,4 +26,4 @@ pub use self::private_server::{Held, PrivateServer};
 #[cfg(any(feature = "testing", feature = "measuring"))]
 pub use self::probe::{Probe, ProbeError};
 #[cfg(feature = "testing")]
-pub use self::server::{ServerDatabase, ServerSchema, server_processes};
+pub use self::server::{ServerDatabase, ServerSchema, is_in_transaction, server_processes};

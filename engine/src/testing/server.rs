@@ -122,6 +122,17 @@ pub fn server_processes(server: &str, application_name: &str) -> Result<Vec<i32>
     Ok(rows.into_iter().map(|row| row.pid).collect())
 }
 
+/// Whether a connection of that application name is in the middle of a transaction.
+///
+/// # Errors
+/// What the server says.
+pub fn is_in_transaction(server: &str, application_name: &str) -> Result<bool, ProbeError> {
+    let find = sql_query("SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND state <> 'idle' LIMIT 1");
+    let mut connection = PgConnection::establish(server)?;
+    let rows: Vec<Backend> = find.bind::<Text, _>(application_name).load(&mut connection)?;
+    Ok(!rows.is_empty())
+}
+
 #[derive(QueryableByName)]
 struct Backend {
     #[diesel(sql_type = Integer)]

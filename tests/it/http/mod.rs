@@ -6,3 +6,4 @@ mod dev;
 mod guide;
 mod life;
 mod refused;
+mod stop;

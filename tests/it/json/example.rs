@@ -16,10 +16,11 @@ const MOMENT: &str = "2026-01-31T10:00:00.000000Z";
 /// Figures that are measured, or belong to the machine.
 const MEASURED: [&str; 5] = ["pid", "size", "bytes", "cores", "rows"];
 /// Texts of the machine.
-const OF_MACHINE: [(&str, &str); 9] = [
+const OF_MACHINE: [(&str, &str); 10] = [
     ("timestamp", MOMENT),
     ("generated_at", MOMENT),
     ("report_id", "RPT_1769853600"),
+    ("encrypted", "hBiX9v…"),
     ("comment", "timestamp:1767225600"),
     ("public_key", "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"),
     ("glibc", "2.34"),

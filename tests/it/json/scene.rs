@@ -44,6 +44,10 @@ impl Scene {
     }
 
     fn ctl(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(program());
         command.current_dir(self.folder.path()).args(arguments.split(' ').map(|word| word.replace('+', " ")));
         command.args(["--output", "json"]).env("USER", "ada").env("XDG_DATA_HOME", self.folder.path());
@@ -51,7 +55,7 @@ impl Scene {
         if arguments.starts_with("prune") {
             command.env("CLOACINA__RETENTION__FINISHED", "0s").env("CLOACINA__RETENTION__LOGS", "0s");
         }
-        command.output().unwrap()
+        command
     }
 
     fn printed(&self, arguments: &str) -> String {
@@ -230,6 +234,22 @@ fn archives_are_what_their_pages_say() {
     scene.shows("merged-archive", "package merge c_demo.cloacina arm.cloacina --to both.cloacina");
     scene.shows("repacked-archive", "package repack c_demo.cloacina --to again.cloacina");
     scene.shows("new-package", "package new my_package");
+}
+
+#[test]
+fn settings_are_what_their_pages_say() {
+    let mut scene = Scene::new();
+    fs::write(scene.folder.path().join("cloacina.toml"), "[database]\nurl = \"runs.db\"\n").unwrap();
+    scene.shows("settings", "config show");
+    scene.shows("diagnosis", "doctor --listen 127.0.0.1:0");
+    scene.shows("settings-key", "config new-key settings.key");
+    // A session of tests has a standard input of its own.
+    fs::write(scene.folder.path().join("url"), "postgres://cloacina:secret@localhost/runs").unwrap();
+    let url = fs::File::open(scene.folder.path().join("url")).unwrap();
+    let arguments = "config encrypt database.url --key-file settings.key";
+    let mut encrypt = scene.command(arguments);
+    let printed = String::from_utf8(encrypt.stdin(url).output().unwrap().stdout).unwrap();
+    scene.shows_that("encrypted-setting", arguments, &printed);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every document with its page and the commands that print it.
 
 use super::page::Page;
-use crate::{backup, bench, demo, explain, key, output, package, run, runs, server, trust, workflow};
+use crate::{backup, bench, config, demo, doctor, explain, key, output, package, run, runs, server, trust, workflow};
 
 /// Commands that print no document: what they print has a form of its own.
 pub(super) const OTHERS: &[&str] = &["completions"];
@@ -97,6 +97,10 @@ fn other_pages() -> Vec<Page> {
         Page::of::<cloacina::PrunePlan>("prune-plan", "Expired runs and logs", &["prune --dry-run"]),
         Page::of::<cloacina::Pruned>("pruned", "What was removed", &["prune"]),
         Page::of::<backup::Made>("backup", "A backup", &["backup"]),
+        Page::of::<config::show::Shown>("settings", "The settings", &["config show"]),
+        Page::of::<config::new_key::NewKey>("settings-key", "A new key for settings", &["config new-key"]),
+        Page::of::<config::encrypt::Encrypted>("encrypted-setting", "An encrypted setting", &["config encrypt"]),
+        Page::of::<doctor::check::Diagnosis>("diagnosis", "What an engine needs", &["doctor"]),
         Page::of::<server::life::Started>("started-server", "A server that has started", &["dev", "serve"]),
         Page::of::<demo::show::Shown>("demo", "The demonstration", &["demo"]),
         Page::of::<bench::report::Report>("bench", "The benchmark", &["bench"]),

@@ -33,7 +33,7 @@ use cloacina_tests::archive;
 use self::{
     account::Acknowledged,
     options::{Options, Sabotaged},
-    process::{Process, Shared, Started},
+    process::{Process, Started},
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -104,19 +104,15 @@ fn kill_again_and_again(options: &Options, started: &Started, said: &mut Acknowl
 /// Each worker is replaced by the next one while it is stopped, then it goes on until something was done twice, and is
 /// killed after that.
 fn replace_again_and_again(options: &Options, started: &Started, said: &mut Acknowledged) -> Result<(), Failure> {
-    let shares = if started.database.starts_with("postgres") { Shared::Server } else { Shared::File };
     let mut random = options.seed;
     let mut worker = started.start("load")?;
     worker.hear(step(&mut random) % LINES_MAX, said)?;
     for kill in 1..=options.kills {
-        match shares {
-            Shared::File => worker.stop_unlocked()?,
-            Shared::Server => worker.signal("STOP")?,
-        }
+        worker.stop_between_writes(started)?;
         let next = started.start("load")?;
         next.hear_takeover(&worker, said)?;
         worker.signal("CONT")?;
-        worker.hear_repetition(&next, said, shares)?;
+        worker.hear_repetition(&next, said, started.shares())?;
         worker.kill(said)?;
         worker = next;
         progress(kill, options, said);

@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cloacina::testing::is_in_transaction;
+
 use crate::{Failure, account::Acknowledged, options::Sabotaged};
 
 /// A worker that says nothing for so long, though it should, is stuck. Far more than a disk takes that others keep busy.
@@ -26,6 +28,9 @@ const WRITE_LOCK: u64 = 120;
 
 /// More tries than are ever needed to stop a worker between two of its writes.
 const STOPS_MAX: u32 = 10_000;
+
+/// The name by which a server knows the connections of workers.
+const APPLICATION: &str = "cloacina-crash";
 
 /// What all workers are started with.
 pub(crate) struct Started {
@@ -61,11 +66,23 @@ impl Started {
         Process::spawn(command)
     }
 
+    /// What the workers share.
+    pub(crate) fn shares(&self) -> Shared {
+        if self.database.starts_with("postgres") { Shared::Server } else { Shared::File }
+    }
+
     /// The arguments of a worker.
     pub(crate) fn arguments(&self, mode: &str) -> Vec<String> {
         let sabotage = self.sabotage.map_or("", Sabotaged::as_str);
         let (folder, package) = (self.folder.display().to_string(), self.package.display().to_string());
-        ["worker", &self.database, &folder, &package, mode, sabotage].map(str::to_owned).into()
+        let database = match self.shares() {
+            Shared::File => self.database.clone(),
+            Shared::Server => {
+                let separator = if self.database.contains('?') { '&' } else { '?' };
+                format!("{}{separator}application_name={}", self.database, application())
+            }
+        };
+        ["worker", &database, &folder, &package, mode, sabotage].map(str::to_owned).into()
     }
 }
 
@@ -176,15 +193,28 @@ impl Process {
     }
 
     /// Stops it at a moment at which it does not keep others from writing to a file.
-    pub(crate) fn stop_unlocked(&self) -> Result<(), Failure> {
+    fn stop_unlocked(&self) -> Result<(), Failure> {
+        self.stop_unless(|worker| worker.holds_write_lock())
+    }
+
+    /// Stops it between two of its writes. A server ends the connection of a worker that stands still in the middle of a
+    /// transaction, and the worker learns from that alone that it was replaced.
+    pub(crate) fn stop_between_writes(&self, started: &Started) -> Result<(), Failure> {
+        match started.shares() {
+            Shared::File => self.stop_unlocked(),
+            Shared::Server => self.stop_unless(|_| is_in_transaction(&started.database, &application())),
+        }
+    }
+
+    fn stop_unless(&self, writes: impl Fn(&Self) -> Result<bool, Failure>) -> Result<(), Failure> {
         for _ in 0..STOPS_MAX {
             self.signal("STOP")?;
-            if !self.holds_write_lock()? {
+            if !writes(self)? {
                 return Ok(());
             }
             self.signal("CONT")?;
         }
-        Err("a worker never gives the lock of the file back".into())
+        Err("a worker never stands still between two writes".into())
     }
 
     /// Whether it holds the lock by which SQLite lets one process at a time write: one byte of the shared index, at an
@@ -221,6 +251,11 @@ impl Process {
         let status = self.child.wait()?;
         if status.success() { Ok(lines) } else { Err(format!("a worker ended with {status}").into()) }
     }
+}
+
+/// One name for each run of the harness, as others may use the server too.
+fn application() -> String {
+    format!("{APPLICATION}-{}", std::process::id())
 }
 
 impl Drop for Process {

@@ -1,5 +1,5 @@
-//! What the program takes from its surroundings: environment variables, `cloacina.toml`, and the checkout that it was
-//! built from.
+//! What the program takes from its surroundings: environment variables, the file of settings, and the checkout that it
+//! was built from.
 //!
 //! The only place that reads the environment. Variables are read once, at the start; the file only when a command
 //! needs what may stand in it.
@@ -8,16 +8,15 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
+use super::settings::Settings;
+use super::table::PREFIX;
 use crate::error::Error;
-use crate::retention::{RetentionSection, SETTINGS};
 
 /// The settings of a project; looked for in the working folder.
 const FILE: &str = "cloacina.toml";
 
 /// The surroundings of one invocation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Config {
     /// `NO_COLOR` is set to anything: <https://no-color.org>.
     pub(crate) no_color: bool,
@@ -27,32 +26,20 @@ pub(crate) struct Config {
     pub(crate) cargo: PathBuf,
     /// `CLOACINA_KEY_PASSWORD`: that of the secret key that is made or used.
     pub(crate) key_password: Option<String>,
-    /// `CLOACINA__DATABASE__URL`.
-    pub(crate) database_url: Option<String>,
+    /// `CLOACINA__…`: settings, by the whole name of the variable.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// `CLOACINA_SETTINGS_KEY`: the key of encrypted settings.
+    pub(crate) settings_key: Option<String>,
+    /// `CLOACINA_SETTINGS_KEY_FILE`: the file with that key.
+    pub(crate) settings_key_file: Option<PathBuf>,
+    /// The file of settings that `--config` names.
+    pub(crate) file: Option<PathBuf>,
     /// The folders in which programs are looked for: `PATH`.
     pub(crate) path: Vec<PathBuf>,
     /// The name of the user: `USER`, else `LOGNAME`.
     pub(crate) user: Option<String>,
     /// The folder for data of the user: `XDG_DATA_HOME`, else `~/.local/share`.
     pub(crate) data_home: Option<PathBuf>,
-    /// `CLOACINA__RETENTION__…`, by the name of the setting.
-    pub(crate) retention: BTreeMap<&'static str, String>,
-}
-
-/// The content of `cloacina.toml`. A misspelled name must not silently become a default.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct File {
-    #[serde(default)]
-    pub(crate) database: DatabaseSection,
-    #[serde(default)]
-    pub(crate) retention: RetentionSection,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DatabaseSection {
-    pub(crate) url: Option<String>,
 }
 
 impl Config {
@@ -62,18 +49,13 @@ impl Config {
             no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
             is_dumb: variable("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb"),
             cargo: variable("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
-            key_password: variable("CLOACINA_KEY_PASSWORD")
-                .map(|value| value.to_string_lossy().into_owned())
-                .filter(|value| !value.is_empty()),
-            database_url: variable("CLOACINA__DATABASE__URL")
-                .map(|value| value.to_string_lossy().into_owned())
-                .filter(|value| !value.is_empty()),
+            key_password: text("CLOACINA_KEY_PASSWORD"),
+            variables: settings(),
+            settings_key: text("CLOACINA_SETTINGS_KEY"),
+            settings_key_file: text("CLOACINA_SETTINGS_KEY_FILE").map(PathBuf::from),
+            file: None,
             path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
-            retention: SETTINGS.into_iter().filter_map(|name| Some((name, retention_variable(name)?))).collect(),
-            user: variable("USER")
-                .or_else(|| variable("LOGNAME"))
-                .map(|name| name.to_string_lossy().into_owned())
-                .filter(|name| !name.is_empty()),
+            user: text("USER").or_else(|| text("LOGNAME")),
             data_home: folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))),
         }
     }
@@ -83,17 +65,29 @@ impl Config {
         variable(name)?.into_string().ok()
     }
 
-    /// The settings in the working folder; empty ones without a file.
-    pub(crate) fn file() -> Result<File, Error> {
-        let path = Path::new(FILE);
-        if !path.exists() {
-            return Ok(File::default());
-        }
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
-        // Some editors put a byte order mark in front.
-        toml::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))
-            .map_err(|error| Error::BadConfig { path: path.into(), reason: error.to_string().trim().to_owned() })
+    /// The same with the file of settings that was named, if one was.
+    pub(crate) fn with_file(self, file: Option<PathBuf>) -> Self {
+        Self { file, ..self }
+    }
+
+    /// The settings that the surroundings say.
+    ///
+    /// # Errors
+    /// If the file cannot be read, has an unknown name, or if a value makes no sense.
+    pub(crate) fn settings(&self) -> Result<Settings, Error> {
+        Settings::load(self)
+    }
+
+    /// The file of settings and its text: the one that was named, else the one in the working folder if there is one.
+    pub(super) fn settings_file(&self) -> Result<Option<(PathBuf, String)>, Error> {
+        let path = match &self.file {
+            Some(path) => path.clone(),
+            None if Path::new(FILE).exists() => PathBuf::from(FILE),
+            None => return Ok(None),
+        };
+        let text = std::fs::read_to_string(&path);
+        let text = text.map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
+        Ok(Some((path, text)))
     }
 
     /// The sdk of the checkout that built this program, whether or not it still exists.
@@ -122,9 +116,17 @@ fn checkout() -> &'static Path {
     ctl.parent().unwrap_or(ctl)
 }
 
-fn retention_variable(setting: &str) -> Option<String> {
-    let value = variable(&format!("CLOACINA__RETENTION__{}", setting.to_uppercase()))?;
-    Some(value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
+/// A variable as text; none if it is empty.
+fn text(name: &str) -> Option<String> {
+    Some(variable(name)?.to_string_lossy().into_owned()).filter(|text| !text.is_empty())
+}
+
+/// The variables that mean settings, without the empty ones.
+#[expect(clippy::disallowed_methods, reason = "this file is the one place that reads the environment")]
+fn settings() -> BTreeMap<String, String> {
+    let variables = std::env::vars_os().map(|(name, text)| (name.to_string_lossy().into_owned(), text));
+    let variables = variables.filter(|(name, text)| name.starts_with(PREFIX) && !text.is_empty());
+    variables.map(|(name, text)| (name, text.to_string_lossy().into_owned())).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this file is the one place that reads the environment")]
