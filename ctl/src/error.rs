@@ -324,18 +324,11 @@ impl Error {
             Error::BadRunId { .. } => {
                 one("a run's id looks like this, and may be shortened: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")
             }
-            Error::BadConfig { near: Some(near), .. } => {
-                vec![format!("the nearest name is `{near}`"), "docs/reference/config.md lists every setting".to_owned()]
-            }
-            Error::BadConfig { near: None, .. } => one("docs/reference/config.md lists every setting"),
-            Error::NoSettingsKey { .. } => one(
-                "set CLOACINA_SETTINGS_KEY_FILE to the file that `cloacina-ctl config new-key` made, or CLOACINA_SETTINGS_KEY to its text",
-            ),
-            Error::NotSealable { available, .. } => vec![format!("these may be: {}", available.join(", "))],
-            Error::SettingsKeyExists { .. } => one(
-                "what was encrypted with the key there would be lost; choose another name, or remove the file if nothing was",
-            ),
-            Error::BadSetting { .. } => one("docs/reference/config.md lists the values of every setting"),
+            Error::BadConfig { .. }
+            | Error::BadSetting { .. }
+            | Error::NoSettingsKey { .. }
+            | Error::NotSealable { .. }
+            | Error::SettingsKeyExists { .. } => self.settings_hints(),
             Error::NoDatabase => one("name one with --database FILE, or set HOME"),
             Error::AmbiguousRun { candidates, .. } => candidates.clone(),
             Error::UnknownRunPrefix { .. } => one("`cloacina-ctl runs list` lists the runs of the database"),
@@ -408,6 +401,24 @@ impl Error {
             Error::Server(error) => vec![error.hint().to_owned()],
             Error::Socket(error) => error.hints(),
             Error::Engine(error) => error.hints(),
+        }
+    }
+
+    /// The hints of errors of the settings.
+    fn settings_hints(&self) -> Vec<String> {
+        let reference = "docs/reference/config.md lists every setting with its values".to_owned();
+        match self {
+            Error::BadConfig { near: Some(near), .. } => vec![format!("the nearest name is `{near}`"), reference],
+            Error::NoSettingsKey { .. } => vec![
+                "set CLOACINA_SETTINGS_KEY_FILE to the file that `cloacina-ctl config new-key` made, or CLOACINA_SETTINGS_KEY to its text"
+                    .to_owned(),
+            ],
+            Error::NotSealable { available, .. } => vec![format!("these may be: {}", available.join(", "))],
+            Error::SettingsKeyExists { .. } => vec![
+                "what was encrypted with the key there would be lost; choose another name, or remove the file if nothing was"
+                    .to_owned(),
+            ],
+            _ => vec![reference],
         }
     }
 

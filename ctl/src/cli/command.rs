@@ -72,7 +72,7 @@ pub(crate) struct GlobalOptions {
     /// Print no progress and no notes on stderr, only warnings and errors.
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) quiet: bool,
-    /// Read the settings from this file, and not from cloacina.toml in the working folder.
+    /// Read the settings from this file, and not from ./cloacina.toml.
     #[arg(long, value_name = "FILE", global = true, help_heading = "Global options")]
     pub(crate) config: Option<PathBuf>,
 }

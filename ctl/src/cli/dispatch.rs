@@ -1,4 +1,6 @@
 //! From a command to the code that does it.
+//!
+//! One line for each verb; what a verb needs of the surroundings is passed to it.
 
 use super::command::Command;
 use super::config::ConfigCommand;

@@ -43,7 +43,7 @@ struct Wrong {
 /// Reads a file of settings.
 ///
 /// # Errors
-/// [`Error::BadConfig`] if the text is no TOML, or has a name that no setting has, or a value of another kind.
+/// [`Error::BadConfig`] if the text is not TOML, or has a name that no setting has, or a value of another kind.
 pub(super) fn read(path: &Path, text: &str) -> Result<Vec<Given>, Error> {
     // Some editors put a byte order mark in front.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

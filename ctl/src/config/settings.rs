@@ -173,7 +173,7 @@ impl Settings {
 /// The key of encrypted values; none if none is named.
 ///
 /// # Errors
-/// If it cannot be read, or is no key.
+/// If it cannot be read, or is not a key.
 pub(super) fn key(config: &Config) -> Result<Option<SealKey>, Error> {
     let (text, place) = match (&config.settings_key, &config.settings_key_file) {
         (Some(text), _) => (text.clone(), "the variable CLOACINA_SETTINGS_KEY".to_owned()),

@@ -122,7 +122,6 @@ fn text(name: &str) -> Option<String> {
 }
 
 /// The variables that mean settings, without the empty ones.
-#[expect(clippy::disallowed_methods, reason = "this file is the one place that reads the environment")]
 fn settings() -> BTreeMap<String, String> {
     let variables = std::env::vars_os().map(|(name, text)| (name.to_string_lossy().into_owned(), text));
     let variables = variables.filter(|(name, text)| name.starts_with(PREFIX) && !text.is_empty());

@@ -127,8 +127,7 @@ impl fmt::Debug for DatabaseTrial {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::TestDatabase;
-    use super::*;
+    use super::{super::testing::TestDatabase, *};
 
     fn check(database: &TestDatabase, product: &str) {
         let mut trial = DatabaseTrial::open(&database.address).unwrap();

@@ -26,10 +26,12 @@ const fn allow(check: &'static str, path: &'static str, text: &'static str, reas
 pub(super) const ALLOWED: &[Allowance] = &[
     allow("duplicate", "", "`base64`", "the pages of Swagger UI are ahead of the client of PostgreSQL"),
     allow("duplicate", "", "`block-buffer`", "minisign derives keys with the hashes of one version before"),
+    allow("duplicate", "", "`cipher`", "minisign derives keys with the ciphers of one version before"),
     allow("duplicate", "", "`cpufeatures`", "comes with the two versions of sha2"),
     allow("duplicate", "", "`crypto-common`", "comes with the two versions of sha2"),
     allow("duplicate", "", "`digest`", "comes with the two versions of sha2"),
     allow("duplicate", "", "`hashbrown`", "petgraph is one version behind indexmap"),
+    allow("duplicate", "", "`inout`", "comes with the two versions of cipher"),
     allow("duplicate", "", "`hmac`", "minisign derives keys with the hashes of one version before"),
     allow("duplicate", "", "`sha2`", "minisign derives keys with the hashes of one version before"),
     allow("duplicate", "", "`shlex`", "trycmd and the compiler driver of SQLite's build disagree"),
