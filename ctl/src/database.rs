@@ -62,7 +62,7 @@ impl Database {
 
     /// The records of the database. None, and a note how to begin, if there is no such database yet.
     pub(crate) fn records(&self, output: &Output) -> Result<Option<Records>, Error> {
-        let records = self.look()?;
+        let records = self.records_if_any()?;
         if records.is_none() {
             let option = self.option();
             output.note(&format!(
@@ -74,13 +74,13 @@ impl Database {
     }
 
     /// The records of every tenant in the database; none if there is no such database.
-    pub(crate) fn look(&self) -> Result<Option<Records>, Error> {
+    pub(crate) fn records_if_any(&self) -> Result<Option<Records>, Error> {
         Ok(Records::find(&self.url)?.map(|records| records.on_behalf_of(Caller::owner())))
     }
 
     /// The records of the database, for a search for a run.
     pub(crate) fn records_needed(&self) -> Result<Records, Error> {
-        self.look()?.ok_or_else(|| Error::NoDatabaseYet { database: self.shown() })
+        self.records_if_any()?.ok_or_else(|| Error::NoDatabaseYet { database: self.shown() })
     }
 
     /// The database's name without a password.

@@ -286,7 +286,7 @@ pub struct Redaction {
 
 impl Redaction {
     /// Searches for other secrets from now on, also in the held bytes.
-    pub fn look_for(&mut self, redactor: Arc<Redactor>, redacted: &mut String) {
+    pub fn search_for(&mut self, redactor: Arc<Redactor>, redacted: &mut String) {
         if Arc::ptr_eq(&self.redactor, &redactor) || self.redactor.is_empty() && redactor.is_empty() {
             return;
         }
@@ -432,7 +432,7 @@ mod tests {
         assert!(!secrets.is_empty() && secrets.redact("anything") == REDACTED && secrets.redact("").is_empty());
         let (mut redaction, mut redacted) = (Redaction::default(), String::new());
         redaction.push("one\n", &mut redacted);
-        redaction.look_for(secrets, &mut redacted);
+        redaction.search_for(secrets, &mut redacted);
         ["tw", "o\n", "\n", "three"].iter().for_each(|piece| redaction.push(piece, &mut redacted));
         redaction.finish(&mut redacted);
         assert_eq!(redacted, "one\n***\n\n***");

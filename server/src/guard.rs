@@ -43,7 +43,7 @@ pub(crate) fn around(router: Router, app: Shared) -> Router {
     let compressed = CompressionLayer::new().gzip(true).compress_when(DefaultPredicate::new().and(is_whole));
     router
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(middleware::from_fn_with_state(app, admit))
+        .layer(middleware::from_fn_with_state(app, check_request))
         .layer(compressed)
         .layer(middleware::from_fn(finish))
 }
@@ -58,7 +58,7 @@ fn is_whole(
 }
 
 /// Lets no request in that a page of another site could have sent.
-async fn admit(State(app): State<Shared>, request: Request, next: Next) -> Response {
+async fn check_request(State(app): State<Shared>, request: Request, next: Next) -> Response {
     match check(&app.access, &request) {
         Ok(()) => next.run(request).await,
         Err(refused) => Problem::from(refused).into_response(),

@@ -37,7 +37,7 @@ fn product(trial: &mut DatabaseTrial, database: &Database) -> Result<Check, Erro
 }
 
 fn schema(_: &mut DatabaseTrial, database: &Database) -> Result<Check, Error> {
-    match database.look() {
+    match database.records_if_any() {
         Ok(Some(_)) => Ok(Check::ok("schema", "fits this program")),
         Ok(None) => Ok(Check::ok("schema", "nothing is there yet; the first engine makes it")),
         Err(error @ Error::Engine(cloacina::Error::Store(StoreError::Migrate { .. }))) => Ok(Check::warn(

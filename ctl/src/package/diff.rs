@@ -131,7 +131,7 @@ impl Side {
         }
         let database = Database::choose(arguments.database.database.as_deref(), config)?;
         let unknown = || RegistryError::UnknownPackage { name: text.to_owned(), known: Vec::new() };
-        let (digest, descriptor) = database.look()?.ok_or_else(unknown)?.package_descriptor(text)?;
+        let (digest, descriptor) = database.records_if_any()?.ok_or_else(unknown)?.package_descriptor(text)?;
         Ok(Self::new(descriptor, digest.to_string()))
     }
 

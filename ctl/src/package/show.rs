@@ -35,7 +35,7 @@ pub(crate) fn show(arguments: &PackageShowArgs, output: &Output, config: &Config
     let database = Database::choose(arguments.version.database.database.as_deref(), config)?;
     let name = &arguments.version.package;
     let unknown = || RegistryError::UnknownPackage { name: name.clone(), known: Vec::new() };
-    let mut records = database.look()?.ok_or_else(unknown)?;
+    let mut records = database.records_if_any()?.ok_or_else(unknown)?;
     let found = records.package(&arguments.version.package);
     let events = records.package_events(&arguments.version.package)?;
     let mut living = Living::ask(&database, &mut records, output)?;

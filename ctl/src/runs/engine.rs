@@ -229,7 +229,7 @@ pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(Ru
 /// Reports the owner of the run, if it is another engine.
 fn named(error: Error, run: Option<RunId>, database: &Database) -> Error {
     let Error::Engine(cloacina::Error::NotDriven { .. }) = &error else { return error };
-    let owner = run.and_then(|run| database.look().ok()??.owner(run).ok()?);
+    let owner = run.and_then(|run| database.records_if_any().ok()??.owner(run).ok()?);
     match (run, owner) {
         (Some(run), Some(owner)) => {
             let wait = format!("cloacina-ctl runs wait {run}{}", database.option());

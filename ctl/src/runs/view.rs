@@ -57,7 +57,7 @@ fn failure(error: &TaskError) -> String {
 /// A run as an engine reports it, with what the database alone knows of it.
 pub(crate) fn summary(report: &RunReport, database: &Database) -> Result<RunSummary, Error> {
     let this = RunFilter { ids: Some((report.id, report.id)), ..RunFilter::default() };
-    let stored = match database.look()? {
+    let stored = match database.records_if_any()? {
         Some(mut records) => records.runs(&this, 1)?.pop(),
         None => None,
     };

@@ -23,8 +23,8 @@ pub(crate) fn watch(arguments: &RunsWatchArgs, output: &Output, config: &Config)
         return Ok(exit_code(report.state));
     }
     let mut shown = n_shown.get();
-    let look = |records: &mut Records| show_new(records, id, &mut shown, output);
-    let report = until_ended(&mut records, id, arguments.timeout, resume, output, look)?;
+    let read = |records: &mut Records| show_new(records, id, &mut shown, output);
+    let report = until_ended(&mut records, id, arguments.timeout, resume, output, read)?;
     show_run(&report, &database, output)?;
     Ok(exit_code(report.state))
 }

@@ -360,7 +360,7 @@ impl<'a> Live<'a> {
         let mut choice = choice % n_choices;
         if choice < self.ready.len() {
             let task = self.ready.swap_remove(choice);
-            // A driver does the same: a task that is turned away is offered again when the gate opens.
+            // A driver does the same: a task that is turned away is ready again when the gate opens.
             match decide(&mut self.run, Event::StartAttempt { task: TaskIndex::new(task) }, now()) {
                 Ok(decision) => self.take(decision),
                 Err(refused) => assert!(matches!(refused, Refused::Gated | Refused::Task(_)), "{refused}"),
@@ -392,7 +392,7 @@ impl<'a> Live<'a> {
             return true;
         }
         let task = self.callbacks.swap_remove(choice - self.waiting.len());
-        // It is offered again when a gate opens, and given up with a run that is being ended.
+        // It is ready again when a gate opens, and given up with a run that is being ended.
         match decide(
             &mut self.run,
             Event::CallbackEnded { task: TaskIndex::new(task), failed: choice.is_multiple_of(2) },
@@ -521,7 +521,7 @@ proptest! {
         let decision = recover(&mut again.run, closed_in_order, now()).unwrap();
         let n_ready = again.states().iter().filter(|state| **state == task::State::Ready).count();
         again.take(decision);
-        prop_assert_eq!(again.ready.len(), n_ready, "each task that may run is offered once");
+        prop_assert_eq!(again.ready.len(), n_ready, "each task that may run is ready once");
         while again.step(choices[0]) {}
         let expected: Vec<task::State> = (0..).take(scripts.len()).map(|task| model.outcome(task)).collect();
         prop_assert_eq!(again.states(), expected);

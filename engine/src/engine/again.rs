@@ -46,7 +46,7 @@ impl Shared {
             Ok(Some(workflow)) => Some(workflow),
             // Another engine may have registered it since.
             Ok(None) | Err(_) => {
-                self.registry().look_again().await?;
+                self.registry().refresh().await?;
                 find()?
             }
         };

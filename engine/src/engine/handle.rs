@@ -575,7 +575,7 @@ impl Builder {
         let services = &engine.services;
         let blocking = services.clone();
         catalog.set_observer(registry.observer(move |look| blocking.spawn_blocking(look)));
-        services.spawn(packages::look_when_due(registry.clone(), Arc::clone(&clock), told));
+        services.spawn(packages::refresh_when_due(registry.clone(), Arc::clone(&clock), told));
         services.spawn(packages::quarantine_withheld(registry.clone(), refused));
         services.spawn(hosts::keep(Arc::clone(&tally), engine.store.clone()));
         services.spawn(packages::quarantine_harmful(registry.clone(), Arc::clone(&clock), harmful));

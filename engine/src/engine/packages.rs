@@ -29,7 +29,7 @@ const QUARANTINE: Duration = Duration::from_secs(60);
 const QUARANTINE_MAX: Duration = Duration::from_secs(3600);
 
 /// Who listens to the registry of an engine. The moments at which quarantines end and keys expire are sent to
-/// [`look_when_due`], attempts whose package must not be loaded to [`quarantine_withheld`].
+/// [`refresh_when_due`], attempts whose package must not be loaded to [`quarantine_withheld`].
 pub(super) fn listener(
     catalog: Arc<Catalog>,
     events: Sender<Event>,
@@ -40,7 +40,7 @@ pub(super) fn listener(
     Box::new(move |change| match change {
         Change::Added(package) => add(&catalog, &events, runner(&package, &tasks, &withheld), &package),
         Change::Activated { tenant, name, active } => activate(&catalog, &tenant, &name, &active),
-        // Nothing of it is offered any more, and nothing more of its runs starts; what is under way may end.
+        // Nothing of it is active any more, and nothing more of its runs starts; what is under way may end.
         Change::Quarantined(package, reason, until) => {
             catalog.quarantine(package.workflows.iter().map(|workflow| workflow.id), true);
             let shown = until.map(|until| until.to_string());
@@ -78,7 +78,11 @@ fn set_quarantine(events: &Sender<Event>, package: &Package, quarantine: Option<
 }
 
 /// Has the registry look again whenever a quarantine ends or a key expires; waits for nothing else. Ends with the engine.
-pub(super) async fn look_when_due(registry: Registry, clock: Arc<dyn Clock>, mut told: UnboundedReceiver<Timestamp>) {
+pub(super) async fn refresh_when_due(
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    mut told: UnboundedReceiver<Timestamp>,
+) {
     let mut ends: BTreeSet<Timestamp> = BTreeSet::new();
     loop {
         let heard = match ends.first() {
@@ -91,7 +95,7 @@ pub(super) async fn look_when_due(registry: Registry, clock: Arc<dyn Clock>, mut
             Err(_) => {
                 let now = clock.now();
                 ends.retain(|end| *end > now);
-                if let Err(error) = registry.look_again().await {
+                if let Err(error) = registry.refresh().await {
                     tracing::warn!(%error, "the upkeep of packages failed");
                 }
             }
@@ -117,7 +121,7 @@ pub(super) async fn quarantine_harmful(
 }
 
 /// Quarantines what an attempt could not load as it must not be, until somebody does something about it; only then is the
-/// attempt offered again, so that it waits at the gate. Ends with the engine.
+/// attempt active again, so that it waits at the gate. Ends with the engine.
 pub(super) async fn quarantine_withheld(registry: Registry, mut told: UnboundedReceiver<Withheld>) {
     while let Some(withheld) = told.recv().await {
         let (tenant, digest) = (withheld.tenant.clone(), withheld.digest);
@@ -141,7 +145,7 @@ fn activate(catalog: &Catalog, tenant: &str, name: &str, active: &ActiveVersions
         Some((sharing, share)) => (of(sharing), *share),
         None => (Vec::new(), 0),
     };
-    catalog.offer(tenant, name, main, sharing, share);
+    catalog.set_active(tenant, name, main, sharing, share);
 }
 
 fn runner(package: &Package, tasks: &Handle, withheld: &UnboundedSender<Withheld>) -> Arc<dyn TaskRunner> {

@@ -15,16 +15,16 @@ use crate::{
 impl Shared {
     /// The workflow that a new run with that key gets under that name.
     pub(super) async fn resolve(&self, caller: &Caller, name: &str, key: &str) -> Result<Workflow, Error> {
-        if let Some(workflow) = self.offered(caller.scope(), name, key) {
+        if let Some(workflow) = self.active(caller.scope(), name, key) {
             return Ok(workflow);
         }
         // The quarantine of its package may be over since, or another engine has registered it.
-        self.registry().look_again().await?;
-        if let Some(workflow) = self.offered(caller.scope(), name, key) {
+        self.registry().refresh().await?;
+        if let Some(workflow) = self.active(caller.scope(), name, key) {
             return Ok(workflow);
         }
         let registry = self.registry().on_behalf_of(caller.clone());
-        let chosen = self.catalog.offered(caller.scope(), name).map(|offered| offered.choose(key));
+        let chosen = self.catalog.active(caller.scope(), name).map(|active| active.choose(key));
         let refusal = chosen.as_ref().ok().and_then(|chosen| registry.refusal_of(&chosen.version.key));
         match (refusal, chosen) {
             (Some(refusal), _) => Err(refusal.into()),
@@ -60,7 +60,7 @@ impl Shared {
             Ok(Some(workflow)) => Some(workflow),
             // Another engine may have registered it since.
             Ok(None) | Err(_) => {
-                self.registry().look_again().await?;
+                self.registry().refresh().await?;
                 find()?
             }
         };
@@ -70,8 +70,8 @@ impl Shared {
     }
 
     /// The workflow that a new run with that key gets, if the name finds one that is not quarantined.
-    fn offered(&self, scope: &Scope, name: &str, key: &str) -> Option<Workflow> {
-        let chosen = self.catalog.offered(scope, name).ok()?.choose(key);
+    fn active(&self, scope: &Scope, name: &str, key: &str) -> Option<Workflow> {
+        let chosen = self.catalog.active(scope, name).ok()?.choose(key);
         (!self.catalog.is_quarantined(chosen.version.id)).then_some(chosen)
     }
 }

@@ -103,7 +103,7 @@ impl Bounds {
     /// What it has in its folder, and in files that had a name there.
     fn beyond_disk(&self, own: &Held, others: &[(u32, Held)]) -> Option<Killed> {
         let (max_mib, folder) = (self.limits.scratch_mib?, self.scratch.as_ref()?);
-        let found = self.seen.lock().unwrap_or_else(PoisonError::into_inner).filled.look(folder)?;
+        let found = self.seen.lock().unwrap_or_else(PoisonError::into_inner).filled.read(folder)?;
         if let Some(how) = found.hides {
             return Some(Killed::Hidden { how });
         }

@@ -94,7 +94,7 @@ impl Child {
         open_max: usize,
     ) -> Result<(), NotTaken> {
         let secrets = sink.secrets();
-        let begins_look = {
+        let starts_observing = {
             // Earlier output does not belong to this call, and later output does not belong to a single other call.
             let mut outputs = self.process.outputs();
             let n_open = self.n_open();
@@ -124,7 +124,7 @@ impl Child {
             Posted::Unread => self.kill(Killed::Deaf),
             Posted::Gone => return self.take_back(id),
         }
-        if begins_look {
+        if starts_observing {
             observe::arm_first(keeper, self);
         }
         Ok(())

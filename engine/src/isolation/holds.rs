@@ -60,12 +60,12 @@ impl Held {
             n_threads: kib_of(&status, "Threads:").unwrap_or(1),
             ..Self::default()
         };
-        held.look_at_descriptors(pid, is_thorough);
-        held.look_at_mappings(pid);
+        held.add_descriptors(pid, is_thorough);
+        held.add_mappings(pid);
         Some(held)
     }
 
-    fn look_at_descriptors(&mut self, pid: u32, is_thorough: bool) {
+    fn add_descriptors(&mut self, pid: u32, is_thorough: bool) {
         let folder = match fs::read_dir(format!("/proc/{pid}/fd")) {
             Ok(folder) => folder,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -85,11 +85,11 @@ impl Held {
                 self.add(&path, None);
             }
         }
-        self.look_at_messages(pid, &sockets, is_thorough);
+        self.add_messages(pid, &sockets, is_thorough);
     }
 
     /// A descriptor in a message belongs to no process, and its memory shows nowhere.
-    fn look_at_messages(&mut self, pid: u32, sockets: &[OsString], is_thorough: bool) {
+    fn add_messages(&mut self, pid: u32, sockets: &[OsString], is_thorough: bool) {
         self.has_unseen_messages = !is_thorough && sockets.len() > SOCKETS_MAX;
         if self.has_unseen_messages {
             return;
@@ -103,7 +103,7 @@ impl Held {
         }
     }
 
-    fn look_at_mappings(&mut self, pid: u32) {
+    fn add_mappings(&mut self, pid: u32) {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
         for line in maps.lines() {
             let mut words = line.splitn(6, ' ');
@@ -186,7 +186,7 @@ pub(super) struct Found {
 
 impl Filled {
     /// Reads the folder, unless that was done a moment ago and took long.
-    pub(super) fn look(&mut self, folder: &Path) -> Option<Found> {
+    pub(super) fn read(&mut self, folder: &Path) -> Option<Found> {
         let began = keeper::now();
         if self.next.is_some_and(|next| began < next) {
             return None;

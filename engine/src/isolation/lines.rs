@@ -38,7 +38,7 @@ impl Lines {
     pub(super) fn push(&mut self, bytes: &[u8], redactor: Arc<Redactor>, tell: impl FnMut(&str, bool)) {
         self.undecoded.extend_from_slice(bytes);
         let text = decoded(&mut self.undecoded, false);
-        self.redaction.look_for(redactor, &mut self.line);
+        self.redaction.search_for(redactor, &mut self.line);
         self.redaction.push(&text, &mut self.line);
         self.tell(false, tell);
     }

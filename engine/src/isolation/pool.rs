@@ -560,13 +560,13 @@ impl Shared {
         let shared = Arc::downgrade(self);
         self.options.keeper.after(IDLE, move || {
             if let Some(shared) = shared.upgrade() {
-                shared.look_for_idle();
+                shared.stop_if_idle();
             }
         })
     }
 
     /// Lets the processes go if none has been used since this was asked last.
-    fn look_for_idle(self: &Arc<Self>) {
+    fn stop_if_idle(self: &Arc<Self>) {
         let idle = {
             let mut state = self.lock();
             let is_busy = !state.waiting.is_empty() || state.serving().any(|entry| entry.calls.n_open() > 0);

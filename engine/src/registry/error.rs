@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// That name and version has other content already.
-    #[error("{package} {version} is registered with other content: {registered} is there, {offered} was offered")]
+    #[error("{package} {version} is registered with other content: {registered} is there, {given} was given")]
     Conflict {
         /// The package with its tenant.
         package: String,
@@ -63,7 +63,7 @@ pub enum Error {
         /// The content digest of the registered one.
         registered: Digest,
         /// The content digest of the one that was refused.
-        offered: Digest,
+        given: Digest,
     },
     /// The package is meant for another tenant.
     #[error("the package is for the tenant {package:?} and was uploaded for {upload:?}")]

@@ -178,7 +178,7 @@ impl Registry {
         let state = Mutex::default();
         let shared = Arc::new(Shared { options, turn: Mutex::default(), state });
         let registry = Self { shared, caller: Caller::owner() };
-        registry.blocking(Shared::look_again).await?;
+        registry.blocking(Shared::refresh).await?;
         Ok(registry)
     }
 
@@ -391,8 +391,8 @@ impl Registry {
 
     /// Notices what happened without this engine: quarantines that are over end, keys that have expired, and what other
     /// engines changed.
-    pub(crate) async fn look_again(&self) -> Result<(), Error> {
-        self.blocking(Shared::look_again).await
+    pub(crate) async fn refresh(&self) -> Result<(), Error> {
+        self.blocking(Shared::refresh).await
     }
 
     /// What to call when other engines may have changed packages: it does not wait, and lets a thread that may block read
@@ -404,7 +404,7 @@ impl Registry {
         let shared = Arc::downgrade(&self.shared);
         Box::new(move || {
             let Some(shared) = shared.upgrade() else { return };
-            blocking(Box::new(move || match shared.look_again() {
+            blocking(Box::new(move || match shared.refresh() {
                 Ok(()) | Err(Error::Closed) => {}
                 Err(error) => {
                     tracing::warn!(
@@ -562,7 +562,7 @@ impl Shared {
         Ok(answer)
     }
 
-    fn look_again(&self) -> Result<(), Error> {
+    fn refresh(&self) -> Result<(), Error> {
         let _turn = self.begin()?;
         let now = self.options.clock.now();
         let (known, is_lapsed) = {

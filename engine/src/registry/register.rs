@@ -156,7 +156,7 @@ fn free_version(state: &State, row: &PackageRow) -> String {
 
 fn conflict(row: &PackageRow, registered: Digest) -> Error {
     let package = format!("{}::{}", row.tenant, row.name);
-    Error::Conflict { package, version: row.version.clone(), registered, offered: row.digest }
+    Error::Conflict { package, version: row.version.clone(), registered, given: row.digest }
 }
 
 /// The library of the same package stays; otherwise it is made anew.

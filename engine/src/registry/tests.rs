@@ -138,7 +138,11 @@ fn render(change: &Change) -> String {
             let version = |package: &Arc<Package>| package.row.version.clone();
             let main = active.main.as_ref().map(version);
             let sharing = active.sharing.as_ref().map(|(package, share)| format!(" {share}% {}", version(package)));
-            format!("offered {tenant}::{name} {}{}", main.unwrap_or("nothing".to_owned()), sharing.unwrap_or_default())
+            format!(
+                "activated {tenant}::{name} {}{}",
+                main.unwrap_or("nothing".to_owned()),
+                sharing.unwrap_or_default()
+            )
         }
         Change::Quarantined(package, reason, until) => format!("quarantined {package} {reason:?} {until:?}"),
         Change::Released(package) => format!("released {package}"),
@@ -170,7 +174,7 @@ fn a_registered_package_is_unpacked_loaded_stored_and_told_of() {
         assert_eq!((activated, is_new, warnings.len()), (true, true, 0));
         assert_eq!(library, desk.folder.join(digest.hex()).join("libbasic.so"));
         assert!(fs::metadata(&library).unwrap().permissions().readonly());
-        assert_eq!(desk.told(), ["added public::basic@1.2.0", "offered public::basic 1.2.0",]);
+        assert_eq!(desk.told(), ["added public::basic@1.2.0", "activated public::basic 1.2.0",]);
         let PackageInfo { record, running, author, .. } = desk.registry.get("basic").unwrap();
         let expected = (PackageState::Active, "local", Some("Ann"));
         assert_eq!((record.state, record.actor.as_str(), author.as_deref()), expected);
@@ -229,17 +233,17 @@ fn new_runs_get_what_was_registered_last() {
         desk.registry.register_workflow(first.clone()).await.unwrap();
         desk.told();
         desk.registry.register_workflow(simple("swap", "2.0.0")).await.unwrap();
-        assert_eq!(desk.told(), ["added public::swap@2.0.0", "offered public::swap 2.0.0"]);
+        assert_eq!(desk.told(), ["added public::swap@2.0.0", "activated public::swap 2.0.0"]);
         use PackageState::{Active, Retired};
         assert_eq!(states(&desk.registry), [("swap@1.0.0".to_owned(), Retired), ("swap@2.0.0".to_owned(), Active)]);
         assert_eq!(desk.registry.get("swap").unwrap().version, "2.0.0");
         // The older content again is the last one now, in the place where it was.
         assert!(!desk.registry.register_workflow(first).await.unwrap().is_new);
         assert_eq!(states(&desk.registry), [("swap@1.0.0".to_owned(), Active), ("swap@2.0.0".to_owned(), Retired)]);
-        assert_eq!(desk.told(), ["offered public::swap 1.0.0"]);
+        assert_eq!(desk.told(), ["activated public::swap 1.0.0"]);
         // Nothing takes the place of what is removed before somebody says so.
         desk.registry.remove("swap@1.0.0", "ann").await.unwrap();
-        assert_eq!(desk.told(), ["offered public::swap nothing", "removed public::swap@1.0.0"]);
+        assert_eq!(desk.told(), ["activated public::swap nothing", "removed public::swap@1.0.0"]);
         assert_eq!(states(&desk.registry), [("swap@2.0.0".to_owned(), Retired)]);
         desk.registry.remove("public::swap@2.0.0", "ann").await.unwrap();
         assert_eq!(desk.told(), ["removed public::swap@2.0.0"]);
@@ -269,7 +273,7 @@ fn the_first_version_is_active_and_later_ones_wait() {
 }
 
 #[test]
-fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
+fn what_is_quarantined_gets_no_new_runs_until_it_is_released() {
     block_on(async {
         let data = tempfile::tempdir().unwrap();
         let desk = Desk::open(&data).await;
@@ -289,8 +293,8 @@ fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
         // It is so after a restart, and nobody activates it by registering it again.
         desk.close();
         let desk = Desk::open(&data).await;
-        let offered = "offered public::harm 2.0.0";
-        let told = ["added public::harm@1.0.0", quarantined, "added public::harm@2.0.0", offered];
+        let activated = "activated public::harm 2.0.0";
+        let told = ["added public::harm@1.0.0", quarantined, "added public::harm@2.0.0", activated];
         assert_eq!(desk.told(), told);
         let upload = Upload { activation: Activation::Now, ..Upload::new(simple("harm", "2.0.0")) };
         desk.refused(upload, "REG0011", "is quarantined, so `activate` is not possible").await;
@@ -307,7 +311,7 @@ fn what_is_quarantined_is_offered_no_more_until_it_is_released() {
         let past = SystemClock.now();
         desk.registry.quarantine("public", old, "slow", Some(past), "watch").await.unwrap();
         assert_eq!(desk.told().len(), 1);
-        desk.registry.look_again().await.unwrap();
+        desk.registry.refresh().await.unwrap();
         assert_eq!(desk.told(), ["released public::harm@1.0.0"]);
         assert_eq!(desk.registry.get("harm@1.0.0").unwrap().state, PackageState::Retired);
         let unknown = desk.registry.release("acme", new, "ann").await.unwrap_err();
@@ -380,8 +384,8 @@ fn packages_of_an_earlier_process_are_known_and_loaded_when_needed() {
 
         let desk = Desk::open(&data).await;
         let names = ["keeps", "loses", "changes"];
-        let told: Vec<_> = desk.told().into_iter().filter(|line| line.starts_with("offered")).collect();
-        assert_eq!(told, ["changes", "keeps", "loses"].map(|name| format!("offered public::{name} 1.0.0")));
+        let told: Vec<_> = desk.told().into_iter().filter(|line| line.starts_with("activated")).collect();
+        assert_eq!(told, ["changes", "keeps", "loses"].map(|name| format!("activated public::{name} 1.0.0")));
         assert_eq!(desk.workflow("keeps"), id);
         assert!(names.iter().all(|name| !desk.registry.get(name).unwrap().running.is_loaded && !loses.exists()));
         // Whatever is not there is unpacked again from the archive when it is needed; what was changed is refused.

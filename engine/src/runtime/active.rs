@@ -271,13 +271,13 @@ impl ActiveRun {
             // The rules let nothing run, with the other input.
             return Ok((commit, Decision { transitions, effects: vec![Effect::Finish] }));
         }
-        // What is reused takes the place of what the start has offered.
-        let offered = replay::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
+        // What is reused takes the place of what the start has begun.
+        let recovered = replay::recover(&mut self.record.run, true, now).map_err(|refused| refused.to_string())?;
         debug_assert!(
-            offered.transitions.is_empty(),
+            recovered.transitions.is_empty(),
             "invariant: nothing of a run that has just begun was interrupted"
         );
-        Ok((commit, Decision { transitions, effects: offered.effects }))
+        Ok((commit, Decision { transitions, effects: recovered.effects }))
     }
 
     /// Decides about the result of a task in the run from which this one is derived; nothing if it is of no use, because

@@ -60,7 +60,7 @@ pub(crate) struct PackageObserver(Box<dyn Fn() + Send + Sync>);
 
 /// What new runs of a workflow get.
 #[derive(Clone, Debug)]
-pub(crate) struct Offered {
+pub(crate) struct ActiveWorkflow {
     /// The version that they get.
     main: Workflow,
     /// Another version that gets some of them, and the percentage.
@@ -70,7 +70,7 @@ pub(crate) struct Offered {
 #[derive(Debug, Default)]
 struct Entries {
     /// By full name.
-    active: BTreeMap<String, Offered>,
+    active: BTreeMap<String, ActiveWorkflow>,
     versions: HashMap<WorkflowId, Workflow>,
     /// Those of which nothing new is started.
     quarantined: HashSet<WorkflowId>,
@@ -102,9 +102,9 @@ impl Catalog {
     }
 
     /// Other engines may have changed what there is.
-    pub(crate) fn look_around(&self) {
-        if let Some(PackageObserver(look)) = self.observer.get() {
-            look();
+    pub(crate) fn check_packages(&self) {
+        if let Some(PackageObserver(notify)) = self.observer.get() {
+            notify();
         }
     }
 
@@ -135,25 +135,25 @@ impl Catalog {
     pub(crate) fn activate(&self, workflow: Workflow) -> Option<Workflow> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.versions.insert(workflow.version.id, workflow.clone());
-        let offered = Offered { main: workflow.clone(), sharing: None };
-        entries.active.insert(workflow.version.key.full_name(), offered).map(|before| before.main)
+        let active = ActiveWorkflow { main: workflow.clone(), sharing: None };
+        entries.active.insert(workflow.version.key.full_name(), active).map(|before| before.main)
     }
 
     /// Makes these versions the ones that new runs of a package get, and those others for that percentage of them; they
     /// find nothing else of it. A workflow that only one of both has is always that one's. Versions stay known for the
     /// runs that they have.
-    pub(crate) fn offer(&self, tenant: &str, package: &str, main: Vec<Workflow>, sharing: Vec<Workflow>, share: u8) {
+    pub(crate) fn set_active(&self, tenant: &str, package: &str, main: Vec<Workflow>, sharing: Vec<Workflow>, share: u8) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let is_of = |key: &WorkflowKey| key.tenant == tenant && key.package == package && !key.digest.is_empty();
-        entries.active.retain(|_, offered| !is_of(&offered.main.version.key));
+        entries.active.retain(|_, active| !is_of(&active.main.version.key));
         for workflow in main {
             let name = workflow.version.key.full_name();
-            entries.active.insert(name, Offered { main: workflow, sharing: None });
+            entries.active.insert(name, ActiveWorkflow { main: workflow, sharing: None });
         }
         for workflow in sharing {
             match entries.active.entry(workflow.version.key.full_name()) {
-                Entry::Occupied(mut offered) => offered.get_mut().sharing = Some((workflow, share)),
-                Entry::Vacant(vacant) => drop(vacant.insert(Offered { main: workflow, sharing: None })),
+                Entry::Occupied(mut active) => active.get_mut().sharing = Some((workflow, share)),
+                Entry::Vacant(vacant) => drop(vacant.insert(ActiveWorkflow { main: workflow, sharing: None })),
             }
         }
     }
@@ -179,11 +179,11 @@ impl Catalog {
 
     /// The main active version of the one workflow that the name fits.
     pub(crate) fn resolve(&self, name: &str) -> Result<Workflow, Unresolved> {
-        self.offered(&Scope::Every, name).map(|offered| offered.main)
+        self.active(&Scope::Every, name).map(|active| active.main)
     }
 
     /// What new runs get of the one workflow of those tenants that the name fits.
-    pub(crate) fn offered(&self, scope: &Scope, name: &str) -> Result<Offered, Unresolved> {
+    pub(crate) fn active(&self, scope: &Scope, name: &str) -> Result<ActiveWorkflow, Unresolved> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(workflow) = entries.active.get(name).filter(|workflow| workflow.is_of(scope)) {
             return Ok(workflow.clone());
@@ -204,12 +204,12 @@ impl Catalog {
 
 impl Entries {
     /// What new runs of those tenants find, by full name.
-    fn seen_by(&self, scope: &Scope) -> impl Iterator<Item = (&String, &Offered)> {
-        self.active.iter().filter(|(_, offered)| offered.is_of(scope))
+    fn seen_by(&self, scope: &Scope) -> impl Iterator<Item = (&String, &ActiveWorkflow)> {
+        self.active.iter().filter(|(_, active)| active.is_of(scope))
     }
 }
 
-impl Offered {
+impl ActiveWorkflow {
     fn is_of(&self, scope: &Scope) -> bool {
         scope.has(&self.main.version.key.tenant)
     }
@@ -438,7 +438,7 @@ mod tests {
         assert_eq!(catalog.activate(new.clone()).map(|before| before.version.id), Some(old.version.id));
         assert_eq!(catalog.resolve("w").map(|found| found.version.id), Ok(new.version.id));
         assert!(catalog.version(old.version.id).is_some());
-        catalog.offer("public", "p", Vec::new(), Vec::new(), 0);
+        catalog.set_active("public", "p", Vec::new(), Vec::new(), 0);
         assert!(catalog.resolve("w").is_err() && catalog.version(new.version.id).is_some());
     }
 
@@ -449,8 +449,8 @@ mod tests {
         let only_new = workflow("public", "p", "new");
         let gets = |share: u8, name: &str, key: &str| {
             let others = vec![sharing.clone(), only_new.clone()];
-            catalog.offer("public", "p", vec![main.clone()], others, share);
-            catalog.offered(&Scope::Every, name).unwrap().choose(key).version.id == sharing.version.id
+            catalog.set_active("public", "p", vec![main.clone()], others, share);
+            catalog.active(&Scope::Every, name).unwrap().choose(key).version.id == sharing.version.id
         };
         let keys: Vec<String> = (0..10_000).map(|number| format!("order-{number}")).collect();
         let chosen = |share| keys.iter().filter(|key| gets(share, "w", key)).collect::<Vec<_>>();
@@ -460,7 +460,7 @@ mod tests {
         assert_eq!(tenth, chosen(10));
         assert!(tenth.iter().all(|key| half.contains(key)), "a key that has the version keeps it when the share grows");
         // What only the other version has is its own.
-        assert_eq!(catalog.offered(&Scope::Every, "new").unwrap().choose("any").version.id, only_new.version.id);
+        assert_eq!(catalog.active(&Scope::Every, "new").unwrap().choose("any").version.id, only_new.version.id);
         assert_eq!(catalog.resolve("w").unwrap().version.id, main.version.id);
     }
 

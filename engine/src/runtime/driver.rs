@@ -181,7 +181,7 @@ impl Driver {
             return;
         }
         let now = self.now();
-        self.watchdog.look(self.live.watched(), &self.dormant, &self.timers, &self.catalog, now);
+        self.watchdog.check(self.live.watched(), &self.dormant, &self.timers, &self.catalog, now);
     }
 
     fn now(&self) -> Timestamp {

@@ -250,10 +250,10 @@ fn open(config: Config, events: Sender<Event>) -> Result<Opened, Error> {
         let event = match sign {
             Sign::Fenced { .. } if unfenced => return,
             Sign::Fenced { epoch } => Event::EpochEnded { epoch },
-            Sign::PackagesChanged => return packages.look_around(),
+            Sign::PackagesChanged => return packages.check_packages(),
             Sign::Orphaned { epochs } => {
                 // Their runs may be of packages that this engine has not seen.
-                packages.look_around();
+                packages.check_packages();
                 Event::Orphaned { epochs }
             }
         };

@@ -5,7 +5,7 @@
 //! thread of the package, or on one that reads from its process. A package that never completes a call leaves its attempt running, and shown as such.
 //!
 //! An attempt whose library must not be loaded is handed to the caller, which closes the gate of the package's runs, and is lost
-//! only after that: it is offered again at once, and must not find the gate open.
+//! only after that: it is ready again at once, and must not find the gate open.
 
 use std::{
     fmt,
@@ -73,7 +73,7 @@ impl PackageVersion {
     fn withhold(&self, completion: Completion, error: TaskError) {
         let withheld = Withheld { tenant: self.tenant.clone(), digest: self.digest, error, completion };
         if let Err(unheard) = self.withheld.send(withheld) {
-            // The engine is being shut down, and offers nothing again.
+            // The engine is being shut down, and starts nothing again.
             unheard.0.lose();
         }
     }

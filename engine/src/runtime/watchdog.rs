@@ -48,7 +48,7 @@ pub(super) struct Watched<'a> {
 
 impl Watchdog {
     /// Panics if a run stands still.
-    pub(super) fn look(
+    pub(super) fn check(
         &mut self,
         watched: Watched<'_>,
         dormant: &DormantRuns,

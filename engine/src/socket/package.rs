@@ -81,7 +81,7 @@ impl Engine {
         by: &str,
     ) -> Result<PackageAnswer, Error> {
         let (registry, by) = (self.registry(), by.to_owned());
-        registry.look_again().await?;
+        registry.refresh().await?;
         let info = match command {
             PackageCommand::Register { tenant, activate, signatures, is_build } => {
                 let activation = match activate {

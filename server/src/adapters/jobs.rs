@@ -13,7 +13,7 @@ use serde_json::Map;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::offered::short_name;
+use super::startable::short_name;
 use crate::{
     app::Shared,
     asker::Asker,

@@ -5,10 +5,10 @@
 
 mod counts;
 mod jobs;
-mod offered;
 mod platform;
 mod router;
 mod scheduler;
+mod startable;
 mod workers;
 
 pub(crate) use self::{

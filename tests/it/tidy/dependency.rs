@@ -101,10 +101,10 @@ fn arrows(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     let ours: Vec<&str> = workspace.members().map(|krate| krate.name.as_str()).collect();
     // What a fixture needs is what its test needs.
-    let judged = workspace
+    let checked = workspace
         .members()
         .filter(|krate| !krate.folder.as_deref().is_some_and(|path| is_fixture(&format!("{path}/"))));
-    for krate in judged {
+    for krate in checked {
         let name = krate.name.as_str();
         let row = ARROWS.iter().find(|(from, _)| *from == name);
         let example = krate.folder.as_deref().is_some_and(|folder| folder.starts_with("examples"));

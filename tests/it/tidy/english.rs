@@ -13,18 +13,23 @@ type Phrase = (&'static str, &'static str);
 
 /// What an engineer would not say to another at a whiteboard.
 const PHRASES: &[Phrase] = &[
+    ("admit*", "name the act: accepts, checks, starts"),
     ("bereaved", "name the state: abandoned, lost"),
     ("farewell", "name the act: shutdown, last message"),
     ("goes before", "say takes precedence over"),
     ("heed*", "say follows or respects"),
     ("is there no more", "say no longer exists"),
     ("are there no more", "say no longer exist"),
+    ("judge*", "name the act: checks, decides"),
     ("let go", "say releases, unloads or stops"),
     ("lets go", "say releases, unloads or stops"),
     ("letting go", "say releasing, unloading or stopping"),
+    ("look again", "say reads again, or refreshes"),
+    ("look around", "name what is read"),
     ("looker*", "name the thing: observer, reader"),
     ("mended", "say repaired or corrected"),
     ("nought", "say zero or nothing"),
+    ("offer*", "name the act: activates, suggests, gives"),
     ("own accord", "say by itself"),
     ("reckon*", "say computes, counts or measures"),
     ("vouch*", "say signs, or approves with a signature"),

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    adapters::offered::{self, Offered},
+    adapters::startable::{self, Startable},
     app::Shared,
     asker::Asker,
     body::{InPath, Json},
@@ -62,8 +62,8 @@ pub(in crate::adapters) fn routes() -> OpenApiRouter<Shared> {
 #[utoipa::path(get, path = "/pipelines", tag = "platform", operation_id = "adapter_pipelines_list",
     responses((status = 200, description = "The pipelines.", body = [Pipeline]), Problems))]
 async fn list(asker: Asker) -> Result<Listed<Pipeline>, Problem> {
-    let offered = offered::list(&asker).await?;
-    Ok(Listed::all(offered.into_iter().map(Pipeline::from).collect()))
+    let startable = startable::list(&asker).await?;
+    Ok(Listed::all(startable.into_iter().map(Pipeline::from).collect()))
 }
 
 /// Creates a pipeline of tasks that do nothing.
@@ -83,7 +83,7 @@ async fn create(
     let known = asker.engine.workflows();
     let id = asker.engine.built_in(&name, n_tasks, description.as_deref()).await?;
     let status = if known.contains(&id) { StatusCode::OK } else { StatusCode::CREATED };
-    let pipeline = Pipeline::from(offered::get(&asker, &id).await?);
+    let pipeline = Pipeline::from(startable::get(&asker, &id).await?);
     Ok((status, Shown(pipeline)).into_response())
 }
 
@@ -92,7 +92,7 @@ async fn create(
     params(("id" = String, Path, description = "The id of the pipeline.")),
     responses((status = 200, description = "The pipeline.", body = Pipeline), Problems))]
 async fn get(asker: Asker, InPath(id): InPath<String>) -> Result<Shown<Pipeline>, Problem> {
-    Ok(Shown(offered::get(&asker, &id).await?.into()))
+    Ok(Shown(startable::get(&asker, &id).await?.into()))
 }
 
 fn n_tasks(tasks: Option<&Value>) -> Result<usize, Refused> {
@@ -109,10 +109,10 @@ fn n_tasks(tasks: Option<&Value>) -> Result<usize, Refused> {
     }
 }
 
-impl From<Offered> for Pipeline {
-    fn from(offered: Offered) -> Self {
-        let name = offered.short_name().to_owned();
-        let Offered { version, known_since } = offered;
+impl From<Startable> for Pipeline {
+    fn from(startable: Startable) -> Self {
+        let name = startable.short_name().to_owned();
+        let Startable { version, known_since } = startable;
         Self { id: version.name, name, description: version.description, status: "active", created_at: known_since }
     }
 }

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    adapters::offered::{self, Offered},
+    adapters::startable::{self, Startable},
     app::Shared,
     asker::Asker,
     body::{IdempotencyKey, InPath, MaybeJson, Parameters},
@@ -76,8 +76,8 @@ pub(in crate::adapters) fn routes() -> OpenApiRouter<Shared> {
 #[utoipa::path(get, path = "/tasks", tag = "scheduler", operation_id = "adapter_tasks_list",
     responses((status = 200, description = "The tasks.", body = [ScheduledTask]), Problems))]
 async fn list(asker: Asker) -> Result<Listed<ScheduledTask>, Problem> {
-    let offered = offered::list(&asker).await?;
-    Ok(Listed::all(offered.into_iter().map(ScheduledTask::from).collect()))
+    let startable = startable::list(&asker).await?;
+    Ok(Listed::all(startable.into_iter().map(ScheduledTask::from).collect()))
 }
 
 /// A task.
@@ -85,7 +85,7 @@ async fn list(asker: Asker) -> Result<Listed<ScheduledTask>, Problem> {
     params(("id" = String, Path, description = "The id of the task.")),
     responses((status = 200, description = "The task.", body = ScheduledTask), Problems))]
 async fn get(asker: Asker, InPath(id): InPath<String>) -> Result<Shown<ScheduledTask>, Problem> {
-    Ok(Shown(offered::get(&asker, &id).await?.into()))
+    Ok(Shown(startable::get(&asker, &id).await?.into()))
 }
 
 /// Tasks come from packages: answered with 501.
@@ -162,7 +162,7 @@ async fn control(
     asker: Asker,
     InPath((id, verb)): InPath<(String, ScheduledVerb)>,
 ) -> Result<Shown<Vec<BulkOutcome>>, Problem> {
-    offered::check(&asker, &id)?;
+    startable::check(&asker, &id)?;
     let (request, states) = match verb {
         ScheduledVerb::Pause => (Request::Pause, vec![RunState::Running]),
         ScheduledVerb::Resume => (Request::Resume, vec![RunState::Paused]),
@@ -186,7 +186,7 @@ async fn runs(
     InPath(id): InPath<String>,
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Listed<RunSummary>, Problem> {
-    offered::check(&asker, &id)?;
+    startable::check(&asker, &id)?;
     let filter = RunFilter { workflow: Some(id), ..RunFilter::default() };
     let found = asker.engine.list(&filter, &query.page()?).await?;
     Ok(Listed::page(found.runs, &uri, found.next.map(|run| run.to_string())))
@@ -206,8 +206,8 @@ async fn retry(asker: Asker, InPath(run): InPath<RunId>) -> Result<Shown<RunRepo
     Ok(Shown(asker.engine.perform(command, &asker.actor).await?))
 }
 
-impl From<Offered> for ScheduledTask {
-    fn from(offered: Offered) -> Self {
-        Self { id: offered.version.name.clone(), schedule: None, workflow: offered.version }
+impl From<Startable> for ScheduledTask {
+    fn from(startable: Startable) -> Self {
+        Self { id: startable.version.name.clone(), schedule: None, workflow: startable.version }
     }
 }

@@ -8,7 +8,7 @@ use crate::{asker::Asker, problem::Problem};
 
 /// A workflow that new runs can be made of.
 #[derive(Clone, Debug)]
-pub(super) struct Offered {
+pub(super) struct Startable {
     /// The version that new runs get; the newest one if several are active.
     pub(super) version: WorkflowRecord,
     /// When the database first knew a version of it.
@@ -16,22 +16,22 @@ pub(super) struct Offered {
 }
 
 /// All of them that the caller sees, by name.
-pub(super) async fn list(asker: &Asker) -> Result<Vec<Offered>, Problem> {
+pub(super) async fn list(asker: &Asker) -> Result<Vec<Startable>, Problem> {
     let names: BTreeSet<String> = asker.engine.workflows().into_iter().collect();
     let mut versions = asker.records(|records| records.workflows()).await?;
     versions.retain(|version| names.contains(&version.name));
     let of_names = versions.chunk_by(|version, next| version.name == next.name);
-    Ok(of_names.filter_map(Offered::of).collect())
+    Ok(of_names.filter_map(Startable::of).collect())
 }
 
 /// The one of that full name.
 ///
 /// # Errors
 /// As [`check`].
-pub(super) async fn get(asker: &Asker, name: &str) -> Result<Offered, Problem> {
+pub(super) async fn get(asker: &Asker, name: &str) -> Result<Startable, Problem> {
     // A name that nobody knows costs no look at the database.
     check(asker, name)?;
-    let found = list(asker).await?.into_iter().find(|offered| offered.version.name == name);
+    let found = list(asker).await?.into_iter().find(|startable| startable.version.name == name);
     Ok(found.ok_or_else(|| unknown(name))?)
 }
 
@@ -48,7 +48,7 @@ fn unknown(name: &str) -> cloacina::Error {
     cloacina::Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() }
 }
 
-impl Offered {
+impl Startable {
     fn of(versions: &[WorkflowRecord]) -> Option<Self> {
         let is_active = |version: &&WorkflowRecord| version.state == WorkflowState::Packaged(PackageState::Active);
         let version = versions.iter().find(is_active).or(versions.first())?.clone();
