@@ -5,25 +5,27 @@ use std::sync::Arc;
 use cloacina::Engine;
 use tokio::sync::watch;
 
-use crate::{adapters::Workers, serve::Pages};
+use crate::{
+    adapters::Workers,
+    auth::{Throttle, TokenKey},
+    serve::Pages,
+};
 
-/// Who may ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Access {
-    /// Every program of this machine, as an admin of every tenant, with nothing to prove: for development. The server must
-    /// listen on a loopback address, and refuses requests that a page of another site could have sent.
-    Loopback {
-        /// The actor that the history keeps.
-        actor: String,
-    },
+/// Who may ask, with what is needed to find that out.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// Every program of this machine, as that actor.
+    Loopback { actor: String },
+    /// Callers with a credential. Access tokens are made and checked with the key.
+    Login { key: TokenKey },
 }
 
 /// What all handlers share.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) engine: Engine,
-    pub(crate) access: Access,
+    pub(crate) admission: Admission,
+    pub(crate) throttle: Throttle,
     pub(crate) pages: Pages,
     /// The workers that the adapters show.
     pub(crate) workers: Workers,

@@ -3,16 +3,15 @@
 //! A handler gets at the engine by this extractor alone.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use cloacina::{Caller, Engine, Records, Role};
+use cloacina::{Asked, Engine, Identity, Records};
 
 use crate::{
-    app::{Access, Shared},
+    app::Shared,
+    auth::{Authorized, Refusal, address},
+    guard,
     problem::Problem,
     refused::Refused,
 };
-
-/// The header by which a caller who sees every tenant names one.
-pub(crate) const TENANT: &str = "cloacina-tenant";
 
 /// An engine that acts for the caller of a request.
 #[derive(Debug)]
@@ -21,19 +20,29 @@ pub(crate) struct Asker {
     pub(crate) engine: Engine,
     /// The name that the history keeps.
     pub(crate) actor: String,
+    /// Who the caller is.
+    pub(crate) identity: Identity,
+    asked: Asked,
 }
 
 impl FromRequestParts<Shared> for Asker {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
-        let caller = caller(parts, app)?;
-        let actor = caller.actor().to_owned();
-        Ok(Self { engine: app.engine.on_behalf_of(caller), actor })
+        // Without it the request did not pass the gate.
+        let authorized = parts.extensions.get::<Authorized>().cloned();
+        let Authorized { caller, identity } = authorized.ok_or(Refused::Auth(Refusal::NoCredential))?;
+        let (actor, asked) = (caller.actor().to_owned(), asked(parts));
+        Ok(Self { engine: app.engine.on_behalf_of(caller), actor, identity, asked })
     }
 }
 
 impl Asker {
+    /// The handle that shows and changes who may ask.
+    pub(crate) fn access(&self) -> cloacina::Access {
+        self.engine.access().asked_from(self.asked.clone())
+    }
+
     /// Asks the records of the database, as the caller sees them, on a thread that may block.
     pub(crate) async fn records<T: Send + 'static>(
         &self,
@@ -48,15 +57,8 @@ impl Asker {
     }
 }
 
-fn caller(parts: &Parts, app: &Shared) -> Result<Caller, Problem> {
-    let Access::Loopback { actor } = &app.access;
-    let named = parts.headers.get(TENANT).map(|value| value.to_str());
-    let caller = match named {
-        None => Caller::of_every_tenant(actor),
-        Some(Ok(tenant)) => Caller::of_tenant(tenant, actor, Role::Admin),
-        Some(Err(_)) => {
-            return Err(Refused::Header { name: TENANT, reason: "the value has characters that are not ASCII" }.into());
-        }
-    };
-    caller.map_err(|refused| cloacina::Error::from(refused).into())
+/// From where a request comes, for the audit log.
+pub(crate) fn asked(parts: &Parts) -> Asked {
+    let request_id = parts.headers.get(guard::REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    Asked { address: address(parts).to_string(), request_id: request_id.to_owned() }
 }

@@ -20,7 +20,7 @@ use tower_http::compression::{
 use uuid::Uuid;
 
 use crate::{
-    app::{Access, Shared},
+    app::{Admission, Shared},
     problem::{self, Problem},
     refused::Refused,
 };
@@ -29,7 +29,7 @@ use crate::{
 pub(crate) const BODY_MAX: usize = 16 * 1024 * 1024;
 
 /// The header with the id of a request.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Characters of an id of a request that a caller may give.
 const REQUEST_ID_MAX: usize = 128;
@@ -59,7 +59,7 @@ fn is_whole(
 
 /// Lets no request in that a page of another site could have sent.
 async fn check_request(State(app): State<Shared>, request: Request, next: Next) -> Response {
-    match check(&app.access, &request) {
+    match check(&app.admission, &request) {
         Ok(()) => next.run(request).await,
         Err(refused) => Problem::from(refused).into_response(),
     }
@@ -67,8 +67,12 @@ async fn check_request(State(app): State<Shared>, request: Request, next: Next) 
 
 /// A page of another site can make a browser send requests here, and by binding its own name to this address even read the
 /// answers. The browser then tells that name as the host, and the site as the origin.
-fn check(access: &Access, request: &Request) -> Result<(), Refused> {
-    let Access::Loopback { .. } = access;
+fn check(admission: &Admission, request: &Request) -> Result<(), Refused> {
+    match admission {
+        Admission::Loopback { .. } => {}
+        // No browser sends the credential by itself.
+        Admission::Login { .. } => return Ok(()),
+    }
     let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?").to_owned());
     let host = text(header::HOST).or_else(|| request.uri().authority().map(ToString::to_string)).unwrap_or_default();
     if !is_loopback(&host) {
@@ -144,8 +148,8 @@ mod tests {
         if let Some(origin) = origin {
             request = request.header(header::ORIGIN, origin);
         }
-        let access = Access::Loopback { actor: "dev".to_owned() };
-        check(&access, &request.body(Body::empty()).unwrap()).map_err(|refused| refused.code())
+        let admission = Admission::Loopback { actor: "dev".to_owned() };
+        check(&admission, &request.body(Body::empty()).unwrap()).map_err(|refused| refused.code())
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The HTTP server of Cloacina: what anyone may ask of an engine, over HTTP.
 //!
 //! ```text
-//! connection ── guard (host, origin, limits, request id) ──> asker (who asks) ──> routes (one file for each resource) ──> engine
-//!                                                                                              └──> problem (every refusal)
+//! connection ── guard (host, origin, limits, request id) ──> auth (who asks, and whether it may) ──> routes (one file for
+//! each resource) ── asker ──> engine, as the caller sees it               └──────── every refusal ────────> problem
 //! ```
 //! A handler is a thin transport: it reads the request, makes one call of [`cloacina::Engine`] on behalf of a caller, and
 //! shows what the call returned. Nothing is decided here, and no handler can forget the tenant, as the extractor of the caller
@@ -13,6 +13,7 @@
 mod adapters;
 mod app;
 mod asker;
+mod auth;
 mod body;
 mod guard;
 mod listed;
@@ -23,8 +24,7 @@ mod routes;
 mod serve;
 
 pub use self::{
-    app::Access,
     problem::Problem,
     routes::openapi,
-    serve::{Error, Options, Pages, Server},
+    serve::{Access, Error, Listener, Options, Pages, Server},
 };

@@ -6,7 +6,7 @@ use std::{error::Error as _, sync::Arc};
 
 use axum::{
     extract::rejection::{BytesRejection, PathRejection, QueryRejection},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use cloacina::Class;
@@ -41,6 +41,9 @@ pub struct Problem {
     /// The id of the request, as in the header `x-request-id`.
     #[schema(value_type = String)]
     request_id: Box<str>,
+    /// The seconds after which the same request may be answered otherwise.
+    #[serde(skip)]
+    retry_after: Option<u16>,
 }
 
 /// The kind of trouble as a status.
@@ -65,6 +68,7 @@ impl Problem {
             code,
             hints,
             request_id: Box::default(),
+            retry_after: None,
         }
     }
 
@@ -111,10 +115,23 @@ impl From<cloacina::Error> for Problem {
     }
 }
 
+impl From<cloacina::RegistryError> for Problem {
+    fn from(error: cloacina::RegistryError) -> Self {
+        cloacina::Error::from(error).into()
+    }
+}
+
+impl From<cloacina::AccessError> for Problem {
+    fn from(error: cloacina::AccessError) -> Self {
+        cloacina::Error::from(error).into()
+    }
+}
+
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let hints = vec![refused.hint().to_owned()];
-        Self::new(refused.status(), refused.code(), refused.to_string(), hints)
+        let retry_after = refused.wait().map(|wait| u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX));
+        Self { retry_after, ..Self::new(refused.status(), refused.code(), refused.to_string(), hints) }
     }
 }
 
@@ -140,6 +157,12 @@ impl From<BytesRejection> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
+        if self.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response.extensions_mut().insert(Arc::new(self));
         response
     }
@@ -154,6 +177,7 @@ impl IntoResponses for Problems {
         let content = || ContentBuilder::new().schema(Some(utoipa::openapi::Ref::from_schema_name("Problem"))).build();
         let described = [
             ("400", "The request cannot be read."),
+            ("401", "The request has no credential that holds."),
             ("403", "The caller may not do that, or the request comes from elsewhere."),
             ("404", "There is no such thing that the caller could see."),
             ("405", "The path does not take that method."),

@@ -2,10 +2,14 @@
 //!
 //! Values in the fields, advice in [`Refused::hint`], a page in `docs/errors/` for each code.
 
+use std::time::Duration;
+
 use axum::{
     extract::rejection::{BytesRejection, PathRejection, QueryRejection},
     http::StatusCode,
 };
+
+use crate::auth::Refusal;
 
 /// A request that the server does not pass on.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +27,8 @@ pub(crate) enum Refused {
     #[error("the body of the request is said to be {found}, and an archive or a form is needed")]
     NoArchive { found: String },
     /// The body is larger than the server takes.
-    #[error("the body of the request is larger than {limit} bytes")]
-    TooLarge { limit: usize },
+    #[error("the body of the request is larger than the server takes")]
+    TooLarge,
     /// The body did not arrive.
     #[error("the body of the request cannot be read: {reason}")]
     Unread { reason: String },
@@ -61,6 +65,9 @@ pub(crate) enum Refused {
     /// The tenant has as many workers as it can have, and all of them are online.
     #[error("the tenant has {limit} workers that are online, and cannot have more")]
     TooManyWorkers { limit: usize },
+    /// Somebody was not let in.
+    #[error(transparent)]
+    Auth(#[from] Refusal),
 }
 
 impl Refused {
@@ -70,7 +77,7 @@ impl Refused {
             Self::NotJson { .. } => "SRV0001",
             Self::Shape { .. } => "SRV0002",
             Self::MediaType { .. } => "SRV0003",
-            Self::TooLarge { .. } => "SRV0004",
+            Self::TooLarge => "SRV0004",
             Self::Unread { .. } => "SRV0005",
             Self::Parameter { .. } => "SRV0006",
             Self::Header { .. } => "SRV0007",
@@ -84,6 +91,7 @@ impl Refused {
             Self::Unknown { .. } => "SRV0032",
             Self::EmbeddedWorker => "SRV0033",
             Self::TooManyWorkers { .. } => "SRV0034",
+            Self::Auth(refusal) => refusal.code(),
         }
     }
 
@@ -94,12 +102,21 @@ impl Refused {
             }
             Self::Shape { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::MediaType { .. } | Self::NoArchive { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoPath { .. } | Self::Unknown { .. } => StatusCode::NOT_FOUND,
             Self::NoMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host { .. } | Self::Origin { .. } | Self::NoCommands => StatusCode::FORBIDDEN,
             Self::EmbeddedWorker | Self::TooManyWorkers { .. } => StatusCode::CONFLICT,
             Self::NotYet { .. } => StatusCode::NOT_IMPLEMENTED,
+            Self::Auth(refusal) => refusal.status(),
+        }
+    }
+
+    /// How long to wait before the same request.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Auth(Refusal::TooMany { wait }) => Some(*wait),
+            _ => None,
         }
     }
 
@@ -112,7 +129,7 @@ impl Refused {
             Self::NoArchive { .. } => {
                 "send the file as `application/octet-stream`, or as the part `archive` of a form: curl -F archive=@FILE"
             }
-            Self::TooLarge { .. } => {
+            Self::TooLarge => {
                 "send less; a value that is large belongs into storage of its own, with its address in the input"
             }
             Self::Unread { .. } => "send the request again",
@@ -120,6 +137,7 @@ impl Refused {
             Self::NoPath { .. } => "/openapi.json and /swagger-ui list the paths",
             Self::NoMethod { .. } => "the header `allow` of the answer lists the methods",
             Self::Host { .. } => "use the address that the server printed when it started",
+            Self::Auth(refusal) => refusal.hint(),
             Self::Origin { .. } => "open the pages of the server itself, or ask from a program",
             Self::NotYet { instead, .. } => instead,
             Self::NoCommands => "leave `command` out: the tasks of the job run what their package holds",
@@ -133,7 +151,7 @@ impl Refused {
 impl From<BytesRejection> for Refused {
     fn from(rejection: BytesRejection) -> Self {
         match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge { limit: crate::guard::BODY_MAX },
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             _ => Self::Unread { reason: rejection.body_text() },
         }
     }

@@ -6,6 +6,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +18,8 @@ use tokio::sync::watch;
 
 use crate::{
     adapters::Workers,
-    app::{Access, App},
+    app::{Admission, App},
+    auth::{Throttle, TokenKey},
     guard, routes,
 };
 
@@ -27,8 +29,29 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes of the head of a request at most.
 const HEAD_MAX: usize = 64 * 1024;
 
+/// The file of the key of access tokens, in the data folder of the engine.
+const TOKEN_KEY: &str = "token.key";
+
 /// The page of each error code, in Markdown, by code.
 pub type Pages = &'static [(&'static str, &'static str)];
+
+/// Who may ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Access {
+    /// Every program of this machine, as an admin of every tenant, without a credential: for development. The server must
+    /// listen on a loopback address, and refuses requests that a page of another site could have sent.
+    Loopback {
+        /// The actor that the history keeps.
+        actor: String,
+    },
+    /// Callers with the credential of an account or an API key of the database.
+    Login {
+        /// The file of the key that access tokens are made and checked with; `token.key` in the data folder of the engine
+        /// without one. It is made if it is not there.
+        token_key: Option<PathBuf>,
+    },
+}
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -61,6 +84,14 @@ pub enum Error {
         /// The address.
         address: SocketAddr,
     },
+    /// The key of access tokens cannot be read or made.
+    #[error("cannot use the key of access tokens in {path}")]
+    TokenKey {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Serving failed.
     #[error("the server cannot go on")]
     Serve(#[source] io::Error),
@@ -71,7 +102,7 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Listen { .. } | Self::Serve(_) => Class::Unavailable,
+            Self::Listen { .. } | Self::TokenKey { .. } | Self::Serve(_) => Class::Unavailable,
             Self::Open { .. } => Class::Denied,
         }
     }
@@ -83,6 +114,7 @@ impl Error {
             Self::Listen { .. } => "SRV0013",
             Self::Open { .. } => "SRV0014",
             Self::Serve(_) => "SRV0015",
+            Self::TokenKey { .. } => "SRV0022",
         }
     }
 
@@ -91,30 +123,41 @@ impl Error {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Listen { .. } => "another program may use the port; choose another one, or 0 for any that is free",
-            Self::Open { .. } => "listen on a loopback address, such as 127.0.0.1:8080",
+            Self::Open { .. } => "listen on a loopback address, such as 127.0.0.1:8080, or ask for a login",
+            Self::TokenKey { .. } => {
+                "name a file that this user can read with --token-key; a new file ends the access tokens of now"
+            }
             Self::Serve(_) => "start the server again; unfinished runs go on",
         }
     }
 }
 
-/// A server that listens.
+/// An address that a server has taken. Clients may connect; they are answered once the server runs.
 #[derive(Debug)]
-pub struct Server {
+pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
     options: Options,
 }
 
-impl Server {
-    /// Listens on the address. Clients may connect from now on; they are answered once the server runs.
+/// A server that has all it needs to answer.
+#[derive(Debug)]
+pub struct Server {
+    listener: Listener,
+    engine: Engine,
+    admission: Admission,
+}
+
+impl Listener {
+    /// Takes the address.
     ///
     /// # Errors
-    /// [`Error::Listen`]; [`Error::Open`] if nobody would be asked for a login and the address is not a loopback address.
+    /// [`Error::Listen`]; [`Error::Open`] if no caller would need a credential and the address is not a loopback address.
     pub fn bind(options: Options) -> Result<Self, Error> {
         let address = options.listen;
-        let Access::Loopback { .. } = options.access;
-        if !address.ip().is_loopback() {
-            return Err(Error::Open { address });
+        match options.access {
+            Access::Loopback { .. } if !address.ip().is_loopback() => return Err(Error::Open { address }),
+            Access::Loopback { .. } | Access::Login { .. } => {}
         }
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(failed)?;
@@ -123,10 +166,40 @@ impl Server {
         Ok(Self { listener, address, options })
     }
 
-    /// The address on which the server listens.
+    /// The address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether callers need a credential.
+    #[must_use]
+    pub fn has_login(&self) -> bool {
+        matches!(self.options.access, Access::Login { .. })
+    }
+
+    /// The server of an engine on this address.
+    ///
+    /// # Errors
+    /// [`Error::TokenKey`].
+    pub fn serve(self, engine: Engine) -> Result<Server, Error> {
+        let admission = match &self.options.access {
+            Access::Loopback { actor } => Admission::Loopback { actor: actor.clone() },
+            Access::Login { token_key } => {
+                let path = token_key.clone().unwrap_or_else(|| engine.data_dir().join(TOKEN_KEY));
+                let key = TokenKey::of_file(&path).map_err(|source| Error::TokenKey { path, source })?;
+                Admission::Login { key }
+            }
+        };
+        Ok(Server { listener: self, engine, admission })
+    }
+}
+
+impl Server {
+    /// The address on which the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address
     }
 
     /// Serves until `stop` is ready; then no new connection is taken, streams end, and requests that are under way may finish
@@ -134,15 +207,17 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Serve`].
-    pub async fn run(self, engine: Engine, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { listener, options: Options { access, drain, pages, .. }, .. } = self;
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let Self { listener: Listener { listener, options: Options { drain, pages, .. }, .. }, engine, admission } =
+            self;
         let (stopping, is_stopping) = watch::channel(false);
-        let app = Arc::new(App { engine, access, pages, workers: Workers::new(), stopping: is_stopping });
+        let (throttle, workers) = (Throttle::new(), Workers::new());
+        let app = Arc::new(App { engine, admission, throttle, pages, workers, stopping: is_stopping });
         let router = guard::around(routes::router(Arc::clone(&app)), app);
         let handle = Handle::new();
         let mut server = axum_server::from_tcp(listener).map_err(Error::Serve)?.handle(handle.clone());
         server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_MAX);
-        let serving = server.serve(router.into_make_service());
+        let serving = server.serve(router.into_make_service_with_connect_info::<SocketAddr>());
         tokio::pin!(serving, stop);
         tokio::select! {
             served = &mut serving => return served.map_err(Error::Serve),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::access::{AuditCommand, TenantCommand, TokenCommand, UserCommand};
 use super::backup::BackupArgs;
 use super::bench::BenchArgs;
 use super::config::ConfigCommand;
@@ -106,6 +107,18 @@ pub(crate) enum Command {
     /// Set the signatures that the packages of a tenant need.
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Create and list the tenants of a server.
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Manage the people that may log in to a server.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Create and revoke the API keys of a server.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show and check the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show and control the runs of a database.
     #[command(subcommand)]
     Runs(RunsCommand),

@@ -2,6 +2,7 @@
 //!
 //! One line for each verb; what a verb needs of the surroundings is passed to it.
 
+use super::access::{AuditCommand, TenantCommand, TokenCommand, UserCommand};
 use super::command::Command;
 use super::config::ConfigCommand;
 use super::key::KeyCommand;
@@ -13,7 +14,7 @@ use crate::config::{self, Config};
 use crate::error::Error;
 use crate::output::Output;
 use crate::{
-    backup, bench, completions, demo, doctor, explain, key, package, prune, run, runs, server, trust, workflow,
+    access, backup, bench, completions, demo, doctor, explain, key, package, prune, run, runs, server, trust, workflow,
 };
 
 /// Performs the command, and returns the exit code.
@@ -56,6 +57,26 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             TrustCommand::Remove(arguments) => trust::remove(&arguments, output, config),
             TrustCommand::Revoke(arguments) => trust::revoke(&arguments, output, config),
             TrustCommand::Require(arguments) => trust::require(&arguments, output, config),
+        },
+        Command::Tenant(command) => match command {
+            TenantCommand::Add(arguments) => access::tenant::add(&arguments, output, config),
+            TenantCommand::List(arguments) => access::tenant::list(&arguments, output, config),
+        },
+        Command::User(command) => match command {
+            UserCommand::Add(arguments) => access::user::add(&arguments, output, config),
+            UserCommand::List(arguments) => access::user::list(&arguments, output, config),
+            UserCommand::Disable(arguments) => access::user::disable(&arguments, output, config),
+            UserCommand::Passwd(arguments) => access::user::passwd(&arguments, output, config),
+        },
+        Command::Token(command) => match command {
+            TokenCommand::Create(arguments) => access::token::create(&arguments, output, config),
+            TokenCommand::List(arguments) => access::token::list(&arguments, output, config),
+            TokenCommand::Revoke(arguments) => access::token::revoke(&arguments, output, config),
+        },
+        Command::Audit(command) => match command {
+            AuditCommand::List(arguments) => access::audit::list(&arguments, output, config),
+            AuditCommand::Verify(arguments) => access::audit::verify(&arguments, output, config),
+            AuditCommand::Export(arguments) => access::audit::export(&arguments, output, config),
         },
         Command::Runs(command) => match command {
             RunsCommand::Create(arguments) => runs::create(&arguments, output, config),

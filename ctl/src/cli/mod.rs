@@ -6,6 +6,7 @@
 //! The types here are read by clap alone. Their doc comments are the help texts, and with them
 //! `docs/reference/cli.md`.
 
+mod access;
 mod actor;
 mod backup;
 mod bench;
@@ -34,12 +35,17 @@ mod trust;
 mod workflow;
 
 pub(crate) use self::{
+    access::{
+        AuditExportArgs, AuditListArgs, AuditVerifyArgs, TenantAddArgs, TenantListArgs, TokenCreateArgs, TokenListArgs,
+        TokenRevokeArgs, UserAddArgs, UserDisableArgs, UserListArgs, UserPasswdArgs,
+    },
     actor::ActorArgs,
     backup::BackupArgs,
     bench::BenchArgs,
     chosen::ChosenArgs,
     command::{Cli, ColorWhen, Format, GlobalOptions},
     config::{ConfigEncryptArgs, ConfigNewKeyArgs, ConfigShowArgs},
+    database::DatabaseArgs,
     demo::DemoArgs,
     doctor::DoctorArgs,
     explain::{CompletionsArgs, ExplainArgs},

@@ -46,16 +46,23 @@ pub(crate) struct DevArgs {
 
 /// Start a server: the engine of a database, and its HTTP interface.
 ///
-/// As long as the server asks nobody for a login it listens on loopback addresses alone.
+/// Who asks needs an API key, or the name and the password of an account. A database without an account gets the account of an admin, whose password is printed this once. With --no-login every program of this machine may ask, and the server listens on loopback addresses alone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cloacina-ctl serve --database runs.db
+  cloacina-ctl serve --database runs.db --no-login
   cloacina-ctl serve --database postgres://cloacina@localhost/cloacina --sandbox server")]
 pub(crate) struct ServeArgs {
     /// The address to listen on; with port 0 any that is free.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    /// Ask nobody for a login: every program of this machine may do everything.
+    #[arg(long)]
+    pub(crate) no_login: bool,
+    /// The file of the key that access tokens are made with; it is made if it is not there. `token.key` in the data folder, unless told otherwise. Servers that share a database need the same one.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_login")]
+    pub(crate) token_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use cloacina::{Activation, Engine, Upload};
+use cloacina_server::Access;
 use tempfile::TempDir;
 
 use super::life::{Living, Start, Started, listen};
@@ -29,9 +30,10 @@ pub(crate) fn dev(arguments: &DevArgs, output: &Output, config: &Config) -> Resu
     let open = |path: &Path| Source::open(path, &arguments.cargo, output, config);
     let places = arguments.paths.iter().map(|path| found(path)).collect::<Result<Vec<_>, _>>()?;
     let by = actor::name(&ActorArgs::default(), config);
-    let server = listen(arguments.listen, by.clone(), &arguments.engine)?;
+    let access = Access::Loopback { actor: by.clone() };
+    let listener = listen(arguments.listen, access, &arguments.engine)?;
     let sources = places.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-    let start = Start { server, database: &database, isolation: &arguments.isolation, engine: &arguments.engine };
+    let start = Start { listener, database: &database, isolation: &arguments.isolation, engine: &arguments.engine };
     let runtime = super::life::runtime()?;
     let living = runtime.block_on(Living::start(start, output))?;
     let register = |source| runtime.block_on(register(&living.engine, source, &by, output));

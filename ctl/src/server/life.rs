@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use cloacina::{Builder, Engine};
-use cloacina_server::{Access, Options, Server};
+use cloacina::{Builder, Caller, Engine};
+use cloacina_server::{Access, Listener, Options, Server};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::explain::PAGES;
 use crate::isolation::{isolate, refuse_unknown};
 use crate::log;
-use crate::output::{Output, Paint};
+use crate::output::{Output, Paint, Warning};
 use crate::run::{Interrupt, Interrupts, stop};
 use crate::runs::{Patience, builder, start_patiently};
 
@@ -35,13 +35,25 @@ pub(crate) struct Started {
     database: String,
     /// The folder of what is not in the database.
     data_dir: String,
+    /// The account that the database got because it had none. Absent if it had one, and without a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<FirstAdmin>,
+}
+
+/// The account of an admin of every tenant that was made. Its password is shown this once, and kept nowhere.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct FirstAdmin {
+    /// The name to log in with.
+    username: String,
+    /// The password.
+    password: String,
 }
 
 impl Document for Started {}
 
 /// What a server is started with.
 pub(super) struct Start<'a> {
-    pub(super) server: Server,
+    pub(super) listener: Listener,
     pub(super) database: &'a Database,
     pub(super) isolation: &'a IsolationArgs,
     pub(super) engine: &'a EngineArgs,
@@ -53,6 +65,7 @@ pub(super) struct Living {
     pub(super) server: Server,
     interrupts: Interrupts,
     drain: Duration,
+    admin: Option<FirstAdmin>,
 }
 
 impl Living {
@@ -67,7 +80,14 @@ impl Living {
         };
         let engine = start_patiently(&start.database.url, &mut patience, build).await?;
         refuse_unknown(&engine, start.isolation)?;
-        Ok(Self { engine, server: start.server, interrupts, drain: start.engine.drain })
+        match serve(&engine, start.listener, output).await {
+            Ok((server, admin)) => Ok(Self { engine, server, interrupts, drain: start.engine.drain, admin }),
+            Err(error) => {
+                // The first error is the one to tell.
+                engine.shutdown_within(Duration::ZERO).await.ok();
+                Err(error)
+            }
+        }
     }
 
     pub(super) fn started(&self) -> Started {
@@ -77,19 +97,20 @@ impl Living {
             url,
             database: self.engine.database().to_owned(),
             data_dir: self.engine.data_dir().display().to_string(),
+            admin: self.admin.clone(),
         }
     }
 
     /// Serves until somebody asks the program to stop, and lets requests and then attempts finish; a second signal ends the
     /// program at once.
     pub(super) async fn serve(self, output: &Output) -> Result<(), Error> {
-        let Self { engine, server, mut interrupts, drain } = self;
+        let Self { engine, server, mut interrupts, drain, admin: _ } = self;
         let (ask, asked) = oneshot::channel::<()>();
         let asked = async {
             // Without a sender the program has stopped already.
             asked.await.ok();
         };
-        let mut serving = pin!(server.run(engine.clone(), asked));
+        let mut serving = pin!(server.run(asked));
         tokio::select! {
             served = &mut serving => return Ok(served?),
             () = signal(&mut interrupts) => drop(ask),
@@ -103,10 +124,26 @@ impl Living {
     }
 }
 
+/// The server of an engine, and the account that its database got because it had none.
+async fn serve(engine: &Engine, listener: Listener, output: &Output) -> Result<(Server, Option<FirstAdmin>), Error> {
+    let (address, has_login) = (listener.address(), listener.has_login());
+    let server = listener.serve(engine.clone())?;
+    if !address.ip().is_loopback() {
+        let message = format!("{address} can be reached from other machines, and what is sent is not encrypted");
+        output.warning(&Warning { code: "WRN0009".into(), message });
+    }
+    let access = engine.on_behalf_of(Caller::owner()).access();
+    let made = if has_login { access.first_admin().await.map_err(cloacina::Error::from)? } else { None };
+    Ok((server, made.map(|(username, password)| FirstAdmin { username, password })))
+}
+
 impl Started {
     pub(super) fn text(&self, paint: Paint) -> String {
+        let admin = self.admin.as_ref().map_or_else(String::new, |FirstAdmin { username, password }| {
+            format!("  admin      {username}, password {password}, which is not shown again\n")
+        });
         format!(
-            "{} {}\n  interface  {}\n  database   {}\n  data       {}\n",
+            "{} {}\n  interface  {}\n  database   {}\n  data       {}\n{admin}",
             paint.bold("server"),
             self.url,
             self.swagger_ui,
@@ -126,9 +163,8 @@ async fn signal(interrupts: &mut Interrupts) {
 }
 
 /// Takes the address, before anything that takes long. Clients that connect are answered once the server runs.
-pub(super) fn listen(address: SocketAddr, actor: String, engine: &EngineArgs) -> Result<Server, Error> {
-    let access = Access::Loopback { actor };
-    Ok(Server::bind(Options { listen: address, access, drain: engine.drain, pages: PAGES })?)
+pub(super) fn listen(address: SocketAddr, access: Access, engine: &EngineArgs) -> Result<Listener, Error> {
+    Ok(Listener::bind(Options { listen: address, access, drain: engine.drain, pages: PAGES })?)
 }
 
 /// The runtime of the server. The engine has its own.

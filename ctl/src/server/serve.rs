@@ -1,5 +1,7 @@
 //! `cloacina-ctl serve`: the engine of a database, and its HTTP interface.
 
+use cloacina_server::Access;
+
 use super::life::{Living, Start, listen};
 use crate::actor;
 use crate::cli::{ActorArgs, ServeArgs};
@@ -12,8 +14,12 @@ use crate::output::Output;
 /// Serves until somebody asks the program to stop.
 pub(crate) fn serve(arguments: &ServeArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let access = match arguments.no_login {
+        true => Access::Loopback { actor: actor::name(&ActorArgs::default(), config) },
+        false => Access::Login { token_key: arguments.token_key.clone() },
+    };
     let start = Start {
-        server: listen(arguments.listen, actor::name(&ActorArgs::default(), config), &arguments.engine)?,
+        listener: listen(arguments.listen, access, &arguments.engine)?,
         database: &database,
         isolation: &arguments.isolation,
         engine: &arguments.engine,

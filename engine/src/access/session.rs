@@ -188,6 +188,9 @@ impl Access {
     /// # Errors
     /// What the store says.
     pub async fn refresh(&self, token: &str) -> Result<Option<LoggedIn>, Error> {
+        if !self.has_refresh(token).await? {
+            return Ok(None);
+        }
         let (token, successor) = (token.to_owned(), secret::random::<32>()?);
         let presented = self.change("refreshing a session", move |connection, now| {
             let presented = present(connection, &token, &successor, now)?;
@@ -216,11 +219,21 @@ impl Access {
         }
     }
 
+    /// Whether there is that refresh token. Callers without a credential can present any text, and should cause no writes.
+    async fn has_refresh(&self, token: &str) -> Result<bool, Error> {
+        let hash = Digest::of(token.as_bytes());
+        let find = move |connection: &mut Connection| store::refresh_get(connection, &hash);
+        Ok(self.gate.store.read("looking for a refresh token", find).await?.is_some())
+    }
+
     /// Ends the session of a refresh token. A token that is unknown ends nothing, and that is not an error.
     ///
     /// # Errors
     /// What the store says.
     pub async fn log_out(&self, token: &str) -> Result<(), Error> {
+        if !self.has_refresh(token).await? {
+            return Ok(());
+        }
         let hash = Digest::of(token.as_bytes());
         self.change("logging out", move |connection, _| {
             let Some(row) = store::refresh_get(connection, &hash)? else { return Ok(Decision::Done((), None)) };

@@ -142,7 +142,14 @@ impl Catalog {
     /// Makes these versions the ones that new runs of a package get, and those others for that percentage of them; they
     /// find nothing else of it. A workflow that only one of both has is always that one's. Versions stay known for the
     /// runs that they have.
-    pub(crate) fn set_active(&self, tenant: &str, package: &str, main: Vec<Workflow>, sharing: Vec<Workflow>, share: u8) {
+    pub(crate) fn set_active(
+        &self,
+        tenant: &str,
+        package: &str,
+        main: Vec<Workflow>,
+        sharing: Vec<Workflow>,
+        share: u8,
+    ) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let is_of = |key: &WorkflowKey| key.tenant == tenant && key.package == package && !key.digest.is_empty();
         entries.active.retain(|_, active| !is_of(&active.main.version.key));

@@ -2,16 +2,26 @@
 //!
 //! What is not in this table does not exist. The description is served as it is checked in, and so are the pages that show it.
 
+use std::sync::Arc;
+
 use axum::{
     Json, Router,
     http::{Method, Uri},
+    middleware,
 };
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, tag::TagBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{error_page, health, package, run, run_control, run_parts, workflow};
-use crate::{adapters, app::Shared, live, problem, problem::Problem, refused::Refused};
+use super::{audit, auth, error_page, health, key, package, run, run_control, run_parts, tenant, user, workflow};
+use crate::{
+    adapters,
+    app::Shared,
+    auth::{Gate, Permissions, check_credential},
+    live, problem,
+    problem::Problem,
+    refused::Refused,
+};
 
 /// Where the resources are.
 pub(super) const BASE: &str = "/api/v1";
@@ -20,10 +30,12 @@ pub(super) const BASE: &str = "/api/v1";
 const DESCRIPTION: &str = "/openapi.json";
 
 /// What the tags of the description are about.
-const TAGS: [(&str, &str); 5] = [
+const TAGS: [(&str, &str); 7] = [
     ("runs", "Runs: submit, look at, steer, follow and delete them."),
     ("workflows", "Workflows: what can be run."),
     ("packages", "Packages: register, activate and withdraw versions."),
+    ("access", "Access: tenants, users, API keys, and the audit log."),
+    ("auth", "Login: from a password to access tokens."),
     ("errors", "The pages of error codes."),
     ("health", "Whether the server and what it needs can be used."),
 ];
@@ -36,10 +48,15 @@ fn routes() -> OpenApiRouter<Shared> {
         .merge(run_parts::routes())
         .merge(live::routes())
         .merge(workflow::routes())
-        .merge(package::routes());
+        .merge(package::routes())
+        .merge(tenant::routes())
+        .merge(user::routes())
+        .merge(key::routes())
+        .merge(audit::routes());
     OpenApiRouter::with_openapi(frame())
         .merge(health::routes())
         .merge(error_page::routes())
+        .merge(auth::routes())
         .merge(adapters::routes())
         .nest(BASE, resources)
 }
@@ -70,6 +87,8 @@ pub fn openapi() -> OpenApi {
 /// All routes, with what answers where there is none.
 pub(crate) fn router(app: Shared) -> Router {
     let (router, description) = routes().split_for_parts();
+    let gate = Gate { app: Arc::clone(&app), permissions: Arc::new(Permissions::of(&description)) };
+    let router = router.route_layer(middleware::from_fn_with_state(gate, check_credential));
     let pages = SwaggerUi::new("/swagger-ui").config(Config::from(DESCRIPTION).validator_url("none"));
     router
         .with_state(app)

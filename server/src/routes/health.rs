@@ -99,7 +99,11 @@ async fn database(app: &Shared) -> Check {
     let (filter, page) = (RunFilter::default(), Page::first(1));
     let reason = match tokio::time::timeout(PATIENCE, engine.list(&filter, &page)).await {
         Ok(Ok(_)) => None,
-        Ok(Err(error)) => Some(format!("{}: {error}", error.code())),
+        Ok(Err(error)) => {
+            tracing::warn!(code = error.code(), %error, "the database cannot be used");
+            // Everybody may ask this, and the error names the database.
+            Some(format!("the request failed with {}; the log of the server has the rest", error.code()))
+        }
         Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
     };
     let status = if reason.is_none() { OK } else { UNAVAILABLE };

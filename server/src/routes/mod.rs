@@ -1,12 +1,17 @@
 //! The routes: one file for each resource, and the description of all of them that is made from the handlers.
 
 mod all;
+mod audit;
+mod auth;
 mod error_page;
 mod health;
+mod key;
 mod package;
 mod run;
 mod run_control;
 mod run_parts;
+mod tenant;
+mod user;
 mod workflow;
 
 pub use self::all::openapi;

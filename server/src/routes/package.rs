@@ -179,7 +179,7 @@ impl FromRequest<Shared> for Uploaded {
 impl Uploaded {
     async fn of_form(mut form: Multipart) -> Result<Self, Problem> {
         let unread = |error: axum::extract::multipart::MultipartError| match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLarge { limit: UPLOAD_MAX },
+            StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLarge,
             _ => Refused::Unread { reason: error.body_text() },
         };
         let mut uploaded = Self::default();

@@ -29,7 +29,16 @@ pub(super) struct Answer {
 impl Served {
     /// Starts a server on the database of the place.
     pub(super) fn start(place: &Place) -> Self {
-        Self::listen(place.command(&["serve", "--listen", "127.0.0.1:0", "--output", "json", "--quiet"]))
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--no-login", "--output", "json", "--quiet"];
+        Self::listen(place.command(&serve))
+    }
+
+    /// Starts a server that asks for a login, and returns what it said about itself, too.
+    pub(super) fn start_with_login(place: &Place) -> (Self, Value) {
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--output", "json", "--quiet"];
+        let served = Self::listen(place.command(&serve));
+        let started = serde_json::from_str(&served.printed).unwrap();
+        (served, started)
     }
 
     /// A command that is a server, and what it says on stderr.

@@ -1,5 +1,6 @@
 //! The HTTP interface as a stranger uses it: a server in a process of its own, asked by curl.
 
+mod access;
 mod adapters;
 mod client;
 mod dev;

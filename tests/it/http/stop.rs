@@ -13,7 +13,8 @@ const HELD: &str = r#"{"workflow": "held"}"#;
 
 /// A server that lets others finish for so long, with the lines that it says.
 fn start(place: &Place, drain: &str) -> (Served, impl Iterator<Item = String>) {
-    let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--output", "json", "--drain", drain]);
+    let mut serve =
+        place.command(&["serve", "--listen", "127.0.0.1:0", "--no-login", "--output", "json", "--drain", drain]);
     serve.stderr(Stdio::piped());
     let (served, stderr) = Served::listen_with_notes(serve);
     (served, BufReader::new(stderr).lines().map(Result::unwrap))

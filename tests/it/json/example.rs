@@ -99,6 +99,7 @@ impl Names {
             64 if is_hex => "digest",
             36 if is_run => "run",
             16 if is_key => "key",
+            16 if is_hex => "id",
             _ => return word.to_owned(),
         };
         let number = self.names.values().filter(|known| known.starts_with(form)).count() + 1;
@@ -107,6 +108,7 @@ impl Names {
         match form {
             "digest" => format!("{number:x}").repeat(64)[..64].to_owned(),
             "run" => format!("019c1310-5c00-7000-8000-{number:012x}"),
+            "id" => format!("{number:x}").repeat(16)[..16].to_owned(),
             _ => format!("{number:X}").repeat(16)[..16].to_owned(),
         }
     }

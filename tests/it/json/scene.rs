@@ -270,6 +270,30 @@ fn keys_are_what_their_pages_say() {
 }
 
 #[test]
+fn users_and_tokens_are_what_their_pages_say() {
+    let mut scene = Scene::new();
+    const IN: &str = "--database access.db";
+    fs::write(scene.folder.path().join("password.txt"), "correct horse battery\n").unwrap();
+    scene.shows("tenant", &format!("tenant add acme {IN} --actor ada"));
+    scene.shows("tenants", &format!("tenant list {IN}"));
+    let add = "user add ann --tenant acme --role operator --password-file password.txt";
+    scene.shows("user", &format!("{add} {IN} --actor ada"));
+    scene.prints("user", &format!("user passwd ann --password-file password.txt {IN} --actor ada"));
+    scene.prints("user", &format!("user disable ann {IN} --actor ada"));
+    scene.shows("users", &format!("user list {IN}"));
+    let created =
+        scene.shows("created-token", &format!("token create ci --tenant acme --role viewer {IN} --actor ada"));
+    scene.shows("tokens", &format!("token list {IN}"));
+    scene.shows_as("token", &format!("token revoke {} {IN} --actor ada", text(&created, "id")), "token revoke ID");
+    scene.shows("audit", &format!("audit list --tenant acme {IN}"));
+    scene.shows("audit-check", &format!("audit verify --tenant acme {IN}"));
+    let lines = scene.printed(&format!("audit export --tenant acme {IN}"));
+    assert_eq!(lines.lines().count(), 5, "{lines}");
+    lines.lines().for_each(|line| drop(conforming("audit-entry", line)));
+    scene.shows_that("audit-entry", "audit export --tenant acme", lines.lines().next().unwrap());
+}
+
+#[test]
 fn what_else_is_printed_is_what_its_page_says() {
     let mut scene = Scene::new();
     scene.shows("demo", "demo --tasks 2 --ephemeral");

@@ -1,14 +1,16 @@
 //! Every document with its page and the commands that print it.
 
 use super::page::Page;
-use crate::{backup, bench, config, demo, doctor, explain, key, output, package, run, runs, server, trust, workflow};
+use crate::{
+    access, backup, bench, config, demo, doctor, explain, key, output, package, run, runs, server, trust, workflow,
+};
 
 /// Commands that print no document: what they print has a form of its own.
 pub(super) const OTHERS: &[&str] = &["completions"];
 
 /// All pages, in the order of the index.
 pub(super) fn pages() -> Vec<Page> {
-    [run_pages(), package_pages(), other_pages()].into_iter().flatten().collect()
+    [run_pages(), package_pages(), access_pages(), other_pages()].into_iter().flatten().collect()
 }
 
 fn run_pages() -> Vec<Page> {
@@ -78,6 +80,21 @@ fn package_pages() -> Vec<Page> {
         Page::of::<package::merge::Merged>("merged-archive", "A merged archive", &["package merge"]),
         Page::of::<package::repack::Repacked>("repacked-archive", "A repacked archive", &["package repack"]),
         Page::of::<package::diff::Difference>("difference", "What differs between versions", &["package diff"]),
+    ]
+}
+
+fn access_pages() -> Vec<Page> {
+    vec![
+        Page::of::<cloacina::TenantRecord>("tenant", "A tenant", &["tenant add"]),
+        Page::of::<access::tenant::Listed>("tenants", "Tenants", &["tenant list"]),
+        Page::of::<cloacina::AccountRecord>("user", "A user", &["user add", "user disable", "user passwd"]),
+        Page::of::<access::user::Listed>("users", "Users", &["user list"]),
+        Page::of::<access::token::Created>("created-token", "A new API key", &["token create"]),
+        Page::of::<cloacina::ApiKeyRecord>("token", "An API key", &["token revoke"]),
+        Page::of::<access::token::Listed>("tokens", "API keys", &["token list"]),
+        Page::of::<access::audit::Listed>("audit", "The audit log", &["audit list"]),
+        Page::of::<cloacina::AuditRecord>("audit-entry", "An entry of the audit log", &["audit export"]),
+        Page::of::<cloacina::AuditCheck>("audit-check", "The check of an audit log", &["audit verify"]),
     ]
 }
 

@@ -7,7 +7,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     adapters::counts::{Counts, counts},
-    app::{Access, Shared},
+    app::{Admission, Shared},
     asker::Asker,
     guard::BODY_MAX,
     problem::{Problem, Problems},
@@ -58,7 +58,7 @@ async fn config(State(app): State<Shared>, asker: Asker) -> Result<Shown<ServerC
         version: env!("CARGO_PKG_VERSION"),
         database: app.engine.database().to_owned(),
         data_dir: app.engine.data_dir().display().to_string(),
-        requires_login: !matches!(app.access, Access::Loopback { .. }),
+        requires_login: !matches!(app.admission, Admission::Loopback { .. }),
         body_bytes_max: BODY_MAX,
     }))
 }

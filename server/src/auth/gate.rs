@@ -1,0 +1,147 @@
+//! The one place that every routed request passes: who asks, and whether the role suffices.
+//!
+//! A request passes with an [`Authorized`] in its extensions, or is answered here. No handler reads a credential.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use cloacina::{Caller, Clock, Denied, Identity, Role, SystemClock};
+
+use super::{Permissions, Refusal, permission::Need};
+use crate::{
+    app::{Admission, Shared},
+    problem::Problem,
+    refused::Refused,
+};
+
+/// The header by which a caller who sees every tenant names one.
+pub(crate) const TENANT: &str = "cloacina-tenant";
+
+/// What comes before a credential, in any case.
+const BEARER: &str = "bearer ";
+
+/// What API keys begin with.
+const KEY: &str = "clk_";
+
+/// What a caller of one tenant lacks where every tenant is concerned.
+const FOR_EVERY_TENANT: &str = "a role for every tenant";
+
+/// What the gate needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    pub(crate) app: Shared,
+    pub(crate) permissions: Arc<Permissions>,
+}
+
+/// On whose behalf a request is made. Handlers find it in the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Authorized {
+    pub(crate) caller: Caller,
+    pub(crate) identity: Identity,
+}
+
+/// Lets a request pass whose credential has the role that its route needs.
+pub(crate) async fn check_credential(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
+    let Some(need) = gate.permissions.need(&path, request.method()) else {
+        return no_method(&gate.permissions, &path, &request);
+    };
+    if need == Need::Nothing {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    match authorize(&gate.app, &parts, need).await {
+        Ok(authorized) => {
+            parts.extensions.insert(authorized);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// A method that no operation of the path has.
+fn no_method(permissions: &Permissions, path: &str, request: &Request) -> Response {
+    let (path_asked, method) = (request.uri().path().to_owned(), request.method().to_string());
+    let mut response = Problem::from(Refused::NoMethod { path: path_asked, method }).into_response();
+    let allowed = HeaderValue::from_str(&permissions.methods(path)).ok();
+    response.headers_mut().extend(allowed.map(|allowed| (header::ALLOW, allowed)));
+    response
+}
+
+async fn authorize(app: &Shared, parts: &Parts, need: Need) -> Result<Authorized, Problem> {
+    let identity = match &app.admission {
+        Admission::Loopback { actor } => Identity::of_every_tenant(actor),
+        Admission::Login { key } => {
+            let credential = credential(&parts.headers)?;
+            let access = app.engine.on_behalf_of(Caller::owner()).access();
+            let found = if credential.starts_with(KEY) {
+                access.identify_key(credential).await
+            } else {
+                match key.account(credential, SystemClock.now()) {
+                    Some(account) => access.identify_account(&account).await,
+                    None => Ok(None),
+                }
+            };
+            found?.ok_or(Refused::Auth(Refusal::BadCredential))?
+        }
+    };
+    match need {
+        Need::Nothing | Need::Credential => {}
+        Need::Role(needed) => check(&identity, needed)?,
+        Need::EveryTenant if identity.tenant.is_none() => {}
+        Need::EveryTenant => return Err(denied(&identity, FOR_EVERY_TENANT)),
+    }
+    Ok(Authorized { caller: caller(&identity, &parts.headers)?, identity })
+}
+
+/// The credential of a request.
+fn credential(headers: &HeaderMap) -> Result<&str, Refused> {
+    let value = headers.get(header::AUTHORIZATION).ok_or(Refused::Auth(Refusal::NoCredential))?;
+    let text = value.to_str().unwrap_or_default();
+    let named = text.get(..BEARER.len()).filter(|scheme| scheme.eq_ignore_ascii_case(BEARER));
+    let credential = named.and_then(|_| text.get(BEARER.len()..)).map(str::trim).filter(|text| !text.is_empty());
+    credential.ok_or(Refused::Auth(Refusal::BadCredential))
+}
+
+fn check(identity: &Identity, needed: Role) -> Result<(), Problem> {
+    let needed_text = match needed {
+        Role::Worker => "the role worker",
+        Role::Viewer => "the role viewer",
+        Role::Operator => "the role operator",
+        Role::Admin => "the role admin",
+    };
+    if identity.role >= needed { Ok(()) } else { Err(denied(identity, needed_text)) }
+}
+
+/// The caller of an identity, for the tenant that the header names if the identity may name one.
+fn caller(identity: &Identity, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let named = headers.get(TENANT).map(|value| value.to_str());
+    let named = named
+        .transpose()
+        .map_err(|_| Refused::Header { name: TENANT, reason: "the value has characters that are not ASCII" })?;
+    let caller = match (named, &identity.tenant) {
+        (Some(named), None) => Caller::of_tenant(named, &identity.actor, Role::Admin),
+        (Some(named), Some(own)) if named != own => return Err(denied(identity, FOR_EVERY_TENANT)),
+        (_, _) => identity.caller(),
+    };
+    caller.map_err(|refused| cloacina::Error::from(refused).into())
+}
+
+fn denied(identity: &Identity, needed: &'static str) -> Problem {
+    let (actor, tenant) = (identity.actor.clone(), identity.tenant.clone());
+    cloacina::Error::from(Denied { actor, role: identity.role, tenant, needed }).into()
+}
+
+/// The address that a request comes from.
+pub(crate) fn address(parts: &Parts) -> IpAddr {
+    let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    from.expect("invariant: the server adds the address of the connection to each request").0.ip()
+}
