@@ -8,3 +8,4 @@ mod guide;
 mod life;
 mod refused;
 mod stop;
+mod tenant;

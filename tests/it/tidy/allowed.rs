@@ -70,6 +70,7 @@ pub(super) const ALLOWED: &[Allowance] = &[
     allow("word", "server/src/adapters/", "ipeline", "words of an interface that another product has"),
     allow("word", "server/src/auth/permission.rs", "_pipelines_", "a path of an interface that another product has"),
     allow("word", "tests/it/http/adapters.rs", "pipeline", "words of an interface that another product has"),
+    allow("word", "tests/it/http/tenant.rs", "pipeline", "words of an interface that another product has"),
     allow("word", "tests/it/tidy/", "", "looks for these words"),
 ];
 
