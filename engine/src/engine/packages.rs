@@ -77,7 +77,7 @@ fn set_quarantine(events: &Sender<Event>, package: &Package, quarantine: Option<
     events.send(Event::Quarantine { workflows, quarantine }).ok();
 }
 
-/// Has the registry look again whenever a quarantine ends or a key expires; waits for nothing else. Ends with the engine.
+/// Has the registry refreshed whenever a quarantine ends or a key expires; waits for nothing else. Ends with the engine.
 pub(super) async fn refresh_when_due(
     registry: Registry,
     clock: Arc<dyn Clock>,
