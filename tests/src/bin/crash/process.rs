@@ -29,9 +29,6 @@ const WRITE_LOCK: u64 = 120;
 /// More tries than are ever needed to stop a worker between two of its writes.
 const STOPS_MAX: u32 = 10_000;
 
-/// The name by which a server knows the connections of workers.
-const APPLICATION: &str = "cloacina-crash";
-
 /// What all workers are started with.
 pub(crate) struct Started {
     pub(crate) database: String,
@@ -253,9 +250,10 @@ impl Process {
     }
 }
 
-/// One name for each run of the harness, as others may use the server too.
-fn application() -> String {
-    format!("{APPLICATION}-{}", std::process::id())
+/// The name by which a server knows the connections of the workers: one for each run of the harness, as others may use the
+/// server too.
+pub(crate) fn application() -> String {
+    format!("crash_{}", std::process::id())
 }
 
 impl Drop for Process {

@@ -16,7 +16,7 @@ use cloacina::testing::server_processes;
 use crate::{
     Failure,
     options::{Options, Sabotaged},
-    process::{PATIENCE, Process, Started},
+    process::{PATIENCE, Process, Started, application},
     worker::RUNS_IN_A_ROW,
 };
 
@@ -54,16 +54,8 @@ fn count_file(started: &Started) -> Result<u64, Failure> {
 
 fn count_server(started: &Started) -> Result<u64, Failure> {
     let output = started.folder.join("syncs");
-    let name = format!("crash_{}", std::process::id());
-    let separator = if started.database.contains('?') { '&' } else { '?' };
-    let named = Started {
-        database: format!("{}{separator}application_name={name}", started.database),
-        folder: started.folder.clone(),
-        package: started.package.clone(),
-        sabotage: started.sabotage,
-    };
-    let mut worker = ready(named.start("single")?)?;
-    let processes = server_processes(&started.database, &name)?;
+    let mut worker = ready(started.start("single")?)?;
+    let processes = server_processes(&started.database, &application())?;
     let mut command = Command::new("strace");
     command.args(TRACED).arg("-o").arg(&output);
     for process in &processes {
