@@ -11,6 +11,8 @@ use super::value;
 pub(super) enum Kind {
     /// Any text, which may be secret.
     Secret,
+    /// The path of a file.
+    Path,
     /// An IP address and a port.
     Address,
     /// One of these words.
@@ -43,8 +45,8 @@ impl Kind {
     /// What to write instead.
     pub(super) fn check(&self, text: &str) -> Result<(), String> {
         match self {
-            Self::Secret | Self::Texts if text.is_empty() => Err("it is empty".to_owned()),
-            Self::Secret | Self::Texts => Ok(()),
+            Self::Secret | Self::Path | Self::Texts if text.is_empty() => Err("it is empty".to_owned()),
+            Self::Secret | Self::Path | Self::Texts => Ok(()),
             Self::Address => value::address(text).map(drop),
             Self::Choice(words) if words.contains(&text) => Ok(()),
             Self::Choice(words) => Err(format!("use one of: {}", words.join(", "))),

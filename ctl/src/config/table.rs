@@ -30,6 +30,8 @@ const LEVELS: Kind = Kind::Choice(&["error", "warn", "info", "debug", "trace"]);
 pub(super) const SETTINGS: &[Setting] = &[
     of("database.url", Kind::Secret, ""),
     with("listen", of("server.listen", Kind::Address, "127.0.0.1:8080")),
+    with("no_login", of("server.no_login", Kind::Flag, "false")),
+    with("token_key", of("server.token_key", Kind::Path, "")),
     with("drain", of("server.drain", Kind::Wait, "10s")),
     with("slots", of("engine.slots", Kind::Number { least: 1 }, "1024")),
     with("log_level", of("engine.log_level", LEVELS, "info")),
