@@ -18,6 +18,7 @@ mod body;
 mod guard;
 mod listed;
 mod live;
+mod located;
 mod problem;
 mod refused;
 mod routes;

@@ -2,11 +2,7 @@
 //!
 //! The id of a job is the id of its run in another spelling, so nothing is kept beside the run.
 
-use axum::{
-    Json as Shown,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Json as Shown, http::StatusCode, response::Response};
 use cloacina::{Context, Error, Failure, RunId, RunReport, RunRequest, RunState, TaskReport, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
@@ -18,6 +14,7 @@ use crate::{
     app::Shared,
     asker::Asker,
     body::{IdempotencyKey, InPath, Json},
+    located::located,
     problem::{Problem, Problems},
     refused::Refused,
 };
@@ -142,11 +139,9 @@ async fn create(
         submitted => submitted?,
     };
     let job_id = job_id(run.id());
-    let location = HeaderValue::from_str(&format!("/jobs/{job_id}")).ok();
+    let path = format!("/jobs/{job_id}");
     let queued = QueuedJob { job_id, status: JobState::Queued, created_at: run.status().await?.created_at };
-    let mut response = (StatusCode::ACCEPTED, Shown(queued)).into_response();
-    response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
-    Ok(response)
+    Ok(located(StatusCode::ACCEPTED, &path, queued))
 }
 
 /// A job.

@@ -5,7 +5,7 @@
 use axum::{
     Json as Shown,
     extract::OriginalUri,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use cloacina::{Command, Context, RunFilter, RunId, RunReport, RunRequest, RunState, RunSummary, Timestamp, Value};
@@ -33,6 +33,7 @@ use crate::{
     asker::Asker,
     body::{IDEMPOTENCY_KEY, IdempotencyKey, InPath, Json, Parameters},
     listed::{Listed, page},
+    located::located,
     problem::{Problem, Problems},
     refused::Refused,
 };
@@ -184,10 +185,7 @@ async fn submit(
     match submission {
         Submission::One(new) => {
             let submitted = one(&asker, new, key).await?;
-            let location = HeaderValue::from_str(&submitted.url).ok();
-            let mut response = (StatusCode::ACCEPTED, Shown(submitted)).into_response();
-            response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
-            Ok(response)
+            Ok(located(StatusCode::ACCEPTED, &submitted.url, &submitted))
         }
         Submission::Many(_) if key.is_some() => {
             Err(Refused::Header { name: IDEMPOTENCY_KEY, reason: "each run of a list has its own `key`" }.into())

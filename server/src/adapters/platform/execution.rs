@@ -2,12 +2,7 @@
 //!
 //! No command of a request is ever run: an execution runs the tasks of its workflow and nothing else.
 
-use axum::{
-    Json as Shown,
-    extract::OriginalUri,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Json as Shown, extract::OriginalUri, http::StatusCode, response::Response};
 use cloacina::{Command, LogRecord, RunFilter, RunId, RunState, RunStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +13,7 @@ use crate::{
     asker::Asker,
     body::{InPath, Json, Parameters},
     listed::{Listed, PageQuery},
+    located::located,
     problem::{Problem, Problems},
     refused::Refused,
     routes::LogsQuery,
@@ -71,10 +67,7 @@ async fn create(asker: Asker, Json(NewExecution { job_id, command }): Json<NewEx
     let report = asker.engine.perform(Command::Start { run: job_id }, &asker.actor).await?;
     // Its tasks may have ended meanwhile; what is told is the start.
     let execution = Execution { status: RunState::Running, ..Execution::from(report.status) };
-    let location = HeaderValue::from_str(&format!("/api/v1/executions/{job_id}")).ok();
-    let mut response = (StatusCode::CREATED, Shown(execution)).into_response();
-    response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
-    Ok(response)
+    Ok(located(StatusCode::CREATED, &format!("/api/v1/executions/{job_id}"), execution))
 }
 
 /// The executions, that of the newest job first.

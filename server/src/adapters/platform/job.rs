@@ -2,12 +2,7 @@
 //!
 //! A list of jobs is the list of all runs that the caller sees, also of those that were submitted in another way.
 
-use axum::{
-    Json as Shown,
-    extract::OriginalUri,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Json as Shown, extract::OriginalUri, http::StatusCode, response::Response};
 use cloacina::{Context, RunFilter, RunId, RunRequest, RunState, RunStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +13,7 @@ use crate::{
     asker::Asker,
     body::{IdempotencyKey, InPath, Json, Parameters},
     listed::{Listed, PageQuery},
+    located::located,
     problem::{Problem, Problems},
 };
 
@@ -80,10 +76,7 @@ async fn create(
     let request = RunRequest::new(pipeline_id, Context::new()).by(&asker.actor).held();
     let request = key.into_iter().fold(request, RunRequest::key);
     let run = asker.engine.scheduler().submit(request).await?;
-    let location = HeaderValue::from_str(&format!("/api/v1/jobs/{}", run.id())).ok();
-    let mut response = (StatusCode::CREATED, Shown(Job::from(run.status().await?))).into_response();
-    response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
-    Ok(response)
+    Ok(located(StatusCode::CREATED, &format!("/api/v1/jobs/{}", run.id()), Job::from(run.status().await?)))
 }
 
 /// A job.

@@ -2,12 +2,7 @@
 //!
 //! A request about a task that changes something is a request about each of its runs, and each run answers for itself.
 
-use axum::{
-    Json as Shown,
-    extract::OriginalUri,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Json as Shown, extract::OriginalUri, http::StatusCode, response::Response};
 use cloacina::{
     Command, Context, Request, RunFilter, RunId, RunReport, RunRequest, RunState, RunStatus, RunSummary, Value,
     WorkflowRecord,
@@ -23,6 +18,7 @@ use crate::{
     asker::Asker,
     body::{IdempotencyKey, InPath, MaybeJson, Parameters},
     listed::{Listed, PageQuery},
+    located::located,
     problem::{Problem, Problems},
     refused::Refused,
     routes::{BulkOutcome, ask_all},
@@ -145,10 +141,7 @@ async fn trigger(
     let request = RunRequest::new(id, input).by(&asker.actor);
     let request = key.into_iter().fold(request, RunRequest::key);
     let run = asker.engine.scheduler().submit(request).await?;
-    let location = HeaderValue::from_str(&format!("/api/v1/runs/{}", run.id())).ok();
-    let mut response = (StatusCode::ACCEPTED, Shown(run.status().await?)).into_response();
-    response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
-    Ok(response)
+    Ok(located(StatusCode::ACCEPTED, &format!("/api/v1/runs/{}", run.id()), run.status().await?))
 }
 
 /// Asks the same of all runs of a task that are in a state in which that can be asked. Each run answers for itself.
