@@ -45,7 +45,7 @@ pub use self::store::{DiskFull, Sabotage};
 #[cfg(feature = "schema")]
 pub use self::view::Moment;
 pub use self::{
-    access::{Access, Asked, Error as AccessError, Identity, IssuedKey, LoggedIn, NewAccount, NewKey},
+    access::{API_KEY_BEGIN, Access, Asked, Error as AccessError, Identity, IssuedKey, LoggedIn, NewAccount, NewKey},
     api::{
         AccountRecord, ApiKeyRecord, AttemptOutcome, AuditCheck, AuditRecord, Caller, Denied, Failure, Gate,
         GateHolder, GateTask, HostUsage, KeyRecord, LogRecord, PackageAnswer, PackageFilter, PackageHost, PackageList,

@@ -71,15 +71,14 @@ impl FromRequestParts<Shared> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
-        let value = parts.headers.get(IDEMPOTENCY_KEY).map(|value| value.to_str());
-        match value.transpose() {
-            Ok(key) => Ok(Self(key.map(str::to_owned))),
-            Err(_) => {
-                let reason = "the value has characters that are not ASCII";
-                Err(Refused::Header { name: IDEMPOTENCY_KEY, reason }.into())
-            }
-        }
+        Ok(Self(header_text(&parts.headers, IDEMPOTENCY_KEY)?.map(str::to_owned)))
     }
+}
+
+/// The value of a header that may be left out.
+pub(crate) fn header_text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Refused> {
+    let value = headers.get(name).map(|value| value.to_str()).transpose();
+    value.map_err(|_| Refused::Header { name, reason: "the value has characters that are not ASCII" })
 }
 
 impl IntoParams for IdempotencyKey {

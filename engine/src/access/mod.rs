@@ -30,5 +30,6 @@ pub use self::{
     error::Error,
     handle::{Access, Asked},
     key::{IssuedKey, NewKey},
+    secret::API_KEY_BEGIN,
     session::{Identity, LoggedIn},
 };

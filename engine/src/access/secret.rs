@@ -5,7 +5,7 @@ use cloacina_packager::Digest;
 use super::Error;
 
 /// What every API key begins with, so that a scanner of leaked secrets finds it.
-const KEY_BEGIN: &str = "clk_";
+pub const API_KEY_BEGIN: &str = "clk_";
 
 /// Digits of the id of a key.
 const ID_DIGITS: usize = 16;
@@ -31,14 +31,14 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// A new API key: its id, its text, and what is kept of it.
 pub(super) fn new_key() -> Result<(String, String, Digest), Error> {
     let id = hex(&random::<8>()?);
-    let text = format!("{KEY_BEGIN}{id}_{}", hex(&random::<32>()?));
+    let text = format!("{API_KEY_BEGIN}{id}_{}", hex(&random::<32>()?));
     let kept = Digest::of(text.as_bytes());
     Ok((id, text, kept))
 }
 
 /// The id in the text of an API key; none if the text is not a key.
 pub(super) fn id_of_key(text: &str) -> Option<&str> {
-    let (id, secret) = text.strip_prefix(KEY_BEGIN)?.split_once('_')?;
+    let (id, secret) = text.strip_prefix(API_KEY_BEGIN)?.split_once('_')?;
     let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     (id.len() == ID_DIGITS && secret.len() == SECRET_DIGITS && is_hex(id) && is_hex(secret)).then_some(id)
 }

@@ -135,9 +135,11 @@ impl Caller {
         if self.is_owner { Ok(()) } else { Err(self.denied("the owner of the database")) }
     }
 
+    /// Whether the caller may do what concerns every tenant.
+    ///
     /// # Errors
     /// [`Denied`] if the caller sees one tenant alone.
-    pub(crate) fn check_every_tenant(&self) -> Result<(), Denied> {
+    pub fn check_every_tenant(&self) -> Result<(), Denied> {
         match self.scope {
             Scope::Every => Ok(()),
             Scope::Tenant(_) => Err(self.denied("a role for every tenant")),

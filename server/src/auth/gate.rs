@@ -13,11 +13,12 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use cloacina::{Caller, Clock, Denied, Identity, Role, SystemClock};
+use cloacina::{API_KEY_BEGIN, Caller, Clock, Identity, Role, SystemClock};
 
 use super::{Permissions, Refusal, permission::Need};
 use crate::{
     app::{Admission, Shared},
+    body::header_text,
     problem::Problem,
     refused::Refused,
 };
@@ -27,12 +28,6 @@ pub(crate) const TENANT: &str = "cloacina-tenant";
 
 /// What comes before a credential, in any case.
 const BEARER: &str = "bearer ";
-
-/// What API keys begin with.
-const KEY: &str = "clk_";
-
-/// What a caller of one tenant lacks where every tenant is concerned.
-const FOR_EVERY_TENANT: &str = "a role for every tenant";
 
 /// What the gate needs.
 #[derive(Clone, Debug)]
@@ -82,7 +77,7 @@ async fn authorize(app: &Shared, parts: &Parts, need: Need) -> Result<Authorized
         Admission::Login { key } => {
             let credential = credential(&parts.headers)?;
             let access = app.engine.on_behalf_of(Caller::owner()).access();
-            let found = if credential.starts_with(KEY) {
+            let found = if credential.starts_with(API_KEY_BEGIN) {
                 access.identify_key(credential).await
             } else {
                 match key.account(credential, SystemClock.now()) {
@@ -93,13 +88,13 @@ async fn authorize(app: &Shared, parts: &Parts, need: Need) -> Result<Authorized
             found?.ok_or(Refused::Auth(Refusal::BadCredential))?
         }
     };
+    let own = identity.caller().map_err(cloacina::Error::from)?;
     match need {
         Need::Nothing | Need::Credential => {}
-        Need::Role(needed) => check(&identity, needed)?,
-        Need::EveryTenant if identity.tenant.is_none() => {}
-        Need::EveryTenant => return Err(denied(&identity, FOR_EVERY_TENANT)),
+        Need::Role(needed) => own.check(needed).map_err(cloacina::Error::from)?,
+        Need::EveryTenant => own.check_every_tenant().map_err(cloacina::Error::from)?,
     }
-    Ok(Authorized { caller: caller(&identity, &parts.headers)?, identity })
+    Ok(Authorized { caller: caller(own, &parts.headers)?, identity })
 }
 
 /// The credential of a request.
@@ -111,33 +106,15 @@ fn credential(headers: &HeaderMap) -> Result<&str, Refused> {
     credential.ok_or(Refused::Auth(Refusal::BadCredential))
 }
 
-fn check(identity: &Identity, needed: Role) -> Result<(), Problem> {
-    let needed_text = match needed {
-        Role::Worker => "the role worker",
-        Role::Viewer => "the role viewer",
-        Role::Operator => "the role operator",
-        Role::Admin => "the role admin",
-    };
-    if identity.role >= needed { Ok(()) } else { Err(denied(identity, needed_text)) }
-}
-
-/// The caller of an identity, for the tenant that the header names if the identity may name one.
-fn caller(identity: &Identity, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let named = headers.get(TENANT).map(|value| value.to_str());
-    let named = named
-        .transpose()
-        .map_err(|_| Refused::Header { name: TENANT, reason: "the value has characters that are not ASCII" })?;
-    let caller = match (named, &identity.tenant) {
-        (Some(named), None) => Caller::of_tenant(named, &identity.actor, Role::Admin),
-        (Some(named), Some(own)) if named != own => return Err(denied(identity, FOR_EVERY_TENANT)),
-        (_, _) => identity.caller(),
-    };
-    caller.map_err(|refused| cloacina::Error::from(refused).into())
-}
-
-fn denied(identity: &Identity, needed: &'static str) -> Problem {
-    let (actor, tenant) = (identity.actor.clone(), identity.tenant.clone());
-    cloacina::Error::from(Denied { actor, role: identity.role, tenant, needed }).into()
+/// The caller for the tenant that the header names, if it may name one.
+fn caller(own: Caller, headers: &HeaderMap) -> Result<Caller, Problem> {
+    match header_text(headers, TENANT)? {
+        Some(named) if own.tenant() != Some(named) => {
+            own.check_every_tenant().map_err(cloacina::Error::from)?;
+            Ok(Caller::of_tenant(named, own.actor(), Role::Admin).map_err(cloacina::Error::from)?)
+        }
+        _ => Ok(own),
+    }
 }
 
 /// The address that a request comes from.
