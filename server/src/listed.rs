@@ -37,9 +37,15 @@ impl<T> Listed<T> {
     pub(crate) fn page(items: Vec<T>, uri: &Uri, next: Option<String>) -> Self {
         Self { items, next: next.map(|cursor| address(uri, &cursor)) }
     }
+
+    /// A page of at most so many items. If it has as many, another one may follow, which begins where the last item says.
+    pub(crate) fn up_to(n_max: usize, items: Vec<T>, uri: &Uri, place: impl FnOnce(&T) -> Option<String>) -> Self {
+        let next = items.last().filter(|_| items.len() == n_max).and_then(place);
+        Self::page(items, uri, next)
+    }
 }
 
-/// Which page of a list of runs.
+/// Which page of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -51,8 +57,14 @@ pub(crate) struct PageQuery {
 }
 
 impl PageQuery {
+    /// The page of a list of runs.
     pub(crate) fn page(&self) -> Result<Page, Refused> {
         page(self.limit, self.cursor.as_deref())
+    }
+
+    /// The number of items, and where the page begins.
+    pub(crate) fn place(&self) -> Result<(usize, Option<&str>), Refused> {
+        Ok((limit(self.limit)?, self.cursor.as_deref()))
     }
 }
 

@@ -13,12 +13,11 @@ use cloacina::{Access, AuditCheck, AuditRecord};
 use futures_util::stream;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::user::PageQuery;
 use crate::{
     app::Shared,
     asker::Asker,
     body::Parameters,
-    listed::{Listed, limit},
+    listed::{Listed, PageQuery},
     problem::{Problem, Problems},
     refused::Refused,
 };
@@ -41,11 +40,9 @@ async fn list(
     OriginalUri(uri): OriginalUri,
     Parameters(page): Parameters<PageQuery>,
 ) -> Result<Listed<AuditRecord>, Problem> {
-    let n_max = limit(page.limit)?;
-    let before = page.cursor.as_deref().map(cursor).transpose()?;
-    let entries = asker.access().audit(before, n_max).await?;
-    let last = entries.last().map(|entry| entry.number).filter(|number| *number > 1 && entries.len() == n_max);
-    Ok(Listed::page(entries, &uri, last.map(|number| number.to_string())))
+    let (n_max, before) = page.place()?;
+    let entries = asker.access().audit(before.map(cursor).transpose()?, n_max).await?;
+    Ok(Listed::up_to(n_max, entries, &uri, |last| (last.number > 1).then(|| last.number.to_string())))
 }
 
 fn cursor(text: &str) -> Result<i64, Refused> {

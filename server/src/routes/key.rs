@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::user::{PageQuery, role, tenant};
+use super::user::{role, tenant};
 use crate::{
     app::Shared,
     asker::Asker,
     body::{InPath, Json, Parameters},
-    listed::{Listed, limit},
+    listed::{Listed, PageQuery},
     problem::{Problem, Problems},
 };
 
@@ -57,11 +57,9 @@ async fn list(
     OriginalUri(uri): OriginalUri,
     Parameters(page): Parameters<PageQuery>,
 ) -> Result<Listed<ApiKeyRecord>, Problem> {
-    let n_max = limit(page.limit)?;
-    let after = page.cursor.unwrap_or_default();
-    let keys = asker.access().keys(&after, n_max).await?;
-    let last = keys.last().map(|key| key.id.clone()).filter(|_| keys.len() == n_max);
-    Ok(Listed::page(keys, &uri, last))
+    let (n_max, after) = page.place()?;
+    let keys = asker.access().keys(after.unwrap_or_default(), n_max).await?;
+    Ok(Listed::up_to(n_max, keys, &uri, |last| Some(last.id.clone())))
 }
 
 /// Makes an API key.

@@ -5,14 +5,14 @@
 use axum::{Json as Shown, extract::OriginalUri, http::StatusCode};
 use cloacina::{AccountRecord, NewAccount, Role};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::Shared,
     asker::Asker,
     body::{InPath, Json, Parameters},
-    listed::{Listed, limit},
+    listed::{Listed, PageQuery},
     problem::{Problem, Problems},
     refused::Refused,
 };
@@ -41,17 +41,6 @@ struct NewPassword {
     password: String,
 }
 
-/// Which part of a list is shown.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct PageQuery {
-    /// How many items at most, 1 to 1,000; 50 unless said otherwise.
-    pub(super) limit: Option<usize>,
-    /// Where the page begins, as the header `link` of the page before says.
-    pub(super) cursor: Option<String>,
-}
-
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list, add))
@@ -71,11 +60,9 @@ async fn list(
     OriginalUri(uri): OriginalUri,
     Parameters(page): Parameters<PageQuery>,
 ) -> Result<Listed<AccountRecord>, Problem> {
-    let n_max = limit(page.limit)?;
-    let after = page.cursor.unwrap_or_default();
-    let accounts = asker.access().accounts(&after, n_max).await?;
-    let last = accounts.last().map(|account| account.name.clone()).filter(|_| accounts.len() == n_max);
-    Ok(Listed::page(accounts, &uri, last))
+    let (n_max, after) = page.place()?;
+    let accounts = asker.access().accounts(after.unwrap_or_default(), n_max).await?;
+    Ok(Listed::up_to(n_max, accounts, &uri, |last| Some(last.name.clone())))
 }
 
 /// Makes an account.
