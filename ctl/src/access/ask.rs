@@ -12,6 +12,24 @@ use crate::error::Error;
 use crate::output::Output;
 use crate::runs::with_idle_engine;
 
+/// Items of a list that are read at once.
+const PAGE: usize = 1_000;
+
+/// All items of a list that is read in pages. `next` reads at most so many items after the last one that was read.
+pub(super) async fn all<T>(
+    mut next: impl AsyncFnMut(Option<&T>, usize) -> Result<Vec<T>, cloacina::AccessError>,
+) -> Result<Vec<T>, cloacina::AccessError> {
+    let mut items = Vec::new();
+    loop {
+        let page = next(items.last(), PAGE).await?;
+        let is_last = page.len() < PAGE;
+        items.extend(page);
+        if is_last {
+            return Ok(items);
+        }
+    }
+}
+
 /// Asks on behalf of an admin of that tenant; without one, of every tenant.
 pub(super) fn ask<T>(
     (database, actor): (&DatabaseArgs, &ActorArgs),

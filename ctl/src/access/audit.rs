@@ -6,16 +6,13 @@ use cloacina::{AuditCheck, AuditRecord};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ask::ask;
+use super::ask::{all, ask};
 use crate::cli::{ActorArgs, AuditExportArgs, AuditListArgs, AuditVerifyArgs};
 use crate::config::Config;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
-
-/// Entries that are read at once.
-const PAGE: usize = 1_000;
 
 /// The newest entries of an audit log.
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,15 +59,10 @@ pub(crate) fn export(arguments: &AuditExportArgs, output: &Output, config: &Conf
     let by = ActorArgs::default();
     let tenant = log.tenant.as_deref();
     let entries = ask((database, &by), tenant, (output, config), async |access| {
-        let mut entries: Vec<AuditRecord> = Vec::new();
-        loop {
-            let after = entries.last().map_or(0, |last| last.number);
-            let page = access.audit_from(after, PAGE).await?;
-            if page.is_empty() {
-                return Ok(entries);
-            }
-            entries.extend(page);
-        }
+        all(async |last: Option<&AuditRecord>, n_max| {
+            access.audit_from(last.map_or(0, |last| last.number), n_max).await
+        })
+        .await
     })?;
     for entry in &entries {
         output.part(entry, |paint| line(entry, paint))?;

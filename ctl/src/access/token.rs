@@ -6,7 +6,7 @@ use cloacina::{ApiKeyRecord, NewKey, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ask::ask;
+use super::ask::{all, ask};
 use crate::cli::{ActorArgs, TokenCreateArgs, TokenListArgs, TokenRevokeArgs};
 use crate::config::Config;
 use crate::document::Document;
@@ -14,9 +14,6 @@ use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
 use crate::runs::moment;
-
-/// Keys that are read at once.
-const PAGE: usize = 1_000;
 
 /// A key that was made.
 #[derive(Serialize, ToSchema)]
@@ -56,15 +53,7 @@ pub(crate) fn create(arguments: &TokenCreateArgs, output: &Output, config: &Conf
 pub(crate) fn list(arguments: &TokenListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let by = ActorArgs::default();
     let keys = ask((&arguments.database, &by), None, (output, config), async |access| {
-        let mut keys: Vec<ApiKeyRecord> = Vec::new();
-        loop {
-            let after = keys.last().map(|last| last.id.clone()).unwrap_or_default();
-            let page = access.keys(&after, PAGE).await?;
-            if page.is_empty() {
-                return Ok(keys);
-            }
-            keys.extend(page);
-        }
+        all(async |last: Option<&ApiKeyRecord>, n_max| access.keys(last.map_or("", |last| &last.id), n_max).await).await
     })?;
     let listed = Listed { keys };
     let now = Timestamp::now();

@@ -10,16 +10,13 @@ use cloacina::{AccountRecord, NewAccount};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ask::ask;
+use super::ask::{all, ask};
 use crate::cli::{ActorArgs, UserAddArgs, UserDisableArgs, UserListArgs, UserPasswdArgs};
 use crate::config::Config;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
-
-/// Accounts that are read at once.
-const PAGE: usize = 1_000;
 
 /// The accounts of a database.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,15 +45,10 @@ pub(crate) fn add(arguments: &UserAddArgs, output: &Output, config: &Config) -> 
 pub(crate) fn list(arguments: &UserListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let by = ActorArgs::default();
     let users = ask((&arguments.database, &by), None, (output, config), async |access| {
-        let mut users: Vec<AccountRecord> = Vec::new();
-        loop {
-            let after = users.last().map(|last| last.name.clone()).unwrap_or_default();
-            let page = access.accounts(&after, PAGE).await?;
-            if page.is_empty() {
-                return Ok(users);
-            }
-            users.extend(page);
-        }
+        all(async |last: Option<&AccountRecord>, n_max| {
+            access.accounts(last.map_or("", |last| &last.name), n_max).await
+        })
+        .await
     })?;
     let listed = Listed { users };
     output.answer(&listed, |paint| {
