@@ -34,7 +34,7 @@ impl Database {
     /// The database that the arguments and the surroundings name.
     pub(crate) fn choose(argument: Option<&str>, config: &Config) -> Result<Self, Error> {
         let settings = config.settings()?;
-        let retention = retention(&settings)?;
+        let retention = retention(settings)?;
         let given = |url: &str| Self { url: url.to_owned(), retention: retention.clone(), origin: Origin::Given };
         if let Some(url) = argument.or(settings.text("database.url")) {
             return Ok(given(url));

@@ -67,7 +67,7 @@ fn completed(
     if !takes_settings(matches) {
         return Ok(cli);
     }
-    let matches = with_settings(command, &config.settings()?).try_get_matches_from(arguments);
+    let matches = with_settings(command, config.settings()?).try_get_matches_from(arguments);
     let completed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
     completed.map_err(|error| mistake(&error.render().to_string()))
 }

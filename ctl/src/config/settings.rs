@@ -14,7 +14,7 @@ use super::table::{self, SETTINGS, Setting, setting};
 use crate::error::Error;
 
 /// The values that are not defaults.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     chosen: BTreeMap<&'static str, Chosen>,
     /// The file that was read.
@@ -22,7 +22,7 @@ pub(crate) struct Settings {
 }
 
 /// A value, and where it comes from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Chosen {
     /// One text, or all of a list.
     pub(super) texts: Vec<String>,

@@ -48,7 +48,7 @@ impl Document for Shown {}
 pub(crate) fn show(arguments: &ConfigShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let settings = config.settings()?;
     let database = Database::choose(None, config)?;
-    let rows = SETTINGS.iter().map(|setting| row(setting, &settings, &database));
+    let rows = SETTINGS.iter().map(|setting| row(setting, settings, &database));
     let shown = Shown { file: settings.file.as_deref().map(path), settings: rows.collect() };
     output.answer(&shown, |paint| shown.text(arguments.origin, paint))?;
     Ok(exit::SUCCESS)

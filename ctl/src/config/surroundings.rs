@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::settings::Settings;
 use super::table::PREFIX;
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) settings_key_file: Option<PathBuf>,
     /// The file of settings that `--config` names.
     pub(crate) file: Option<PathBuf>,
+    /// What was read; [`Self::settings`] is the way to it.
+    pub(crate) settings: OnceLock<Settings>,
     /// The folders in which programs are looked for: `PATH`.
     pub(crate) path: Vec<PathBuf>,
     /// The name of the user: `USER`, else `LOGNAME`.
@@ -54,6 +57,7 @@ impl Config {
             settings_key: text("CLOACINA_SETTINGS_KEY"),
             settings_key_file: text("CLOACINA_SETTINGS_KEY_FILE").map(PathBuf::from),
             file: None,
+            settings: OnceLock::new(),
             path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             user: text("USER").or_else(|| text("LOGNAME")),
             data_home: folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))),
@@ -67,15 +71,21 @@ impl Config {
 
     /// The same with the file of settings that was named, if one was.
     pub(crate) fn with_file(self, file: Option<PathBuf>) -> Self {
-        Self { file, ..self }
+        Self { file, settings: OnceLock::new(), ..self }
     }
 
-    /// The settings that the surroundings say.
+    /// The settings that the surroundings say, which are read once.
     ///
     /// # Errors
     /// If the file cannot be read, has an unknown name, or if a value makes no sense.
-    pub(crate) fn settings(&self) -> Result<Settings, Error> {
-        Settings::load(self)
+    pub(crate) fn settings(&self) -> Result<&Settings, Error> {
+        match self.settings.get() {
+            Some(settings) => Ok(settings),
+            None => {
+                let loaded = Settings::load(self)?;
+                Ok(self.settings.get_or_init(|| loaded))
+            }
+        }
     }
 
     /// The file of settings and its text: the one that was named, else the one in the working folder if there is one.
