@@ -121,7 +121,7 @@ pub(super) async fn quarantine_harmful(
 }
 
 /// Quarantines what an attempt could not load as it must not be, until somebody does something about it; only then is the
-/// attempt active again, so that it waits at the gate. Ends with the engine.
+/// attempt ready again, so that it waits at the gate. Ends with the engine.
 pub(super) async fn quarantine_withheld(registry: Registry, mut told: UnboundedReceiver<Withheld>) {
     while let Some(withheld) = told.recv().await {
         let (tenant, digest) = (withheld.tenant.clone(), withheld.digest);
