@@ -44,7 +44,12 @@ pub(super) fn ask<T>(
         None => Caller::of_every_tenant(&actor),
     };
     let caller = caller.map_err(cloacina::Error::from)?;
-    with_idle_engine(&database, output, async |engine| {
+    let asked = with_idle_engine(&database, output, async |engine| {
         Ok(ask(engine.on_behalf_of(caller).access()).await.map_err(cloacina::Error::from)?)
+    });
+    asked.inspect_err(|error| {
+        if error.is_of_a_moment() {
+            output.note("if a server drives the database, ask the server: /api/v1/tenants, /users, /keys and /audit");
+        }
     })
 }

@@ -62,6 +62,16 @@ fn token(answer: &Answer, name: &str) -> String {
 }
 
 #[test]
+fn a_command_beside_a_living_server_says_where_to_ask() {
+    let place = Place::new();
+    let (served, _) = Served::start_with_login(&place);
+    let refused = place.output(&["user", "list"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("STO0001") && said.contains("/api/v1/tenants, /users, /keys and /audit"), "{said}");
+    assert_eq!((refused.status.code(), served.end()), (Some(4), Some(0)));
+}
+
+#[test]
 fn a_user_logs_in_and_a_program_has_a_key_on_a_file() {
     live(&Place::new());
 }
