@@ -135,7 +135,7 @@ impl Error {
             Self::TenantThere { .. } => "use the tenant that is there, or choose another name",
             Self::KeyThere { .. } => "choose another name; the name of a revoked key is not used again",
             Self::Password { .. } => "choose a password of 12 to 1,024 bytes",
-            Self::Name { .. } => "a name has letters, digits and `_-.@`",
+            Self::Name { .. } => "choose a name without other characters",
             Self::RoleOfEvery => "name a tenant, or give the role admin",
             Self::LastAdmin { .. } => "make another account that can manage every tenant first",
             Self::Secret { .. } => "try again; the log of the machine may tell more",
