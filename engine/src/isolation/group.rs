@@ -487,9 +487,14 @@ mod tests {
         let (left, lock) = take(base).unwrap();
         fs::create_dir(left.join("1")).unwrap();
         let mut process = waiting();
+        // It does not end by the end of its input, which `wait` would bring.
+        let _input = process.stdin.take();
         fs::write(left.join("1/cgroup.procs"), process.id().to_string()).unwrap();
-        drop(lock);
+        // A process that another test is starting may have a copy of the lock: what is closed is not yet free.
+        flock(&lock, FlockOperation::Unlock).unwrap();
         sweep(base);
+        // An engine of another test may have found the folder first, and removes it with the lock held.
+        File::open(&left).map(|folder| flock(&folder, FlockOperation::LockExclusive)).ok();
         let is_ended = living.level().ends;
         if !is_ended {
             process.kill().unwrap();
