@@ -4,13 +4,13 @@
 //! The workflow is compiled into this program. The first attempt fails on purpose, and the wait for the next is longer than
 //! anybody watches.
 
-use cloacina::{Command, Context, NoticeKind, RunReport, RunRequest, RunState};
+use cloacina::{Command, Context, NoticeKind, RunReport, RunRequest, RunState, WaitingTask};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::database::Database;
 use crate::error::Error;
-use crate::runs::{Waiting, builder, runtime};
+use crate::runs::{builder, runtime};
 
 #[cloacina::workflow(name = "order", description = "The order of the demonstration: its payment fails at first")]
 mod workflow {
@@ -49,7 +49,7 @@ pub(super) struct Story {
     #[schema(value_type = RunState)]
     stalled: &'static str,
     /// Why its tasks waited then.
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingTask>,
     /// The state in which it ended.
     #[schema(value_type = RunState)]
     ended: &'static str,
@@ -107,7 +107,7 @@ impl Story {
             run: id.to_string(),
             error,
             stalled: stalled.state.as_str(),
-            waiting: Waiting::of(&stalled, is_driven),
+            waiting: stalled.why(is_driven).waiting,
             ended: report.state.as_str(),
             completed_tasks: report.n_completed(),
             total_tasks: report.tasks.len(),

@@ -2,7 +2,7 @@
 //!
 //! A run may complete with all of them skipped. That is an answer and no failure, but it is said.
 
-use cloacina::{RunReport, RunState, Skipped, TaskState};
+use cloacina::{RunReport, RunState};
 
 use crate::database::Database;
 use crate::output::Output;
@@ -30,24 +30,13 @@ fn note(report: &RunReport) -> Option<String> {
         return None;
     }
     let named = report.leaves_skipped().take(NAMED_MAX);
-    let mut named: Vec<String> =
-        named.filter_map(|task| Some(format!("{}: {}", task.id, reason(report, task.skipped.as_ref()?)))).collect();
+    let mut named: Vec<String> = named
+        .filter_map(|task| Some(format!("{}: {}", task.id, report.skip_in_words(task.skipped.as_ref()?))))
+        .collect();
     if n_skipped > NAMED_MAX {
         named.push(format!("and {} more", n_skipped - NAMED_MAX));
     }
     let (n_leaves, named) = (report.leaves().count(), named.join("; "));
     let were = if n_leaves == 1 { "final task was" } else { "final tasks were" };
     Some(format!("{n_skipped} of {n_leaves} {were} skipped ({named})"))
-}
-
-/// Why a task was skipped, in words.
-pub(super) fn reason(report: &RunReport, skipped: &Skipped) -> String {
-    match skipped {
-        Skipped::UpstreamFailed { dependency } => match report.task(dependency).map(|task| task.state) {
-            Some(TaskState::Failed) => format!("{dependency} failed"),
-            _ => format!("{dependency} was skipped because of a failure"),
-        },
-        Skipped::UpstreamSkipped { dependency } => format!("{dependency} was skipped"),
-        _ => "its rule did not hold".to_owned(),
-    }
 }

@@ -50,5 +50,5 @@ pub(crate) use self::{
     view::{between, exit_code, span, summary, task_table},
     wait::wait,
     watch::watch,
-    why::{Waiting, note_withheld, why},
+    why::{note_withheld, why},
 };

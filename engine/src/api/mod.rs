@@ -27,9 +27,9 @@ pub(crate) use self::{
 };
 pub use crate::store::PackagePlace;
 pub use crate::view::{
-    AccountRecord, ApiKeyRecord, AttemptOutcome, AuditCheck, AuditRecord, Failure, Gate, GateHolder, GateTask,
-    HostUsage, KeyRecord, LogRecord, PackageAnswer, PackageHost, PackageRecord, PackageRunning, PackageUsage,
+    AccountRecord, ApiKeyRecord, AttemptOutcome, AuditCheck, AuditRecord, Failure, Gate, GateHolder, GateInWords,
+    GateTask, HostUsage, KeyRecord, LogRecord, PackageAnswer, PackageHost, PackageRecord, PackageRunning, PackageUsage,
     PackageWarning, PruneCount, PrunePlan, Pruned, PrunedPart, Registration, Revoked, RunContext, RunEvent, RunReport,
-    RunStatus, RunSummary, RunUsage, Skipped, TaskReport, TaskUsage, TenantRecord, TrustChanged, TrustEvent,
-    TrustRecord, Usage, UsedCall, UsedTask, WorkflowRecord, WorkflowState,
+    RunStatus, RunSummary, RunUsage, Skipped, SkippedTask, TaskReport, TaskUsage, TenantRecord, TrustChanged,
+    TrustEvent, TrustRecord, Usage, UsedCall, UsedTask, WaitingTask, Why, WorkflowRecord, WorkflowState,
 };

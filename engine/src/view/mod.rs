@@ -21,6 +21,7 @@ mod schema;
 mod task;
 mod trust;
 mod usage;
+mod why;
 mod workflow;
 
 #[cfg(test)]
@@ -39,5 +40,6 @@ pub use self::{
     task::{AttemptOutcome, Failure, Skipped, TaskReport},
     trust::{KeyRecord, Revoked, TrustChanged, TrustEvent, TrustRecord},
     usage::{HostUsage, PackageUsage, RunUsage, TaskUsage, Usage, UsedCall, UsedTask},
+    why::{GateInWords, SkippedTask, WaitingTask, Why},
     workflow::{WorkflowRecord, WorkflowState},
 };

@@ -1,14 +1,13 @@
 //! The parts of a run: its tasks, history, log, context, gates and usage.
 //!
-//! Each is a view of the engine; only the gates get a text beside them, for people.
+//! Each is a view of the engine, as the engine gives it.
 
 use axum::Json as Shown;
 use cloacina::{
-    Gate, Level, LogFilter, LogRecord, Request, RunContext, RunEvent, RunId, RunState, RunUsage, TaskReport, TaskState,
-    Timestamp,
+    Level, LogFilter, LogRecord, Request, RunContext, RunEvent, RunId, RunUsage, TaskReport, Timestamp, Why,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -19,40 +18,6 @@ use crate::{
     problem::{Problem, Problems},
     refused::Refused,
 };
-
-/// A task that waits, and for what.
-#[derive(Debug, Serialize, ToSchema)]
-struct WaitingTask {
-    /// The id of the task.
-    task: String,
-    /// The state of the task.
-    state: TaskState,
-    /// What keeps it from running: all of these must open.
-    gates: Vec<GateInWords>,
-}
-
-/// One thing that a task waits for, also in words.
-#[derive(Debug, Serialize, ToSchema)]
-struct GateInWords {
-    #[serde(flatten)]
-    gate: Gate,
-    /// The gate with its present value, in words.
-    text: String,
-}
-
-/// Why tasks of a run are not running.
-#[derive(Debug, Serialize, ToSchema)]
-struct Why {
-    /// The id of the run.
-    #[schema(value_type = String)]
-    run: RunId,
-    /// The full name of its workflow.
-    workflow: String,
-    /// The state of the run.
-    state: RunState,
-    /// The tasks that wait. A task that runs or has ended waits for nothing.
-    waiting: Vec<WaitingTask>,
-}
 
 /// Which events.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -159,15 +124,9 @@ async fn context(asker: Asker, InPath(run): InPath<RunId>) -> Result<Shown<RunCo
 /// Why the tasks of a run are not running.
 #[utoipa::path(get, path = "/runs/{run}/why", tag = "runs", operation_id = "runs_why",
     params(("run" = String, Path, description = "The id of the run.")),
-    responses((status = 200, description = "The gates.", body = Why), Problems))]
+    responses((status = 200, description = "The gates and the skips.", body = Why), Problems))]
 async fn why(asker: Asker, InPath(run): InPath<RunId>) -> Result<Shown<Why>, Problem> {
-    let report = asker.engine.run(run).await?.report().await?;
-    let waits = |task: &TaskReport| !task.state.is_terminal() && task.state != TaskState::Running;
-    let waiting = report.tasks.iter().filter(|task| waits(task)).map(|task| {
-        let gates = task.gates.iter().map(|gate| GateInWords { gate: gate.clone(), text: gate.to_string() });
-        WaitingTask { task: task.id.clone(), state: task.state, gates: gates.collect() }
-    });
-    Ok(Shown(Why { run, workflow: report.workflow.clone(), state: report.state, waiting: waiting.collect() }))
+    Ok(Shown(asker.engine.run(run).await?.report().await?.why(true)))
 }
 
 /// What a run used up.

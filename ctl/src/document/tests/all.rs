@@ -43,7 +43,7 @@ fn run_pages() -> Vec<Page> {
         ),
         Page::of::<runs::dead_letters::Listed>("dead-letters", "Dead letters", &["runs dead-letters"]),
         Page::of::<runs::delete::Deleted>("deleted-runs", "Deleted runs", &["runs delete"]),
-        Page::of::<runs::why::Why<'_>>("why", "Why a run waits", &["runs why"]),
+        Page::of::<runs::why::Answer>("why", "Why a run waits", &["runs why"]),
         Page::of::<runs::events::History>("events", "The history of a run", &["runs events"]),
         Page::of::<runs::logs::Listed>("logs", "The log of a run", &["runs logs"]),
         Page::of::<cloacina::LogRecord>("log-line", "A line of a log", &["runs logs --follow"]),
