@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::{
     adapters::Workers,
-    auth::{Throttle, TokenKey},
+    auth::{Limits, Throttle, TokenKey},
     serve::Pages,
 };
 
@@ -26,6 +26,7 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) admission: Admission,
     pub(crate) throttle: Throttle,
+    pub(crate) limits: Limits,
     pub(crate) pages: Pages,
     /// The workers that the adapters show.
     pub(crate) workers: Workers,

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{Admission, Shared},
+    pace::paced,
     problem::{self, Problem},
     refused::Refused,
 };
@@ -60,7 +61,7 @@ fn is_whole(
 /// Lets no request in that a page of another site could have sent.
 async fn check_request(State(app): State<Shared>, request: Request, next: Next) -> Response {
     match check(&app.admission, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => next.run(request.map(paced)).await,
         Err(refused) => Problem::from(refused).into_response(),
     }
 }

@@ -15,16 +15,19 @@ mod app;
 mod asker;
 mod auth;
 mod body;
+mod connection;
 mod guard;
 mod listed;
 mod live;
 mod located;
+mod pace;
 mod problem;
 mod refused;
 mod routes;
 mod serve;
 
 pub use self::{
+    auth::RequestRates,
     problem::Problem,
     routes::openapi,
     serve::{Access, Error, Listener, Options, Pages, Server},

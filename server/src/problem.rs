@@ -13,10 +13,10 @@ use cloacina::Class;
 use serde::Serialize;
 use utoipa::{
     IntoResponses, PartialSchema, ToSchema,
-    openapi::{ContentBuilder, RefOr, ResponseBuilder},
+    openapi::{ContentBuilder, HeaderBuilder, RefOr, ResponseBuilder},
 };
 
-use crate::refused::Refused;
+use crate::{auth::seconds, refused::Refused};
 
 /// The media type of a problem document.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -130,7 +130,7 @@ impl From<cloacina::AccessError> for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let hints = vec![refused.hint().to_owned()];
-        let retry_after = refused.wait().map(|wait| u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX));
+        let retry_after = refused.wait().map(|wait| u16::try_from(seconds(wait)).unwrap_or(u16::MAX));
         Self { retry_after, ..Self::new(refused.status(), refused.code(), refused.to_string(), hints) }
     }
 }
@@ -185,12 +185,15 @@ impl IntoResponses for Problems {
             ("413", "The body is too large."),
             ("415", "The body is of another media type."),
             ("422", "The request can be read, and cannot be done."),
+            ("429", "There were too many requests."),
             ("500", "A fault of the server."),
             ("503", "The server cannot do that now; the same request may succeed later."),
         ];
+        let wait = || HeaderBuilder::new().description(Some("Seconds to wait.")).schema(Some(u64::schema())).build();
         let response = |(status, text): (&str, &str)| {
-            let response = ResponseBuilder::new().description(text).content(MEDIA_TYPE, content()).build();
-            (status.to_owned(), RefOr::T(response))
+            let response = ResponseBuilder::new().description(text).content(MEDIA_TYPE, content());
+            let response = if status == "429" { response.header("retry-after", wait()) } else { response };
+            (status.to_owned(), RefOr::T(response.build()))
         };
         described.into_iter().map(response).collect()
     }

@@ -65,6 +65,9 @@ pub(crate) enum Refused {
     /// The tenant has as many workers as it can have, and all of them are online.
     #[error("the tenant has {limit} workers that are online, and cannot have more")]
     TooManyWorkers { limit: usize },
+    /// There is no place for another connection.
+    #[error("the server has as many connections as it may have")]
+    Crowded,
     /// Somebody was not let in.
     #[error(transparent)]
     Auth(#[from] Refusal),
@@ -91,6 +94,7 @@ impl Refused {
             Self::Unknown { .. } => "SRV0032",
             Self::EmbeddedWorker => "SRV0033",
             Self::TooManyWorkers { .. } => "SRV0034",
+            Self::Crowded => "SRV0024",
             Self::Auth(refusal) => refusal.code(),
         }
     }
@@ -108,6 +112,7 @@ impl Refused {
             Self::Host { .. } | Self::Origin { .. } | Self::NoCommands => StatusCode::FORBIDDEN,
             Self::EmbeddedWorker | Self::TooManyWorkers { .. } => StatusCode::CONFLICT,
             Self::NotYet { .. } => StatusCode::NOT_IMPLEMENTED,
+            Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Auth(refusal) => refusal.status(),
         }
     }
@@ -115,7 +120,7 @@ impl Refused {
     /// How long to wait before the same request.
     pub(crate) fn wait(&self) -> Option<Duration> {
         match self {
-            Self::Auth(Refusal::TooMany { wait }) => Some(*wait),
+            Self::Auth(Refusal::TooMany { wait } | Refusal::TooFast { wait, .. }) => Some(*wait),
             _ => None,
         }
     }
@@ -143,6 +148,7 @@ impl Refused {
             Self::NoCommands => "leave `command` out: the tasks of the job run what their package holds",
             Self::Unknown { .. } => "the id may be of another tenant or server, or the server may have forgotten it",
             Self::EmbeddedWorker => "end the server; its unfinished runs go on with the next start",
+            Self::Crowded => "close connections that are not used, and connect again",
             Self::TooManyWorkers { .. } => "remove workers that have ended: DELETE /api/v1/workers/ID",
         }
     }

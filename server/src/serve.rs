@@ -14,12 +14,13 @@ use std::{
 use axum_server::Handle;
 use cloacina::{Class, Engine};
 use hyper_util::rt::TokioTimer;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     adapters::Workers,
     app::{Admission, App},
-    auth::{Throttle, TokenKey},
+    auth::{Limits, RequestRates, Throttle, TokenKey},
+    connection::{Bounded, Told},
     guard, routes,
 };
 
@@ -60,6 +61,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Who may ask.
     pub access: Access,
+    /// How many requests may be made with a credential and by a tenant.
+    pub rates: RequestRates,
+    /// How many clients may be connected. One more is refused.
+    pub connections_max: usize,
     /// How long requests that are under way may take when the server ends.
     pub drain: Duration,
     /// The page of each error code, in Markdown.
@@ -208,14 +213,19 @@ impl Server {
     /// # Errors
     /// [`Error::Serve`].
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { listener: Listener { listener, options: Options { drain, pages, .. }, .. }, engine, admission } =
-            self;
+        let Self { listener: Listener { listener, options, .. }, engine, admission } = self;
+        let Options { rates, connections_max, drain, pages, .. } = options;
         let (stopping, is_stopping) = watch::channel(false);
-        let (throttle, workers) = (Throttle::new(), Workers::new());
-        let app = Arc::new(App { engine, admission, throttle, pages, workers, stopping: is_stopping });
+        let (throttle, limits, workers) = (Throttle::new(), Limits::new(rates), Workers::new());
+        let app = Arc::new(App { engine, admission, throttle, limits, pages, workers, stopping: is_stopping });
         let router = guard::around(routes::router(Arc::clone(&app)), app);
         let handle = Handle::new();
-        let mut server = axum_server::from_tcp(listener).map_err(Error::Serve)?.handle(handle.clone());
+        let mut server = axum_server::from_tcp(listener)
+            .map_err(Error::Serve)?
+            .handle(handle.clone())
+            .http1_only()
+            .accept_error_handler(cannot_accept())
+            .acceptor(Bounded::new(connections_max, false));
         server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_MAX);
         let serving = server.serve(router.into_make_service_with_connect_info::<SocketAddr>());
         tokio::pin!(serving, stop);
@@ -226,5 +236,14 @@ impl Server {
         stopping.send_replace(true);
         handle.graceful_shutdown(Some(drain));
         serving.await.map_err(Error::Serve)
+    }
+}
+
+/// Tells the log that no connection can be accepted, as the process has too many files open for example.
+fn cannot_accept() -> impl Fn(Option<&SocketAddr>, &io::Error) + Send + Sync + 'static {
+    let told = Told::default();
+    move |client, error| match client.is_none().then(|| told.tell(Instant::now())).flatten() {
+        Some(n_times) => tracing::error!(%error, n_times, "no connection can be accepted"),
+        None => tracing::debug!(%error, "a connection was not accepted"),
     }
 }

@@ -64,7 +64,7 @@ pub(crate) use self::{
         RunsRetryArgs, RunsShowArgs, RunsStartArgs, RunsUsageArgs, RunsWaitArgs, RunsWatchArgs, RunsWhyArgs,
     },
     secret::SecretArgs,
-    server::{DevArgs, EngineArgs, ServeArgs},
+    server::{CONNECTIONS, DevArgs, EngineArgs, ServeArgs},
     start::main,
     trust::{TrustAddArgs, TrustRemoveArgs, TrustRequireArgs, TrustRevokeArgs, TrustShowArgs},
     workflow::{WorkflowListArgs, WorkflowShowArgs},

@@ -13,6 +13,9 @@ use super::level;
 use super::package::CargoArgs;
 use crate::config::value;
 
+/// The clients that may be connected to a server, unless told otherwise.
+pub(crate) const CONNECTIONS: u64 = 10_000;
+
 /// Start a server for development, on this machine alone.
 ///
 /// It answers programs and pages of this machine without a login. Each PATH is the folder of a package's crate or a .cloacina file: it is built, registered, and new runs get it; when its sources are saved it is built again. The data is in a temporary folder, which is removed at the end, unless --data.
@@ -65,6 +68,15 @@ pub(crate) struct ServeArgs {
     pub(crate) token_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    /// How many requests each second one credential may make, with twice as many at once; 0: without a limit.
+    #[arg(long, value_name = "N", conflicts_with = "no_login", default_value_t = 1_000)]
+    pub(crate) credential_rate: u64,
+    /// How many requests each second one tenant may make with all of its credentials, with twice as many at once; 0: without a limit.
+    #[arg(long, value_name = "N", conflicts_with = "no_login", default_value_t = 5_000)]
+    pub(crate) tenant_rate: u64,
+    /// How many clients may be connected. There are never more than three quarters of the files that the process may open.
+    #[arg(long, value_name = "N", default_value_t = CONNECTIONS, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) connections: u64,
     #[command(flatten)]
     pub(crate) isolation: IsolationArgs,
     #[command(flatten)]

@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use cloacina::{Activation, Engine, Upload};
-use cloacina_server::Access;
+use cloacina_server::{Access, Listener, Options, RequestRates};
 use tempfile::TempDir;
 
-use super::life::{Living, Start, Started, listen};
+use super::connections::connections_max;
+use super::life::{Living, Start, Started};
 use super::watch::Watch;
 use crate::actor;
-use crate::cli::{ActorArgs, DevArgs};
+use crate::cli::{ActorArgs, CONNECTIONS, DevArgs};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
+use crate::explain::PAGES;
 use crate::output::{Output, Warning};
 use crate::package::{Source, place};
 
@@ -30,8 +32,15 @@ pub(crate) fn dev(arguments: &DevArgs, output: &Output, config: &Config) -> Resu
     let open = |path: &Path| Source::open(path, &arguments.cargo, output, config);
     let places = arguments.paths.iter().map(|path| found(path)).collect::<Result<Vec<_>, _>>()?;
     let by = actor::name(&ActorArgs::default(), config);
-    let access = Access::Loopback { actor: by.clone() };
-    let listener = listen(arguments.listen, access, &arguments.engine)?;
+    // The address is taken before anything that takes long.
+    let listener = Listener::bind(Options {
+        listen: arguments.listen,
+        access: Access::Loopback { actor: by.clone() },
+        rates: RequestRates::UNLIMITED,
+        connections_max: connections_max(CONNECTIONS),
+        drain: arguments.engine.drain,
+        pages: PAGES,
+    })?;
     let sources = places.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
     let start = Start { listener, database: &database, isolation: &arguments.isolation, engine: &arguments.engine };
     let runtime = super::life::runtime()?;

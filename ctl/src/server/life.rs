@@ -3,12 +3,11 @@
 //! The server ends first, so that no request reaches an engine that has stopped. The engine then lets attempts finish; a second
 //! signal does not wait for them.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use cloacina::{Builder, Caller, Engine};
-use cloacina_server::{Access, Listener, Options, Server};
+use cloacina_server::{Listener, Server};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -17,7 +16,6 @@ use crate::cli::{EngineArgs, IsolationArgs};
 use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
-use crate::explain::PAGES;
 use crate::isolation::{isolate, refuse_unknown};
 use crate::log;
 use crate::output::{Output, Paint, Warning};
@@ -160,11 +158,6 @@ impl Started {
 /// Waits for a signal to stop. A server goes on when nobody reads what it printed.
 async fn signal(interrupts: &mut Interrupts) {
     while interrupts.next().await == Interrupt::Unread {}
-}
-
-/// Takes the address, before anything that takes long. Clients that connect are answered once the server runs.
-pub(super) fn listen(address: SocketAddr, access: Access, engine: &EngineArgs) -> Result<Listener, Error> {
-    Ok(Listener::bind(Options { listen: address, access, drain: engine.drain, pages: PAGES })?)
 }
 
 /// The runtime of the server. The engine has its own.

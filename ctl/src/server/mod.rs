@@ -1,5 +1,6 @@
 //! `dev` and `serve`: an engine with its HTTP interface, until somebody asks the program to stop.
 
+mod connections;
 mod dev;
 pub(crate) mod life;
 mod serve;

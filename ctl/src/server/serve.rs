@@ -1,14 +1,16 @@
 //! `cloacina-ctl serve`: the engine of a database, and its HTTP interface.
 
-use cloacina_server::Access;
+use cloacina_server::{Access, Listener, Options, RequestRates};
 
-use super::life::{Living, Start, listen};
+use super::connections::connections_max;
+use super::life::{Living, Start};
 use crate::actor;
 use crate::cli::{ActorArgs, ServeArgs};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
+use crate::explain::PAGES;
 use crate::output::Output;
 
 /// Serves until somebody asks the program to stop.
@@ -18,8 +20,20 @@ pub(crate) fn serve(arguments: &ServeArgs, output: &Output, config: &Config) -> 
         true => Access::Loopback { actor: actor::name(&ActorArgs::default(), config) },
         false => Access::Login { token_key: arguments.token_key.clone() },
     };
+    let rates = match arguments.no_login {
+        true => RequestRates::UNLIMITED,
+        false => RequestRates { credential: arguments.credential_rate, tenant: arguments.tenant_rate },
+    };
+    let options = Options {
+        listen: arguments.listen,
+        access,
+        rates,
+        connections_max: connections_max(arguments.connections),
+        drain: arguments.engine.drain,
+        pages: PAGES,
+    };
     let start = Start {
-        listener: listen(arguments.listen, access, &arguments.engine)?,
+        listener: Listener::bind(options)?,
         database: &database,
         isolation: &arguments.isolation,
         engine: &arguments.engine,

@@ -52,11 +52,31 @@ pub(crate) async fn check_credential(State(gate): State<Gate>, request: Request,
     if need == Need::Nothing {
         return next.run(request).await;
     }
-    let (mut parts, body) = request.into_parts();
-    match authorize(&gate.app, &parts, need).await {
+    let (parts, body) = request.into_parts();
+    let identity = match identify(&gate.app, &parts).await {
+        Ok(identity) => identity,
+        Err(problem) => return problem.into_response(),
+    };
+    match gate.app.limits.count(identity.tenant.as_deref(), &identity.actor, SystemClock.now()) {
+        Ok(told) => {
+            let mut response = answer(identity, need, Request::from_parts(parts, body), next).await;
+            told.extend(response.headers_mut());
+            response
+        }
+        Err((refusal, told)) => {
+            let mut response = Problem::from(Refused::Auth(refusal)).into_response();
+            told.extend(response.headers_mut());
+            response
+        }
+    }
+}
+
+/// What the handler answers to a request, if the role of the identity suffices.
+async fn answer(identity: Identity, need: Need, mut request: Request, next: Next) -> Response {
+    match authorize(identity, need, request.headers()) {
         Ok(authorized) => {
-            parts.extensions.insert(authorized);
-            next.run(Request::from_parts(parts, body)).await
+            request.extensions_mut().insert(authorized);
+            next.run(request).await
         }
         Err(problem) => problem.into_response(),
     }
@@ -71,9 +91,9 @@ fn no_method(permissions: &Permissions, path: &str, request: &Request) -> Respon
     response
 }
 
-async fn authorize(app: &Shared, parts: &Parts, need: Need) -> Result<Authorized, Problem> {
-    let identity = match &app.admission {
-        Admission::Loopback { actor } => Identity::of_every_tenant(actor),
+async fn identify(app: &Shared, parts: &Parts) -> Result<Identity, Problem> {
+    match &app.admission {
+        Admission::Loopback { actor } => Ok(Identity::of_every_tenant(actor)),
         Admission::Login { key } => {
             let credential = credential(&parts.headers)?;
             let access = app.engine.on_behalf_of(Caller::owner()).access();
@@ -85,16 +105,19 @@ async fn authorize(app: &Shared, parts: &Parts, need: Need) -> Result<Authorized
                     None => Ok(None),
                 }
             };
-            found?.ok_or(Refused::Auth(Refusal::BadCredential))?
+            Ok(found?.ok_or(Refused::Auth(Refusal::BadCredential))?)
         }
-    };
+    }
+}
+
+fn authorize(identity: Identity, need: Need, headers: &HeaderMap) -> Result<Authorized, Problem> {
     let own = identity.caller().map_err(cloacina::Error::from)?;
     match need {
         Need::Nothing | Need::Credential => {}
         Need::Role(needed) => own.check(needed).map_err(cloacina::Error::from)?,
         Need::EveryTenant => own.check_every_tenant().map_err(cloacina::Error::from)?,
     }
-    Ok(Authorized { caller: caller(own, &parts.headers)?, identity })
+    Ok(Authorized { caller: caller(own, headers)?, identity })
 }
 
 /// The credential of a request.

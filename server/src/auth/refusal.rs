@@ -27,6 +27,14 @@ pub(crate) enum Refusal {
         /// How long to wait.
         wait: Duration,
     },
+    /// There were too many requests.
+    #[error("there were too many requests of this {who} in the last seconds")]
+    TooFast {
+        /// What was counted: `credential` or `tenant`.
+        who: &'static str,
+        /// How long to wait.
+        wait: Duration,
+    },
     /// The server has no login.
     #[error("the server asks nobody for a login")]
     NoLogin,
@@ -41,6 +49,7 @@ impl Refusal {
             Self::BadRefreshToken => "SRV0019",
             Self::TooMany { .. } => "SRV0020",
             Self::NoLogin => "SRV0021",
+            Self::TooFast { .. } => "SRV0023",
         }
     }
 
@@ -49,7 +58,7 @@ impl Refusal {
             Self::NoCredential | Self::BadCredential | Self::BadPassword | Self::BadRefreshToken => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany { .. } | Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NoLogin => StatusCode::CONFLICT,
         }
     }
@@ -64,7 +73,7 @@ impl Refusal {
             }
             Self::BadPassword => "an admin of the tenant can set another password",
             Self::BadRefreshToken => "log in again: POST /auth/login",
-            Self::TooMany { .. } => "wait for the seconds that the header `retry-after` names",
+            Self::TooMany { .. } | Self::TooFast { .. } => "wait for the seconds that the header `retry-after` names",
             Self::NoLogin => "ask without a credential; start the server without `--no-login` to have a login",
         }
     }

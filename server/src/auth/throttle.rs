@@ -13,14 +13,13 @@ use std::{
 
 use cloacina::Timestamp;
 
+use super::bucket::Rate;
+
 /// Places for accounts, and as many for addresses.
 const PLACES: usize = 4_096;
 
-/// Tries at once.
-const BURST: u64 = 10;
-
-/// After those one more every so often.
-const EVERY_US: u64 = 6_000_000;
+/// Ten tries at once, and one more every six seconds.
+const RATE: Rate = Rate { burst: 10, every_us: 6_000_000 };
 
 /// How often a login may be tried.
 #[derive(Debug)]
@@ -43,13 +42,12 @@ impl Throttle {
         let now = now.unix_micros();
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let of = self.places_of(account, address);
-        let waits = of.map(|place| places[place].saturating_sub(now).saturating_sub((BURST - 1) * EVERY_US));
-        let wait = waits.into_iter().max().unwrap_or(0);
-        if wait > 0 {
-            return Err(Duration::from_micros(wait));
+        let taken = of.map(|place| RATE.take(places[place], now));
+        if let Some(wait) = taken.iter().filter_map(|taken| taken.err()).max() {
+            return Err(wait);
         }
-        for place in of {
-            places[place] = places[place].max(now) + EVERY_US;
+        for (place, taken) in of.into_iter().zip(taken) {
+            places[place] = taken?.0;
         }
         Ok(())
     }
@@ -58,7 +56,7 @@ impl Throttle {
     pub(crate) fn give_back(&self, account: &str, address: IpAddr) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         for place in self.places_of(account, address) {
-            places[place] = places[place].saturating_sub(EVERY_US);
+            places[place] = places[place].saturating_sub(RATE.every_us);
         }
     }
 
@@ -92,14 +90,14 @@ mod tests {
     #[test]
     fn ten_tries_are_free_and_then_one_every_six_seconds() {
         let throttle = Throttle::new();
-        for _ in 0..BURST {
+        for _ in 0..RATE.burst {
             throttle.take("bob", address(1), at(0)).unwrap();
         }
         assert_eq!(throttle.take("bob", address(1), at(0)), Err(Duration::from_secs(6)));
         assert!(throttle.take("bob", address(1), at(5)).is_err());
         throttle.take("bob", address(1), at(6)).unwrap();
         assert!(throttle.take("bob", address(1), at(6)).is_err());
-        for _ in 0..BURST {
+        for _ in 0..RATE.burst {
             throttle.take("bob", address(1), at(1_000)).unwrap();
         }
     }

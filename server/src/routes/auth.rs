@@ -92,8 +92,6 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 /// Logs in.
 #[utoipa::path(post, path = "/auth/login", tag = "auth", operation_id = "auth_login", request_body = Credentials, responses(
     (status = 200, description = "The tokens.", body = Tokens),
-    (status = 429, description = "There were too many tries.", body = Problem,
-        content_type = "application/problem+json", headers(("retry-after" = u64, description = "Seconds."))),
     Problems,
 ))]
 async fn login(

@@ -35,8 +35,13 @@ impl Served {
 
     /// Starts a server that asks for a login, and returns what it said about itself, too.
     pub(super) fn start_with_login(place: &Place) -> (Self, Value) {
+        Self::start_with_login_and(place, &[])
+    }
+
+    /// The same, with these arguments.
+    pub(super) fn start_with_login_and(place: &Place, arguments: &[&str]) -> (Self, Value) {
         let serve = ["serve", "--listen", "127.0.0.1:0", "--output", "json", "--quiet"];
-        let served = Self::listen(place.command(&serve));
+        let served = Self::listen(place.command(&[&serve, arguments].concat()));
         let started = serde_json::from_str(&served.printed).unwrap();
         (served, started)
     }

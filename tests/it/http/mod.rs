@@ -6,6 +6,8 @@ mod client;
 mod dev;
 mod guide;
 mod life;
+mod limit;
+mod raw;
 mod refused;
 mod stop;
 mod tenant;

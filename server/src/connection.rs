@@ -1,0 +1,235 @@
+//! How many connections there are at most, and how slowly a client may read.
+//!
+//! A connection costs memory and a file of the process before the server knows the caller. One that is above the limit is told
+//! so and closed at once, and one whose client does not read its answers is cut off, so that the others are served on.
+
+use std::{
+    future::{Ready, ready},
+    io::{self, IoSlice, Write},
+    net::Shutdown,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready as ready_of},
+    time::Duration,
+};
+
+use axum_server::accept::Accept;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use crate::{
+    pace::Pace,
+    problem::{MEDIA_TYPE, Problem},
+    refused::Refused,
+};
+
+/// The seconds of a client that reads. It may be a person who stopped the program that shows a stream for a moment.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+
+/// How often the log tells the same about connections at most: a client could fill the disk with it.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Accepts connections while there are places for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounded {
+    places: Arc<Semaphore>,
+    /// What a client is told for which there is no place, as HTTP; nothing where it would not be understood.
+    refusal: Arc<[u8]>,
+    told: Arc<Told>,
+}
+
+/// A connection that has a place and is read by its client.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    pace: Pace,
+    /// Free again when the connection is gone.
+    _place: OwnedSemaphorePermit,
+}
+
+/// When the log was last told of something that clients can bring about, and how often it happened since.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<(Option<Instant>, u64)>);
+
+impl Bounded {
+    pub(crate) fn new(connections_max: usize, is_encrypted: bool) -> Self {
+        let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+        let refusal = if is_encrypted { Vec::new() } else { refusal() };
+        Self { places, refusal: refusal.into(), told: Arc::default() }
+    }
+
+    fn refuse(&self, stream: TcpStream) -> io::Error {
+        if let Some(n_times) = self.told.tell(Instant::now()) {
+            tracing::warn!(n_times, "a connection was refused: the server has as many as it may have");
+        }
+        // Nothing was sent on it, so there is room for the text. A client that has gone needs none.
+        let told = stream.into_std().and_then(|mut stream| {
+            stream.write_all(&self.refusal)?;
+            stream.shutdown(Shutdown::Write)
+        });
+        if let Err(error) = told {
+            tracing::debug!(%error, "a client was refused and could not be told");
+        }
+        io::Error::other("the server has as many connections as it may have")
+    }
+}
+
+/// The answer to a client for which there is no place.
+fn refusal() -> Vec<u8> {
+    let problem = Problem::from(Refused::Crowded);
+    let (status, document) = (problem.status(), problem.document(""));
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n",
+        document.len()
+    );
+    [head.into_bytes(), document].concat()
+}
+
+impl<S> Accept<TcpStream, S> for Bounded {
+    type Stream = Connection;
+    type Service = S;
+    type Future = Ready<io::Result<(Connection, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        ready(match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => Ok((Connection { stream, pace: Pace::new(ANSWER_WAIT), _place: place }, service)),
+            Err(_) => Err(self.refuse(stream)),
+        })
+    }
+}
+
+impl Told {
+    /// Counts, and returns how often it happened since the last time if the log may be told again.
+    pub(crate) fn tell(&self, now: Instant) -> Option<u64> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, n_times) = &mut *told;
+        *n_times += 1;
+        if last.is_some_and(|last| now.duration_since(last) < TELL_EVERY) {
+            return None;
+        }
+        *last = Some(now);
+        Some(std::mem::take(n_times))
+    }
+}
+
+impl Connection {
+    /// What a write came to; an error if the client is too slow.
+    fn written(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            self.pace.moved(*written.as_ref().unwrap_or(&0));
+            return Poll::Ready(written);
+        }
+        ready_of!(self.pace.poll_wait(context));
+        tracing::debug!("a client was cut off: it reads too slowly");
+        // The system would keep what was not read for minutes.
+        let reset = self.stream.set_zero_linger();
+        Poll::Ready(reset.and(Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads too slowly"))))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(written, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.written(written, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, accepted) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        (client.unwrap(), accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_again_after_its_connection_and_one_too_many_is_told() {
+        let bounded = Bounded::new(1, false);
+        let (_first_client, first) = pair().await;
+        let (first, ()) = bounded.accept(first, ()).await.unwrap();
+        let (mut client, second) = pair().await;
+        assert!(bounded.accept(second, ()).await.is_err());
+        let mut told = String::new();
+        client.read_to_string(&mut told).await.unwrap();
+        assert!(told.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && told.contains("SRV0024"), "{told}");
+        drop(first);
+        let (_third_client, third) = pair().await;
+        bounded.accept(third, ()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_speak_without_encryption_is_told_nothing() {
+        let bounded = Bounded::new(0, true);
+        let (mut client, refused) = pair().await;
+        assert!(bounded.accept(refused, ()).await.is_err());
+        let mut told = Vec::new();
+        client.read_to_end(&mut told).await.unwrap();
+        assert_eq!(told, b"");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_is_cut_off() {
+        let (client, accepted) = pair().await;
+        let (mut connection, ()) = Bounded::new(1, false).accept(accepted, ()).await.unwrap();
+        connection.pace = Pace::new(Duration::from_millis(10));
+        let part = vec![0; 1 << 20];
+        let error = loop {
+            if let Err(error) = connection.write_all(&part).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop((connection, client));
+    }
+
+    #[test]
+    fn the_log_is_told_once_a_minute() {
+        let (told, now) = (Told::default(), Instant::now());
+        let first: Vec<Option<u64>> = (0..3).map(|_| told.tell(now)).collect();
+        assert_eq!(first, [Some(1), None, None]);
+        assert_eq!(told.tell(now + TELL_EVERY), Some(3));
+    }
+}
