@@ -53,7 +53,8 @@ fn a_slow_client_is_given_up_and_the_others_are_answered() {
     let sends_nothing = Raw::connect(&served);
     let sends_no_whole_head = connect_and_send(&served, "GET /live HTTP/1.1\r\nhost: localhost\r\nx-slow: ");
     let sends_no_whole_body = connect_and_send(&served, &format!("{body}content-length: 99\r\n\r\n{{"));
-    let sends_no_last_chunk = connect_and_send(&served, &format!("{body}transfer-encoding: chunked\r\n\r\n1\r\n{{\r\n"));
+    let sends_no_last_chunk =
+        connect_and_send(&served, &format!("{body}transfer-encoding: chunked\r\n\r\n1\r\n{{\r\n"));
     let sends_no_second_request = connect_and_send(&served, "GET /live HTTP/1.1\r\nhost: localhost\r\n\r\n");
     // The answers are larger than what the systems of both sides keep.
     let page = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
