@@ -31,7 +31,7 @@ impl Document for Listed {}
 pub(crate) fn list(arguments: &PackageListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
     let PackageListArgs { tenant, name, state, .. } = arguments;
-    let filter = PackageFilter { tenant: tenant.clone(), name: name.clone(), state: *state };
+    let filter = PackageFilter { tenant: tenant.clone(), name: name.clone(), state: *state, digests: None };
     let (records, mut living) = match database.records(output)? {
         Some(mut view) => (view.packages(&filter)?, Living::ask(&database, &mut view, output)?),
         None => (Vec::new(), Living::none()),

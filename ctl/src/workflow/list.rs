@@ -2,7 +2,7 @@
 //!
 //! A workflow has the same fields here and where it is shown alone.
 
-use cloacina::{PackageState, WorkflowRecord, WorkflowState};
+use cloacina::{PackageState, WorkflowFilter, WorkflowRecord, WorkflowState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -26,23 +26,12 @@ impl Document for Listed {}
 /// Lists workflows.
 pub(crate) fn list(arguments: &WorkflowListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let database = Database::choose(arguments.database.database.as_deref(), config)?;
-    let known = database.records(output)?.map_or(Ok(Vec::new()), |mut records| records.workflows())?.into_iter();
-    let mut rows: Vec<WorkflowRecord> = known
-        .filter(|workflow| arguments.tenant.as_ref().is_none_or(|tenant| workflow.tenant == *tenant))
-        .filter(|workflow| arguments.all || is_current(workflow))
-        .collect();
-    if !arguments.all {
-        // Of a workflow that is compiled into programs, the newest version comes first.
-        rows.dedup_by(|next, kept| next.name == kept.name);
-    }
-    let listed = Listed { workflows: rows };
+    let filter =
+        WorkflowFilter { tenant: arguments.tenant.clone(), current: !arguments.all, ..WorkflowFilter::default() };
+    let workflows = database.records(output)?.map_or(Ok(Vec::new()), |mut records| records.workflows(&filter))?;
+    let listed = Listed { workflows };
     output.answer(&listed, |paint| listed.text(paint))?;
     Ok(exit::SUCCESS)
-}
-
-/// Whether new runs get it, as far as the database tells.
-fn is_current(workflow: &WorkflowRecord) -> bool {
-    matches!(workflow.state, WorkflowState::CompiledIn | WorkflowState::Packaged(PackageState::Active))
 }
 
 impl Listed {

@@ -10,6 +10,7 @@
 mod caller;
 mod packages;
 mod runs;
+mod workflow_list;
 mod workflows;
 
 #[cfg(test)]
@@ -19,17 +20,20 @@ pub use self::{
     caller::{Caller, Denied, Role},
     packages::{PackageFilter, PackageList, PackagePage},
     runs::{Page, RunFilter, RunPage},
+    workflow_list::{WorkflowFilter, WorkflowList, WorkflowPage},
 };
 pub(crate) use self::{
     packages::list as list_packages,
     runs::{count_by_state, list},
+    workflow_list::list as list_workflows,
     workflows::Briefs,
 };
-pub use crate::store::PackagePlace;
+pub use crate::store::{PackagePlace, WorkflowPlace};
 pub use crate::view::{
     AccountRecord, ApiKeyRecord, AttemptOutcome, AuditCheck, AuditRecord, Failure, Gate, GateHolder, GateInWords,
     GateTask, HostUsage, KeyRecord, LogRecord, PackageAnswer, PackageHost, PackageRecord, PackageRunning, PackageUsage,
     PackageWarning, PruneCount, PrunePlan, Pruned, PrunedPart, Registration, Revoked, RunContext, RunEvent, RunReport,
     RunStatus, RunSummary, RunUsage, Skipped, SkippedTask, TaskReport, TaskUsage, TenantRecord, TrustChanged,
-    TrustEvent, TrustRecord, Usage, UsedCall, UsedTask, WaitingTask, Why, WorkflowRecord, WorkflowState,
+    TrustEvent, TrustRecord, Usage, UsedCall, UsedTask, WaitingTask, Why, WorkflowRecord, WorkflowReport,
+    WorkflowState,
 };

@@ -3,6 +3,8 @@
 //! Versions stand in the order of their tenants and names; of one package those registered first come first. A page goes on
 //! after the last version of the page before, whatever was added meanwhile.
 
+use cloacina_packager::Digest;
+
 use crate::{
     id::Scope,
     store::{self, Connection, JobResult, PackageFound, PackagePlace, PackageSearch, PackageState},
@@ -18,6 +20,8 @@ pub struct PackageFilter {
     pub name: Option<String>,
     /// Only versions in this state.
     pub state: Option<PackageState>,
+    /// Only versions whose content digest is in this range, both ends included.
+    pub digests: Option<(Digest, Digest)>,
 }
 
 /// A part of a list of versions.
@@ -57,7 +61,14 @@ impl PackageFilter {
         };
         // One more, to know whether any follows.
         let n_max = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
-        Some(PackageSearch { tenant, name: self.name.clone(), state: self.state, after: page.after.clone(), n_max })
+        Some(PackageSearch {
+            tenant,
+            name: self.name.clone(),
+            state: self.state,
+            digests: self.digests,
+            after: page.after.clone(),
+            n_max,
+        })
     }
 }
 

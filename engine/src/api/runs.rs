@@ -66,15 +66,7 @@ impl RunFilter {
             None => (None, None, None),
             Some(name) => named(name)?,
         };
-        let of_scope = match scope {
-            Scope::Every => None,
-            Scope::Tenant(tenant) => Some(&**tenant),
-        };
-        let mut tenants = [of_scope, self.tenant.as_deref(), of_name].into_iter().flatten();
-        let tenant = tenants.next();
-        if tenants.any(|other| Some(other) != tenant) {
-            return None;
-        }
+        let tenant = tenant_of(scope, [self.tenant.as_deref(), of_name])?;
         Some(RunSearch {
             states: self.states.clone(),
             tenant: tenant.map(str::to_owned),
@@ -91,8 +83,19 @@ impl RunFilter {
     }
 }
 
+/// The one tenant that all of them name, if any does; nothing if they name several.
+pub(super) fn tenant_of<'a>(scope: &'a Scope, named: [Option<&'a str>; 2]) -> Option<Option<&'a str>> {
+    let of_scope = match scope {
+        Scope::Every => None,
+        Scope::Tenant(tenant) => Some(&**tenant),
+    };
+    let mut tenants = [of_scope].into_iter().chain(named).flatten();
+    let tenant = tenants.next();
+    tenants.all(|other| Some(other) == tenant).then_some(tenant)
+}
+
 /// The tenant, the package and the workflow that a name names, as [`crate::id::is_name_of`] reads it; nothing if it is not a name.
-fn named(name: &str) -> Option<(Option<&str>, Option<&str>, Option<&str>)> {
+pub(super) fn named(name: &str) -> Option<(Option<&str>, Option<&str>, Option<&str>)> {
     let parts: Vec<&str> = name.split("::").collect();
     if parts.contains(&"") {
         return None;

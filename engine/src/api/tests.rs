@@ -4,7 +4,7 @@
 
 use cloacina_workflow::{Context, TaskError, Value};
 
-use super::{Caller, Page, Role, RunFilter};
+use super::{Caller, Page, Role, RunFilter, WorkflowFilter};
 use crate::{
     Command, Engine, Error, LogFilter, Records, Retention, RunHandle, RunId, RunRequest, RunState, Upload, UsageFilter,
     store::testing::TestDatabase, task,
@@ -145,7 +145,7 @@ fn a_second_tenant_sees_and_changes_nothing_of_the_first() {
             }
             assert_eq!(records.runs(&named, 10).unwrap(), []);
             assert_eq!(records.runs(&RunFilter::default(), 10).unwrap().len(), 1);
-            assert_eq!(records.workflows().unwrap().len(), 2);
+            assert_eq!(records.workflows(&WorkflowFilter::default()).unwrap().len(), 2);
             assert_eq!(code(records.trust("acme")), "REG0017");
             assert_eq!(code(records.trust_events("acme", 10)), "REG0017");
             assert_eq!(code(records.prune_plan(&Retention::default(), crate::Timestamp::now())), "RUN0024");

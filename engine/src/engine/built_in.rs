@@ -134,7 +134,7 @@ fn step(context: &mut Context<Value>) -> TaskFuture<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Caller;
+    use crate::api::{Caller, WorkflowFilter};
 
     #[test]
     fn the_built_in_workflows_of_a_tenant_are_bounded_and_one_that_is_there_counts_once() {
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(other.workflows(), ["acme::built_in_3::nightly"]);
             // What was said first is kept, also by an engine that was not told.
             engine.built_in("nightly", 3, Some("at noon")).await.unwrap();
-            let known = engine.records().unwrap().workflows().unwrap();
+            let known = engine.records().unwrap().workflows(&WorkflowFilter::default()).unwrap();
             assert_eq!(known[0].description.as_deref(), Some("at night"));
             engine.shutdown().await.unwrap();
         });

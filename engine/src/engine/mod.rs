@@ -23,6 +23,7 @@ mod resolve;
 mod run_handle;
 mod select;
 mod usage;
+mod workflow_records;
 
 #[cfg(test)]
 mod authoring_tests;

@@ -9,7 +9,7 @@ use super::{handle::Engine, records::Records};
 use crate::{
     Error,
     api::{self, PackageFilter, PackageList, PackagePage},
-    registry::{self, find, find_version, package_of, package_record},
+    registry::{self, DIGITS_MIN, find, find_version, package_of, package_record},
     store::{self, Connection, Error as StoreError, PackageEvent, PackageFound, PackagePlace, PackageRow},
     view::PackageRecord,
 };
@@ -107,18 +107,20 @@ impl Records {
         })
     }
 
-    /// The versions among which one of that name is, if there is one; else some that an error can list. A digest may be of
-    /// any of them.
+    /// The versions among which one of that name is, if there is one; else some that an error can list.
     fn candidates(&mut self, name: &str) -> Result<Vec<PackageRow>, Error> {
         let filter = match name.strip_prefix("sha256:") {
-            Some(_) => PackageFilter::default(),
+            Some(digits) => digests(digits).map(|range| PackageFilter { digests: Some(range), ..Default::default() }),
             None => {
                 let package = name.split_once('@').map_or(name, |(package, _)| package);
                 let package = package.split_once("::").map_or(package, |(_, package)| package);
-                PackageFilter { name: Some(package.to_owned()), ..PackageFilter::default() }
+                Some(PackageFilter { name: Some(package.to_owned()), ..Default::default() })
             }
         };
-        let found = self.package_rows(&filter, &PackagePage::first(usize::MAX))?;
+        let found = match filter {
+            Some(filter) => self.package_rows(&filter, &PackagePage::first(usize::MAX))?,
+            None => Vec::new(),
+        };
         match found.is_empty() {
             true => self.package_rows(&PackageFilter::default(), &PackagePage::first(KNOWN_MAX)),
             false => Ok(found),
@@ -138,6 +140,16 @@ impl PackageList {
         let packages = found.into_iter().map(record).collect::<Result<_, _>>()?;
         Ok(Self { packages, next })
     }
+}
+
+/// The first and the last digest that begin with those digits; nothing if these are too few, or no digits.
+fn digests(digits: &str) -> Option<(Digest, Digest)> {
+    let is_beginning = (DIGITS_MIN..=64).contains(&digits.len()) && digits.bytes().all(|one| one.is_ascii_hexdigit());
+    let end = |fill: &str| {
+        let padded = format!("sha256:{}{}", digits.to_ascii_lowercase(), fill.repeat(64 - digits.len()));
+        padded.parse().ok()
+    };
+    is_beginning.then(|| end("0").zip(end("f"))).flatten()
 }
 
 fn record(found: PackageFound) -> Result<PackageRecord, Error> {

@@ -5,7 +5,6 @@
 
 use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
-use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 
 use super::{handle::Engine, logs::LogFilter};
@@ -14,12 +13,12 @@ use crate::{
     api::{self, Briefs, Caller, Page, RunFilter, RunPage},
     core::run::State,
     id::RunId,
-    runtime::{Secrets, load, pruned_report, records, stored_version, stored_workflow},
+    runtime::{Secrets, load, pruned_report, records, stored_version},
     store::{
         self, Backup, BackupProgress, Connection, Database, EventRow, JobError, Quarantine, RunRow, View, WorkflowRow,
     },
     trust::{self, Trust},
-    view::{Gate, LogRecord, RunEvent, RunReport, RunSummary, TrustEvent, WorkflowRecord, WorkflowState},
+    view::{Gate, LogRecord, RunEvent, RunReport, RunSummary, TrustEvent},
 };
 
 /// Ids that are shortened by one statement. SQLite takes 32,766 values.
@@ -187,7 +186,7 @@ impl Records {
 
     /// Why the package of the run must not be used now, if it must not.
     fn quarantine_gate(&mut self, report: &RunReport, workflow: &WorkflowRow) -> Result<Option<Gate>, Error> {
-        let Ok(digest) = workflow.key.digest.as_slice().try_into().map(Digest::from_bytes) else { return Ok(None) };
+        let Some(digest) = workflow.key.content_digest() else { return Ok(None) };
         if report.state.is_terminal() {
             return Ok(None);
         }
@@ -225,40 +224,6 @@ impl Records {
         let (_, workflow, rows) = self.stored(id)?;
         let secrets = Secrets::of_rows(&rows);
         Ok(records(&stored_version(&workflow)?, rows, &secrets))
-    }
-
-    /// Every version of every workflow that the database knows, by name, and the newest version first.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn workflows(&mut self) -> Result<Vec<WorkflowRecord>, Error> {
-        let mut rows = self.read("listing workflows", store::workflow_list)?;
-        let packages = self.read("listing packages", store::package_list)?;
-        rows.retain(|row| self.caller.scope().has(&row.key.tenant));
-        rows.sort_by_cached_key(|row| (row.key.full_name(), std::cmp::Reverse(row.id)));
-        let workflows = rows.into_iter().map(|row| {
-            let digest = <[u8; 32]>::try_from(row.key.digest.as_slice()).ok().map(Digest::from_bytes);
-            let package =
-                packages.iter().find(|package| package.tenant == row.key.tenant && Some(package.digest) == digest);
-            let descriptor = stored_workflow(&row)?;
-            Ok(WorkflowRecord {
-                name: row.key.full_name(),
-                tenant: row.key.tenant.clone(),
-                package: Some(row.key.package.clone()).filter(|package| !package.is_empty()),
-                version: package.map(|package| package.version.clone()),
-                digest,
-                state: match (digest, package) {
-                    (None, _) => WorkflowState::CompiledIn,
-                    (Some(_), Some(package)) => WorkflowState::Packaged(package.state),
-                    (Some(_), None) => WorkflowState::Removed,
-                },
-                tasks: descriptor.tasks.len(),
-                description: descriptor.description.clone(),
-                known_since: row.id.made_at(),
-                descriptor,
-            })
-        });
-        workflows.collect()
     }
 
     /// What the run's attempts wrote to their logs, in order; at most 10,000 lines at once. Lines that a living engine

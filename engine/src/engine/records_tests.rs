@@ -7,7 +7,7 @@ use cloacina_workflow::Context;
 use serde_json::json;
 
 use crate::{
-    Engine, Error, Records, RunFilter, RunId, RunRequest, RunState, StoreError, TaskError, Value,
+    Engine, Error, Records, RunFilter, RunId, RunRequest, RunState, StoreError, TaskError, Value, WorkflowFilter,
     store::testing::TestDatabase, task,
 };
 
@@ -94,7 +94,7 @@ fn what_an_engine_did_can_be_looked_at_beside_it_and_after_it() {
     );
     assert_eq!(records.runs(&RunFilter::default(), 1).unwrap().len(), 1);
     assert_eq!(records.events(good.id()).unwrap().last().unwrap().kind, "run_finished");
-    let workflows = records.workflows().unwrap();
+    let workflows = records.workflows(&WorkflowFilter::default()).unwrap();
     assert_eq!(workflows.len(), 1);
     assert_eq!((workflows[0].name.as_str(), workflows[0].descriptor.tasks.len()), ("public::cloacina::count", 2));
 }

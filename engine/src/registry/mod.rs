@@ -39,6 +39,6 @@ pub use self::{
 pub(crate) use self::{
     handle::Options,
     package::{Change, Listener, Package, package_record},
-    selector::{find, find_version, package_of},
+    selector::{DIGITS_MIN, find, find_version, package_of},
     state::ActiveVersions,
 };

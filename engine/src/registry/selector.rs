@@ -15,7 +15,7 @@ use crate::{id::TENANT_DEFAULT, store::PackageRow};
 /// How many packages an error lists.
 const LISTED_MAX: usize = 10;
 /// Fewer digits of a digest are too easily mistyped into another.
-pub(super) const DIGITS_MIN: usize = 8;
+pub(crate) const DIGITS_MIN: usize = 8;
 
 /// Something that has the names of a package's version.
 pub(crate) trait Named {

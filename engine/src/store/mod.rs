@@ -68,6 +68,7 @@ mod trust;
 mod usage;
 mod view;
 mod workflow;
+mod workflow_search;
 mod writer;
 
 #[cfg(test)]
@@ -96,6 +97,8 @@ mod tests;
 mod trust_tests;
 #[cfg(test)]
 mod usage_tests;
+#[cfg(test)]
+mod workflow_search_tests;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::postgres::PgConnection;
@@ -162,6 +165,7 @@ pub(crate) use self::{
         WorkflowKey, WorkflowRow, workflow_ensure_in_txn, workflow_get, workflow_list, workflow_list_of,
         workflow_list_some,
     },
+    workflow_search::{WorkflowFound, WorkflowSearch, workflow_search},
     writer::Answers,
 };
 pub use self::{
@@ -175,6 +179,7 @@ pub use self::{
     package_state::{PackageAct, PackageState},
     trial::DatabaseTrial,
     trust::TrustEventKind,
+    workflow_search::WorkflowPlace,
 };
 #[cfg(any(test, feature = "measuring"))]
 pub(crate) use self::{

@@ -24,6 +24,8 @@ pub(crate) struct PackageSearch {
     pub(crate) tenant: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) state: Option<PackageState>,
+    /// Only versions whose digest is in this range, both ends included.
+    pub(crate) digests: Option<(Digest, Digest)>,
     pub(crate) after: Option<PackagePlace>,
     pub(crate) n_max: i64,
 }
@@ -93,7 +95,7 @@ pub(crate) fn package_find(
 
 /// What is asked of the database.
 pub(super) fn statement(search: &PackageSearch) -> Statement {
-    let PackageSearch { tenant, name, state, after, n_max } = search;
+    let PackageSearch { tenant, name, state, digests, after, n_max } = search;
     let mut statement = Statement::default();
     statement.text(&format!("SELECT {COLUMNS}, {SHARING} FROM package WHERE TRUE"));
     let state = state.map(|state| state.as_str().to_owned());
@@ -101,6 +103,10 @@ pub(super) fn statement(search: &PackageSearch) -> Statement {
         if let Some(value) = value {
             statement.text(&format!(" AND package.{column} = ")).name(value);
         }
+    }
+    if let Some((first, last)) = digests {
+        statement.text(" AND package.digest >= ").bytes(first.as_bytes());
+        statement.text(" AND package.digest <= ").bytes(last.as_bytes());
     }
     // What is the same on the whole list orders nothing.
     let is_free = |column: &&str| match *column {

@@ -88,18 +88,29 @@ fn searches() -> Vec<PackageSearch> {
     for tenant in [None, word("acme"), word("missing")] {
         for name in [None, word("p007")] {
             for state in [None, Some(PackageState::Quarantined), Some(PackageState::Active)] {
-                let (tenant, name) = (tenant.clone(), name.clone());
-                searches.push(PackageSearch { tenant, name, state, after: None, n_max: 7 });
+                for digests in [None, Some(digests())] {
+                    let (tenant, name) = (tenant.clone(), name.clone());
+                    searches.push(PackageSearch { tenant, name, state, digests, after: None, n_max: 7 });
+                }
             }
         }
     }
     searches
 }
 
+/// A range with a few of the digests.
+fn digests() -> (Digest, Digest) {
+    let mut ends = [[0; 32], [0xff; 32]];
+    ends.iter_mut().for_each(|end| end[0] = 0x42);
+    let [first, last] = ends.map(Digest::from_bytes);
+    (first, last)
+}
+
 fn fits(search: &PackageSearch, version: &Written) -> bool {
     search.tenant.as_ref().is_none_or(|tenant| version.tenant == *tenant)
         && search.name.as_ref().is_none_or(|name| version.name == *name)
         && search.state.is_none_or(|state| version.state == state.as_str())
+        && search.digests.is_none_or(|(first, last)| (first..=last).contains(&Digest::from_bytes(version.digest)))
 }
 
 fn versions_that_fit_are_found_in_order_and_page_by_page(fixture: Fixture) {
@@ -136,6 +147,12 @@ fn every_filter_of_packages_has_its_index(fixture: Fixture) {
             let shown = plan(&mut connection, statement(&search)).join("\n");
             let reads_all = ["Seq Scan on package", "SCAN package\n"].iter().any(|whole| shown.contains(whole));
             assert!(!reads_all, "{search:?}\n{shown}");
+            if search.digests.is_some() {
+                // What is found by a digest is a few, and sorted; the server may take another filter that excludes more.
+                let is_alone = search.tenant.is_none() && search.name.is_none() && search.state.is_none();
+                assert!(!is_alone || search.after.is_some() || shown.contains("package_digest"), "{search:?}\n{shown}");
+                continue;
+            }
             let index = match (&search.tenant, &search.name, &search.state) {
                 (None, None, None) | (Some(_), None, None) => "package_list",
                 (None, Some(_), None) => "package_name",

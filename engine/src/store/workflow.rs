@@ -31,7 +31,7 @@ pub(crate) struct WorkflowRow {
     pub(crate) descriptor: String,
 }
 
-type Columns = (Vec<u8>, String, String, String, Vec<u8>, String, String);
+pub(super) type Columns = (Vec<u8>, String, String, String, Vec<u8>, String, String);
 
 /// The id of that workflow, which is added if it is new. Must be called in a transaction of the writer.
 pub(crate) fn workflow_ensure_in_txn(
@@ -100,7 +100,7 @@ pub(crate) fn workflow_get(connection: &mut Connection, id: WorkflowId) -> JobRe
     Ok(from_columns(row)?)
 }
 
-fn from_columns(columns: Columns) -> Result<WorkflowRow, Error> {
+pub(super) fn from_columns(columns: Columns) -> Result<WorkflowRow, Error> {
     let (id, tenant, package, name, digest, fingerprint, descriptor) = columns;
     let key = WorkflowKey { tenant, package, name, digest, fingerprint };
     Ok(WorkflowRow { id: workflow_id(&id)?, key, descriptor })

@@ -41,5 +41,5 @@ pub use self::{
     trust::{KeyRecord, Revoked, TrustChanged, TrustEvent, TrustRecord},
     usage::{HostUsage, PackageUsage, RunUsage, TaskUsage, Usage, UsedCall, UsedTask},
     why::{GateInWords, SkippedTask, WaitingTask, Why},
-    workflow::{WorkflowRecord, WorkflowState},
+    workflow::{WorkflowRecord, WorkflowReport, WorkflowState},
 };

@@ -41,6 +41,27 @@ pub struct WorkflowRecord {
     pub descriptor: descriptor::Workflow,
 }
 
+/// One version of a workflow with what it consists of.
+///
+/// The fields of the workflow itself are those that it has in the list of workflows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct WorkflowReport {
+    /// The version.
+    #[serde(flatten)]
+    pub record: WorkflowRecord,
+    /// The workflow as its package declares it: a member of `workflows` in [the description](../abi.md) of a package.
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
+    pub workflow: descriptor::Workflow,
+}
+
+impl From<WorkflowRecord> for WorkflowReport {
+    fn from(record: WorkflowRecord) -> Self {
+        Self { workflow: record.descriptor.clone(), record }
+    }
+}
+
 /// Where the code of a workflow stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

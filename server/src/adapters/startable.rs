@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cloacina::{PackageState, Timestamp, WorkflowRecord, WorkflowState};
+use cloacina::{Timestamp, WorkflowFilter, WorkflowRecord};
 
 use crate::{asker::Asker, problem::Problem};
 
@@ -18,7 +18,7 @@ pub(super) struct Startable {
 /// All of them that the caller sees, by name.
 pub(super) async fn list(asker: &Asker) -> Result<Vec<Startable>, Problem> {
     let names: BTreeSet<String> = asker.engine.workflows().into_iter().collect();
-    let mut versions = asker.records(|records| records.workflows()).await?;
+    let mut versions = asker.engine.all_workflows(&WorkflowFilter::default()).await?;
     versions.retain(|version| names.contains(&version.name));
     let of_names = versions.chunk_by(|version, next| version.name == next.name);
     Ok(of_names.filter_map(Startable::of).collect())
@@ -31,8 +31,9 @@ pub(super) async fn list(asker: &Asker) -> Result<Vec<Startable>, Problem> {
 pub(super) async fn get(asker: &Asker, name: &str) -> Result<Startable, Problem> {
     // A name that nobody knows costs no look at the database.
     check(asker, name)?;
-    let found = list(asker).await?.into_iter().find(|startable| startable.version.name == name);
-    Ok(found.ok_or_else(|| unknown(name))?)
+    let versions = asker.engine.all_workflows(&WorkflowFilter::named(name)).await?;
+    let versions: Vec<WorkflowRecord> = versions.into_iter().filter(|version| version.name == name).collect();
+    Ok(Startable::of(&versions).ok_or_else(|| unknown(name))?)
 }
 
 /// Whether new runs can be made of the workflow of that full name.
@@ -50,8 +51,7 @@ fn unknown(name: &str) -> cloacina::Error {
 
 impl Startable {
     fn of(versions: &[WorkflowRecord]) -> Option<Self> {
-        let is_active = |version: &&WorkflowRecord| version.state == WorkflowState::Packaged(PackageState::Active);
-        let version = versions.iter().find(is_active).or(versions.first())?.clone();
+        let version = WorkflowRecord::current(versions)?.clone();
         let known_since = versions.iter().map(|version| version.known_since).min()?;
         Some(Self { version, known_since })
     }

@@ -61,6 +61,7 @@ const TABLE: &[(&str, Need)] = &[
     ("runs_logs_stream", VIEWER),
     ("dead_letters_list", VIEWER),
     ("workflows_list", VIEWER),
+    ("workflows_get", VIEWER),
     ("packages_list", VIEWER),
     ("packages_get", VIEWER),
     ("packages_events", VIEWER),

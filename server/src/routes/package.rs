@@ -118,7 +118,8 @@ async fn list(
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Listed<PackageRecord>, Problem> {
     let ListQuery { tenant, name, state, limit: asked, cursor } = query;
-    let filter = PackageFilter { tenant, name, state: state.as_deref().map(state_of).transpose()? };
+    let state = state.as_deref().map(state_of).transpose()?;
+    let filter = PackageFilter { tenant, name, state, digests: None };
     let page =
         PackagePage { limit: limit(asked)?, after: cursor.as_deref().map(place_of::<PackagePlace>).transpose()? };
     let found = asker.engine.list_packages(&filter, &page).await?;

@@ -101,7 +101,7 @@ fn access_pages() -> Vec<Page> {
 fn other_pages() -> Vec<Page> {
     vec![
         Page::of::<workflow::list::Listed>("workflows", "Workflows", &["workflow list"]),
-        Page::of::<workflow::show::Shown<'_>>("workflow", "A workflow", &["workflow show"]),
+        Page::of::<cloacina::WorkflowReport>("workflow", "A workflow", &["workflow show"]),
         Page::of::<key::generate::Generated>("generated-key", "A new key", &["key generate"]),
         Page::of::<Vec<key::list::Listed>>("keys", "Keys", &["key list"]),
         Page::of::<key::show::Shown>("key", "A public key", &["key show"]),
