@@ -46,7 +46,7 @@ pub(crate) fn tenant_list(connection: &mut Connection) -> QueryResult<Vec<Tenant
 
 /// Whether that tenant was made.
 pub(crate) fn tenant_is_there(connection: &mut Connection, name: &str) -> QueryResult<bool> {
-    let found: Option<String> = tenant::table.find(name).select(tenant::name).first(connection).optional()?;
+    let found: Option<String> = tenant::table.find(name).select(tenant::name).get_result(connection).optional()?;
     Ok(found.is_some())
 }
 
@@ -65,7 +65,7 @@ type AccountColumns = (String, String, String, String, i64, String, Option<i64>)
 
 /// The account of that name.
 pub(crate) fn account_get(connection: &mut Connection, name: &str) -> QueryResult<Option<AccountRow>> {
-    let row: Option<AccountColumns> = account::table.find(name).first(connection).optional()?;
+    let row: Option<AccountColumns> = account::table.find(name).get_result(connection).optional()?;
     Ok(row.map(account_row))
 }
 

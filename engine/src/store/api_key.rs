@@ -33,7 +33,7 @@ type Columns = (String, String, String, String, Vec<u8>, i64, String, Option<i64
 
 /// The key of that id.
 pub(crate) fn api_key_get(connection: &mut Connection, id: &str) -> JobResult<Option<ApiKeyRow>> {
-    let row: Option<Columns> = api_key::table.find(id).first(connection).optional()?;
+    let row: Option<Columns> = api_key::table.find(id).get_result(connection).optional()?;
     Ok(row.map(key).transpose()?)
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn archive_of_package(
         .filter(package::tenant.eq(tenant))
         .filter(package::digest.eq(content.as_bytes().as_slice()))
         .select(package::archive_digest)
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     let Some(named) = named else { return Ok(None) };
     let digest = content_digest(&named)?;
@@ -52,7 +52,7 @@ pub(crate) fn archive_list(connection: &mut Connection) -> JobResult<HashSet<Dig
 pub(crate) fn archive_get(connection: &mut Connection, digest: Digest) -> QueryResult<Option<ArchiveRow>> {
     let digest = digest.as_bytes().as_slice();
     let kept = archive::table.filter(archive::digest.eq(digest)).select(archive::bytes);
-    let Some(bytes) = kept.first(connection).optional()? else { return Ok(None) };
+    let Some(bytes) = kept.get_result(connection).optional()? else { return Ok(None) };
     let signatures = signatures_of(connection, digest)?;
     Ok(Some(ArchiveRow { bytes, signatures }))
 }

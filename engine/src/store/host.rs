@@ -138,7 +138,7 @@ pub(crate) fn host_sum(
 
 /// When the process was looked at last that nobody has looked at for longest.
 pub(crate) fn host_oldest(connection: &mut Connection) -> QueryResult<Option<Timestamp>> {
-    let oldest: Option<i64> = package_host::table.select(min(package_host::read_at)).first(connection)?;
+    let oldest: Option<i64> = package_host::table.select(min(package_host::read_at)).get_result(connection)?;
     Ok(oldest.map(timestamp))
 }
 

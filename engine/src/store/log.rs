@@ -105,7 +105,7 @@ pub(super) fn statement(is_file: bool, search: &LogSearch) -> Statement {
         statement.text(" AND log.at >= ").number(micros(*since));
     }
     let order = if *from_end { " DESC" } else { "" };
-    statement.text(&format!(" ORDER BY log.run{order}, log.id{order} LIMIT ")).number(*n_max);
+    statement.text(&format!(" ORDER BY log.run{order}, log.id{order} LIMIT ")).n_rows(*n_max);
     statement
 }
 

@@ -139,7 +139,7 @@ pub(crate) fn package_quarantine_in_txn(
         let to = PackageState::Quarantined;
         let reason = order.reason.as_deref().unwrap_or("");
         let known: (Option<String>, Option<i64>) =
-            version.row().select((package::quarantine_reason, package::quarantined_until)).first(connection)?;
+            version.row().select((package::quarantine_reason, package::quarantined_until)).get_result(connection)?;
         if from == to && known == (Some(reason.to_owned()), until.map(micros)) {
             return Ok(PackageChanged::Unchanged);
         }
@@ -265,7 +265,7 @@ fn change(
         .filter(package::tenant.eq(&order.tenant))
         .filter(package::digest.eq(order.digest.as_bytes().as_slice()))
         .select(package::name)
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     let Some(name) = name else { return Ok(PackageChanged::Missing) };
     let versions = Versions::load(connection, &order.tenant, &name)?;

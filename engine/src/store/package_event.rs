@@ -160,7 +160,7 @@ pub(super) fn package_event_add_in_txn(connection: &mut Connection, event: &Pack
 
 /// The id of the newest change of any package; 0 if there was none.
 pub(crate) fn package_newest_change(connection: &mut Connection) -> QueryResult<i64> {
-    let newest: Option<i64> = package_event::table.select(max(package_event::id)).first(connection)?;
+    let newest: Option<i64> = package_event::table.select(max(package_event::id)).get_result(connection)?;
     Ok(newest.unwrap_or(0))
 }
 

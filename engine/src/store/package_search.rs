@@ -128,6 +128,6 @@ pub(super) fn statement(search: &PackageSearch) -> Statement {
         });
         statement.text(")");
     }
-    statement.text(&format!(" ORDER BY {columns} LIMIT ")).number(*n_max);
+    statement.text(&format!(" ORDER BY {columns} LIMIT ")).n_rows(*n_max);
     statement
 }

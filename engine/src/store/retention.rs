@@ -85,7 +85,7 @@ pub(crate) fn log_list_oldest(connection: &mut Connection, n_max: i64) -> QueryR
 
 /// The number of the newest line; 0 without any.
 pub(crate) fn log_newest(connection: &mut Connection) -> QueryResult<i64> {
-    let newest: Option<i64> = log::table.select(max(log::id)).first(connection)?;
+    let newest: Option<i64> = log::table.select(max(log::id)).get_result(connection)?;
     Ok(newest.unwrap_or(0))
 }
 

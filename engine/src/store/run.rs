@@ -96,7 +96,7 @@ pub(super) const COLUMNS: Selected = (
 
 pub(crate) fn run_get(connection: &mut Connection, id: RunId) -> JobResult<Option<RunRow>> {
     let row: Option<Columns> =
-        run::table.filter(run::id.eq(id.as_bytes().as_slice())).select(COLUMNS).first(connection).optional()?;
+        run::table.filter(run::id.eq(id.as_bytes().as_slice())).select(COLUMNS).get_result(connection).optional()?;
     Ok(row.map(from_columns).transpose()?)
 }
 
@@ -155,7 +155,7 @@ pub(crate) fn run_take_over(
 pub(crate) fn run_claim(connection: &mut Connection, epoch: i64, id: RunId) -> JobResult<TakenOver> {
     let ended = owner::owner_end_in_txn(connection, epoch)?;
     let one = || run::table.filter(run::id.eq(id.as_bytes().to_vec())).filter(run::finished_at.is_null());
-    let row: Option<(i64, Columns)> = one().select((run::owner_epoch, COLUMNS)).first(connection).optional()?;
+    let row: Option<(i64, Columns)> = one().select((run::owner_epoch, COLUMNS)).get_result(connection).optional()?;
     let Some((before, columns)) = row else { return Ok(TakenOver::default()) };
     let Some(owner) = ended.iter().find(|owner| owner.epoch == before) else { return Ok(TakenOver::default()) };
     let row = from_columns(columns)?;
@@ -185,7 +185,7 @@ pub(crate) fn run_list_own(connection: &mut Connection, epoch: i64) -> JobResult
 /// The run that was submitted with that key.
 pub(crate) fn run_by_key(connection: &mut Connection, key: &str) -> JobResult<Option<RunId>> {
     let id: Option<Vec<u8>> =
-        run::table.filter(run::submission_key.eq(key)).select(run::id).first(connection).optional()?;
+        run::table.filter(run::submission_key.eq(key)).select(run::id).get_result(connection).optional()?;
     Ok(id.map(|id| run_id(&id)).transpose()?)
 }
 

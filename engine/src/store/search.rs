@@ -248,7 +248,7 @@ impl Writer<'_> {
         self.text("last AS MATERIALIZED (SELECT (SELECT run.id");
         self.of_pair("pair.workflow", "pair.state", Oldest::First).newest_of_pair();
         let n_before = self.search.n_max.saturating_sub(1);
-        self.text("1 OFFSET ").statement.number(n_before);
+        self.text("1 OFFSET ").statement.n_rows(n_before);
         self.text(
             ") AS id FROM pair), bound AS MATERIALIZED (SELECT last.id FROM last WHERE last.id IS NOT NULL \
              ORDER BY last.id DESC LIMIT 1), ",
@@ -346,7 +346,7 @@ impl Writer<'_> {
     }
 
     fn limit(&mut self) -> &mut Self {
-        self.statement.number(self.search.n_max);
+        self.statement.n_rows(self.search.n_max);
         self
     }
 

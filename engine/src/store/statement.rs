@@ -66,6 +66,13 @@ impl Statement {
         self
     }
 
+    /// Adds a number of rows, as behind `LIMIT` and `OFFSET`.
+    ///
+    /// Bare, SQLite would prepare the statement anew whenever the number is bound, as a plan may depend on it.
+    pub(super) fn n_rows(&mut self, n_rows: i64) -> &mut Self {
+        self.number(n_rows).text(" + 0")
+    }
+
     /// Adds something for each item, with a text between two of them.
     pub(super) fn each<T>(
         &mut self,

@@ -109,7 +109,7 @@ pub(crate) fn trust_lock_in_txn(connection: &mut Connection) -> QueryResult<()> 
 
 /// How many signatures the tenant requires, if that was ever said.
 pub(crate) fn trust_required_get(connection: &mut Connection, tenant: &str) -> QueryResult<Option<i32>> {
-    trust_policy::table.find(tenant).select(trust_policy::required).first(connection).optional()
+    trust_policy::table.find(tenant).select(trust_policy::required).get_result(connection).optional()
 }
 
 /// Says how many signatures the tenant requires.
@@ -208,7 +208,7 @@ pub(crate) fn trust_event_list(connection: &mut Connection, tenant: &str, n_max:
 /// The number of the newest change of whom any tenant trusts; 0 if there was none.
 pub(crate) fn trust_newest_change(connection: &mut Connection) -> QueryResult<i64> {
     let changes = trust_event::table.filter(trust_event::kind.ne(TrustEventKind::PackageSigned.as_str()));
-    let newest: Option<i64> = changes.select(max(trust_event::id)).first(connection)?;
+    let newest: Option<i64> = changes.select(max(trust_event::id)).get_result(connection)?;
     Ok(newest.unwrap_or(0))
 }
 

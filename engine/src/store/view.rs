@@ -109,14 +109,14 @@ pub(crate) fn owner_of_run(connection: &mut Connection, id: RunId) -> QueryResul
     let epoch: Option<i64> = run::table
         .filter(run::id.eq(id.as_bytes().as_slice()))
         .select(run::owner_epoch)
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     let Some(epoch) = epoch else { return Ok(None) };
     let row: Option<(Option<String>, Option<i64>, Option<i64>)> = owner_table::table
         .filter(owner_table::epoch.eq(epoch))
         .filter(owner_table::ended.is_null())
         .select((owner_table::host, owner_table::pid, owner_table::lease_until))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     let is_overdue = owner::owner_is_overdue(connection, epoch)?;
     Ok(row.map(|(host, pid, lease_until)| OwnerRow { host, pid, lease_until: lease_until.map(timestamp), is_overdue }))

@@ -62,7 +62,7 @@ pub(crate) fn workflow_ensure_in_txn(
         .filter(workflow::digest.eq(&key.digest))
         .filter(workflow::fingerprint.eq(&key.fingerprint))
         .select(workflow::id)
-        .first(connection)?;
+        .get_result(connection)?;
     Ok(workflow_id(&id)?)
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn workflow_list_some(
 }
 
 pub(crate) fn workflow_get(connection: &mut Connection, id: WorkflowId) -> JobResult<WorkflowRow> {
-    let row: Columns = workflow::table.filter(workflow::id.eq(id.as_bytes().as_slice())).first(connection)?;
+    let row: Columns = workflow::table.filter(workflow::id.eq(id.as_bytes().as_slice())).get_result(connection)?;
     Ok(from_columns(row)?)
 }
 

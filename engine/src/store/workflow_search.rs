@@ -96,7 +96,7 @@ pub(super) fn statement(search: &WorkflowSearch) -> Statement {
         follow(&mut statement, (&free, &order.join(", ")), after);
     }
     let order: String = order.into_iter().map(|column| format!("{column}, ")).collect();
-    statement.text(&format!(" ORDER BY {order}workflow.id DESC LIMIT ")).number(*n_max);
+    statement.text(&format!(" ORDER BY {order}workflow.id DESC LIMIT ")).n_rows(*n_max);
     statement
 }
 
