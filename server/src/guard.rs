@@ -80,11 +80,17 @@ fn check(admission: &Admission, request: &Request) -> Result<(), Refused> {
         return Err(Refused::Host { host });
     }
     match text(header::ORIGIN) {
-        Some(origin) if origin.strip_prefix("http://").is_none_or(|from| from != host) => {
+        Some(origin) if !is_own(&origin, &host) => {
             Err(Refused::Origin { origin })
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the origin is the server itself. What has its host and port is the server, with TLS or without.
+fn is_own(origin: &str, host: &str) -> bool {
+    let site = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    site == Some(host)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -169,8 +175,10 @@ mod tests {
         ] {
             assert!(asked(host, None).is_err(), "{host}");
         }
-        assert_eq!(asked("localhost:8080", Some("http://localhost:8080")), Ok(()));
-        for origin in ["http://evil.example", "http://localhost:3000", "null", "https://localhost:8080"] {
+        for origin in ["http://localhost:8080", "https://localhost:8080"] {
+            assert_eq!(asked("localhost:8080", Some(origin)), Ok(()), "{origin}");
+        }
+        for origin in ["http://evil.example", "http://localhost:3000", "https://localhost", "null", "localhost:8080"] {
             assert_eq!(asked("localhost:8080", Some(origin)), Err("SRV0011"), "{origin}");
         }
     }

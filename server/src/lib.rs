@@ -25,10 +25,12 @@ mod problem;
 mod refused;
 mod routes;
 mod serve;
+mod tls;
 
 pub use self::{
     auth::RequestRates,
     problem::Problem,
     routes::openapi,
     serve::{Access, Error, Listener, Options, Pages, Server},
+    tls::{TlsError, TlsFiles},
 };

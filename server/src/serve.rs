@@ -4,14 +4,16 @@
 //! deadline is cut off; the engine goes on with what it acknowledged.
 
 use std::{
+    future::pending,
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
-use axum_server::Handle;
+use axum_server::{Handle, tls_rustls::RustlsAcceptor};
 use cloacina::{Class, Engine};
 use hyper_util::rt::TokioTimer;
 use tokio::{sync::watch, time::Instant};
@@ -22,6 +24,7 @@ use crate::{
     auth::{Limits, RequestRates, Throttle, TokenKey},
     connection::{Bounded, Told},
     guard, routes,
+    tls::{Tls, TlsError, TlsFiles},
 };
 
 /// How long a client may take to send the head of a request.
@@ -35,6 +38,12 @@ const TOKEN_KEY: &str = "token.key";
 
 /// The page of each error code, in Markdown, by code.
 pub type Pages = &'static [(&'static str, &'static str)];
+
+/// The code of files for TLS that cannot be used.
+pub(crate) const TLS_CODE: &str = "SRV0025";
+
+/// A server at work, whatever its connections are.
+type Serving = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// Who may ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +70,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Who may ask.
     pub access: Access,
+    /// The certificate by which connections are encrypted; without one they are not.
+    pub tls: Option<TlsFiles>,
     /// How many requests may be made with a credential and by a tenant.
     pub rates: RequestRates,
     /// How many clients may be connected. One more is refused.
@@ -97,6 +108,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The certificate for TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Serving failed.
     #[error("the server cannot go on")]
     Serve(#[source] io::Error),
@@ -108,6 +122,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Listen { .. } | Self::TokenKey { .. } | Self::Serve(_) => Class::Unavailable,
+            Self::Tls(_) => Class::Invalid,
             Self::Open { .. } => Class::Denied,
         }
     }
@@ -120,6 +135,7 @@ impl Error {
             Self::Open { .. } => "SRV0014",
             Self::Serve(_) => "SRV0015",
             Self::TokenKey { .. } => "SRV0022",
+            Self::Tls(_) => TLS_CODE,
         }
     }
 
@@ -132,6 +148,7 @@ impl Error {
             Self::TokenKey { .. } => {
                 "name a file that this user can read with --token-key; a new file ends the access tokens of now"
             }
+            Self::Tls(error) => error.hint(),
             Self::Serve(_) => "start the server again; unfinished runs go on",
         }
     }
@@ -143,6 +160,7 @@ pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
     options: Options,
+    tls: Option<Tls>,
 }
 
 /// A server that has all it needs to answer.
@@ -157,24 +175,31 @@ impl Listener {
     /// Takes the address.
     ///
     /// # Errors
-    /// [`Error::Listen`]; [`Error::Open`] if no caller would need a credential and the address is not a loopback address.
+    /// [`Error::Listen`]; [`Error::Tls`]; [`Error::Open`] if no caller would need a credential and the address is not a loopback address.
     pub fn bind(options: Options) -> Result<Self, Error> {
         let address = options.listen;
         match options.access {
             Access::Loopback { .. } if !address.ip().is_loopback() => return Err(Error::Open { address }),
             Access::Loopback { .. } | Access::Login { .. } => {}
         }
+        let tls = options.tls.clone().map(Tls::open).transpose()?;
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, options })
+        Ok(Self { listener, address, options, tls })
     }
 
     /// The address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether connections are encrypted.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Whether callers need a credential.
@@ -201,10 +226,11 @@ impl Listener {
 }
 
 impl Server {
-    /// The address on which the server listens.
+    /// The address at which the server answers, such as `http://127.0.0.1:8080`.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.listener.address
+    pub fn url(&self) -> String {
+        let scheme = if self.listener.has_tls() { "https" } else { "http" };
+        format!("{scheme}://{}", self.listener.address)
     }
 
     /// Serves until `stop` is ready; then no new connection is taken, streams end, and requests that are under way may finish
@@ -213,7 +239,7 @@ impl Server {
     /// # Errors
     /// [`Error::Serve`].
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { listener: Listener { listener, options, .. }, engine, admission } = self;
+        let Self { listener: Listener { listener, options, tls, .. }, engine, admission } = self;
         let Options { rates, connections_max, drain, pages, .. } = options;
         let (stopping, is_stopping) = watch::channel(false);
         let (throttle, limits, workers) = (Throttle::new(), Limits::new(rates), Workers::new());
@@ -224,14 +250,28 @@ impl Server {
             .map_err(Error::Serve)?
             .handle(handle.clone())
             .http1_only()
-            .accept_error_handler(cannot_accept())
-            .acceptor(Bounded::new(connections_max, false));
+            .accept_error_handler(cannot_accept());
         server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_MAX);
-        let serving = server.serve(router.into_make_service_with_connect_info::<SocketAddr>());
-        tokio::pin!(serving, stop);
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let bounded = Bounded::new(connections_max, tls.is_some());
+        let mut serving: Serving = match &tls {
+            None => Box::pin(server.acceptor(bounded).serve(service)),
+            // A connection has its place before the handshake.
+            Some(tls) => {
+                let encrypted = RustlsAcceptor::new(tls.config()).handshake_timeout(HEAD_TIME).acceptor(bounded);
+                Box::pin(server.acceptor(encrypted).serve(service))
+            }
+        };
+        let following = async move {
+            match tls {
+                Some(tls) => tls.follow().await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             served = &mut serving => return served.map_err(Error::Serve),
-            () = &mut stop => {}
+            never = following => match never {},
+            () = stop => {}
         }
         stopping.send_replace(true);
         handle.graceful_shutdown(Some(drain));

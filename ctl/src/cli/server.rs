@@ -1,4 +1,7 @@
 //! `cloacina-ctl dev` and `cloacina-ctl serve`: their arguments.
+//!
+//! Those of `serve` have settings of the same meaning in the table of `config`. `dev` is for one machine, so it has neither a login
+//! nor TLS, and no limits that protect tenants from each other.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,6 +58,7 @@ pub(crate) struct DevArgs {
 Examples:
   cloacina-ctl serve --database runs.db
   cloacina-ctl serve --database runs.db --no-login
+  cloacina-ctl serve --database runs.db --listen 0.0.0.0:8443 --tls-certificate tls.pem --tls-key tls.key
   cloacina-ctl serve --database postgres://cloacina@localhost/cloacina --sandbox server")]
 pub(crate) struct ServeArgs {
     /// The address to listen on; with port 0 any that is free.
@@ -68,6 +72,12 @@ pub(crate) struct ServeArgs {
     pub(crate) token_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    /// Encrypt connections by TLS with the certificate in this PEM file, and those that lead to its root after it. The files are read again when they change.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The PEM file with the private key of the certificate.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// How many requests each second one credential may make, with twice as many at once; 0: without a limit.
     #[arg(long, value_name = "N", conflicts_with = "no_login", default_value_t = 1_000)]
     pub(crate) credential_rate: u64,

@@ -32,6 +32,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     with("listen", of("server.listen", Kind::Address, "127.0.0.1:8080")),
     with("no_login", of("server.no_login", Kind::Flag, "false")),
     with("token_key", of("server.token_key", Kind::Path, "")),
+    with("tls_certificate", of("server.tls_certificate", Kind::Path, "")),
+    with("tls_key", of("server.tls_key", Kind::Path, "")),
     with("credential_rate", of("server.credential_rate", Kind::Number { least: 0 }, "1000")),
     with("tenant_rate", of("server.tenant_rate", Kind::Number { least: 0 }, "5000")),
     with("connections", of("server.connections", Kind::Number { least: 1 }, "10000")),

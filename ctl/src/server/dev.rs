@@ -36,6 +36,7 @@ pub(crate) fn dev(arguments: &DevArgs, output: &Output, config: &Config) -> Resu
     let listener = Listener::bind(Options {
         listen: arguments.listen,
         access: Access::Loopback { actor: by.clone() },
+        tls: None,
         rates: RequestRates::UNLIMITED,
         connections_max: connections_max(CONNECTIONS),
         drain: arguments.engine.drain,

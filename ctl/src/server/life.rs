@@ -89,7 +89,7 @@ impl Living {
     }
 
     pub(super) fn started(&self) -> Started {
-        let url = format!("http://{}", self.server.address());
+        let url = self.server.url();
         Started {
             swagger_ui: format!("{url}/swagger-ui/"),
             url,
@@ -124,9 +124,9 @@ impl Living {
 
 /// The server of an engine, and the account that its database got because it had none.
 async fn serve(engine: &Engine, listener: Listener, output: &Output) -> Result<(Server, Option<FirstAdmin>), Error> {
-    let (address, has_login) = (listener.address(), listener.has_login());
+    let (address, has_login, has_tls) = (listener.address(), listener.has_login(), listener.has_tls());
     let server = listener.serve(engine.clone())?;
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && !has_tls {
         let message = format!("{address} can be reached from other machines, and what is sent is not encrypted");
         output.warning(&Warning { code: "WRN0009".into(), message });
     }

@@ -1,6 +1,6 @@
 //! `cloacina-ctl serve`: the engine of a database, and its HTTP interface.
 
-use cloacina_server::{Access, Listener, Options, RequestRates};
+use cloacina_server::{Access, Listener, Options, RequestRates, TlsFiles};
 
 use super::connections::connections_max;
 use super::life::{Living, Start};
@@ -24,9 +24,12 @@ pub(crate) fn serve(arguments: &ServeArgs, output: &Output, config: &Config) -> 
         true => RequestRates::UNLIMITED,
         false => RequestRates { credential: arguments.credential_rate, tenant: arguments.tenant_rate },
     };
+    let tls = TlsFiles::of(arguments.tls_certificate.clone(), arguments.tls_key.clone());
+    let tls = tls.map_err(cloacina_server::Error::from)?;
     let options = Options {
         listen: arguments.listen,
         access,
+        tls,
         rates,
         connections_max: connections_max(arguments.connections),
         drain: arguments.engine.drain,

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
 };
 
@@ -16,6 +16,8 @@ pub(super) struct Served {
     pub(super) url: String,
     /// What the command printed when the server had started.
     pub(super) printed: String,
+    /// The file of the certificate that clients trust, and no other.
+    pub(super) trusted: Option<PathBuf>,
 }
 
 /// What a server answered.
@@ -58,7 +60,7 @@ impl Served {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let started: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        Self { child, url: started["url"].as_str().unwrap().to_owned(), printed: line }
+        Self { child, url: started["url"].as_str().unwrap().to_owned(), printed: line, trusted: None }
     }
 
     /// Asks with these arguments of curl; the last one is the path.
@@ -72,6 +74,9 @@ impl Served {
     pub(super) fn curl(&self, options: &[&str], path: &str) -> Command {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--include", "--max-time", "120", "--noproxy", "*"]);
+        if let Some(certificate) = &self.trusted {
+            curl.arg("--cacert").arg(certificate);
+        }
         curl.args(options).arg(format!("{}{path}", self.url));
         curl
     }

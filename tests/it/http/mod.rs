@@ -11,3 +11,4 @@ mod raw;
 mod refused;
 mod stop;
 mod tenant;
+mod tls;

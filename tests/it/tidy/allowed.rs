@@ -30,6 +30,7 @@ pub(super) const ALLOWED: &[Allowance] = &[
     allow("duplicate", "", "`cpufeatures`", "comes with the two versions of sha2"),
     allow("duplicate", "", "`crypto-common`", "comes with the two versions of sha2"),
     allow("duplicate", "", "`digest`", "comes with the two versions of sha2"),
+    allow("duplicate", "", "`getrandom`", "the cryptography of TLS is behind the rest"),
     allow("duplicate", "", "`hashbrown`", "petgraph is one version behind indexmap"),
     allow("duplicate", "", "`inout`", "comes with the two versions of cipher"),
     allow("duplicate", "", "`hmac`", "minisign derives keys with the hashes of one version before"),
