@@ -66,7 +66,7 @@ pub(crate) fn list(arguments: &TokenListArgs, output: &Output, config: &Config) 
             };
             let tenant = key.tenant.as_deref().unwrap_or("every tenant");
             let used = key.used_at.map_or_else(|| "never".to_owned(), |at| paint.moment(at));
-            vec![key.id.clone(), key.name.clone(), tenant.to_owned(), key.role.to_owned(), used, state.to_owned()]
+            vec![key.id.clone(), key.name.clone(), tenant.to_owned(), key.role.clone(), used, state.to_owned()]
         };
         let header = ["id", "name", "tenant", "role", "used", "state"].map(str::to_owned).to_vec();
         paint.columns([header].into_iter().chain(listed.keys.iter().map(row)), "")

@@ -55,7 +55,7 @@ pub(crate) fn list(arguments: &UserListArgs, output: &Output, config: &Config) -
         let row = |user: &AccountRecord| {
             let state = if user.disabled_at.is_some() { "disabled" } else { "" };
             let tenant = user.tenant.as_deref().unwrap_or("every tenant");
-            vec![user.name.clone(), tenant.to_owned(), user.role.to_owned(), state.to_owned()]
+            vec![user.name.clone(), tenant.to_owned(), user.role.clone(), state.to_owned()]
         };
         let header = ["user", "tenant", "role", "state"].map(str::to_owned).to_vec();
         paint.columns([header].into_iter().chain(listed.users.iter().map(row)), "")

@@ -240,6 +240,6 @@ fn tenant_record(row: TenantRow) -> TenantRecord {
 
 fn account_record(row: AccountRow) -> Result<AccountRecord, Error> {
     let AccountRow { name, tenant, role, created_at, created_by, disabled_at, .. } = row;
-    let role = stored_role(&role)?.as_str();
+    let role = stored_role(&role)?.as_str().to_owned();
     Ok(AccountRecord { name, tenant: shown_tenant(tenant), role, created_at, created_by, disabled_at })
 }

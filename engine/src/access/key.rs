@@ -127,7 +127,7 @@ fn entry(row: &ApiKeyRow, actor: &str, action: Action, detail: String) -> Entry 
 
 fn record(row: ApiKeyRow) -> Result<ApiKeyRecord, Error> {
     let ApiKeyRow { id, tenant, name, role, secret: _, created_at, created_by, expires_at, used_at, revoked_at } = row;
-    let role = stored_role(&role)?.as_str();
+    let role = stored_role(&role)?.as_str().to_owned();
     let tenant = shown_tenant(tenant);
     Ok(ApiKeyRecord { id, name, tenant, role, created_at, created_by, expires_at, used_at, revoked_at })
 }

@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, connection::SimpleConnection, dsl::max};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Connection, Error, JobResult, PackageState,
@@ -39,7 +39,7 @@ pub enum PackageEventKind {
 }
 
 /// Something that happened to a version of a package.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PackageEvent {

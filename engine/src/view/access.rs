@@ -4,10 +4,10 @@
 //! tenant.
 
 use cloacina_workflow::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TenantRecord {
@@ -23,7 +23,7 @@ pub struct TenantRecord {
 }
 
 /// A person that may log in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct AccountRecord {
@@ -33,7 +33,7 @@ pub struct AccountRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// What it may do: `worker`, `viewer`, `operator` or `admin`.
-    pub role: &'static str,
+    pub role: String,
     /// When it was made.
     #[cfg_attr(feature = "schema", schema(value_type = super::Moment))]
     pub created_at: Timestamp,
@@ -46,7 +46,7 @@ pub struct AccountRecord {
 }
 
 /// A key with which a program asks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ApiKeyRecord {
@@ -58,7 +58,7 @@ pub struct ApiKeyRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// What it may do: `worker`, `viewer`, `operator` or `admin`.
-    pub role: &'static str,
+    pub role: String,
     /// When it was made.
     #[cfg_attr(feature = "schema", schema(value_type = super::Moment))]
     pub created_at: Timestamp,
@@ -79,7 +79,7 @@ pub struct ApiKeyRecord {
 }
 
 /// An entry of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct AuditRecord {
@@ -115,7 +115,7 @@ pub struct AuditRecord {
 }
 
 /// What came of checking the chain of an audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct AuditCheck {

@@ -48,10 +48,10 @@ pub struct RunEvent {
 }
 
 /// Serde would borrow from the text what is written as a reference here.
-type KindName = &'static str;
+pub(super) type KindName = &'static str;
 
 /// The name of a kind that the store knows.
-fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+pub(super) fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
     let name = String::deserialize(deserializer)?;
     let known = name.parse::<Kind>();
     Ok(known.map_err(|()| D::Error::custom(format!("no kind of event {name:?}")))?.as_str())

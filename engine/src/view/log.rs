@@ -1,11 +1,11 @@
 //! One line of a run's log.
 
 use cloacina_workflow::{Level, Timestamp, Value};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Map;
 
 /// A line of a log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct LogRecord {
@@ -15,7 +15,7 @@ pub struct LogRecord {
     #[cfg_attr(feature = "schema", schema(value_type = super::Moment))]
     pub at: Timestamp,
     /// The level: `error`, `warn`, `info`, `debug` or `trace`.
-    #[serde(serialize_with = "level")]
+    #[serde(with = "level")]
     #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub level: Level,
     /// The id of the task that wrote it.
@@ -33,6 +33,16 @@ pub struct LogRecord {
     pub dropped: Option<u64>,
 }
 
-fn level<S: Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(level.as_str())
+/// Levels by their names.
+mod level {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(level.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Level, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(|_| D::Error::custom(format_args!("{name:?} is not a level")))
+    }
 }

@@ -50,9 +50,15 @@ write_by_name!(
 );
 read_by_name!(run::State, task::State);
 
-impl<'de> Deserialize<'de> for PackageState {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        name.parse().map_err(|()| D::Error::custom(format_args!("{name:?} is not a state of a package")))
-    }
+macro_rules! read_by_known_name {
+    ($($kind:ty as $what:literal),* $(,)?) => {$(
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = String::deserialize(deserializer)?;
+                name.parse().map_err(|()| D::Error::custom(format_args!("{name:?} is not {}", $what)))
+            }
+        }
+    )*};
 }
+
+read_by_known_name!(PackageState as "a state of a package", PackageEventKind as "an event of a package");

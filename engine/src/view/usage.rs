@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::json::micros;
+use super::{
+    event::{KindName, kind},
+    json::micros,
+};
 use crate::{core::run::State, id::RunId};
 
 /// What attempts and callbacks used up together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Usage {
@@ -23,14 +26,14 @@ pub struct Usage {
     #[serde(rename = "callbacks")]
     pub n_callbacks: u64,
     /// How long they ran, in microseconds. Absent if it is known of none.
-    #[serde(rename = "time_us", with = "micros", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "time_us", default, with = "micros", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub time: Option<Duration>,
     /// The number of attempts and callbacks of which `time_us` is known: not of an attempt that was interrupted with its engine.
     #[serde(rename = "time_known_of")]
     pub n_time: u64,
     /// The processor time that they used, in microseconds. Absent if it is known of none.
-    #[serde(rename = "cpu_us", with = "micros", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "cpu_us", default, with = "micros", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub cpu: Option<Duration>,
     /// The number of attempts and callbacks of which `cpu_us` is known.
@@ -45,7 +48,7 @@ pub struct Usage {
 }
 
 /// An attempt or a callback that ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct UsedCall {
@@ -53,7 +56,9 @@ pub struct UsedCall {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
     /// How it ended, as an event says it, such as `task_completed`.
-    pub end: &'static str,
+    #[serde(deserialize_with = "kind")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    pub end: KindName,
     /// When it began. Absent if it was not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<super::Moment>))]
@@ -63,7 +68,7 @@ pub struct UsedCall {
     pub ended_at: Timestamp,
     /// The processor time that it used, in microseconds. Absent unless it was alone in its process or its polls were
     /// measured.
-    #[serde(rename = "cpu_us", with = "micros", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "cpu_us", default, with = "micros", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub cpu: Option<Duration>,
     /// The most memory that its process held, in bytes. Absent if it was not measured.
@@ -72,7 +77,7 @@ pub struct UsedCall {
 }
 
 /// What a task of a run used up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct UsedTask {
@@ -86,7 +91,7 @@ pub struct UsedTask {
 }
 
 /// What a run used up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct RunUsage {
@@ -113,7 +118,7 @@ pub struct RunUsage {
 }
 
 /// What processes used up, with all that ran in them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct HostUsage {
@@ -127,7 +132,7 @@ pub struct HostUsage {
     #[serde(rename = "calls")]
     pub n_calls: u64,
     /// The processor time that they used, in microseconds. Absent if it is known of none.
-    #[serde(rename = "cpu_us", with = "micros", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "cpu_us", default, with = "micros", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub cpu: Option<Duration>,
     /// Of how many processes `cpu_us` is known.
@@ -142,7 +147,7 @@ pub struct HostUsage {
 }
 
 /// What a task used up in all runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TaskUsage {
@@ -156,7 +161,7 @@ pub struct TaskUsage {
 }
 
 /// What a version of a package used up in the runs of a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PackageUsage {
