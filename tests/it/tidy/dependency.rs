@@ -21,8 +21,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cloacina-packager", &["cloacina-workflow"]),
     ("cloacina", &["cloacina-packager", "cloacina-workflow", "cloacina-macros"]),
     ("cloacina-server", &["cloacina", "cloacina-packager", "cloacina-workflow"]),
-    ("cloacina-ctl", &["cloacina-server", "cloacina", "cloacina-packager", "cloacina-workflow"]),
-    ("cloacina-tests", &["cloacina", "cloacina-packager", "cloacina-workflow"]),
+    ("cloacina-client", &["cloacina"]),
+    ("cloacina-ctl", &["cloacina-client", "cloacina-server", "cloacina", "cloacina-packager", "cloacina-workflow"]),
+    ("cloacina-tests", &["cloacina", "cloacina-client", "cloacina-packager", "cloacina-workflow"]),
 ];
 
 /// What an example may need of ours: what a user would.

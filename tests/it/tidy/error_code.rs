@@ -10,7 +10,7 @@ use super::finding::enforce;
 use super::repository::Repository;
 
 const PREFIXES: &[&str] =
-    &["DSC", "PKG", "BLD", "LIB", "ISO", "REG", "RUN", "STO", "SOC", "CTL", "SIG", "WRN", "SRV", "ACC"];
+    &["DSC", "PKG", "BLD", "LIB", "ISO", "REG", "RUN", "STO", "SOC", "CTL", "SIG", "WRN", "SRV", "ACC", "CLN"];
 
 const SECTIONS: &[&str] = &["## Cause", "## What to check", "## What to do"];
 
@@ -69,7 +69,7 @@ fn page(code: &str) -> String {
 /// Every code and the first place that names it.
 fn codes(repository: &Repository) -> BTreeMap<String, (String, usize)> {
     let mut codes = BTreeMap::new();
-    let crates = ["sdk/src/", "macros/src/", "packager/src/", "engine/src/", "server/src/", "ctl/src/"];
+    let crates = ["sdk/src/", "macros/src/", "packager/src/", "engine/src/", "server/src/", "client/src/", "ctl/src/"];
     for source in repository.sources().filter(|source| crates.iter().any(|folder| source.path.starts_with(folder))) {
         for (line, text) in source.product() {
             for literal in text.literals.iter().filter(|literal| is_code(literal)) {

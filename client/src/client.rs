@@ -1,0 +1,179 @@
+//! A client of one server: connections that are kept, a credential, and how requests are sent.
+//!
+//! A request is sent once. What is lost with its connection is an error, as only the caller knows whether the request may be
+//! performed twice.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use hyper::{
+    Method, Request, Uri,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
+};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use crate::{
+    address::Address,
+    answer::{Answer, lost},
+    body::{self, Body},
+    error::Error,
+};
+
+/// Where the resources are.
+pub(crate) const BASE: &str = "/api/v1";
+
+/// How long a connection may take. A server in the same building needs a millisecond, one on the other side of the world a third
+/// of a second.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a server may take to begin its answer. The slowest answers are those about ten thousand runs.
+const ANSWER_WAIT: Duration = Duration::from_mins(5);
+
+/// The header by which an admin of every tenant names one.
+const TENANT: HeaderName = HeaderName::from_static("cloacina-tenant");
+
+/// What a request shows to be let in.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Credential {
+    /// Nothing: the server asks nobody for a login.
+    #[default]
+    None,
+    /// An API key, or an access token.
+    Bearer(String),
+}
+
+/// How a client asks.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What a request shows to be let in.
+    pub credential: Credential,
+    /// The tenant to ask for, which only an admin of every tenant can name.
+    pub tenant: Option<String>,
+}
+
+/// A client of one server. Clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    http: legacy::Client<HttpConnector, Body>,
+    address: Address,
+    head: Arc<Head>,
+}
+
+/// The headers of every request.
+struct Head {
+    authorization: Option<HeaderValue>,
+    tenant: Option<HeaderValue>,
+}
+
+impl Client {
+    /// A client of the server at that address, such as `http://127.0.0.1:8080`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Address`], or [`Error::Header`] for a credential or a tenant that cannot be sent.
+    pub fn new(address: &str, options: Options) -> Result<Self, Error> {
+        let address = Address::parse(address)?;
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_WAIT));
+        connector.set_nodelay(true);
+        let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { http, address, head: Arc::new(Head::of(options)?) })
+    }
+
+    /// The address of the server.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.send(self.request(Method::GET, path, body::empty())?).await?.json().await
+    }
+
+    /// Sends JSON, and reads JSON.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, value: &impl Serialize) -> Result<T, Error> {
+        self.send(self.with_json(Method::POST, path, value)?).await?.json().await
+    }
+
+    /// Sends a request without a body, and reads JSON.
+    pub(crate) async fn act<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.send(self.request(Method::POST, path, body::empty())?).await?.json().await
+    }
+
+    /// Removes something.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {
+        self.send(self.request(Method::DELETE, path, body::empty())?).await.map(drop)
+    }
+
+    /// A request with a JSON body.
+    pub(crate) fn with_json(&self, method: Method, path: &str, value: &impl Serialize) -> Result<Request<Body>, Error> {
+        let mut request = self.request(method, path, body::json(value))?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(request)
+    }
+
+    /// A request with the headers of every request.
+    pub(crate) fn request(&self, method: Method, path: &str, body: Body) -> Result<Request<Body>, Error> {
+        let uri: Uri = self.address.of(path)?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        let named = [(AUTHORIZATION, &self.head.authorization), (TENANT, &self.head.tenant)];
+        headers.extend(named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        Ok(request)
+    }
+
+    /// Sends a request; anything but success is an error.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer, Error> {
+        self.exchange(request).await?.success().await
+    }
+
+    /// Sends a request, whatever is answered.
+    pub(crate) async fn exchange(&self, request: Request<Body>) -> Result<Answer, Error> {
+        let url = self.url();
+        match timeout(ANSWER_WAIT, self.http.request(request)).await {
+            Ok(Ok(response)) => Ok(Answer::new(url, response)),
+            Ok(Err(source)) if source.is_connect() => Err(Error::Unreachable { url, source: source.into() }),
+            Ok(Err(source)) => Err(lost(url, source)),
+            Err(elapsed) => Err(lost(url, elapsed)),
+        }
+    }
+}
+
+impl Head {
+    fn of(options: Options) -> Result<Self, Error> {
+        let Options { credential, tenant } = options;
+        let value = |what, text: &str| HeaderValue::from_str(text).map_err(|_| Error::Header { what });
+        let authorization = match credential {
+            Credential::None => None,
+            Credential::Bearer(secret) => {
+                let mut authorization = value("credential", &format!("Bearer {secret}"))?;
+                authorization.set_sensitive(true);
+                Some(authorization)
+            }
+        };
+        Ok(Self { authorization, tenant: tenant.map(|tenant| value("tenant", &tenant)).transpose()? })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Client").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Without the secret.
+impl fmt::Debug for Credential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "None",
+            Self::Bearer(_) => "Bearer",
+        })
+    }
+}

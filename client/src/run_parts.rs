@@ -1,0 +1,115 @@
+//! The parts of a run: its tasks, history, log, context, gates and usage.
+//!
+//! Each is a view of the engine; only the gates come with a text beside them, for people.
+
+use cloacina::{Gate, LogFilter, LogRecord, RunContext, RunEvent, RunId, RunState, RunUsage, TaskReport, TaskState};
+use serde::Deserialize;
+
+use crate::{address::encoded, client::Client, error::Error, query::Query, run::of_run};
+
+/// Why tasks of a run are not running.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Why {
+    /// The id of the run.
+    pub run: RunId,
+    /// The full name of its workflow.
+    pub workflow: String,
+    /// The state of the run.
+    pub state: RunState,
+    /// The tasks that wait. A task that runs or has ended waits for nothing.
+    pub waiting: Vec<WaitingTask>,
+}
+
+/// A task that waits, and for what.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct WaitingTask {
+    /// The id of the task.
+    pub task: String,
+    /// The state of the task.
+    pub state: TaskState,
+    /// What keeps it from running: all of these must open.
+    pub gates: Vec<GateInWords>,
+}
+
+/// One thing that a task waits for, also in words.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct GateInWords {
+    /// The gate.
+    #[serde(flatten)]
+    pub gate: Gate,
+    /// The gate with its present value, in words.
+    pub text: String,
+}
+
+impl Client {
+    /// The tasks of a run, in the order of the source.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn tasks(&self, run: RunId) -> Result<Vec<TaskReport>, Error> {
+        self.get(&of_run(run, "/tasks")).await
+    }
+
+    /// One task of a run.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn task(&self, run: RunId, task: &str) -> Result<TaskReport, Error> {
+        self.get(&of_run(run, &format!("/tasks/{}", encoded(task)))).await
+    }
+
+    /// Everything that has happened to a run, in order; with a task, only to that task.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn events(&self, run: RunId, task: Option<&str>) -> Result<Vec<RunEvent>, Error> {
+        self.get(&of_run(run, &format!("/events{}", Query::default().with("task", task)))).await
+    }
+
+    /// The lines of the log that fit, in order; at most 10,000 at once.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn logs(&self, run: RunId, filter: &LogFilter) -> Result<Vec<LogRecord>, Error> {
+        self.get(&of_run(run, &format!("/logs{}", log_query(filter)))).await
+    }
+
+    /// What the tasks of a run see.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn context(&self, run: RunId) -> Result<RunContext, Error> {
+        self.get(&of_run(run, "/context")).await
+    }
+
+    /// Why tasks of a run are not running.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn why(&self, run: RunId) -> Result<Why, Error> {
+        self.get(&of_run(run, "/why")).await
+    }
+
+    /// What a run used up.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn usage(&self, run: RunId) -> Result<RunUsage, Error> {
+        self.get(&of_run(run, "/usage")).await
+    }
+}
+
+/// The query for lines of a log.
+pub(crate) fn log_query(filter: &LogFilter) -> Query {
+    let LogFilter { task, attempt, level, since, after, tail } = filter;
+    Query::default()
+        .with("task", task.as_deref())
+        .with("attempt", *attempt)
+        .with("level", level.map(|level| level.as_str()))
+        .with("since", *since)
+        .with("after", *after)
+        .with("tail", *tail)
+}
