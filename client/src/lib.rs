@@ -55,7 +55,5 @@ pub use self::{
     page::Page,
     run::RunQuery,
     run_control::{Again, BulkDone, BulkFilter, BulkOutcome, BulkVerb, Verb},
-    run_parts::{GateInWords, WaitingTask, Why},
     run_request::{NewRun, Outcome},
-    workflow::Runnable,
 };

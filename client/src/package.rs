@@ -70,9 +70,10 @@ impl Client {
         self.send(request).await?.json().await
     }
 
-    /// The versions of packages that fit, by tenant and name; of one package those registered first in front.
+    /// The versions of packages that fit, by tenant and name; of one package those registered first in front. A range of digests,
+    /// which no server takes, excludes none.
     pub fn packages(&self, filter: &PackageFilter) -> impl Stream<Item = Result<PackageRecord, Error>> + use<> {
-        let PackageFilter { tenant, name, state } = filter;
+        let PackageFilter { tenant, name, state, digests: _ } = filter;
         let query = Query::default().with("tenant", tenant.as_deref()).with("name", name.as_deref());
         self.items(format!("{BASE}/packages"), query.with("state", state.map(|state| state.as_str())))
     }

@@ -1,48 +1,9 @@
 //! The parts of a run: its tasks, history, log, context, gates and usage.
 //!
-//! Each is a view of the engine; only the gates come with a text beside them, for people.
+//! Each is a view of the engine.
 
-use cloacina::{Gate, LogFilter, LogRecord, RunContext, RunEvent, RunId, RunState, RunUsage, TaskReport, TaskState};
-use serde::Deserialize;
-
+use cloacina::{LogFilter, LogRecord, RunContext, RunEvent, RunId, RunUsage, TaskReport, Why};
 use crate::{address::encoded, client::Client, error::Error, query::Query, run::of_run};
-
-/// Why tasks of a run are not running.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct Why {
-    /// The id of the run.
-    pub run: RunId,
-    /// The full name of its workflow.
-    pub workflow: String,
-    /// The state of the run.
-    pub state: RunState,
-    /// The tasks that wait. A task that runs or has ended waits for nothing.
-    pub waiting: Vec<WaitingTask>,
-}
-
-/// A task that waits, and for what.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct WaitingTask {
-    /// The id of the task.
-    pub task: String,
-    /// The state of the task.
-    pub state: TaskState,
-    /// What keeps it from running: all of these must open.
-    pub gates: Vec<GateInWords>,
-}
-
-/// One thing that a task waits for, also in words.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct GateInWords {
-    /// The gate.
-    #[serde(flatten)]
-    pub gate: Gate,
-    /// The gate with its present value, in words.
-    pub text: String,
-}
 
 impl Client {
     /// The tasks of a run, in the order of the source.

@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 
 use crate::cli::BackupArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, size};
+use crate::place::Place;
 use crate::run::{Interrupt, Interrupts};
 use crate::runs::runtime;
 
@@ -41,7 +41,7 @@ impl Document for Made {}
 
 /// Copies the database.
 pub(crate) fn backup(arguments: &BackupArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let database = Place::database(&arguments.database, config)?;
     let shown = cloacina::database_shown(&database.url);
     if database.is_on_a_server() {
         return Err(Error::ServerBackup { database: shown, file: arguments.file.clone() });

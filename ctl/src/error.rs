@@ -16,6 +16,9 @@ use crate::run::Interrupt;
 /// How many names a hint lists.
 const NAMES_MAX: usize = 20;
 
+/// What to do about a command that does not work on a server.
+const ON_THE_MACHINE: &str = "run it where the database of the server is, with --database URL";
+
 /// The one error of the program.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -163,6 +166,12 @@ pub(crate) enum Error {
     /// The server cannot be started, or cannot go on.
     #[error(transparent)]
     Server(#[from] cloacina_server::Error),
+    /// A server does not do that.
+    #[error("{what} does not work on a server, and the server {server} is named")]
+    NotOnServer { what: &'static str, server: String },
+    /// A server could not be asked, or said no.
+    #[error(transparent)]
+    Client(#[from] cloacina_client::Error),
     /// Another engine drives the run, on a server where it cannot be asked.
     #[error("run {run} belongs to the {}", owner_text(.owner))]
     OwnedElsewhere { run: String, owner: cloacina::RunOwner, wait: String },
@@ -219,6 +228,7 @@ impl Error {
             Error::Sign(error) => Some(error.class()),
             Error::Registry(error) => Some(error.class()),
             Error::Server(error) => Some(error.class()),
+            Error::Client(error) => Some(error.class()),
             Error::Socket(error) => Some(error.class()),
             Error::Engine(error) => Some(error.class()),
             _ => None,
@@ -272,11 +282,13 @@ impl Error {
             Error::ServerBackup { .. } => "CTL0058",
             Error::BackupInterrupted { .. } => "CTL0059",
             Error::NothingRuns { .. } => "CTL0060",
+            Error::NotOnServer { .. } => "CTL0065",
             Error::OfFile(OfFile { error, .. }) => error.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
             Error::Registry(error) => error.code(),
             Error::Server(error) => error.code(),
+            Error::Client(error) => error.code(),
             Error::Socket(error) => error.code(),
             Error::Engine(error) => error.code(),
         }
@@ -399,6 +411,8 @@ impl Error {
             Error::Build(error) => error.hints(),
             Error::Registry(error) => error.hints(),
             Error::Server(error) => vec![error.hint().to_owned()],
+            Error::NotOnServer { .. } => one(ON_THE_MACHINE),
+            Error::Client(error) => error.hints(),
             Error::Socket(error) => error.hints(),
             Error::Engine(error) => error.hints(),
         }
@@ -424,7 +438,12 @@ impl Error {
 
     /// Whether it says no to what was asked of one run, and says nothing about the engine.
     pub(crate) fn is_refusal(&self) -> bool {
-        let is_answer = matches!(self, Error::Socket(cloacina::SocketError::Refused(_)) | Error::Engine(_));
+        let is_answer = matches!(
+            self,
+            Error::Socket(cloacina::SocketError::Refused(_))
+                | Error::Engine(_)
+                | Error::Client(cloacina_client::Error::Refused(_))
+        );
         is_answer && self.class().is_some_and(is_no)
     }
 

@@ -44,6 +44,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::UnknownRunPrefix { .. }
         | Error::NoRuns
         | Error::NoDatabaseYet { .. }
+        | Error::NotOnServer { .. }
         | Error::BadMoment { .. }
         | Error::UnknownTask { .. }
         | Error::UnknownKey { .. }
@@ -69,6 +70,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::Sign(error) => of_class(error.class()),
         Error::Registry(error) => of_class(error.class()),
         Error::Server(error) => of_class(error.class()),
+        Error::Client(error) => of_class(error.class()),
         Error::Socket(error) => of_class(error.class()),
         Error::Engine(error) => of_class(error.class()),
     }

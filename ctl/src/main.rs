@@ -23,6 +23,7 @@ mod key;
 mod log;
 mod output;
 mod package;
+mod place;
 mod prune;
 mod reader;
 mod retention;

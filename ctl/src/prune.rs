@@ -7,11 +7,11 @@ use cloacina::{PrunePlan, Pruned, Timestamp};
 
 use crate::cli::PruneArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Place;
 use crate::runs::with_idle_engine;
 
 const PROGRESS: &str = "  {spinner} {msg} {elapsed}";
@@ -22,7 +22,7 @@ impl Document for Pruned {}
 
 /// Removes what need not be kept.
 pub(crate) fn prune(arguments: &PruneArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let database = Place::database(&arguments.database, config)?;
     let policy = database.retention.clone();
     let records = database.records(output)?;
     if arguments.dry_run || records.is_none() {

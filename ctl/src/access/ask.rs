@@ -7,9 +7,9 @@ use cloacina::{Access, Caller, Role};
 use crate::actor;
 use crate::cli::{ActorArgs, DatabaseArgs};
 use crate::config::Config;
-use crate::database::Database;
 use crate::error::Error;
 use crate::output::Output;
+use crate::place::Place;
 use crate::runs::with_idle_engine;
 
 /// Items of a list that are read at once.
@@ -37,7 +37,7 @@ pub(super) fn ask<T>(
     (output, config): (&Output, &Config),
     ask: impl AsyncFnOnce(Access) -> Result<T, cloacina::AccessError>,
 ) -> Result<T, Error> {
-    let database = Database::choose(database.database.as_deref(), config)?;
+    let database = Place::database(database, config)?;
     let actor = actor::name(actor, config);
     let caller = match tenant {
         Some(tenant) => Caller::of_tenant(tenant, &actor, Role::Admin),

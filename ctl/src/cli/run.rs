@@ -43,7 +43,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) secret: SecretArgs,
     /// Keep the run in a temporary database, which is removed at the end.
-    #[arg(long, conflicts_with_all = ["database", "resume", "activate"])]
+    #[arg(long, conflicts_with_all = ["database", "server", "resume", "activate"])]
     pub(crate) ephemeral: bool,
     /// Activate this version for new runs of the package.
     #[arg(long)]

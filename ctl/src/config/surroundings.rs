@@ -37,6 +37,12 @@ pub(crate) struct Config {
     pub(crate) file: Option<PathBuf>,
     /// What was read; [`Self::settings`] is the way to it.
     pub(crate) settings: OnceLock<Settings>,
+    /// `CLOACINA_SERVER`: the server that is asked instead of a database.
+    pub(crate) server: Option<String>,
+    /// `CLOACINA_API_KEY`: the key for the server.
+    pub(crate) api_key: Option<String>,
+    /// `CLOACINA_API_KEY_FILE`: the file with that key.
+    pub(crate) api_key_file: Option<PathBuf>,
     /// The folders in which programs are looked for: `PATH`.
     pub(crate) path: Vec<PathBuf>,
     /// The name of the user: `USER`, else `LOGNAME`.
@@ -58,6 +64,9 @@ impl Config {
             settings_key_file: text("CLOACINA_SETTINGS_KEY_FILE").map(PathBuf::from),
             file: None,
             settings: OnceLock::new(),
+            server: text("CLOACINA_SERVER"),
+            api_key: text("CLOACINA_API_KEY"),
+            api_key_file: text("CLOACINA_API_KEY_FILE").map(PathBuf::from),
             path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             user: text("USER").or_else(|| text("LOGNAME")),
             data_home: folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))),

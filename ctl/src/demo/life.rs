@@ -12,6 +12,7 @@ use crate::cli::IsolationArgs;
 use crate::database::Database;
 use crate::error::Error;
 use crate::output::Output;
+use crate::place::Place;
 use crate::runs::{Drive, drive, with_engine};
 
 /// The name of the demonstration's run.
@@ -44,12 +45,12 @@ impl Life {
     pub(super) fn live(n_tasks: u32, database: &Database, by: &str, output: &Output) -> Result<Self, Error> {
         let what = What::BuiltIn { name: NAME.to_owned(), tasks: n_tasks as usize };
         let create = Command::Create { what, input: Map::new(), at: None, key: None, version: None };
-        let created = with_engine(database, output, async |engine| engine.perform(create, by).await)?;
+        let place = Place::from(database.clone());
+        let created = with_engine(&place, output, async |engine| engine.perform(create, by).await)?;
         let id = created.id;
-        let started =
-            with_engine(database, output, async |engine| engine.perform(Command::Start { run: id }, by).await)?;
+        let started = with_engine(&place, output, async |engine| engine.perform(Command::Start { run: id }, by).await)?;
         let job = Drive {
-            database,
+            place: &place,
             id,
             command: Command::Execute { run: id },
             actor: by,

@@ -14,6 +14,7 @@ use crate::document::Document;
 use crate::error::Error;
 use crate::output::Output;
 use crate::package::place;
+use crate::place::Place;
 use crate::runs::{exit_code, runtime};
 
 /// What the two runs of the demonstration went through.
@@ -32,7 +33,7 @@ pub(crate) fn demo(arguments: &DemoArgs, output: &Output, config: &Config) -> Re
     let temporary = place::temporary_folder()?;
     let chosen = match arguments.ephemeral {
         true => None,
-        false => Some(Database::choose(arguments.database.database.as_deref(), config)?),
+        false => Some(Place::database(&arguments.database, config)?),
     };
     // The engine that lives does not have the code of the second run.
     let kept = match chosen {

@@ -6,10 +6,10 @@ use super::check::{Check, Diagnosis};
 use super::{database, keys, machine, port, sandbox};
 use crate::cli::DoctorArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
+use crate::place::Place;
 
 /// Looks at everything.
 pub(crate) fn doctor(arguments: &DoctorArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -19,7 +19,7 @@ pub(crate) fn doctor(arguments: &DoctorArgs, output: &Output, config: &Config) -
 }
 
 fn checks(arguments: &DoctorArgs, config: &Config) -> Vec<Check> {
-    let database = Database::choose(arguments.database.database.as_deref(), config);
+    let database = Place::database(&arguments.database, config);
     let mut checks = vec![settings(config)];
     match &database {
         Ok(database) => {

@@ -16,11 +16,11 @@ use utoipa::ToSchema;
 use super::place;
 use crate::cli::DiffArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
+use crate::place::Place;
 
 /// What of the description is compared in another way, or follows from something else.
 const PACKAGE_APART: &[&str] = &["workflows", "build", "format"];
@@ -129,7 +129,7 @@ impl Side {
             let descriptor = package.descriptor().clone();
             return Ok(Self::new(descriptor, package.content_digest().to_string()));
         }
-        let database = Database::choose(arguments.database.database.as_deref(), config)?;
+        let database = Place::database(&arguments.database, config)?;
         let unknown = || RegistryError::UnknownPackage { name: text.to_owned(), known: Vec::new() };
         let (digest, descriptor) = database.records_if_any()?.ok_or_else(unknown)?.package_descriptor(text)?;
         Ok(Self::new(descriptor, digest.to_string()))

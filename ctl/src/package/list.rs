@@ -10,11 +10,11 @@ use super::living::{EngineView, Living};
 use super::version::VersionView;
 use crate::cli::PackageListArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Place;
 
 /// The versions of packages that a database holds.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,11 +29,11 @@ impl Document for Listed {}
 
 /// Lists versions.
 pub(crate) fn list(arguments: &PackageListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let place = Place::choose(&arguments.database, config)?;
     let PackageListArgs { tenant, name, state, .. } = arguments;
     let filter = PackageFilter { tenant: tenant.clone(), name: name.clone(), state: *state, digests: None };
-    let (records, mut living) = match database.records(output)? {
-        Some(mut view) => (view.packages(&filter)?, Living::ask(&database, &mut view, output)?),
+    let (records, mut living) = match place.source(output)? {
+        Some(mut source) => (source.packages(&filter)?, Living::ask(&place, &mut source, output)?),
         None => (Vec::new(), Living::none()),
     };
     let packages = records.into_iter().map(|record| VersionView::new(record, &mut living)).collect();

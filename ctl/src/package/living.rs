@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 
-use cloacina::{Client, PackageHost, PackageRunning, Records};
+use cloacina::{Client, PackageHost, PackageRunning};
 use cloacina_packager::Digest;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::database::Database;
 use crate::error::Error;
 use crate::output::{Output, size};
+use crate::place::{Place, Source};
 use crate::runs::runtime;
 use crate::usage::short;
 
@@ -42,12 +42,14 @@ impl Living {
     }
 
     /// Asks the running engine, if there is one.
-    pub(super) fn ask(database: &Database, records: &mut Records, output: &Output) -> Result<Self, Error> {
-        let alive = records.engine()?;
+    pub(super) fn ask(place: &Place, source: &mut Source, output: &Output) -> Result<Self, Error> {
+        let alive = source.engine()?;
         let mut living = Self {
             engine: EngineView { alive: alive.is_some(), pid: alive.flatten(), asked: false },
             packages: HashMap::new(),
         };
+        // A server does not tell how its packages run.
+        let Place::Database(database) = place else { return Ok(living) };
         let asked = runtime()?.block_on(async {
             let Some(mut client) = Client::connect(&database.url).await? else { return Ok(None) };
             Ok::<_, cloacina::SocketError>(Some((client.pid(), client.packages().await?)))

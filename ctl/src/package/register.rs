@@ -6,15 +6,15 @@ use cloacina::{PackageAnswer, PackageCommand, PackageRecord, PackageState, Packa
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{place, signature::read_beside};
+use super::signature::read_beside;
 use crate::actor;
 use crate::cli::RegisterArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
+use crate::place::Place;
 use crate::runs::with_engine;
 
 /// A version that was registered, or was registered before.
@@ -34,20 +34,20 @@ impl Document for Registered {}
 
 /// Registers archives.
 pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let place = Place::choose(&arguments.database, config)?;
     let by = actor::name(&arguments.actor, config);
     let activate = match (arguments.activate, arguments.no_activate) {
         (true, _) => Some(true),
         (_, true) => Some(false),
         (false, false) => None,
     };
-    with_engine(&database, output, async |engine| {
+    with_engine(&place, output, async |engine| {
         for file in &arguments.files {
-            let (archive, tenant) = (place::read(file)?, arguments.tenant.clone());
+            let tenant = arguments.tenant.clone();
             let signatures = read_beside(file)?;
             let signatures = signatures.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
             let command = PackageCommand::Register { tenant, activate, signatures, is_build: false };
-            let package = engine.perform_package(command, archive, &by).await;
+            let package = engine.register(command, file, &by).await;
             let PackageAnswer { package, registration, .. } = package.map_err(Error::of_file(file))?;
             let untold = || SocketError::Message { reason: "the engine does not say what it registered".to_owned() };
             let registered = Registered {
@@ -65,7 +65,7 @@ pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Confi
                 let label = format!("{tenant}::{name}@{version}");
                 output.note(&format!(
                     "new runs do not get it yet: cloacina-ctl package activate {label}{}",
-                    database.option()
+                    place.option()
                 ));
             }
         }

@@ -10,11 +10,11 @@ use super::living::{EngineView, Living};
 use super::version::{VersionView, event_row};
 use crate::cli::PackageShowArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Place;
 
 /// A version of a package, and what happened to it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,17 +32,17 @@ impl Document for Shown {}
 
 /// Shows a version.
 pub(crate) fn show(arguments: &PackageShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.version.database.database.as_deref(), config)?;
+    let place = Place::choose(&arguments.version.database, config)?;
     let name = &arguments.version.package;
     let unknown = || RegistryError::UnknownPackage { name: name.clone(), known: Vec::new() };
-    let mut records = database.records_if_any()?.ok_or_else(unknown)?;
-    let found = records.package(&arguments.version.package);
-    let events = records.package_events(&arguments.version.package)?;
-    let mut living = Living::ask(&database, &mut records, output)?;
+    let mut source = place.source_if_any()?.ok_or_else(unknown)?;
+    let found = source.package(&arguments.version.package);
+    let events = source.package_events(&arguments.version.package)?;
+    let mut living = Living::ask(&place, &mut source, output)?;
     let package = match found {
         Ok(record) => Some(VersionView::new(record, &mut living)),
-        Err(cloacina::Error::Registry(RegistryError::UnknownPackage { .. })) if !events.is_empty() => None,
-        Err(error) => return Err(error.into()),
+        Err(error) if error.code() == unknown().code() && !events.is_empty() => None,
+        Err(error) => return Err(error),
     };
     let shown = Shown { engine: living.engine, package, events };
     output.answer(&shown, |paint| shown.text(paint))?;

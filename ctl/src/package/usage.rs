@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 
 use crate::cli::PackageUsageArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::{Document, Moment};
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Place;
 use crate::runs::moment;
 use crate::usage::{HEADINGS, HOST_HEADINGS, cells, host_cells};
 
@@ -52,7 +52,7 @@ pub(crate) fn usage(arguments: &PackageUsageArgs, output: &Output, config: &Conf
         created_from: Some(since),
         created_before: until,
     };
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let database = Place::database(&arguments.database, config)?;
     let used = match database.records(output)? {
         Some(mut records) => records.package_usage(&filter)?,
         None => Vec::new(),

@@ -14,6 +14,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::output::{Output, Warning};
 use crate::package::{Source, place};
+use crate::place::Place;
 use crate::runs::{find, note_skipped_leaves, summary};
 
 /// The file of a database that is removed at the end.
@@ -24,8 +25,9 @@ pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Resu
     // What costs nothing to check comes before the build.
     let input = input::read(arguments.input.as_deref(), &arguments.secret)?;
     let (database, temporary) = chosen(arguments, config)?;
+    let kept = Place::from(database.clone());
     let resume = arguments.resume.as_deref();
-    let resume = resume.map(|run| find(&mut database.records_needed()?, run)).transpose()?;
+    let resume = resume.map(|run| find(&mut kept.source_needed()?, run)).transpose()?;
     let open = |path: &Path| Source::open(path, &arguments.cargo, output, config);
     let (source, begin) = match resume {
         // The database has what the run is pinned to.
@@ -48,9 +50,9 @@ pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Resu
     // Tasks of a package that ignore their cancellation keep threads; the process does not wait for them.
     runtime.shutdown_background();
     let report = report?;
-    let finished = Finished::new(&report, summary(&report, &database)?, temporary.is_none().then(|| database.shown()));
+    let finished = Finished::new(&report, summary(&report, &kept)?, temporary.is_none().then(|| database.shown()));
     output.answer(&finished, |paint| finished.text(paint))?;
-    note_skipped_leaves(&report, temporary.is_none().then_some(&database), output);
+    note_skipped_leaves(&report, temporary.is_none().then_some(&kept), output);
     output.note(&match temporary {
         None => format!("the run is kept: cloacina-ctl runs show {}{}", report.id, database.option()),
         Some(_) => "the run was kept nowhere, as --ephemeral says".to_owned(),
@@ -61,7 +63,7 @@ pub(crate) fn run(arguments: &RunArgs, output: &Output, config: &Config) -> Resu
 /// The database of the run; with its folder if it is a temporary one.
 fn chosen(arguments: &RunArgs, config: &Config) -> Result<(Database, Option<TempDir>), Error> {
     if !arguments.ephemeral {
-        return Ok((Database::choose(arguments.database.database.as_deref(), config)?, None));
+        return Ok((Place::database(&arguments.database, config)?, None));
     }
     let folder = place::temporary_folder()?;
     let file = folder.path().join(EPHEMERAL);

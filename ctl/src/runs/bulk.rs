@@ -3,7 +3,7 @@
 //! Each run has its own request and its own result; a refusal of one run does not affect the others. Which runs fit is
 //! looked up once, before the first is asked; `--dry-run` ends there.
 
-use cloacina::{Command, Records, RunId, RunState, RunSummary};
+use cloacina::{Command, RunId, RunState, RunSummary};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,11 +13,11 @@ use super::short::ShortIds;
 use super::view::brief_name;
 use crate::cli::ChosenArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::{Place, Source};
 
 /// Runs that one command asks something of at most; more than that is left to a second one.
 const RUNS_MAX: usize = 10_000;
@@ -86,18 +86,18 @@ pub(super) fn bulk(
     output: &Output,
     config: &Config,
 ) -> Result<u8, Error> {
-    let database = Database::choose(chosen.database.database.as_deref(), config)?;
-    let records = match chosen.runs.is_empty() {
-        true => database.records(output)?,
-        false => Some(database.records_needed()?),
+    let place = Place::choose(&chosen.database, config)?;
+    let source = match chosen.runs.is_empty() {
+        true => place.source(output)?,
+        false => Some(place.source_needed()?),
     };
-    let (mut found, short) = match records {
-        Some(mut records) => {
+    let (mut found, short) = match source {
+        Some(mut source) => {
             let found = match chosen.runs.is_empty() {
-                true => fitting(bulk, chosen, &mut records)?,
-                false => find_all(&mut records, &chosen.runs)?,
+                true => fitting(bulk, chosen, &mut source)?,
+                false => find_all(&mut source, &chosen.runs)?,
             };
-            let short = ShortIds::of(&mut records, &found)?;
+            let short = ShortIds::of(&mut source, &found)?;
             (found, short)
         }
         None => (Vec::new(), ShortIds::default()),
@@ -110,7 +110,7 @@ pub(super) fn bulk(
     if !chosen.dry_run && !rows.is_empty() {
         let live = output.live("  {spinner} {pos} of {len} runs {elapsed}");
         let n_rows = rows.len() as u64;
-        with_engine(&database, output, async |engine| {
+        with_engine(&place, output, async |engine| {
             for (row, n_done) in rows.iter_mut().zip(1..) {
                 row.answer(engine.perform((bulk.command)(row.run.status.id), actor).await)?;
                 live.set_position(n_done, n_rows);
@@ -129,13 +129,13 @@ pub(super) fn bulk(
 }
 
 /// The runs that fit, the newest.
-fn fitting(bulk: &Bulk<'_>, chosen: &ChosenArgs, records: &mut Records) -> Result<Vec<RunSummary>, Error> {
+fn fitting(bulk: &Bulk<'_>, chosen: &ChosenArgs, source: &mut Source) -> Result<Vec<RunSummary>, Error> {
     let mut filter = chosen.filter.filter()?;
     if filter.states.is_empty() {
         filter.states = bulk.states.to_vec();
     }
     filter.not_dismissed = bulk.not_dismissed;
-    Ok(records.runs(&filter, RUNS_MAX + 1)?)
+    source.runs(&filter, RUNS_MAX + 1)
 }
 
 impl Row {

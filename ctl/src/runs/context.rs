@@ -15,8 +15,8 @@ impl Document for RunContext {}
 
 /// Shows the context of a run, or one value of it.
 pub(crate) fn context(arguments: &RunsContextArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
-    let report = records.report(id)?;
+    let Found { mut source, id, .. } = Found::open(&arguments.run, config)?;
+    let report = source.report(id)?;
     if let Some(part) = report.pruned() {
         return Err(cloacina::Error::Pruned { id, request: Request::ShowContext, part }.into());
     }

@@ -13,10 +13,10 @@ use super::view::show_run;
 use crate::actor;
 use crate::cli::{ActorArgs, ChosenArgs, RunArg, RunsForkArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs};
 use crate::config::Config;
-use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
+use crate::place::Place;
 use crate::run::read_input;
 
 /// Lets nothing new of runs start.
@@ -57,8 +57,8 @@ pub(crate) fn retry(arguments: &RunsRetryArgs, output: &Output, config: &Config)
     let mut task = arguments.task.clone();
     if let (Some(run), Some(named)) = (arguments.chosen.one(), &arguments.task) {
         let argument = RunArg { run: run.to_owned(), database: arguments.chosen.database.clone() };
-        let Found { mut records, id, .. } = Found::open(&argument, config)?;
-        task = Some(find_task(&records.report(id)?, named)?);
+        let Found { mut source, id, .. } = Found::open(&argument, config)?;
+        task = Some(find_task(&source.report(id)?, named)?);
     }
     let asked = Bulk {
         verb: "retry",
@@ -86,14 +86,14 @@ pub(crate) fn rerun(arguments: &RunsRerunArgs, output: &Output, config: &Config)
 pub(crate) fn fork(arguments: &RunsForkArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let input = other_input(arguments.input.as_deref())?;
     let version = arguments.version.package_version.clone();
-    let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
-    let from = match (find_task(&records.report(id)?, &arguments.from), &version) {
+    let Found { place, mut source, id } = Found::open(&arguments.run, config)?;
+    let from = match (find_task(&source.report(id)?, &arguments.from), &version) {
         // Another version may have other tasks, and the engine knows them.
         (Err(_), Some(_)) => arguments.from.clone(),
         (found, _) => found?,
     };
-    drop(records);
-    on_found(&database, &arguments.actor, output, config, Command::Fork { run: id, from, input, version })
+    drop(source);
+    on_found(&place, &arguments.actor, output, config, Command::Fork { run: id, from, input, version })
 }
 
 /// Asks something of the one run that is named, or of all that are chosen.
@@ -121,27 +121,21 @@ fn on_run(
     config: &Config,
     command: impl FnOnce(RunId) -> Command,
 ) -> Result<u8, Error> {
-    let Found { database, records, id } = Found::open(argument, config)?;
-    drop(records);
-    on_found(&database, actor, output, config, command(id))
+    let Found { place, source, id } = Found::open(argument, config)?;
+    drop(source);
+    on_found(&place, actor, output, config, command(id))
 }
 
-fn on_found(
-    database: &Database,
-    actor: &ActorArgs,
-    output: &Output,
-    config: &Config,
-    command: Command,
-) -> Result<u8, Error> {
+fn on_found(place: &Place, actor: &ActorArgs, output: &Output, config: &Config, command: Command) -> Result<u8, Error> {
     let by = actor::name(actor, config);
-    let (report, is_driven) = with_engine(database, output, async |engine| {
+    let (report, is_driven) = with_engine(place, output, async |engine| {
         let report = engine.perform(command, &by).await?;
         Ok((report, engine.is_living()))
     })?;
-    show_run(&report, database, output)?;
+    show_run(&report, place, output)?;
     if !report.state.is_terminal() {
         let verb = if is_driven { "watch" } else { "execute" };
-        output.note(&format!("{verb} it with: cloacina-ctl runs {verb} {}{}", report.id, database.option()));
+        output.note(&format!("{verb} it with: cloacina-ctl runs {verb} {}{}", report.id, place.option()));
     }
     Ok(exit::SUCCESS)
 }

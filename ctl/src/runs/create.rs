@@ -8,10 +8,10 @@ use super::view::show_run;
 use crate::actor;
 use crate::cli::RunsCreateArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
+use crate::place::Place;
 use crate::run::{add_secrets, read_input};
 
 /// Creates a run.
@@ -22,14 +22,14 @@ pub(crate) fn create(arguments: &RunsCreateArgs, output: &Output, config: &Confi
         (Some(name), _) => What::BuiltIn { name: name.clone(), tasks: arguments.tasks as usize },
         (None, workflow) => What::Workflow(workflow.clone().unwrap_or_default()),
     };
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let place = Place::choose(&arguments.database, config)?;
     let at = begin(arguments, Timestamp::now())?;
     let command =
         Command::Create { what, input, at: at.map(Timestamp::unix_micros), key: arguments.key.clone(), version: None };
     let by = actor::name(&arguments.actor, config);
-    let report = with_engine(&database, output, async |engine| engine.perform(command, &by).await)?;
-    show_run(&report, &database, output)?;
-    let (id, option) = (report.id, database.option());
+    let report = with_engine(&place, output, async |engine| engine.perform(command, &by).await)?;
+    show_run(&report, &place, output)?;
+    let (id, option) = (report.id, place.option());
     output.note(&match at {
         None => format!("execute it with: cloacina-ctl runs execute {id}{option}"),
         Some(at) => format!(

@@ -11,11 +11,11 @@ use super::short::ShortIds;
 use super::view::brief_name;
 use crate::cli::RunsDeadLettersArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Place;
 
 /// As many as anybody reads.
 const RUNS_MAX: usize = 10_000;
@@ -31,12 +31,12 @@ impl Document for Listed {}
 
 /// Lists the failed runs that were not dismissed.
 pub(crate) fn dead_letters(arguments: &RunsDeadLettersArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let place = Place::choose(&arguments.database, config)?;
     let filter = RunFilter { states: vec![RunState::Failed], not_dismissed: true, ..RunFilter::default() };
-    let (runs, short) = match database.records(output)? {
-        Some(mut records) => {
-            let runs = records.runs(&filter, RUNS_MAX)?;
-            let short = ShortIds::of(&mut records, &runs)?;
+    let (runs, short) = match place.source(output)? {
+        Some(mut source) => {
+            let runs = source.runs(&filter, RUNS_MAX)?;
+            let short = ShortIds::of(&mut source, &runs)?;
             (runs, short)
         }
         None => (Vec::new(), ShortIds::default()),

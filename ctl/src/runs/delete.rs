@@ -13,11 +13,11 @@ use super::short::ShortIds;
 use super::view::brief_name;
 use crate::cli::RunsDeleteArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Place;
 
 /// Runs that one command deletes at most.
 const RUNS_MAX: usize = 1_000_000;
@@ -37,18 +37,18 @@ impl Document for Deleted {}
 
 /// Deletes runs.
 pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
-    let records = match arguments.runs.is_empty() {
-        true => database.records(output)?,
-        false => Some(database.records_needed()?),
+    let place = Place::choose(&arguments.database, config)?;
+    let source = match arguments.runs.is_empty() {
+        true => place.source(output)?,
+        false => Some(place.source_needed()?),
     };
-    let (found, short) = match records {
-        Some(mut records) => {
+    let (found, short) = match source {
+        Some(mut source) => {
             let found = match arguments.runs.is_empty() {
-                true => records.runs(&arguments.filter.filter()?, RUNS_MAX)?,
-                false => find_all(&mut records, &arguments.runs)?,
+                true => source.runs(&arguments.filter.filter()?, RUNS_MAX)?,
+                false => find_all(&mut source, &arguments.runs)?,
             };
-            let short = ShortIds::of(&mut records, &found)?;
+            let short = ShortIds::of(&mut source, &found)?;
             (found, short)
         }
         None => (Vec::new(), ShortIds::default()),
@@ -59,7 +59,7 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
     let ids: Vec<RunId> = deleted.runs.iter().map(|row| row.status.id).collect();
     if !arguments.dry_run && !ids.is_empty() {
         let live = output.live("  {spinner} {msg} {elapsed}");
-        with_engine(&database, output, async |engine| engine.delete(&ids, |text| live.set(text)).await)?;
+        with_engine(&place, output, async |engine| engine.delete(&ids, |text| live.set(text)).await)?;
     }
     output.answer(&deleted, |paint| deleted.text(&short, paint))?;
     if let [row, ..] = deleted.not_ended.as_slice() {
@@ -67,7 +67,7 @@ pub(crate) fn delete(arguments: &RunsDeleteArgs, output: &Output, config: &Confi
             1 => "1 run has not ended and stays; cancel it first".to_owned(),
             n_kept => format!("{n_kept} runs have not ended and stay; cancel them first"),
         };
-        output.note(&format!("{kept}: cloacina-ctl runs cancel {}{}", row.status.id, database.option()));
+        output.note(&format!("{kept}: cloacina-ctl runs cancel {}{}", row.status.id, place.option()));
     }
     Ok(exit::SUCCESS)
 }

@@ -1,18 +1,20 @@
-//! The engine that performs a command: the running engine of the database, through its socket, or a temporary engine.
+//! The engine that performs a command: a server, the running engine of the database through its socket, or a temporary engine.
 //!
 //! Where no engine lives, changing a run takes one that starts no task ([`with_engine`]). To run, the program becomes
 //! the engine in the foreground ([`drive`]): like any engine it continues every unfinished run of the database, and
 //! it ends when the run that it was started for has ended. Beside a running engine both only ask and watch.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::time::Duration;
 
 use cloacina::{
-    Builder, Caller, Client, Command, Engine, Level, PackageAnswer, PackageCommand, RunId, RunReport, SocketError,
-    TrustChange, TrustChanged,
+    Builder, Caller, Client, Command, Engine, Level, PackageAnswer, PackageCommand, PackageRecord, RunId, RunReport,
+    SocketError, TrustChange, TrustChanged,
 };
+use cloacina_client::Client as Remote;
 
-use super::follow::{Follow, follow, in_time};
+use super::follow::{Follow, follow, follow_on, in_time};
 use super::patience::Patience;
 use super::why::note_withheld;
 use crate::cli::IsolationArgs;
@@ -21,6 +23,8 @@ use crate::error::Error;
 use crate::isolation::{isolate, note_living, refuse_unknown};
 use crate::log;
 use crate::output::Output;
+use crate::package::place::read;
+use crate::place::{self, Place};
 use crate::run::{GRACE, Interrupts, stop, watch_run};
 
 /// An engine that starts no task has none to wait for.
@@ -30,7 +34,7 @@ const NO_GRACE: Duration = Duration::ZERO;
 #[derive(Debug)]
 pub(crate) struct Performer<'a> {
     who: Who,
-    database: &'a Database,
+    place: &'a Place,
     patience: Patience<'a>,
 }
 
@@ -41,17 +45,20 @@ enum Who {
     Living(Box<Client>),
     /// This one, for the moment.
     Own(Engine),
+    /// A server, over HTTP.
+    Server(Box<Remote>),
 }
 
 impl<'a> Performer<'a> {
     /// Has that done on behalf of `by`.
     pub(crate) async fn perform(&mut self, command: Command, by: &str) -> Result<RunReport, Error> {
-        let (run, database) = (command.run(), self.database);
+        let (run, place) = (command.run(), self.place);
         let performed = self.ask(async |who| match who {
             Who::Living(client) => Ok(client.perform(command.clone(), by).await?),
             Who::Own(engine) => Ok(engine.perform(command.clone(), by).await?),
+            Who::Server(client) => place::perform(client, command.clone()).await,
         });
-        performed.await.map_err(|error| named(error, run, database))
+        performed.await.map_err(|error| named(error, run, place))
     }
 
     /// Deletes runs that have ended. An engine for the moment deletes all or none; a living one is asked run by run.
@@ -65,6 +72,13 @@ impl<'a> Performer<'a> {
                 Ok(())
             }
             Who::Own(engine) => Ok(engine.delete(runs, |n_rows| told(format!("{n_rows} rows removed"))).await?),
+            Who::Server(client) => {
+                for (run, n_before) in runs.iter().zip(1..) {
+                    client.run_delete(*run).await?;
+                    told(format!("{n_before} of {} runs deleted", runs.len()));
+                }
+                Ok(())
+            }
         }
     }
 
@@ -78,33 +92,45 @@ impl<'a> Performer<'a> {
         let changed = self.ask(async |who| match who {
             Who::Living(client) => Ok(client.change_trust(tenant, change.clone(), by).await?),
             Who::Own(engine) => Ok(engine.change_trust(tenant, change.clone(), by).await?),
+            Who::Server(client) => Err(Error::NotOnServer { what: "a change of trust", server: client.url() }),
         });
         changed.await
     }
 
-    /// Has that done to a package on behalf of `by`; the archive is what is to be registered, else empty.
-    pub(crate) async fn perform_package(
-        &mut self,
-        command: PackageCommand,
-        archive: Vec<u8>,
-        by: &str,
-    ) -> Result<PackageAnswer, Error> {
+    /// Has that done to a package, on behalf of `by`.
+    pub(crate) async fn perform_package(&mut self, command: PackageCommand, by: &str) -> Result<PackageRecord, Error> {
         let performed = self.ask(async |who| match who {
-            Who::Living(client) => Ok(client.perform_package(command.clone(), &archive, by).await?),
-            Who::Own(engine) => Ok(engine.perform_package(command.clone(), archive.clone(), by).await?),
+            Who::Living(client) => Ok(client.perform_package(command.clone(), &[], by).await?.package),
+            Who::Own(engine) => Ok(engine.perform_package(command.clone(), Vec::new(), by).await?.package),
+            Who::Server(client) => place::perform_package(client, command.clone()).await,
         });
         performed.await
     }
 
-    /// Whether what is asked also runs now.
-    pub(crate) fn is_living(&self) -> bool {
-        matches!(self.who, Who::Living(_))
+    /// Registers the archive in that file, on behalf of `by`.
+    pub(crate) async fn register(
+        &mut self,
+        command: PackageCommand,
+        file: &Path,
+        by: &str,
+    ) -> Result<PackageAnswer, Error> {
+        let registered = self.ask(async |who| match who {
+            Who::Living(client) => Ok(client.perform_package(command.clone(), &read(file)?, by).await?),
+            Who::Own(engine) => Ok(engine.perform_package(command.clone(), read(file)?, by).await?),
+            Who::Server(client) => place::register(client, file, command.clone()).await,
+        });
+        registered.await
     }
 
-    async fn open(database: &'a Database, output: &'a Output) -> Result<Self, Error> {
+    /// Whether what is asked also runs now.
+    pub(crate) fn is_living(&self) -> bool {
+        matches!(self.who, Who::Living(_) | Who::Server(_))
+    }
+
+    async fn open(place: &'a Place, output: &'a Output) -> Result<Self, Error> {
         let mut patience = Patience::new(output);
-        let who = meet(database, &mut patience).await?;
-        Ok(Self { who, database, patience })
+        let who = meet(place, &mut patience).await?;
+        Ok(Self { who, place, patience })
     }
 
     /// Asks; a running engine that refuses because it ends has done nothing, and another one is asked.
@@ -114,7 +140,7 @@ impl<'a> Performer<'a> {
                 Err(error @ Error::Socket(SocketError::Refused(_)))
                     if self.is_living() && self.patience.outlast(&error).await =>
                 {
-                    self.who = meet(self.database, &mut self.patience).await?;
+                    self.who = meet(self.place, &mut self.patience).await?;
                 }
                 answered => return answered,
             }
@@ -122,8 +148,12 @@ impl<'a> Performer<'a> {
     }
 }
 
-/// The running engine of the database, or an engine of this process that starts no task.
-async fn meet(database: &Database, patience: &mut Patience<'_>) -> Result<Who, Error> {
+/// The server; or the running engine of the database, or an engine of this process that starts no task.
+async fn meet(place: &Place, patience: &mut Patience<'_>) -> Result<Who, Error> {
+    let database = match place {
+        Place::Server(server) => return Ok(Who::Server(Box::new(server.client()?))),
+        Place::Database(database) => database,
+    };
     living_or(database, patience, async || start_idle(database).await).await.map(|met| match met {
         Met::Living(client) => Who::Living(client),
         Met::Started(engine) => Who::Own(engine),
@@ -155,14 +185,14 @@ async fn living_or(
     }
 }
 
-/// Does something with the engine of the database.
+/// Does something with the engine of the database, or with the server.
 pub(crate) fn with_engine<T>(
-    database: &Database,
+    place: &Place,
     output: &Output,
     ask: impl AsyncFnOnce(&mut Performer<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     runtime()?.block_on(async {
-        let mut performer = Performer::open(database, output).await?;
+        let mut performer = Performer::open(place, output).await?;
         let result = ask(&mut performer).await;
         if let Who::Own(engine) = performer.who {
             let stopped = engine.shutdown_within(NO_GRACE).await;
@@ -217,8 +247,10 @@ pub(super) async fn reach(database: &Database) -> Result<Option<Client>, Error> 
     }
 }
 
-/// The report of a run as its running engine sees it, and that engine's process; none if no engine lives.
-pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(RunReport, u32)>, Error> {
+/// The report of a run as its running engine sees it, and that engine's process; none if no engine lives, or if a server is
+/// asked, which reports nothing else.
+pub(super) fn living_report(place: &Place, id: RunId) -> Result<Option<(RunReport, u32)>, Error> {
+    let Place::Database(database) = place else { return Ok(None) };
     runtime()?.block_on(async {
         let Some(mut client) = reach(database).await? else { return Ok(None) };
         let report = client.perform(Command::Report { run: id }, "").await?;
@@ -227,12 +259,12 @@ pub(super) fn living_report(database: &Database, id: RunId) -> Result<Option<(Ru
 }
 
 /// Reports the owner of the run, if it is another engine.
-fn named(error: Error, run: Option<RunId>, database: &Database) -> Error {
+fn named(error: Error, run: Option<RunId>, place: &Place) -> Error {
     let Error::Engine(cloacina::Error::NotDriven { .. }) = &error else { return error };
-    let owner = run.and_then(|run| database.records_if_any().ok()??.owner(run).ok()?);
+    let owner = run.and_then(|run| place.source_if_any().ok()??.owner(run).ok()?);
     match (run, owner) {
         (Some(run), Some(owner)) => {
-            let wait = format!("cloacina-ctl runs wait {run}{}", database.option());
+            let wait = format!("cloacina-ctl runs wait {run}{}", place.option());
             Error::OwnedElsewhere { run: run.to_string(), owner, wait }
         }
         _ => error,
@@ -241,7 +273,7 @@ fn named(error: Error, run: Option<RunId>, database: &Database) -> Error {
 
 /// What is to be done with a run until it has ended.
 pub(crate) struct Drive<'a> {
-    pub(crate) database: &'a Database,
+    pub(crate) place: &'a Place,
     pub(crate) id: RunId,
     /// How it begins.
     pub(crate) command: Command,
@@ -251,12 +283,12 @@ pub(crate) struct Drive<'a> {
     pub(crate) isolation: &'a IsolationArgs,
 }
 
-/// Starts or continues a run, and watches it until it has ended: beside the running engine, or as its engine.
+/// Starts or continues a run, and watches it until it has ended: beside the server or the running engine, or as its engine.
 pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error> {
-    let resume = format!("cloacina-ctl runs watch {}{}", job.id, job.database.option());
+    let resume = format!("cloacina-ctl runs watch {}{}", job.id, job.place.option());
     beside_or_here(job, None, resume, output, async |engine, job, mut interrupts| {
-        let Drive { database, id, command, actor, timeout, .. } = job;
-        let resume = format!("cloacina-ctl runs execute {id}{}", database.option());
+        let Drive { place, id, command, actor, timeout, .. } = job;
+        let resume = format!("cloacina-ctl runs execute {id}{}", place.option());
         let begin = async {
             note_withheld(&engine.perform(command, actor).await?, output);
             Ok((engine.run(id).await?, Level::Info))
@@ -267,7 +299,7 @@ pub(crate) fn drive(job: Drive<'_>, output: &Output) -> Result<RunReport, Error>
 
 /// Has one task run, and watches it until it has ended: beside the running engine, or as its engine.
 pub(super) fn drive_task(job: Drive<'_>, task: &str, output: &Output) -> Result<RunReport, Error> {
-    let resume = format!("cloacina-ctl runs execute {} --task {task}{}", job.id, job.database.option());
+    let resume = format!("cloacina-ctl runs execute {} --task {task}{}", job.id, job.place.option());
     let again = resume.clone();
     beside_or_here(job, Some(task), resume, output, async |engine, job, mut interrupts| {
         let Drive { id, command, actor, timeout, .. } = job;
@@ -298,13 +330,19 @@ fn beside_or_here<'a>(
         // From its start on the engine may run tasks, so that it must not be ended out of order.
         let interrupts = Interrupts::listen()?;
         let mut patience = Patience::new(output);
-        let Drive { database, isolation, id, timeout, actor, .. } = job;
+        let Drive { place, isolation, id, timeout, actor, .. } = job;
+        let database = match place {
+            Place::Server(server) => {
+                let begin = Some((job.command, actor));
+                let job = Follow { id, task, begin, timeout, resume, n_shown: &Cell::new(0) };
+                return follow_on(&server.client()?, job, output).await;
+            }
+            Place::Database(database) => database,
+        };
         let start = async || start(database, isolation, output).await;
         let met = living_or(database, &mut patience, start).await?;
         match met {
-            Met::Started(engine) => {
-                here(engine, job, interrupts).await.map_err(|error| named(error, Some(id), database))
-            }
+            Met::Started(engine) => here(engine, job, interrupts).await.map_err(|error| named(error, Some(id), place)),
             Met::Living(client) => {
                 note_living(&client, isolation, output);
                 let begin = Some((job.command, actor));

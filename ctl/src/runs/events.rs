@@ -25,12 +25,12 @@ impl Document for History {}
 
 /// Shows the history of a run.
 pub(crate) fn events(arguments: &RunsEventsArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
+    let Found { mut source, id, .. } = Found::open(&arguments.run, config)?;
     let task = match &arguments.task {
-        Some(task) => Some(find_task(&records.report(id)?, task)?),
+        Some(task) => Some(find_task(&source.report(id)?, task)?),
         None => None,
     };
-    let events = records.events(id)?.into_iter();
+    let events = source.events(id)?.into_iter();
     let wanted = events.filter(|event| task.is_none() || event.task == task);
     let history = History { run: id.to_string(), events: wanted.collect() };
     output.answer(&history, |paint| history.text(paint))?;

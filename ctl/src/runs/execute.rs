@@ -3,7 +3,7 @@
 //! The three differ in what they ask for: `start` and `resume` refuse a run that does not wait for them, `execute` takes
 //! a run as it is.
 
-use cloacina::{Command, Records, RunId, RunState, TaskState};
+use cloacina::{Command, RunId, RunState, TaskState};
 
 use super::bulk::{Bulk, bulk};
 use super::engine::{Drive, drive, drive_task, with_engine};
@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
+use crate::place::Source;
 
 /// Runs a run.
 pub(crate) fn execute(arguments: &RunsExecuteArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -52,17 +53,17 @@ fn one_task(
     output: &Output,
     config: &Config,
 ) -> Result<u8, Error> {
-    let Found { database, mut records, id } = Found::open(argument, config)?;
-    let task = find_task(&records.report(id)?, task)?;
-    drop(records);
+    let Found { place, mut source, id } = Found::open(argument, config)?;
+    let task = find_task(&source.report(id)?, task)?;
+    drop(source);
     let task = task.as_str();
     let by = actor::name(&arguments.actor, config);
     let command = Command::RunTask { run: id, task: task.to_owned() };
     let report = if arguments.no_wait {
-        with_engine(&database, output, async |engine| engine.perform(command, &by).await)?
+        with_engine(&place, output, async |engine| engine.perform(command, &by).await)?
     } else {
         let job = Drive {
-            database: &database,
+            place: &place,
             id,
             command,
             actor: &by,
@@ -71,9 +72,9 @@ fn one_task(
         };
         drive_task(job, task, output)?
     };
-    show_run(&report, &database, output)?;
+    show_run(&report, &place, output)?;
     if !report.state.is_terminal() {
-        output.note(&format!("the rest waits: cloacina-ctl runs execute {id}{}", database.option()));
+        output.note(&format!("the rest waits: cloacina-ctl runs execute {id}{}", place.option()));
     }
     let completed = report.task(task).is_some_and(|task| task.state == TaskState::Completed);
     Ok(if completed || arguments.no_wait { exit::SUCCESS } else { exit::FAILED })
@@ -86,17 +87,17 @@ fn run(
     config: &Config,
     command: impl FnOnce(RunId) -> Command,
 ) -> Result<u8, Error> {
-    let Found { database, mut records, id } = Found::open(argument, config)?;
+    let Found { place, mut source, id } = Found::open(argument, config)?;
     let by = actor::name(&arguments.actor, config);
     let command = command(id);
     let (report, code) = if arguments.no_wait {
-        let before = records.state(id)?;
-        let (report, is_driven) = with_engine(&database, output, async |engine| {
+        let before = source.state(id)?;
+        let (report, is_driven) = with_engine(&place, output, async |engine| {
             let report = engine.perform(command, &by).await?;
             Ok((report, engine.is_living()))
         })?;
-        if !report.state.is_terminal() && !is_driven && !has_owner(&mut records, id)? {
-            let execute = format!("cloacina-ctl runs execute {id}{}", database.option());
+        if !report.state.is_terminal() && !is_driven && !has_owner(&mut source, id)? {
+            let execute = format!("cloacina-ctl runs execute {id}{}", place.option());
             if report.state == before {
                 return Err(Error::NothingRuns { run: id.to_string(), execute });
             }
@@ -105,9 +106,9 @@ fn run(
         (report, exit::SUCCESS)
     } else {
         // The engine has connections of its own.
-        drop(records);
+        drop(source);
         let job = Drive {
-            database: &database,
+            place: &place,
             id,
             command,
             actor: &by,
@@ -118,11 +119,11 @@ fn run(
         let code = exit_code(report.state);
         (report, code)
     };
-    show_run(&report, &database, output)?;
+    show_run(&report, &place, output)?;
     Ok(code)
 }
 
 /// Whether a running engine has the run, on a server where it cannot be asked.
-fn has_owner(records: &mut Records, id: RunId) -> Result<bool, Error> {
-    Ok(records.engine()?.is_some() && records.owner(id)?.is_some_and(|owner| !owner.is_overdue))
+fn has_owner(source: &mut Source, id: RunId) -> Result<bool, Error> {
+    Ok(source.engine()?.is_some() && source.owner(id)?.is_some_and(|owner| !owner.is_overdue))
 }

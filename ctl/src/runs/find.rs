@@ -1,40 +1,40 @@
 //! From what stands on the command line to the run, or the runs, that it means.
 
-use cloacina::{Records, RunFilter, RunId, RunReport, RunSummary, is_name_of};
+use cloacina::{RunFilter, RunId, RunReport, RunSummary, is_name_of};
 
 use crate::cli::RunArg;
 use crate::config::Config;
-use crate::database::Database;
 use crate::error::Error;
+use crate::place::{Place, Source};
 
 /// The word for the newest run.
 const LATEST: &str = "latest";
 /// How many runs an ambiguous id lists.
 const CANDIDATES_MAX: usize = 5;
 
-/// A run in the database that holds it.
+/// A run, and where it is.
 pub(super) struct Found {
-    pub(super) database: Database,
-    pub(super) records: Records,
+    pub(super) place: Place,
+    pub(super) source: Source,
     pub(super) id: RunId,
 }
 
 impl Found {
-    /// Opens the database and finds the run.
+    /// Opens the database, or asks the server, and finds the run.
     pub(super) fn open(argument: &RunArg, config: &Config) -> Result<Self, Error> {
-        let database = Database::choose(argument.database.database.as_deref(), config)?;
-        let mut records = database.records_needed()?;
-        let id = find(&mut records, &argument.run)?;
-        Ok(Self { database, records, id })
+        let place = Place::choose(&argument.database, config)?;
+        let mut source = place.source_needed()?;
+        let id = find(&mut source, &argument.run)?;
+        Ok(Self { place, source, id })
     }
 }
 
 /// The runs that are named, each once, the oldest first.
-pub(super) fn find_all(records: &mut Records, texts: &[String]) -> Result<Vec<RunSummary>, Error> {
+pub(super) fn find_all(source: &mut Source, texts: &[String]) -> Result<Vec<RunSummary>, Error> {
     let mut found = Vec::new();
     for text in texts {
-        let id = find(records, text)?;
-        found.extend(records.runs(&RunFilter { ids: Some((id, id)), ..RunFilter::default() }, 1)?);
+        let id = find(source, text)?;
+        found.extend(source.run(id)?);
     }
     found.sort_by_key(|run| run.status.id);
     found.dedup_by_key(|run| run.status.id);
@@ -68,14 +68,12 @@ pub(super) fn task_of<'a>(
 }
 
 /// The one run with an id that begins so, or the newest.
-pub(crate) fn find(records: &mut Records, text: &str) -> Result<RunId, Error> {
-    let all = RunFilter::default();
+pub(crate) fn find(source: &mut Source, text: &str) -> Result<RunId, Error> {
     if text == LATEST {
-        let newest = records.runs(&all, 1)?;
+        let newest = source.runs(&RunFilter::default(), 1)?;
         return newest.first().map(|run| run.status.id).ok_or(Error::NoRuns);
     }
-    let ids = RunId::range_of(text).ok_or_else(|| Error::BadRunId { text: text.to_owned() })?;
-    let found = records.runs(&RunFilter { ids: Some(ids), ..all }, CANDIDATES_MAX + 1)?;
+    let found = source.runs_named(text, CANDIDATES_MAX + 1)?;
     match found.as_slice() {
         [] => Err(Error::UnknownRunPrefix { text: text.to_owned() }),
         [run] => Ok(run.status.id),

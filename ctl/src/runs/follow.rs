@@ -7,13 +7,14 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use cloacina::{Client, Command, Followed, RunEvent, RunId, RunReport};
+use cloacina_client::{Client as Remote, Item};
 
 use super::engine::{reach, runtime};
 use super::view::PANICKED;
 use super::why::note_withheld;
-use crate::database::Database;
 use crate::error::Error;
 use crate::output::Output;
+use crate::place::{self, Place};
 use crate::run::Interrupts;
 use crate::table::printable;
 
@@ -46,6 +47,36 @@ pub(crate) async fn follow(client: Client, job: Follow<'_>, output: &Output) -> 
     let begun = |report: &RunReport| note_withheld(report, output);
     let ended = follow_to_the_end(client, (id, task), begin, &begun, &show);
     in_time(ended, id, timeout, resume, &mut Interrupts::listen()?).await
+}
+
+/// The same on a server. What is asked comes first, as a server lives longer than a run, and its history is told from the
+/// beginning.
+pub(super) async fn follow_on(client: &Remote, job: Follow<'_>, output: &Output) -> Result<RunReport, Error> {
+    let Follow { id, task, begin, timeout, resume, n_shown } = job;
+    let show = |event: &RunEvent| {
+        output.note(&line(event, output));
+        n_shown.set(n_shown.get() + 1);
+    };
+    let ended = async {
+        if let Some((command, _)) = begin {
+            note_withheld(&place::perform(client, command).await?, output);
+        }
+        wait_on(client, id, task, &show).await
+    };
+    in_time(ended, id, timeout, resume, &mut Interrupts::listen()?).await
+}
+
+/// Shows what happens to a run on a server until it, or that task of it, has ended.
+async fn wait_on(client: &Remote, id: RunId, task: Option<&str>, show: &dyn Fn(&RunEvent)) -> Result<RunReport, Error> {
+    let mut follower = client.follow(id);
+    while let Some(item) = follower.next().await? {
+        let Item::Event(event) = item else { continue };
+        show(&event);
+        if task.is_some() && event.task.as_deref() == task && TASK_ENDS.contains(&event.kind) {
+            break;
+        }
+    }
+    Ok(client.run(id).await?)
 }
 
 async fn follow_to_the_end(
@@ -121,14 +152,22 @@ pub(super) async fn in_time(
     }
 }
 
-/// Waits for the run through the socket of the running engine; none if no engine lives, if it ends before the run, or if
+/// Waits for the run on its server, or through the socket of the running engine; none if no engine lives, if it ends before the run, or if
 /// too many wait already.
 pub(super) fn wait_beside(
-    database: &Database,
+    place: &Place,
     id: RunId,
     (timeout, resume): (Option<u64>, String),
 ) -> Result<Option<RunReport>, Error> {
     runtime()?.block_on(async {
+        let database = match place {
+            Place::Database(database) => database,
+            Place::Server(server) => {
+                let client = server.client()?;
+                let ended = wait_on(&client, id, None, &|_| {});
+                return in_time(ended, id, timeout, resume, &mut Interrupts::listen()?).await.map(Some);
+            }
+        };
         let Some(mut client) = Client::connect(&database.url).await? else { return Ok(None) };
         let ended = async { Ok(client.wait(id).await?) };
         unless_alone(in_time(ended, id, timeout, resume, &mut Interrupts::listen()?).await)
@@ -144,15 +183,22 @@ fn unless_alone(followed: Result<RunReport, Error>) -> Result<Option<RunReport>,
     }
 }
 
-/// Follows the run through the socket of the running engine; none as for [`wait_beside`].
+/// Follows the run on its server, or through the socket of the running engine; none as for [`wait_beside`].
 pub(super) fn beside(
-    database: &Database,
+    place: &Place,
     id: RunId,
     (timeout, resume): (Option<u64>, String),
     n_shown: &Cell<usize>,
     output: &Output,
 ) -> Result<Option<RunReport>, Error> {
     runtime()?.block_on(async {
+        let database = match place {
+            Place::Database(database) => database,
+            Place::Server(server) => {
+                let job = Follow { id, task: None, begin: None, timeout, resume, n_shown };
+                return follow_on(&server.client()?, job, output).await.map(Some);
+            }
+        };
         match reach(database).await? {
             Some(client) => {
                 let job = Follow { id, task: None, begin: None, timeout, resume, n_shown };

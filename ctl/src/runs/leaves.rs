@@ -4,8 +4,8 @@
 
 use cloacina::{RunReport, RunState};
 
-use crate::database::Database;
 use crate::output::Output;
+use crate::place::Place;
 
 /// How many tasks a note names.
 const NAMED_MAX: usize = 5;
@@ -16,9 +16,9 @@ pub(crate) fn leaves_skipped(report: &RunReport) -> Vec<&str> {
 }
 
 /// Says of a run that went well which of its leaves were skipped, and why. Where one has failed, that is what counts.
-pub(crate) fn note_skipped_leaves(report: &RunReport, database: Option<&Database>, output: &Output) {
+pub(crate) fn note_skipped_leaves(report: &RunReport, place: Option<&Place>, output: &Output) {
     if let Some(note) = note(report) {
-        let more = database.map(|database| format!(": cloacina-ctl runs why {}{}", report.id, database.option()));
+        let more = place.map(|place| format!(": cloacina-ctl runs why {}{}", report.id, place.option()));
         output.note(&format!("note: {note}{}", more.unwrap_or_default()));
     }
 }

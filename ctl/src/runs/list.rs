@@ -2,7 +2,7 @@
 //!
 //! What is listed is what is stored, whether or not an engine lives.
 
-use cloacina::{Page, RunPage, RunSummary, Timestamp};
+use cloacina::{RunSummary, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,11 +11,11 @@ use super::short::ShortIds;
 use super::view::{brief_name, paint_state, progress, span};
 use crate::cli::RunsListArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::{Place, Runs};
 
 /// Runs, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,20 +32,20 @@ impl Document for Listed {}
 pub(crate) fn list(arguments: &RunsListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let now = Timestamp::now();
     let filter = arguments.filter.filter()?;
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let place = Place::choose(&arguments.database, config)?;
     let limit = arguments.limit as usize;
-    let (page, short) = match database.records(output)? {
-        Some(mut records) => {
-            let page = records.list(&filter, &Page::first(limit))?;
-            let short = ShortIds::of(&mut records, &page.runs)?;
-            (page, short)
+    let (found, short) = match place.source(output)? {
+        Some(mut source) => {
+            let found = source.list(&filter, limit)?;
+            let short = ShortIds::of(&mut source, &found.runs)?;
+            (found, short)
         }
-        None => (RunPage::default(), ShortIds::default()),
+        None => (Runs::default(), ShortIds::default()),
     };
-    let listed = Listed { more: page.next.is_some(), runs: page.runs };
+    let listed = Listed { more: found.has_more, runs: found.runs };
     output.answer(&listed, |paint| listed.text(now, &short, paint))?;
     if listed.runs.iter().any(RunSummary::is_stalled) {
-        let option = database.option();
+        let option = place.option();
         output.note(&format!("to continue a run that has no engine: cloacina-ctl runs execute RUN{option}"));
     }
     if listed.more {

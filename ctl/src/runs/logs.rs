@@ -3,7 +3,7 @@
 //! Lines are read from the database, where the engine of the run stores them. A command that follows reads again
 //! and again, as the engine is another process; once the run has ended, until no more lines have come for a while.
 
-use cloacina::{Level, LogFilter, LogRecord, Records, RunId, Timestamp, Value};
+use cloacina::{Level, LogFilter, LogRecord, RunId, Timestamp, Value};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,6 +16,7 @@ use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Source;
 use crate::reader::Reader;
 use crate::table::printable;
 
@@ -44,8 +45,8 @@ impl Document for LogRecord {}
 pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let now = Timestamp::now();
     let since = arguments.since.as_deref().map(|text| moment::parse("--since", text, now)).transpose()?;
-    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
-    let report = records.report(id)?;
+    let Found { mut source, id, .. } = Found::open(&arguments.run, config)?;
+    let report = source.report(id)?;
     let task = arguments.task.as_deref().map(|task| find_task(&report, task)).transpose()?;
     let width = report.tasks.iter().map(|task| task.id.chars().count()).max().unwrap_or(0).max(TASK.len());
     let mut filter = LogFilter {
@@ -57,10 +58,10 @@ pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -
         tail: arguments.tail.map(|tail| tail as usize),
     };
     if arguments.follow {
-        return follow(&mut records, id, &mut filter, width, output);
+        return follow(&mut source, id, &mut filter, width, output);
     }
     let mut lines = Vec::new();
-    while let Some(more) = next(&mut records, id, &mut filter)? {
+    while let Some(more) = next(&mut source, id, &mut filter)? {
         lines.extend(more);
     }
     let listed = Listed { run: id.to_string(), lines };
@@ -69,14 +70,8 @@ pub(crate) fn logs(arguments: &RunsLogsArgs, output: &Output, config: &Config) -
 }
 
 /// Shows lines until the run has ended, or the output is closed.
-fn follow(
-    records: &mut Records,
-    id: RunId,
-    filter: &mut LogFilter,
-    width: usize,
-    output: &Output,
-) -> Result<u8, Error> {
-    if !records.state(id)?.is_terminal() && records.engine()?.is_none() {
+fn follow(source: &mut Source, id: RunId, filter: &mut LogFilter, width: usize, output: &Output) -> Result<u8, Error> {
+    if !source.state(id)?.is_terminal() && source.engine()?.is_none() {
         output.note("no engine drives this database: the run continues when an engine is started on it");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -93,16 +88,16 @@ fn follow(
                 () = reader.gone() => return Ok(exit::UNREAD),
                 _ = ticks.tick() => {}
             }
-            let has_ended = records.state(id)?.is_terminal();
+            let has_ended = source.state(id)?.is_terminal();
             n_quiet += 1;
-            while let Some(lines) = next(records, id, filter)? {
+            while let Some(lines) = next(source, id, filter)? {
                 n_quiet = 0;
                 for line in &lines {
                     output.part(line, |paint| text(line, width, paint))?;
                 }
             }
             // Without an engine there are no further lines.
-            if has_ended && (n_quiet >= QUIET_LOOKS || records.engine()?.is_none()) {
+            if has_ended && (n_quiet >= QUIET_LOOKS || source.engine()?.is_none()) {
                 return Ok(exit::SUCCESS);
             }
         }
@@ -110,8 +105,8 @@ fn follow(
 }
 
 /// The lines that follow those that were returned before.
-fn next(records: &mut Records, id: RunId, filter: &mut LogFilter) -> Result<Option<Vec<LogRecord>>, Error> {
-    let lines = records.logs(id, filter)?;
+fn next(source: &mut Source, id: RunId, filter: &mut LogFilter) -> Result<Option<Vec<LogRecord>>, Error> {
+    let lines = source.logs(id, filter)?;
     filter.tail = None;
     let Some(last) = lines.last() else { return Ok(None) };
     filter.after = Some(last.number);

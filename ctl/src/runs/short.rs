@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use cloacina::{Records, RunId, RunSummary};
+use cloacina::{RunId, RunSummary};
 
 use crate::error::Error;
+use crate::place::Source;
 
 /// The short ids of some runs.
 #[derive(Debug, Default)]
@@ -14,9 +15,9 @@ pub(super) struct ShortIds(HashMap<RunId, String>);
 
 impl ShortIds {
     /// Looks up the short ids of these runs.
-    pub(super) fn of(records: &mut Records, runs: &[RunSummary]) -> Result<Self, Error> {
+    pub(super) fn of(source: &mut Source, runs: &[RunSummary]) -> Result<Self, Error> {
         let ids: Vec<RunId> = runs.iter().map(|run| run.status.id).collect();
-        Ok(Self(records.short_ids(&ids)?))
+        Ok(Self(source.short_ids(&ids)?))
     }
 
     /// The short id of a run, or its whole id if it was not looked up.

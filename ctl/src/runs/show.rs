@@ -12,12 +12,12 @@ use crate::output::Output;
 
 /// Shows a run.
 pub(crate) fn show(arguments: &RunsShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
-    let report = match living_report(&database, id)? {
+    let Found { place, mut source, id } = Found::open(&arguments.run, config)?;
+    let report = match living_report(&place, id)? {
         Some((report, _)) => report,
-        None => records.report(id)?,
+        None => source.report(id)?,
     };
-    show_run(&report, &database, output)?;
+    show_run(&report, &place, output)?;
     note_withheld(&report, output);
     if let Some(part) = report.pruned() {
         output.note(&format!("its {} was removed by retention at {}", part.as_str(), part.at()));

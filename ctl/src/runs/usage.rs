@@ -18,8 +18,8 @@ impl Document for RunUsage {}
 
 /// Shows what a run used up.
 pub(crate) fn usage(arguments: &RunsUsageArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let Found { mut records, id, .. } = Found::open(&arguments.run, config)?;
-    let mut usage = records.usage(id)?;
+    let Found { mut source, id, .. } = Found::open(&arguments.run, config)?;
+    let mut usage = source.usage(id)?;
     if let Some(task) = &arguments.task {
         let ids = usage.tasks.iter().map(|used| used.task.as_str());
         let task = task_of(&id.to_string(), &usage.workflow, ids, task)?;

@@ -6,28 +6,28 @@
 use std::time::Duration;
 
 use cloacina::{
-    Failure, RunFilter, RunReport, RunState, RunStatus, RunSummary, TENANT_DEFAULT, TaskError, TaskReport, TaskState,
-    Timestamp, Value,
+    Failure, RunReport, RunState, RunStatus, RunSummary, TENANT_DEFAULT, TaskError, TaskReport, TaskState, Timestamp,
+    Value,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::leaves::{leaves_skipped, note_skipped_leaves};
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Place;
 use crate::usage::short;
 
 /// The kind of the error of a task that panicked.
 pub(super) const PANICKED: &str = "panicked";
 
 /// Shows a run; what no engine drives is said to be so.
-pub(super) fn show_run(report: &RunReport, database: &Database, output: &Output) -> Result<(), Error> {
-    let shown = Shown { run: summary(report, database)?, tasks: &report.tasks, leaves_skipped: leaves_skipped(report) };
+pub(super) fn show_run(report: &RunReport, place: &Place, output: &Output) -> Result<(), Error> {
+    let shown = Shown { run: summary(report, place)?, tasks: &report.tasks, leaves_skipped: leaves_skipped(report) };
     output.answer(&shown, |paint| shown.text(paint))?;
-    note_skipped_leaves(report, Some(database), output);
+    note_skipped_leaves(report, Some(place), output);
     Ok(())
 }
 
@@ -55,10 +55,9 @@ fn failure(error: &TaskError) -> String {
 }
 
 /// A run as an engine reports it, with what the database alone knows of it.
-pub(crate) fn summary(report: &RunReport, database: &Database) -> Result<RunSummary, Error> {
-    let this = RunFilter { ids: Some((report.id, report.id)), ..RunFilter::default() };
-    let stored = match database.records_if_any()? {
-        Some(mut records) => records.runs(&this, 1)?.pop(),
+pub(crate) fn summary(report: &RunReport, place: &Place) -> Result<RunSummary, Error> {
+    let stored = match place.source_if_any()? {
+        Some(mut source) => source.run(report.id)?,
         None => None,
     };
     Ok(report.summary(stored))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloacina::{Records, RunId, RunReport};
+use cloacina::{RunId, RunReport};
 
 use super::find::Found;
 use super::follow::wait_beside;
@@ -11,6 +11,7 @@ use crate::cli::RunsWaitArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
+use crate::place::Source;
 use crate::reader::Reader;
 use crate::run::Interrupt;
 
@@ -19,28 +20,28 @@ pub(super) const PERIOD: Duration = Duration::from_millis(100);
 
 /// Waits for a run.
 pub(crate) fn wait(arguments: &RunsWaitArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
-    let resume = format!("cloacina-ctl runs wait {id}{}", database.option());
-    if let Some(report) = wait_beside(&database, id, (arguments.timeout, resume.clone()))? {
-        show_run(&report, &database, output)?;
+    let Found { place, mut source, id } = Found::open(&arguments.run, config)?;
+    let resume = format!("cloacina-ctl runs wait {id}{}", place.option());
+    if let Some(report) = wait_beside(&place, id, (arguments.timeout, resume.clone()))? {
+        show_run(&report, &place, output)?;
         return Ok(exit_code(report.state));
     }
-    let report = until_ended(&mut records, id, arguments.timeout, resume, output, |_| Ok(()))?;
-    show_run(&report, &database, output)?;
+    let report = until_ended(&mut source, id, arguments.timeout, resume, output, |_| Ok(()))?;
+    show_run(&report, &place, output)?;
     Ok(exit_code(report.state))
 }
 
 /// Reads a run repeatedly until it has ended; each state is also passed to `look`.
 pub(super) fn until_ended(
-    records: &mut Records,
+    source: &mut Source,
     id: RunId,
     timeout_seconds: Option<u64>,
     resume: String,
     output: &Output,
-    mut look: impl FnMut(&mut Records) -> Result<(), Error>,
+    mut look: impl FnMut(&mut Source) -> Result<(), Error>,
 ) -> Result<RunReport, Error> {
-    let report = records.report(id)?;
-    if !report.state.is_terminal() && !records.is_driven(id)? {
+    let report = source.report(id)?;
+    if !report.state.is_terminal() && !source.is_driven(id)? {
         output.note("no engine drives the run: it continues when an engine is started on its database");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -51,11 +52,11 @@ pub(super) fn until_ended(
         let ended = async {
             loop {
                 ticks.tick().await;
-                look(records)?;
-                let report = records.report(id)?;
+                look(source)?;
+                let report = source.report(id)?;
                 if report.state.is_terminal() {
                     // What became durable between the two looks.
-                    look(records)?;
+                    look(source)?;
                     return Ok(report);
                 }
             }

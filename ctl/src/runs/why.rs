@@ -39,11 +39,11 @@ struct Engine {
 
 /// Tells why tasks are not running.
 pub(crate) fn why(arguments: &RunsWhyArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let Found { database, mut records, id } = Found::open(&arguments.run, config)?;
-    let (report, engine) = match living_report(&database, id)? {
+    let Found { place, mut source, id } = Found::open(&arguments.run, config)?;
+    let (report, engine) = match living_report(&place, id)? {
         // Only the engine itself knows which tasks hold its slots.
         Some((report, pid)) => (report, Some(Engine { pid: Some(pid) })),
-        None => (records.report(id)?, records.engine()?.map(|pid| Engine { pid })),
+        None => (source.report(id)?, source.engine()?.map(|pid| Engine { pid })),
     };
     let answer = Answer { why: report.why(engine.is_some()), engine };
     output.answer(&answer, |paint| answer.text(&report, paint))?;

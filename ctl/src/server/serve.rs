@@ -7,15 +7,15 @@ use super::life::{Living, Start};
 use crate::actor;
 use crate::cli::{ActorArgs, ServeArgs};
 use crate::config::Config;
-use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::explain::PAGES;
 use crate::output::Output;
+use crate::place::Place;
 
 /// Serves until somebody asks the program to stop.
 pub(crate) fn serve(arguments: &ServeArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let database = Place::database(&arguments.database, config)?;
     let access = match arguments.no_login {
         true => Access::Loopback { actor: actor::name(&ActorArgs::default(), config) },
         false => Access::Login { token_key: arguments.token_key.clone() },

@@ -7,14 +7,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::actor;
-use crate::cli::{ActorArgs, TrustAddArgs, TrustRemoveArgs, TrustRequireArgs, TrustRevokeArgs};
+use crate::cli::{ActorArgs, DatabaseArgs, TrustAddArgs, TrustRemoveArgs, TrustRequireArgs, TrustRevokeArgs};
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::key::Ring;
 use crate::output::Output;
+use crate::place::Place;
 use crate::runs::{moment, with_engine};
 
 /// What a change of trust did.
@@ -54,7 +54,7 @@ pub(crate) fn add(arguments: &TrustAddArgs, output: &Output, config: &Config) ->
     };
     let done = format!("trusts the key {name} ({}) to sign {may_sign}", key.id());
     let order = Order { tenant: &tenant.tenant, change, done, actor };
-    order.carry_out(database.database.as_deref(), output, config)
+    order.carry_out(database, output, config)
 }
 
 /// Forgets a key.
@@ -62,7 +62,7 @@ pub(crate) fn remove(arguments: &TrustRemoveArgs, output: &Output, config: &Conf
     let TrustRemoveArgs { key, tenant, database, actor } = arguments;
     let done = format!("no longer has the key {key}");
     let order = Order { tenant: &tenant.tenant, change: TrustChange::Remove { key: key.clone() }, done, actor };
-    order.carry_out(database.database.as_deref(), output, config)
+    order.carry_out(database, output, config)
 }
 
 /// Revokes a key.
@@ -71,7 +71,7 @@ pub(crate) fn revoke(arguments: &TrustRevokeArgs, output: &Output, config: &Conf
     let done = format!("no longer trusts the key {key}, permanently");
     let change = TrustChange::Revoke { key: key.clone(), reason: reason.clone() };
     let order = Order { tenant: &tenant.tenant, change, done, actor };
-    order.carry_out(database.database.as_deref(), output, config)
+    order.carry_out(database, output, config)
 }
 
 /// Says how many signatures are required.
@@ -84,15 +84,15 @@ pub(crate) fn require(arguments: &TrustRequireArgs, output: &Output, config: &Co
     };
     let change = TrustChange::Require { n_signatures: *n_signatures };
     let order = Order { tenant: &tenant.tenant, change, done, actor };
-    order.carry_out(database.database.as_deref(), output, config)
+    order.carry_out(database, output, config)
 }
 
 impl Order<'_> {
-    fn carry_out(self, database: Option<&str>, output: &Output, config: &Config) -> Result<u8, Error> {
+    fn carry_out(self, database: &DatabaseArgs, output: &Output, config: &Config) -> Result<u8, Error> {
         let Self { tenant, change, done, actor } = self;
-        let database = Database::choose(database, config)?;
+        let place = Place::database(database, config)?.into();
         let by = actor::name(actor, config);
-        let versions = with_engine(&database, output, async |engine| engine.change_trust(tenant, change, &by).await)?;
+        let versions = with_engine(&place, output, async |engine| engine.change_trust(tenant, change, &by).await)?;
         let changed = Changed { tenant, change: done, versions };
         output.answer(&changed, |_| changed.text())?;
         Ok(exit::SUCCESS)

@@ -5,17 +5,17 @@ use cloacina::Timestamp;
 use super::view::TrustView;
 use crate::cli::TrustShowArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
+use crate::place::Place;
 
 /// Events that are shown at once.
 const EVENTS_MAX: u32 = 1000;
 
 /// Shows whom a tenant trusts.
 pub(crate) fn show(arguments: &TrustShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let database = Place::database(&arguments.database, config)?;
     let tenant = &arguments.tenant.tenant;
     let view = match database.records(output)? {
         Some(mut records) => {

@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 
 use crate::cli::WorkflowListArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Place;
 
 /// The workflows of a database.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,10 +25,10 @@ impl Document for Listed {}
 
 /// Lists workflows.
 pub(crate) fn list(arguments: &WorkflowListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let place = Place::choose(&arguments.database, config)?;
     let filter =
         WorkflowFilter { tenant: arguments.tenant.clone(), current: !arguments.all, ..WorkflowFilter::default() };
-    let workflows = database.records(output)?.map_or(Ok(Vec::new()), |mut records| records.workflows(&filter))?;
+    let workflows = place.source(output)?.map_or(Ok(Vec::new()), |mut source| source.workflows(&filter))?;
     let listed = Listed { workflows };
     output.answer(&listed, |paint| listed.text(paint))?;
     Ok(exit::SUCCESS)

@@ -4,23 +4,26 @@ use cloacina::WorkflowReport;
 
 use crate::cli::WorkflowShowArgs;
 use crate::config::Config;
-use crate::database::Database;
 use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::{Output, Paint};
+use crate::place::Place;
 use crate::table::few;
+
+/// The code of a name that fits no workflow.
+const UNKNOWN: &str = "RUN0001";
 
 impl Document for WorkflowReport {}
 
 /// Shows a workflow.
 pub(crate) fn show(arguments: &WorkflowShowArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let database = Database::choose(arguments.database.database.as_deref(), config)?;
+    let place = Place::choose(&arguments.database, config)?;
     let not_there = || Error::WorkflowNotThere { name: arguments.name.clone() };
-    let mut records = database.records(output)?.ok_or_else(not_there)?;
-    let shown = records.workflow(&arguments.name).map_err(|error| match error {
-        cloacina::Error::UnknownWorkflow { .. } => not_there(),
-        error => error.into(),
+    let mut source = place.source(output)?.ok_or_else(not_there)?;
+    let shown = source.workflow(&arguments.name).map_err(|error| match error.code() {
+        UNKNOWN => not_there(),
+        _ => error,
     })?;
     output.answer(&shown, |paint| text(&shown, paint))?;
     Ok(exit::SUCCESS)

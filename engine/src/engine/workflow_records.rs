@@ -111,7 +111,7 @@ fn choose(versions: Vec<WorkflowRecord>, name: &str) -> Result<WorkflowReport, E
     }
     let current = of_names.first().and_then(|versions| WorkflowRecord::current(versions));
     let unknown = || Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() };
-    current.cloned().map(WorkflowReport::from).ok_or_else(unknown)
+    current.cloned().and_then(WorkflowRecord::into_report).ok_or_else(unknown)
 }
 
 fn record(found: WorkflowFound) -> Result<WorkflowRecord, StoreError> {
@@ -131,7 +131,7 @@ fn record(found: WorkflowFound) -> Result<WorkflowRecord, StoreError> {
         state,
         tasks: descriptor.tasks.len(),
         description: descriptor.description.clone(),
-        known_since: row.id.made_at(),
-        descriptor,
+        known_since: Some(row.id.made_at()),
+        descriptor: Some(descriptor),
     })
 }

@@ -2,12 +2,12 @@
 
 use cloacina_packager::Digest;
 use cloacina_workflow::{Timestamp, descriptor};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::store::PackageState;
 
 /// One version of a workflow, with the same fields wherever one is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct WorkflowRecord {
@@ -33,18 +33,18 @@ pub struct WorkflowRecord {
     /// What it is for. Absent if its author does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// When the database first knew that version.
+    /// When the database first knew that version; none for a record that was read from JSON.
     #[serde(skip)]
-    pub known_since: Timestamp,
-    /// What it consists of.
+    pub known_since: Option<Timestamp>,
+    /// What it consists of; none for a record that was read from JSON.
     #[serde(skip)]
-    pub descriptor: descriptor::Workflow,
+    pub descriptor: Option<descriptor::Workflow>,
 }
 
 /// One version of a workflow with what it consists of.
 ///
 /// The fields of the workflow itself are those that it has in the list of workflows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct WorkflowReport {
@@ -56,9 +56,10 @@ pub struct WorkflowReport {
     pub workflow: descriptor::Workflow,
 }
 
-impl From<WorkflowRecord> for WorkflowReport {
-    fn from(record: WorkflowRecord) -> Self {
-        Self { workflow: record.descriptor.clone(), record }
+impl WorkflowRecord {
+    /// The same with what it consists of, if that is known.
+    pub(crate) fn into_report(self) -> Option<WorkflowReport> {
+        Some(WorkflowReport { workflow: self.descriptor.clone()?, record: self })
     }
 }
 
@@ -82,6 +83,18 @@ impl WorkflowState {
             Self::Packaged(state) => state.as_str(),
             Self::Removed => "removed",
             Self::CompiledIn => "compiled_in",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WorkflowState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        match [Self::Removed, Self::CompiledIn].into_iter().find(|state| state.as_str() == name) {
+            Some(state) => Ok(state),
+            None => name.parse().map(Self::Packaged).map_err(|()| {
+                D::Error::custom(format_args!("{name:?} is not a state of a workflow"))
+            }),
         }
     }
 }

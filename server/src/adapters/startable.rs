@@ -52,7 +52,7 @@ fn unknown(name: &str) -> cloacina::Error {
 impl Startable {
     fn of(versions: &[WorkflowRecord]) -> Option<Self> {
         let version = WorkflowRecord::current(versions)?.clone();
-        let known_since = versions.iter().map(|version| version.known_since).min()?;
+        let known_since = versions.iter().filter_map(|version| version.known_since).min()?;
         Some(Self { version, known_since })
     }
 

@@ -1,14 +1,16 @@
-//! The HTTP interface as a stranger uses it: a server in a process of its own, asked by curl.
+//! The HTTP interface as a stranger uses it: a server in a process of its own, asked by curl and by the client of the project.
 
 mod access;
 mod adapters;
 mod client;
+mod command_line;
 mod dev;
 mod guide;
 mod life;
 mod limit;
 mod raw;
 mod refused;
+mod rust_client;
 mod stop;
 mod tenant;
 mod tls;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
-use cloacina::{Class, LogFilter, PackageFilter, PackageState, RunState};
+use cloacina::{Class, LogFilter, PackageFilter, PackageState, RunState, WorkflowFilter};
 use cloacina_client::{
     Again, BulkDone, BulkFilter, BulkVerb, Client, Follower, Item, NewPackage, NewRun, Options, Outcome, RunQuery, Verb,
 };
@@ -53,7 +53,10 @@ async fn a_package_lives_through_the_client() {
     assert_eq!((record.state, record.share), (PackageState::Active, 100));
     let listed: Vec<_> = client.packages(&PackageFilter::default()).try_collect().await.unwrap();
     assert_eq!(listed, [record]);
-    let names: BTreeSet<String> = client.workflows().await.unwrap().into_iter().map(|workflow| workflow.name).collect();
+    let current = WorkflowFilter { current: true, ..WorkflowFilter::default() };
+    let names: BTreeSet<String> = client.workflows(&current).map_ok(|workflow| workflow.name).try_collect().await.unwrap();
+    let held = client.workflow("held").await.unwrap();
+    assert_eq!(held.workflow.tasks.len(), 3);
     assert_eq!(names.len(), 3, "{names:?}");
 
     let retired = client.package_retire("steered@0.1.0").await.unwrap();
