@@ -2,8 +2,8 @@
 //!
 //! Each is a view of the engine.
 
-use cloacina::{LogFilter, LogRecord, RunContext, RunEvent, RunId, RunUsage, TaskReport, Why};
 use crate::{address::encoded, client::Client, error::Error, query::Query, run::of_run};
+use cloacina::{LogFilter, LogRecord, RunContext, RunEvent, RunId, RunUsage, TaskReport, Why};
 
 impl Client {
     /// The tasks of a run, in the order of the source.

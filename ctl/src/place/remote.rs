@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use cloacina::{
-    LogFilter, LogRecord, PackageEvent, PackageFilter, PackageRecord, RunEvent, RunId, RunReport, RunUsage, WorkflowFilter, WorkflowRecord, WorkflowReport,
+    LogFilter, LogRecord, PackageEvent, PackageFilter, PackageRecord, RunEvent, RunId, RunReport, RunUsage,
+    WorkflowFilter, WorkflowRecord, WorkflowReport,
 };
 use cloacina_client::{Client, RunQuery};
 use futures_util::TryStreamExt;

@@ -96,7 +96,10 @@ fn what_an_engine_did_can_be_looked_at_beside_it_and_after_it() {
     assert_eq!(records.events(good.id()).unwrap().last().unwrap().kind, "run_finished");
     let workflows = records.workflows(&WorkflowFilter::default()).unwrap();
     assert_eq!(workflows.len(), 1);
-    assert_eq!((workflows[0].name.as_str(), workflows[0].descriptor.as_ref().unwrap().tasks.len()), ("public::cloacina::count", 2));
+    assert_eq!(
+        (workflows[0].name.as_str(), workflows[0].descriptor.as_ref().unwrap().tasks.len()),
+        ("public::cloacina::count", 2)
+    );
 }
 
 #[test]

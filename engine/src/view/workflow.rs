@@ -1,4 +1,6 @@
 //! A version of a workflow.
+//!
+//! What it consists of is not in the JSON of a list, which would be long; a report has it.
 
 use cloacina_packager::Digest;
 use cloacina_workflow::{Timestamp, descriptor};
@@ -92,9 +94,10 @@ impl<'de> Deserialize<'de> for WorkflowState {
         let name = String::deserialize(deserializer)?;
         match [Self::Removed, Self::CompiledIn].into_iter().find(|state| state.as_str() == name) {
             Some(state) => Ok(state),
-            None => name.parse().map(Self::Packaged).map_err(|()| {
-                D::Error::custom(format_args!("{name:?} is not a state of a workflow"))
-            }),
+            None => name
+                .parse()
+                .map(Self::Packaged)
+                .map_err(|()| D::Error::custom(format_args!("{name:?} is not a state of a workflow"))),
         }
     }
 }

@@ -54,7 +54,8 @@ async fn a_package_lives_through_the_client() {
     let listed: Vec<_> = client.packages(&PackageFilter::default()).try_collect().await.unwrap();
     assert_eq!(listed, [record]);
     let current = WorkflowFilter { current: true, ..WorkflowFilter::default() };
-    let names: BTreeSet<String> = client.workflows(&current).map_ok(|workflow| workflow.name).try_collect().await.unwrap();
+    let names: BTreeSet<String> =
+        client.workflows(&current).map_ok(|workflow| workflow.name).try_collect().await.unwrap();
     let held = client.workflow("held").await.unwrap();
     assert_eq!(held.workflow.tasks.len(), 3);
     assert_eq!(names.len(), 3, "{names:?}");
