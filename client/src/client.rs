@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::{
     address::Address,
     answer::{Answer, lost},
+    auth::{Session, bearer},
     body::{self, Body},
     error::Error,
 };
@@ -45,6 +46,8 @@ pub enum Credential {
     None,
     /// An API key, or an access token.
     Bearer(String),
+    /// A login, whose tokens are renewed.
+    Session(Session),
 }
 
 /// How a client asks.
@@ -66,8 +69,15 @@ pub struct Client {
 
 /// The headers of every request.
 struct Head {
-    authorization: Option<HeaderValue>,
+    authorization: Authorization,
     tenant: Option<HeaderValue>,
+}
+
+/// What a request shows.
+enum Authorization {
+    Nothing,
+    Same(HeaderValue),
+    Renewed(Session),
 }
 
 impl Client {
@@ -124,8 +134,7 @@ impl Client {
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        let named = [(AUTHORIZATION, &self.head.authorization), (TENANT, &self.head.tenant)];
-        headers.extend(named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        headers.extend(self.head.tenant.iter().map(|tenant| (TENANT, tenant.clone())));
         Ok(request)
     }
 
@@ -134,8 +143,24 @@ impl Client {
         self.exchange(request).await?.success().await
     }
 
+    /// Sends a request without the credential; anything but success is an error.
+    pub(crate) async fn send_as_nobody(&self, request: Request<Body>) -> Result<Answer, Error> {
+        self.pass(request).await?.success().await
+    }
+
     /// Sends a request, whatever is answered.
-    pub(crate) async fn exchange(&self, request: Request<Body>) -> Result<Answer, Error> {
+    pub(crate) async fn exchange(&self, mut request: Request<Body>) -> Result<Answer, Error> {
+        let authorization = match &self.head.authorization {
+            Authorization::Nothing => None,
+            Authorization::Same(authorization) => Some(authorization.clone()),
+            // The renewal is a request that shows no credential, and does not come here again.
+            Authorization::Renewed(session) => Some(Box::pin(session.authorization(self)).await?),
+        };
+        request.headers_mut().extend(authorization.map(|authorization| (AUTHORIZATION, authorization)));
+        self.pass(request).await
+    }
+
+    async fn pass(&self, request: Request<Body>) -> Result<Answer, Error> {
         let url = self.url();
         match timeout(ANSWER_WAIT, self.http.request(request)).await {
             Ok(Ok(response)) => Ok(Answer::new(url, response)),
@@ -149,16 +174,13 @@ impl Client {
 impl Head {
     fn of(options: Options) -> Result<Self, Error> {
         let Options { credential, tenant } = options;
-        let value = |what, text: &str| HeaderValue::from_str(text).map_err(|_| Error::Header { what });
         let authorization = match credential {
-            Credential::None => None,
-            Credential::Bearer(secret) => {
-                let mut authorization = value("credential", &format!("Bearer {secret}"))?;
-                authorization.set_sensitive(true);
-                Some(authorization)
-            }
+            Credential::None => Authorization::Nothing,
+            Credential::Bearer(secret) => Authorization::Same(bearer(&secret)?),
+            Credential::Session(session) => Authorization::Renewed(session),
         };
-        Ok(Self { authorization, tenant: tenant.map(|tenant| value("tenant", &tenant)).transpose()? })
+        let tenant = tenant.map(|tenant| HeaderValue::from_str(&tenant)).transpose();
+        Ok(Self { authorization, tenant: tenant.map_err(|_| Error::Header { what: "name of the tenant" })? })
     }
 }
 
@@ -174,6 +196,7 @@ impl fmt::Debug for Credential {
         formatter.write_str(match self {
             Self::None => "None",
             Self::Bearer(_) => "Bearer",
+            Self::Session(_) => "Session",
         })
     }
 }

@@ -141,6 +141,12 @@ impl Error {
         }
     }
 
+    /// Whether the server does not know who asks.
+    #[must_use]
+    pub fn is_without_credential(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16())
+    }
+
     /// Whether the same request may succeed over another connection.
     pub(crate) fn is_of_the_connection(&self) -> bool {
         match self {

@@ -28,8 +28,10 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod address;
 mod answer;
+mod auth;
 mod body;
 mod client;
 mod error;
@@ -47,6 +49,8 @@ mod tests;
 mod workflow;
 
 pub use self::{
+    access::{IssuedKey, NewApiKey, NewUser},
+    auth::{Session, Tokens, Whoami},
     client::{Client, Credential, Options},
     error::{Error, Problem},
     follow::{Follower, Item},

@@ -2,14 +2,16 @@
 
 use std::{fs, path::Path};
 
-use cloacina::{RunState, Timestamp, Value};
+use cloacina::{Role, RunState, Timestamp, Value};
 use hyper::header::{HeaderMap, HeaderValue, LINK};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    Again, BulkFilter, BulkVerb, Credential, NewRun, Options, RunQuery, Verb,
+    Again, BulkFilter, BulkVerb, Credential, NewApiKey, NewRun, NewUser, Options, RunQuery, Verb,
+    access::{NewPassword, NewTenant},
     address::{Address, encoded},
+    auth::{Credentials, Refresh},
     package::{Reason, Share},
     page::next_cursor,
     run_control::{Bulk, Forked},
@@ -52,11 +54,19 @@ fn requests_have_the_fields_of_the_description() {
     let filter = BulkFilter {
         states: vec![RunState::Failed],
         workflow: Some(text.clone()),
-        tenant: Some(text),
+        tenant: Some(text.clone()),
         created_from: Some(now),
         created_before: Some(now),
     };
     fits("BulkFilter", &filter);
+    let role = Role::Viewer;
+    let (name, tenant) = (text.clone(), Some(text.clone()));
+    fits("NewUser", &NewUser { name: name.clone(), password: name.clone(), role, tenant: tenant.clone() });
+    fits("NewApiKey", &NewApiKey { name, role, tenant, expires_at: Some(now) });
+    fits("NewTenant", &NewTenant { name: "a" });
+    fits("NewPassword", &NewPassword { password: "a" });
+    fits("Credentials", &Credentials { username: "a", password: "b" });
+    fits("Refresh", &Refresh { refresh_token: "a" });
     fits("Share", &Share { percent: 1 });
     fits("Reason", &Reason { reason: "r" });
     fits("Bulk", &Bulk { action: BulkVerb::Pause, filter: &filter, dry_run: true });
