@@ -22,6 +22,19 @@ pub(crate) enum Need {
     EveryTenant,
 }
 
+#[cfg(test)]
+impl Need {
+    /// What is needed, for people.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Credential => "a credential of any role",
+            Self::Role(role) => role.as_str(),
+            Self::EveryTenant => "admin of every tenant",
+        }
+    }
+}
+
 const NOTHING: Need = Need::Nothing;
 const CREDENTIAL: Need = Need::Credential;
 const VIEWER: Need = Need::Role(Role::Viewer);

@@ -7,6 +7,8 @@ mod error_page;
 mod health;
 mod key;
 mod package;
+#[cfg(test)]
+mod reference_tests;
 mod run;
 mod run_control;
 mod run_parts;

@@ -75,6 +75,12 @@ struct Reason {
     reason: String,
 }
 
+/// The bytes of a `.cloacina` file.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes the body, which is read as it is")]
+struct Archive(Vec<u8>);
+
 /// An archive as a form, with its detached signatures.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "describes the form, which is read part by part")]
@@ -137,7 +143,7 @@ fn state_of(text: &str) -> Result<PackageState, Refused> {
 /// Registers a package: the body is the archive, or a form with the archive and its signatures.
 #[utoipa::path(post, path = "/packages", tag = "packages", operation_id = "packages_register", params(RegisterQuery),
     request_body(content(
-        (Vec<u8> = "application/octet-stream"),
+        (Archive = "application/octet-stream"),
         (Form = "multipart/form-data"),
     )),
     responses(

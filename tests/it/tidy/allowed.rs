@@ -66,6 +66,7 @@ pub(super) const ALLOWED: &[Allowance] = &[
     allow("word", "docs/changes/unreleased/adapters.md", "pipeline", "a path of an interface that another product has"),
     allow("word", "docs/glossary.md", "", "lists the words that are not used"),
     allow("word", "docs/reference/adapters.md", "ipeline", "words of an interface that another product has"),
+    allow("word", "docs/reference/http.md", "ipeline", "words of an interface that another product has"),
     allow("word", "docs/reference/roles.md", "pipelines", "a path of an interface that another product has"),
     allow("word", "docs/reference/openapi.json", "ipeline", "words of an interface that another product has"),
     allow("word", "server/src/adapters/", "ipeline", "words of an interface that another product has"),
