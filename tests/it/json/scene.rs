@@ -299,6 +299,7 @@ fn what_else_is_printed_is_what_its_page_says() {
     scene.shows("demo", "demo --tasks 2 --ephemeral");
     scene.shows("explained-code", "explain CTL0020");
     scene.shows("codes", "explain");
+    scene.shows("manual-pages", "man pages");
     let missing = scene.ctl("package inspect missing.cloacina");
     assert!(missing.stdout.is_empty() && !missing.status.success());
     scene.shows_that("error", "package inspect missing.cloacina", &String::from_utf8(missing.stderr).unwrap());
