@@ -169,6 +169,18 @@ pub(crate) enum Error {
     /// A server does not do that.
     #[error("{what} does not work on a server, and the server {server} is named")]
     NotOnServer { what: &'static str, server: String },
+    /// No server is named, and the command is about one.
+    #[error("no server is named, and no profile is in use")]
+    NoServer,
+    /// There is no profile of that name.
+    #[error("there is no profile `{name}`")]
+    UnknownProfile { name: String, available: Vec<String> },
+    /// The profiles cannot be read.
+    #[error("the profiles in `{}` cannot be read: {reason}", .path.display())]
+    BadProfiles { path: PathBuf, reason: String },
+    /// Profiles have no folder.
+    #[error("the user has no folder of settings, in which profiles are kept")]
+    NoConfigFolder,
     /// A server could not be asked, or said no.
     #[error(transparent)]
     Client(#[from] cloacina_client::Error),
@@ -283,6 +295,10 @@ impl Error {
             Error::BackupInterrupted { .. } => "CTL0059",
             Error::NothingRuns { .. } => "CTL0060",
             Error::NotOnServer { .. } => "CTL0065",
+            Error::BadProfiles { .. } => "CTL0066",
+            Error::UnknownProfile { .. } => "CTL0067",
+            Error::NoConfigFolder => "CTL0068",
+            Error::NoServer => "CTL0069",
             Error::OfFile(OfFile { error, .. }) => error.code(),
             Error::Package(error) => error.code(),
             Error::Build(error) => error.code(),
@@ -325,14 +341,7 @@ impl Error {
                 available.iter().map(|name| format!("choose one with --workflow {name}")).collect()
             }
             Error::UnknownWorkflow { available, .. } => vec![format!("it has: {}", available.join(", "))],
-            Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                one("a relative path starts at the folder in which the command runs")
-            }
-            Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                one("this user lacks the permission: check the permissions of the file and of the folders above it")
-            }
-            Error::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory => one("name a file in it"),
-            Error::Io { .. } => Vec::new(),
+            Error::Io { source, .. } => io_hint(source.kind()).map(str::to_owned).into_iter().collect(),
             Error::BadRunId { .. } => {
                 one("a run's id looks like this, and may be shortened: 0198a4c1-7c1e-7d42-9b7e-3f0c5a6b1d2e")
             }
@@ -411,10 +420,34 @@ impl Error {
             Error::Build(error) => error.hints(),
             Error::Registry(error) => error.hints(),
             Error::Server(error) => vec![error.hint().to_owned()],
-            Error::NotOnServer { .. } => one(ON_THE_MACHINE),
-            Error::Client(error) => error.hints(),
+            Error::NotOnServer { .. }
+            | Error::NoServer
+            | Error::UnknownProfile { .. }
+            | Error::BadProfiles { .. }
+            | Error::NoConfigFolder
+            | Error::Client(_) => self.server_hints(),
             Error::Socket(error) => error.hints(),
             Error::Engine(error) => error.hints(),
+        }
+    }
+
+    /// The hints of errors about servers.
+    fn server_hints(&self) -> Vec<String> {
+        let login =
+            "`cloacina-ctl login URL --user NAME --password-file FILE` keeps a server and who you are there".to_owned();
+        match self {
+            Error::Client(error) if error.is_without_credential() => error.hints().into_iter().chain([login]).collect(),
+            Error::Client(error) => error.hints(),
+            Error::NotOnServer { .. } => vec![ON_THE_MACHINE.to_owned()],
+            Error::UnknownProfile { available, .. } if !available.is_empty() => {
+                vec![
+                    format!("there are: {}", available.join(", ")),
+                    "the address of a server begins with http://".to_owned(),
+                ]
+            }
+            Error::BadProfiles { .. } => vec!["remove the file, and log in again".to_owned()],
+            Error::NoConfigFolder => vec!["set HOME or XDG_CONFIG_HOME".to_owned()],
+            _ => vec![login],
         }
     }
 
@@ -467,6 +500,18 @@ impl Error {
             Error::CommandLine { usage, .. } => Some(usage.as_str()).filter(|usage| !usage.is_empty()),
             _ => None,
         }
+    }
+}
+
+/// What to do about a refusal of the system.
+fn io_hint(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::NotFound => Some("a relative path starts at the folder in which the command runs"),
+        io::ErrorKind::PermissionDenied => {
+            Some("this user lacks the permission: check the permissions of the file and of the folders above it")
+        }
+        io::ErrorKind::IsADirectory => Some("name a file in it"),
+        _ => None,
     }
 }
 

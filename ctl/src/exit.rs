@@ -45,6 +45,10 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::NoRuns
         | Error::NoDatabaseYet { .. }
         | Error::NotOnServer { .. }
+        | Error::NoServer
+        | Error::UnknownProfile { .. }
+        | Error::BadProfiles { .. }
+        | Error::NoConfigFolder
         | Error::BadMoment { .. }
         | Error::UnknownTask { .. }
         | Error::UnknownKey { .. }

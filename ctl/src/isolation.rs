@@ -52,14 +52,26 @@ pub(crate) fn refuse_unknown(engine: &Engine, arguments: &IsolationArgs) -> Resu
 
 /// Says that another engine decides, if something was said that it would have to know.
 pub(crate) fn note_living(client: &Client, arguments: &IsolationArgs, output: &Output) {
-    let is_said =
-        arguments.isolation != Where::default() || !arguments.inline.is_empty() || !arguments.inline_signer.is_empty();
-    if is_said || !arguments.allow_need.is_empty() {
+    if is_said(arguments) {
         let pid = client.pid();
         output.note(&format!(
             "the engine in process {pid} drives the database: the options of isolation are those with which that engine was started"
         ));
     }
+}
+
+/// Says the same of a server.
+pub(crate) fn note_server(arguments: &IsolationArgs, output: &Output) {
+    if is_said(arguments) {
+        output.note("the run is on a server: the options of isolation are those with which that server was started");
+    }
+}
+
+fn is_said(arguments: &IsolationArgs) -> bool {
+    arguments.isolation != Where::default()
+        || !arguments.inline.is_empty()
+        || !arguments.inline_signer.is_empty()
+        || !arguments.allow_need.is_empty()
 }
 
 /// The sandbox that an argument names.

@@ -6,7 +6,7 @@ use cloacina::{AuditCheck, AuditRecord};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ask::{all, ask};
+use super::ask::ask;
 use crate::cli::{ActorArgs, AuditExportArgs, AuditListArgs, AuditVerifyArgs};
 use crate::config::Config;
 use crate::document::Document;
@@ -30,7 +30,7 @@ pub(crate) fn list(arguments: &AuditListArgs, output: &Output, config: &Config) 
     let AuditListArgs { limit, log, database } = arguments;
     let by = ActorArgs::default();
     let tenant = log.tenant.as_deref();
-    let entries = ask((database, &by), tenant, (output, config), async |access| access.audit(None, *limit).await)?;
+    let entries = ask((database, &by), tenant, (output, config), async |access| access.audit(*limit).await)?;
     let listed = Listed { entries };
     output.answer(&listed, |paint| listed.entries.iter().map(|entry| line(entry, paint)).collect())?;
     Ok(exit::SUCCESS)
@@ -58,12 +58,7 @@ pub(crate) fn export(arguments: &AuditExportArgs, output: &Output, config: &Conf
     let AuditExportArgs { log, database } = arguments;
     let by = ActorArgs::default();
     let tenant = log.tenant.as_deref();
-    let entries = ask((database, &by), tenant, (output, config), async |access| {
-        all(async |last: Option<&AuditRecord>, n_max| {
-            access.audit_from(last.map_or(0, |last| last.number), n_max).await
-        })
-        .await
-    })?;
+    let entries = ask((database, &by), tenant, (output, config), async |access| access.audit_all().await)?;
     for entry in &entries {
         output.part(entry, |paint| line(entry, paint))?;
     }

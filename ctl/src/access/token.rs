@@ -6,7 +6,7 @@ use cloacina::{ApiKeyRecord, NewKey, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ask::{all, ask};
+use super::ask::ask;
 use crate::cli::{ActorArgs, TokenCreateArgs, TokenListArgs, TokenRevokeArgs};
 use crate::config::Config;
 use crate::document::Document;
@@ -42,8 +42,8 @@ pub(crate) fn create(arguments: &TokenCreateArgs, output: &Output, config: &Conf
     let now = Timestamp::now();
     let expires_at = expires.as_deref().map(|text| moment::until("--expires", text, now)).transpose()?;
     let new = NewKey { name: name.clone(), tenant: scope.tenant.clone(), role: role.role(), expires_at };
-    let issued = ask((database, actor), None, (output, config), async |access| access.key_add(new).await)?;
-    let created = Created { key: issued.text, record: issued.record };
+    let (key, record) = ask((database, actor), None, (output, config), async |access| access.key_add(new).await)?;
+    let created = Created { key, record };
     output.answer(&created, |_| format!("{}\n", created.key))?;
     output.note("the key is not shown again");
     Ok(exit::SUCCESS)
@@ -52,9 +52,7 @@ pub(crate) fn create(arguments: &TokenCreateArgs, output: &Output, config: &Conf
 /// Lists the keys.
 pub(crate) fn list(arguments: &TokenListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let by = ActorArgs::default();
-    let keys = ask((&arguments.database, &by), None, (output, config), async |access| {
-        all(async |last: Option<&ApiKeyRecord>, n_max| access.keys(last.map_or("", |last| &last.id), n_max).await).await
-    })?;
+    let keys = ask((&arguments.database, &by), None, (output, config), async |access| access.keys().await)?;
     let listed = Listed { keys };
     let now = Timestamp::now();
     output.answer(&listed, |paint| {

@@ -10,7 +10,7 @@ use cloacina::{AccountRecord, NewAccount};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ask::{all, ask};
+use super::ask::ask;
 use crate::cli::{ActorArgs, UserAddArgs, UserDisableArgs, UserListArgs, UserPasswdArgs};
 use crate::config::Config;
 use crate::document::Document;
@@ -44,12 +44,7 @@ pub(crate) fn add(arguments: &UserAddArgs, output: &Output, config: &Config) -> 
 /// Lists the accounts.
 pub(crate) fn list(arguments: &UserListArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let by = ActorArgs::default();
-    let users = ask((&arguments.database, &by), None, (output, config), async |access| {
-        all(async |last: Option<&AccountRecord>, n_max| {
-            access.accounts(last.map_or("", |last| &last.name), n_max).await
-        })
-        .await
-    })?;
+    let users = ask((&arguments.database, &by), None, (output, config), async |access| access.accounts().await)?;
     let listed = Listed { users };
     output.answer(&listed, |paint| {
         let row = |user: &AccountRecord| {

@@ -13,9 +13,10 @@ use super::bench::BenchArgs;
 use super::config::ConfigCommand;
 use super::demo::DemoArgs;
 use super::doctor::DoctorArgs;
-use super::explain::{CompletionsArgs, ExplainArgs};
+use super::explain::{CompletionsArgs, ExplainArgs, ManArgs};
 use super::key::KeyCommand;
 use super::package::PackageCommand;
+use super::profile::{LoginArgs, LogoutArgs, ProfileCommand, WhoamiArgs};
 use super::prune::PruneArgs;
 use super::run::RunArgs;
 use super::runs::RunsCommand;
@@ -107,6 +108,12 @@ pub(crate) enum Command {
     /// Set the signatures that the packages of a tenant need.
     #[command(subcommand)]
     Trust(TrustCommand),
+    Login(LoginArgs),
+    Logout(LogoutArgs),
+    Whoami(WhoamiArgs),
+    /// List the servers that this user works on, and choose one.
+    #[command(subcommand)]
+    Profile(ProfileCommand),
     /// Create and list the tenants of a server.
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -132,6 +139,7 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     Explain(ExplainArgs),
     Completions(CompletionsArgs),
+    Man(ManArgs),
     /// Show the workflows of a database.
     #[command(subcommand)]
     Workflow(WorkflowCommand),

@@ -11,10 +11,10 @@ pub(crate) struct DatabaseArgs {
     /// The database: a SQLite file or a URL; by default CLOACINA__DATABASE__URL, cloacina.toml, or the user's data folder.
     #[arg(long, value_name = "URL", help_heading = "Database")]
     pub(crate) database: Option<String>,
-    /// Ask this server instead of a database; by default CLOACINA_SERVER, if it is set.
-    #[arg(long, value_name = "URL", conflicts_with = "database", help_heading = "Database")]
+    /// Ask this server instead of a database: its address, or a profile; by default CLOACINA_SERVER or the profile in use.
+    #[arg(long, value_name = "SERVER", conflicts_with = "database", help_heading = "Database")]
     pub(crate) server: Option<String>,
-    /// The file with the API key for the server; by default CLOACINA_API_KEY_FILE or CLOACINA_API_KEY.
+    /// The file with the API key for the server; by default CLOACINA_API_KEY_FILE, CLOACINA_API_KEY or that of the profile.
     #[arg(long, value_name = "FILE", conflicts_with = "database", help_heading = "Database")]
     pub(crate) api_key_file: Option<PathBuf>,
 }

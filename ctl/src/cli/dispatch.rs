@@ -7,6 +7,7 @@ use super::command::Command;
 use super::config::ConfigCommand;
 use super::key::KeyCommand;
 use super::package::PackageCommand;
+use super::profile::ProfileCommand;
 use super::runs::RunsCommand;
 use super::trust::TrustCommand;
 use super::workflow::WorkflowCommand;
@@ -14,7 +15,8 @@ use crate::config::{self, Config};
 use crate::error::Error;
 use crate::output::Output;
 use crate::{
-    access, backup, bench, completions, demo, doctor, explain, key, package, prune, run, runs, server, trust, workflow,
+    access, backup, bench, completions, demo, doctor, explain, key, man, package, profile, prune, run, runs, server,
+    trust, workflow,
 };
 
 /// Performs the command, and returns the exit code.
@@ -57,6 +59,13 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             TrustCommand::Remove(arguments) => trust::remove(&arguments, output, config),
             TrustCommand::Revoke(arguments) => trust::revoke(&arguments, output, config),
             TrustCommand::Require(arguments) => trust::require(&arguments, output, config),
+        },
+        Command::Login(arguments) => profile::login(&arguments, output, config),
+        Command::Logout(arguments) => profile::logout(&arguments, output, config),
+        Command::Whoami(arguments) => profile::whoami(&arguments, output, config),
+        Command::Profile(command) => match command {
+            ProfileCommand::List(arguments) => profile::list(&arguments, output, config),
+            ProfileCommand::Use(arguments) => profile::use_one(&arguments, output, config),
         },
         Command::Tenant(command) => match command {
             TenantCommand::Add(arguments) => access::tenant::add(&arguments, output, config),
@@ -115,6 +124,7 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
         },
         Command::Explain(arguments) => explain::explain(&arguments, output),
         Command::Completions(arguments) => completions::completions(&arguments, output),
+        Command::Man(arguments) => man::man(&arguments, output),
         Command::Prune(arguments) => prune::prune(&arguments, output, config),
         Command::Workflow(command) => match command {
             WorkflowCommand::List(arguments) => workflow::list(&arguments, output, config),

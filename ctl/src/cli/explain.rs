@@ -1,4 +1,6 @@
-//! `cloacina-ctl explain` and `cloacina-ctl completions`: their arguments.
+//! `cloacina-ctl explain`, `cloacina-ctl completions` and `cloacina-ctl man`: their arguments.
+
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -27,4 +29,16 @@ pub(crate) struct CompletionsArgs {
     /// The shell.
     #[arg(value_name = "SHELL")]
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// Write a manual page for each command to a folder.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl man ~/.local/share/man/man1
+  cloacina-ctl man pages && man pages/cloacina-ctl-runs-list.1")]
+pub(crate) struct ManArgs {
+    /// The folder, which is created if it does not exist.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }

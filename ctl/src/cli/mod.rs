@@ -22,6 +22,7 @@ mod isolation;
 mod key;
 mod level;
 mod package;
+mod profile;
 mod prune;
 mod run;
 mod run_filter;
@@ -48,7 +49,7 @@ pub(crate) use self::{
     database::DatabaseArgs,
     demo::DemoArgs,
     doctor::DoctorArgs,
-    explain::{CompletionsArgs, ExplainArgs},
+    explain::{CompletionsArgs, ExplainArgs, ManArgs},
     isolation::{IsolationArgs, Tightness, Where},
     key::{KeyGenerateArgs, KeyListArgs, KeyShowArgs},
     package::{
@@ -56,6 +57,7 @@ pub(crate) use self::{
         PackageShowArgs, PackageUsageArgs, QuarantineArgs, RegisterArgs, ReleaseArgs, RemoveArgs, RepackArgs,
         RetireArgs, RollbackArgs, SignArgs, TestArgs, VerifyArgs, VisualizeArgs,
     },
+    profile::{LoginArgs, LogoutArgs, ProfileListArgs, ProfileUseArgs, WhoamiArgs},
     prune::PruneArgs,
     run::RunArgs,
     runs::{

@@ -34,6 +34,7 @@ pub(crate) enum PackageCommand {
     Visualize(VisualizeArgs),
     Merge(MergeArgs),
     Repack(RepackArgs),
+    #[command(visible_alias = "push")]
     Register(RegisterArgs),
     List(PackageListArgs),
     Show(PackageShowArgs),

@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) path: Vec<PathBuf>,
     /// The name of the user: `USER`, else `LOGNAME`.
     pub(crate) user: Option<String>,
+    /// The folder for settings of the user: `XDG_CONFIG_HOME`, else `~/.config`.
+    pub(crate) config_home: Option<PathBuf>,
     /// The folder for data of the user: `XDG_DATA_HOME`, else `~/.local/share`.
     pub(crate) data_home: Option<PathBuf>,
 }
@@ -69,6 +71,7 @@ impl Config {
             api_key_file: text("CLOACINA_API_KEY_FILE").map(PathBuf::from),
             path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             user: text("USER").or_else(|| text("LOGNAME")),
+            config_home: folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config"))),
             data_home: folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))),
         }
     }

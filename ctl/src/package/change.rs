@@ -4,7 +4,6 @@
 
 use cloacina::{PackageCommand, PackageRecord};
 
-use crate::actor;
 use crate::cli::{
     ActivateArgs, ActorArgs, DatabaseArgs, QuarantineArgs, ReleaseArgs, RemoveArgs, RetireArgs, RollbackArgs,
 };
@@ -82,7 +81,7 @@ impl Order<'_> {
     ) -> Result<u8, Error> {
         let Self { command, database, actor } = self;
         let place = Place::choose(database, config)?;
-        let by = actor::name(actor, config);
+        let by = place.actor(actor, config)?;
         let now = with_engine(&place, output, async |engine| engine.perform_package(command, &by).await)?;
         output.answer(&now, |_| format!("{}::{}@{} {}\n", now.tenant, now.name, now.version, done(&now)))?;
         Ok(exit::SUCCESS)

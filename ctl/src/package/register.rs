@@ -7,7 +7,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::signature::read_beside;
-use crate::actor;
 use crate::cli::RegisterArgs;
 use crate::config::Config;
 use crate::document::Document;
@@ -35,7 +34,7 @@ impl Document for Registered {}
 /// Registers archives.
 pub(crate) fn register(arguments: &RegisterArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let place = Place::choose(&arguments.database, config)?;
-    let by = actor::name(&arguments.actor, config);
+    let by = place.actor(&arguments.actor, config)?;
     let activate = match (arguments.activate, arguments.no_activate) {
         (true, _) => Some(true),
         (_, true) => Some(false),

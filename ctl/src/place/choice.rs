@@ -1,11 +1,12 @@
 //! Database or server: the one place that decides.
 //!
-//! What is nearer to the command wins: `--server` or `--database`; `CLOACINA_SERVER`; the setting `database.url`; else the
-//! default database. `docs/guide/server.md` tells it to people.
+//! What is nearer to the command wins: `--server` or `--database`; `CLOACINA_SERVER`; the setting `database.url`; the profile in
+//! use; else the default database. `docs/guide/server.md` tells it to people.
 
 use super::server::Server;
 use super::source::Source;
-use crate::cli::DatabaseArgs;
+use crate::actor;
+use crate::cli::{ActorArgs, DatabaseArgs};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
@@ -59,6 +60,18 @@ impl Place {
         match self {
             Self::Database(database) => database.records_needed().map(Source::database),
             Self::Server(server) => server.source(),
+        }
+    }
+
+    /// The actor that histories record: on a database the one of the arguments, or the user and the machine; on a server the one of
+    /// the credential.
+    ///
+    /// # Errors
+    /// [`Error::NotOnServer`] if an actor is named for a server.
+    pub(crate) fn actor(&self, arguments: &ActorArgs, config: &Config) -> Result<String, Error> {
+        match self {
+            Self::Server(server) if arguments.actor.is_some() => Err(server.cannot("--actor")),
+            Self::Server(_) | Self::Database(_) => Ok(actor::name(arguments, config)),
         }
     }
 

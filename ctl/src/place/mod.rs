@@ -17,5 +17,6 @@ mod source;
 pub(crate) use self::{
     choice::Place,
     perform::{perform, perform_package, register},
+    server::Server,
     source::{Runs, Source},
 };

@@ -1,6 +1,7 @@
 //! A server that a command asks: its address, and what shows who asks.
 //!
-//! The credential comes from a file or a variable, and never from an argument, which every program of the machine could see.
+//! A server is named by its address or by a profile. The credential comes from a file, a variable or the profile, and never from
+//! an argument, which every program of the machine could see.
 
 use std::path::Path;
 
@@ -11,27 +12,51 @@ use super::source::Source;
 use crate::cli::DatabaseArgs;
 use crate::config::Config;
 use crate::error::Error;
+use crate::profile::{Profile, Profiles};
 
 /// A server, and where its name comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
+    /// What names it, if a command in a hint has to name it, too.
+    argument: Option<String>,
     url: String,
+    profile: Option<String>,
     options: Options,
-    /// Whether an argument names it, so that a command in a hint has to.
-    is_argument: bool,
 }
 
 impl Server {
     /// The server that the arguments or the surroundings name; none if they name none, or a database.
-    pub(super) fn choose(arguments: &DatabaseArgs, config: &Config) -> Result<Option<Self>, Error> {
-        let named = match (&arguments.server, &arguments.database) {
-            (Some(server), _) => Some((server, true)),
-            (None, Some(_)) => None,
-            (None, None) => config.server.as_ref().map(|server| (server, false)),
+    pub(crate) fn choose(arguments: &DatabaseArgs, config: &Config) -> Result<Option<Self>, Error> {
+        let argument = arguments.server.clone();
+        let named = match (&argument, &arguments.database) {
+            (None, Some(_)) => return Ok(None),
+            (named, _) => named.as_ref().or(config.server.as_ref()),
         };
-        let Some((url, is_argument)) = named else { return Ok(None) };
-        let options = Options { credential: credential(arguments, config)?, tenant: None };
-        Ok(Some(Self { url: url.clone(), options, is_argument }))
+        let (url, profile, kept) = match named {
+            Some(url) if url.contains("://") => {
+                let profiles = profiles(config)?;
+                match profiles.as_ref().and_then(|profiles| Some((profiles, profiles.of_url(url)?))) {
+                    Some((profiles, (name, profile))) => {
+                        (url.clone(), Some(name.to_owned()), profiles.credential(name, profile))
+                    }
+                    None => (url.clone(), None, Credential::None),
+                }
+            }
+            Some(name) => {
+                let profiles = Profiles::load(config)?;
+                let profile = profiles.named(name)?;
+                (profile.url.clone(), Some(name.clone()), profiles.credential(name, profile))
+            }
+            None => match active(config)? {
+                Some((profiles, name, profile)) => {
+                    let kept = profiles.credential(&name, &profile);
+                    (profile.url, Some(name), kept)
+                }
+                None => return Ok(None),
+            },
+        };
+        let credential = given(arguments, config)?.unwrap_or(kept);
+        Ok(Some(Self { argument, url, profile, options: Options { credential, tenant: None } }))
     }
 
     /// A client of the server, for the runtime in which it is made.
@@ -44,30 +69,55 @@ impl Server {
         Ok(Source::Server(Box::new(Remote::new(self.client()?)?)))
     }
 
+    /// The same server, asked about that tenant.
+    pub(crate) fn of_tenant(self, tenant: Option<&str>) -> Self {
+        let options = Options { tenant: tenant.map(str::to_owned), ..self.options };
+        Self { options, ..self }
+    }
+
     /// The refusal of what only a database can be asked.
     pub(crate) fn cannot(&self, what: &'static str) -> Error {
         Error::NotOnServer { what, server: self.url.clone() }
     }
 
-    #[cfg(test)]
-    pub(super) fn url(&self) -> &str {
+    /// The address.
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// `--server URL` for a command in a hint, where it is needed.
+    /// The profile that has the address.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// `--server NAME` for a command in a hint, where it is needed.
     pub(super) fn option(&self) -> String {
-        match self.is_argument {
-            true => format!(" --server {}", self.url),
-            false => String::new(),
-        }
+        self.argument.as_ref().map(|name| format!(" --server {name}")).unwrap_or_default()
     }
 }
 
-fn credential(arguments: &DatabaseArgs, config: &Config) -> Result<Credential, Error> {
+/// The profiles of the user, if the user has a folder for them.
+fn profiles(config: &Config) -> Result<Option<Profiles>, Error> {
+    config.config_home.is_some().then(|| Profiles::load(config)).transpose()
+}
+
+/// The profile that is used where nothing is named. A setting is nearer: it belongs to the folder in which the command works.
+fn active(config: &Config) -> Result<Option<(Profiles, String, Profile)>, Error> {
+    let Some(profiles) = profiles(config)? else { return Ok(None) };
+    let Some(name) = profiles.active().map(str::to_owned) else { return Ok(None) };
+    if config.settings()?.text("database.url").is_some() {
+        return Ok(None);
+    }
+    let profile = profiles.named(&name)?.clone();
+    Ok(Some((profiles, name, profile)))
+}
+
+/// The API key that the arguments or the variables give.
+fn given(arguments: &DatabaseArgs, config: &Config) -> Result<Option<Credential>, Error> {
     match (&arguments.api_key_file, &config.api_key, &config.api_key_file) {
-        (Some(path), _, _) | (None, None, Some(path)) => read(path).map(Credential::Bearer),
-        (None, Some(key), _) => Ok(Credential::Bearer(key.clone())),
-        (None, None, None) => Ok(Credential::None),
+        (Some(path), _, _) | (None, None, Some(path)) => read(path).map(Credential::Bearer).map(Some),
+        (None, Some(key), _) => Ok(Some(Credential::Bearer(key.clone()))),
+        (None, None, None) => Ok(None),
     }
 }
 

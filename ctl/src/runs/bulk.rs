@@ -11,7 +11,7 @@ use super::engine::with_engine;
 use super::find::find_all;
 use super::short::ShortIds;
 use super::view::brief_name;
-use crate::cli::ChosenArgs;
+use crate::cli::{ActorArgs, ChosenArgs};
 use crate::config::Config;
 use crate::document::Document;
 use crate::error::Error;
@@ -82,11 +82,12 @@ struct Refusal {
 pub(super) fn bulk(
     bulk: &Bulk<'_>,
     chosen: &ChosenArgs,
-    actor: &str,
+    actor: &ActorArgs,
     output: &Output,
     config: &Config,
 ) -> Result<u8, Error> {
     let place = Place::choose(&chosen.database, config)?;
+    let by = place.actor(actor, config)?;
     let source = match chosen.runs.is_empty() {
         true => place.source(output)?,
         false => Some(place.source_needed()?),
@@ -112,7 +113,7 @@ pub(super) fn bulk(
         let n_rows = rows.len() as u64;
         with_engine(&place, output, async |engine| {
             for (row, n_done) in rows.iter_mut().zip(1..) {
-                row.answer(engine.perform((bulk.command)(row.run.status.id), actor).await)?;
+                row.answer(engine.perform((bulk.command)(row.run.status.id), &by).await)?;
                 live.set_position(n_done, n_rows);
             }
             Ok(())

@@ -10,7 +10,6 @@ use super::bulk::{Bulk, bulk};
 use super::engine::with_engine;
 use super::find::{Found, find_task};
 use super::view::show_run;
-use crate::actor;
 use crate::cli::{ActorArgs, ChosenArgs, RunArg, RunsForkArgs, RunsPlainArgs, RunsRerunArgs, RunsRetryArgs};
 use crate::config::Config;
 use crate::error::Error;
@@ -109,7 +108,7 @@ fn on_runs(
             let argument = RunArg { run: run.to_owned(), database: chosen.database.clone() };
             on_run(&argument, actor, output, config, asked.command)
         }
-        None => bulk(asked, chosen, &actor::name(actor, config), output, config),
+        None => bulk(asked, chosen, actor, output, config),
     }
 }
 
@@ -127,7 +126,7 @@ fn on_run(
 }
 
 fn on_found(place: &Place, actor: &ActorArgs, output: &Output, config: &Config, command: Command) -> Result<u8, Error> {
-    let by = actor::name(actor, config);
+    let by = place.actor(actor, config)?;
     let (report, is_driven) = with_engine(place, output, async |engine| {
         let report = engine.perform(command, &by).await?;
         Ok((report, engine.is_living()))

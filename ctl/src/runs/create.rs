@@ -5,7 +5,6 @@ use cloacina::{Command, Timestamp, What};
 use super::engine::with_engine;
 use super::moment;
 use super::view::show_run;
-use crate::actor;
 use crate::cli::RunsCreateArgs;
 use crate::config::Config;
 use crate::error::Error;
@@ -26,7 +25,7 @@ pub(crate) fn create(arguments: &RunsCreateArgs, output: &Output, config: &Confi
     let at = begin(arguments, Timestamp::now())?;
     let command =
         Command::Create { what, input, at: at.map(Timestamp::unix_micros), key: arguments.key.clone(), version: None };
-    let by = actor::name(&arguments.actor, config);
+    let by = place.actor(&arguments.actor, config)?;
     let report = with_engine(&place, output, async |engine| engine.perform(command, &by).await)?;
     show_run(&report, &place, output)?;
     let (id, option) = (report.id, place.option());

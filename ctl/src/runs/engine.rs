@@ -20,7 +20,7 @@ use super::why::note_withheld;
 use crate::cli::IsolationArgs;
 use crate::database::Database;
 use crate::error::Error;
-use crate::isolation::{isolate, note_living, refuse_unknown};
+use crate::isolation::{isolate, note_living, note_server, refuse_unknown};
 use crate::log;
 use crate::output::Output;
 use crate::package::place::read;
@@ -333,6 +333,7 @@ fn beside_or_here<'a>(
         let Drive { place, isolation, id, timeout, actor, .. } = job;
         let database = match place {
             Place::Server(server) => {
+                note_server(isolation, output);
                 let begin = Some((job.command, actor));
                 let job = Follow { id, task, begin, timeout, resume, n_shown: &Cell::new(0) };
                 return follow_on(&server.client()?, job, output).await;

@@ -9,7 +9,6 @@ use super::bulk::{Bulk, bulk};
 use super::engine::{Drive, drive, drive_task, with_engine};
 use super::find::{Found, find_task};
 use super::view::{exit_code, show_run};
-use crate::actor;
 use crate::cli::{DriveArgs, RunArg, RunsExecuteArgs, RunsResumeArgs, RunsStartArgs};
 use crate::config::Config;
 use crate::error::Error;
@@ -39,7 +38,7 @@ pub(crate) fn resume(arguments: &RunsResumeArgs, output: &Output, config: &Confi
             not_dismissed: false,
             command: &|run| Command::Resume { run },
         };
-        return bulk(&asked, &arguments.chosen, &actor::name(&arguments.drive.actor, config), output, config);
+        return bulk(&asked, &arguments.chosen, &arguments.drive.actor, output, config);
     };
     let argument = RunArg { run: one.to_owned(), database: arguments.chosen.database.clone() };
     run(&argument, &arguments.drive, output, config, |run| Command::Resume { run })
@@ -57,7 +56,7 @@ fn one_task(
     let task = find_task(&source.report(id)?, task)?;
     drop(source);
     let task = task.as_str();
-    let by = actor::name(&arguments.actor, config);
+    let by = place.actor(&arguments.actor, config)?;
     let command = Command::RunTask { run: id, task: task.to_owned() };
     let report = if arguments.no_wait {
         with_engine(&place, output, async |engine| engine.perform(command, &by).await)?
@@ -88,7 +87,7 @@ fn run(
     command: impl FnOnce(RunId) -> Command,
 ) -> Result<u8, Error> {
     let Found { place, mut source, id } = Found::open(argument, config)?;
-    let by = actor::name(&arguments.actor, config);
+    let by = place.actor(&arguments.actor, config)?;
     let command = command(id);
     let (report, code) = if arguments.no_wait {
         let before = source.state(id)?;

@@ -162,7 +162,6 @@ fn what_does_not_work_on_a_server_is_refused_before_it_is_done() {
         &["demo"],
         &["trust", "show"],
         &["trust", "require", "1"],
-        &["tenant", "list"],
     ] {
         let (code, name, error) = refused(&[arguments, &server].concat());
         assert_eq!((code, name.as_str()), (Some(2), "CTL0065"), "{arguments:?}: {error}");

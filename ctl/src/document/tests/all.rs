@@ -2,7 +2,8 @@
 
 use super::page::Page;
 use crate::{
-    access, backup, bench, config, demo, doctor, explain, key, output, package, run, runs, server, trust, workflow,
+    access, backup, bench, config, demo, doctor, explain, key, man, output, package, profile, run, runs, server, trust,
+    workflow,
 };
 
 /// Commands that print no document: what they print has a form of its own.
@@ -100,6 +101,10 @@ fn access_pages() -> Vec<Page> {
 
 fn other_pages() -> Vec<Page> {
     vec![
+        Page::of::<profile::whoami::Me>("me", "Who the user is on a server", &["login", "whoami"]),
+        Page::of::<profile::logout::LoggedOut>("logged-out", "A credential that was forgotten", &["logout"]),
+        Page::of::<profile::list::Listed>("profiles", "Profiles", &["profile list"]),
+        Page::of::<profile::use_one::Used>("used-profile", "The profile in use", &["profile use"]),
         Page::of::<workflow::list::Listed>("workflows", "Workflows", &["workflow list"]),
         Page::of::<cloacina::WorkflowReport>("workflow", "A workflow", &["workflow show"]),
         Page::of::<key::generate::Generated>("generated-key", "A new key", &["key generate"]),
@@ -121,6 +126,7 @@ fn other_pages() -> Vec<Page> {
         Page::of::<server::life::Started>("started-server", "A server that has started", &["dev", "serve"]),
         Page::of::<demo::show::Shown>("demo", "The demonstration", &["demo"]),
         Page::of::<bench::report::Report>("bench", "The benchmark", &["bench"]),
+        Page::of::<man::Written>("manual-pages", "Manual pages", &["man"]),
         Page::of::<explain::Explained>("explained-code", "The page of a code", &["explain CODE"]),
         Page::of::<Vec<explain::Listed>>("codes", "All codes", &["explain"]),
         Page::of::<output::ErrorDocument<'_>>("error", "An error", &[]),
