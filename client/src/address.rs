@@ -17,6 +17,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 pub(crate) struct Address {
     /// Without a slash at the end.
     text: String,
+    is_encrypted: bool,
 }
 
 impl Address {
@@ -24,11 +25,11 @@ impl Address {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let refused = |reason: &str| Error::Address { text: text.to_owned(), reason: reason.to_owned() };
         let uri: Uri = text.parse().map_err(|_| refused("it has no form of a URL"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(refused("this client cannot encrypt yet")),
-            Some(_) | None => return Err(refused("it does not begin with http://")),
-        }
+        let is_encrypted = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) | None => return Err(refused("it begins neither with http:// nor with https://")),
+        };
         let authority = uri.authority().ok_or_else(|| refused("it has no host"))?;
         if authority.host().is_empty() {
             return Err(refused("it has no host"));
@@ -39,7 +40,12 @@ impl Address {
         if uri.query().is_some() {
             return Err(refused("it has a query"));
         }
-        Ok(Self { text: text.trim_end_matches('/').to_owned() })
+        Ok(Self { text: text.trim_end_matches('/').to_owned(), is_encrypted })
+    }
+
+    /// Whether connections to it are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.is_encrypted
     }
 
     /// The address of a path below the server.

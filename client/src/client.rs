@@ -3,16 +3,13 @@
 //! A request is sent once. What is lost with its connection is an error, as only the caller knows whether the request may be
 //! performed twice.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use hyper::{
     Method, Request, Uri,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
 };
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::{client::legacy, rt::TokioExecutor};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
@@ -21,15 +18,12 @@ use crate::{
     answer::{Answer, lost},
     auth::{Session, bearer},
     body::{self, Body},
+    connector::{Connector, connector, distrust},
     error::Error,
 };
 
 /// Where the resources are.
 pub(crate) const BASE: &str = "/api/v1";
-
-/// How long a connection may take. A server in the same building needs a millisecond, one on the other side of the world a third
-/// of a second.
-const CONNECT_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a server may take to begin its answer. The slowest answers are those about ten thousand runs.
 const ANSWER_WAIT: Duration = Duration::from_mins(5);
@@ -57,12 +51,14 @@ pub struct Options {
     pub credential: Credential,
     /// The tenant to ask for, which only an admin of every tenant can name.
     pub tenant: Option<String>,
+    /// The file, in PEM, with the authorities whose certificates are trusted, and no others; without one, those of the system.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A client of one server. Clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    http: legacy::Client<HttpConnector, Body>,
+    http: legacy::Client<Connector, Body>,
     address: Address,
     head: Arc<Head>,
 }
@@ -84,12 +80,10 @@ impl Client {
     /// A client of the server at that address, such as `http://127.0.0.1:8080`. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::Address`], or [`Error::Header`] for a credential or a tenant that cannot be sent.
+    /// [`Error::Address`], [`Error::Authorities`] if no certificate authority can be read, or [`Error::Header`] for a credential or a tenant that cannot be sent.
     pub fn new(address: &str, options: Options) -> Result<Self, Error> {
         let address = Address::parse(address)?;
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_WAIT));
-        connector.set_nodelay(true);
+        let connector = connector(&address, options.ca_file.as_deref())?;
         let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { http, address, head: Arc::new(Head::of(options)?) })
     }
@@ -164,7 +158,10 @@ impl Client {
         let url = self.url();
         match timeout(ANSWER_WAIT, self.http.request(request)).await {
             Ok(Ok(response)) => Ok(Answer::new(url, response)),
-            Ok(Err(source)) if source.is_connect() => Err(Error::Unreachable { url, source: source.into() }),
+            Ok(Err(source)) if source.is_connect() => match distrust(&source) {
+                Some(reason) => Err(Error::Untrusted { url, reason }),
+                None => Err(Error::Unreachable { url, source: source.into() }),
+            },
             Ok(Err(source)) => Err(lost(url, source)),
             Err(elapsed) => Err(lost(url, elapsed)),
         }
@@ -173,7 +170,7 @@ impl Client {
 
 impl Head {
     fn of(options: Options) -> Result<Self, Error> {
-        let Options { credential, tenant } = options;
+        let Options { credential, tenant, ca_file: _ } = options;
         let authorization = match credential {
             Credential::None => Authorization::Nothing,
             Credential::Bearer(secret) => Authorization::Same(bearer(&secret)?),

@@ -32,6 +32,22 @@ pub enum Error {
         /// What the system says.
         source: Source,
     },
+    /// No certificate authority can be read, so that no server could be trusted.
+    #[error("the certificate authorities of {place} cannot be read: {reason}")]
+    Authorities {
+        /// Where they are.
+        place: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The certificate of the server is not trusted. Nothing was sent.
+    #[error("the server {url} is not trusted: {reason}")]
+    Untrusted {
+        /// The address.
+        url: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
     /// The connection ended before the answer was whole. Whether the request was performed is not known.
     #[error("the connection to the server {url} was lost")]
     Lost {
@@ -97,6 +113,8 @@ impl Error {
             Self::Answer { .. } => "CLN0004",
             Self::File { .. } => "CLN0005",
             Self::Header { .. } => "CLN0006",
+            Self::Authorities { .. } => "CLN0007",
+            Self::Untrusted { .. } => "CLN0008",
             Self::Refused(problem) => &problem.code,
         }
     }
@@ -106,7 +124,7 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         let one = |hint: &str| vec![hint.to_owned()];
         match self {
-            Self::Address { .. } => one("an address looks like http://127.0.0.1:8080"),
+            Self::Address { .. } => one("an address looks like http://127.0.0.1:8080 or https://cloacina.example.com"),
             Self::Unreachable { .. } => one(
                 "check the address, and whether the server runs: `cloacina-ctl serve` and `cloacina-ctl dev` print theirs",
             ),
@@ -117,6 +135,9 @@ impl Error {
                 one("check that the address is that of a Cloacina server, and of the same version as this program")
             }
             Self::File { .. } => Vec::new(),
+            Self::Authorities { .. } | Self::Untrusted { .. } => {
+                one("name a file in PEM with the authority that the certificate of the server is of: --ca-file FILE")
+            }
             Self::Header { .. } => one("use printable ASCII characters alone"),
             Self::Refused(problem) => problem.hints.clone(),
         }
@@ -126,7 +147,8 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Address { .. } | Self::File { .. } | Self::Header { .. } => Class::Invalid,
+            Self::Address { .. } | Self::File { .. } | Self::Header { .. } | Self::Authorities { .. } => Class::Invalid,
+            Self::Untrusted { .. } => Class::Denied,
             Self::Unreachable { .. } | Self::Lost { .. } | Self::Answer { .. } => Class::Unavailable,
             Self::Refused(problem) => problem.class(),
         }
@@ -152,7 +174,12 @@ impl Error {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
             Self::Refused(problem) => problem.class() == Class::Unavailable,
-            Self::Address { .. } | Self::Answer { .. } | Self::File { .. } | Self::Header { .. } => false,
+            Self::Address { .. }
+            | Self::Authorities { .. }
+            | Self::Untrusted { .. }
+            | Self::Answer { .. }
+            | Self::File { .. }
+            | Self::Header { .. } => false,
         }
     }
 }

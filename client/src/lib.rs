@@ -34,6 +34,7 @@ mod answer;
 mod auth;
 mod body;
 mod client;
+mod connector;
 mod error;
 mod follow;
 mod health;

@@ -125,6 +125,7 @@ fn an_address_is_that_of_a_server_and_nothing_else() {
     for (text, expected) in [
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080/x"),
         ("http://host/", "http://host/x"),
+        ("https://host:8443", "https://host:8443/x"),
         ("http://[::1]:80/below/", "http://[::1]:80/below/x"),
     ] {
         assert_eq!(Address::parse(text).unwrap().of("/x").unwrap(), expected);
@@ -159,7 +160,7 @@ fn the_next_page_is_where_the_server_says() {
 
 #[test]
 fn a_credential_is_not_shown() {
-    let options = Options { credential: Credential::Bearer("TopSecret99".to_owned()), tenant: None };
+    let options = Options { credential: Credential::Bearer("TopSecret99".to_owned()), ..Options::default() };
     assert!(!format!("{options:?}").contains("TopSecret99"));
     let client = crate::Client::new("http://127.0.0.1:1", options).unwrap();
     assert!(!format!("{client:?}").contains("TopSecret99"));

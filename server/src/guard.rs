@@ -80,9 +80,7 @@ fn check(admission: &Admission, request: &Request) -> Result<(), Refused> {
         return Err(Refused::Host { host });
     }
     match text(header::ORIGIN) {
-        Some(origin) if !is_own(&origin, &host) => {
-            Err(Refused::Origin { origin })
-        }
+        Some(origin) if !is_own(&origin, &host) => Err(Refused::Origin { origin }),
         _ => Ok(()),
     }
 }

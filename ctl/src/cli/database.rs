@@ -17,4 +17,7 @@ pub(crate) struct DatabaseArgs {
     /// The file with the API key for the server; by default CLOACINA_API_KEY_FILE, CLOACINA_API_KEY or that of the profile.
     #[arg(long, value_name = "FILE", conflicts_with = "database", help_heading = "Database")]
     pub(crate) api_key_file: Option<PathBuf>,
+    /// The file with the certificate authorities to trust for https, instead of those of the system; by default CLOACINA_CA_FILE.
+    #[arg(long, value_name = "FILE", conflicts_with = "database", help_heading = "Database")]
+    pub(crate) ca_file: Option<PathBuf>,
 }

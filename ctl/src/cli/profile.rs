@@ -34,6 +34,9 @@ pub(crate) struct LoginArgs {
     /// The file with an API key, which is kept instead of a session; `-` is stdin.
     #[arg(long, value_name = "FILE", conflicts_with = "user")]
     pub(crate) api_key_file: Option<PathBuf>,
+    /// The file with the certificate authorities to trust for https, instead of those of the system; kept, too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// The name under which the server is kept.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) profile: String,

@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) api_key: Option<String>,
     /// `CLOACINA_API_KEY_FILE`: the file with that key.
     pub(crate) api_key_file: Option<PathBuf>,
+    /// `CLOACINA_CA_FILE`: the certificate authorities to trust for that server.
+    pub(crate) ca_file: Option<PathBuf>,
     /// The folders in which programs are looked for: `PATH`.
     pub(crate) path: Vec<PathBuf>,
     /// The name of the user: `USER`, else `LOGNAME`.
@@ -67,6 +69,7 @@ impl Config {
             file: None,
             settings: OnceLock::new(),
             server: text("CLOACINA_SERVER"),
+            ca_file: text("CLOACINA_CA_FILE").map(PathBuf::from),
             api_key: text("CLOACINA_API_KEY"),
             api_key_file: text("CLOACINA_API_KEY_FILE").map(PathBuf::from),
             path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),

@@ -96,7 +96,7 @@ mod tests {
 
     fn chosen(database: Option<&str>, server: Option<&str>, config: &Config) -> String {
         let [database, server] = [database, server].map(|text| text.map(str::to_owned));
-        match Place::choose(&DatabaseArgs { database, server, api_key_file: None }, config).unwrap() {
+        match Place::choose(&DatabaseArgs { database, server, ..DatabaseArgs::default() }, config).unwrap() {
             Place::Database(database) => database.url,
             Place::Server(server) => server.url().to_owned(),
         }

@@ -3,7 +3,7 @@
 //! A server is named by its address or by a profile. The credential comes from a file, a variable or the profile, and never from
 //! an argument, which every program of the machine could see.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cloacina_client::{Client, Credential, Options};
 
@@ -24,6 +24,25 @@ pub(crate) struct Server {
     options: Options,
 }
 
+/// A server as it was found.
+struct Found {
+    url: String,
+    profile: Option<String>,
+    kept: Credential,
+    ca_file: Option<PathBuf>,
+}
+
+impl Found {
+    fn url(url: &str) -> Self {
+        Self { url: url.to_owned(), profile: None, kept: Credential::None, ca_file: None }
+    }
+
+    fn of(profiles: &Profiles, name: &str, profile: &Profile) -> Self {
+        let kept = profiles.credential(name, profile);
+        Self { url: profile.url.clone(), profile: Some(name.to_owned()), kept, ca_file: profile.ca_file.clone() }
+    }
+}
+
 impl Server {
     /// The server that the arguments or the surroundings name; none if they name none, or a database.
     pub(crate) fn choose(arguments: &DatabaseArgs, config: &Config) -> Result<Option<Self>, Error> {
@@ -32,31 +51,25 @@ impl Server {
             (None, Some(_)) => return Ok(None),
             (named, _) => named.as_ref().or(config.server.as_ref()),
         };
-        let (url, profile, kept) = match named {
+        let Found { url, profile, kept, ca_file } = match named {
             Some(url) if url.contains("://") => {
                 let profiles = profiles(config)?;
-                match profiles.as_ref().and_then(|profiles| Some((profiles, profiles.of_url(url)?))) {
-                    Some((profiles, (name, profile))) => {
-                        (url.clone(), Some(name.to_owned()), profiles.credential(name, profile))
-                    }
-                    None => (url.clone(), None, Credential::None),
-                }
+                let known = profiles.as_ref().and_then(|profiles| Some((profiles, profiles.of_url(url)?)));
+                known.map_or_else(|| Found::url(url), |(profiles, (name, profile))| Found::of(profiles, name, profile))
             }
             Some(name) => {
                 let profiles = Profiles::load(config)?;
-                let profile = profiles.named(name)?;
-                (profile.url.clone(), Some(name.clone()), profiles.credential(name, profile))
+                Found::of(&profiles, name, profiles.named(name)?)
             }
             None => match active(config)? {
-                Some((profiles, name, profile)) => {
-                    let kept = profiles.credential(&name, &profile);
-                    (profile.url, Some(name), kept)
-                }
+                Some(found) => found,
                 None => return Ok(None),
             },
         };
         let credential = given(arguments, config)?.unwrap_or(kept);
-        Ok(Some(Self { argument, url, profile, options: Options { credential, tenant: None } }))
+        let ca_file = arguments.ca_file.clone().or_else(|| config.ca_file.clone()).or(ca_file);
+        let options = Options { credential, tenant: None, ca_file };
+        Ok(Some(Self { argument, url, profile, options }))
     }
 
     /// A client of the server, for the runtime in which it is made.
@@ -102,14 +115,13 @@ fn profiles(config: &Config) -> Result<Option<Profiles>, Error> {
 }
 
 /// The profile that is used where nothing is named. A setting is nearer: it belongs to the folder in which the command works.
-fn active(config: &Config) -> Result<Option<(Profiles, String, Profile)>, Error> {
+fn active(config: &Config) -> Result<Option<Found>, Error> {
     let Some(profiles) = profiles(config)? else { return Ok(None) };
-    let Some(name) = profiles.active().map(str::to_owned) else { return Ok(None) };
+    let Some(name) = profiles.active() else { return Ok(None) };
     if config.settings()?.text("database.url").is_some() {
         return Ok(None);
     }
-    let profile = profiles.named(&name)?.clone();
-    Ok(Some((profiles, name, profile)))
+    Ok(Some(Found::of(&profiles, name, profiles.named(name)?)))
 }
 
 /// The API key that the arguments or the variables give.

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cloacina_client::{Client, Credential, Options};
 
@@ -19,12 +19,18 @@ use crate::runs::runtime;
 
 /// Logs in.
 pub(crate) fn login(arguments: &LoginArgs, output: &Output, config: &Config) -> Result<u8, Error> {
-    let LoginArgs { url, user, password_file, api_key_file, profile: name } = arguments;
+    let LoginArgs { url, user, password_file, api_key_file, ca_file, profile: name } = arguments;
     let mut profiles = Profiles::load(config)?;
+    // The next command may run in another folder.
+    let absolute = |path: &PathBuf| {
+        std::path::absolute(path).map_err(|source| Error::Io { action: "find", path: path.clone(), source })
+    };
+    let ca_file = ca_file.as_ref().or(config.ca_file.as_ref()).map(absolute).transpose()?;
+    let options = Options { ca_file: ca_file.clone(), ..Options::default() };
     let (kept, who) = runtime()?.block_on(async {
         let kept = match (api_key_file, user, password_file) {
             (None, Some(user), Some(file)) => {
-                let client = Client::new(url, Options::default())?;
+                let client = Client::new(url, options.clone())?;
                 Kept::Session(client.login(user, &secret(file)?).await?)
             }
             (Some(file), _, _) => Kept::ApiKey(secret(file)?),
@@ -35,11 +41,11 @@ pub(crate) fn login(arguments: &LoginArgs, output: &Output, config: &Config) -> 
             Kept::ApiKey(key) => key.clone(),
             Kept::Session(tokens) => tokens.access_token.clone(),
         };
-        let options = Options { credential: Credential::Bearer(bearer), ..Options::default() };
+        let options = Options { credential: Credential::Bearer(bearer), ..options };
         let who = Client::new(url, options)?.whoami().await?;
         Ok((kept, who))
     })?;
-    profiles.put(name, Profile { url: url.clone(), kept: Some(kept) })?;
+    profiles.put(name, Profile { url: url.clone(), ca_file, kept: Some(kept) })?;
     let me = Me::new(url, Some(name), who);
     output.answer(&me, |_| me.text())?;
     output.note(&format!("the profile {name} is used where no database and no server is named"));

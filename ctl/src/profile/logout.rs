@@ -35,7 +35,8 @@ pub(crate) fn logout(arguments: &LogoutArgs, output: &Output, config: &Config) -
     let profile = profiles.named(&name)?.clone();
     let ended = match &profile.kept {
         Some(Kept::Session(tokens)) => runtime()?.block_on(async {
-            let client = Client::new(&profile.url, Options::default())?;
+            let options = Options { ca_file: profile.ca_file.clone(), ..Options::default() };
+            let client = Client::new(&profile.url, options)?;
             client.logout(&tokens.refresh_token).await.map(|()| true)
         }),
         Some(Kept::ApiKey(_)) | None => Ok(false),

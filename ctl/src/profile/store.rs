@@ -40,6 +40,9 @@ struct Stored {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     pub(crate) url: String,
+    /// The authorities to trust, instead of those of the system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kept: Option<Kept>,
 }
@@ -191,7 +194,7 @@ mod tests {
     use super::*;
 
     fn profile(url: &str, key: &str) -> Profile {
-        Profile { url: url.to_owned(), kept: Some(Kept::ApiKey(key.to_owned())) }
+        Profile { url: url.to_owned(), ca_file: None, kept: Some(Kept::ApiKey(key.to_owned())) }
     }
 
     #[test]

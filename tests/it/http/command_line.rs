@@ -155,14 +155,9 @@ fn what_does_not_work_on_a_server_is_refused_before_it_is_done() {
         let error: Value = serde_json::from_slice(&output.stderr).unwrap();
         (output.status.code(), error["error"]["code"].as_str().unwrap().to_owned(), error.to_string())
     };
-    for arguments in [
-        &["prune"][..],
-        &["backup", "copy.db"],
-        &["serve"],
-        &["demo"],
-        &["trust", "show"],
-        &["trust", "require", "1"],
-    ] {
+    for arguments in
+        [&["prune"][..], &["backup", "copy.db"], &["serve"], &["demo"], &["trust", "show"], &["trust", "require", "1"]]
+    {
         let (code, name, error) = refused(&[arguments, &server].concat());
         assert_eq!((code, name.as_str()), (Some(2), "CTL0065"), "{arguments:?}: {error}");
         assert!(error.contains("http://127.0.0.1:1") && error.contains("--database"), "{error}");

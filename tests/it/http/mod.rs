@@ -3,6 +3,7 @@
 mod access;
 mod adapters;
 mod client;
+mod client_tls;
 mod command_line;
 mod dev;
 mod guide;
