@@ -9,6 +9,7 @@ use futures_core::Stream;
 use hyper::{Method, header::HeaderValue};
 
 use crate::{
+    address::encoded,
     client::{BASE, Client},
     error::Error,
     page::Page,
@@ -34,8 +35,6 @@ pub struct RunQuery {
     pub created_before: Option<Timestamp>,
     /// Only runs that nobody dismissed.
     pub not_dismissed: bool,
-    /// Only runs whose id begins so.
-    pub id: Option<String>,
 }
 
 impl Client {
@@ -105,6 +104,15 @@ impl Client {
         self.delete(&of_run(run, "")).await
     }
 
+    /// The runs whose id begins so, newest first, so many at most.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn runs_named(&self, beginning: &str, limit: usize) -> Result<Vec<RunSummary>, Error> {
+        self.get(&format!("{}/named/{}{}", runs(), encoded(beginning), Query::default().with("limit", Some(limit))))
+            .await
+    }
+
     /// For each of at most 1,000 runs the beginning of its id that is enough to name it on this server, for people.
     ///
     /// # Errors
@@ -120,7 +128,7 @@ impl RunQuery {
     pub fn of(filter: &RunFilter) -> Self {
         let RunFilter { states, workflow, tenant, created_from, created_before, not_dismissed, ids: _ } =
             filter.clone();
-        Self { states, workflow, tenant, created_from, created_before, not_dismissed, id: None }
+        Self { states, workflow, tenant, created_from, created_before, not_dismissed }
     }
 
     pub(crate) fn query(&self) -> Query {
@@ -132,7 +140,6 @@ impl RunQuery {
             .with("created_from", self.created_from)
             .with("created_before", self.created_before)
             .with_mark("not_dismissed", self.not_dismissed)
-            .with("id", self.id.as_deref())
     }
 }
 

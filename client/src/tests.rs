@@ -103,11 +103,10 @@ fn the_filter_of_a_list_has_the_parameters_of_the_description() {
     let query = RunQuery {
         states: vec![RunState::Failed, RunState::Paused],
         workflow: text.clone(),
-        tenant: text.clone(),
+        tenant: text,
         created_from: now,
         created_before: now,
         not_dismissed: true,
-        id: text,
     };
     let sent = query.query().to_string();
     assert!(sent.starts_with("?state=failed%2Cpaused&workflow=a%20b&"), "{sent}");

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use cloacina::{
-    LogFilter, LogRecord, PackageEvent, PackageFilter, PackageRecord, RunEvent, RunId, RunReport, RunUsage,
+    LogFilter, LogRecord, PackageEvent, PackageFilter, PackageRecord, RunEvent, RunId, RunReport, RunSummary, RunUsage,
     WorkflowFilter, WorkflowRecord, WorkflowReport,
 };
 use cloacina_client::{Client, RunQuery};
@@ -45,6 +45,11 @@ impl Remote {
                 }
             }
         })
+    }
+
+    /// The runs with an id that begins so, newest first, so many at most.
+    pub(super) fn named(&self, text: &str, n_max: usize) -> Result<Vec<RunSummary>, Error> {
+        self.wait(self.client.runs_named(text, n_max.min(ITEMS_MAX)))
     }
 
     pub(super) fn short_ids(&self, ids: &[RunId]) -> Result<HashMap<RunId, String>, Error> {

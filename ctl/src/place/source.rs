@@ -58,10 +58,7 @@ impl Source {
         let ids = RunId::range_of(text).ok_or_else(|| Error::BadRunId { text: text.to_owned() })?;
         match self {
             Self::Database(records) => Ok(records.runs(&RunFilter { ids: Some(ids), ..RunFilter::default() }, n_max)?),
-            Self::Server(remote) => {
-                let query = RunQuery { id: Some(text.to_owned()), ..RunQuery::default() };
-                Ok(remote.list(&query, n_max)?.runs)
-            }
+            Self::Server(remote) => remote.named(text, n_max),
         }
     }
 

@@ -57,6 +57,7 @@ const TABLE: &[(&str, Need)] = &[
     ("runs_list", VIEWER),
     // It changes nothing; a query would be too long.
     ("runs_short_ids", VIEWER),
+    ("runs_named", VIEWER),
     ("runs_submit", OPERATOR),
     ("runs_get", VIEWER),
     ("runs_delete", OPERATOR),

@@ -13,7 +13,9 @@ use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, tag:
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{audit, auth, error_page, health, key, package, run, run_control, run_parts, tenant, user, workflow};
+use super::{
+    audit, auth, error_page, health, key, package, run, run_control, run_ids, run_parts, tenant, user, workflow,
+};
 use crate::{
     adapters,
     app::Shared,
@@ -45,6 +47,7 @@ fn routes() -> OpenApiRouter<Shared> {
     let resources = OpenApiRouter::new()
         .merge(run::routes())
         .merge(run_control::routes())
+        .merge(run_ids::routes())
         .merge(run_parts::routes())
         .merge(live::routes())
         .merge(workflow::routes())

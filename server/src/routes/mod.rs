@@ -11,6 +11,7 @@ mod package;
 mod reference_tests;
 mod run;
 mod run_control;
+mod run_ids;
 mod run_parts;
 mod tenant;
 mod user;

@@ -18,7 +18,7 @@ use serde::{
     },
 };
 use serde_json::Map;
-use std::{collections::HashMap, fmt};
+use std::fmt;
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
     openapi::{
@@ -40,9 +40,6 @@ use crate::{
 
 /// Runs that one request may submit.
 const SUBMITTED_MAX: usize = 1_000;
-
-/// Ids that one request may ask about.
-const IDS_MAX: usize = 1_000;
 
 /// A run to be.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -160,8 +157,6 @@ struct ListQuery {
     /// Leave out failed runs that somebody dismissed.
     #[serde(default)]
     not_dismissed: bool,
-    /// Only runs whose id begins so.
-    id: Option<String>,
     /// How many runs at most, 1 to 1,000; 50 unless said otherwise.
     limit: Option<usize>,
     /// Where the page begins, as the header `link` of the page before says.
@@ -169,11 +164,7 @@ struct ListQuery {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
-        .routes(routes!(list, submit))
-        .routes(routes!(get, delete))
-        .routes(routes!(dead_letters))
-        .routes(routes!(short_ids))
+    OpenApiRouter::new().routes(routes!(list, submit)).routes(routes!(get, delete)).routes(routes!(dead_letters))
 }
 
 /// Submits a run, or a list of runs.
@@ -266,17 +257,9 @@ impl ListQuery {
             created_from: self.created_from,
             created_before: self.created_before,
             not_dismissed: self.not_dismissed,
-            ids: self.id.as_deref().map(ids).transpose()?,
+            ..RunFilter::default()
         })
     }
-}
-
-/// The ids that begin so.
-fn ids(text: &str) -> Result<(RunId, RunId), Refused> {
-    RunId::range_of(text).ok_or_else(|| Refused::Parameter {
-        part: "query",
-        reason: format!("id is {text:?}, and the id of a run has up to 32 hexadecimal digits"),
-    })
 }
 
 fn states(text: &str) -> Result<Vec<RunState>, Refused> {
@@ -289,18 +272,6 @@ fn states(text: &str) -> Result<Vec<RunState>, Refused> {
         })
     };
     text.split(',').map(state).collect()
-}
-
-/// For each run the beginning of its id that is enough to name it on this server, for people.
-#[utoipa::path(post, path = "/runs/short-ids", tag = "runs", operation_id = "runs_short_ids",
-    request_body(content = Vec<String>, description = "The ids of runs, at most 1,000."),
-    responses((status = 200, description = "The beginning of each id, by the id.", body = HashMap<String, String>), Problems))]
-async fn short_ids(asker: Asker, Json(ids): Json<Vec<RunId>>) -> Result<Shown<HashMap<RunId, String>>, Problem> {
-    if ids.len() > IDS_MAX {
-        let reason = format!("the list has {} ids, and {IDS_MAX} are allowed", ids.len());
-        return Err(Refused::Shape { reason }.into());
-    }
-    Ok(Shown(asker.records(move |records| records.short_ids(&ids)).await?))
 }
 
 /// A run and all its tasks.

@@ -143,8 +143,7 @@ async fn runs_are_submitted_listed_and_steered_in_numbers() {
     let all: Vec<_> = client.runs(&pending).try_collect().await.unwrap();
     assert_eq!(all.len(), 5);
     assert_eq!([first.items, second.items].concat(), all[..4]);
-    let one = RunQuery { id: Some(submitted[0].to_string()), ..pending };
-    let one: Vec<_> = client.runs(&one).try_collect().await.unwrap();
+    let one = client.runs_named(&submitted[0].to_string(), 10).await.unwrap();
     assert_eq!(one.iter().map(|run| run.status.id).collect::<Vec<_>>(), submitted[..1]);
     let short = client.short_ids(&submitted).await.unwrap();
     assert!(submitted.iter().all(|run| run.to_string().starts_with(&short[run])), "{short:?}");
