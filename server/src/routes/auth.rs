@@ -105,7 +105,7 @@ async fn login(
     taken.map_err(|wait| Refused::Auth(Refusal::TooMany { wait }))?;
     let logged_in = access(&app, from.asked).log_in(&username, password).await?;
     let logged_in = logged_in.ok_or(Refused::Auth(Refusal::BadPassword))?;
-    app.throttle.give_back(&username, from.address);
+    app.throttle.succeeded(&username, from.address);
     Ok(tokens(key, logged_in))
 }
 
