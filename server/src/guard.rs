@@ -106,6 +106,7 @@ async fn finish(mut request: Request, next: Next) -> Response {
     let id = given(&request).unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
         let request_id = id.to_str().unwrap_or_default();
@@ -121,6 +122,10 @@ async fn finish(mut request: Request, next: Next) -> Response {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));
     }
     let headers = response.headers_mut();
+    // A proxy that believed another length of the body would take what follows for the request of another client.
+    if is_chunked {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert(REQUEST_ID, id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

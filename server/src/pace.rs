@@ -21,6 +21,9 @@ const BYTES_PER_SECOND: u64 = 16 * 1024;
 /// The seconds of a client that sends a body.
 const BODY_WAIT: Duration = Duration::from_secs(10);
 
+/// Bytes of a part of a body at least, but for the last one.
+const PART: usize = 16 * 1024;
+
 /// The time for which a client may still keep the server waiting.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -67,27 +70,54 @@ pub(crate) fn paced(body: Body) -> Body {
     if body.is_end_stream() {
         return body;
     }
-    Body::from_stream(Paced { body: body.into_data_stream(), pace: Pace::new(BODY_WAIT) })
+    Body::from_stream(Paced::new(body, Pace::new(BODY_WAIT)))
 }
 
+/// A body in parts of some size. A client that sends single bytes would fill the memory otherwise, as each piece that arrived keeps
+/// the buffer of the connection in which it lies.
 struct Paced {
     body: BodyDataStream,
     pace: Pace,
+    /// What has arrived and is less than a part.
+    held: Vec<u8>,
+}
+
+impl Paced {
+    fn new(body: Body, pace: Pace) -> Self {
+        Self { body: body.into_data_stream(), pace, held: Vec::new() }
+    }
+
+    /// The next part, if there is enough for one.
+    fn gather(&mut self, arrived: Bytes) -> Option<Bytes> {
+        if self.held.is_empty() && arrived.len() >= PART {
+            return Some(arrived);
+        }
+        self.held.extend_from_slice(&arrived);
+        (self.held.len() >= PART).then(|| Bytes::from(std::mem::take(&mut self.held)))
+    }
 }
 
 impl Stream for Paced {
     type Item = Result<Bytes, axum::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.body.poll_next_unpin(context) {
-            Poll::Ready(part) => {
-                self.pace.moved(part.as_ref().and_then(|part| part.as_ref().ok()).map_or(0, Bytes::len));
-                Poll::Ready(part)
-            }
-            Poll::Pending => {
-                ready!(self.pace.poll_wait(context));
-                let slow = io::Error::new(io::ErrorKind::TimedOut, "it arrives too slowly");
-                Poll::Ready(Some(Err(axum::Error::new(slow))))
+        loop {
+            match self.body.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(arrived))) => {
+                    self.pace.moved(arrived.len());
+                    if let Some(part) = self.gather(arrived) {
+                        return Poll::Ready(Some(Ok(part)));
+                    }
+                }
+                Poll::Ready(None) if !self.held.is_empty() => {
+                    return Poll::Ready(Some(Ok(std::mem::take(&mut self.held).into())));
+                }
+                Poll::Ready(end) => return Poll::Ready(end),
+                Poll::Pending => {
+                    ready!(self.pace.poll_wait(context));
+                    let slow = io::Error::new(io::ErrorKind::TimedOut, "it arrives too slowly");
+                    return Poll::Ready(Some(Err(axum::Error::new(slow))));
+                }
             }
         }
     }
@@ -127,9 +157,13 @@ mod tests {
     async fn a_body_that_stops_fails_and_a_whole_one_does_not() {
         let part = || stream::iter([io::Result::Ok(Bytes::from("part"))]);
         let pace = || Pace::new(Duration::from_millis(10));
-        let of = |body: Body| Body::from_stream(Paced { body: body.into_data_stream(), pace: pace() });
+        let of = |body: Body| Body::from_stream(Paced::new(body, pace()));
         let whole = to_bytes(of(Body::from_stream(part())), 100).await.unwrap();
         assert_eq!(whole, "part");
+        let bytes = stream::iter((0..50_000).map(|_| io::Result::Ok(Bytes::from("x"))));
+        let parts: Vec<_> = of(Body::from_stream(bytes)).into_data_stream().collect().await;
+        let n_bytes: Vec<usize> = parts.into_iter().map(|part| part.unwrap().len()).collect();
+        assert_eq!(n_bytes, [PART, PART, PART, 50_000 - 3 * PART], "single bytes become parts");
         let stopped = to_bytes(of(Body::from_stream(part().chain(stream::pending()))), 100).await.unwrap_err();
         assert!(format!("{stopped:?}").contains("too slowly"), "{stopped:?}");
         assert_eq!(to_bytes(paced(Body::empty()), 100).await.unwrap(), "");

@@ -1,6 +1,7 @@
 //! A server in a process of its own, and curl as its client.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
@@ -114,6 +115,28 @@ impl Served {
     pub(super) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// The bytes that the server has in memory now.
+    pub(super) fn memory(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    /// The most bytes that the server had in memory since the peak was forgotten.
+    pub(super) fn peak_memory(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    pub(super) fn forget_peak(&self) {
+        // Where the system does not allow that, the peak is the one since the start, which is only stricter.
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").ok();
+    }
+
+    /// A line of the status that the system has of the process.
+    fn status(&self, name: &str) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
     /// Asks the server to end, and returns its exit code.

@@ -2,6 +2,7 @@
 
 mod access;
 mod adapters;
+mod attack;
 mod client;
 mod client_tls;
 mod command_line;

@@ -43,6 +43,18 @@ impl Raw {
         }
     }
 
+    /// Asks whether the server lives, on this connection, which goes on.
+    pub(super) fn ask_live(&self) {
+        assert!(self.send(b"GET /live HTTP/1.1\r\nhost: localhost\r\n\r\n"), "the server closed the connection");
+        let (mut head, mut part) = (Vec::new(), [0; 4096]);
+        while !head.ends_with(b"\r\n\r\n") {
+            let n_bytes = (&self.0).read(&mut part).unwrap();
+            assert!(n_bytes > 0, "the server closed the connection: {}", String::from_utf8_lossy(&head));
+            head.extend_from_slice(&part[..n_bytes]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 204"), "{}", String::from_utf8_lossy(&head));
+    }
+
     /// What the server answers to these bytes until it closes the connection.
     pub(super) fn exchange(served: &Served, bytes: &[u8]) -> String {
         let raw = Self::connect(served);
