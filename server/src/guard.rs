@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{Admission, Shared},
+    cors::{self, Origin},
     pace::paced,
     problem::{self, Problem},
     refused::Refused,
@@ -39,14 +40,15 @@ const REQUEST_ID_MAX: usize = 128;
 const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Puts the guard around the routes.
-pub(crate) fn around(router: Router, app: Shared) -> Router {
+pub(crate) fn around(router: Router, app: Shared, cors_origins: Vec<Origin>) -> Router {
     // Logs and events are many small pieces, which have to arrive at once.
     let compressed = CompressionLayer::new().gzip(true).compress_when(DefaultPredicate::new().and(is_whole));
-    router
+    let router = router
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(app, check_request))
-        .layer(compressed)
-        .layer(middleware::from_fn(finish))
+        .layer(compressed);
+    let router = if cors_origins.is_empty() { router } else { router.layer(cors::layer(cors_origins)) };
+    router.layer(middleware::from_fn(finish))
 }
 
 fn is_whole(

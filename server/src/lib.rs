@@ -16,6 +16,7 @@ mod asker;
 mod auth;
 mod body;
 mod connection;
+mod cors;
 mod guard;
 mod listed;
 mod live;
@@ -29,6 +30,7 @@ mod tls;
 
 pub use self::{
     auth::RequestRates,
+    cors::{NotAnOrigin, Origin},
     problem::Problem,
     routes::openapi,
     serve::{Access, Error, Listener, Options, Pages, Server},

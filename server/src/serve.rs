@@ -23,6 +23,7 @@ use crate::{
     app::{Admission, App},
     auth::{Limits, RequestRates, Throttle, TokenKey},
     connection::{Bounded, Told},
+    cors::Origin,
     guard, routes,
     tls::{Tls, TlsError, TlsFiles},
 };
@@ -72,6 +73,8 @@ pub struct Options {
     pub access: Access,
     /// The certificate by which connections are encrypted; without one they are not.
     pub tls: Option<TlsFiles>,
+    /// The sites of which pages may read answers; browsers keep answers from all others. A server without a login takes none.
+    pub cors_origins: Vec<Origin>,
     /// How many requests may be made with a credential and by a tenant.
     pub rates: RequestRates,
     /// How many clients may be connected. One more is refused.
@@ -240,11 +243,11 @@ impl Server {
     /// [`Error::Serve`].
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let Self { listener: Listener { listener, options, tls, .. }, engine, admission } = self;
-        let Options { rates, connections_max, drain, pages, .. } = options;
+        let Options { cors_origins, rates, connections_max, drain, pages, .. } = options;
         let (stopping, is_stopping) = watch::channel(false);
         let (throttle, limits, workers) = (Throttle::new(), Limits::new(rates), Workers::new());
         let app = Arc::new(App { engine, admission, throttle, limits, pages, workers, stopping: is_stopping });
-        let router = guard::around(routes::router(Arc::clone(&app)), app);
+        let router = guard::around(routes::router(Arc::clone(&app)), app, cors_origins);
         let handle = Handle::new();
         let mut server = axum_server::from_tcp(listener)
             .map_err(Error::Serve)?

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use cloacina::Level;
+use cloacina_server::Origin;
 
 use super::database::DatabaseArgs;
 use super::isolation::IsolationArgs;
@@ -78,6 +79,9 @@ pub(crate) struct ServeArgs {
     /// The PEM file with the private key of the certificate.
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Let pages of this site read answers, such as `https://ui.example.com`; can be given more than once. Without it browsers keep answers from pages of other sites.
+    #[arg(long, value_name = "ORIGIN", conflicts_with = "no_login")]
+    pub(crate) cors_origin: Vec<Origin>,
     /// How many requests each second one credential may make, with twice as many at once; 0: without a limit.
     #[arg(long, value_name = "N", conflicts_with = "no_login", default_value_t = 1_000)]
     pub(crate) credential_rate: u64,

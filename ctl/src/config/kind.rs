@@ -3,6 +3,7 @@
 //! A value that makes no sense is refused where it stands, before a command does anything.
 
 use cloacina::AllowedNeed;
+use cloacina_server::Origin;
 
 use super::value;
 
@@ -31,12 +32,14 @@ pub(super) enum Kind {
     Texts,
     /// Several needs that are allowed.
     Needs,
+    /// Several sites.
+    Origins,
 }
 
 impl Kind {
     /// Whether it may have several values.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::Texts | Self::Needs)
+        matches!(self, Self::Texts | Self::Needs | Self::Origins)
     }
 
     /// Checks one value.
@@ -55,6 +58,7 @@ impl Kind {
             Self::NumberOrOff => value::number_or_off(text).map(drop),
             Self::Wait => value::wait(text).map(drop),
             Self::AgeOrOff => value::age_or_off(text).map(drop),
+            Self::Origins => text.parse::<Origin>().map(drop).map_err(|error| error.to_string()),
             Self::Needs => text.parse::<AllowedNeed>().map(drop).map_err(|error| error.to_string()),
         }
     }

@@ -34,6 +34,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     with("token_key", of("server.token_key", Kind::Path, "")),
     with("tls_certificate", of("server.tls_certificate", Kind::Path, "")),
     with("tls_key", of("server.tls_key", Kind::Path, "")),
+    with("cors_origin", of("server.cors_origin", Kind::Origins, "")),
     with("credential_rate", of("server.credential_rate", Kind::Number { least: 0 }, "1000")),
     with("tenant_rate", of("server.tenant_rate", Kind::Number { least: 0 }, "5000")),
     with("connections", of("server.connections", Kind::Number { least: 1 }, "10000")),

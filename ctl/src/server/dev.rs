@@ -37,6 +37,7 @@ pub(crate) fn dev(arguments: &DevArgs, output: &Output, config: &Config) -> Resu
         listen: arguments.listen,
         access: Access::Loopback { actor: by.clone() },
         tls: None,
+        cors_origins: Vec::new(),
         rates: RequestRates::UNLIMITED,
         connections_max: connections_max(CONNECTIONS),
         drain: arguments.engine.drain,

@@ -26,10 +26,12 @@ pub(crate) fn serve(arguments: &ServeArgs, output: &Output, config: &Config) -> 
     };
     let tls = TlsFiles::of(arguments.tls_certificate.clone(), arguments.tls_key.clone());
     let tls = tls.map_err(cloacina_server::Error::from)?;
+    let cors_origins = if arguments.no_login { Vec::new() } else { arguments.cors_origin.clone() };
     let options = Options {
         listen: arguments.listen,
         access,
         tls,
+        cors_origins,
         rates,
         connections_max: connections_max(arguments.connections),
         drain: arguments.engine.drain,

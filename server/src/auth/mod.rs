@@ -19,7 +19,7 @@ mod token;
 
 pub use self::limit::RequestRates;
 pub(crate) use self::{
-    gate::{Authorized, Gate, address, check_credential},
+    gate::{Authorized, Gate, TENANT, address, check_credential},
     limit::{Limits, seconds},
     permission::Permissions,
     refusal::Refusal,

@@ -3,6 +3,7 @@
 mod access;
 mod adapters;
 mod attack;
+mod browser;
 mod client;
 mod client_tls;
 mod command_line;
