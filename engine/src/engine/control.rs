@@ -11,7 +11,7 @@ use std::{
 use cloacina_workflow::{__private::v1::input_values, Context, Value};
 use tokio::sync::oneshot;
 
-use super::{again::Old, handle::alive, run_handle::RunHandle};
+use super::{again::Old, handle::alive, run_handle::RunHandle, submit::Wanted};
 use crate::{
     Error,
     api::Role,
@@ -250,7 +250,7 @@ impl RunHandle {
         };
         let origin = Origin { key: None, by: Some(by.into()), derived: Some(derived) };
         let first = RunId::new(shared.clock.now());
-        let (run, phase) = shared.submit(workflow, input, Begin::Now, origin, first).await?;
+        let (run, phase) = shared.submit(Wanted { workflow, input, begin: Begin::Now, origin }, first).await?;
         Ok(Self::new(run, Arc::downgrade(&shared), self.caller.clone(), Some(phase)))
     }
 }

@@ -4,7 +4,6 @@
 //! dropped the engine stops. A [`RunHandle`](crate::RunHandle) does not keep it alive.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, Weak},
@@ -13,29 +12,20 @@ use std::{
 };
 
 use cloacina_packager::{Limits, Target};
-use cloacina_workflow::{__private::v1::input_values, Context, Level, Value, Workflow as Module, descriptor};
+use cloacina_workflow::{Level, Workflow as Module, descriptor};
 use tokio::sync::{
     Semaphore,
     mpsc::{self, UnboundedSender},
-    oneshot, watch,
+    oneshot,
 };
 
-use super::{
-    apart::Apart,
-    hosts, packages,
-    request::{Beginning, RunRequest},
-    run_handle::RunHandle,
-};
+use super::{apart::Apart, hosts, packages, run_handle::RunHandle, submit::SUBMISSIONS_MAX};
 use crate::{
     Error,
     access::Gate,
-    api::{Briefs, Caller, Page, Role, RunFilter},
+    api::{Briefs, Caller, Page, RunFilter},
     clock::{Clock, SystemClock},
-    core::{
-        context::{Key, Value as RawValue},
-        effect::after,
-        slot::SLOTS_DEFAULT,
-    },
+    core::slot::SLOTS_DEFAULT,
     id::{RunId, TENANT_DEFAULT},
     isolation::{
         AllowedNeed, Choice, CrashLoop, HostOptions, HostProgram, Isolation, Keeper, Limits as HostLimits, Sandbox,
@@ -45,21 +35,15 @@ use crate::{
     loader::InitConfig,
     registry::{self, Registry},
     retention::Retention,
-    runtime::{
-        self, Begin, Board, Catalog, Config, EmbeddedRunner, Event, NotSubmitted, Notices, Origin, Phase, Submission,
-        TaskRunner, Version, Workflow,
-    },
+    runtime::{self, Board, Catalog, Config, EmbeddedRunner, Event, Notices, TaskRunner, Version, Workflow},
     socket::Service,
-    store::{self, Database, Error as StoreError, LEASE_DEFAULT, Store, WorkflowKey},
+    store::{self, Database, LEASE_DEFAULT, Store, WorkflowKey},
     trust,
     view::RunStatus,
 };
 
 /// A shorter lease would be lost whenever the machine is busy.
 const LEASE_MIN: Duration = Duration::from_millis(100);
-
-/// How often a submission is made again that lost its epoch on the way.
-const SUBMIT_TRIES: usize = 3;
 
 /// How long [`Engine::shutdown`] lets attempts finish.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
@@ -78,9 +62,6 @@ const DATA: &str = ".cloacina";
 
 /// The folder below it for the scratch folders of packages.
 const SCRATCH: &str = "scratch";
-
-/// The maximum of concurrent submissions; others wait, so that the driver's queue stays short.
-const SUBMISSIONS_MAX: usize = 4096;
 
 /// Runs that [`Engine::runs`] returns at most at once.
 const RUNS_MAX: usize = 1000;
@@ -169,8 +150,8 @@ impl Hosts {
 /// Starts runs; created by [`Engine::scheduler`].
 #[derive(Clone)]
 pub struct Scheduler {
-    shared: Arc<Shared>,
-    caller: Caller,
+    pub(super) shared: Arc<Shared>,
+    pub(super) caller: Caller,
 }
 
 /// The shared state of all handles of one engine.
@@ -189,7 +170,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) data_dir: PathBuf,
     pub(super) board: Board,
-    submissions: Semaphore,
+    pub(super) submissions: Semaphore,
     /// What lists tell of workflows.
     pub(super) briefs: Briefs,
     /// The database, once the store is closed.
@@ -610,115 +591,9 @@ impl Builder {
     }
 }
 
-impl Scheduler {
-    /// Starts a run of the workflow with that name, and returns when the submission is durable: `workflow`,
-    /// `package::workflow` or `tenant::package::workflow`.
-    ///
-    /// # Errors
-    /// [`Error::UnknownWorkflow`] and [`Error::AmbiguousWorkflow`] with similar names; [`Error::Input`] if a value
-    /// nests too deep.
-    pub async fn schedule_workflow(&self, name: &str, context: Context<Value>) -> Result<RunHandle, Error> {
-        self.submit(RunRequest::new(name, context)).await
-    }
-
-    /// As [`Self::schedule_workflow`], with all options of a new run.
-    ///
-    /// # Errors
-    /// As [`Self::schedule_workflow`].
-    pub async fn submit(&self, request: RunRequest) -> Result<RunHandle, Error> {
-        let RunRequest { workflow: name, input, begin, key, by, version } = request;
-        self.caller.check(Role::Operator)?;
-        limit::SELECTOR.check(&name)?;
-        key.as_deref().map_or(Ok(()), |key| limit::SUBMISSION_KEY.check(key))?;
-        by.as_deref().map_or(Ok(()), |by| limit::ACTOR.check(by))?;
-        version.as_deref().map_or(Ok(()), |version| limit::SELECTOR.check(version))?;
-        let id = RunId::new(self.shared.clock.now());
-        let workflow = match &version {
-            Some(version) => self.shared.resolve_version(&self.caller, &name, version).await?,
-            // What has one key gets one version, whatever else is asked for with it.
-            None => self.shared.resolve(&self.caller, &name, &key.clone().unwrap_or_else(|| id.to_string())).await?,
-        };
-        let input = input_values(&input).map_err(Error::Input)?;
-        let begin = match begin {
-            Beginning::Now => Begin::Now,
-            Beginning::Held => Begin::Held,
-            Beginning::At(at) => Begin::At(at),
-            Beginning::After(wait) => Begin::At(after(self.shared.clock.now(), wait)),
-        };
-        // One key may mean different things to different workflows.
-        let key = key.map(|key| format!("{}/{key}", workflow.version.key.full_name()));
-        let submitted = {
-            let origin = Origin { key: key.clone(), by: by.map(Into::into), derived: None };
-            self.shared.submit(workflow, input, begin, origin, id).await
-        };
-        match (submitted, key) {
-            // A new run can only lose to one that has its key.
-            (Err(Error::Fenced { id }), Some(key)) => {
-                let found = self
-                    .shared
-                    .store()
-                    .read("looking for a key", move |connection| store::run_by_key(connection, &key));
-                let id = found.await?.ok_or(Error::UnknownRun { id })?;
-                Ok(self.handle(id, None))
-            }
-            (submitted, _) => submitted.map(|(id, phase)| self.handle(id, Some(phase))),
-        }
-    }
-}
-
-impl Scheduler {
-    fn handle(&self, id: RunId, phase: Option<watch::Receiver<Phase>>) -> RunHandle {
-        RunHandle::new(id, Arc::downgrade(&self.shared), self.caller.clone(), phase)
-    }
-}
-
 impl Shared {
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
-    }
-
-    /// Creates a run, with that id unless it has to be tried again; returns when that is durable.
-    pub(crate) async fn submit(
-        self: &Arc<Self>,
-        workflow: Workflow,
-        input: BTreeMap<Key, RawValue>,
-        begin: Begin,
-        origin: Origin,
-        first: RunId,
-    ) -> Result<(RunId, watch::Receiver<Phase>), Error> {
-        let permit = self.submissions.acquire().await.map_err(|_| Error::ShutDown)?;
-        let payload = runtime::input_payload(&input).map_err(|error| {
-            Error::Store(StoreError::Corrupt { reason: format!("the input cannot be written: {error}") })
-        })?;
-        let mut n_tries = 0;
-        loop {
-            let now = self.clock.now();
-            let id = if n_tries == 0 { first } else { RunId::new(now) };
-            // A clock may be set back. Lists by time rely on that no run is older than its id.
-            let created_at = now.max(id.made_at());
-            let (answer, answered) = oneshot::channel();
-            let submission = Submission {
-                id,
-                workflow: workflow.clone(),
-                input: input.clone(),
-                payload: payload.clone(),
-                created_at,
-                begin,
-                origin: origin.clone(),
-            };
-            self.engine.send(Event::Submit { submission: Box::new(submission), answer })?;
-            n_tries += 1;
-            match answered.await.map_err(|_| Error::ShutDown)? {
-                Ok(phase) => {
-                    drop(permit);
-                    return Ok((id, phase));
-                }
-                // Nothing was stored, and the next one waits for an epoch.
-                Err(NotSubmitted::EpochEnded) if n_tries < SUBMIT_TRIES => {}
-                Err(NotSubmitted::EpochEnded | NotSubmitted::KeyTaken) => return Err(Error::Fenced { id }),
-                Err(NotSubmitted::Failed(error)) => return Err(error),
-            }
-        }
     }
 
     /// Returns when the runs that wait for an engine that knows these workflows are this one's.

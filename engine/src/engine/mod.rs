@@ -22,6 +22,7 @@ mod request;
 mod resolve;
 mod run_handle;
 mod select;
+mod submit;
 mod usage;
 mod workflow_records;
 
@@ -37,6 +38,8 @@ mod prune_tests;
 mod records_tests;
 #[cfg(test)]
 mod secret_tests;
+#[cfg(test)]
+mod submit_tests;
 #[cfg(test)]
 mod tests;
 

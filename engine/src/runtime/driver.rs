@@ -199,9 +199,11 @@ impl Driver {
             return self.ownership.defer(event);
         }
         match event {
-            Event::Submit { submission, answer } => {
+            Event::Submit(submissions) => {
                 let (live, turn) = self.turn(now);
-                live.submit(*submission, answer, &turn);
+                for (submission, answer) in submissions {
+                    live.submit(submission, answer, &turn);
+                }
             }
             Event::Ended(ended) => {
                 let (live, mut turn) = self.turn(now);

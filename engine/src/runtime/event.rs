@@ -30,8 +30,8 @@ use crate::{
 
 /// Something for the driver to do.
 pub(crate) enum Event {
-    /// A new run.
-    Submit { submission: Box<Submission>, answer: SubmissionAnswer },
+    /// New runs, which are handed over together.
+    Submit(Vec<(Submission, SubmissionAnswer)>),
     /// An attempt ended.
     Ended(Box<Ended>),
     /// Somebody asks something of a run.

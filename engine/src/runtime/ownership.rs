@@ -111,7 +111,7 @@ impl Ownership {
     /// `has` says whether a run is known to be.
     pub(super) fn must_wait(&self, event: &Event, has: impl Fn(RunId) -> bool) -> bool {
         match event {
-            Event::Submit { .. } => self.epoch.is_none() && !self.is_stopping,
+            Event::Submit(_) => self.epoch.is_none() && !self.is_stopping,
             Event::Control { run, .. } | Event::Watch { run, .. } => self.is_finding_runs() && !has(*run),
             _ => false,
         }
@@ -248,7 +248,7 @@ impl Ownership {
                 tracing::warn!(before, epoch, "the engine continues under a new epoch");
                 self.epoch = Some(epoch);
                 self.n_failures = 0;
-                let is_submission = |event: &mut Event| matches!(event, Event::Submit { .. });
+                let is_submission = |event: &mut Event| matches!(event, Event::Submit(_));
                 let submissions: Vec<Event> = self.deferred.extract_if(.., is_submission).collect();
                 let mut steps = vec![Step::KeepLease { epoch }];
                 steps.extend(submissions.into_iter().map(Step::Redo));

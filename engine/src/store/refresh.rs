@@ -28,7 +28,8 @@ type Columns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<Vec<u8>>);
 
 /// The token with that hash.
 pub(crate) fn refresh_get(connection: &mut Connection, hash: &Digest) -> JobResult<Option<RefreshRow>> {
-    let row: Option<Columns> = refresh_token::table.find(hash.as_bytes().as_slice()).get_result(connection).optional()?;
+    let row: Option<Columns> =
+        refresh_token::table.find(hash.as_bytes().as_slice()).get_result(connection).optional()?;
     Ok(row.map(token).transpose()?)
 }
 

@@ -9,7 +9,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cloacina::{Command, Context, RunFilter, RunId, RunReport, RunRequest, RunState, RunSummary, Timestamp, Value};
-use futures_util::future::join_all;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{
@@ -123,6 +122,12 @@ struct Submitted {
     url: String,
 }
 
+impl Submitted {
+    fn new(run: RunId) -> Self {
+        Self { run, url: format!("{}/runs/{run}", super::all::BASE) }
+    }
+}
+
 /// What became of one run of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -184,7 +189,8 @@ async fn submit(
 ) -> Result<Response, Problem> {
     match submission {
         Submission::One(new) => {
-            let submitted = one(&asker, new, key).await?;
+            let request = request(&asker, new, key)?;
+            let submitted = Submitted::new(asker.engine.scheduler().submit(request).await?.id());
             Ok(located(StatusCode::ACCEPTED, &submitted.url, &submitted))
         }
         Submission::Many(_) if key.is_some() => {
@@ -194,18 +200,33 @@ async fn submit(
             Err(Refused::Shape { reason: format!("the list has {} runs, and {SUBMITTED_MAX} are allowed", list.len()) }
                 .into())
         }
-        Submission::Many(list) => {
-            let outcomes = join_all(list.into_iter().map(|new| one(&asker, new, None))).await;
-            let shown = outcomes.into_iter().map(|outcome| match outcome {
-                Ok(submitted) => OneOfMany::Submitted(submitted),
-                Err(problem) => OneOfMany::Refused { problem },
-            });
-            Ok((StatusCode::MULTI_STATUS, Shown(shown.collect::<Vec<_>>())).into_response())
-        }
+        Submission::Many(list) => Ok((StatusCode::MULTI_STATUS, Shown(many(&asker, list).await)).into_response()),
     }
 }
 
-async fn one(asker: &Asker, new: NewRun, header_key: Option<String>) -> Result<Submitted, Problem> {
+/// Submits a list as one; what became of each run, in order.
+async fn many(asker: &Asker, list: Vec<NewRun>) -> Vec<OneOfMany> {
+    let (mut requests, mut refused) = (Vec::with_capacity(list.len()), Vec::new());
+    for (place, new) in list.into_iter().enumerate() {
+        match request(asker, new, None) {
+            Ok(request) => requests.push(request),
+            Err(problem) => refused.push((place, problem)),
+        }
+    }
+    let submitted = asker.engine.scheduler().submit_many(requests).await;
+    let outcomes = submitted.into_iter().map(|outcome| match outcome {
+        Ok(run) => OneOfMany::Submitted(Submitted::new(run.id())),
+        Err(error) => OneOfMany::Refused { problem: error.into() },
+    });
+    let mut outcomes: Vec<OneOfMany> = outcomes.collect();
+    // From the first place on, so that each comes to stand where it was.
+    for (place, problem) in refused {
+        outcomes.insert(place, OneOfMany::Refused { problem });
+    }
+    outcomes
+}
+
+fn request(asker: &Asker, new: NewRun, header_key: Option<String>) -> Result<RunRequest, Problem> {
     let NewRun { workflow, input, secrets, held, at, version, key } = new;
     if held && at.is_some() {
         return Err(
@@ -226,9 +247,7 @@ async fn one(asker: &Asker, new: NewRun, header_key: Option<String>) -> Result<S
     let request = if held { request.held() } else { request };
     let request = at.into_iter().fold(request, RunRequest::at);
     let request = version.into_iter().fold(request, RunRequest::version);
-    let request = key.or(header_key).into_iter().fold(request, RunRequest::key);
-    let run = asker.engine.scheduler().submit(request).await?.id();
-    Ok(Submitted { run, url: format!("{}/runs/{run}", super::all::BASE) })
+    Ok(key.or(header_key).into_iter().fold(request, RunRequest::key))
 }
 
 /// Runs, newest first.
