@@ -22,7 +22,7 @@ use crate::{
     },
     id::RunId,
     limit,
-    runtime::{self, Begin, Event, NotSubmitted, Origin, Phase, Submission, Workflow},
+    runtime::{self, Begin, Event, NotSubmitted, Origin, Phase, Submission, SubmissionAnswer, Workflow},
     store::{self, Error as StoreError},
 };
 
@@ -223,11 +223,7 @@ impl Shared {
         self.submissions.acquire_many(n_permits).await.map_err(|_| Error::ShutDown)
     }
 
-    fn submission(
-        &self,
-        wanted: &Wanted,
-        id: RunId,
-    ) -> Result<(Submission, oneshot::Sender<Result<watch::Receiver<Phase>, NotSubmitted>>, Answered), Error> {
+    fn submission(&self, wanted: &Wanted, id: RunId) -> Result<(Submission, SubmissionAnswer, Answered), Error> {
         let Wanted { workflow, input, begin, origin } = wanted;
         let payload = runtime::input_payload(input).map_err(|error| {
             Error::Store(StoreError::Corrupt { reason: format!("the input cannot be written: {error}") })

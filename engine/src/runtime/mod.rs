@@ -62,7 +62,7 @@ pub(crate) use self::{
     active::RunRecord,
     catalog::{Catalog, PlanError, Unresolved, Version, Workflow, plan, stored_version, stored_workflow},
     embedded::EmbeddedRunner,
-    event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Origin, Phase, Submission},
+    event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Origin, Phase, Submission, SubmissionAnswer},
     history::{input_payload, reused_row},
     launch::{Config, Engine, launch},
     load::{load, records},

@@ -1,4 +1,6 @@
-//! A version of a workflow.
+//! A version of a workflow: what lists tell of it, and what it consists of.
+//!
+//! A version outlives its package, as old runs are pinned to it, so its state may be that the package is gone.
 //!
 //! What it consists of is not in the JSON of a list, which would be long; a report has it.
 
