@@ -1,12 +1,11 @@
 //! How many connections there are at most, and how slowly a client may read.
 //!
 //! A connection costs memory and a file of the process before the server knows the caller. One that is above the limit is told
-//! so and closed at once, and one whose client does not read its answers is cut off, so that the others are served on.
+//! so and closed, and one whose client does not read its answers is cut off, so that the others are served on.
 
 use std::{
     future::{Ready, ready},
-    io::{self, IoSlice, Write},
-    net::Shutdown,
+    io::{self, IoSlice},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready as ready_of},
@@ -14,11 +13,12 @@ use std::{
 };
 
 use axum_server::accept::Accept;
+use futures_util::future::{BoxFuture, Either};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use crate::{
@@ -30,6 +30,13 @@ use crate::{
 /// The seconds of a client that reads. It may be a person who stopped the program that shows a stream for a moment.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
+/// How long a client that was refused may take to send its request and to read why. The system breaks a connection off that is
+/// closed before all was read that comes on it, and the client would not see the answer.
+const LEAVING_WAIT: Duration = Duration::from_secs(1);
+
+/// Clients that are waited for after they were refused, at most; each costs a file of the process. Others are closed at once.
+const LEAVING_MAX: usize = 64;
+
 /// How often the log tells the same about connections at most: a client could fill the disk with it.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -39,6 +46,8 @@ pub(crate) struct Bounded {
     places: Arc<Semaphore>,
     /// What a client is told for which there is no place, as HTTP; nothing where it would not be understood.
     refusal: Arc<[u8]>,
+    /// Places for clients that were refused and read why.
+    leaving: Arc<Semaphore>,
     told: Arc<Told>,
 }
 
@@ -59,20 +68,26 @@ impl Bounded {
     pub(crate) fn new(connections_max: usize, is_encrypted: bool) -> Self {
         let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
         let refusal = if is_encrypted { Vec::new() } else { refusal() };
-        Self { places, refusal: refusal.into(), told: Arc::default() }
+        let leaving = Arc::new(Semaphore::new(LEAVING_MAX));
+        Self { places, refusal: refusal.into(), leaving, told: Arc::default() }
     }
 
-    fn refuse(&self, stream: TcpStream) -> io::Error {
+    /// Tells a client that there is no place, and waits a moment until the client has gone.
+    async fn refuse(self, mut stream: TcpStream) -> io::Error {
         if let Some(n_times) = self.told.tell(Instant::now()) {
             tracing::warn!(n_times, "a connection was refused: the server has as many as it may have");
         }
-        // Nothing was sent on it, so there is room for the text. A client that has gone needs none.
-        let told = stream.into_std().and_then(|mut stream| {
-            stream.write_all(&self.refusal)?;
-            stream.shutdown(Shutdown::Write)
-        });
-        if let Err(error) = told {
-            tracing::debug!(%error, "a client was refused and could not be told");
+        if let (false, Ok(_place)) = (self.refusal.is_empty(), self.leaving.try_acquire()) {
+            let told = timeout(LEAVING_WAIT, async {
+                stream.write_all(&self.refusal).await?;
+                stream.shutdown().await?;
+                let mut part = [0; 1024];
+                while stream.read(&mut part).await? > 0 {}
+                io::Result::Ok(())
+            });
+            if let Ok(Err(error)) = told.await {
+                tracing::debug!(%error, "a client was refused and could not be told");
+            }
         }
         io::Error::other("the server has as many connections as it may have")
     }
@@ -89,16 +104,22 @@ fn refusal() -> Vec<u8> {
     [head.into_bytes(), document].concat()
 }
 
-impl<S> Accept<TcpStream, S> for Bounded {
+impl<S: Send + 'static> Accept<TcpStream, S> for Bounded {
     type Stream = Connection;
     type Service = S;
-    type Future = Ready<io::Result<(Connection, S)>>;
+    type Future = Either<Ready<io::Result<(Connection, S)>>, BoxFuture<'static, io::Result<(Connection, S)>>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        ready(match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => Ok((Connection { stream, pace: Pace::new(ANSWER_WAIT), _place: place }, service)),
-            Err(_) => Err(self.refuse(stream)),
-        })
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => {
+                let connection = Connection { stream, pace: Pace::new(ANSWER_WAIT), _place: place };
+                Either::Left(ready(Ok((connection, service))))
+            }
+            Err(_) => {
+                let refused = self.clone().refuse(stream);
+                Either::Right(Box::pin(async { Err(refused.await) }))
+            }
+        }
     }
 }
 
@@ -171,10 +192,7 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -190,9 +208,15 @@ mod tests {
         let (_first_client, first) = pair().await;
         let (first, ()) = bounded.accept(first, ()).await.unwrap();
         let (mut client, second) = pair().await;
-        assert!(bounded.accept(second, ()).await.is_err());
-        let mut told = String::new();
-        client.read_to_string(&mut told).await.unwrap();
+        let refused = tokio::spawn(bounded.accept(second, ()));
+        // A client that sends its request when the answer is there already still reads all of it.
+        let mut told = vec![0];
+        client.read_exact(&mut told).await.unwrap();
+        client.write_all(b"GET /live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        client.read_to_end(&mut told).await.unwrap();
+        let told = String::from_utf8(told).unwrap();
+        drop(client);
+        assert!(refused.await.unwrap().is_err());
         assert!(told.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && told.contains("SRV0024"), "{told}");
         drop(first);
         let (_third_client, third) = pair().await;

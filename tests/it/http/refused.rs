@@ -11,7 +11,7 @@ fn every_mistake_is_a_problem_with_its_code_and_what_to_do() {
     let place = Place::new();
     let served = Served::start(&place);
     let deep = format!("{{\"workflow\": \"w\", \"input\": {{\"a\": {}1{}}}}}", "[".repeat(500), "]".repeat(500));
-    let long = format!("/api/v1/workflows/{}", "x".repeat(2_000));
+    let long = format!("/api/v1/nothing/{}", "x".repeat(2_000));
     let stream = format!("{RUN}/stream");
     let verb = format!("{RUN}/explode");
     let rows: &[(&[&str], u16, &str)] = &[

@@ -38,6 +38,8 @@ impl Things {
             ("/{verb}", "/pause"),
             ("/tasks/{task}", "/tasks/second"),
             ("/runs/{run}", &format!("/runs/{}", self.run)),
+            ("/runs/named/{beginning}", &format!("/runs/named/{}", self.run)),
+            ("/workflows/{workflow}", &format!("/workflows/{}", self.workflow)),
             ("/packages/{package}", &format!("/packages/{}", self.package)),
             ("/users/{name}", &format!("/users/{}", self.user)),
             ("/keys/{id}", &format!("/keys/{}", self.key)),
