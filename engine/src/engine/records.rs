@@ -136,16 +136,18 @@ impl Records {
         self.read("listing runs", |connection| api::list(connection, &scope, filter, page, is_file_driven, &briefs))
     }
 
-    /// For each run the beginning of its id that is enough to name it in this database, for people.
+    /// For each run the beginning of its id that is enough to name it in this database, for people. A run that the
+    /// caller does not see is left out.
     ///
     /// # Errors
     /// What the store says.
     pub fn short_ids(&mut self, ids: &[RunId]) -> Result<HashMap<RunId, String>, Error> {
+        let scope = self.caller.scope().clone();
         let mut short = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(SHORT_IDS_MAX) {
-            let near = self.read("looking for similar ids", |connection| store::run_list_neighbors(connection, ids))?;
-            let others = |id: &RunId| near.get(id).map_or(&[][..], Vec::as_slice);
-            short.extend(ids.iter().map(|id| (*id, id.short(others(id)))));
+            let near =
+                self.read("looking for similar ids", |connection| store::run_list_neighbors(connection, &scope, ids))?;
+            short.extend(near.iter().map(|(id, others)| (*id, id.short(others))));
         }
         Ok(short)
     }

@@ -19,11 +19,11 @@ use super::{
     lock, migrate, owner,
     reader::Reader,
     row::{run_id, state, timestamp, workflow_id},
-    schema::{owner as owner_table, run},
+    schema::{owner as owner_table, run, workflow},
 };
 use crate::{
     core::run::State,
-    id::{RunId, WorkflowId},
+    id::{RunId, Scope, WorkflowId},
 };
 
 /// A connection for looking at a database.
@@ -134,18 +134,30 @@ pub(crate) fn run_count_by_state(connection: &mut Connection) -> JobResult<Vec<(
     counts.collect()
 }
 
-/// The ids right before and right after that of each run, in the order of ids.
-pub(crate) fn run_list_neighbors(connection: &mut Connection, runs: &[RunId]) -> JobResult<HashMap<RunId, Vec<RunId>>> {
+/// The ids right before and right after that of each run whose tenant is in the scope, in the order of ids.
+pub(crate) fn run_list_neighbors(
+    connection: &mut Connection,
+    scope: &Scope,
+    runs: &[RunId],
+) -> JobResult<HashMap<RunId, Vec<RunId>>> {
     let nearest = |comparison: &str, order: &str| {
         sql::<Nullable<Binary>>(&format!(
             "(SELECT other.id FROM run AS other WHERE other.id {comparison} run.id ORDER BY other.id {order} LIMIT 1)"
         ))
     };
     type Neighbors = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
-    let rows: Vec<Neighbors> = run::table
-        .filter(run::id.eq_any(runs.iter().map(|id| id.as_bytes().to_vec())))
-        .select((run::id, nearest("<", "DESC"), nearest(">", "ASC")))
-        .load(connection)?;
+    let asked = run::table.filter(run::id.eq_any(runs.iter().map(|id| id.as_bytes().to_vec()))).select((
+        run::id,
+        nearest("<", "DESC"),
+        nearest(">", "ASC"),
+    ));
+    let rows: Vec<Neighbors> = match scope {
+        Scope::Every => asked.load(connection)?,
+        Scope::Tenant(tenant) => {
+            let its = workflow::table.filter(workflow::tenant.eq(&**tenant)).select(workflow::id);
+            asked.filter(run::workflow.eq_any(its)).load(connection)?
+        }
+    };
     let neighbors = rows.into_iter().map(|(id, before, after)| {
         let near = before.iter().chain(&after).map(|id| run_id(id)).collect::<Result<_, _>>()?;
         Ok((run_id(&id)?, near))

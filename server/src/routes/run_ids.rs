@@ -56,7 +56,7 @@ async fn named(
 /// For each run the beginning of its id that is enough to name it on this server.
 #[utoipa::path(post, path = "/runs/short-ids", tag = "runs", operation_id = "runs_short_ids",
     request_body(content = Vec<String>, description = "The ids of runs, at most 1,000."),
-    responses((status = 200, description = "The beginning of each id, by the id.", body = HashMap<String, String>), Problems))]
+    responses((status = 200, description = "The beginning of each id, by the id; of the runs that the caller sees.", body = HashMap<String, String>), Problems))]
 async fn short_ids(asker: Asker, Json(ids): Json<Vec<RunId>>) -> Result<Shown<HashMap<RunId, String>>, Problem> {
     if ids.len() > IDS_MAX {
         let reason = format!("the list has {} ids, and {IDS_MAX} are allowed", ids.len());

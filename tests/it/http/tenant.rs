@@ -62,6 +62,7 @@ impl Things {
             _ if method == "GET" || method == "DELETE" => return None,
             "/api/v1/runs" => format!(r#"{{"workflow": "{workflow}"}}"#),
             "/api/v1/runs/bulk" => format!(r#"{{"action": "cancel", "filter": {{"tenant": "{tenant}"}}}}"#),
+            "/api/v1/runs/short-ids" => format!(r#"["{run}"]"#),
             "/api/v1/tenants" => format!(r#"{{"name": "{tenant}"}}"#),
             "/api/v1/users" => {
                 format!(r#"{{"name": "mallory", "tenant": "{tenant}", "role": "admin", "password": "{PASSWORD}"}}"#)
