@@ -208,15 +208,17 @@ mod tests {
         let (_first_client, first) = pair().await;
         let (first, ()) = bounded.accept(first, ()).await.unwrap();
         let (mut client, second) = pair().await;
-        let refused = tokio::spawn(bounded.accept(second, ()));
         // A client that sends its request when the answer is there already still reads all of it.
-        let mut told = vec![0];
-        client.read_exact(&mut told).await.unwrap();
-        client.write_all(b"GET /live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        client.read_to_end(&mut told).await.unwrap();
-        let told = String::from_utf8(told).unwrap();
-        drop(client);
-        assert!(refused.await.unwrap().is_err());
+        let told = async {
+            let mut told = vec![0];
+            client.read_exact(&mut told).await.unwrap();
+            client.write_all(b"GET /live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+            client.read_to_end(&mut told).await.unwrap();
+            drop(client);
+            String::from_utf8(told).unwrap()
+        };
+        let (refused, told) = tokio::join!(bounded.accept(second, ()), told);
+        assert!(refused.is_err());
         assert!(told.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && told.contains("SRV0024"), "{told}");
         drop(first);
         let (_third_client, third) = pair().await;

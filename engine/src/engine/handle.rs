@@ -494,7 +494,7 @@ impl Builder {
     /// Opens the database, takes over its unfinished runs and continues them.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] if another engine has the database; otherwise why it cannot be used. A package
+    /// [`StoreError::Locked`](crate::StoreError::Locked) if another engine has the database; otherwise why it cannot be used. A package
     /// with a missing file is not an error: its runs wait.
     pub async fn start(self) -> Result<Engine, Error> {
         let Self {
