@@ -31,6 +31,7 @@ mod reader;
 mod retention;
 mod run;
 mod runs;
+mod secret_file;
 mod server;
 mod table;
 mod trust;

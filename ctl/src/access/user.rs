@@ -2,10 +2,6 @@
 //!
 //! A password comes from a file or from stdin, and never from an argument, which every program of the machine could see.
 
-use std::fs;
-use std::io::Read;
-use std::path::Path;
-
 use cloacina::{AccountRecord, NewAccount};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,6 +13,7 @@ use crate::document::Document;
 use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
+use crate::secret_file::read_password;
 
 /// The accounts of a database.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,7 +28,7 @@ impl Document for AccountRecord {}
 /// Lets a person log in.
 pub(crate) fn add(arguments: &UserAddArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let UserAddArgs { name, role, scope, password, database, actor } = arguments;
-    let password = read(&password.password_file)?;
+    let password = read_password(&password.password_file)?;
     let new = NewAccount { name: name.clone(), tenant: scope.tenant.clone(), role: role.role(), password };
     let account = ask((database, actor), None, (output, config), async |access| access.account_add(new).await)?;
     output.answer(&account, |_| {
@@ -69,22 +66,10 @@ pub(crate) fn disable(arguments: &UserDisableArgs, output: &Output, config: &Con
 /// Gives a person another password.
 pub(crate) fn passwd(arguments: &UserPasswdArgs, output: &Output, config: &Config) -> Result<u8, Error> {
     let UserPasswdArgs { name, password, database, actor } = arguments;
-    let password = read(&password.password_file)?;
+    let password = read_password(&password.password_file)?;
     let account = ask((database, actor), None, (output, config), async |access| {
         access.account_set_password(name, password).await
     })?;
     output.answer(&account, |_| format!("{} has another password\n", account.name))?;
     Ok(exit::SUCCESS)
-}
-
-/// The password in that file, without the end of its last line.
-fn read(file: &Path) -> Result<String, Error> {
-    let mut text = String::new();
-    let done = match file.to_str() {
-        Some("-") => std::io::stdin().read_to_string(&mut text).map(drop),
-        _ => fs::read_to_string(file).map(|read| text = read),
-    };
-    done.map_err(|source| Error::Io { action: "read the password in", path: file.to_owned(), source })?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(password.strip_suffix('\r').unwrap_or(password).to_owned())
 }

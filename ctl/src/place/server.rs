@@ -3,7 +3,7 @@
 //! A server is named by its address or by a profile. The credential comes from a file, a variable or the profile, and never from
 //! an argument, which every program of the machine could see.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cloacina_client::{Client, Credential, Options};
 
@@ -13,6 +13,7 @@ use crate::cli::DatabaseArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::profile::{Profile, Profiles};
+use crate::secret_file::read_key;
 
 /// A server, and where its name comes from.
 #[derive(Debug, Clone)]
@@ -127,15 +128,8 @@ fn active(config: &Config) -> Result<Option<Found>, Error> {
 /// The API key that the arguments or the variables give.
 fn given(arguments: &DatabaseArgs, config: &Config) -> Result<Option<Credential>, Error> {
     match (&arguments.api_key_file, &config.api_key, &config.api_key_file) {
-        (Some(path), _, _) | (None, None, Some(path)) => read(path).map(Credential::Bearer).map(Some),
+        (Some(path), _, _) | (None, None, Some(path)) => read_key(path).map(Credential::Bearer).map(Some),
         (None, Some(key), _) => Ok(Some(Credential::Bearer(key.clone()))),
         (None, None, None) => Ok(None),
     }
-}
-
-/// The key in that file, without the end of its last line.
-fn read(path: &Path) -> Result<String, Error> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|source| Error::Io { action: "read the API key in", path: path.to_owned(), source })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

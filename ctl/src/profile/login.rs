@@ -2,9 +2,7 @@
 //!
 //! The password or the key comes from a file or from stdin. Nothing is kept before the server has accepted it.
 
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cloacina_client::{Client, Credential, Options};
 
@@ -16,6 +14,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::output::Output;
 use crate::runs::runtime;
+use crate::secret_file::{read_key, read_password};
 
 /// Logs in.
 pub(crate) fn login(arguments: &LoginArgs, output: &Output, config: &Config) -> Result<u8, Error> {
@@ -31,9 +30,9 @@ pub(crate) fn login(arguments: &LoginArgs, output: &Output, config: &Config) -> 
         let kept = match (api_key_file, user, password_file) {
             (None, Some(user), Some(file)) => {
                 let client = Client::new(url, options.clone())?;
-                Kept::Session(client.login(user, &secret(file)?).await?)
+                Kept::Session(client.login(user, &read_password(file)?).await?)
             }
-            (Some(file), _, _) => Kept::ApiKey(secret(file)?),
+            (Some(file), _, _) => Kept::ApiKey(read_key(file)?),
             // Clap asks for one of both.
             (None, _, _) => return Err(Error::NoServer),
         };
@@ -50,15 +49,4 @@ pub(crate) fn login(arguments: &LoginArgs, output: &Output, config: &Config) -> 
     output.answer(&me, |_| me.text())?;
     output.note(&format!("the profile {name} is used where no database and no server is named"));
     Ok(exit::SUCCESS)
-}
-
-/// The text of that file, or of stdin, without the end of its last line.
-fn secret(file: &Path) -> Result<String, Error> {
-    let mut text = String::new();
-    let done = match file.to_str() {
-        Some("-") => std::io::stdin().read_to_string(&mut text).map(drop),
-        _ => fs::read_to_string(file).map(|read| text = read),
-    };
-    done.map_err(|source| Error::Io { action: "read the secret in", path: file.to_owned(), source })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
