@@ -20,6 +20,10 @@ on_both! {
     every_filter_of_packages_has_its_index,
 }
 
+/// The columns of a version that tests write.
+pub(super) const PACKAGE_COLUMNS: &str =
+    "package (tenant, digest, archive_digest, name, version, state, actor, registered_at, libraries)";
+
 /// Versions; ten of each name.
 const N_VERSIONS: u64 = 6_000;
 
@@ -55,29 +59,17 @@ fn written() -> Vec<Written> {
 fn fill(database: &TestDatabase) -> (Connection, Vec<Written>) {
     let connection =
         connection::open(&database.place(), Access::Write { lease: super::LEASE_DEFAULT, synced: false }).unwrap();
-    let is_file = matches!(connection, Connection::Sqlite(_));
     let versions = written();
     let row = |version: &Written| {
         let Written { tenant, name, registered_at, digest, state } = version;
         let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let digest = if is_file { format!("X'{digits}'") } else { format!("'\\x{digits}'") };
+        let digest = database.bytes(digest);
         let libraries = format!(r#"[{{"target":null,"digest":"{digits}","path":"p.so","descriptor":"{{}}"}}]"#);
         format!(
             "('{tenant}', {digest}, {digest}, '{name}', '{digits}', '{state}', 'ann', {registered_at}, '{libraries}')"
         )
     };
-    for versions in versions.chunks(1_000) {
-        let rows: Vec<String> = versions.iter().map(row).collect();
-        database.execute(&format!(
-            "INSERT INTO package (tenant, digest, archive_digest, name, version, state, actor, registered_at, libraries) \
-             VALUES {}",
-            rows.join(", ")
-        ));
-    }
-    // An engine makes no statistics of a file, so its plans must be good without; a server makes its own.
-    if !is_file {
-        database.execute("ANALYZE package");
-    }
+    database.insert(PACKAGE_COLUMNS, versions.iter().map(row));
     (connection, versions)
 }
 

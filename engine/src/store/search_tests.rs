@@ -98,31 +98,15 @@ fn fill(database: &TestDatabase) -> (Connection, Vec<WorkflowId>, Vec<Written>) 
         })
         .collect();
     let runs = written(&workflows);
-    let is_file = matches!(connection, Connection::Sqlite(_));
-    let bytes = |bytes: &[u8; 16]| {
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        if is_file { format!("X'{digits}'") } else { format!("'\\x{digits}'") }
+    let row = |run: &Written| {
+        let at = run.created_at.unix_micros();
+        let (id, workflow) = (database.bytes(run.id.as_bytes()), database.bytes(run.workflow.as_bytes()));
+        let ended = if run.state.is_terminal() { at.to_string() } else { "NULL".to_owned() };
+        let dismissed = if run.is_dismissed { at.to_string() } else { "NULL".to_owned() };
+        format!("({id}, {workflow}, '{}', {at}, {at}, {ended}, {dismissed}, 1)", run.state.as_str())
     };
-    for runs in runs.chunks(1_000) {
-        let rows: Vec<String> = runs
-            .iter()
-            .map(|run| {
-                let at = run.created_at.unix_micros();
-                let (id, workflow) = (bytes(run.id.as_bytes()), bytes(run.workflow.as_bytes()));
-                let ended = if run.state.is_terminal() { at.to_string() } else { "NULL".to_owned() };
-                let dismissed = if run.is_dismissed { at.to_string() } else { "NULL".to_owned() };
-                format!("({id}, {workflow}, '{}', {at}, {at}, {ended}, {dismissed}, 1)", run.state.as_str())
-            })
-            .collect();
-        database.execute(&format!(
-            "INSERT INTO run (id, workflow, state, created_at, started_at, finished_at, dismissed_at, owner_epoch) VALUES {}",
-            rows.join(", ")
-        ));
-    }
-    // An engine makes no statistics of a file, so its plans must be good without; a server makes its own.
-    if !is_file {
-        database.execute("ANALYZE");
-    }
+    let columns = "run (id, workflow, state, created_at, started_at, finished_at, dismissed_at, owner_epoch)";
+    database.insert(columns, runs.iter().map(row));
     (connection, workflows, runs)
 }
 

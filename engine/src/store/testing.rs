@@ -1,4 +1,6 @@
 //! Databases for tests: a file in a folder of its own, or a schema of its own on the server that `./test` provides.
+//!
+//! Tests that are written once for both fill them here in one way, and never ask which of the two it is to write a value.
 
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection};
 use tempfile::TempDir;
@@ -64,6 +66,24 @@ impl TestDatabase {
         match &self.database {
             Database::Sqlite(path) => Place::File(File::open_or_create(path).unwrap()),
             Database::Postgres(server) => Place::Server(server.clone()),
+        }
+    }
+
+    /// These bytes as a statement has them.
+    pub(super) fn bytes(&self, bytes: &[u8]) -> String {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        if self.is_file() { format!("X'{digits}'") } else { format!("'\\x{digits}'::bytea") }
+    }
+
+    /// Inserts many rows, each a list of values in brackets, into such columns of a table.
+    pub(super) fn insert(&self, columns: &str, rows: impl IntoIterator<Item = String>) {
+        let rows: Vec<String> = rows.into_iter().collect();
+        for rows in rows.chunks(1_000) {
+            self.execute(&format!("INSERT INTO {columns} VALUES {}", rows.join(", ")));
+        }
+        // An engine makes no statistics of a file, so its plans must be good without; a server makes its own.
+        if !self.is_file() {
+            self.execute("ANALYZE");
         }
     }
 

@@ -5,6 +5,7 @@
 use super::{
     Connection, PackageState, WorkflowSearch,
     connection::{self, Access},
+    package_search_tests::PACKAGE_COLUMNS,
     search_tests::plan,
     testing::TestDatabase,
     tests::{Fixture, on_both},
@@ -65,49 +66,25 @@ fn written() -> Vec<Written> {
 fn fill(database: &TestDatabase) -> (Connection, Vec<Written>) {
     let connection =
         connection::open(&database.place(), Access::Write { lease: super::LEASE_DEFAULT, synced: false }).unwrap();
-    let is_file = matches!(connection, Connection::Sqlite(_));
     let versions = written();
-    let bytes = |bytes: &[u8]| {
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        if is_file { format!("X'{digits}'") } else { format!("'\\x{digits}'::bytea") }
-    };
     // In the order in which they became known, as an engine writes them.
     let mut by_id = versions.clone();
     by_id.sort_by_key(|version| version.newest.0);
-    for versions in by_id.chunks(1_000) {
-        let rows: Vec<String> = versions
-            .iter()
-            .map(|version| {
-                let Written { tenant, package, name, newest, digest, .. } = version;
-                let (id, digest) = (bytes(&newest.0), bytes(digest));
-                // Two versions of a workflow that is compiled in differ in their fingerprints.
-                format!("({id}, '{tenant}', '{package}', '{name}', {digest}, '{}', '{{}}')", id.replace('\'', ""))
-            })
-            .collect();
-        database.execute(&format!(
-            "INSERT INTO workflow (id, tenant, package, name, digest, fingerprint, descriptor) VALUES {}",
-            rows.join(", ")
-        ));
-        let registered = versions.iter().filter_map(|version| Some((version, version.state?)));
-        let rows: Vec<String> = registered
-            .map(|(version, state)| {
-                let Written { tenant, package, digest, .. } = version;
-                let number: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                let digest = bytes(digest);
-                format!("('{tenant}', {digest}, {digest}, '{package}', '{number}', '{state}', 'ann', 0, '[]')")
-            })
-            .collect();
-        database.execute(&format!(
-            "INSERT INTO package (tenant, digest, archive_digest, name, version, state, actor, registered_at, libraries) \
-             VALUES {}",
-            rows.join(", ")
-        ));
-    }
-    // An engine makes no statistics of a file, so its plans must be good without; a server makes its own.
-    if !is_file {
-        database.execute("ANALYZE workflow");
-        database.execute("ANALYZE package");
-    }
+    let workflow = |version: &Written| {
+        let Written { tenant, package, name, newest, digest, .. } = version;
+        let (id, digest) = (database.bytes(&newest.0), database.bytes(digest));
+        // Two versions of a workflow that is compiled in differ in their fingerprints.
+        format!("({id}, '{tenant}', '{package}', '{name}', {digest}, '{}', '{{}}')", id.replace('\'', ""))
+    };
+    let columns = "workflow (id, tenant, package, name, digest, fingerprint, descriptor)";
+    database.insert(columns, by_id.iter().map(workflow));
+    let package = |version: &Written| {
+        let Written { tenant, package, digest, state, .. } = version;
+        let (digest, state) = (database.bytes(digest), (*state)?);
+        let number = digest.replace('\'', "");
+        Some(format!("('{tenant}', {digest}, {digest}, '{package}', '{number}', '{state}', 'ann', 0, '[]')"))
+    };
+    database.insert(PACKAGE_COLUMNS, by_id.iter().filter_map(package));
     (connection, versions)
 }
 

@@ -49,6 +49,13 @@ impl User<'_> {
         check(page, &format!("{command} --output json"), &printed.replace(self.url, "http://127.0.0.1:8080"))
     }
 
+    /// Logs in with the account that the server made at its first start, and makes a tenant.
+    fn logs_in_as_admin(&self, started: &Value) {
+        let password = self.file("password.txt", started["admin"]["password"].as_str().unwrap());
+        self.json(&["login", self.url, "--user", "admin", "--password-file", &password]);
+        self.json(&["tenant", "add", "acme"]);
+    }
+
     fn profiles(&self) -> std::path::PathBuf {
         self.place.path().join("settings").join(FILE)
     }
@@ -117,9 +124,7 @@ fn a_program_has_a_key() {
     let (served, started) = Served::start_with_login(&place);
     let url = served.url.clone();
     let user = User { place: &place, url: &url };
-    let password = user.file("password.txt", started["admin"]["password"].as_str().unwrap());
-    user.json(&["login", &served.url, "--user", "admin", "--password-file", &password]);
-    user.json(&["tenant", "add", "acme"]);
+    user.logs_in_as_admin(&started);
     let made = user.json(&["token", "create", "ci", "--tenant", "acme", "--role", "operator"]);
     let key = made["key"].as_str().unwrap();
     let file = user.file("key.txt", &format!("{key}\n"));
@@ -145,9 +150,7 @@ fn who_may_ask_is_shown_on_a_server_as_on_its_database() {
     let (served, started) = Served::start_with_login(&place);
     let url = served.url.clone();
     let user = User { place: &place, url: &url };
-    let password = user.file("password.txt", started["admin"]["password"].as_str().unwrap());
-    user.json(&["login", &served.url, "--user", "admin", "--password-file", &password]);
-    user.json(&["tenant", "add", "acme"]);
+    user.logs_in_as_admin(&started);
     let other = user.file("other.txt", "correct horse battery\n");
     let add = ["user", "add", "ann", "--tenant", "acme", "--role", "viewer", "--password-file", &other];
     assert_eq!(user.json(&add)["tenant"], "acme");
