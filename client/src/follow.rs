@@ -74,6 +74,8 @@ struct Connection {
     body: Incoming,
     /// What came of a line that is not whole yet.
     rest: BytesMut,
+    /// How much of that has no end of a line. An item of many megabytes comes in small pieces, each of which is looked at once.
+    n_looked_at: usize,
     /// The item that is being read.
     item: Fields,
     read: VecDeque<Fields>,
@@ -171,7 +173,7 @@ async fn connect(client: &Client, path: &str, last: Option<&str>) -> Result<Conn
         request.headers_mut().insert(LAST_EVENT_ID, last);
     }
     let (url, body) = client.send(request).await?.into_body();
-    Ok(Connection { url, body, rest: BytesMut::new(), item: Fields::default(), read: VecDeque::new() })
+    Ok(Connection { url, body, rest: BytesMut::new(), n_looked_at: 0, item: Fields::default(), read: VecDeque::new() })
 }
 
 impl Connection {
@@ -195,8 +197,9 @@ impl Connection {
     }
 
     fn take_lines(&mut self) -> Result<(), Error> {
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line = self.rest.split_to(end + 1);
+        while let Some(end) = self.rest[self.n_looked_at..].iter().position(|byte| *byte == b'\n') {
+            let line = self.rest.split_to(self.n_looked_at + end + 1);
+            self.n_looked_at = 0;
             let line = str::from_utf8(&line).map_err(|error| self.unclear(error.to_string()))?;
             let line = line.trim_end_matches(['\n', '\r']);
             if !line.is_empty() {
@@ -205,6 +208,7 @@ impl Connection {
                 self.read.push_back(std::mem::take(&mut self.item));
             }
         }
+        self.n_looked_at = self.rest.len();
         if self.rest.len() + self.item.data.len() > ITEM_BYTES_MAX {
             return Err(self.unclear(format!("an item of the stream has more than {ITEM_BYTES_MAX} bytes")));
         }
