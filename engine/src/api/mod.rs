@@ -9,6 +9,7 @@
 
 mod caller;
 mod packages;
+mod page;
 mod runs;
 mod workflow_list;
 mod workflows;
@@ -18,12 +19,14 @@ mod tests;
 
 pub use self::{
     caller::{Caller, Denied, Role},
-    packages::{PackageFilter, PackageList, PackagePage},
-    runs::{Page, RunFilter, RunPage},
-    workflow_list::{WorkflowFilter, WorkflowList, WorkflowPage},
+    packages::{PackageFilter, PackageList},
+    page::Page,
+    runs::{RunFilter, RunPage},
+    workflow_list::{WorkflowFilter, WorkflowList},
 };
 pub(crate) use self::{
     packages::list as list_packages,
+    page::{all, wait_for_all},
     runs::{count_by_state, list},
     workflow_list::list as list_workflows,
     workflows::Briefs,

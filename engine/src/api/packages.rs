@@ -5,6 +5,7 @@
 
 use cloacina_packager::Digest;
 
+use super::{page::Page, runs::tenant_of};
 use crate::{
     id::Scope,
     store::{self, Connection, JobResult, PackageFound, PackagePlace, PackageSearch, PackageState},
@@ -24,15 +25,6 @@ pub struct PackageFilter {
     pub digests: Option<(Digest, Digest)>,
 }
 
-/// A part of a list of versions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackagePage {
-    /// How many versions at most.
-    pub limit: usize,
-    /// The last version of the page before; none for the first page.
-    pub after: Option<PackagePlace>,
-}
-
 /// The versions of a page.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -43,31 +35,17 @@ pub struct PackageList {
     pub next: Option<PackagePlace>,
 }
 
-impl PackagePage {
-    /// The first versions of a list, so many at most.
-    #[must_use]
-    pub fn first(limit: usize) -> Self {
-        Self { limit, after: None }
-    }
-}
-
 impl PackageFilter {
     /// What is looked for in the database; nothing if no version can fit.
-    fn search(&self, scope: &Scope, page: &PackagePage) -> Option<PackageSearch> {
-        let tenant = match (scope, &self.tenant) {
-            (Scope::Every, tenant) => tenant.clone(),
-            (Scope::Tenant(seen), Some(tenant)) if **seen != **tenant => return None,
-            (Scope::Tenant(seen), _) => Some(seen.to_string()),
-        };
-        // One more, to know whether any follows.
-        let n_max = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
+    fn search(&self, scope: &Scope, page: &Page<PackagePlace>) -> Option<PackageSearch> {
+        let tenant = tenant_of(scope, [self.tenant.as_deref(), None])?.map(str::to_owned);
         Some(PackageSearch {
             tenant,
             name: self.name.clone(),
             state: self.state,
             digests: self.digests,
             after: page.after.clone(),
-            n_max,
+            n_max: page.n_asked(),
         })
     }
 }
@@ -77,12 +55,10 @@ pub(crate) fn list(
     connection: &mut Connection,
     scope: &Scope,
     filter: &PackageFilter,
-    page: &PackagePage,
+    page: &Page<PackagePlace>,
 ) -> JobResult<(Vec<PackageFound>, Option<PackagePlace>)> {
     let Some(search) = filter.search(scope, page) else { return Ok((Vec::new(), None)) };
     let mut found = store::package_search(connection, &search)?;
-    let has_more = found.len() > page.limit;
-    found.truncate(page.limit);
-    let next = found.last().map(|found| found.row.place()).filter(|_| has_more);
+    let next = page.cut(&mut found, |found| found.row.place());
     Ok((found, next))
 }

@@ -5,7 +5,10 @@
 
 use cloacina_workflow::Timestamp;
 
-use super::workflows::{Brief, Briefs};
+use super::{
+    page::Page,
+    workflows::{Brief, Briefs},
+};
 use crate::{
     core::run::State,
     id::{RunId, Scope},
@@ -32,15 +35,6 @@ pub struct RunFilter {
     pub ids: Option<(RunId, RunId)>,
 }
 
-/// A part of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// How many runs at most.
-    pub limit: usize,
-    /// The last run of the page before; none for the first page.
-    pub after: Option<RunId>,
-}
-
 /// The runs of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -49,14 +43,6 @@ pub struct RunPage {
     pub runs: Vec<RunSummary>,
     /// After which run the next page begins; none if no run follows.
     pub next: Option<RunId>,
-}
-
-impl Page {
-    /// The first runs of a list, so many at most.
-    #[must_use]
-    pub fn first(limit: usize) -> Self {
-        Self { limit, after: None }
-    }
 }
 
 impl RunFilter {
@@ -77,8 +63,7 @@ impl RunFilter {
             not_dismissed: self.not_dismissed,
             ids: self.ids,
             after: page.after,
-            // One more, to know whether any follows.
-            n_max: i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1),
+            n_max: page.n_asked(),
         })
     }
 }
@@ -119,9 +104,7 @@ pub(crate) fn list(
 ) -> JobResult<RunPage> {
     let Some(search) = filter.search(scope, page) else { return Ok(RunPage::default()) };
     let mut found = store::run_search(connection, &search)?;
-    let has_more = found.len() > page.limit;
-    found.truncate(page.limit);
-    let next = found.last().map(|run| run.row.id).filter(|_| has_more);
+    let next = page.cut(&mut found, |run| run.row.id);
     let workflows = briefs.of(connection, &found.iter().map(|run| run.row.workflow).collect())?;
     // A workflow outlives its runs: a run without one was deleted between the two questions.
     let runs = found.into_iter().filter_map(|run| Some((workflows.get(&run.row.workflow)?, run)));

@@ -3,7 +3,10 @@
 //! Versions stand in the order of their tenants, packages and names; of one workflow the newest comes first. A page goes on
 //! after the last version of the page before, whatever was added meanwhile.
 
-use super::runs::{named, tenant_of};
+use super::{
+    page::Page,
+    runs::{named, tenant_of},
+};
 use crate::{
     id::Scope,
     store::{self, Connection, JobResult, WorkflowFound, WorkflowPlace, WorkflowSearch},
@@ -23,15 +26,6 @@ pub struct WorkflowFilter {
     pub current: bool,
 }
 
-/// A part of a list of versions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkflowPage {
-    /// How many versions at most.
-    pub limit: usize,
-    /// The last version of the page before; none for the first page.
-    pub after: Option<WorkflowPlace>,
-}
-
 /// The versions of a page.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -42,14 +36,6 @@ pub struct WorkflowList {
     pub next: Option<WorkflowPlace>,
 }
 
-impl WorkflowPage {
-    /// The first versions of a list, so many at most.
-    #[must_use]
-    pub fn first(limit: usize) -> Self {
-        Self { limit, after: None }
-    }
-}
-
 impl WorkflowFilter {
     /// Those versions of the workflows that this name fits.
     #[must_use]
@@ -58,7 +44,7 @@ impl WorkflowFilter {
     }
 
     /// What is looked for in the database; nothing if no version can fit.
-    fn search(&self, scope: &Scope, page: &WorkflowPage) -> Option<WorkflowSearch> {
+    fn search(&self, scope: &Scope, page: &Page<WorkflowPlace>) -> Option<WorkflowSearch> {
         let (of_name, package, name) = self.name.as_deref().map_or(Some((None, None, None)), named)?;
         let tenant = tenant_of(scope, [self.tenant.as_deref(), of_name])?;
         let packages = [package, self.package.as_deref()];
@@ -66,15 +52,13 @@ impl WorkflowFilter {
         if packages.into_iter().flatten().any(|other| Some(other) != package) {
             return None;
         }
-        // One more, to know whether any follows.
-        let n_max = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
         Some(WorkflowSearch {
             tenant: tenant.map(str::to_owned),
             package: package.map(str::to_owned),
             name: name.map(str::to_owned),
             is_current: self.current,
             after: page.after.clone(),
-            n_max,
+            n_max: page.n_asked(),
         })
     }
 }
@@ -84,12 +68,10 @@ pub(crate) fn list(
     connection: &mut Connection,
     scope: &Scope,
     filter: &WorkflowFilter,
-    page: &WorkflowPage,
+    page: &Page<WorkflowPlace>,
 ) -> JobResult<(Vec<WorkflowFound>, Option<WorkflowPlace>)> {
     let Some(search) = filter.search(scope, page) else { return Ok((Vec::new(), None)) };
     let mut found = store::workflow_search(connection, &search)?;
-    let has_more = found.len() > page.limit;
-    found.truncate(page.limit);
-    let next = found.last().map(WorkflowFound::place).filter(|_| has_more);
+    let next = page.cut(&mut found, WorkflowFound::place);
     Ok((found, next))
 }

@@ -8,14 +8,11 @@ use cloacina_workflow::descriptor::Descriptor;
 use super::{handle::Engine, records::Records};
 use crate::{
     Error,
-    api::{self, PackageFilter, PackageList, PackagePage},
+    api::{self, PackageFilter, PackageList, Page},
     registry::{self, DIGITS_MIN, find, find_version, package_of, package_record},
     store::{self, Connection, Error as StoreError, PackageEvent, PackageFound, PackagePlace, PackageRow},
     view::PackageRecord,
 };
-
-/// Versions that are read at once, where all are wanted.
-const PAGE: usize = 500;
 
 /// Versions that an error lists.
 const KNOWN_MAX: usize = 10;
@@ -25,7 +22,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn list_packages(&self, filter: &PackageFilter, page: &PackagePage) -> Result<PackageList, Error> {
+    pub async fn list_packages(&self, filter: &PackageFilter, page: &Page<PackagePlace>) -> Result<PackageList, Error> {
         let (scope, filter, page) = (self.caller.scope().clone(), filter.clone(), page.clone());
         let list = move |connection: &mut Connection| api::list_packages(connection, &scope, &filter, &page);
         PackageList::new(self.shared.store().read("listing packages", list).await?)
@@ -37,7 +34,7 @@ impl Records {
     ///
     /// # Errors
     /// What the store says.
-    pub fn list_packages(&mut self, filter: &PackageFilter, page: &PackagePage) -> Result<PackageList, Error> {
+    pub fn list_packages(&mut self, filter: &PackageFilter, page: &Page<PackagePlace>) -> Result<PackageList, Error> {
         let scope = self.caller.scope().clone();
         let list = |connection: &mut Connection| api::list_packages(connection, &scope, filter, page);
         PackageList::new(self.read("listing packages", list)?)
@@ -48,15 +45,7 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn packages(&mut self, filter: &PackageFilter) -> Result<Vec<PackageRecord>, Error> {
-        let (mut packages, mut page) = (Vec::new(), PackagePage::first(PAGE));
-        loop {
-            let list = self.list_packages(filter, &page)?;
-            packages.extend(list.packages);
-            match list.next {
-                Some(_) => page.after = list.next,
-                None => return Ok(packages),
-            }
-        }
+        api::all(|page| self.list_packages(filter, page).map(|list| (list.packages, list.next)))
     }
 
     /// One version: `package`, `tenant::package`, either with `@version`, or `sha256:` and a digest or the first digits
@@ -118,16 +107,16 @@ impl Records {
             }
         };
         let found = match filter {
-            Some(filter) => self.package_rows(&filter, &PackagePage::first(usize::MAX))?,
+            Some(filter) => self.package_rows(&filter, &Page::first(usize::MAX))?,
             None => Vec::new(),
         };
         match found.is_empty() {
-            true => self.package_rows(&PackageFilter::default(), &PackagePage::first(KNOWN_MAX)),
+            true => self.package_rows(&PackageFilter::default(), &Page::first(KNOWN_MAX)),
             false => Ok(found),
         }
     }
 
-    fn package_rows(&mut self, filter: &PackageFilter, page: &PackagePage) -> Result<Vec<PackageRow>, Error> {
+    fn package_rows(&mut self, filter: &PackageFilter, page: &Page<PackagePlace>) -> Result<Vec<PackageRow>, Error> {
         let scope = self.caller.scope().clone();
         let list = |connection: &mut Connection| api::list_packages(connection, &scope, filter, page);
         let (found, _) = self.read("listing packages", list)?;

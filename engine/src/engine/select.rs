@@ -17,9 +17,6 @@ use crate::{
 /// Dead letters that are returned at most at once.
 const DEAD_LETTERS_MAX: usize = 10_000;
 
-/// Runs that are looked up at once while many are chosen.
-const PAGE: usize = 1_000;
-
 impl Engine {
     /// The runs that fit, newest first, a page of them.
     ///
@@ -40,15 +37,11 @@ impl Engine {
     /// # Errors
     /// What the store says.
     pub async fn select(&self, filter: &RunFilter) -> Result<Vec<RunStatus>, Error> {
-        let (mut chosen, mut page) = (Vec::new(), Page::first(PAGE));
-        loop {
-            let found = self.list(filter, &page).await?;
-            chosen.extend(found.runs.into_iter().map(|run| run.status));
-            match found.next {
-                Some(_) => page.after = found.next,
-                None => return Ok(chosen),
-            }
-        }
+        let next = |page| async move {
+            let RunPage { runs, next } = self.list(filter, &page).await?;
+            Ok((runs.into_iter().map(|run| run.status).collect(), next))
+        };
+        api::wait_for_all(next).await
     }
 
     /// How many runs are in each state, for every state.

@@ -5,21 +5,22 @@
 use super::{handle::Engine, records::Records};
 use crate::{
     Error,
-    api::{self, WorkflowFilter, WorkflowList, WorkflowPage},
+    api::{self, Page, WorkflowFilter, WorkflowList},
     runtime::stored_workflow,
     store::{Connection, Error as StoreError, PackageState, WorkflowFound, WorkflowPlace},
     view::{WorkflowRecord, WorkflowReport, WorkflowState},
 };
-
-/// Versions that are read at once, where all are wanted.
-const PAGE: usize = 500;
 
 impl Engine {
     /// The versions of workflows that fit, a page of them, as the database has them.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn list_workflows(&self, filter: &WorkflowFilter, page: &WorkflowPage) -> Result<WorkflowList, Error> {
+    pub async fn list_workflows(
+        &self,
+        filter: &WorkflowFilter,
+        page: &Page<WorkflowPlace>,
+    ) -> Result<WorkflowList, Error> {
         let (scope, filter, page) = (self.caller.scope().clone(), filter.clone(), page.clone());
         let list = move |connection: &mut Connection| api::list_workflows(connection, &scope, &filter, &page);
         WorkflowList::new(self.shared.store().read("listing workflows", list).await?)
@@ -39,15 +40,11 @@ impl Engine {
     /// # Errors
     /// What the store says.
     pub async fn all_workflows(&self, filter: &WorkflowFilter) -> Result<Vec<WorkflowRecord>, Error> {
-        let (mut workflows, mut page) = (Vec::new(), WorkflowPage::first(PAGE));
-        loop {
-            let list = self.list_workflows(filter, &page).await?;
-            workflows.extend(list.workflows);
-            match list.next {
-                Some(_) => page.after = list.next,
-                None => return Ok(workflows),
-            }
-        }
+        let next = |page| async move {
+            let WorkflowList { workflows, next } = self.list_workflows(filter, &page).await?;
+            Ok((workflows, next))
+        };
+        api::wait_for_all(next).await
     }
 }
 
@@ -56,7 +53,11 @@ impl Records {
     ///
     /// # Errors
     /// What the store says.
-    pub fn list_workflows(&mut self, filter: &WorkflowFilter, page: &WorkflowPage) -> Result<WorkflowList, Error> {
+    pub fn list_workflows(
+        &mut self,
+        filter: &WorkflowFilter,
+        page: &Page<WorkflowPlace>,
+    ) -> Result<WorkflowList, Error> {
         let scope = self.caller.scope().clone();
         let list = |connection: &mut Connection| api::list_workflows(connection, &scope, filter, page);
         WorkflowList::new(self.read("listing workflows", list)?)
@@ -75,15 +76,7 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn workflows(&mut self, filter: &WorkflowFilter) -> Result<Vec<WorkflowRecord>, Error> {
-        let (mut workflows, mut page) = (Vec::new(), WorkflowPage::first(PAGE));
-        loop {
-            let list = self.list_workflows(filter, &page)?;
-            workflows.extend(list.workflows);
-            match list.next {
-                Some(_) => page.after = list.next,
-                None => return Ok(workflows),
-            }
-        }
+        api::all(|page| self.list_workflows(filter, page).map(|list| (list.workflows, list.next)))
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
     http::{StatusCode, header},
 };
 use cloacina::{
-    PackageAnswer, PackageCommand, PackageEvent, PackageFilter, PackagePage, PackagePlace, PackageRecord, PackageState,
+    PackageAnswer, PackageCommand, PackageEvent, PackageFilter, PackagePlace, PackageRecord, PackageState, Page,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -126,8 +126,7 @@ async fn list(
     let ListQuery { tenant, name, state, limit: asked, cursor } = query;
     let state = state.as_deref().map(state_of).transpose()?;
     let filter = PackageFilter { tenant, name, state, digests: None };
-    let page =
-        PackagePage { limit: limit(asked)?, after: cursor.as_deref().map(place_of::<PackagePlace>).transpose()? };
+    let page = Page { limit: limit(asked)?, after: cursor.as_deref().map(place_of::<PackagePlace>).transpose()? };
     let found = asker.engine.list_packages(&filter, &page).await?;
     Ok(Listed::page(found.packages, &uri, found.next.as_ref().map(cursor_of)))
 }

@@ -1,7 +1,7 @@
 //! Workflows: what can be run, and what it consists of.
 
 use axum::{Json as Shown, extract::OriginalUri};
-use cloacina::{WorkflowFilter, WorkflowPage, WorkflowPlace, WorkflowRecord, WorkflowReport};
+use cloacina::{Page, WorkflowFilter, WorkflowPlace, WorkflowRecord, WorkflowReport};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -52,7 +52,7 @@ async fn list(
     let ListQuery { tenant, package, name, all, limit: asked, cursor } = query;
     let filter = WorkflowFilter { tenant, package, name, current: !all };
     let after = cursor.as_deref().map(place_of::<WorkflowPlace>).transpose()?;
-    let found = asker.engine.list_workflows(&filter, &WorkflowPage { limit: limit(asked)?, after }).await?;
+    let found = asker.engine.list_workflows(&filter, &Page { limit: limit(asked)?, after }).await?;
     Ok(Listed::page(found.workflows, &uri, found.next.as_ref().map(cursor_of)))
 }
 
