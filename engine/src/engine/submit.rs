@@ -88,25 +88,12 @@ impl Scheduler {
     }
 
     async fn submit_part(&self, wanted: Vec<Result<(RunId, Wanted), Error>>) -> Vec<Result<RunHandle, Error>> {
-        let (mut checked, mut refused) = (Vec::with_capacity(wanted.len()), Vec::new());
-        let mut keys = Vec::with_capacity(wanted.len());
-        for (place, one) in wanted.into_iter().enumerate() {
-            match one {
-                Ok((id, wanted)) => {
-                    keys.push(wanted.origin.key.clone());
-                    checked.push((id, wanted));
-                }
-                Err(error) => refused.push((place, error)),
-            }
-        }
-        let submitted = self.shared.submit_many(checked).await;
-        let mut outcomes = Vec::with_capacity(submitted.len() + refused.len());
-        for (submitted, key) in submitted.into_iter().zip(keys) {
+        let key =
+            |one: &Result<(RunId, Wanted), Error>| one.as_ref().ok().and_then(|(_, wanted)| wanted.origin.key.clone());
+        let keys: Vec<Option<String>> = wanted.iter().map(key).collect();
+        let mut outcomes = Vec::with_capacity(keys.len());
+        for (submitted, key) in self.shared.submit_many(wanted).await.into_iter().zip(keys) {
             outcomes.push(self.handle(submitted, key).await);
-        }
-        // From the first place on, so that each comes to stand where it was.
-        for (place, error) in refused {
-            outcomes.insert(place, Err(error));
         }
         outcomes
     }
@@ -176,46 +163,49 @@ impl Shared {
     }
 
     /// Creates runs together, each with its id unless it has to be tried again; returns when that is durable. The outcomes
-    /// are in the order of the runs.
-    async fn submit_many(self: &Arc<Self>, wanted: Vec<(RunId, Wanted)>) -> Vec<Result<Submitted, Error>> {
-        let sent = match self.permits(wanted.len()).await {
-            Ok(permits) => self.send_many(&wanted).map(|answered| (answered, permits)),
-            Err(error) => Err(error),
+    /// are in the order of the runs, also of those that were refused before.
+    async fn submit_many(
+        self: &Arc<Self>,
+        wanted: Vec<Result<(RunId, Wanted), Error>>,
+    ) -> Vec<Result<Submitted, Error>> {
+        let (mut submissions, mut sent) = (Vec::with_capacity(wanted.len()), Vec::with_capacity(wanted.len()));
+        for one in wanted {
+            sent.push(one.and_then(|(id, wanted)| {
+                let (submission, answer, answered) = self.submission(&wanted, id)?;
+                submissions.push((submission, answer));
+                Ok((id, wanted, answered))
+            }));
+        }
+        // Where nothing can be handed over any longer, the answers end, and each run is told.
+        let permits = match self.permits(submissions.len()).await {
+            Ok(permits) => self.engine.send(Event::Submit(submissions)).is_ok().then_some(permits),
+            Err(_) => {
+                drop(submissions);
+                None
+            }
         };
-        let Ok((answered, permits)) = sent else {
-            return wanted.iter().map(|_| Err(Error::ShutDown)).collect();
-        };
-        let mut answers = Vec::with_capacity(answered.len());
-        for answered in answered {
-            answers.push(match answered {
-                Ok(answered) => answered.await.map_err(|_| Error::ShutDown),
+        let mut answers = Vec::with_capacity(sent.len());
+        for one in sent {
+            answers.push(match one {
+                Ok((id, wanted, answered)) => {
+                    answered.await.map(|answer| (id, wanted, answer)).map_err(|_| Error::ShutDown)
+                }
                 Err(error) => Err(error),
             });
         }
         drop(permits);
         let mut outcomes = Vec::with_capacity(answers.len());
-        for (answer, (id, wanted)) in answers.into_iter().zip(wanted) {
+        for answer in answers {
             outcomes.push(match answer {
-                Ok(Ok(phase)) => Ok((id, phase)),
-                Ok(Err(NotSubmitted::EpochEnded)) => self.submit(wanted, RunId::new(self.clock.now())).await,
-                Ok(Err(refused)) => Err(error(refused, id)),
+                Ok((id, _, Ok(phase))) => Ok((id, phase)),
+                Ok((_, wanted, Err(NotSubmitted::EpochEnded))) => {
+                    self.submit(wanted, RunId::new(self.clock.now())).await
+                }
+                Ok((id, _, Err(refused))) => Err(error(refused, id)),
                 Err(error) => Err(error),
             });
         }
         outcomes
-    }
-
-    /// Hands runs to the driver as one. A run whose input cannot be written is left out.
-    fn send_many(&self, wanted: &[(RunId, Wanted)]) -> Result<Vec<Result<Answered, Error>>, Error> {
-        let (mut submissions, mut answered) = (Vec::with_capacity(wanted.len()), Vec::with_capacity(wanted.len()));
-        for (id, wanted) in wanted {
-            answered.push(self.submission(wanted, *id).map(|(submission, answer, answered)| {
-                submissions.push((submission, answer));
-                answered
-            }));
-        }
-        self.engine.send(Event::Submit(submissions))?;
-        Ok(answered)
     }
 
     async fn permits(&self, n_runs: usize) -> Result<SemaphorePermit<'_>, Error> {

@@ -206,24 +206,19 @@ async fn submit(
 
 /// Submits a list as one; what became of each run, in order.
 async fn many(asker: &Asker, list: Vec<NewRun>) -> Vec<OneOfMany> {
-    let (mut requests, mut refused) = (Vec::with_capacity(list.len()), Vec::new());
-    for (place, new) in list.into_iter().enumerate() {
-        match request(asker, new, None) {
-            Ok(request) => requests.push(request),
-            Err(problem) => refused.push((place, problem)),
-        }
-    }
-    let submitted = asker.engine.scheduler().submit_many(requests).await;
-    let outcomes = submitted.into_iter().map(|outcome| match outcome {
-        Ok(run) => OneOfMany::Submitted(Submitted::new(run.id())),
-        Err(error) => OneOfMany::Refused { problem: error.into() },
+    let mut requests = Vec::with_capacity(list.len());
+    let checked = list.into_iter().map(|new| request(asker, new, None).map(|request| requests.push(request)));
+    let checked: Vec<Result<(), Problem>> = checked.collect();
+    let mut submitted = asker.engine.scheduler().submit_many(requests).await.into_iter();
+    let outcomes = checked.into_iter().filter_map(|one| match one {
+        Err(problem) => Some(OneOfMany::Refused { problem }),
+        // One outcome for each request, in their order.
+        Ok(()) => submitted.next().map(|outcome| match outcome {
+            Ok(run) => OneOfMany::Submitted(Submitted::new(run.id())),
+            Err(error) => OneOfMany::Refused { problem: error.into() },
+        }),
     });
-    let mut outcomes: Vec<OneOfMany> = outcomes.collect();
-    // From the first place on, so that each comes to stand where it was.
-    for (place, problem) in refused {
-        outcomes.insert(place, OneOfMany::Refused { problem });
-    }
-    outcomes
+    outcomes.collect()
 }
 
 fn request(asker: &Asker, new: NewRun, header_key: Option<String>) -> Result<RunRequest, Problem> {
