@@ -8,7 +8,12 @@ use std::{str::FromStr, time::Duration};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::CorsLayer;
 
-use crate::{auth::TENANT, body::IDEMPOTENCY_KEY, guard::REQUEST_ID};
+use crate::{
+    auth::{LIMIT, POLICY, TENANT},
+    body::IDEMPOTENCY_KEY,
+    guard::REQUEST_ID,
+    live::LAST_EVENT_ID,
+};
 
 /// How long a browser may remember what a site may do.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -47,17 +52,10 @@ pub(crate) fn layer(origins: Vec<Origin>) -> CorsLayer {
             header::CONTENT_TYPE,
             named(IDEMPOTENCY_KEY),
             named(TENANT),
-            named("last-event-id"),
+            named(LAST_EVENT_ID),
             REQUEST_ID,
         ])
-        .expose_headers([
-            header::LINK,
-            header::LOCATION,
-            header::RETRY_AFTER,
-            named("ratelimit"),
-            named("ratelimit-policy"),
-            REQUEST_ID,
-        ])
+        .expose_headers([header::LINK, header::LOCATION, header::RETRY_AFTER, LIMIT, POLICY, REQUEST_ID])
         .max_age(REMEMBERED)
 }
 

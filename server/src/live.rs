@@ -31,7 +31,7 @@ use crate::{
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The header with the id of the last item that the client has.
-const LAST_EVENT_ID: &str = "last-event-id";
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
 /// How far a client has read: the number of the next event of the history, and of the last line of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -57,18 +57,13 @@ pub(crate) async fn check_credential(State(gate): State<Gate>, request: Request,
         Ok(identity) => identity,
         Err(problem) => return problem.into_response(),
     };
-    match gate.app.limits.count(identity.tenant.as_deref(), &identity.actor, SystemClock.now()) {
-        Ok(told) => {
-            let mut response = answer(identity, need, Request::from_parts(parts, body), next).await;
-            told.extend(response.headers_mut());
-            response
-        }
-        Err((refusal, told)) => {
-            let mut response = Problem::from(Refused::Auth(refusal)).into_response();
-            told.extend(response.headers_mut());
-            response
-        }
-    }
+    let counted = gate.app.limits.count(identity.tenant.as_deref(), &identity.actor, SystemClock.now());
+    let (mut response, told) = match counted {
+        Ok(told) => (answer(identity, need, Request::from_parts(parts, body), next).await, told),
+        Err((refusal, told)) => (Problem::from(Refused::Auth(refusal)).into_response(), told),
+    };
+    told.extend(response.headers_mut());
+    response
 }
 
 /// What the handler answers to a request, if the role of the identity suffices.

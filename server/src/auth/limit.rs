@@ -17,8 +17,8 @@ use super::{
     bucket::{Buckets, Left, Rate},
 };
 
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// How many requests may be made in each second, and twice as many at once. Zero stands for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ mod token;
 pub use self::limit::RequestRates;
 pub(crate) use self::{
     gate::{Authorized, Gate, TENANT, address, check_credential},
-    limit::{Limits, seconds},
+    limit::{LIMIT, Limits, POLICY, seconds},
     permission::Permissions,
     refusal::Refusal,
     throttle::Throttle,
