@@ -134,7 +134,9 @@ impl Error {
             Self::Answer { .. } => {
                 one("check that the address is that of a Cloacina server, and of the same version as this program")
             }
-            Self::File { .. } => Vec::new(),
+            Self::File { .. } => one(
+                "name a file that this user can read; a relative path starts at the folder in which the program runs",
+            ),
             Self::Authorities { .. } | Self::Untrusted { .. } => {
                 one("name a file in PEM with the authority that the certificate of the server is of: --ca-file FILE")
             }

@@ -227,6 +227,8 @@ impl Error {
     pub(crate) fn of_file<E: Into<Self>>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
         move |error| match error.into() {
+            // It names the file itself.
+            error @ Error::Client(cloacina_client::Error::File { .. }) => error,
             error if error.class().is_some_and(is_no) => Error::OfFile(OfFile { path, error: Box::new(error) }),
             error => error,
         }
@@ -439,11 +441,10 @@ impl Error {
             Error::Client(error) if error.is_without_credential() => error.hints().into_iter().chain([login]).collect(),
             Error::Client(error) => error.hints(),
             Error::NotOnServer { .. } => vec![ON_THE_MACHINE.to_owned()],
-            Error::UnknownProfile { available, .. } if !available.is_empty() => {
-                vec![
-                    format!("there are: {}", available.join(", ")),
-                    "the address of a server begins with http://".to_owned(),
-                ]
+            Error::UnknownProfile { available, .. } => {
+                let profiles =
+                    if available.is_empty() { login } else { format!("there are: {}", available.join(", ")) };
+                vec![profiles, "the address of a server begins with http:// or https://".to_owned()]
             }
             Error::BadProfiles { .. } => vec!["remove the file, and log in again".to_owned()],
             Error::NoConfigFolder => vec!["set HOME or XDG_CONFIG_HOME".to_owned()],

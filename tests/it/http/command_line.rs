@@ -169,9 +169,12 @@ fn what_does_not_work_on_a_server_is_refused_before_it_is_done() {
     assert_eq!((code, name.as_str()), (Some(4), "CLN0002"), "{error}");
     assert!(error.contains("http://127.0.0.1:1") && error.contains("check the address"), "{error}");
     for (named, expected) in [("ftp://127.0.0.1", "CLN0001"), ("127.0.0.1:80", "CTL0067")] {
-        let (_, name, _) = refused(&["runs", "list", "--server", named]);
-        assert_eq!(name, expected, "{named}");
+        let (_, name, error) = refused(&["runs", "list", "--server", named]);
+        assert!(name == expected && error.contains("http://"), "{named}: {error}");
     }
+    let (code, name, error) = refused(&["package", "push", "missing.cloacina", "--server", "http://127.0.0.1:1"]);
+    assert_eq!((code, name.as_str()), (Some(2), "CLN0005"), "{error}");
+    assert_eq!(error.matches("missing.cloacina").count(), 1, "the file is named once: {error}");
     let mut command = place.command(&["runs", "list", "--output", "json"]);
     let output = command.env("CLOACINA_SERVER", "http://127.0.0.1:1").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("CLN0002"));
