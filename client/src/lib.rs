@@ -61,4 +61,5 @@ pub use self::{
     run::RunQuery,
     run_control::{Again, BulkDone, BulkFilter, BulkOutcome, BulkVerb, Verb},
     run_request::{NewRun, Outcome},
+    workflow::NewWorkflow,
 };

@@ -88,7 +88,7 @@ impl<'a> Checker<'a> {
     fn add(&mut self, kind: MistakeKind) {
         let workflow = self.workflow.map(str::to_owned);
         let task = self.task.map(str::to_owned);
-        self.mistakes.push(Mistake { workflow, task, kind });
+        self.mistakes.push(Mistake { workflow, task, line: None, kind });
     }
 
     fn name(&mut self, what: &'static str, name: &str) {

@@ -33,7 +33,7 @@ impl Graph {
         let mut n_suggested = 0;
         let mut mistake = |task: Option<&str>, kind| {
             let task = task.map(str::to_owned);
-            mistakes.push(Mistake { workflow: Some(workflow.name.clone()), task, kind });
+            mistakes.push(Mistake { workflow: Some(workflow.name.clone()), task, line: None, kind });
         };
         let mut graph = DiGraph::new();
         let mut nodes: BTreeMap<&str, NodeIndex> = BTreeMap::new();

@@ -23,6 +23,7 @@ pub mod build;
 
 mod check;
 mod class;
+pub mod definition;
 mod digest;
 
 pub mod draw;

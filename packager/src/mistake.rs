@@ -14,6 +14,8 @@ pub struct Mistake {
     pub workflow: Option<String>,
     /// The task it is in, if it is in one.
     pub task: Option<String>,
+    /// The line of the task in the text that was read, if it was read from one.
+    pub line: Option<usize>,
     /// What is wrong.
     pub kind: MistakeKind,
 }
@@ -83,6 +85,15 @@ pub enum MistakeKind {
     /// The modules of one package disagree.
     #[error("the workflows disagree on {member}: `{}` in `{}`, `{}` in `{}`", .first.0, .first.1, .second.0, .second.1)]
     Disagree { member: &'static str, first: (String, String), second: (String, String) },
+    /// A definition cannot be read.
+    #[error("the definition cannot be read: {reason}")]
+    Unreadable { reason: String },
+    /// What a task of a definition uses is not there.
+    #[error("`{uses}` cannot be used: {reason}")]
+    UnknownFunction { uses: String, reason: String, similar: Vec<String> },
+    /// What a task of a definition uses cannot have these parameters.
+    #[error("the parameters of `{uses}` are wrong: {reason}")]
+    BadParameters { uses: String, reason: String },
 }
 
 impl Mistake {
@@ -109,13 +120,18 @@ impl Mistake {
             MistakeKind::BadVersion { .. } => "DSC0018",
             MistakeKind::BadFingerprint { .. } => "DSC0019",
             MistakeKind::Disagree { .. } => "DSC0020",
+            MistakeKind::Unreadable { .. } => "DSC0021",
+            MistakeKind::UnknownFunction { .. } => "DSC0022",
+            MistakeKind::BadParameters { .. } => "DSC0023",
         }
     }
 
     /// What the author can do about it.
     pub fn hints(&self) -> Vec<String> {
         match &self.kind {
-            MistakeKind::UnknownDependency { similar, .. } | MistakeKind::UnknownTaskInRule { similar, .. } => {
+            MistakeKind::UnknownDependency { similar, .. }
+            | MistakeKind::UnknownTaskInRule { similar, .. }
+            | MistakeKind::UnknownFunction { similar, .. } => {
                 similar.iter().map(|name| format!("did you mean `{name}`?")).collect()
             }
             MistakeKind::Cycle { path } => {
@@ -147,13 +163,20 @@ impl Mistake {
             | MistakeKind::Empty { .. }
             | MistakeKind::BadVersion { .. }
             | MistakeKind::BadFingerprint { .. }
-            | MistakeKind::Disagree { .. } => Vec::new(),
+            | MistakeKind::Disagree { .. }
+            | MistakeKind::Unreadable { .. } => Vec::new(),
+            MistakeKind::BadParameters { .. } => {
+                vec!["docs/reference/definition.md has the parameters of each built-in".to_owned()]
+            }
         }
     }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(formatter, "line {line}: ")?;
+        }
         match (&self.workflow, &self.task) {
             (Some(workflow), Some(task)) => write!(formatter, "workflow `{workflow}`, task `{task}`: {}", self.kind),
             (Some(workflow), None) => write!(formatter, "workflow `{workflow}`: {}", self.kind),

@@ -130,7 +130,9 @@ impl Refused {
         match self {
             Self::NotJson { .. } => "send one JSON value, encoded as UTF-8",
             Self::Shape { .. } | Self::Parameter { .. } => "/openapi.json and /swagger-ui describe each request",
-            Self::MediaType { .. } => "send the header `content-type: application/json`",
+            Self::MediaType { .. } => {
+                "send the header `content-type: application/json`, or `application/toml` where a definition is sent"
+            }
             Self::NoArchive { .. } => {
                 "send the file as `application/octet-stream`, or as the part `archive` of a form: curl -F archive=@FILE"
             }

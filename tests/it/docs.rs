@@ -66,6 +66,19 @@ fn the_commands_of_the_guide_on_signing_do_what_it_says() {
 }
 
 #[test]
+fn the_commands_of_the_guide_on_workflows_as_data_do_what_it_says() {
+    let guide = fs::read_to_string(root().join("docs/guide/workflows-as-data.md")).unwrap();
+    let nightly = fs::read_to_string(root().join("examples/workflows_as_data/nightly.toml")).unwrap();
+    assert!(guide.contains(&nightly), "the guide shows the file of the example");
+    follow("workflows-as-data", |folder, _| {
+        fs::write(folder.join("demo.cloacina"), archive::example("simple_packaged_demo")).unwrap();
+        for file in ["nightly.toml", "faster.toml", "mistakes.toml"] {
+            fs::copy(root().join("examples/workflows_as_data").join(file), folder.join(file)).unwrap();
+        }
+    });
+}
+
+#[test]
 fn the_commands_of_the_guide_on_servers_do_what_it_says() {
     follow("server", |folder, _| {
         fs::copy(root().join("examples/config/production.toml"), folder.join("production.toml")).unwrap();

@@ -129,6 +129,9 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
         Command::Workflow(command) => match command {
             WorkflowCommand::List(arguments) => workflow::list(&arguments, output, config),
             WorkflowCommand::Show(arguments) => workflow::show(&arguments, output, config),
+            WorkflowCommand::Apply(arguments) => workflow::apply(&arguments, output, config),
+            WorkflowCommand::Activate(arguments) => package::activate(&arguments, output, config),
+            WorkflowCommand::Rollback(arguments) => package::rollback(&arguments, output, config),
         },
     }
 }

@@ -69,5 +69,5 @@ pub(crate) use self::{
     server::{CONNECTIONS, DevArgs, EngineArgs, ServeArgs},
     start::main,
     trust::{TrustAddArgs, TrustRemoveArgs, TrustRequireArgs, TrustRevokeArgs, TrustShowArgs},
-    workflow::{WorkflowListArgs, WorkflowShowArgs},
+    workflow::{WorkflowApplyArgs, WorkflowListArgs, WorkflowShowArgs},
 };

@@ -1,13 +1,20 @@
 //! `cloacina-ctl workflow …`: its commands and their arguments.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
+use super::actor::ActorArgs;
 use super::database::DatabaseArgs;
+use super::package::{ActivateArgs, RollbackArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkflowCommand {
     List(WorkflowListArgs),
     Show(WorkflowShowArgs),
+    Apply(WorkflowApplyArgs),
+    Activate(ActivateArgs),
+    Rollback(RollbackArgs),
 }
 
 /// List the workflows of a database.
@@ -39,4 +46,30 @@ pub(crate) struct WorkflowShowArgs {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+}
+
+/// Register the workflow that a TOML or JSON file defines, and activate it.
+///
+/// The tasks of the workflow are functions of registered packages, which keep their present version, or built-ins. The same
+/// content again changes nothing. Activate, roll back, retire and remove versions as those of a package.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cloacina-ctl workflow apply nightly.toml
+  cloacina-ctl workflow apply nightly.json --tenant acme
+  cloacina-ctl workflow apply nightly.toml --no-activate")]
+pub(crate) struct WorkflowApplyArgs {
+    /// The definition: JSON if it begins with `{`, else TOML.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Do not activate the version.
+    #[arg(long)]
+    pub(crate) no_activate: bool,
+    /// The tenant; by default `public`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) actor: ActorArgs,
 }

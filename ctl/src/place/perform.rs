@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use cloacina::{Command, PackageAnswer, PackageCommand, PackageRecord, RunReport, Timestamp, What};
-use cloacina_client::{Again, Client, NewPackage, NewRun, Verb};
+use cloacina_client::{Again, Client, NewPackage, NewRun, NewWorkflow, Verb};
 
 use crate::error::Error;
 
@@ -60,13 +60,19 @@ pub(crate) async fn perform_package(client: &Client, command: PackageCommand) ->
     Ok(record?)
 }
 
-/// Has a server register an archive, which is read while it is sent.
-pub(crate) async fn register(client: &Client, archive: &Path, command: PackageCommand) -> Result<PackageAnswer, Error> {
-    let PackageCommand::Register { tenant, activate, signatures, is_build } = command else {
-        return Err(not_on(client, "this request"));
-    };
-    let new = NewPackage { archive: archive.to_owned(), signatures, tenant, activate, is_build };
-    Ok(client.package_register(&new).await?)
+/// Has a server register an archive or a definition, which is read while it is sent.
+pub(crate) async fn register(client: &Client, file: &Path, command: PackageCommand) -> Result<PackageAnswer, Error> {
+    let file = file.to_owned();
+    match command {
+        PackageCommand::Register { tenant, activate, signatures, is_build } => {
+            let new = NewPackage { archive: file, signatures, tenant, activate, is_build };
+            Ok(client.package_register(&new).await?)
+        }
+        PackageCommand::Define { tenant, activate } => {
+            Ok(client.workflow_define(&NewWorkflow { definition: file, tenant, activate }).await?)
+        }
+        _ => Err(not_on(client, "this request")),
+    }
 }
 
 fn not_on(client: &Client, what: &'static str) -> Error {

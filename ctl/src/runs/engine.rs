@@ -107,7 +107,7 @@ impl<'a> Performer<'a> {
         performed.await
     }
 
-    /// Registers the archive in that file, on behalf of `by`.
+    /// Registers the archive or the definition in that file, on behalf of `by`.
     pub(crate) async fn register(
         &mut self,
         command: PackageCommand,

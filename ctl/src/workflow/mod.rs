@@ -1,6 +1,7 @@
-//! `cloacina-ctl workflow …`: the workflows that a database knows.
+//! `cloacina-ctl workflow …`: the workflows that a database knows, and workflows as data.
 
+mod apply;
 pub(crate) mod list;
 pub(crate) mod show;
 
-pub(crate) use self::{list::list, show::show};
+pub(crate) use self::{apply::apply, list::list, show::show};

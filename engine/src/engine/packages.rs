@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use cloacina_packager::definition::Definition;
 use cloacina_workflow::Timestamp;
 use tokio::{
     runtime::Handle,
@@ -20,7 +21,9 @@ use crate::{
     core::{effect::after, stage::Quarantine},
     isolation::CrashLoop,
     registry::{ActiveVersions, Change, Listener, Package, Registry},
-    runtime::{self, Catalog, Event, PackageVersion, PackagedRunner, TaskRunner, Version, Withheld, Workflow},
+    runtime::{
+        self, Catalog, DefinedRunner, Event, PackageVersion, PackagedRunner, TaskRunner, Version, Withheld, Workflow,
+    },
 };
 
 /// The first quarantine of a package that crashes; each that follows at once is twice as long.
@@ -38,7 +41,10 @@ pub(super) fn listener(
     withheld: UnboundedSender<Withheld>,
 ) -> Listener {
     Box::new(move |change| match change {
-        Change::Added(package) => add(&catalog, &events, runner(&package, &tasks, &withheld), &package),
+        Change::Added(package) => match runner(&package, &catalog, &tasks, &withheld) {
+            Ok(runner) => add(&catalog, &events, runner, &package),
+            Err(error) => tracing::error!(%package, %error, "the definition of a workflow cannot be read"),
+        },
         Change::Activated { tenant, name, active } => activate(&catalog, &tenant, &name, &active),
         // Nothing of it is active any more, and nothing more of its runs starts; what is under way may end.
         Change::Quarantined(package, reason, until) => {
@@ -148,10 +154,19 @@ fn activate(catalog: &Catalog, tenant: &str, name: &str, active: &ActiveVersions
     catalog.set_active(tenant, name, main, sharing, share);
 }
 
-fn runner(package: &Package, tasks: &Handle, withheld: &UnboundedSender<Withheld>) -> Arc<dyn TaskRunner> {
+fn runner(
+    package: &Package,
+    catalog: &Arc<Catalog>,
+    tasks: &Handle,
+    withheld: &UnboundedSender<Withheld>,
+) -> Result<Arc<dyn TaskRunner>, cloacina_packager::Error> {
     let (tenant, digest) = (package.row.tenant.clone(), package.row.digest);
+    if let Some(definition) = package.row.definition() {
+        let work = Definition::work(definition.as_bytes())?;
+        return Ok(Arc::new(DefinedRunner::new(tenant, work, catalog, tasks.clone())));
+    }
     let version = PackageVersion { tenant, digest, withheld: withheld.clone() };
-    Arc::new(PackagedRunner::new(Arc::clone(&package.library), version, tasks.clone()))
+    Ok(Arc::new(PackagedRunner::new(Arc::clone(&package.library), version, tasks.clone())))
 }
 
 fn add(catalog: &Catalog, events: &Sender<Event>, runner: Arc<dyn TaskRunner>, package: &Package) {

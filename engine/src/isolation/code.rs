@@ -4,7 +4,7 @@
 //! the signers, and does not change then. Nothing here knows the purpose of a call.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -28,12 +28,15 @@ pub(crate) enum Code {
     Process(Pool),
     /// Into the one or the other, as its signatures say.
     Signed(Box<Signed>),
+    /// Nowhere: a workflow as data has no library, and runs functions of others.
+    None(Arc<Descriptor>, PathBuf),
 }
 
 /// Where it is loaded, or would be as far as is known.
 enum Way<'a> {
     Inline(&'a LazyLibrary),
     Process(&'a Pool),
+    None(&'a Arc<Descriptor>, &'a Path),
 }
 
 /// A call under way.
@@ -74,6 +77,7 @@ impl Code {
             Self::Inline(_) => Some(Isolation::Inline),
             Self::Process(_) => Some(Isolation::Process),
             Self::Signed(signed) => signed.chosen(),
+            Self::None(..) => None,
         }
     }
 
@@ -86,6 +90,7 @@ impl Code {
                 Some(Isolation::Inline) => Way::Inline(signed.inline()),
                 Some(Isolation::Process) | None => Way::Process(signed.process()),
             },
+            Self::None(descriptor, path) => Way::None(descriptor, path),
         }
     }
 
@@ -94,6 +99,7 @@ impl Code {
         match self.way() {
             Way::Inline(library) => library.path(),
             Way::Process(pool) => pool.path(),
+            Way::None(_, path) => path,
         }
     }
 
@@ -102,6 +108,7 @@ impl Code {
         match self.way() {
             Way::Inline(library) => library.descriptor(),
             Way::Process(pool) => pool.descriptor(),
+            Way::None(descriptor, _) => descriptor,
         }
     }
 
@@ -112,6 +119,7 @@ impl Code {
             // If it will not have a process of its own, it may need what it likes.
             Way::Process(pool) if self.isolation().is_none() => Ok(pool.library().check_descriptor()?),
             Way::Process(pool) => pool.check_descriptor(),
+            Way::None(..) => Ok(()),
         }
     }
 
@@ -121,13 +129,14 @@ impl Code {
         match self.way() {
             Way::Inline(library) => Ok(library.check()?),
             Way::Process(pool) => Ok(pool.library().check()?),
+            Way::None(..) => Ok(()),
         }
     }
 
     /// Why this engine does not load the library again, if a load has shown that.
     pub(crate) fn refusal(&self) -> Option<Error> {
         match self.way() {
-            Way::Inline(_) => None,
+            Way::Inline(_) | Way::None(..) => None,
             Way::Process(pool) => pool.refusal(),
         }
     }
@@ -137,6 +146,7 @@ impl Code {
         let library = match self.way() {
             Way::Inline(library) => library,
             Way::Process(pool) => pool.library(),
+            Way::None(..) => return Ok(()),
         };
         library.supply(Some(file));
         let loaded = self.load();
@@ -153,21 +163,23 @@ impl Code {
         match self.way() {
             Way::Inline(library) => Ok(library.load().map(drop)?),
             Way::Process(pool) => pool.load(),
+            Way::None(..) => Ok(()),
         }
     }
 
-    /// Whether it is loaded somewhere now.
+    /// Whether it is loaded somewhere now; what needs no loading always is.
     pub(crate) fn is_loaded(&self) -> bool {
         match self.way() {
             Way::Inline(library) => library.loaded().is_some(),
             Way::Process(pool) => pool.is_loaded(),
+            Way::None(..) => true,
         }
     }
 
     /// The processes that run it now.
     pub(crate) fn hosts(&self) -> Vec<PackageHost> {
         match self.way() {
-            Way::Inline(_) => Vec::new(),
+            Way::Inline(_) | Way::None(..) => Vec::new(),
             Way::Process(pool) => pool.hosts(),
         }
     }
@@ -175,7 +187,7 @@ impl Code {
     /// How tightly its processes are to be kept in; nothing if it has none.
     pub(crate) fn sandbox(&self) -> Option<Sandbox> {
         match self.way() {
-            Way::Inline(_) => None,
+            Way::Inline(_) | Way::None(..) => None,
             Way::Process(pool) => Some(pool.sandbox()),
         }
     }
@@ -187,7 +199,7 @@ impl Code {
         }
         match self.way() {
             Way::Inline(library) => !may_block && library.loaded().is_some(),
-            Way::Process(_) => true,
+            Way::Process(_) | Way::None(..) => true,
         }
     }
 
@@ -196,7 +208,7 @@ impl Code {
     pub(crate) fn inline(&self) -> &Arc<Library> {
         match self.way() {
             Way::Inline(library) => library.load().unwrap(),
-            Way::Process(_) => panic!("it is not in this process"),
+            Way::Process(_) | Way::None(..) => panic!("it is not in this process"),
         }
     }
 
@@ -205,6 +217,7 @@ impl Code {
         match self.way() {
             Way::Inline(library) => library.loaded().map_or(0, |library| library.n_open_calls()),
             Way::Process(pool) => pool.n_open_calls(),
+            Way::None(..) => 0,
         }
     }
 
@@ -213,7 +226,7 @@ impl Code {
         match self.way() {
             Way::Inline(library) => library.loaded().map_or(0, |library| library.anomalies().total()),
             // A package host ignores them, and tells the log; one that passes them on is killed.
-            Way::Process(_) => 0,
+            Way::Process(_) | Way::None(..) => 0,
         }
     }
 
@@ -237,6 +250,7 @@ impl Code {
                 Ok(id) => Ok(UnderWay::Process(Arc::downgrade(pool.shared()), id)),
                 Err(_) => Err(NotBegun::Refused(Refused::Closed)),
             },
+            Way::None(..) => Err(NotBegun::Refused(Refused::Closed)),
         }
     }
 
@@ -249,6 +263,7 @@ impl Code {
         match self.way() {
             Way::Inline(library) => library.close(grace),
             Way::Process(pool) => pool.close(grace),
+            Way::None(..) => {}
         }
     }
 }

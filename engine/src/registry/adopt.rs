@@ -3,21 +3,29 @@
 //! Every change is written first; then the store's rows are compared with what is in memory, and each difference is
 //! told once. So a change that another engine made arrives in the same way as one's own, only later.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use cloacina_packager::Digest;
+use cloacina_packager::{
+    Digest,
+    definition::{Definition, TaskWork},
+};
 use cloacina_workflow::descriptor::Descriptor;
 
 use super::{
     Change, Error, Package,
     handle::{Options, Shared},
+    package::label,
     register,
     restore::Restorer,
     state::{ActiveVersions, Place, State},
 };
 use crate::{
     isolation::{self, Code},
-    store::{self, Connection, JobResult, PackageRow, WorkflowRow},
+    store::{self, Connection, JobResult, PackageRow, PackageState, Quarantine, WorkflowRow},
 };
 
 /// How long a package gets to shut down when it is removed; it has no runs by then.
@@ -59,7 +67,7 @@ impl Shared {
     pub(super) fn adopt(&self, snapshot: Snapshot, fresh: Option<&Arc<Code>>) -> Result<(), Error> {
         let before = self.lock().packages.clone();
         let mut packages = Vec::with_capacity(snapshot.rows.len());
-        for row in snapshot.rows {
+        for row in inherited(snapshot.rows)? {
             packages.push(match before.iter().find(|known| known.is_of(&row)) {
                 Some(known) if known.row == row => Arc::clone(known),
                 Some(known) => Arc::new(known.with_row(row)),
@@ -186,6 +194,34 @@ impl Shared {
             self.tell(change);
         }
     }
+}
+
+/// The versions, of which workflows as data are in quarantine for as long as a version is whose functions they use. That is not in
+/// the database, as it follows from what is there.
+fn inherited(mut rows: Vec<PackageRow>) -> Result<Vec<PackageRow>, Error> {
+    let quarantined: HashMap<Place, Quarantine> = rows
+        .iter()
+        .filter_map(|row| {
+            let quarantine = row.quarantine.clone().filter(|_| row.definition().is_none())?;
+            let reason = format!("it uses {}, which is quarantined: {}", label(row), quarantine.reason);
+            Some(((row.tenant.clone(), row.digest), Quarantine { reason, ..quarantine }))
+        })
+        .collect();
+    if quarantined.is_empty() {
+        return Ok(rows);
+    }
+    for row in rows.iter_mut().filter(|row| row.quarantine.is_none()) {
+        let Some(definition) = row.definition() else { continue };
+        let found = Definition::work(definition.as_bytes())?.into_iter().find_map(|work| match work {
+            TaskWork::Function(_, digest) => quarantined.get(&(row.tenant.clone(), digest)),
+            TaskWork::BuiltIn(_) => None,
+        });
+        if let Some(quarantine) = found {
+            row.quarantine = Some(Quarantine { before: row.state, ..quarantine.clone() });
+            row.state = PackageState::Quarantined;
+        }
+    }
+    Ok(rows)
 }
 
 /// What new runs get differently than before.

@@ -105,6 +105,14 @@ pub enum Error {
         /// The oldest of the runs.
         runs: Vec<RunId>,
     },
+    /// Workflows as data use functions of the package.
+    #[error("{package} is used by {} workflow(s) as data: {}", by.len(), by.join(", "))]
+    Used {
+        /// The package.
+        package: String,
+        /// The versions that use it.
+        by: Vec<String>,
+    },
     /// The package is registered, but its file is not as it should be; whatever needs it waits.
     #[error("the package {package} is registered, but cannot be loaded")]
     Missing {
@@ -216,6 +224,7 @@ impl Error {
                 Self::NoEarlier { package }
             }
             PackageRefusal::Needed { runs } => Self::Needed { package, runs },
+            PackageRefusal::Used { by } => Self::Used { package, by },
         }
     }
 
@@ -254,6 +263,7 @@ impl Error {
             Self::UnknownPackage { .. } => Class::NotFound,
             Self::Conflict { .. }
             | Self::Needed { .. }
+            | Self::Used { .. }
             | Self::NotAllowed { .. }
             | Self::Shared { .. }
             | Self::NoRest { .. }
@@ -294,6 +304,7 @@ impl Error {
             Self::NoEarlier { .. } => "REG0014",
             Self::Damaged { .. } => "REG0015",
             Self::DoesNotFit { .. } => "REG0016",
+            Self::Used { .. } => "REG0018",
         }
     }
 
@@ -328,6 +339,7 @@ impl Error {
                 let runs: Vec<_> = runs.iter().map(ToString::to_string).collect();
                 format!("wait for, or cancel, {}", runs.join(", "))
             }
+            Self::Used { by, .. } => format!("remove these versions first: {}", by.join(", ")),
             Self::Missing { source, .. } => return source.hints(),
             Self::Disk { .. } => "the engine needs to write to its data folder".to_owned(),
             Self::Quarantined { until: Some(until), .. } => {

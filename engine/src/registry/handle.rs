@@ -14,7 +14,7 @@ use cloacina_packager::{self as packager, Digest, Limits, ReadOptions, Target};
 use cloacina_workflow::{Timestamp, descriptor::Descriptor};
 
 use super::{
-    Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, register, selector,
+    Change, Error, Listener, Package, PackageInfo, Registered, Upload, adopt, define, register, selector,
     state::{PackageSnapshot, State},
 };
 use crate::{
@@ -66,8 +66,11 @@ impl Options {
 
     /// The code of a package, which asks that before its library is loaded.
     pub(super) fn code(&self, row: &PackageRow, descriptor: Arc<Descriptor>, ready: Arc<Ready>) -> Code {
-        let LibraryRow { path, digest, .. } = self.library(row);
+        let LibraryRow { path, digest, definition, .. } = self.library(row);
         let path = self.folder.join(path);
+        if definition.is_some() {
+            return Code::None(descriptor, path);
+        }
         let library = |has_own_process: bool| {
             let config = InitConfig { has_own_process, ..self.init };
             let (descriptor, ready) = (Arc::clone(&descriptor), Arc::clone(&ready));
@@ -205,7 +208,7 @@ impl Registry {
     /// the future is dropped.
     ///
     /// # Errors
-    /// Whatever is wrong with archive, library or store; [`Error::Conflict`], [`Error::Tenant`], and
+    /// Whatever is wrong with archive, definition, library or store; [`Error::Conflict`], [`Error::Tenant`], and
     /// [`Error::NotAllowed`] for a version that is quarantined. Nothing is registered then, and nothing of it stays on
     /// the disk.
     pub async fn register(&self, upload: Upload) -> Result<Registered, Error> {
@@ -219,7 +222,10 @@ impl Registry {
             (Some(own), _) => Upload { tenant: Some(own.to_owned()), ..upload },
             (None, _) => upload,
         };
-        self.blocking(move |shared| register::register(shared, upload)).await
+        match upload.is_definition {
+            true => self.blocking(move |shared| define::define(shared, upload)).await,
+            false => self.blocking(move |shared| register::register(shared, upload)).await,
+        }
     }
 
     /// All packages, those registered first in front.

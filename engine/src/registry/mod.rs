@@ -6,6 +6,7 @@
 //! Registering is all or nothing: until everything about the archive was checked nothing of it is on the disk, and
 //! if loading or storing fails the disk is as it was before. A version of a package is identified by its content
 //! digest; the same content again changes nothing, and other content under the same name and version is refused.
+//! A workflow as data is a version like any other, whose archive is its definition and which has nothing to unpack or load.
 //! New runs get the version that is active; runs stay with the version that they started with, so a package is not
 //! removed while unfinished runs need it.
 //!
@@ -18,6 +19,7 @@
 //! one after the other.
 
 mod adopt;
+mod define;
 mod error;
 mod handle;
 mod package;

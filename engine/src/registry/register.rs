@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use cloacina_packager::{self as packager, Digest, Package as Archive, Verified};
+use cloacina_packager::{self as packager, Digest, Package as Archive, Verified, Warning};
 use cloacina_workflow::descriptor::Descriptor;
 
 use super::{
@@ -35,7 +35,7 @@ use crate::{
 };
 
 pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Error> {
-    let Upload { archive, signatures: sent, tenant, actor, activation, is_build } = upload;
+    let Upload { archive, signatures: sent, tenant, actor, activation, is_build, .. } = upload;
     let sent = shared.with_known_signatures(&archive, sent)?;
     let signatures = signatures_of(&sent)?;
     if let Some(tenant) = &tenant {
@@ -58,7 +58,7 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     }
     refuse_conflict(&shared.lock(), &row)?;
     let unpacked = Unpacked::write(&shared.options.folder, &verified)?;
-    let library = library(shared, &row, verified.get());
+    let library = library(shared, &row, verified.get().descriptor());
     if is_to_be_active(&shared.lock(), &row, activation) {
         let file = TrustedFile::of(&verified, unpacked.path.clone())?;
         shared.load(&row, &library, file.signed_by(keys_of(&policy, &signers)))?;
@@ -71,7 +71,8 @@ pub(super) fn register(shared: &Shared, upload: Upload) -> Result<Registered, Er
     shared.record_signers(&package, &signers)?;
     shared.await_expiry(&trust, now);
     tracing::info!(%package, digest = %package.row.digest, actor = row.actor, is_new, "registered");
-    Ok(registered(&package, is_new, verified.get()))
+    let warnings = packager::warnings(verified.get().descriptor());
+    Ok(registered(&package, is_new, warnings))
 }
 
 /// Whether new runs will get it, as far as is known before it is written.
@@ -85,7 +86,7 @@ fn is_to_be_active(state: &State, row: &PackageRow, activation: Activation) -> b
 }
 
 /// The tenant of the upload, which must be the tenant that the package names; without either, the default.
-fn tenant_of(descriptor: &Descriptor, upload: Option<String>) -> Result<String, Error> {
+pub(super) fn tenant_of(descriptor: &Descriptor, upload: Option<String>) -> Result<String, Error> {
     let tenant = match (upload, &descriptor.tenant) {
         (Some(upload), Some(package)) if upload != *package => {
             return Err(Error::Tenant { package: package.clone(), upload });
@@ -111,6 +112,7 @@ fn row(shared: &Shared, archive: &Archive, tenant: String, actor: String) -> Res
             digest,
             path: format!("{content}/{place}"),
             descriptor: serde_json::to_string(&facts.descriptor).map_err(unwritable)?,
+            definition: None,
         });
     }
     Ok(PackageRow {
@@ -129,7 +131,7 @@ fn row(shared: &Shared, archive: &Archive, tenant: String, actor: String) -> Res
 }
 
 /// Checks before anything is written; the store decides.
-fn refuse_conflict(state: &State, row: &PackageRow) -> Result<(), Error> {
+pub(super) fn refuse_conflict(state: &State, row: &PackageRow) -> Result<(), Error> {
     let same = |known: &&Arc<Package>| {
         known.row.tenant == row.tenant && known.row.name == row.name && known.row.version == row.version
     };
@@ -140,7 +142,7 @@ fn refuse_conflict(state: &State, row: &PackageRow) -> Result<(), Error> {
 }
 
 /// The version under which a build can be registered: its own, unless other content has that.
-fn free_version(state: &State, row: &PackageRow) -> String {
+pub(super) fn free_version(state: &State, row: &PackageRow) -> String {
     if let Some(known) = state.find(row) {
         return known.row.version.clone();
     }
@@ -160,9 +162,9 @@ fn conflict(row: &PackageRow, registered: Digest) -> Error {
 }
 
 /// The library of the same package stays; otherwise it is made anew.
-fn library(shared: &Shared, row: &PackageRow, archive: &Archive) -> Arc<Code> {
+pub(super) fn library(shared: &Shared, row: &PackageRow, descriptor: &Descriptor) -> Arc<Code> {
     let known = shared.lock().find(row).map(|known| Arc::clone(&known.library));
-    known.unwrap_or_else(|| shared.library(row, archive.descriptor().clone()))
+    known.unwrap_or_else(|| shared.library(row, descriptor.clone()))
 }
 
 /// Unloads a library that is not needed.
@@ -175,7 +177,7 @@ fn abandon(shared: &Shared, library: &Arc<Code>) {
 
 /// Writes the package, its workflows and its archive, in one transaction: an engine that waits for signatures that count must
 /// find them when the quarantine ends.
-fn store(
+pub(super) fn store(
     shared: &Shared,
     row: &PackageRow,
     archive: ArchiveRow,
@@ -208,18 +210,18 @@ fn store(
     }
 }
 
-fn registered(package: &Package, is_new: bool, archive: &Archive) -> Registered {
+pub(super) fn registered(package: &Package, is_new: bool, warnings: Vec<Warning>) -> Registered {
     Registered {
         tenant: package.row.tenant.clone(),
         package: package.row.name.clone(),
         version: package.row.version.clone(),
         workflows: package.workflow_names(),
         digest: package.row.digest,
-        archive_digest: archive.archive_digest(),
+        archive_digest: package.row.archive_digest,
         library: package.library.path().to_owned(),
         activated: package.row.state == PackageState::Active,
         is_new,
-        warnings: packager::warnings(archive.descriptor()),
+        warnings,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 /// An archive to register, and the actor.
 #[derive(Clone, Debug)]
 pub struct Upload {
-    /// The bytes of a `.cloacina` file.
+    /// The bytes of a `.cloacina` file, or the text of a definition.
     pub archive: Vec<u8>,
     /// Detached signatures of the archive: the bytes of `.minisig` files. How many are needed, and which keys count, is the
     /// tenant's to say.
@@ -29,6 +29,8 @@ pub struct Upload {
     /// has other content under that version, it is registered with the first digits of its digest after the version, as in
     /// `1.2.0+3fa2b1c0`; otherwise that would be refused.
     pub is_build: bool,
+    /// Whether it is the definition of a workflow as data, in TOML or JSON, in the place of an archive.
+    pub is_definition: bool,
 }
 
 /// The default actor of an upload: the program that the engine is part of.
@@ -44,6 +46,7 @@ impl Upload {
             actor: ACTOR_DEFAULT.to_owned(),
             activation: Activation::default(),
             is_build: false,
+            is_definition: false,
         }
     }
 }
@@ -64,7 +67,7 @@ pub struct Registered {
     pub digest: Digest,
     /// The digest of the archive as it was sent.
     pub archive_digest: Digest,
-    /// The library that was unpacked.
+    /// The library that was unpacked; a workflow as data has none, and no file of that name.
     pub library: PathBuf,
     /// Whether new runs get it, some or all.
     pub activated: bool,

@@ -72,6 +72,8 @@ struct Entries {
     /// By full name.
     active: BTreeMap<String, ActiveWorkflow>,
     versions: HashMap<WorkflowId, Workflow>,
+    /// Those of packages, by tenant, content and name.
+    packaged: HashMap<(String, Digest, String), WorkflowId>,
     /// Those of which nothing new is started.
     quarantined: HashSet<WorkflowId>,
 }
@@ -128,6 +130,10 @@ impl Catalog {
     /// Makes the version known, so that runs which are pinned to it can go on.
     pub(crate) fn add(&self, workflow: Workflow) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let WorkflowKey { tenant, name, .. } = &workflow.version.key;
+        if let Some(digest) = workflow.version.key.content_digest() {
+            entries.packaged.insert((tenant.clone(), digest, name.clone()), workflow.version.id);
+        }
         entries.versions.insert(workflow.version.id, workflow);
     }
 
@@ -169,12 +175,20 @@ impl Catalog {
     pub(crate) fn forget(&self, id: WorkflowId) -> Option<Workflow> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.quarantined.remove(&id);
+        entries.packaged.retain(|_, known| *known != id);
         entries.versions.remove(&id)
     }
 
     /// The version of that id, if its code is there.
     pub(crate) fn version(&self, id: WorkflowId) -> Option<Workflow> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.versions.get(&id).cloned()
+    }
+
+    /// The workflow of that version of a package, if its code is there.
+    pub(crate) fn of_package(&self, tenant: &str, digest: Digest, name: &str) -> Option<Workflow> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let id = *entries.packaged.get(&(tenant.to_owned(), digest, name.to_owned()))?;
         entries.versions.get(&id).cloned()
     }
 

@@ -27,6 +27,7 @@ mod catalog;
 mod commits;
 mod context_view;
 mod control;
+mod defined;
 mod dormant;
 mod driver;
 mod embedded;
@@ -61,6 +62,7 @@ mod tests;
 pub(crate) use self::{
     active::RunRecord,
     catalog::{Catalog, PlanError, Unresolved, Version, Workflow, plan, stored_version, stored_workflow},
+    defined::DefinedRunner,
     embedded::EmbeddedRunner,
     event::{Action, Begin, Derived, Event, Inspected, NotSubmitted, Origin, Phase, Submission, SubmissionAnswer},
     history::{input_payload, reused_row},

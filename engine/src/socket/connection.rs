@@ -19,7 +19,6 @@ use tokio::{
 use super::{
     error::{Error, Refusal},
     frame::{self, Incoming, Problem, Received},
-    package::PackageCommand,
     peer::{Peer, Stranger},
     spool::{self, SpoolError, Spooled},
     table::{Seat, Stage},
@@ -177,8 +176,7 @@ async fn perform(
             Ok(Reply::Trust { changed: engine.change_trust(&tenant, change, &peer.actor(by)).await? })
         }
         Message::Package { order, by } => {
-            // The one command that looks at an archive.
-            let upload = upload.filter(|_| matches!(order, PackageCommand::Register { .. }));
+            let upload = upload.filter(|_| order.has_upload());
             let (archive, _permit) = match upload {
                 None => (Vec::new(), None),
                 Some(upload) => {

@@ -6,7 +6,7 @@ use cloacina_packager::Warning;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Engine, Error, Upload,
+    Engine, Error, Registry, Upload,
     store::Activation,
     view::{PackageAnswer, PackageWarning, Registration},
 };
@@ -30,6 +30,14 @@ pub enum PackageCommand {
         /// Whether it is a build among others, as [`crate::Upload::is_build`] says.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_build: bool,
+    },
+    /// Register the definition of a workflow as data that comes with it.
+    Define {
+        /// The tenant; without one, `public`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<String>,
+        /// Whether new runs get it at once.
+        activate: bool,
     },
     /// Let new runs take a version.
     Activate {
@@ -70,7 +78,7 @@ pub enum PackageCommand {
 
 impl Engine {
     /// Does that on behalf of `by`, and returns what the version is then. The archive is only looked at by
-    /// [`PackageCommand::Register`].
+    /// [`PackageCommand::Register`] and [`PackageCommand::Define`].
     ///
     /// # Errors
     /// As the methods of [`Registry`](crate::Registry) say.
@@ -83,6 +91,11 @@ impl Engine {
         let (registry, by) = (self.registry(), by.to_owned());
         registry.refresh().await?;
         let info = match command {
+            PackageCommand::Define { tenant, activate } => {
+                let activation = if activate { Activation::Now } else { Activation::Later };
+                let upload = Upload { tenant, actor: by, activation, is_definition: true, ..Upload::new(archive) };
+                return registered(&registry, upload).await;
+            }
             PackageCommand::Register { tenant, activate, signatures, is_build } => {
                 let activation = match activate {
                     None => Activation::IfFirst,
@@ -91,16 +104,7 @@ impl Engine {
                 };
                 let signatures = signatures.into_iter().map(String::into_bytes).collect();
                 let upload = Upload { signatures, tenant, actor: by, activation, is_build, ..Upload::new(archive) };
-                let registered = registry.register(upload).await?;
-                let warning = |warning: &Warning| PackageWarning {
-                    code: warning.code().to_owned(),
-                    message: warning.to_string(),
-                };
-                let warnings = registered.warnings.iter().map(warning).collect();
-                let info =
-                    registry.get(&format!("{}::{}@{}", registered.tenant, registered.package, registered.version))?;
-                let registration = Some(Registration { is_new: registered.is_new, warnings });
-                return Ok(PackageAnswer { package: info.record, registration });
+                return registered(&registry, upload).await;
             }
             PackageCommand::Activate { package, percent } => registry.activate(&package, percent, &by).await?,
             PackageCommand::RollBack { package } => registry.roll_back(&package, &by).await?,
@@ -116,5 +120,22 @@ impl Engine {
             }
         };
         Ok(PackageAnswer { package: info.record, registration: None })
+    }
+}
+
+/// Registers it, and says what was registered.
+async fn registered(registry: &Registry, upload: Upload) -> Result<PackageAnswer, Error> {
+    let registered = registry.register(upload).await?;
+    let warning = |warning: &Warning| PackageWarning { code: warning.code().to_owned(), message: warning.to_string() };
+    let warnings = registered.warnings.iter().map(warning).collect();
+    let info = registry.get(&format!("{}::{}@{}", registered.tenant, registered.package, registered.version))?;
+    let registration = Some(Registration { is_new: registered.is_new, warnings });
+    Ok(PackageAnswer { package: info.record, registration })
+}
+
+impl PackageCommand {
+    /// Whether it looks at what was sent before it.
+    pub(super) fn has_upload(&self) -> bool {
+        matches!(self, Self::Register { .. } | Self::Define { .. })
     }
 }

@@ -1,7 +1,7 @@
 //! The libraries of a package's version: one for each target that its archive is for.
 //!
 //! They stand in one column as JSON, as they are written once and always read together. Which of them an engine loads is
-//! its own to say; here a target is text.
+//! its own to say; here a target is text. A workflow as data stands there as its only library, with its definition.
 
 use cloacina_packager::Digest;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub(crate) struct LibraryRow {
     pub(crate) path: String,
     /// JSON of what the library says of itself.
     pub(crate) descriptor: String,
+    /// The canonical form of a workflow as data, which has no file.
+    pub(crate) definition: Option<String>,
 }
 
 /// As it stands in the column.
@@ -28,6 +30,8 @@ struct Stored {
     digest: String,
     path: String,
     descriptor: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    definition: Option<String>,
 }
 
 /// The text of the column.
@@ -37,6 +41,7 @@ pub(super) fn libraries_text(libraries: &[LibraryRow]) -> String {
         digest: library.digest.hex(),
         path: library.path.clone(),
         descriptor: library.descriptor.clone(),
+        definition: library.definition.clone(),
     });
     // Text and options of text are always JSON.
     serde_json::to_string(&stored.collect::<Vec<_>>()).unwrap_or_default()
@@ -49,9 +54,9 @@ pub(super) fn libraries_of(text: &str) -> Result<Vec<LibraryRow>, Error> {
     if stored.is_empty() {
         return Err(corrupt("there are none".to_owned()));
     }
-    let library = |Stored { target, digest, path, descriptor }| {
+    let library = |Stored { target, digest, path, descriptor, definition }| {
         let digest = Digest::from_hex(&digest).map_err(|error| corrupt(error.to_string()))?;
-        Ok(LibraryRow { target, digest, path, descriptor })
+        Ok(LibraryRow { target, digest, path, descriptor, definition })
     };
     stored.into_iter().map(library).collect()
 }

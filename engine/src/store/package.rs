@@ -94,6 +94,11 @@ impl PackageRow {
         self.libraries.first().map_or("", |library| library.descriptor.as_str())
     }
 
+    /// The canonical form of a workflow as data; none for a package.
+    pub(crate) fn definition(&self) -> Option<&str> {
+        self.libraries.first()?.definition.as_deref()
+    }
+
     /// The percentage of new runs that a version gets, or would get if it was not quarantined, if another version of its
     /// package gets that share of them; none for a version that is not active.
     pub(crate) fn share_beside(&self, sharing: Option<u8>) -> Option<u8> {

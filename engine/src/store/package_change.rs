@@ -9,7 +9,7 @@
 
 use cloacina_packager::Digest;
 use cloacina_workflow::Timestamp;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, TextExpressionMethods};
 
 use super::{
     Connection, Error, JobResult, PackageAct, PackageState,
@@ -76,6 +76,11 @@ pub enum PackageRefusal {
     Needed {
         /// The oldest of them.
         runs: Vec<RunId>,
+    },
+    /// Workflows as data use functions of it.
+    Used {
+        /// Versions of them.
+        by: Vec<String>,
     },
 }
 
@@ -188,7 +193,7 @@ pub(crate) fn package_release_due_in_txn(connection: &mut Connection, now: Times
     Ok(due.len())
 }
 
-/// Forgets the version, unless unfinished runs need it.
+/// Forgets the version, unless unfinished runs need it or a workflow as data uses it.
 pub(crate) fn package_remove_in_txn(connection: &mut Connection, order: &PackageOrder) -> JobResult<PackageChanged> {
     change(connection, order, |connection, versions, version| {
         if let Some(other) = versions.sharer_with(version) {
@@ -197,6 +202,10 @@ pub(crate) fn package_remove_in_txn(connection: &mut Connection, order: &Package
         let runs = version.unfinished_runs(connection)?;
         if !runs.is_empty() {
             return Ok(PackageChanged::Refused(PackageRefusal::Needed { runs }));
+        }
+        let by = version.users(connection)?;
+        if !by.is_empty() {
+            return Ok(PackageChanged::Refused(PackageRefusal::Used { by }));
         }
         diesel::delete(version.row()).execute(connection)?;
         archive_drop_unused_in_txn(connection, version.archive_digest)?;
@@ -475,6 +484,19 @@ impl Version {
             share,
         };
         package_event_add_in_txn(connection, &event)
+    }
+
+    /// The versions of workflows as data in the tenant that are pinned to this one. Their definitions hold its digest.
+    fn users(&self, connection: &mut Connection) -> JobResult<Vec<String>> {
+        let pin = format!("%@{}%", self.digest);
+        let users: Vec<(String, String)> = package::table
+            .filter(package::tenant.eq(&self.tenant))
+            .filter(package::libraries.like(pin))
+            .order((package::registered_at, package::digest))
+            .limit(NEEDED_BY_MAX)
+            .select((package::name, package::version))
+            .load(connection)?;
+        Ok(users.into_iter().map(|(name, version)| format!("{}::{name}@{version}", self.tenant)).collect())
     }
 
     fn unfinished_runs(&self, connection: &mut Connection) -> JobResult<Vec<RunId>> {

@@ -53,7 +53,13 @@ fn package(version: &str, content: u8) -> PackageRow {
 }
 
 fn library(target: Option<&str>, digest: Digest, path: &str) -> LibraryRow {
-    LibraryRow { target: target.map(str::to_owned), digest, path: path.to_owned(), descriptor: "{}".to_owned() }
+    LibraryRow {
+        target: target.map(str::to_owned),
+        digest,
+        path: path.to_owned(),
+        descriptor: "{}".to_owned(),
+        definition: None,
+    }
 }
 
 fn archive(text: &str) -> ArchiveRow {

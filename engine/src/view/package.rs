@@ -88,7 +88,7 @@ pub struct PackageWarning {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PackageRunning {
-    /// `inline` or `process`. Absent while it depends on the keys by which the version is signed.
+    /// `inline` or `process`. Absent while it depends on the keys by which the version is signed, and for a workflow as data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<String>,
     /// How tightly its processes are to be kept in: `dev` or `server`. Absent for a version without a sandbox.

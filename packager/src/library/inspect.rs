@@ -99,7 +99,7 @@ fn check_entry_point(library: &str, exports: &[String], section: Option<&[u8]>) 
 }
 
 fn explain(library: &str, error: descriptor::Error) -> Error {
-    let mistake = |kind| Error::Mistakes { mistakes: vec![Mistake { workflow: None, task: None, kind }] };
+    let mistake = |kind| Error::Mistakes { mistakes: vec![Mistake { workflow: None, task: None, line: None, kind }] };
     match error {
         descriptor::Error::Empty => Error::NoWorkflow { library: library.to_owned() },
         descriptor::Error::Disagree { member, first, second } => {

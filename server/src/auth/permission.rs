@@ -78,6 +78,7 @@ const TABLE: &[(&str, Need)] = &[
     ("dead_letters_list", VIEWER),
     ("workflows_list", VIEWER),
     ("workflows_get", VIEWER),
+    ("workflows_define", ADMIN),
     ("packages_list", VIEWER),
     ("packages_get", VIEWER),
     ("packages_events", VIEWER),

@@ -7,6 +7,7 @@ mod browser;
 mod client;
 mod client_tls;
 mod command_line;
+mod defined;
 mod dev;
 mod guide;
 mod life;

@@ -69,6 +69,7 @@ impl Things {
             }
             "/api/v1/keys" => format!(r#"{{"name": "mallory", "tenant": "{tenant}", "role": "admin"}}"#),
             "/api/v1/pipelines" => r#"{"name": "mine"}"#.to_owned(),
+            "/api/v1/workflows" => r#"{"name": "defined", "tasks": [{"id": "rest", "uses": "noop"}]}"#.to_owned(),
             "/api/v1/jobs" => format!(r#"{{"pipeline_id": "{workflow}"}}"#),
             "/jobs" => format!(r#"{{"type": "{workflow}"}}"#),
             "/api/v1/execute" => format!(r#"{{"job_id": "{run}"}}"#),

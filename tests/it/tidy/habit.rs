@@ -28,6 +28,7 @@ const SPAWN: &[(&str, &str)] = &[
     ("engine/src/access/password.rs", "the caller waits for the hash"),
     ("engine/src/isolation/", "the pool waits for its threads"),
     ("engine/src/registry/handle.rs", "the caller waits for what may block"),
+    ("engine/src/runtime/defined.rs", "built-ins, each of which the driver counts"),
     ("engine/src/runtime/embedded.rs", "tasks of users, each of which the driver counts"),
     ("engine/src/runtime/launch.rs", "the driver's thread, and the one that waits for it"),
     ("engine/src/runtime/packaged.rs", "tasks of users, each of which the driver counts"),

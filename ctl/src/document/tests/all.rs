@@ -57,7 +57,11 @@ fn package_pages() -> Vec<Page> {
     vec![
         Page::of::<package::list::Listed>("packages", "Packages", &["package list"]),
         Page::of::<package::show::Shown>("package", "A package", &["package show"]),
-        Page::of::<package::register::Registered>("registered-package", "A registered package", &["package register"]),
+        Page::of::<package::register::Registered>(
+            "registered-package",
+            "A registered package",
+            &["package register", "workflow apply"],
+        ),
         Page::of::<cloacina::PackageRecord>(
             "changed-package",
             "A changed package",
@@ -68,6 +72,8 @@ fn package_pages() -> Vec<Page> {
                 "package remove",
                 "package quarantine",
                 "package release",
+                "workflow activate",
+                "workflow rollback",
             ],
         ),
         Page::of::<package::usage::Listed>("package-usage", "The usage of packages", &["package usage"]),
