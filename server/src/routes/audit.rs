@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cloacina::{Access, AuditCheck, AuditRecord};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -81,7 +81,8 @@ async fn export(asker: Asker) -> Result<Response, Problem> {
             Err(problem) => Some((Err(std::io::Error::other(problem.detail().to_owned())), None)),
         }
     });
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(pages)).into_response())
+    // What compresses the answer asks once more after the end.
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(pages.fuse())).into_response())
 }
 
 /// The entries after that number as lines, and the number of the last of them.

@@ -16,7 +16,7 @@ pub(super) const PASSWORD: &str = "correct horse battery";
 /// A server that asks for a login, and somebody with a credential.
 pub(super) struct Client<'a> {
     served: &'a Served,
-    credential: String,
+    pub(super) credential: String,
 }
 
 impl Client<'_> {
@@ -38,9 +38,17 @@ impl Client<'_> {
 
     /// Somebody with a new key.
     pub(super) fn with_key(&self, tenant: &str, role: &str) -> Self {
-        let body = format!(r#"{{"name": "{tenant}-{role}", "tenant": "{tenant}", "role": "{role}"}}"#);
-        let key = self.make("/api/v1/keys", &body)["key"].as_str().unwrap().to_owned();
-        Self { served: self.served, credential: key }
+        self.with(&format!(r#"{{"name": "{tenant}-{role}", "tenant": "{tenant}", "role": "{role}"}}"#))
+    }
+
+    /// The same admin of every tenant with a key, which does not expire as a login does.
+    pub(super) fn with_own_key(&self) -> Self {
+        self.with(r#"{"name": "every-tenant", "role": "admin"}"#)
+    }
+
+    fn with(&self, key: &str) -> Self {
+        let credential = self.make("/api/v1/keys", key)["key"].as_str().unwrap().to_owned();
+        Self { served: self.served, credential }
     }
 }
 
@@ -173,6 +181,9 @@ fn told(admin: &Client<'_>) {
     assert_eq!(rest, expected[4..]);
     let checked = admin.ask(&[&acme[..], &["/api/v1/audit/verify"]].concat()).json();
     assert_eq!((&checked["is_intact"], &checked["entries"]), (&true.into(), &6.into()));
+    // A browser, and a program that is made with care, takes answers compressed.
+    let compressed = admin.ask(&[&acme[..], &["--compressed", "/api/v1/audit/export"]].concat());
+    assert_eq!(compressed.text().lines().count(), 6, "{compressed:?}");
     let exported = admin.ask(&[&acme[..], &["/api/v1/audit/export"]].concat()).text();
     let last: Value = serde_json::from_str(exported.lines().last().unwrap()).unwrap();
     assert_eq!((exported.lines().count(), &last["digest"]), (6, &checked["digest"]));
