@@ -49,6 +49,7 @@ pub struct TaskReport {
     pub error: Option<TaskError>,
     /// Why the task was skipped. Absent for a task that was not.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schema(value_type = super::schema::SkippedFields))]
     pub skipped: Option<Skipped>,
     /// The keys of the context that the task wrote, with their values.
     pub set: BTreeMap<String, Value>,
@@ -60,7 +61,6 @@ pub struct TaskReport {
 
 /// Why the task was skipped. Absent for a task that was not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "skipped", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Skipped {
