@@ -1,12 +1,13 @@
 //! A client in Python, made of the description by openapi-python-client, which runs the life of a package and a run.
 //!
-//! The generator comes from the Python registry into an environment of its own, in the temporary folder of the test.
-
-use std::process::Command;
+//! The generator comes from the Python registry when the test runs.
 
 use cloacina_tests::root;
 
-use super::client::Served;
+use super::{
+    client::Served,
+    python::{Python, succeeds},
+};
 use crate::steer::Place;
 
 /// The version that was tried; another one may write other names.
@@ -19,12 +20,10 @@ const LEFT_OUT: [&str; 4] = ["GateInWords", "WaitingTask", "Why", "application/x
 fn a_python_client_of_the_description_lives_with_a_package_and_a_run() {
     let place = Place::new();
     let served = Served::start(&place);
-    let python = place.path().join("python");
-    succeeds(Command::new("python3").args(["-m", "venv"]).arg(&python));
-    let program = |name: &str| Command::new(python.join("bin").join(name));
-    succeeds(program("pip").args(["install", "--quiet", "--disable-pip-version-check", GENERATOR]));
+    let python = Python::with(place.path(), &[GENERATOR]);
     let made = succeeds(
-        program("openapi-python-client")
+        python
+            .program("openapi-python-client")
             .args(["generate", "--meta", "none", "--output-path", "cloacina_api", "--path"])
             .arg(root().join("docs/reference/openapi.json"))
             .current_dir(place.path()),
@@ -33,16 +32,8 @@ fn a_python_client_of_the_description_lives_with_a_package_and_a_run() {
         assert!(LEFT_OUT.iter().any(|name| line.contains(name)), "the generator cannot read more than before: {made}");
     }
     let life = root().join("tests/fixtures/python_client/life.py");
-    let mut run = program("python");
+    let mut run = python.program("python");
     run.arg(life).arg(&served.url).args(["steered.cloacina", "go"]).env("PYTHONPATH", place.path());
     succeeds(run.current_dir(place.path()));
     assert_eq!(served.end(), Some(0));
-}
-
-/// What a program that must succeed says.
-fn succeeds(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let said = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
-    assert!(output.status.success(), "{command:?}: {said}");
-    said
 }
