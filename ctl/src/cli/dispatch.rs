@@ -132,6 +132,7 @@ pub(super) fn dispatch(command: Command, output: &Output, config: &Config) -> Re
             WorkflowCommand::Apply(arguments) => workflow::apply(&arguments, output, config),
             WorkflowCommand::Activate(arguments) => package::activate(&arguments, output, config),
             WorkflowCommand::Rollback(arguments) => package::rollback(&arguments, output, config),
+            WorkflowCommand::Diff(arguments) => package::diff(&arguments, output, config),
         },
     }
 }

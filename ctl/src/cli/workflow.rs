@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::actor::ActorArgs;
 use super::database::DatabaseArgs;
-use super::package::{ActivateArgs, RollbackArgs};
+use super::package::{ActivateArgs, DiffArgs, RollbackArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkflowCommand {
@@ -15,6 +15,7 @@ pub(crate) enum WorkflowCommand {
     Apply(WorkflowApplyArgs),
     Activate(ActivateArgs),
     Rollback(RollbackArgs),
+    Diff(DiffArgs),
 }
 
 /// List the workflows of a database.

@@ -1,12 +1,14 @@
 //! `package diff`: what is different about two versions of a package, by what their descriptions say.
 //!
 //! Works on archives and on registered versions alike, as both have the description. Whether the code behind a
-//! description changed is told by the fingerprint of its workflow, which covers the source of all its tasks.
+//! description changed is told by the fingerprint of its workflow, which covers the source of all its tasks. Of workflows as data,
+//! what their tasks use is compared as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cloacina::RegistryError;
+use cloacina_packager::definition::{Definition, TaskDefinition};
 use cloacina_packager::{Limits, ReadOptions};
 use cloacina_workflow::descriptor::{Descriptor, Task, Workflow};
 use serde::Serialize;
@@ -55,7 +57,12 @@ struct Side {
     content_digest: String,
     #[serde(skip)]
     descriptor: Descriptor,
+    #[serde(skip)]
+    uses: Uses,
 }
+
+/// What the tasks of a workflow as data use, by their ids.
+type Uses = BTreeMap<String, Map<String, Value>>;
 
 /// What differs in a workflow.
 #[derive(Debug, Serialize, ToSchema)]
@@ -127,17 +134,19 @@ impl Side {
             let options = ReadOptions { limits: Limits::default(), ..ReadOptions::default() };
             let package = cloacina_packager::read_with(&archive, &options).map_err(Error::of_file(path))?;
             let descriptor = package.descriptor().clone();
-            return Ok(Self::new(descriptor, package.content_digest().to_string()));
+            return Ok(Self::new(descriptor, package.content_digest().to_string(), Uses::new()));
         }
         let database = Place::database(&arguments.database, config)?;
         let unknown = || RegistryError::UnknownPackage { name: text.to_owned(), known: Vec::new() };
-        let (digest, descriptor) = database.records_if_any()?.ok_or_else(unknown)?.package_descriptor(text)?;
-        Ok(Self::new(descriptor, digest.to_string()))
+        let mut records = database.records_if_any()?.ok_or_else(unknown)?;
+        let (digest, descriptor) = records.package_descriptor(text)?;
+        let definition = records.package_definition(text)?;
+        Ok(Self::new(descriptor, digest.to_string(), definition.as_deref().map(uses).unwrap_or_default()))
     }
 
-    fn new(descriptor: Descriptor, content_digest: String) -> Self {
+    fn new(descriptor: Descriptor, content_digest: String, uses: Uses) -> Self {
         let (package, version) = (descriptor.package.clone(), descriptor.version.clone());
-        Self { package, version, content_digest, descriptor }
+        Self { package, version, content_digest, descriptor, uses }
     }
 }
 
@@ -149,7 +158,10 @@ impl Difference {
         };
         let (before, after) = (named(&old.descriptor), named(&new.descriptor));
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        let workflows = names.into_iter().map(|name| WorkflowDifference::of(name, before.get(name), after.get(name)));
+        let (old_uses, new_uses) = (&old.uses, &new.uses);
+        let workflows = names
+            .into_iter()
+            .map(|name| WorkflowDifference::of(name, (before.get(name), old_uses), (after.get(name), new_uses)));
         let workflows = workflows.collect();
         Self { same_content: old.content_digest == new.content_digest, attributes, workflows, old, new }
     }
@@ -168,14 +180,18 @@ impl Difference {
 }
 
 impl WorkflowDifference {
-    fn of(name: &str, old: Option<&Workflow>, new: Option<&Workflow>) -> Self {
+    fn of(
+        name: &str,
+        (old, old_uses): (Option<&Workflow>, &Uses),
+        (new, new_uses): (Option<&Workflow>, &Uses),
+    ) -> Self {
         let empty = Map::new();
         let (old_object, new_object) = (old.map_or(empty.clone(), object), new.map_or(empty, object));
         let is_both = old.is_some() && new.is_some();
         let attributes = if is_both { attributes(&old_object, &new_object, WORKFLOW_APART) } else { Vec::new() };
         let fingerprint = |workflow: Option<&Workflow>| workflow.and_then(|workflow| workflow.fingerprint.clone());
         let same_code = fingerprint(old).zip(fingerprint(new)).map(|(old, new)| old == new);
-        let (before, after) = (tasks(old), tasks(new));
+        let (before, after) = (tasks(old, old_uses), tasks(new, new_uses));
         let ids: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let tasks: Vec<TaskDifference> = ids
             .into_iter()
@@ -258,11 +274,25 @@ impl Change {
     }
 }
 
-/// The tasks by id, with callbacks by name instead of number.
-fn tasks(workflow: Option<&Workflow>) -> BTreeMap<String, Value> {
+/// What the tasks of a definition use. One that cannot be read is not of this version, and is compared by its description.
+fn uses(definition: &str) -> Uses {
+    let tasks = serde_json::from_str(definition).map_or(Vec::new(), |Definition { tasks, .. }| tasks);
+    let used = |TaskDefinition { id, uses, with, .. }| {
+        let mut used = Map::from_iter([("uses".to_owned(), Value::String(uses))]);
+        if !with.is_empty() {
+            used.insert("with".to_owned(), Value::Object(with.into_iter().collect()));
+        }
+        (id, used)
+    };
+    tasks.into_iter().map(used).collect()
+}
+
+/// The tasks by id, with what they use, and with callbacks by name instead of number.
+fn tasks(workflow: Option<&Workflow>, uses: &Uses) -> BTreeMap<String, Value> {
     let Some(workflow) = workflow else { return BTreeMap::new() };
     let described = |task: &Task| {
         let mut parts = object(task);
+        parts.extend(uses.get(&task.id).cloned().unwrap_or_default());
         for (key, index) in [("on_success", task.on_success), ("on_failure", task.on_failure)] {
             let callback = workflow.callbacks.iter().find(|callback| Some(callback.index) == index);
             if let Some(callback) = callback {

@@ -67,6 +67,14 @@ impl Records {
         Ok((row.digest, descriptor(&row)?))
     }
 
+    /// The canonical form of a workflow as data; none for a package. The name is as for [`Self::package`].
+    ///
+    /// # Errors
+    /// As [`Self::package`].
+    pub fn package_definition(&mut self, name: &str) -> Result<Option<String>, Error> {
+        Ok(self.package_found(name)?.row.definition().map(str::to_owned))
+    }
+
     fn package_found(&mut self, name: &str) -> Result<PackageFound, Error> {
         let rows = self.candidates(name)?;
         let found = match find(&rows, name) {

@@ -6,7 +6,10 @@ use cloacina::Value;
 use cloacina_tests::root;
 
 use super::client::Served;
-use crate::{sharing::server, steer::Place};
+use crate::{
+    sharing::{server, wait_until},
+    steer::Place,
+};
 
 const JSON: &str = "content-type: application/json";
 /// The id of a run that nobody made.
@@ -178,6 +181,16 @@ fn platform(place: &Place) {
     }
     let own = ask_as(&served, &acme, "POST /api/v1/pipelines", r#"{"name": "nightly", "tasks": 3}"#, 201);
     assert_eq!(own["id"], "acme::built_in_3::nightly");
+    let listed = r#"{"name": "rests", "tasks": [{"id": "rest", "uses": "sleep", "with": {"ms": 1}}]}"#;
+    let made = ask_as(&served, &acme, "POST /api/v1/pipelines", listed, 201);
+    assert_eq!([&made["id"], &made["name"], &made["status"]], ["acme::rests::rests", "rests", "active"]);
+    assert_eq!(ask_as(&served, &acme, "POST /api/v1/pipelines", listed, 200), made);
+    let job = ask_as(&served, &acme, "POST /api/v1/jobs", r#"{"pipeline_id": "acme::rests::rests"}"#, 201);
+    let job = job["id"].as_str().unwrap().to_owned();
+    let execute = format!(r#"{{"job_id": "{job}"}}"#);
+    assert_eq!(ask_as(&served, &acme, "POST /api/v1/execute", &execute, 201)["status"], "running");
+    let path = format!("GET /api/v1/executions/{job}");
+    wait_until("the execution ends", || ask_as(&served, &acme, &path, "", 200)["status"] == "completed");
     assert_eq!(served.end(), Some(0));
 }
 
@@ -196,7 +209,10 @@ fn pipelines(served: &Served) -> String {
     assert_eq!(ask(served, "GET /api/v1/pipelines", "", 200), Value::from(vec![single, nightly.clone()]));
     assert_eq!(ask(served, &format!("GET /api/v1/pipelines/{id}"), "", 200), nightly);
     refuse(served, "GET /api/v1/pipelines/unheard", "", 404, "RUN0001");
-    refuse(served, "POST /api/v1/pipelines", r#"{"name": "n", "tasks": [{"id": "a"}]}"#, 501, "SRV0030");
+    for wrong in [r#"[]"#, r#"[{"id": "a"}]"#, r#"[{"id": "a", "uses": "nothing"}]"#] {
+        let new = format!(r#"{{"name": "n", "tasks": {wrong}}}"#);
+        refuse(served, "POST /api/v1/pipelines", &new, 422, "PKG0042");
+    }
     refuse(served, "POST /api/v1/pipelines", r#"{"name": "n", "tasks": "many"}"#, 422, "SRV0002");
     refuse(served, "POST /api/v1/pipelines", r#"{"name": "n", "tasks": 0}"#, 422, "RUN0017");
     refuse(served, "POST /api/v1/pipelines", r#"{"tasks": 1}"#, 422, "SRV0002");

@@ -133,10 +133,12 @@ fn live(place: &Place) {
     assert_eq!(define(&served, &second).0, 200);
     let n_tasks = || served.get("/api/v1/workflows/nightly")["tasks"].clone();
     assert_eq!(n_tasks(), 1);
+    let version = format!("nightly@{}", defined["version"].as_str().unwrap());
+    let difference = place.json(&["workflow", "diff", "nightly@1.0.0", &version]);
+    assert_eq!(difference["workflows"][0]["tasks"].as_array().unwrap().len(), 6, "{difference}");
     let on_server = |arguments: &[&str]| place.json(&[arguments, &["--server", &served.url]].concat());
     assert_eq!(on_server(&["workflow", "rollback", "nightly"])["version"], "1.0.0");
     assert_eq!(n_tasks(), 5);
-    let version = format!("nightly@{}", defined["version"].as_str().unwrap());
     on_server(&["workflow", "activate", &version]);
     assert_eq!(n_tasks(), 1);
     assert_eq!(served.get("/api/v1/packages?name=nightly").as_array().unwrap().len(), 2);
@@ -245,6 +247,24 @@ fn mistakes_of_a_definition_name_the_file_the_line_and_what_to_do() {
     fs::write(place.path().join("other.toml"), versioned).unwrap();
     assert_eq!(place.code(&["workflow", "apply", "other.toml"]), (Some(3), "REG0001".to_owned()));
     assert_eq!(place.json(&["workflow", "list"])["workflows"][0]["name"], "public::nightly::nightly");
+}
+
+#[test]
+fn a_difference_tells_what_the_tasks_use() {
+    let place = on_file();
+    for (file, ms) in [("one.toml", 5), ("two.toml", 9)] {
+        let text = format!("name = \"rests\"\n[[tasks]]\nid = \"rest\"\nuses = \"sleep\"\nwith = {{ ms = {ms} }}\n");
+        fs::write(place.path().join(file), text).unwrap();
+    }
+    let version = |file: &str| {
+        let applied = place.json(&["workflow", "apply", file]);
+        format!("rests@{}", applied["version"].as_str().unwrap())
+    };
+    let (one, two) = (version("one.toml"), version("two.toml"));
+    let difference = place.json(&["workflow", "diff", &one, &two]);
+    let attributes = &difference["workflows"][0]["tasks"][0]["attributes"];
+    let expected = json!([{ "name": "with", "old": { "ms": 5 }, "new": { "ms": 9 } }]);
+    assert_eq!(*attributes, expected, "{difference}");
 }
 
 #[test]

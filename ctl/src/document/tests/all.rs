@@ -86,7 +86,11 @@ fn package_pages() -> Vec<Page> {
         Page::of::<package::visualize::Drawn>("drawing", "Drawn graphs", &["package visualize"]),
         Page::of::<package::merge::Merged>("merged-archive", "A merged archive", &["package merge"]),
         Page::of::<package::repack::Repacked>("repacked-archive", "A repacked archive", &["package repack"]),
-        Page::of::<package::diff::Difference>("difference", "What differs between versions", &["package diff"]),
+        Page::of::<package::diff::Difference>(
+            "difference",
+            "What differs between versions",
+            &["package diff", "workflow diff"],
+        ),
     ]
 }
 

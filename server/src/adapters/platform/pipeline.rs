@@ -1,15 +1,16 @@
 //! Pipelines of the jobs platform: each is a workflow.
 //!
-//! The id of a pipeline is the full name of its workflow. One that is created here is a built-in workflow, whose tasks do
-//! nothing; the database keeps it, with its description.
+//! The id of a pipeline is the full name of its workflow. One that is created with a number of tasks is a built-in workflow, whose
+//! tasks do nothing; one with a list of tasks is a workflow as data. The database keeps both, with their descriptions.
 
 use axum::{
     Json as Shown,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use cloacina::{Timestamp, Value};
+use cloacina::{PackageCommand, Timestamp, Value};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -34,7 +35,8 @@ struct NewPipeline {
     name: String,
     /// What it is for. A pipeline keeps the description that it was created with.
     description: Option<String>,
-    /// How many tasks it has, which do nothing; one, unless said otherwise. A list of tasks is answered with 501.
+    /// How many tasks it has, which do nothing; one, unless said otherwise. Or the tasks, as the definition of a workflow has
+    /// them, for which the caller must be an admin.
     tasks: Option<Value>,
 }
 
@@ -66,23 +68,29 @@ async fn list(asker: Asker) -> Result<Listed<Pipeline>, Problem> {
     Ok(Listed::all(startable.into_iter().map(Pipeline::from).collect()))
 }
 
-/// Creates a pipeline of tasks that do nothing.
+/// Creates a pipeline: of tasks that do nothing, or of the tasks that are listed.
 #[utoipa::path(post, path = "/pipelines", tag = "platform", operation_id = "adapter_pipelines_create",
     request_body = NewPipeline,
     responses(
         (status = 200, description = "The pipeline was there before, with the description that it has.", body = Pipeline),
         (status = 201, description = "The pipeline is created, durably.", body = Pipeline),
-        (status = 501, description = "The tasks are a list.", body = Problem, content_type = "application/problem+json"),
         Problems,
     ))]
 async fn create(
     asker: Asker,
     Json(NewPipeline { name, description, tasks }): Json<NewPipeline>,
 ) -> Result<Response, Problem> {
-    let n_tasks = n_tasks(tasks.as_ref())?;
-    let known = asker.engine.workflows();
-    let id = asker.engine.built_in(&name, n_tasks, description.as_deref()).await?;
-    let status = if known.contains(&id) { StatusCode::OK } else { StatusCode::CREATED };
+    let (id, is_new) = match tasks {
+        Some(Value::Array(tasks)) => define(&asker, &name, description.as_deref(), tasks).await?,
+        tasks => {
+            let n_tasks = n_tasks(tasks.as_ref())?;
+            let known = asker.engine.workflows();
+            let id = asker.engine.built_in(&name, n_tasks, description.as_deref()).await?;
+            let is_new = !known.contains(&id);
+            (id, is_new)
+        }
+    };
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let pipeline = Pipeline::from(startable::get(&asker, &id).await?);
     Ok((status, Shown(pipeline)).into_response())
 }
@@ -95,13 +103,27 @@ async fn get(asker: Asker, InPath(id): InPath<String>) -> Result<Shown<Pipeline>
     Ok(Shown(startable::get(&asker, &id).await?.into()))
 }
 
+/// Makes a workflow of these tasks; returns its full name, and whether the tenant did not have the same content before.
+async fn define(
+    asker: &Asker,
+    name: &str,
+    description: Option<&str>,
+    tasks: Vec<Value>,
+) -> Result<(String, bool), Problem> {
+    let definition = match description {
+        Some(description) => json!({ "name": name, "description": description, "tasks": tasks }),
+        None => json!({ "name": name, "tasks": tasks }),
+    };
+    let command = PackageCommand::Define { tenant: None, activate: true };
+    let answer = asker.engine.perform_package(command, definition.to_string().into_bytes(), &asker.actor).await?;
+    let id = answer.package.workflows.into_iter().next();
+    let id = id.expect("invariant: a definition makes one workflow");
+    Ok((id, answer.registration.is_some_and(|registration| registration.is_new)))
+}
+
 fn n_tasks(tasks: Option<&Value>) -> Result<usize, Refused> {
     match tasks {
         None | Some(Value::Null) => Ok(TASKS_DEFAULT),
-        Some(Value::Array(_)) => Err(Refused::NotYet {
-            what: "a pipeline cannot be made of a list of tasks yet",
-            instead: "say how many tasks it has, or register a package whose tasks do the work",
-        }),
         Some(other) => {
             let number = other.as_u64().and_then(|number| usize::try_from(number).ok());
             number.ok_or_else(|| Refused::Shape { reason: "`tasks` must be a whole number or a list".to_owned() })
@@ -119,19 +141,14 @@ impl From<Startable> for Pipeline {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn the_tasks_of_a_pipeline_are_a_number_and_a_list_is_for_later() {
+    fn the_tasks_of_a_pipeline_are_a_number_unless_they_are_a_list() {
         let code = |tasks: &Value| n_tasks(Some(tasks)).map_err(|refused| refused.code());
         assert_eq!(n_tasks(None).unwrap(), 1);
         assert_eq!(code(&Value::Null), Ok(1));
         assert_eq!(code(&json!(7)), Ok(7));
-        for list in [json!([]), json!([{"id": "extract"}])] {
-            assert_eq!(code(&list), Err("SRV0030"));
-        }
         for other in [json!("7"), json!(-1), json!(1.5), json!({}), json!(true)] {
             assert_eq!(code(&other), Err("SRV0002"), "{other}");
         }
