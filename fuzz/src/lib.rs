@@ -5,7 +5,8 @@
 
 use std::io::{Read, Write};
 
-use cloacina_packager::{Error, Files, Limits, Manifest, Metadata, ReadOptions, library, read_with};
+use cloacina_packager::definition::{Definition, Found, FunctionName};
+use cloacina_packager::{Digest, Error, Files, Limits, Manifest, Metadata, ReadOptions, library, read_with};
 use cloacina_workflow::descriptor::Descriptor;
 use flate2::{Compression, GzBuilder, read::MultiGzDecoder};
 
@@ -105,6 +106,28 @@ pub fn section(bytes: &[u8]) {
             }
         }
         Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// The definition of a workflow as data, whose functions are those of one package.
+pub fn definition(bytes: &[u8]) {
+    let task = r#"{"format":1,"abi":"1.0","package":"p","version":"1.0.0","workflows":[{"name":"w","tasks":[{"id":"t","index":0}]}]}"#;
+    let find = |function: &FunctionName| match function.package_label().as_str() {
+        "p@2.0.0" => Err("there is no such version".to_owned()),
+        _ => Ok(Found {
+            digest: Digest::of(b"p"),
+            descriptor: Descriptor::parse(task).expect("the package is well described").into(),
+        }),
+    };
+    match Definition::pin(bytes, find) {
+        Ok(pinned) => {
+            let again = Definition::pin(&pinned.bytes, find).expect("what was accepted is accepted again");
+            assert_eq!((&again.bytes, again.content_digest), (&pinned.bytes, pinned.content_digest));
+            assert_eq!(cloacina_packager::check(&pinned.descriptor), Ok(()));
+            let work = Definition::work(&pinned.bytes).expect("what was pinned can be run");
+            assert_eq!(work.len(), pinned.descriptor.n_functions());
+        }
+        Err(error) => refused(&error),
     }
 }
 

@@ -9,7 +9,7 @@ mod checks;
 
 use std::{fs, path::PathBuf};
 
-use cloacina_packager::{Input, InputLibrary, ReadOptions};
+use cloacina_packager::{Input, InputLibrary, ReadOptions, definition};
 use cloacina_tests::{library, root};
 
 /// How many mutations each target gets.
@@ -47,6 +47,11 @@ fn manifests_are_written_as_they_were_read() {
 fn link_sections_and_libraries_are_read_within_their_bounds() {
     run("section", checks::section);
     run("library", checks::library);
+}
+
+#[test]
+fn definitions_are_pinned_to_what_can_be_read_again() {
+    run("definition", checks::definition);
 }
 
 #[test]
@@ -138,7 +143,52 @@ fn the_corpus_begins_with_what_is_accepted() {
     cloacina_workflow::descriptor::Descriptor::from_section(&section).unwrap();
     let library = fs::read(folder("library").join("one")).unwrap();
     cloacina_packager::library::inspect("one", &library).unwrap();
+    for definition in ["all.toml", "one.json"] {
+        let text = fs::read(folder("definition").join(definition)).unwrap();
+        let none = |_: &definition::FunctionName| Err("no package is there".to_owned());
+        let refused = definition::Definition::pin(&text, none).map(drop).map_err(|error| error.to_string());
+        assert!(refused.is_ok() || refused.unwrap_err().contains("no package is there"), "{definition}");
+    }
 }
+
+/// A definition of one task, and one with everything that a definition can say.
+const DEFINITIONS: [(&str, &str); 2] = [
+    ("one.json", r#"{"name":"one","tasks":[{"id":"t","uses":"noop"}]}"#),
+    (
+        "all.toml",
+        r#"format = 1
+name = "all"
+package = "p"
+version = "1.2.3-rc.1"
+description = "d"
+author = "a"
+timeout_ms = 5
+durability = "pipelined"
+
+[[tasks]]
+id = "a"
+uses = "p::w::t@1.0.0"
+retry = { attempts = 2, backoff = "linear", delay_ms = 1, max_delay_ms = 2, jitter = false, condition = ["io"] }
+
+[[tasks]]
+id = "b"
+uses = "sleep"
+with = { ms = 7 }
+dependencies = ["a"]
+timeout_ms = 7
+priority = -3
+optional = true
+trigger_when = "decided"
+trigger_rules = { any = ["always", { task_failed = "a" }, { context_value = { key = "k", op = "less_than", value = 3.5 } }] }
+
+[[tasks]]
+id = "c"
+uses = "p::w::t"
+at_most_once = true
+description = "d"
+"#,
+    ),
+];
 
 /// A package of one task, and one with everything that a description can say.
 const DESCRIPTIONS: [&str; 2] = [
@@ -151,6 +201,7 @@ fn write_corpus() {
         fs::create_dir_all(folder(target)).unwrap();
         fs::write(folder(target).join(name), bytes).unwrap();
     };
+    DEFINITIONS.iter().for_each(|(name, text)| write("definition", name, text.as_bytes()));
     let small = tempfile::tempdir().unwrap();
     let mut records = Vec::new();
     for (name, json) in ["one", "all"].into_iter().zip(DESCRIPTIONS) {

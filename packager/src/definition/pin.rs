@@ -9,7 +9,7 @@ use cloacina_workflow::__private::v1::ABI;
 use cloacina_workflow::descriptor::{Descriptor, FORMAT, Needs, Task, Workflow};
 
 use super::built_in::BuiltIn;
-use super::read::{Lines, read};
+use super::read::{Lines, read, unreadable};
 use super::schema::{Definition, TaskDefinition};
 use super::uses::{FunctionName, Uses};
 use crate::check::check;
@@ -79,6 +79,10 @@ impl Definition {
         }
         // Texts, numbers, lists and tables are always JSON.
         let bytes = serde_json::to_vec(&definition).unwrap_or_default();
+        // What is stored must be readable, and with the pins it is longer than what was sent.
+        if read(&bytes)?.0 != definition {
+            return Err(unreadable(None, "it has a value that JSON cannot keep".to_owned()));
+        }
         let content_digest = Digest::of_content([(FILE, Digest::of(&bytes))]);
         Ok(Pinned { bytes, content_digest, descriptor, has_version })
     }

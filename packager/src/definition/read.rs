@@ -97,7 +97,8 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-fn unreadable(line: Option<usize>, reason: String) -> Error {
+/// That a definition cannot be read, for that reason.
+pub(super) fn unreadable(line: Option<usize>, reason: String) -> Error {
     let kind = MistakeKind::Unreadable { reason };
     Error::Mistakes { mistakes: vec![Mistake { workflow: None, task: None, line, kind }] }
 }

@@ -110,6 +110,8 @@ fn every_mistake_has_its_code_and_its_line() {
     check(&task("dependencies = [\"b\"]"), &[("DSC0002", Some(3), "`b`")]);
     check(&task("dependencies = [\"a\"]"), &[("DSC0004", Some(3), "itself")]);
     check(&task("with = { ms = 1 }"), &[("DSC0023", Some(3), "unknown field `ms`")]);
+    let rule = "trigger_rules = { context_value = { key = \"k\", op = \"equals\", value = inf } }";
+    check(&task(rule), &[("DSC0021", None, "cannot keep")]);
     check("name = \"w\"\ntasks = []", &[("DSC0017", None, "no task")]);
     let several = r#"{"name": "w w", "version": "1", "tasks": [
 {"id": "a", "uses": "slep", "dependencies": ["c"]},
