@@ -105,7 +105,7 @@ impl RunId {
         Timestamp::from_unix_micros(u64::from_be_bytes(millis).saturating_mul(1_000))
     }
 
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
 
@@ -126,7 +126,7 @@ impl WorkflowId {
         Timestamp::from_unix_micros(u64::from_be_bytes(millis).saturating_mul(1_000))
     }
 
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
 

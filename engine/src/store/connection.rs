@@ -139,6 +139,8 @@ fn open_server(server: &Server, access: Access) -> Result<PgConnection, Error> {
 /// - A server may have been told to acknowledge before the disk has it; that is not what a store promises.
 /// - The store bounds by itself how long it waits, and holds connections while nothing is to be done.
 /// - Statements of the store are short: compiling one takes longer than executing it.
+/// - Most of them come again and again, and planning one takes longer than executing it. What must be planned for its values
+///   says so ([`PgConnection::planned_anew`]).
 const SETTINGS: &[(&str, &str)] = &[
     ("client_min_messages", "warning"),
     ("synchronous_commit", "on"),
@@ -150,13 +152,13 @@ const SETTINGS: &[(&str, &str)] = &[
     ("default_transaction_deferrable", "off"),
     ("standard_conforming_strings", "on"),
     ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
 ];
 
-/// The statements that make a connection to a server the writer's. Plans are made once and kept, as most statements
-/// come again and again.
+/// The statements that make a connection to a server the writer's.
 pub(crate) fn server_settings(lease: Duration) -> String {
     let lease_ms = lease.as_millis().to_string();
-    set(&[("idle_in_transaction_session_timeout", &lease_ms), ("plan_cache_mode", "force_generic_plan")])
+    set(&[("idle_in_transaction_session_timeout", &lease_ms)])
 }
 
 /// Statements that set what every connection needs and these, as far as the version of the server knows them.

@@ -61,6 +61,8 @@ mod run;
 mod sabotage;
 pub(crate) mod schema;
 mod search;
+mod search_postgres;
+mod search_sqlite;
 mod signal;
 mod statement;
 mod trial;
@@ -106,6 +108,8 @@ pub(crate) use self::postgres::PgConnection;
 pub(crate) use self::sabotage::Sabotage;
 #[cfg(any(test, feature = "testing"))]
 pub use self::sabotage::{DiskFull, Sabotage};
+#[cfg(any(test, feature = "measuring"))]
+pub(crate) use self::statement::Statement;
 pub(crate) use self::{
     account::{
         AccountRow, EVERY_TENANT, TenantRow, account_disable_in_txn, account_get, account_has_other,

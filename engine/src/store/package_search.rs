@@ -66,7 +66,10 @@ pub(crate) fn package_search(connection: &mut Connection, search: &PackageSearch
     let statement = statement(search);
     let found: Vec<Found> = match connection {
         Connection::Sqlite(connection) => statement.rows::<FoundTypes>().load(connection)?,
-        Connection::Postgres(connection) => statement.rows::<FoundTypes>().load(connection)?,
+        // Which index is good depends on the values.
+        Connection::Postgres(connection) => {
+            connection.planned_anew(|connection| statement.rows::<FoundTypes>().load(connection))?
+        }
     };
     let packages = found.into_iter().map(|(columns, sharing)| {
         let sharing = sharing.and_then(|share| u8::try_from(share).ok());

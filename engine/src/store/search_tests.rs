@@ -4,14 +4,18 @@
 
 use cloacina_workflow::Timestamp;
 use diesel::{
-    RunQueryDsl,
+    RunQueryDsl, SqliteConnection,
+    connection::SimpleConnection,
     sql_types::{Integer, Text},
 };
 
 use super::{
     Connection, RunSearch, WorkflowKey,
     connection::{self, Access},
-    run_search, search,
+    run_search,
+    search::Question,
+    search_postgres,
+    search_sqlite::{self, Arm},
     statement::Statement,
     testing::TestDatabase,
     tests::{Fixture, on_both},
@@ -20,6 +24,7 @@ use super::{
 use crate::{
     core::run::State,
     id::{RunId, WorkflowId},
+    testing::n_prepared_anew,
 };
 
 on_both! {
@@ -172,16 +177,38 @@ fn what_fits_is_found_newest_first_and_page_by_page(fixture: Fixture) {
     }
 }
 
+/// Each time it would cost more than most statements do.
+fn assert_is_prepared_once(connection: &mut SqliteConnection, statement: &Statement) {
+    let mut file = Statement::default();
+    file.text("SELECT file FROM pragma_database_list WHERE name = 'main'");
+    let file: Vec<String> = file.rows::<Text>().load(connection).unwrap();
+    let (text, values) = statement.in_parts(|_| "?".to_owned());
+    assert_eq!(n_prepared_anew(file[0].as_ref(), &text, &values).unwrap(), 0, "{text}");
+}
+
 /// How the database goes about it, a step each.
 pub(super) fn plan(connection: &mut Connection, statement: Statement) -> Vec<String> {
     match connection {
         Connection::Sqlite(connection) => {
+            assert_is_prepared_once(connection, &statement);
             let steps = statement.explained("EXPLAIN QUERY PLAN");
             let steps = steps.rows::<(Integer, Integer, Integer, Text)>();
             steps.load::<(i32, i32, i32, String)>(connection).unwrap().into_iter().map(|step| step.3).collect()
         }
         Connection::Postgres(connection) => statement.explained("EXPLAIN").rows::<Text>().load(connection).unwrap(),
     }
+}
+
+/// The plan of a server that is made once for all values.
+fn plan_made_once(connection: &mut Connection, statement: &Statement) -> Vec<String> {
+    let Connection::Postgres(server) = connection else { unreachable!("only a server keeps plans for other values") };
+    let [prepare, explain] = statement.explained_as_prepared("explained");
+    server.batch_execute(&prepare).unwrap();
+    let mut explained = Statement::default();
+    explained.text(&explain);
+    let steps = explained.rows::<Text>().load(server).unwrap();
+    server.batch_execute("DEALLOCATE explained").unwrap();
+    steps
 }
 
 /// Whether one of the steps reads all runs.
@@ -192,23 +219,49 @@ fn reads_all(plan: &[String]) -> bool {
     plan.iter().any(whole)
 }
 
+/// What the database does for a search, statement by statement.
+fn plans(connection: &mut Connection, search: &RunSearch) -> Vec<Vec<String>> {
+    let question = Question::of(search).unwrap();
+    if matches!(connection, Connection::Sqlite(_)) {
+        return asked_of_file(&question).into_iter().map(|statement| plan(connection, statement)).collect();
+    }
+    let statement = search_postgres::statement(&question);
+    let has_one_plan = search_postgres::has_one_plan(&question);
+    vec![if has_one_plan { plan_made_once(connection, &statement) } else { plan(connection, statement) }]
+}
+
+/// All that a file is asked for a search.
+fn asked_of_file(question: &Question<'_>) -> Vec<Statement> {
+    let Some((ended, open)) = question.states() else { return vec![search_sqlite::by_id(question)] };
+    let pair =
+        |newest: u8| Arm::Pair { workflow: vec![newest; 16], state: "failed".to_owned(), newest: vec![newest; 16] };
+    let arms = (!open.is_empty()).then_some(Arm::Open(open)).into_iter();
+    if ended.is_empty() {
+        return vec![search_sqlite::merged(question, &arms.collect::<Vec<_>>())];
+    }
+    let arms: Vec<Arm> = arms.chain([pair(9), pair(8)]).collect();
+    vec![search_sqlite::pairs(question, &ended), search_sqlite::merged(question, &arms)]
+}
+
 fn every_filter_has_its_index(fixture: Fixture) {
     let (mut connection, _, runs) = fill(&fixture.database);
-    let is_file = matches!(connection, Connection::Sqlite(_));
     let middle = Some(runs[runs.len() / 2].id);
     for search in searches(&runs) {
         for after in [None, middle] {
             let search = RunSearch { after, ..search.clone() };
-            let plan = plan(&mut connection, search::statement(is_file, &search).unwrap());
-            let shown = plan.join("\n");
-            assert!(!reads_all(&plan), "{search:?}\n{shown}");
-            let follows_ids = search.states.is_empty() && search.tenant.is_none() && search.workflow.is_none();
-            let ended = search.states.is_empty() || search.states.iter().any(|state| state.is_terminal());
-            assert_eq!(!follows_ids && ended, shown.contains("run_workflow"), "{search:?}\n{shown}");
-            // Beside the index of the filter, the primary key finds single runs alone.
-            let by_key = plan.windows(2).filter(|steps| steps[0].contains(" run_pkey "));
-            let of_one = |steps: &[String]| steps[1].contains("(id = page.place)");
-            assert!(follows_ids || by_key.into_iter().all(of_one), "{search:?}\n{shown}");
+            for plan in plans(&mut connection, &search) {
+                let shown = plan.join("\n");
+                assert!(!reads_all(&plan), "{search:?}\n{shown}");
+                // What is merged comes in order, up to the end of the page; SQLite sorts the pairs, which are few.
+                assert!(!shown.contains("UNION ALL") || !shown.contains("USE TEMP B-TREE FOR ORDER BY"), "{shown}");
+                let follows_ids = search.states.is_empty() && search.tenant.is_none() && search.workflow.is_none();
+                let ended = search.states.is_empty() || search.states.iter().any(|state| state.is_terminal());
+                assert_eq!(!follows_ids && ended, shown.contains("run_workflow"), "{search:?}\n{shown}");
+                // Beside the index of the filter, the primary key finds single runs alone.
+                let by_key = plan.windows(2).filter(|steps| steps[0].contains(" run_pkey "));
+                let of_one = |steps: &[String]| steps[1].contains("(id = page.id)");
+                assert!(follows_ids || by_key.into_iter().all(of_one), "{search:?}\n{shown}");
+            }
         }
     }
 }

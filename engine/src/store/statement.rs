@@ -13,13 +13,13 @@ use diesel::{
 };
 
 use super::postgres::PgConnection;
+#[cfg(test)]
+use crate::testing::Value;
 
 /// The text of a statement with its values.
 #[derive(Debug, Default)]
-pub(super) struct Statement {
+pub(crate) struct Statement {
     parts: Vec<Part>,
-    /// Whether the database makes a plan for these values alone.
-    is_planned_anew: bool,
 }
 
 #[derive(Debug)]
@@ -31,19 +31,14 @@ enum Part {
 }
 
 /// A statement whose rows have columns of these types.
-pub(super) struct Rows<'a, Columns> {
+pub(crate) struct Rows<'a, Columns> {
     statement: &'a Statement,
     columns: PhantomData<Columns>,
 }
 
 impl Statement {
-    /// A statement that no connection keeps, so that its plan is made for its values.
-    pub(super) fn planned_anew() -> Self {
-        Self { is_planned_anew: true, ..Self::default() }
-    }
-
     /// Adds text. Nothing that a user wrote may be in it.
-    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         match self.parts.last_mut() {
             Some(Part::Text(last)) => last.push_str(text),
             _ => self.parts.push(Part::Text(text.to_owned())),
@@ -69,7 +64,7 @@ impl Statement {
     /// Adds a number of rows, as behind `LIMIT` and `OFFSET`.
     ///
     /// Bare, SQLite would prepare the statement anew whenever the number is bound, as a plan may depend on it.
-    pub(super) fn n_rows(&mut self, n_rows: i64) -> &mut Self {
+    pub(crate) fn n_rows(&mut self, n_rows: i64) -> &mut Self {
         self.number(n_rows).text(" + 0")
     }
 
@@ -96,8 +91,50 @@ impl Statement {
         self
     }
 
+    /// For a PostgreSQL server: a statement that prepares this one under a name, and one that asks how the server
+    /// would execute it with its values. [`Self::explained`] tells of a plan for these values alone.
+    #[cfg(test)]
+    pub(super) fn explained_as_prepared(&self, name: &str) -> [String; 2] {
+        let (text, values) = self.in_parts(|place| format!("${place}"));
+        let values: Vec<(&str, String)> = values
+            .into_iter()
+            .map(|value| match value {
+                Value::Blob(bytes) => {
+                    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                    ("bytea", format!("'\\x{digits}'"))
+                }
+                Value::Text(text) => ("text", format!("'{}'", text.replace('\'', "''"))),
+                Value::Integer(number) => ("bigint", number.to_string()),
+                Value::Null => ("text", "NULL".to_owned()),
+            })
+            .collect();
+        let list = |items: Vec<&str>| if items.is_empty() { String::new() } else { format!(" ({})", items.join(", ")) };
+        let types = list(values.iter().map(|(kind, _)| *kind).collect());
+        let values = list(values.iter().map(|(_, value)| value.as_str()).collect());
+        [format!("PREPARE {name}{types} AS {text}"), format!("EXPLAIN EXECUTE {name}{values}")]
+    }
+
+    /// The text, with what stands for the value of each place from 1 on, and the values.
+    #[cfg(test)]
+    pub(super) fn in_parts(&self, place: impl Fn(usize) -> String) -> (String, Vec<Value<'_>>) {
+        let (mut text, mut values) = (String::new(), Vec::new());
+        for part in &self.parts {
+            values.push(match part {
+                Part::Text(part) => {
+                    text.push_str(part);
+                    continue;
+                }
+                Part::Bytes(bytes) => Value::Blob(bytes),
+                Part::Name(name) => Value::Text(name),
+                Part::Number(number) => Value::Integer(*number),
+            });
+            text.push_str(&place(values.len()));
+        }
+        (text, values)
+    }
+
     /// The statement as a query with such columns.
-    pub(super) fn rows<Columns>(&self) -> Rows<'_, Columns> {
+    pub(crate) fn rows<Columns>(&self) -> Rows<'_, Columns> {
         Rows { statement: self, columns: PhantomData }
     }
 }
@@ -110,9 +147,6 @@ where
     i64: ToSql<BigInt, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        if self.statement.is_planned_anew {
-            out.unsafe_to_cache_prepared();
-        }
         for part in &self.statement.parts {
             match part {
                 Part::Text(text) => out.push_sql(text),

@@ -58,7 +58,10 @@ pub(crate) fn workflow_search(connection: &mut Connection, search: &WorkflowSear
     let statement = statement(search);
     let found: Vec<Found> = match connection {
         Connection::Sqlite(connection) => statement.rows::<Types>().load(connection)?,
-        Connection::Postgres(connection) => statement.rows::<Types>().load(connection)?,
+        // Which index is good depends on the values.
+        Connection::Postgres(connection) => {
+            connection.planned_anew(|connection| statement.rows::<Types>().load(connection))?
+        }
     };
     let workflows = found.into_iter().map(|(columns, version, found)| {
         let package = version.zip(found).map(|(version, found)| Ok::<_, Error>((version, state(&found)?)));

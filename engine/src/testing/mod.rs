@@ -21,6 +21,8 @@ pub use self::measure::{
     Listed, Load, MeasureError, Measured, Scratch, measure_lists, measure_raw, measure_store, n_transactions,
     release_memory, sqlite_version,
 };
+#[cfg(test)]
+pub(crate) use self::measure::{Value, n_prepared_anew};
 #[cfg(any(test, feature = "testing"))]
 pub use self::private_server::{Held, PrivateServer};
 #[cfg(any(feature = "testing", feature = "measuring"))]

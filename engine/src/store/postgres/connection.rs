@@ -36,6 +36,8 @@ pub(crate) struct PgConnection {
     transactions: AnsiTransactionManager,
     types: PgMetadataCache,
     observer: Box<dyn Instrumentation>,
+    /// Whether the server makes a plan for the values of a statement each time, and not once for all values.
+    plans_anew: bool,
 }
 
 /// By what a statement is found again.
@@ -78,7 +80,17 @@ impl PgConnection {
             transactions: AnsiTransactionManager::default(),
             types: PgMetadataCache::new(),
             observer: Box::new(Unobserved),
+            plans_anew: false,
         })
+    }
+
+    /// Does it while the server makes a plan for the values of each statement that gives rows, and keeps no statement.
+    /// Outside of this, a statement has one plan for all values. No transaction may be under way.
+    pub(crate) fn planned_anew<T>(&mut self, asked: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.plans_anew, true);
+        let answer = asked(self);
+        self.plans_anew = before;
+        answer
     }
 
     /// Whether a statement of the present transaction failed, so that the server would roll it back when it is asked to
@@ -145,7 +157,7 @@ impl PgConnection {
     {
         let (types, values) = self.bound(source)?;
         let values = values.into_iter();
-        let answer = if source.is_safe_to_cache_prepared(&Pg)? {
+        let answer = if !self.plans_anew && source.is_safe_to_cache_prepared(&Pg)? {
             self.prepare(source, types).and_then(|statement| self.ask_prepared(&statement, values))
         } else {
             self.ask_once(&text_of(source)?, values.zip(types))
@@ -189,7 +201,19 @@ impl PgConnection {
         values: impl ExactSizeIterator<Item = (Bound, Type)> + Send,
     ) -> Result<Answer, Failure> {
         let client = self.link.client();
-        Ok(self.link.wait(async { gather(client.query_typed_raw(text, values).await?).await })?)
+        let asked = async { gather(client.query_typed_raw(text, values).await?).await };
+        if !self.plans_anew {
+            return Ok(self.link.wait(asked)?);
+        }
+        // The setting is of a transaction, which travels as a whole.
+        let (begun, answer, committed) = self.link.wait(join3(
+            client.batch_execute("BEGIN; SET LOCAL plan_cache_mode = force_custom_plan"),
+            asked,
+            client.batch_execute("COMMIT"),
+        ));
+        let answer = answer?;
+        begun.and(committed)?;
+        Ok(answer)
     }
 
     /// Notes what a failure means for the transaction, and tells diesel of it.

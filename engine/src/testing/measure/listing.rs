@@ -6,7 +6,11 @@
 use std::time::{Duration, Instant};
 
 use cloacina_workflow::Timestamp;
-use diesel::{QueryResult, RunQueryDsl, connection::SimpleConnection, sql_query};
+use diesel::{
+    QueryResult, RunQueryDsl,
+    connection::SimpleConnection,
+    sql_types::{BigInt, Binary, Nullable, Text},
+};
 
 use super::{MeasureError, store};
 use crate::{
@@ -14,11 +18,12 @@ use crate::{
     core::run::State,
     engine::Records,
     id::{RunId, TENANT_DEFAULT, WorkflowId},
-    store::{Connection, JobResult, Store, WorkflowKey, workflow_ensure_in_txn},
+    store::{Connection, JobResult, Statement, Store, WorkflowKey, workflow_ensure_in_txn},
 };
 
 /// Runs on a page.
 const PAGE: usize = 50;
+const PAGE_ROWS: i64 = 50;
 
 /// The moment at which the first run was created, in milliseconds since the epoch; one run a millisecond follows.
 const BEGIN_MS: u64 = 1_700_000_000_000;
@@ -88,12 +93,8 @@ fn store_error(error: crate::Error) -> MeasureError {
     }
 }
 
-#[derive(diesel::QueryableByName)]
-struct Row {
-    #[expect(dead_code, reason = "it is read from the database, and not used")]
-    #[diesel(sql_type = diesel::sql_types::Binary)]
-    id: Vec<u8>,
-}
+/// What the bare query gives.
+type Row = (Vec<u8>, Vec<u8>, String, i64, Option<i64>, Option<i64>);
 
 /// What the bare query asks for, as a file or a server reads it.
 type Condition<'a> = &'a dyn Fn(bool) -> String;
@@ -101,13 +102,14 @@ type Condition<'a> = &'a dyn Fn(bool) -> String;
 fn bare_query(records: &mut Records, condition: Condition<'_>) -> Result<usize, MeasureError> {
     let rows = records.read("asking a bare query", |connection| -> QueryResult<usize> {
         let is_file = matches!(connection, Connection::Sqlite(_));
-        let query = format!(
-            "SELECT id, workflow, state, created_at, started_at, finished_at FROM run WHERE {} ORDER BY id DESC LIMIT {PAGE}",
-            condition(is_file)
-        );
+        // Prepared once and found again, as the list is.
+        let mut query = Statement::default();
+        query.text("SELECT id, workflow, state, created_at, started_at, finished_at FROM run WHERE ");
+        query.text(&condition(is_file)).text(" ORDER BY id DESC LIMIT ").n_rows(PAGE_ROWS);
+        let query = query.rows::<(Binary, Binary, Text, BigInt, Nullable<BigInt>, Nullable<BigInt>)>();
         let rows: Vec<Row> = match connection {
-            Connection::Sqlite(connection) => sql_query(query).load(connection)?,
-            Connection::Postgres(connection) => sql_query(query).load(connection)?,
+            Connection::Sqlite(connection) => query.load(connection)?,
+            Connection::Postgres(connection) => query.load(connection)?,
         };
         Ok(rows.len())
     });

@@ -20,6 +20,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use self::raw::{Value, n_prepared_anew};
 pub use self::{
     error::MeasureError,
     listing::{Listed, measure_lists},

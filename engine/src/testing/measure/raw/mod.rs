@@ -16,4 +16,6 @@ mod sqlite;
 mod write;
 
 pub(super) use self::postgres::Postgres;
+#[cfg(test)]
+pub(crate) use self::sqlite::{Value, n_prepared_anew};
 pub use self::{memory::release_memory, sqlite::sqlite_version, write::measure_raw};
