@@ -250,6 +250,31 @@ fn mistakes_of_a_definition_name_the_file_the_line_and_what_to_do() {
 }
 
 #[test]
+fn two_servers_of_one_database_have_the_same_workflows_as_data() {
+    let schema = server();
+    let place = Place { database: schema.url().to_owned(), ..on_file() };
+    let (here, there) = (Served::start(&place), Served::start(&place));
+    here.register(&place.path().join("numbers.cloacina"));
+    let version = |tasks: Value| json!({ "name": "shared", "tasks": tasks });
+    let seed = json!({ "id": "seed", "uses": "numbers::all::seed" });
+    let double = json!({ "id": "double", "uses": "numbers::all::double", "dependencies": ["seed"] });
+    assert_eq!(define(&here, &version(json!([seed]))).0, 201);
+    let tasks = |served: &Served| {
+        let report = ended(served, &served.submit(r#"{"workflow": "shared"}"#));
+        assert_eq!(report["state"], "completed", "{report}");
+        report["tasks"].as_array().unwrap().len()
+    };
+    assert_eq!(tasks(&there), 1);
+    assert_eq!(define(&there, &version(json!([seed, double]))).0, 201);
+    assert_eq!(tasks(&there), 2);
+    wait_until("the other server has the version", || tasks(&here) == 2);
+    assert_eq!(here.post("/api/v1/packages/shared/rollback", "").status, 200);
+    assert_eq!(tasks(&here), 1);
+    wait_until("the other server goes back", || tasks(&there) == 1);
+    assert_eq!([here.end(), there.end()], [Some(0), Some(0)]);
+}
+
+#[test]
 fn a_difference_tells_what_the_tasks_use() {
     let place = on_file();
     for (file, ms) in [("one.toml", 5), ("two.toml", 9)] {
