@@ -85,9 +85,11 @@ impl PgConnection {
     }
 
     /// Does it while the server makes a plan for the values of each statement that gives rows, and keeps no statement.
-    /// Outside of this, a statement has one plan for all values. No transaction may be under way.
+    /// Outside of this, and where a transaction is under way, a statement has one plan for all values.
     pub(crate) fn planned_anew<T>(&mut self, asked: impl FnOnce(&mut Self) -> T) -> T {
-        let before = std::mem::replace(&mut self.plans_anew, true);
+        let is_free =
+            matches!(AnsiTransactionManager::transaction_manager_status_mut(self).transaction_depth(), Ok(None));
+        let before = std::mem::replace(&mut self.plans_anew, is_free);
         let answer = asked(self);
         self.plans_anew = before;
         answer
