@@ -16,7 +16,7 @@ use super::{
     search::Question,
     search_postgres,
     search_sqlite::{self, Arm},
-    statement::Statement,
+    statement::{Part, Statement},
     testing::TestDatabase,
     tests::{Fixture, on_both},
     workflow_ensure_in_txn,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     core::run::State,
     id::{RunId, WorkflowId},
-    testing::n_prepared_anew,
+    testing::{Value, n_prepared_anew},
 };
 
 on_both! {
@@ -183,6 +183,14 @@ fn assert_is_prepared_once(connection: &mut SqliteConnection, statement: &Statem
     file.text("SELECT file FROM pragma_database_list WHERE name = 'main'");
     let file: Vec<String> = file.rows::<Text>().load(connection).unwrap();
     let (text, values) = statement.in_parts(|_| "?".to_owned());
+    let values: Vec<Value<'_>> = values
+        .into_iter()
+        .map(|part| match part {
+            Part::Bytes(bytes) => Value::Blob(bytes),
+            Part::Text(text) | Part::Name(text) => Value::Text(text),
+            Part::Number(number) => Value::Integer(*number),
+        })
+        .collect();
     assert_eq!(n_prepared_anew(file[0].as_ref(), &text, &values).unwrap(), 0, "{text}");
 }
 

@@ -13,8 +13,6 @@ use diesel::{
 };
 
 use super::postgres::PgConnection;
-#[cfg(test)]
-use crate::testing::Value;
 
 /// The text of a statement with its values.
 #[derive(Debug, Default)]
@@ -23,7 +21,7 @@ pub(crate) struct Statement {
 }
 
 #[derive(Debug)]
-enum Part {
+pub(crate) enum Part {
     Text(String),
     Bytes(Vec<u8>),
     Name(String),
@@ -99,13 +97,12 @@ impl Statement {
         let values: Vec<(&str, String)> = values
             .into_iter()
             .map(|value| match value {
-                Value::Blob(bytes) => {
+                Part::Bytes(bytes) => {
                     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
                     ("bytea", format!("'\\x{digits}'"))
                 }
-                Value::Text(text) => ("text", format!("'{}'", text.replace('\'', "''"))),
-                Value::Integer(number) => ("bigint", number.to_string()),
-                Value::Null => ("text", "NULL".to_owned()),
+                Part::Text(text) | Part::Name(text) => ("text", format!("'{}'", text.replace('\'', "''"))),
+                Part::Number(number) => ("bigint", number.to_string()),
             })
             .collect();
         let list = |items: Vec<&str>| if items.is_empty() { String::new() } else { format!(" ({})", items.join(", ")) };
@@ -116,19 +113,16 @@ impl Statement {
 
     /// The text, with what stands for the value of each place from 1 on, and the values.
     #[cfg(test)]
-    pub(super) fn in_parts(&self, place: impl Fn(usize) -> String) -> (String, Vec<Value<'_>>) {
+    pub(super) fn in_parts(&self, place: impl Fn(usize) -> String) -> (String, Vec<&Part>) {
         let (mut text, mut values) = (String::new(), Vec::new());
         for part in &self.parts {
-            values.push(match part {
-                Part::Text(part) => {
-                    text.push_str(part);
-                    continue;
+            match part {
+                Part::Text(part) => text.push_str(part),
+                value => {
+                    values.push(value);
+                    text.push_str(&place(values.len()));
                 }
-                Part::Bytes(bytes) => Value::Blob(bytes),
-                Part::Name(name) => Value::Text(name),
-                Part::Number(number) => Value::Integer(*number),
-            });
-            text.push_str(&place(values.len()));
+            }
         }
         (text, values)
     }
