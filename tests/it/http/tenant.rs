@@ -19,7 +19,7 @@ const JSON: &str = "content-type: application/json";
 const OF_NOBODY: [&str; 6] = ["/errors/{code}", "/health", "/live", "/ready", "/api/system/health", "/auth/"];
 
 /// What a tenant has.
-struct Things {
+pub(super) struct Things {
     tenant: &'static str,
     run: String,
     workflow: &'static str,
@@ -90,15 +90,15 @@ impl Things {
 }
 
 /// The tenant `acme` with one of everything; and things that nobody has, whose names are as long.
-struct World<'a> {
+pub(super) struct World<'a> {
     acme: Client<'a>,
     beta: Client<'a>,
-    there: Things,
-    unknown: Things,
+    pub(super) there: Things,
+    pub(super) unknown: Things,
 }
 
 impl<'a> World<'a> {
-    fn new(place: &Place, served: &'a Served, started: &Value) -> Self {
+    pub(super) fn new(place: &Place, served: &'a Served, started: &Value) -> Self {
         let admin = first_admin(served, started);
         for tenant in ["acme", "beta"] {
             admin.make("/api/v1/tenants", &format!(r#"{{"name": "{tenant}"}}"#));
@@ -177,7 +177,7 @@ fn shown(answer: &Answer, asked: &Things) -> (u16, String, String) {
     (answer.status, hide(head.collect::<Vec<_>>().join("\n")), hide(answer.text()))
 }
 
-fn is_of_a_tenant(path: &str) -> bool {
+pub(super) fn is_of_a_tenant(path: &str) -> bool {
     !OF_NOBODY.iter().any(|begin| path.starts_with(begin))
 }
 
@@ -216,7 +216,7 @@ fn two_tenants(place: &Place) {
 }
 
 /// What `beta` is answered when it sends the request about these things.
-fn ask(world: &World<'_>, things: &Things, method: &str, path: &str) -> Answer {
+pub(super) fn ask(world: &World<'_>, things: &Things, method: &str, path: &str) -> Answer {
     let (asked, body) = (things.fill(path), things.body(method, path));
     let body = body.as_deref().map(|body| ["-H", JSON, "-d", body]);
     let body = body.as_ref().map_or(&[][..], |body| &body[..]);
