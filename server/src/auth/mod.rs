@@ -10,6 +10,7 @@
 //! - The tenant comes from the credential. A header can name one only where the credential sees all.
 
 mod bucket;
+mod described;
 mod gate;
 mod limit;
 mod permission;
@@ -19,6 +20,7 @@ mod token;
 
 pub use self::limit::RequestRates;
 pub(crate) use self::{
+    described::with_credentials,
     gate::{Authorized, Gate, TENANT, address, check_credential},
     limit::{LIMIT, Limits, POLICY, seconds},
     permission::Permissions,

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     adapters,
     app::Shared,
-    auth::{Gate, Permissions, check_credential},
+    auth::{Gate, Permissions, check_credential, with_credentials},
     live, problem,
     problem::Problem,
     refused::Refused,
@@ -84,7 +84,7 @@ fn frame() -> OpenApi {
 /// The description of the interface, as the server serves it at `/openapi.json`.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    routes().into_openapi()
+    with_credentials(routes().into_openapi())
 }
 
 /// All routes, with what answers where there is none.
@@ -92,6 +92,7 @@ pub(crate) fn router(app: Shared) -> Router {
     let (router, description) = routes().split_for_parts();
     let gate = Gate { app: Arc::clone(&app), permissions: Arc::new(Permissions::of(&description)) };
     let router = router.route_layer(middleware::from_fn_with_state(gate, check_credential));
+    let description = with_credentials(description);
     let pages = SwaggerUi::new("/swagger-ui").config(Config::from(DESCRIPTION).validator_url("none"));
     router
         .with_state(app)
@@ -140,6 +141,10 @@ mod tests {
                 let place = format!("{method} {path}");
                 assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()), "{place}");
                 assert!(operation["summary"].is_string(), "{place}");
+                let needs = operation["security"].as_array();
+                let is_open = needs.is_none()
+                    && ["health", "auth", "errors", "scheduler"].contains(&operation["tags"][0].as_str().unwrap());
+                assert!(is_open || needs.is_some_and(|needs| needs.len() == 1), "{place}");
                 let is_health = operation["tags"][0] == "health";
                 assert!(is_health || operation["responses"]["503"].is_object(), "{place}");
             }
