@@ -17,7 +17,7 @@ use crate::{
     disk, json,
 };
 
-const RATIOS: [&str; 21] = [
+const RATIOS: [&str; 29] = [
     "growth.context.embedded",
     "growth.context.inline",
     "growth.context.process",
@@ -25,6 +25,10 @@ const RATIOS: [&str; 21] = [
     "growth.task_10000_to_100",
     "postgres.engine_to_raw",
     "postgres.engine_to_store",
+    "postgres.http_get_to_empty",
+    "postgres.http_list_to_library",
+    "postgres.http_run1_p50_to_library",
+    "postgres.http_submit_to_library",
     "postgres.list_to_index",
     "postgres.packaged_inline_to_embedded",
     "postgres.process_to_inline",
@@ -34,6 +38,10 @@ const RATIOS: [&str; 21] = [
     "registering_to_limit",
     "sqlite.engine_to_raw",
     "sqlite.engine_to_store",
+    "sqlite.http_get_to_empty",
+    "sqlite.http_list_to_library",
+    "sqlite.http_run1_p50_to_library",
+    "sqlite.http_submit_to_library",
     "sqlite.list_to_index",
     "sqlite.packaged_inline_to_embedded",
     "sqlite.process_to_inline",

@@ -15,6 +15,7 @@ mod clock;
 mod endurance;
 mod folder;
 mod growth;
+mod http;
 mod listing;
 mod macros;
 mod measure;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::cell::{Backend, Cell, Level, Row, Sample};
+use super::http;
 use super::plan::{CHAIN, GROUPED, KIB, MANY, ONE_BY_ONE, SINGLE};
 
 /// What a ratio should be.
@@ -65,7 +66,7 @@ impl Goal {
 /// Every key with its goal, in the order in which they are shown.
 pub(super) fn goals() -> Vec<(String, Goal)> {
     let of_databases = Backend::ALL.into_iter().flat_map(|backend| {
-        OF_DATABASE.iter().map(move |(name, goal)| (format!("{}.{name}", backend.as_str()), *goal))
+        OF_DATABASE.iter().chain(&http::RATIOS).map(move |(name, goal)| (key(backend, name), *goal))
     });
     of_databases
         .chain([
@@ -80,6 +81,10 @@ pub(super) fn goals() -> Vec<(String, Goal)> {
             (PROCESS_ADDED.to_owned(), Goal::AtMost(3.0)),
         ])
         .collect()
+}
+
+fn key(backend: Backend, name: &str) -> String {
+    format!("{}.{name}", backend.as_str())
 }
 
 /// Writes the figures that were measured.
@@ -98,6 +103,8 @@ pub(super) struct Alone {
     pub(super) macros: Option<f64>,
     /// In the order of [`LISTS`].
     pub(super) lists: [Option<f64>; 2],
+    /// By database, each in the order of [`http::RATIOS`].
+    pub(super) http: [[Option<f64>; 4]; 2],
     pub(super) registering: Option<f64>,
     pub(super) process_added: Option<f64>,
 }
@@ -107,7 +114,12 @@ pub(super) fn ratios(rows: &[Row], growth: &BTreeMap<&'static str, Option<f64>>,
     let mut ratios = Ratios::new();
     for backend in Backend::ALL {
         for (name, _) in OF_DATABASE {
-            ratios.insert(format!("{}.{name}", backend.as_str()), of_database(name, rows, backend));
+            ratios.insert(key(backend, name), of_database(name, rows, backend));
+        }
+    }
+    for (backend, of_http) in Backend::ALL.into_iter().zip(alone.http) {
+        for ((name, _), ratio) in http::RATIOS.into_iter().zip(of_http) {
+            ratios.insert(key(backend, name), ratio);
         }
     }
     // If one of the shapes was not measured, which is the worse is not known.

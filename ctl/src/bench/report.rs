@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::cell::{Level, Row};
 use super::endurance::Endurance;
+use super::http::Http;
 use super::listing::Lists;
 use super::process::Calls;
 use super::ratio::{Goal, Ratios, goals, known};
@@ -53,6 +54,9 @@ pub(crate) struct Report {
     /// What a list of runs costs, by database.
     #[schema(value_type = BTreeMap<String, Lists>)]
     pub(super) lists: BTreeMap<&'static str, Lists>,
+    /// What the HTTP interface costs beside the library, by database.
+    #[schema(value_type = BTreeMap<String, Http>)]
+    pub(super) http: BTreeMap<&'static str, Http>,
     /// Whether an engine stays as it is over time, by database; empty with `--quick`.
     #[schema(value_type = BTreeMap<String, Endurance>)]
     pub(super) endurance: BTreeMap<&'static str, Endurance>,
@@ -187,6 +191,10 @@ impl Report {
         for (database, lists) in &self.lists {
             text.push('\n');
             text.push_str(&lists.text(database, paint));
+        }
+        for (database, http) in &self.http {
+            text.push('\n');
+            text.push_str(&http.text(database, paint));
         }
         if !self.endurance.is_empty() {
             text.push('\n');

@@ -16,6 +16,7 @@ use super::cell::{Backend, Level};
 use super::endurance;
 use super::folder::Folder;
 use super::growth::{growth, of_contexts};
+use super::http;
 use super::listing;
 use super::macros;
 use super::measure::{Bench, Postgres, of};
@@ -139,10 +140,13 @@ fn measure(
         }
     }
     let mut lists = BTreeMap::new();
-    if plan.includes(listing::WHAT) {
-        let measured = Backend::ALL.into_iter().filter(|backend| *backend == Backend::Sqlite || url.is_some());
-        for backend in measured {
+    let mut interface = BTreeMap::new();
+    for backend in Backend::ALL.into_iter().filter(|backend| *backend == Backend::Sqlite || url.is_some()) {
+        if plan.includes(listing::WHAT) {
             lists.insert(backend.as_str(), listing::measure(&bench, backend, &plan, output)?);
+        }
+        if plan.includes(http::WHAT) {
+            interface.insert(backend.as_str(), http::measure(&mut bench, backend, &plan, output)?);
         }
     }
     let registering = match plan.includes(registering::WHAT) {
@@ -168,6 +172,7 @@ fn measure(
         contexts: CONTEXTS.map(|(_, level)| of_level(level)),
         macros: macros.and_then(Result::ok),
         lists: LISTS.map(|(_, backend)| lists.get(backend.as_str()).and_then(|lists| lists.ratio)),
+        http: Backend::ALL.map(|backend| interface.get(backend.as_str()).map(|http| http.ratios).unwrap_or_default()),
         registering: registering.as_ref().and_then(|measured| measured.ratio),
         process_added: calls.as_ref().and_then(|measured| measured.ratio),
     };
@@ -193,6 +198,7 @@ fn measure(
         registering,
         calls,
         lists,
+        http: interface,
         endurance: endurances,
     })
 }
