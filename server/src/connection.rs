@@ -112,6 +112,11 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Bounded {
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => {
+                // What is sent in small pieces, as the items of a stream, would wait for the client to acknowledge the piece before,
+                // which takes the client 40 ms.
+                if let Err(error) = stream.set_nodelay(true) {
+                    return Either::Left(ready(Err(error)));
+                }
                 let connection = Connection { stream, pace: Pace::new(ANSWER_WAIT), _place: place };
                 Either::Left(ready(Ok((connection, service))))
             }
@@ -223,6 +228,13 @@ mod tests {
         drop(first);
         let (_third_client, third) = pair().await;
         bounded.accept(third, ()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn small_pieces_are_sent_at_once() {
+        let (_client, accepted) = pair().await;
+        let (connection, ()) = Bounded::new(1, false).accept(accepted, ()).await.unwrap();
+        assert!(connection.stream.nodelay().unwrap());
     }
 
     #[tokio::test]
