@@ -38,6 +38,24 @@ fn wait_for_event(server: &PrivateServer, pid: i32, event: &str) {
     }
 }
 
+/// Lets each COMMIT wait, after it has reached the disk, for a standby that does not exist.
+///
+/// The server's checkpointer turns the waiting on when it has read the new settings, which another commit must not come
+/// before. So a connection commits until one of its commits waits; it ends with the server.
+fn hold_commits(server: &PrivateServer) {
+    let mut probe = PgConnection::establish(&server.url()).unwrap();
+    let pid = diesel::select(sql::<Integer>("pg_backend_pid()")).get_result(&mut probe).unwrap();
+    server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").unwrap();
+    server.execute("SELECT pg_reload_conf()").unwrap();
+    thread::spawn(move || while probe.batch_execute("SELECT pg_current_xact_id()").is_ok() {});
+    wait_for_event(server, pid, "SyncRep");
+}
+
+fn release_commits(server: &PrivateServer) {
+    server.execute("ALTER SYSTEM RESET synchronous_standby_names").unwrap();
+    server.execute("SELECT pg_reload_conf()").unwrap();
+}
+
 /// Commits many small transactions, so that numbers of transactions come again that a crash took away.
 fn use_up_numbers(server: &PrivateServer) {
     let mut connection = PgConnection::establish(&server.url()).unwrap();
@@ -53,15 +71,12 @@ fn a_commit_that_reached_the_disk_is_not_made_again_after_a_crash() {
     let run = RunId::new(now());
     fixture.commit(vec![fixture.create(run)]);
     let pid = fixture.store.write_blocking("test", backend).unwrap();
-    // From now on a COMMIT waits, after it has reached the disk, for a standby that does not exist.
-    server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").unwrap();
-    server.execute("SELECT pg_reload_conf()").unwrap();
+    hold_commits(&server);
     fixture.committer().commit(vec![completed(run, fixture.epoch, 1, 0)]).unwrap();
     wait_for_event(&server, pid, "SyncRep");
     server.kill_process(pid).unwrap();
     server.wait_until_ready().unwrap();
-    server.execute("ALTER SYSTEM RESET synchronous_standby_names").unwrap();
-    server.execute("SELECT pg_reload_conf()").unwrap();
+    release_commits(&server);
     assert_eq!(names(&fixture.outcomes.recv().unwrap()), ["Committed"]);
     assert_eq!(fixture.history(run), [(0, Kind::RunCreated), (1, Kind::TaskCompleted)]);
     fixture.store.close();
@@ -100,8 +115,7 @@ fn what_cannot_be_found_out_is_neither_success_nor_failure() {
     let mut server = PrivateServer::start(&[]).unwrap();
     let fixture = fixture(&server);
     let pid = fixture.store.write_blocking("test", backend).unwrap();
-    server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").unwrap();
-    server.execute("SELECT pg_reload_conf()").unwrap();
+    hold_commits(&server);
     let (run, job) = (RunId::new(now()), |_: &mut Connection| QueryResult::Ok(()));
     fixture.committer().commit(vec![fixture.create(run)]).unwrap();
     wait_for_event(&server, pid, "SyncRep");
@@ -124,17 +138,14 @@ fn a_takeover_whose_answer_a_crash_took_away_is_made_once() {
     let epoch = fixture.begin();
     fixture.expire(fixture.epoch);
     let pid = fixture.store.write_blocking("test", backend).unwrap();
-    // From now on a COMMIT waits, after it has reached the disk, for a standby that does not exist.
-    server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").unwrap();
-    server.execute("SELECT pg_reload_conf()").unwrap();
+    hold_commits(&server);
     let taken = thread::scope(|scope| {
         let store = fixture.store.clone();
         let taking = scope.spawn(move || take_over(&store, epoch));
         wait_for_event(&server, pid, "SyncRep");
         server.kill_process(pid).unwrap();
         server.wait_until_ready().unwrap();
-        server.execute("ALTER SYSTEM RESET synchronous_standby_names").unwrap();
-        server.execute("SELECT pg_reload_conf()").unwrap();
+        release_commits(&server);
         taking.join().unwrap()
     });
     assert_eq!(taken, [(run, false)], "what was taken over is known although the answer was lost");
