@@ -5,9 +5,11 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
+    time::Duration,
 };
 
 use cloacina::Value;
+use rustix::param;
 
 use crate::steer::Place;
 
@@ -120,6 +122,15 @@ impl Served {
     /// The bytes that the server has in memory now.
     pub(super) fn memory(&self) -> usize {
         self.status("VmRSS:")
+    }
+
+    /// The processor time that the server has used so far, to a hundredth of a second.
+    pub(super) fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name comes before the last parenthesis; the times are the 14th and the 15th field of all.
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        let n_ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        Duration::from_secs(n_ticks) / u32::try_from(param::clock_ticks_per_second()).unwrap()
     }
 
     /// The most bytes that the server had in memory since the peak was forgotten.

@@ -22,6 +22,7 @@ mod same_statements;
 mod schemathesis;
 mod session;
 mod stop;
+mod subscribers;
 mod swagger_ui;
 mod tenant;
 mod tls;

@@ -55,6 +55,16 @@ impl Raw {
         assert!(head.starts_with(b"HTTP/1.1 204"), "{}", String::from_utf8_lossy(&head));
     }
 
+    /// Reads up to this text, which the server sends at some time, and what came with it.
+    pub(super) fn wait_for(&self, text: &str) {
+        let (mut read, mut part) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&read).contains(text) {
+            let n_bytes = (&self.0).read(&mut part).unwrap();
+            assert!(n_bytes > 0, "the server closed the connection: {}", String::from_utf8_lossy(&read));
+            read.extend_from_slice(&part[..n_bytes]);
+        }
+    }
+
     /// What the server answers to these bytes until it closes the connection.
     pub(super) fn exchange(served: &Served, bytes: &[u8]) -> String {
         let raw = Self::connect(served);
