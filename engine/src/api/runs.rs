@@ -45,6 +45,20 @@ pub struct RunPage {
     pub next: Option<RunId>,
 }
 
+impl RunPage {
+    /// The page with what the lock of its file tells: whether one engine drives all runs that have not ended, and nothing if
+    /// the database is on a server. The lock is looked at only if the page has such a run, as that costs as much as ten runs.
+    pub(crate) fn of_file(mut self, is_driven: impl FnOnce() -> Option<bool>) -> Self {
+        let mut open = self.runs.iter_mut().filter_map(|run| run.driven.as_mut()).peekable();
+        if open.peek().is_some()
+            && let Some(is_driven) = is_driven()
+        {
+            open.for_each(|driven| *driven = is_driven);
+        }
+        self
+    }
+}
+
 impl RunFilter {
     /// What is looked for in the database; nothing if no run can fit.
     fn search(&self, scope: &Scope, page: &Page) -> Option<RunSearch> {
@@ -93,13 +107,13 @@ pub(super) fn named(name: &str) -> Option<(Option<&str>, Option<&str>, Option<&s
     }
 }
 
-/// The page of runs that fit and whose tenant is in the scope. `is_file_driven` says of a file whether an engine has it.
+/// The page of runs that fit and whose tenant is in the scope. What drives the runs of a file is not known to the file:
+/// [`RunPage::of_file`].
 pub(crate) fn list(
     connection: &mut Connection,
     scope: &Scope,
     filter: &RunFilter,
     page: &Page,
-    is_file_driven: Option<bool>,
     briefs: &Briefs,
 ) -> JobResult<RunPage> {
     let Some(search) = filter.search(scope, page) else { return Ok(RunPage::default()) };
@@ -108,7 +122,7 @@ pub(crate) fn list(
     let workflows = briefs.of(connection, &found.iter().map(|run| run.row.workflow).collect())?;
     // A workflow outlives its runs: a run without one was deleted between the two questions.
     let runs = found.into_iter().filter_map(|run| Some((workflows.get(&run.row.workflow)?, run)));
-    let summaries = runs.map(|(workflow, run)| summary(run, workflow, is_file_driven));
+    let summaries = runs.map(|(workflow, run)| summary(run, workflow));
     Ok(RunPage { runs: summaries.collect(), next })
 }
 
@@ -128,7 +142,7 @@ pub(crate) fn count_by_state(
     Ok(State::ALL.into_iter().map(|state| (state, n_runs(state))).collect())
 }
 
-fn summary(found: RunFound, workflow: &Brief, is_file_driven: Option<bool>) -> RunSummary {
+fn summary(found: RunFound, workflow: &Brief) -> RunSummary {
     let RunFound { row, n_completed, is_driven } = found;
     let Brief { name, tenant, digest, n_tasks } = workflow.clone();
     RunSummary {
@@ -147,7 +161,7 @@ fn summary(found: RunFound, workflow: &Brief, is_file_driven: Option<bool>) -> R
             context_removed_at: row.context_pruned_at,
             history_removed_at: row.events_pruned_at,
         },
-        driven: (!row.state.is_terminal()).then_some(is_file_driven.unwrap_or(is_driven)),
+        driven: (!row.state.is_terminal()).then_some(is_driven),
         created_by: row.created_by,
         dismissed_by: row.dismissed_by,
     }

@@ -131,9 +131,9 @@ impl Records {
     /// # Errors
     /// What the store says.
     pub fn list(&mut self, filter: &RunFilter, page: &Page) -> Result<RunPage, Error> {
-        let (scope, is_file_driven) = (self.caller.scope().clone(), self.view.is_file_driven());
-        let briefs = self.briefs.clone();
-        self.read("listing runs", |connection| api::list(connection, &scope, filter, page, is_file_driven, &briefs))
+        let (scope, briefs) = (self.caller.scope().clone(), self.briefs.clone());
+        let page = self.read("listing runs", |connection| api::list(connection, &scope, filter, page, &briefs))?;
+        Ok(page.of_file(|| self.view.is_file_driven()))
     }
 
     /// For each run the beginning of its id that is enough to name it in this database, for people. A run that the

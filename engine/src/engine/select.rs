@@ -24,12 +24,11 @@ impl Engine {
     /// What the store says.
     pub async fn list(&self, filter: &RunFilter, page: &Page) -> Result<RunPage, Error> {
         let (scope, filter, page) = (self.caller.scope().clone(), filter.clone(), *page);
-        // A file is driven by this engine, as there is one engine to a file.
-        let is_file_driven = matches!(self.shared.store().database(), Database::Sqlite(_)).then_some(true);
         let briefs = self.shared.briefs.clone();
-        let list =
-            move |connection: &mut Connection| api::list(connection, &scope, &filter, &page, is_file_driven, &briefs);
-        Ok(self.shared.store().read("listing runs", list).await?)
+        let list = move |connection: &mut Connection| api::list(connection, &scope, &filter, &page, &briefs);
+        let page = self.shared.store().read("listing runs", list).await?;
+        // A file is driven by this engine, as there is one engine to a file.
+        Ok(page.of_file(|| matches!(self.shared.store().database(), Database::Sqlite(_)).then_some(true)))
     }
 
     /// All runs that fit, newest first.

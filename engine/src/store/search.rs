@@ -200,11 +200,11 @@ impl<'a> Question<'a> {
     }
 }
 
-/// What is shown of each run, up to its FROM.
+/// What is shown of each run, up to its FROM. A task completes once in a run.
 pub(super) fn shown(statement: &mut Statement, is_driven: &str) {
     let [completed, reused] = [Kind::TaskCompleted, Kind::TaskReused].map(Kind::as_str);
     statement.text(&format!(
-        "SELECT {COLUMNS}, (SELECT count(DISTINCT event.task) FROM event WHERE event.run = run.id \
+        "SELECT {COLUMNS}, (SELECT count(*) FROM event WHERE event.run = run.id \
          AND event.kind IN ('{completed}', '{reused}')), {is_driven}"
     ));
 }

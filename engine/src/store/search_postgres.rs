@@ -34,7 +34,7 @@ pub(super) fn has_one_plan(question: &Question<'_>) -> bool {
 pub(super) fn statement(question: &Question<'_>) -> Statement {
     let mut statement = Statement::default();
     let is_driven = format!(
-        "EXISTS (SELECT 1 FROM owner WHERE run.finished_at IS NULL AND owner.epoch = run.owner_epoch \
+        "run.finished_at IS NULL AND EXISTS (SELECT 1 FROM owner WHERE owner.epoch = run.owner_epoch \
          AND owner.ended IS NULL AND owner.lease_until > {NOW})"
     );
     let Some((ended, open)) = question.states() else {

@@ -3,7 +3,8 @@
 //! A UNION ALL in the order of the ids, with an arm for each pair, is merged by SQLite, which reads one run ahead of each arm
 //! and no run that is older than the page. A statement has at most `ARMS_MAX` arms. What more pairs have is merged here; pairs
 //! whose newest run is older than the page are not read. Both statements are of one transaction, so that a run which
-//! ends between them is found.
+//! ends between them is found. Where so few workflows and states fit that each pair can have its arm, the pairs that have
+//! runs are not looked for, and the page is one statement.
 
 use diesel::{
     Connection as _, QueryResult, RunQueryDsl, SqliteConnection,
@@ -18,6 +19,12 @@ use crate::{core::run::State, id::RunId};
 
 /// SQLite takes 500 by default, and plans each.
 const ARMS_MAX: usize = 32;
+
+/// An arm that finds nothing costs about as much as the look for its newest run.
+const ARMS_FEW: u8 = 8;
+
+/// As new as any run.
+const NEWEST: [u8; 16] = [0xff; 16];
 
 /// A file belongs to one engine, which the caller knows.
 const IS_DRIVEN: &str = "FALSE";
@@ -37,14 +44,31 @@ pub(super) fn load(connection: &mut SqliteConnection, question: &Question<'_>) -
     let Some((ended, open)) = question.states() else {
         return by_id(question).rows::<FoundTypes>().load(connection);
     };
+    let mut arms: Vec<Arm> = (!open.is_empty()).then_some(Arm::Open(open)).into_iter().collect();
+    if let Some(few) = few(connection, question, &ended)? {
+        arms.extend(few);
+        return page(question, &arms, |statement| statement.rows::<FoundTypes>().load(connection));
+    }
     connection.transaction(|connection| {
-        let mut arms: Vec<Arm> = (!open.is_empty()).then_some(Arm::Open(open)).into_iter().collect();
-        if !ended.is_empty() {
-            let pairs: Vec<Pair> = pairs(question, &ended).rows::<(Binary, Text, Binary)>().load(connection)?;
-            arms.extend(pairs.into_iter().map(|(workflow, state, newest)| Arm::Pair { workflow, state, newest }));
-        }
+        let pairs: Vec<Pair> = pairs(question, &ended).rows::<(Binary, Text, Binary)>().load(connection)?;
+        arms.extend(pairs.into_iter().map(|(workflow, state, newest)| Arm::Pair { workflow, state, newest }));
         page(question, &arms, |statement| statement.rows::<FoundTypes>().load(connection))
     })
+}
+
+/// An arm for each workflow and each of these states, unless they are many.
+fn few(connection: &mut SqliteConnection, question: &Question<'_>, states: &[State]) -> QueryResult<Option<Vec<Arm>>> {
+    if states.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let workflows: Vec<(Vec<u8>,)> = few_named(question).rows::<(Binary,)>().load(connection)?;
+    let arm = |workflow: &Vec<u8>, state: &State| Arm::Pair {
+        workflow: workflow.clone(),
+        state: state.as_str().to_owned(),
+        newest: NEWEST.to_vec(),
+    };
+    let arms = workflows.iter().flat_map(|(workflow,)| states.iter().map(move |state| arm(workflow, state)));
+    Ok((workflows.len() * states.len() <= usize::from(ARMS_FEW)).then(|| arms.collect()))
 }
 
 /// The newest runs of all arms. The pairs come in the order of their newest runs.
@@ -74,6 +98,14 @@ fn page(
 pub(super) fn by_id(question: &Question<'_>) -> Statement {
     let mut statement = Statement::default();
     question.by_id(&mut statement, IS_DRIVEN);
+    statement
+}
+
+/// The workflows that fit, as far as their number matters.
+pub(super) fn few_named(question: &Question<'_>) -> Statement {
+    let mut statement = Statement::default();
+    question.named(&mut statement);
+    statement.text(" LIMIT ").n_rows(i64::from(ARMS_FEW) + 1);
     statement
 }
 

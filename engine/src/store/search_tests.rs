@@ -230,7 +230,8 @@ fn reads_all(plan: &[String]) -> bool {
 /// What the database does for a search, statement by statement.
 fn plans(connection: &mut Connection, search: &RunSearch) -> Vec<Vec<String>> {
     let question = Question::of(search).unwrap();
-    if matches!(connection, Connection::Sqlite(_)) {
+    if let Connection::Sqlite(file) = connection {
+        assert_is_prepared_once(file, &search_sqlite::few_named(&question));
         return asked_of_file(&question).into_iter().map(|statement| plan(connection, statement)).collect();
     }
     let statement = search_postgres::statement(&question);
