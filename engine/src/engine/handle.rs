@@ -19,7 +19,12 @@ use tokio::sync::{
     oneshot,
 };
 
-use super::{apart::Apart, hosts, packages, run_handle::RunHandle, submit::SUBMISSIONS_MAX};
+use super::{
+    apart::Apart,
+    hosts, packages,
+    run_handle::{RunHandle, report_of_stored},
+    submit::SUBMISSIONS_MAX,
+};
 use crate::{
     Error,
     access::Gate,
@@ -37,9 +42,9 @@ use crate::{
     retention::Retention,
     runtime::{self, Board, Catalog, Config, EmbeddedRunner, Event, Notices, TaskRunner, Version, Workflow},
     socket::Service,
-    store::{self, Database, LEASE_DEFAULT, Store, WorkflowKey},
+    store::{self, Database, JobResult, LEASE_DEFAULT, Store, WorkflowKey},
     trust,
-    view::RunStatus,
+    view::{RunReport, RunStatus},
 };
 
 /// A shorter lease would be lost whenever the machine is busy.
@@ -269,7 +274,28 @@ impl Engine {
         let scope = self.caller.scope().clone();
         let find = move |connection: &mut store::Connection| store::run_find(connection, &scope, id);
         self.shared.store().read("looking for a run", find).await?.ok_or(Error::UnknownRun { id })?;
-        Ok(RunHandle::new(id, Arc::downgrade(&self.shared), self.caller.clone(), None))
+        Ok(self.handle(id))
+    }
+
+    /// A run and all its tasks as they are now. One that has ended is read at once; of another one the engine is asked.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRun`], and as [`RunHandle::report`].
+    pub async fn report(&self, id: RunId) -> Result<RunReport, Error> {
+        let scope = self.caller.scope().clone();
+        let read = self.shared.store().read("reading a run", move |connection| {
+            let Some((run, workflow)) = store::run_find(connection, &scope, id)? else { return Ok(None) };
+            let rows = run.state.is_terminal().then(|| store::event_list(connection, id)).transpose()?;
+            JobResult::Ok(Some((run, workflow, rows)))
+        });
+        match read.await?.ok_or(Error::UnknownRun { id })? {
+            (run, workflow, Some(rows)) => report_of_stored(&run, &workflow, rows),
+            (.., None) => self.handle(id).report().await,
+        }
+    }
+
+    fn handle(&self, id: RunId) -> RunHandle {
+        RunHandle::new(id, Arc::downgrade(&self.shared), self.caller.clone(), None)
     }
 
     /// The newest runs, newest first, at most 1,000; `before` continues a list after its last run.

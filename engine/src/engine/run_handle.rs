@@ -19,6 +19,16 @@ use crate::{
     view::{Gate, RunEvent, RunReport, RunStatus, TaskReport},
 };
 
+/// The run and all its tasks as its rows tell.
+pub(super) fn report_of_stored(run: &RunRow, workflow: &WorkflowRow, rows: Vec<EventRow>) -> Result<RunReport, Error> {
+    let version = Arc::new(stored_version(workflow)?);
+    if let Some(report) = pruned_report(&version, run, &rows) {
+        return Ok(report);
+    }
+    let (record, _) = load(version, run, rows)?;
+    Ok(RunReport::new(record.snapshot_with_gates())?)
+}
+
 /// A handle of one run. It does not keep the engine alive.
 #[derive(Clone, Debug)]
 pub struct RunHandle {
@@ -203,12 +213,7 @@ impl RunHandle {
 
     async fn stored_report(&self, shared: &Shared) -> Result<RunReport, Error> {
         let (run, workflow, rows) = self.stored(shared).await?;
-        let version = Arc::new(stored_version(&workflow)?);
-        if let Some(report) = pruned_report(&version, &run, &rows) {
-            return Ok(report);
-        }
-        let (record, _) = load(version, &run, rows)?;
-        Ok(RunReport::new(record.snapshot_with_gates())?)
+        report_of_stored(&run, &workflow, rows)
     }
 
     /// Why this engine does not drive the run, which has not ended: another one does, or it cannot use the package and

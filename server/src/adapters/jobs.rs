@@ -150,7 +150,7 @@ async fn create(
     responses((status = 200, description = "The job.", body = JobReport), Problems))]
 async fn get(asker: Asker, InPath(id): InPath<String>) -> Result<Shown<JobReport>, Problem> {
     let run = run_id(&id).ok_or(Refused::Unknown { what: "job", id })?;
-    Ok(Shown(asker.engine.run(run).await?.report().await?.into()))
+    Ok(Shown(asker.engine.report(run).await?.into()))
 }
 
 /// The refusal, with the names of the types that there are.

@@ -293,7 +293,7 @@ fn states(text: &str) -> Result<Vec<RunState>, Refused> {
     params(("run" = String, Path, description = "The id of the run.")),
     responses((status = 200, description = "The run.", body = RunReport), Problems))]
 async fn get(asker: Asker, InPath(run): InPath<RunId>) -> Result<Shown<RunReport>, Problem> {
-    Ok(Shown(asker.engine.run(run).await?.report().await?))
+    Ok(Shown(asker.engine.report(run).await?))
 }
 
 /// Deletes a run that has ended, with its history and its logs.

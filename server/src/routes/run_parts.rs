@@ -114,7 +114,7 @@ async fn logs(
     params(("run" = String, Path, description = "The id of the run.")),
     responses((status = 200, description = "The context.", body = RunContext), Problems))]
 async fn context(asker: Asker, InPath(run): InPath<RunId>) -> Result<Shown<RunContext>, Problem> {
-    let report = asker.engine.run(run).await?.report().await?;
+    let report = asker.engine.report(run).await?;
     if let Some(part) = report.pruned() {
         return Err(cloacina::Error::Pruned { id: run, request: Request::ShowContext, part }.into());
     }
@@ -126,7 +126,7 @@ async fn context(asker: Asker, InPath(run): InPath<RunId>) -> Result<Shown<RunCo
     params(("run" = String, Path, description = "The id of the run.")),
     responses((status = 200, description = "The gates and the skips.", body = Why), Problems))]
 async fn why(asker: Asker, InPath(run): InPath<RunId>) -> Result<Shown<Why>, Problem> {
-    Ok(Shown(asker.engine.run(run).await?.report().await?.why(true)))
+    Ok(Shown(asker.engine.report(run).await?.why(true)))
 }
 
 /// What a run used up.
