@@ -75,6 +75,18 @@ impl Records {
         Ok(self.package_found(name)?.row.definition().map(str::to_owned))
     }
 
+    /// The archive of a version as it was registered, with the digest of its bytes; for a workflow as data its canonical form.
+    /// None if it was registered when archives were not kept yet. The name is as for [`Self::package`].
+    ///
+    /// # Errors
+    /// As [`Self::package`].
+    pub fn package_archive(&mut self, name: &str) -> Result<Option<(Digest, Vec<u8>)>, Error> {
+        let PackageRow { tenant, digest, .. } = self.package_found(name)?.row;
+        let kept =
+            self.read("reading an archive", |connection| store::archive_of_package(connection, &tenant, digest))?;
+        Ok(kept.map(|(digest, archive)| (digest, archive.bytes)))
+    }
+
     fn package_found(&mut self, name: &str) -> Result<PackageFound, Error> {
         let rows = self.candidates(name)?;
         let found = match find(&rows, name) {

@@ -82,6 +82,8 @@ const TABLE: &[(&str, Need)] = &[
     ("packages_list", VIEWER),
     ("packages_get", VIEWER),
     ("packages_events", VIEWER),
+    // It is the code itself.
+    ("packages_archive", OPERATOR),
     ("packages_register", ADMIN),
     ("packages_activate", ADMIN),
     ("packages_rollback", ADMIN),

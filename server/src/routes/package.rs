@@ -7,7 +7,8 @@ use axum::{
     Json as Shown,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest, Multipart, OriginalUri, Request},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use cloacina::{
     PackageAnswer, PackageCommand, PackageEvent, PackageFilter, PackagePlace, PackageRecord, PackageState, Page,
@@ -105,6 +106,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .layer(DefaultBodyLimit::max(UPLOAD_MAX))
         .routes(routes!(get, remove))
         .routes(routes!(events))
+        .routes(routes!(archive))
         .routes(routes!(activate))
         .routes(routes!(roll_back))
         .routes(routes!(retire))
@@ -219,6 +221,29 @@ async fn get(asker: Asker, InPath(package): InPath<String>) -> Result<Shown<Pack
     responses((status = 200, description = "The events.", body = [PackageEvent]), Problems))]
 async fn events(asker: Asker, InPath(package): InPath<String>) -> Result<Listed<PackageEvent>, Problem> {
     Ok(Listed::all(asker.records(move |records| records.package_events(&package)).await?))
+}
+
+/// The archive of a version as it was registered; for a workflow as data its canonical form.
+#[utoipa::path(get, path = "/packages/{package}/archive", tag = "packages", operation_id = "packages_archive",
+    params(("package" = String, Path, description = "The version.")),
+    responses(
+        (status = 200, description = "The bytes.", body = Archive, content_type = "application/octet-stream",
+            headers(("etag" = String, description = "The digest of the bytes, in quotes."))),
+        (status = 304, description = "The bytes have the digest that the header `if-none-match` has."),
+        Problems,
+    ))]
+async fn archive(asker: Asker, headers: HeaderMap, InPath(package): InPath<String>) -> Result<Response, Problem> {
+    let name = package.clone();
+    let kept = asker.records(move |records| records.package_archive(&name)).await?;
+    let (digest, bytes) = kept.ok_or(Refused::Unknown { what: "archive of the package", id: package })?;
+    let tag = format!("\"{digest}\"");
+    let known = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
+    let is_known = known.flat_map(|value| value.split(',')).any(|value| value.trim() == tag);
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let kind = "application/octet-stream".to_owned();
+    Ok(([(header::CONTENT_TYPE, kind), (header::ETAG, tag)], bytes).into_response())
 }
 
 /// Lets new runs take a version, all of them or some.

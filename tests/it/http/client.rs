@@ -186,8 +186,9 @@ impl Answer {
         })
     }
 
+    /// The body as text; what is none of it, as in an archive, is replaced.
     pub(super) fn text(&self) -> String {
-        String::from_utf8(self.body.clone()).unwrap()
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 
     pub(super) fn json(&self) -> Value {

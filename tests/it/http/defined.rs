@@ -4,6 +4,7 @@
 use std::fs;
 
 use cloacina::Value;
+use cloacina_packager::Digest;
 use cloacina_tests::library;
 use serde_json::json;
 
@@ -124,6 +125,8 @@ fn live(place: &Place) {
     let context = &served.get(&format!("/api/v1/runs/{run}/context"))["context"];
     assert_eq!([&context["number"], &context["doubled"], &context["order"]], [7, 14, 3]);
 
+    archives(place, &served);
+
     // Another content is another version, which new runs get at once; its order of members does not matter.
     let mut second = json!({ "name": "nightly", "tasks": [{ "uses": "noop", "id": "only" }] });
     let (status, defined) = define(&served, &second);
@@ -163,6 +166,24 @@ fn live(place: &Place) {
     assert_eq!(served.ask(&["-X", "DELETE", "/api/v1/packages/nightly@1.0.0"]).status, 204);
     assert_eq!(served.ask(&["-X", "DELETE", "/api/v1/packages/numbers@0.1.0"]).status, 204);
     assert_eq!(served.end(), Some(0));
+}
+
+/// The archive of a version is downloaded as it was sent, once.
+fn archives(place: &Place, served: &Served) {
+    let path = "/api/v1/packages/numbers@0.1.0/archive";
+    let sent = fs::read(place.path().join("numbers.cloacina")).unwrap();
+    let tag = format!("\"{}\"", Digest::of(&sent));
+    let answer = served.curl(&[], path).output().unwrap().stdout;
+    let head = String::from_utf8_lossy(&answer[..answer.len() - sent.len()]).to_lowercase();
+    assert!(answer.ends_with(&sent), "the bytes are those that were sent");
+    assert!(head.starts_with("http/1.1 200") && head.contains(&format!("etag: {tag}")), "{head}");
+    let unless = |tags: &str| served.curl(&["-H", &format!("if-none-match: {tags}")], path).output().unwrap().stdout;
+    assert!(unless(&format!("\"other\", {tag}")).starts_with(b"HTTP/1.1 304"));
+    assert!(unless("\"other\"").ends_with(&sent));
+    let defined = served.get("/api/v1/packages/nightly/archive");
+    assert_eq!((&defined["name"], &defined["tasks"][1]["uses"]), (&"nightly".into(), &"sleep".into()));
+    let unknown = served.ask(&["/api/v1/packages/nothing/archive"]);
+    assert_eq!((unknown.status, &unknown.json()["code"]), (404, &"REG0004".into()), "{unknown:?}");
 }
 
 #[test]
