@@ -2,12 +2,16 @@
 //!
 //! A version outlives its package, as old runs are pinned to it; what its package is now is looked up with it.
 
+use std::collections::BTreeMap;
+
+use cloacina_packager::{Digest, definition::Definition};
+
 use super::{handle::Engine, records::Records};
 use crate::{
     Error,
     api::{self, Page, WorkflowFilter, WorkflowList},
     runtime::stored_workflow,
-    store::{Connection, Error as StoreError, PackageState, WorkflowFound, WorkflowPlace},
+    store::{self, Connection, Error as StoreError, JobResult, PackageState, WorkflowFound, WorkflowPlace},
     view::{WorkflowRecord, WorkflowReport, WorkflowState},
 };
 
@@ -32,7 +36,11 @@ impl Engine {
     /// # Errors
     /// [`Error::UnknownWorkflow`] and [`Error::AmbiguousWorkflow`]. What the store says.
     pub async fn workflow(&self, name: &str) -> Result<WorkflowReport, Error> {
-        choose(self.all_workflows(&WorkflowFilter::named(name)).await?, name)
+        let report = choose(self.all_workflows(&WorkflowFilter::named(name)).await?, name)?;
+        let Some(place) = place_of_package(&report) else { return Ok(report) };
+        let find = move |connection: &mut Connection| uses(connection, &place);
+        let uses = self.shared.store().read("reading a definition", find).await?;
+        Ok(WorkflowReport { uses, ..report })
     }
 
     /// All versions of workflows that fit, in the order of a list.
@@ -68,7 +76,10 @@ impl Records {
     /// # Errors
     /// As [`Engine::workflow`].
     pub fn workflow(&mut self, name: &str) -> Result<WorkflowReport, Error> {
-        choose(self.workflows(&WorkflowFilter::named(name))?, name)
+        let report = choose(self.workflows(&WorkflowFilter::named(name))?, name)?;
+        let Some(place) = place_of_package(&report) else { return Ok(report) };
+        let uses = self.read("reading a definition", |connection| uses(connection, &place))?;
+        Ok(WorkflowReport { uses, ..report })
     }
 
     /// All versions of workflows that fit, by tenant, package and name; of one workflow the newest in front.
@@ -105,6 +116,23 @@ fn choose(versions: Vec<WorkflowRecord>, name: &str) -> Result<WorkflowReport, E
     let current = of_names.first().and_then(|versions| WorkflowRecord::current(versions));
     let unknown = || Error::UnknownWorkflow { name: name.to_owned(), suggestions: Vec::new() };
     current.cloned().and_then(WorkflowRecord::into_report).ok_or_else(unknown)
+}
+
+/// The tenant and the digest of the package's version, if it is registered.
+fn place_of_package(report: &WorkflowReport) -> Option<(String, Digest)> {
+    let WorkflowRecord { tenant, digest, state, .. } = &report.record;
+    digest.filter(|_| matches!(state, WorkflowState::Packaged(_))).map(|digest| (tenant.clone(), digest))
+}
+
+/// What the tasks of a workflow as data use; nothing for a package, and for what has been removed meanwhile.
+fn uses(
+    connection: &mut Connection,
+    (tenant, digest): &(String, Digest),
+) -> JobResult<Option<BTreeMap<String, String>>> {
+    let Some(found) = store::package_find(connection, tenant, *digest)? else { return Ok(None) };
+    let Some(definition) = found.row.definition() else { return Ok(None) };
+    let uses = Definition::uses(definition.as_bytes());
+    Ok(Some(uses.map_err(|error| StoreError::Corrupt { reason: error.to_string() })?))
 }
 
 fn record(found: WorkflowFound) -> Result<WorkflowRecord, StoreError> {

@@ -4,6 +4,8 @@
 //!
 //! What it consists of is not in the JSON of a list, which would be long; a report has it.
 
+use std::collections::BTreeMap;
+
 use cloacina_packager::Digest;
 use cloacina_workflow::{Timestamp, descriptor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -58,12 +60,16 @@ pub struct WorkflowReport {
     /// The workflow as its package declares it: a member of `workflows` in [the description](../abi.md) of a package.
     #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub workflow: descriptor::Workflow,
+    /// What each task of a workflow as data uses: `package::workflow::task@sha256:…`, or the name of a built-in. Absent for a
+    /// workflow of a package, and once the version is not registered any longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<BTreeMap<String, String>>,
 }
 
 impl WorkflowRecord {
     /// The same with what it consists of, if that is known.
     pub(crate) fn into_report(self) -> Option<WorkflowReport> {
-        Some(WorkflowReport { workflow: self.descriptor.clone()?, record: self })
+        Some(WorkflowReport { workflow: self.descriptor.clone()?, record: self, uses: None })
     }
 }
 

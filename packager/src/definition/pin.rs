@@ -3,7 +3,7 @@
 //! Each function gets the digest of its package, and the declarations that the task does not make itself. The canonical
 //! form is compact JSON of all that, with its members in a fixed order; reading and pinning it again gives the same bytes.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use cloacina_workflow::__private::v1::ABI;
 use cloacina_workflow::descriptor::{Descriptor, FORMAT, Needs, Task, Workflow};
@@ -98,6 +98,15 @@ impl Definition {
         };
         let tasks = definition.tasks.iter();
         tasks.map(|task| task.work().map_err(|kind| mistake(task, kind))).collect()
+    }
+
+    /// What each task of a pinned definition names, by the ids of the tasks.
+    ///
+    /// # Errors
+    /// [`Error::Mistakes`] if it is not a definition.
+    pub fn uses(bytes: &[u8]) -> Result<BTreeMap<String, String>, Error> {
+        let (definition, _) = read(bytes)?;
+        Ok(definition.tasks.into_iter().map(|TaskDefinition { id, uses, .. }| (id, uses)).collect())
     }
 
     fn descriptor(&self) -> Descriptor {

@@ -125,6 +125,14 @@ fn live(place: &Place) {
     let context = &served.get(&format!("/api/v1/runs/{run}/context"))["context"];
     assert_eq!([&context["number"], &context["doubled"], &context["order"]], [7, 14, 3]);
 
+    // What the tasks use is pinned, and every way to the workflow says so.
+    let shown = served.get("/api/v1/workflows/nightly");
+    let version = &served.get("/api/v1/packages/numbers")["content_digest"];
+    let seed = format!("numbers::all::seed@{}", version.as_str().unwrap());
+    assert_eq!([&shown["uses"]["seed"], &shown["uses"]["rest"]], [seed.as_str(), "sleep"], "{shown}");
+    assert_eq!(place.json(&["workflow", "show", "nightly", "--server", &served.url]), shown);
+    assert_eq!(place.json(&["workflow", "show", "nightly"]), shown);
+    assert!(served.get("/api/v1/workflows/all").get("uses").is_none(), "a package has its own functions");
     archives(place, &served);
 
     // Another content is another version, which new runs get at once; its order of members does not matter.
