@@ -54,6 +54,10 @@ pub(crate) struct RunFound {
     pub(crate) is_driven: bool,
 }
 
+/// So many pairs of a workflow and a state are all read for a page. The look for the newest run of a pair costs about as much as
+/// reading a pair that has none.
+pub(super) const PAIRS_FEW: usize = 8;
+
 /// The id of a run is made before the moment is taken that is stored as its creation: at most so long before, as a package
 /// may be loaded in between.
 const ID_BEFORE_CREATION: Duration = Duration::from_secs(60);

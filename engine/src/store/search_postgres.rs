@@ -14,7 +14,7 @@ use diesel::{QueryResult, RunQueryDsl};
 use super::{
     owner::NOW,
     postgres::PgConnection,
-    search::{Found, FoundTypes, Question, names, shown},
+    search::{Found, FoundTypes, PAIRS_FEW, Question, names, shown},
     statement::Statement,
 };
 use crate::core::run::State;
@@ -69,18 +69,30 @@ pub(super) fn statement(question: &Question<'_>) -> Statement {
     statement
 }
 
-/// The pairs of a workflow and a state that may be on the page: `pair`.
+/// The pairs of a workflow and a state that may be on the page: `pair`. Few are taken as they are; of many, those whose
+/// newest runs are the newest.
 fn pairs(statement: &mut Statement, question: &Question<'_>, states: &[State]) {
+    let n_few = i64::try_from(PAIRS_FEW / states.len().max(1)).unwrap_or_default();
     statement.text("seen AS MATERIALIZED (SELECT named.id AS workflow, wanted.column1 AS state, (SELECT run.id");
     newest_of_pair(statement, question, "named.id", "wanted.column1");
-    statement.text("1) AS newest FROM named CROSS JOIN (VALUES ");
-    names(statement, states, "(", ")");
+    statement.text("1) AS newest");
+    named_and_wanted(statement, states);
+    statement.text("), pair AS MATERIALIZED (SELECT named.id AS workflow, wanted.column1 AS state");
+    named_and_wanted(statement, states);
+    statement.text(" WHERE (SELECT count(*) FROM named) <= ").number(n_few);
     statement.text(
-        ") AS wanted), pair AS MATERIALIZED (SELECT seen.workflow, seen.state FROM seen \
-         WHERE seen.newest IS NOT NULL ORDER BY seen.newest DESC LIMIT ",
+        " UNION ALL (SELECT seen.workflow, seen.state FROM seen WHERE seen.newest IS NOT NULL \
+         AND (SELECT count(*) FROM named) > ",
     );
+    statement.number(n_few).text(" ORDER BY seen.newest DESC LIMIT ");
     question.limit(statement);
-    statement.text("), ");
+    statement.text(")), ");
+}
+
+fn named_and_wanted(statement: &mut Statement, states: &[State]) {
+    statement.text(" FROM named CROSS JOIN (VALUES ");
+    names(statement, states, "(", ")");
+    statement.text(") AS wanted");
 }
 
 /// The runs of a pair in the order of the index, up to the number of rows.

@@ -12,16 +12,13 @@ use diesel::{
 };
 
 use super::{
-    search::{Found, FoundTypes, Question, names, newest_first, shown},
+    search::{Found, FoundTypes, PAIRS_FEW, Question, names, newest_first, shown},
     statement::Statement,
 };
 use crate::{core::run::State, id::RunId};
 
 /// SQLite takes 500 by default, and plans each.
 const ARMS_MAX: usize = 32;
-
-/// An arm that finds nothing costs about as much as the look for its newest run.
-const ARMS_FEW: u8 = 8;
 
 /// As new as any run.
 const NEWEST: [u8; 16] = [0xff; 16];
@@ -68,7 +65,7 @@ fn few(connection: &mut SqliteConnection, question: &Question<'_>, states: &[Sta
         newest: NEWEST.to_vec(),
     };
     let arms = workflows.iter().flat_map(|(workflow,)| states.iter().map(move |state| arm(workflow, state)));
-    Ok((workflows.len() * states.len() <= usize::from(ARMS_FEW)).then(|| arms.collect()))
+    Ok((workflows.len() * states.len() <= PAIRS_FEW).then(|| arms.collect()))
 }
 
 /// The newest runs of all arms. The pairs come in the order of their newest runs.
@@ -105,7 +102,7 @@ pub(super) fn by_id(question: &Question<'_>) -> Statement {
 pub(super) fn few_named(question: &Question<'_>) -> Statement {
     let mut statement = Statement::default();
     question.named(&mut statement);
-    statement.text(" LIMIT ").n_rows(i64::from(ARMS_FEW) + 1);
+    statement.text(" LIMIT ").n_rows(i64::try_from(PAIRS_FEW).unwrap_or(i64::MAX - 1) + 1);
     statement
 }
 
