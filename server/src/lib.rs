@@ -23,6 +23,7 @@ mod live;
 mod located;
 mod pace;
 mod problem;
+mod ranged;
 mod refused;
 mod routes;
 mod serve;

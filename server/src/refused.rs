@@ -59,6 +59,9 @@ pub(crate) enum Refused {
     /// An adapter knows nothing of that id.
     #[error("there is no {what} {id}")]
     Unknown { what: &'static str, id: String },
+    /// The request is for a part that the content does not have.
+    #[error("the content has {n_bytes} bytes, and the header range asks for others")]
+    Range { n_bytes: u64 },
     /// The embedded worker cannot be removed.
     #[error("the embedded worker is part of the server and cannot be removed")]
     EmbeddedWorker,
@@ -92,6 +95,7 @@ impl Refused {
             Self::NotYet { .. } => "SRV0030",
             Self::NoCommands => "SRV0031",
             Self::Unknown { .. } => "SRV0032",
+            Self::Range { .. } => "SRV0035",
             Self::EmbeddedWorker => "SRV0033",
             Self::TooManyWorkers { .. } => "SRV0034",
             Self::Crowded => "SRV0024",
@@ -109,6 +113,7 @@ impl Refused {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoPath { .. } | Self::Unknown { .. } => StatusCode::NOT_FOUND,
             Self::NoMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Host { .. } | Self::Origin { .. } | Self::NoCommands => StatusCode::FORBIDDEN,
             Self::EmbeddedWorker | Self::TooManyWorkers { .. } => StatusCode::CONFLICT,
             Self::NotYet { .. } => StatusCode::NOT_IMPLEMENTED,
@@ -149,6 +154,9 @@ impl Refused {
             Self::NotYet { instead, .. } => instead,
             Self::NoCommands => "leave `command` out: the tasks of the job run what their package holds",
             Self::Unknown { .. } => "the id may be of another tenant or server, or the server may have forgotten it",
+            Self::Range { .. } => {
+                "ask for bytes that are there: `content-range` says how many there are; or leave `range` out"
+            }
             Self::EmbeddedWorker => "end the server; its unfinished runs go on with the next start",
             Self::Crowded => "close connections that are not used, and connect again",
             Self::TooManyWorkers { .. } => "remove workers that have ended: DELETE /api/v1/workers/ID",

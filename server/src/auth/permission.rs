@@ -71,6 +71,7 @@ const TABLE: &[(&str, Need)] = &[
     ("runs_events", VIEWER),
     ("runs_logs", VIEWER),
     ("runs_context", VIEWER),
+    ("runs_context_value", VIEWER),
     ("runs_why", VIEWER),
     ("runs_usage", VIEWER),
     ("runs_stream", VIEWER),

@@ -2,7 +2,7 @@
 //!
 //! Each is a view of the engine, as the engine gives it.
 
-use axum::Json as Shown;
+use axum::{Json as Shown, http::HeaderMap, response::Response};
 use cloacina::{
     Level, LogFilter, LogRecord, Request, RunContext, RunEvent, RunId, RunUsage, TaskReport, Timestamp, Why,
 };
@@ -16,6 +16,7 @@ use crate::{
     body::{InPath, Parameters},
     listed::Listed,
     problem::{Problem, Problems},
+    ranged::{RangedAnswers, RangedRequest, ranged_json},
     refused::Refused,
 };
 
@@ -55,6 +56,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(events))
         .routes(routes!(logs))
         .routes(routes!(context))
+        .routes(routes!(context_value))
         .routes(routes!(why))
         .routes(routes!(usage))
 }
@@ -109,16 +111,39 @@ async fn logs(
     Ok(Listed::all(asker.engine.run(run).await?.logs(&filter).await?))
 }
 
-/// What the tasks of a run see, and who wrote it.
+/// What the tasks of a run see, and who wrote it. Parts of the answer can be asked for with `range`.
 #[utoipa::path(get, path = "/runs/{run}/context", tag = "runs", operation_id = "runs_context",
-    params(("run" = String, Path, description = "The id of the run.")),
-    responses((status = 200, description = "The context.", body = RunContext), Problems))]
-async fn context(asker: Asker, InPath(run): InPath<RunId>) -> Result<Shown<RunContext>, Problem> {
+    params(("run" = String, Path, description = "The id of the run."), RangedRequest),
+    responses((status = 200, description = "The context.", body = RunContext), RangedAnswers, Problems))]
+async fn context(asker: Asker, headers: HeaderMap, InPath(run): InPath<RunId>) -> Result<Response, Problem> {
+    Ok(ranged_json(&headers, &seen_context(&asker, run).await?))
+}
+
+/// One value that the tasks of a run see, as JSON. Parts of the answer can be asked for with `range`.
+#[utoipa::path(get, path = "/runs/{run}/context/{key}", tag = "runs", operation_id = "runs_context_value",
+    params(
+        ("run" = String, Path, description = "The id of the run."),
+        ("key" = String, Path, description = "The key of the value."),
+        RangedRequest,
+    ),
+    responses((status = 200, description = "The value.", body = Value), RangedAnswers, Problems))]
+async fn context_value(
+    asker: Asker,
+    headers: HeaderMap,
+    InPath((run, key)): InPath<(RunId, String)>,
+) -> Result<Response, Problem> {
+    let seen = seen_context(&asker, run).await?;
+    let value = seen.context.get(&key).ok_or(Refused::Unknown { what: "value", id: key })?;
+    Ok(ranged_json(&headers, value))
+}
+
+/// The values, unless retention has removed them.
+async fn seen_context(asker: &Asker, run: RunId) -> Result<RunContext, Problem> {
     let report = asker.engine.report(run).await?;
     if let Some(part) = report.pruned() {
         return Err(cloacina::Error::Pruned { id: run, request: Request::ShowContext, part }.into());
     }
-    Ok(Shown(report.into_context()))
+    Ok(report.into_context())
 }
 
 /// Why the tasks of a run are not running.

@@ -15,6 +15,7 @@ mod life;
 mod limit;
 mod python;
 mod python_client;
+mod ranges;
 mod raw;
 mod refused;
 mod rust_client;

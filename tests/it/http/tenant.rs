@@ -37,6 +37,7 @@ impl Things {
             ("/tasks/{task}/{verb}", "/tasks/{task}/retry"),
             ("/{verb}", "/pause"),
             ("/tasks/{task}", "/tasks/second"),
+            ("/context/{key}", "/context/number"),
             ("/runs/{run}", &format!("/runs/{}", self.run)),
             ("/runs/named/{beginning}", &format!("/runs/named/{}", self.run)),
             ("/workflows/{workflow}", &format!("/workflows/{}", self.workflow)),
