@@ -42,22 +42,34 @@ const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Puts the guard around the routes.
 pub(crate) fn around(router: Router, app: Shared, cors_origins: Vec<Origin>) -> Router {
     // Logs and events are many small pieces, which have to arrive at once.
-    let compressed = CompressionLayer::new().gzip(true).compress_when(DefaultPredicate::new().and(is_whole));
+    let compressed = CompressionLayer::new().gzip(true).compress_when(DefaultPredicate::new().and(gains));
     let router = router
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(app, check_request))
-        .layer(compressed);
+        .layer(compressed)
+        .layer(middleware::map_response(weaken_tag));
     let router = if cors_origins.is_empty() { router } else { router.layer(cors::layer(cors_origins)) };
     router.layer(middleware::from_fn(finish))
 }
 
-fn is_whole(
-    _: StatusCode,
-    _: axum::http::Version,
-    headers: &axum::http::HeaderMap,
-    _: &axum::http::Extensions,
-) -> bool {
-    headers.get(header::CONTENT_TYPE).is_none_or(|value| !value.as_bytes().starts_with(b"text/event-stream"))
+/// Whether an answer is worth being compressed: archives are compressed already.
+fn gains(_: StatusCode, _: axum::http::Version, headers: &axum::http::HeaderMap, _: &axum::http::Extensions) -> bool {
+    let kinds: [&[u8]; 2] = [b"text/event-stream", b"application/octet-stream"];
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    !kinds.iter().any(|as_it_is| kind.starts_with(as_it_is))
+}
+
+/// A strong tag is of the bytes as they are sent, and after compression they are others.
+async fn weaken_tag(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    if headers.contains_key(header::CONTENT_ENCODING)
+        && let Some(tag) = headers.get_mut(header::ETAG)
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+        && !tag.as_bytes().starts_with(b"W/")
+    {
+        *tag = weak;
+    }
+    response
 }
 
 /// Lets no request in that a page of another site could have sent.

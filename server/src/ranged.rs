@@ -75,7 +75,7 @@ pub(crate) fn ranged_json(request: &HeaderMap, value: &impl Serialize) -> Respon
 }
 
 /// The content, or the part of it that the request is for.
-fn ranged(request: &HeaderMap, content_type: ContentType, content: Vec<u8>) -> Response {
+pub(crate) fn ranged(request: &HeaderMap, content_type: ContentType, content: Vec<u8>) -> Response {
     let tag = tag(&content);
     let mut head = HeaderMap::new();
     head.typed_insert(tag.clone());
@@ -112,7 +112,7 @@ fn ranged(request: &HeaderMap, content_type: ContentType, content: Vec<u8>) -> R
 
 fn tag(content: &[u8]) -> ETag {
     let digest: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{digest}\"").parse().expect("invariant: digits between quotes are a tag")
+    format!("\"sha256:{digest}\"").parse().expect("invariant: digits between quotes are a tag")
 }
 
 /// The first and the last byte, if the request is for one part: `bytes=2-4`, `bytes=2-` or `bytes=-3`. Nothing if it is for several,
@@ -180,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_knows_the_content_is_sent_nothing() {
-        let tag = format!("\"{}\"", "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882");
+        let tag = format!("\"sha256:{}\"", "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882");
         assert_eq!(asked(&[(header::IF_NONE_MATCH, &tag)]).await, (304, None, Vec::new()));
         assert_eq!(asked(&[(header::IF_NONE_MATCH, "\"other\"")]).await.0, 200);
         let rest = (header::RANGE, "bytes=5-");

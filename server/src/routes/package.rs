@@ -8,11 +8,12 @@ use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest, Multipart, OriginalUri, Request},
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use cloacina::{
     PackageAnswer, PackageCommand, PackageEvent, PackageFilter, PackagePlace, PackageRecord, PackageState, Page,
 };
+use headers::ContentType;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -23,6 +24,7 @@ use crate::{
     body::{InPath, Json, MaybeJson, Parameters},
     listed::{Listed, cursor_of, limit, place_of},
     problem::{Problem, Problems},
+    ranged::{RangedAnswers, RangedRequest, ranged},
     refused::Refused,
 };
 
@@ -223,27 +225,20 @@ async fn events(asker: Asker, InPath(package): InPath<String>) -> Result<Listed<
     Ok(Listed::all(asker.records(move |records| records.package_events(&package)).await?))
 }
 
-/// The archive of a version as it was registered; for a workflow as data its canonical form.
+/// The archive of a version as it was registered; for a workflow as data its canonical form. Parts of the answer can be asked
+/// for with `range`.
 #[utoipa::path(get, path = "/packages/{package}/archive", tag = "packages", operation_id = "packages_archive",
-    params(("package" = String, Path, description = "The version.")),
+    params(("package" = String, Path, description = "The version."), RangedRequest),
     responses(
         (status = 200, description = "The bytes.", body = Archive, content_type = "application/octet-stream",
             headers(("etag" = String, description = "The digest of the bytes, in quotes."))),
-        (status = 304, description = "The bytes have the digest that the header `if-none-match` has."),
-        Problems,
+        RangedAnswers, Problems,
     ))]
 async fn archive(asker: Asker, headers: HeaderMap, InPath(package): InPath<String>) -> Result<Response, Problem> {
     let name = package.clone();
     let kept = asker.records(move |records| records.package_archive(&name)).await?;
-    let (digest, bytes) = kept.ok_or(Refused::Unknown { what: "archive of the package", id: package })?;
-    let tag = format!("\"{digest}\"");
-    let known = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
-    let is_known = known.flat_map(|value| value.split(',')).any(|value| value.trim() == tag);
-    if is_known {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
-    }
-    let kind = "application/octet-stream".to_owned();
-    Ok(([(header::CONTENT_TYPE, kind), (header::ETAG, tag)], bytes).into_response())
+    let (_, bytes) = kept.ok_or(Refused::Unknown { what: "archive of the package", id: package })?;
+    Ok(ranged(&headers, ContentType::octet_stream(), bytes))
 }
 
 /// Lets new runs take a version, all of them or some.

@@ -43,6 +43,12 @@ fn transfers(place: &Place) {
     // Compressed, the bytes are others; a part is of the content itself.
     let part = served.ask(&["-H", "accept-encoding: gzip", "-r", "0-69999", &path]);
     assert_eq!((part.status, &part.body[..]), (206, begin));
+    let packed = served.ask(&["-H", "accept-encoding: gzip", &path]);
+    assert_eq!(
+        (packed.header("content-encoding"), packed.header("etag")),
+        (Some("gzip"), Some(&format!("W/{tag}")[..]))
+    );
+    assert_eq!(served.ask(&["-H", &format!("if-none-match: W/{tag}"), &path]).status, 304);
     let missing = served.ask(&[&format!("/api/v1/runs/{run}/context/missing")]);
     assert_eq!((missing.status, missing.json()["code"].as_str()), (404, Some("SRV0032")));
     // The jobs API leads to all values.
