@@ -11,11 +11,12 @@ use axum::{
     http::HeaderMap,
     response::sse::{Event, KeepAlive, Sse},
 };
-use cloacina::{LogFilter, LogFollower, LogRecord, RunEvent, RunHandle, RunId};
+use cloacina::{Engine, LogFilter, LogFollower, LogRecord, RunEvent, RunHandle, RunId};
 use futures_util::{
     Stream, StreamExt,
     stream::{self, once, select},
 };
+use tokio::time::{Interval, interval};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -29,6 +30,12 @@ use crate::{
 
 /// How often a silent stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How often the database is asked for news of a run that another engine drives.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often in a row no engine may drive a run before its followers are told that.
+const ALONE_MAX: u32 = 10;
 
 /// The header with the id of the last item that the client has.
 pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
@@ -66,10 +73,10 @@ async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let place = Place::of(&headers)?;
     let handle = asker.engine.run(run).await?;
-    let events = handle.follow_from(place.next_event).await?.map(Item::Event);
+    let events = events(Followed::new(&asker, &handle), place.next_event).map(Item::Event);
     let after = (place.last_line > 0).then_some(place.last_line);
-    let lines = lines(handle.follow_logs(LogFilter { after, ..LogFilter::default() }).await?).map(Item::Lines);
-    Ok(served(&app, select(events, lines), place, handle))
+    let lines = lines(Followed::new(&asker, &handle), LogFilter { after, ..LogFilter::default() }).map(Item::Lines);
+    Ok(served(&app, select(events, lines), place, asker.engine, run))
 }
 
 /// The log of a run, live, from its beginning: `log` for a line, and `end` when the run has ended.
@@ -93,27 +100,130 @@ async fn follow_logs(
         filter = LogFilter { after: Some(place.last_line), tail: None, ..filter };
     }
     let handle = asker.engine.run(run).await?;
-    let lines = lines(handle.follow_logs(filter).await?).map(Item::Lines);
-    Ok(served(&app, lines, place, handle))
+    let lines = lines(Followed::new(&asker, &handle), filter).map(Item::Lines);
+    Ok(served(&app, lines, place, asker.engine, run))
 }
 
-/// The lines of a log as they are stored, until the run has ended.
-fn lines(follower: LogFollower) -> impl Stream<Item = Result<Vec<LogRecord>, cloacina::Error>> {
-    stream::unfold(Some(follower), async |follower| {
-        let mut follower = follower?;
-        match follower.next().await {
-            Ok(Some(lines)) => Some((Ok(lines), Some(follower))),
-            Ok(None) => None,
-            Err(error) => Some((Err(error), None)),
+/// Everything that happens to the run from that event on, until the run has ended, whichever engine drives it.
+fn events(followed: Followed, next: i64) -> impl Stream<Item = Result<RunEvent, cloacina::Error>> {
+    stream::unfold(Some((followed, next, None)), async |state| {
+        let (mut followed, mut next, mut follower) = state?;
+        loop {
+            let ended = match &mut follower {
+                // What is seldom waited for has a place of its own, which idle followers do not keep.
+                None => match Box::pin(followed.handle.follow_from(next)).await {
+                    Ok(found) => {
+                        follower = Some(found);
+                        continue;
+                    }
+                    Err(error) => Some(Err(error)),
+                },
+                Some(found) => found.next().await,
+            };
+            match ended {
+                Some(Ok(event)) => {
+                    next = event.sequence + 1;
+                    followed.n_alone = 0;
+                    return Some((Ok(event), Some((followed, next, follower))));
+                }
+                Some(Err(error)) => {
+                    if let Err(error) = Box::pin(followed.wait_elsewhere(error)).await {
+                        return Some((Err(error), None));
+                    }
+                    follower = None;
+                }
+                None => return None,
+            }
         }
     })
 }
 
+/// The lines of a log as they are stored, until the run has ended, whichever engine drives it.
+fn lines(followed: Followed, filter: LogFilter) -> impl Stream<Item = Result<Vec<LogRecord>, cloacina::Error>> {
+    stream::unfold(Some((followed, filter, None)), async |state| {
+        let (mut followed, mut filter, mut follower) = state?;
+        loop {
+            match followed.lines(&mut follower, &filter).await {
+                Ok(Some(lines)) => {
+                    followed.n_alone = 0;
+                    filter = LogFilter { after: lines.last().map(|line| line.number), tail: None, ..filter };
+                    return Some((Ok(lines), Some((followed, filter, follower))));
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    if let Err(error) = Box::pin(followed.wait_elsewhere(error)).await {
+                        return Some((Err(error), None));
+                    }
+                    follower = None;
+                }
+            }
+        }
+    })
+}
+
+/// A run that is followed although another engine may drive it: one beside this, or one that was killed and from which this
+/// engine takes over when its lease has ended. What happens there is in the database alone.
+struct Followed {
+    engine: Engine,
+    handle: RunHandle,
+    /// Whether the run had ended before the last lines were looked for.
+    has_ended: bool,
+    /// How often in a row no engine drove the run.
+    n_alone: u32,
+    /// When the database is asked again; of runs of this engine never.
+    pace: Option<Interval>,
+}
+
+impl Followed {
+    fn new(asker: &Asker, handle: &RunHandle) -> Self {
+        Self { engine: asker.engine.clone(), handle: handle.clone(), has_ended: false, n_alone: 0, pace: None }
+    }
+
+    /// The next lines; none when the run has ended.
+    async fn lines(
+        &mut self,
+        follower: &mut Option<LogFollower>,
+        filter: &LogFilter,
+    ) -> Result<Option<Vec<LogRecord>>, cloacina::Error> {
+        let id = self.handle.id();
+        loop {
+            let found = match follower {
+                Some(found) => found,
+                None => follower.insert(Box::pin(self.handle.follow_logs(filter.clone())).await?),
+            };
+            if let Some(lines) = found.next().await? {
+                return Ok(Some(lines));
+            }
+            if self.has_ended {
+                return Ok(None);
+            }
+            // Of a run that is driven elsewhere the follower returns what is stored, and the run goes on.
+            self.has_ended = Box::pin(self.engine.report(id)).await?.state.is_terminal();
+            if !self.has_ended {
+                return Err(cloacina::Error::NotDriven { id });
+            }
+            *follower = None;
+        }
+    }
+
+    /// Waits a moment if the error says that the run goes on elsewhere, or may soon; else returns the error.
+    async fn wait_elsewhere(&mut self, error: cloacina::Error) -> Result<(), cloacina::Error> {
+        match error {
+            cloacina::Error::NotDriven { .. } | cloacina::Error::Fenced { .. } => self.n_alone = 0,
+            // Between the end of a lease and the moment in which another engine takes over.
+            cloacina::Error::Undriven { .. } if self.n_alone < ALONE_MAX => self.n_alone += 1,
+            error => return Err(error),
+        }
+        self.pace.get_or_insert_with(|| interval(LOOK_EVERY)).tick().await;
+        Ok(())
+    }
+}
+
 /// How the run has ended.
-fn end(handle: RunHandle) -> impl Stream<Item = Event> {
+fn end(engine: Engine, run: RunId) -> impl Stream<Item = Event> {
     once(async move {
-        match handle.status().await {
-            Ok(status) => shown("end", &status),
+        match Box::pin(engine.report(run)).await {
+            Ok(report) => shown("end", &report.status),
             Err(error) => failed(error),
         }
     })
@@ -124,13 +234,14 @@ fn served<S: Stream<Item = Item> + Send + 'static>(
     app: &Shared,
     items: S,
     place: Place,
-    handle: RunHandle,
+    engine: Engine,
+    run: RunId,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<S>> {
     let events = items.scan(place, |place, item| {
         let shown = place.show(item);
         async move { Some(stream::iter(shown)) }
     });
-    let events = events.flatten().chain(end(handle)).take_until(Box::pin(app.stopped())).map(Ok);
+    let events = events.flatten().chain(end(engine, run)).take_until(Box::pin(app.stopped())).map(Ok);
     Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT))
 }
 

@@ -9,6 +9,7 @@ mod client_tls;
 mod command_line;
 mod defined;
 mod dev;
+mod elsewhere;
 mod guide;
 mod kills;
 mod life;
