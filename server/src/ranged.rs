@@ -3,6 +3,8 @@
 //! The tag is the SHA-256 of the content. A client whose transfer broke off asks for the rest with `Range` and `If-Range`, and gets
 //! the whole if the content is another one by now. Several ranges at once are answered with the whole, which the RFC allows.
 
+use std::collections::BTreeMap;
+
 use axum::{
     http::{HeaderMap, StatusCode, header::RANGE},
     response::{IntoResponse, Response},
@@ -26,8 +28,11 @@ use crate::{
 /// The headers of such a request, for the description of the interface.
 pub(crate) struct RangedRequest;
 
-/// The answers to such a request beside the whole, for the description of the interface.
-pub(crate) struct RangedAnswers;
+/// The answers to such a request for JSON beside the whole, for the description of the interface.
+pub(crate) struct RangedJson;
+
+/// The answers to such a request for bytes beside the whole, for the description of the interface.
+pub(crate) struct RangedBytes;
 
 impl IntoParams for RangedRequest {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
@@ -47,25 +52,31 @@ impl IntoParams for RangedRequest {
     }
 }
 
-impl IntoResponses for RangedAnswers {
-    fn responses() -> std::collections::BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let place = || {
-            HeaderBuilder::new().description(Some("Which bytes of how many.")).schema(Some(String::schema())).build()
-        };
-        let problem = ContentBuilder::new().schema(Some(utoipa::openapi::Ref::from_schema_name("Problem"))).build();
-        let part = ContentBuilder::new().build();
-        let part =
-            ResponseBuilder::new().description("The bytes that were asked for.").content("application/json", part);
-        let same = ResponseBuilder::new().description("The client has the content.");
-        let beyond = ResponseBuilder::new().description("The content has no such bytes.").content(MEDIA_TYPE, problem);
-        [
-            ("206", part.header("content-range", place())),
-            ("304", same),
-            ("416", beyond.header("content-range", place())),
-        ]
+impl IntoResponses for RangedJson {
+    fn responses() -> Answers {
+        answers("application/json")
+    }
+}
+
+impl IntoResponses for RangedBytes {
+    fn responses() -> Answers {
+        answers("application/octet-stream")
+    }
+}
+
+type Answers = BTreeMap<String, RefOr<utoipa::openapi::Response>>;
+
+fn answers(media_type: &str) -> Answers {
+    let place =
+        || HeaderBuilder::new().description(Some("Which bytes of how many.")).schema(Some(String::schema())).build();
+    let problem = ContentBuilder::new().schema(Some(utoipa::openapi::Ref::from_schema_name("Problem"))).build();
+    let part = ContentBuilder::new().build();
+    let part = ResponseBuilder::new().description("The bytes that were asked for.").content(media_type, part);
+    let same = ResponseBuilder::new().description("The client has the content.");
+    let beyond = ResponseBuilder::new().description("The content has no such bytes.").content(MEDIA_TYPE, problem);
+    [("206", part.header("content-range", place())), ("304", same), ("416", beyond.header("content-range", place()))]
         .map(|(status, response)| (status.to_owned(), RefOr::T(response.build())))
         .into()
-    }
 }
 
 /// A value as JSON, or the part of its text that the request is for.

@@ -24,7 +24,7 @@ use crate::{
     body::{InPath, Json, MaybeJson, Parameters},
     listed::{Listed, cursor_of, limit, place_of},
     problem::{Problem, Problems},
-    ranged::{RangedAnswers, RangedRequest, ranged},
+    ranged::{RangedBytes, RangedRequest, ranged},
     refused::Refused,
 };
 
@@ -232,7 +232,7 @@ async fn events(asker: Asker, InPath(package): InPath<String>) -> Result<Listed<
     responses(
         (status = 200, description = "The bytes.", body = Archive, content_type = "application/octet-stream",
             headers(("etag" = String, description = "The digest of the bytes, in quotes."))),
-        RangedAnswers, Problems,
+        RangedBytes, Problems,
     ))]
 async fn archive(asker: Asker, headers: HeaderMap, InPath(package): InPath<String>) -> Result<Response, Problem> {
     let name = package.clone();

@@ -16,7 +16,7 @@ use crate::{
     body::{InPath, Parameters},
     listed::Listed,
     problem::{Problem, Problems},
-    ranged::{RangedAnswers, RangedRequest, ranged_json},
+    ranged::{RangedJson, RangedRequest, ranged_json},
     refused::Refused,
 };
 
@@ -114,7 +114,7 @@ async fn logs(
 /// What the tasks of a run see, and who wrote it. Parts of the answer can be asked for with `range`.
 #[utoipa::path(get, path = "/runs/{run}/context", tag = "runs", operation_id = "runs_context",
     params(("run" = String, Path, description = "The id of the run."), RangedRequest),
-    responses((status = 200, description = "The context.", body = RunContext), RangedAnswers, Problems))]
+    responses((status = 200, description = "The context.", body = RunContext), RangedJson, Problems))]
 async fn context(asker: Asker, headers: HeaderMap, InPath(run): InPath<RunId>) -> Result<Response, Problem> {
     Ok(ranged_json(&headers, &seen_context(&asker, run).await?))
 }
@@ -126,7 +126,7 @@ async fn context(asker: Asker, headers: HeaderMap, InPath(run): InPath<RunId>) -
         ("key" = String, Path, description = "The key of the value."),
         RangedRequest,
     ),
-    responses((status = 200, description = "The value.", body = Value), RangedAnswers, Problems))]
+    responses((status = 200, description = "The value.", body = Value), RangedJson, Problems))]
 async fn context_value(
     asker: Asker,
     headers: HeaderMap,
