@@ -194,10 +194,9 @@ impl Followed {
             if let Some(lines) = found.next().await? {
                 return Ok(Some(lines));
             }
-            if self.has_ended {
+            if self.has_ended || found.is_driven_here() {
                 return Ok(None);
             }
-            // Of a run that is driven elsewhere the follower returns what is stored, and the run goes on.
             self.has_ended = Box::pin(self.engine.report(id)).await?.state.is_terminal();
             if !self.has_ended {
                 return Err(cloacina::Error::NotDriven { id });

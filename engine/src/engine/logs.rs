@@ -76,6 +76,13 @@ impl RunHandle {
 }
 
 impl LogFollower {
+    /// Whether this engine drives the run, and so tells of its end. Of a run that another engine drives, [`Self::next`] returns what
+    /// is stored, and then none although the run goes on.
+    #[must_use]
+    pub fn is_driven_here(&self) -> bool {
+        self.phase.as_ref().is_some_and(|phase| !matches!(*phase.borrow(), Phase::Fenced | Phase::Lost(_)))
+    }
+
     /// The next lines; none when the run has ended, or the engine has stopped, and all were returned.
     ///
     /// # Errors
